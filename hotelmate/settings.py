@@ -1,0 +1,217 @@
+"""HotelMate's one settings file: secure by default, and the environment decides (the README has the table)."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from corsheaders.defaults import default_headers
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# ``make run`` sets this and nothing else does: plain http on loopback instead of https, static files unbuilt.
+DEVELOPMENT = env.bool("DEVELOPMENT", default=False)
+DEBUG = False
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set: put 50 random characters into the environment, or start with `make run`, which makes one."
+    )
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEVELOPMENT else [])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "corsheaders",
+    "rest_framework",
+    "knox",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "pgtrigger",
+    "hotel",
+    "rooms",
+    "room_bookings",
+    "housekeeping",
+    "notifications",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "hotelmate.urls"
+WSGI_APPLICATION = "hotelmate.wsgi.application"
+# A POST to a path without its slash gets a clear 404 rather than a redirect that drops the body.
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- database ---------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="django.db.backends.postgresql")}
+DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md).
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c lock_timeout=3s")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Shared by all web processes, as login throttling needs it; nothing on the path of a status change uses it.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"},
+}
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["hotel.backends.StaffBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+REST_KNOX = {"TOKEN_TTL": timedelta(days=14), "AUTH_HEADER_PREFIX": "Token"}
+LOGIN_THROTTLE = env.str("LOGIN_THROTTLE", default="10/min")
+LOGIN_THROTTLE_ADDRESS = env.str("LOGIN_THROTTLE_ADDRESS", default="120/min")
+
+# --- API --------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "hotel.authentication.StaffTokenAuthentication",
+        "hotel.authentication.StaffSessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["common.parsers.BodyParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "common.pagination.PagePagination",
+    "DEFAULT_SCHEMA_CLASS": "common.openapi.Schema",
+    "EXCEPTION_HANDLER": "common.handlers.exception_handler",
+    "DEFAULT_THROTTLE_RATES": {"login": LOGIN_THROTTLE, "login-address": LOGIN_THROTTLE_ADDRESS},
+    # How many proxies stand in front and append to X-Forwarded-For: it decides whose address login throttling sees.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+    "URL_FORMAT_OVERRIDE": None,
+}
+# Larger bodies get 413 before anything is read.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+SPECTACULAR_SETTINGS = {
+    "TITLE": "HotelMate staff API",
+    "DESCRIPTION": "The state of every room, right, at once, for everyone in the house.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api",
+    "ENUM_NAME_OVERRIDES": {
+        "RoomStatusEnum": "rooms.models.RoomStatus",
+        "MaintenancePriorityEnum": "rooms.models.MaintenancePriority",
+        "StatusSourceEnum": "housekeeping.models.Source",
+        "TaskPriorityEnum": "housekeeping.models.TaskPriority",
+        "TaskStatusEnum": "housekeeping.models.TaskStatus",
+        "TaskTypeEnum": "housekeeping.models.TaskType",
+    },
+}
+
+# --- browsers of other origins ----------------------------------------------------------------------------------------
+
+CORS_ALLOWED_ORIGINS = env.list(
+    "CORS_ALLOWED_ORIGINS",
+    default=["http://localhost:3000", "http://127.0.0.1:3000", "http://localhost:5173", "http://127.0.0.1:5173"]
+    if DEVELOPMENT
+    else [],
+)
+CORS_ALLOW_HEADERS = [*default_headers, "x-hotel-id", "x-hotel-slug", "idempotency-key", "if-match"]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After"]
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- https ------------------------------------------------------------------------------------------------------------
+
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEVELOPMENT)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_PROXY_PROTO", default=False) else None
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEVELOPMENT else 31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEVELOPMENT
+SECURE_HSTS_PRELOAD = not DEVELOPMENT
+SESSION_COOKIE_SECURE = not DEVELOPMENT
+CSRF_COOKIE_SECURE = not DEVELOPMENT
+SESSION_COOKIE_HTTPONLY = True
+
+# --- static files, language, time -------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = DEVELOPMENT
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEVELOPMENT
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- live events ------------------------------------------------------------------------------------------------------
+
+PUSHER_APP_ID = env.str("PUSHER_APP_ID", default="")
+PUSHER_KEY = env.str("PUSHER_KEY", default="")
+PUSHER_SECRET = env.str("PUSHER_SECRET", default="")
+PUSHER_CLUSTER = env.str("PUSHER_CLUSTER", default="")
+# Any server that speaks Pusher's protocol, instead of Pusher Channels itself.
+PUSHER_HOST = env.str("PUSHER_HOST", default="")
+PUSHER_PORT = env.int("PUSHER_PORT", default=443)
+PUSHER_SSL = env.bool("PUSHER_SSL", default=True)
+PUSHER_TIMEOUT = 5  # seconds for one call to Pusher; only the relay ever waits for it
+REALTIME_RELAY = env.str("REALTIME_RELAY", default="thread")
+if REALTIME_RELAY not in ("thread", "off"):
+    raise ImproperlyConfigured("REALTIME_RELAY is 'thread' (default: send events from the web process) or 'off'.")
+
+# --- logging ----------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        # 4xx answers are the caller's business, not the log's.
+        "django.request": {"handlers": ["console"], "level": "ERROR", "propagate": False},
+    },
+}

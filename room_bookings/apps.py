@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class RoomBookingsConfig(AppConfig):
+    name = "room_bookings"
