@@ -1,0 +1,61 @@
+"""The kinds of refusal that services raise; each carries its HTTP status and its code.
+
+A leaf class is declared next to the service that raises it and is named for the refusal (``TransitionNotAllowed``).
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class HotelMateError(Exception):
+    """A refusal that the caller is told about.
+
+    ``message`` is one sentence for people; ``details`` is JSON-safe. ``extra`` holds keys that the contract puts at the
+    top level of the body, beside the five that every error has.
+    """
+
+    status: ClassVar[int] = 500
+    code: str = "ERROR"
+
+    def __init__(
+        self, message: str, *, details: Mapping[str, Any] | None = None, extra: Mapping[str, Any] | None = None
+    ):
+        super().__init__(message)
+        self.message = message
+        self.details = dict(details or {})
+        self.extra = dict(extra or {})
+
+
+class InvalidInput(HotelMateError):
+    """The request is malformed, whatever the state of the house."""
+
+    status = 400
+    code = "VALIDATION_ERROR"
+
+
+class FieldError(InvalidInput):
+    """One field of the request is wrong; ``field`` names it."""
+
+    def __init__(self, field: str, message: str):
+        super().__init__(message, details={field: [message]}, extra={field: [message]})
+
+
+class NotAllowed(HotelMateError):
+    """The caller lacks the right."""
+
+    status = 403
+    code = "PERMISSION_DENIED"
+
+
+class NotFound(HotelMateError):
+    """No such object in the caller's hotel."""
+
+    status = 404
+    code = "NOT_FOUND"
+
+
+class Conflict(HotelMateError):
+    """The present state forbids it."""
+
+    status = 409
+    code = "CONFLICT"

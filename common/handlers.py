@@ -1,0 +1,155 @@
+"""The one error body that clients read, whatever went wrong and wherever."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from common.errors import HotelMateError
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 1
+# PostgreSQL's SQLSTATE for a lock not got within lock_timeout, a deadlock, a serialization failure.
+BUSY = {"55P03", "40P01", "40001"}
+RESERVED = ("code", "message", "detail", "error", "details")
+CODES = {
+    exceptions.ParseError: "MALFORMED_REQUEST",
+    exceptions.AuthenticationFailed: "NOT_AUTHENTICATED",
+    exceptions.NotAuthenticated: "NOT_AUTHENTICATED",
+    exceptions.PermissionDenied: "PERMISSION_DENIED",
+    exceptions.NotFound: "NOT_FOUND",
+    exceptions.MethodNotAllowed: "METHOD_NOT_ALLOWED",
+    exceptions.NotAcceptable: "NOT_ACCEPTABLE",
+    exceptions.Throttled: "THROTTLED",
+}
+
+
+def error_body(
+    code: str, message: str, *, details: Mapping[str, Any] | None = None, extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The contract's error body; ``extra`` goes to the top level unless it would hide one of the five keys."""
+    top = {key: value for key, value in (extra or {}).items() if key not in RESERVED}
+    return {
+        "code": code,
+        "message": message,
+        "detail": message,
+        "error": message,
+        "details": dict(details or {}),
+        **top,
+    }
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
+    """DRF's exception handler: every refusal in the contract's shape; ``None`` (a bug) becomes a 500."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    response = _response(error)
+    if response is not None:
+        set_rollback()
+    return response
+
+
+def _response(error: Exception) -> Response | None:
+    if isinstance(error, HotelMateError):
+        body = error_body(error.code, error.message, details=error.details, extra=error.extra)
+        return Response(body, status=error.status)
+    if isinstance(error, exceptions.ValidationError):
+        details = _field_errors(error.detail)
+        body = error_body("VALIDATION_ERROR", _first_message(details), details=details, extra=details)
+        return Response(body, status=error.status_code)
+    if isinstance(error, exceptions.APIException):
+        code = CODES.get(type(error)) or str(error.default_code).upper()
+        headers = {}
+        if wait := getattr(error, "wait", None):
+            headers["Retry-After"] = str(int(wait) + 1)
+        if challenge := getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = challenge
+        body = error_body(code, str(error.detail))
+        if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
+            body["non_field_errors"] = [str(error.detail)]
+        return Response(body, status=error.status_code, headers=headers)
+    if isinstance(error, OperationalError) and sqlstate(error) in BUSY:
+        body = error_body("BUSY", "Somebody else is changing this right now. Try again in a moment.")
+        return Response(body, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    if isinstance(error, IntegrityError):
+        # The check passed and the constraint refused: somebody else was faster. The constraint is the truth.
+        logger.warning("a database constraint refused a request: %s", constraint(error))
+        return Response(error_body("CONFLICT", "Somebody else changed this at the same moment. Reload and try again."), 409)
+    return None
+
+
+def sqlstate(error: Exception) -> str | None:
+    """PostgreSQL's five-character error code of a Django database error."""
+    return getattr(error.__cause__, "pgcode", None)
+
+
+def constraint(error: Exception) -> str:
+    """The name of the constraint that a Django ``IntegrityError`` is about; names no data."""
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "unnamed"
+
+
+def _field_errors(detail: Any) -> dict[str, Any]:
+    """DRF's nested error detail as ``{field: [messages]}``; plain strings throughout."""
+    if not isinstance(detail, dict):
+        return {"non_field_errors": _messages(detail)}
+    return {str(field): _messages(value) for field, value in detail.items()}
+
+
+def _messages(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{key}: {message}" for key, inner in value.items() for message in _messages(inner)]
+    if isinstance(value, list):
+        return [message for inner in value for message in _messages(inner)]
+    return [str(value)]
+
+
+def _first_message(details: Mapping[str, list[str]]) -> str:
+    for field, messages in details.items():
+        if messages:
+            return messages[0] if field == "non_field_errors" else f"{field}: {messages[0]}"
+    return "Invalid input."
+
+
+# --- what never reaches a DRF view ------------------------------------------------------------------------------------
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.path.startswith(("/api", "/pusher"))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 outside DRF: a refused host, too many fields."""
+    if not _wants_json(request):
+        return defaults.bad_request(request, exception)
+    return JsonResponse(error_body("MALFORMED_REQUEST", "The request is malformed."), status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403 outside DRF."""
+    if not _wants_json(request):
+        return defaults.permission_denied(request, exception)
+    return JsonResponse(error_body("PERMISSION_DENIED", "Permission denied."), status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404 outside DRF: a path that no route matches."""
+    if not _wants_json(request):
+        return defaults.page_not_found(request, exception)
+    return JsonResponse(error_body("NOT_FOUND", "There is nothing at this address."), status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: a bug; the log has the traceback."""
+    if not _wants_json(request):
+        return defaults.server_error(request)
+    return JsonResponse(error_body("SERVER_ERROR", "Something went wrong on our side. It has been logged."), status=500)

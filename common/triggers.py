@@ -1,0 +1,94 @@
+"""Database triggers that hold HotelMate's rules, against raw SQL and the admin as much as against our own code.
+
+They are declared in the models' ``Meta.triggers`` (django-pgtrigger writes the migrations), with two differences from
+the library's own: a function keeps the search path of the migration that made it, so that a restore by ``pg_restore``
+(which empties the path) finds its tables; and the library's per-session switch to ignore triggers does not exist.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pgtrigger
+from django.db import models
+from pgtrigger import compiler
+
+
+class RuleSql(compiler.UpsertTriggerSql):
+    """The SQL that installs one rule. Migrations refer to this class: never change what an existing one yields."""
+
+    def get_template(self) -> str:
+        return """
+            CREATE OR REPLACE FUNCTION {pgid}() RETURNS TRIGGER AS $$
+                {declare}
+                BEGIN
+                    {func}
+                END;
+            $$ LANGUAGE plpgsql SET search_path FROM CURRENT;
+
+            DROP TRIGGER IF EXISTS {pgid} ON {table};
+            CREATE {constraint} TRIGGER {pgid}
+                {when} {operation} ON {table}
+                {timing}
+                {referencing}
+                FOR EACH {level} {condition}
+                EXECUTE PROCEDURE {execute};
+
+            COMMENT ON TRIGGER {pgid} ON {table} IS '{hash}';
+        """
+
+
+class Rule(pgtrigger.Trigger):
+    """A trigger that raises when a row breaks a rule; the error carries the rule's name as its constraint."""
+
+    def compile(self, model: type[models.Model]) -> compiler.Trigger:
+        compiled = super().compile(model)
+        return compiler.Trigger(
+            name=self.name,
+            sql=RuleSql(**compiled.sql.kwargs),
+        )
+
+
+def refuse(name: str, message: str) -> str:
+    """The statement that refuses a row: an integrity violation named ``name``."""
+    return (
+        f"RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation', "
+        f"CONSTRAINT = '{name}', TABLE = TG_TABLE_NAME;"
+    )
+
+
+class NeverChanged(Rule):
+    """Rows of this table are written once: no update, no delete."""
+
+    when = pgtrigger.Before
+    operation = pgtrigger.Update | pgtrigger.Delete
+
+    def get_func(self, model: type[models.Model]) -> str:
+        return refuse(self.name, f"{model._meta.verbose_name_plural} are never changed or deleted")
+
+
+class SameHotel(Rule):
+    """Every row that ``links`` names (foreign key name → table) belongs to this row's hotel, which never changes."""
+
+    when = pgtrigger.After
+
+    def __init__(self, *, name: str, links: Mapping[str, str]):
+        self.links = dict(links)
+        super().__init__(
+            name=name,
+            operation=pgtrigger.Insert | pgtrigger.UpdateOf("hotel_id", *(f"{field}_id" for field in links)),
+        )
+
+    def get_func(self, model: type[models.Model]) -> str:
+        checks = [
+            f"IF TG_OP = 'UPDATE' AND NEW.hotel_id <> OLD.hotel_id THEN "
+            f"{refuse(self.name, f'a {model._meta.verbose_name} never moves to another hotel')} END IF;"
+        ]
+        for field, table in self.links.items():
+            checks.append(
+                f"IF NEW.{field}_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {table} linked "
+                f"WHERE linked.id = NEW.{field}_id AND linked.hotel_id = NEW.hotel_id) THEN "
+                f"{refuse(self.name, f'{field} belongs to another hotel')} END IF;"
+            )
+        return "\n".join([*checks, "RETURN NULL;"])
+
+

@@ -1,0 +1,71 @@
+"""Who is calling the API: a knox token or, for browsers, the Django session."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from knox.auth import TokenAuthentication
+from knox.crypto import hash_token
+from knox.models import AuthToken
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+
+from common import clock
+from hotel.selectors import permissions_array
+
+
+class StaffTokenAuthentication(TokenAuthentication):
+    """``Authorization: Token <key>``, read in one statement with user, staff, hotel and rights.
+
+    knox stores the SHA-512 of a 256-bit random token; looking the digest up is safe, as nobody can aim at a digest. A
+    token is dead when it has expired and at once when the user or the staff profile is deactivated.
+    """
+
+    def authenticate_credentials(self, token: bytes) -> tuple[Any, AuthToken]:
+        try:
+            digest = hash_token(token.decode("ascii"))
+        except UnicodeDecodeError as error:
+            raise AuthenticationFailed("Invalid token.") from error
+        auth_token = (
+            AuthToken.objects.filter(
+                digest=digest,
+                expiry__gt=clock.now(),
+                user__is_active=True,
+                user__staff_profile__is_active=True,
+            )
+            .select_related("user__staff_profile__hotel", "user__staff_profile__role")
+            .annotate(held_permissions=permissions_array("user_id"))
+            .first()
+        )
+        if auth_token is None:
+            raise AuthenticationFailed("Invalid token.")
+        auth_token.user.held_permissions = set(auth_token.held_permissions)
+        return auth_token.user, auth_token
+
+
+class StaffSessionAuthentication(SessionAuthentication):
+    """The session that the Django sign-in made; Django's CSRF check applies."""
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """How the OpenAPI document describes the token."""
+
+    target_class = "hotel.authentication.StaffTokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token <key>`; POST /api/staff/login/ gives the key.",
+        }
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    """How the OpenAPI document describes the session."""
+
+    target_class = "hotel.authentication.StaffSessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "For browsers."}

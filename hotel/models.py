@@ -1,0 +1,98 @@
+"""Hotels and their staff."""
+
+from datetime import time
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.db.models import Q
+
+from common.triggers import SameHotel
+from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
+
+
+def validate_timezone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError("%(name)s is no timezone of the IANA database, such as Europe/Dublin.", params={"name": name})
+
+
+class Hotel(models.Model):
+    """A house, its clock and its rules. Every clock rule uses the hotel's own timezone."""
+
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=60, unique=True, help_text="Names the hotel in URLs and channels.")
+    phone = models.CharField(max_length=40, blank=True)
+    timezone = models.CharField(max_length=64, default="Europe/Dublin", validators=[validate_timezone])
+    standard_checkout_time = models.TimeField(default=time(11, 0))
+    late_checkout_grace_minutes = models.PositiveSmallIntegerField(default=30, validators=[MaxValueValidator(720)])
+    approval_cutoff_time = models.TimeField(default=time(23, 0))
+    approval_cutoff_day_offset = models.PositiveSmallIntegerField(default=0, choices=[(0, "same day"), (1, "next day")])
+    check_in_time = models.TimeField(default=time(15, 0))
+    early_checkin_from = models.TimeField(default=time(8, 0))
+    late_arrival_cutoff = models.TimeField(default=time(2, 0), help_text="On the day after; the business day ends here.")
+    allow_overbooking = models.BooleanField(default=False)
+    require_complete_party = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(approval_cutoff_day_offset__in=[0, 1]), name="hotel_approval_offset_0_or_1"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Staff(models.Model):
+    """A member of one hotel's staff. Never deleted, because the audit trail names them: deactivated instead."""
+
+    class Department(models.TextChoices):
+        FRONT_OFFICE = "front_office", "Front office"
+        HOUSEKEEPING = "housekeeping", "Housekeeping"
+        MAINTENANCE = "maintenance", "Maintenance"
+        MANAGEMENT = "management", "Management"
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="staff_profile")
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="staff")
+    department = models.CharField(max_length=20, choices=Department)
+    role = models.ForeignKey(
+        Group,
+        on_delete=models.PROTECT,
+        related_name="staff_members",
+        help_text="The group whose rights this member holds; more can be given on the user.",
+    )
+    phone_number = models.CharField(max_length=40, blank=True)
+    is_active = models.BooleanField(default=True, help_text="Untick to lock this member out at once.")
+    is_on_duty = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = "staff member"
+        ordering = ["hotel", "user__last_name", "pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(department__in=["front_office", "housekeeping", "maintenance", "management"]), name="staff_department_known"),
+        ]
+        triggers = [SameHotel(name="staff_one_hotel", links={})]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """The name that colleagues and the audit trail read."""
+        return self.user.get_full_name() or self.user.get_username()
+
+    @property
+    def access_level(self) -> str:
+        """How older clients name seniority; rights are what counts."""
+        if self.user.is_superuser or self.role.name == HOTEL_MANAGER:
+            return "super_staff_admin"
+        if self.role.name in (FRONT_OFFICE_MANAGER, HOUSEKEEPING_SUPERVISOR):
+            return "staff_admin"
+        return "regular_staff"
+
+    def can(self, right: str) -> bool:
+        """Whether this member holds ``right``, such as ``rooms.inspect``; an inactive one holds none."""
+        return self.is_active and self.user.has_perm(permission(right))

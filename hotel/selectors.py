@@ -1,0 +1,41 @@
+"""Reads about staff: who they are and what they may do."""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
+
+from hotel.models import Hotel, Staff
+
+_GroupPermission = Group.permissions.through
+_UserPermission = get_user_model().user_permissions.through
+
+
+def permissions_of(user: Any) -> QuerySet[Permission, str]:
+    """Labels (``app.codename``) of what a user holds: by the staff role, by other groups, by themselves.
+
+    ``user`` is a user id, or an ``OuterRef`` to one for use within a subquery.
+    """
+    within = OuterRef(user) if isinstance(user, OuterRef) else user
+    return (
+        Permission.objects.order_by()
+        .filter(
+            Q(pk__in=_GroupPermission.objects.filter(group__staff_members__user=within).values("permission"))
+            | Q(pk__in=_GroupPermission.objects.filter(group__user=within).values("permission"))
+            | Q(pk__in=_UserPermission.objects.filter(user=within).values("permission"))
+        )
+        .values_list(Concat("content_type__app_label", Value("."), "codename"), flat=True)
+    )
+
+
+def permissions_array(user_ref: str) -> ArraySubquery:
+    """``permissions_of`` as one column of a statement about something else."""
+    return ArraySubquery(permissions_of(OuterRef(user_ref)))
+
+
+def staff_list(hotel: Hotel) -> QuerySet[Staff]:
+    """The hotel's active members, with their users."""
+    return Staff.objects.filter(hotel=hotel, is_active=True).select_related("user")

@@ -1,0 +1,184 @@
+"""The audit trail of room statuses, and housekeeping's tasks."""
+
+from datetime import datetime, timedelta
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+
+from common import clock
+from common.triggers import NeverChanged, Rule, SameHotel, refuse
+from hotel.models import Hotel, Staff
+from hotel.rights import permissions
+from room_bookings.models import RoomBooking
+from rooms.models import NEW_ROOM_STATUSES, Room, RoomStatus
+
+
+class Source(models.TextChoices):
+    """Where a status change came from (contract section 5)."""
+
+    HOUSEKEEPING = "HOUSEKEEPING", "Housekeeping"
+    FRONT_DESK = "FRONT_DESK", "Front desk"
+    SYSTEM = "SYSTEM", "System"
+    MANAGER_OVERRIDE = "MANAGER_OVERRIDE", "Manager override"
+
+
+class AuditChained(Rule):
+    """At commit, an audit row tells of a change that was made, and starts where the one before it ended."""
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert
+    declare = [("room", "RECORD")]
+
+    def get_func(self, model: type[models.Model]) -> str:
+        new_room = ", ".join(f"'{status}'" for status in NEW_ROOM_STATUSES)
+        return f"""
+            SELECT * INTO room FROM rooms_room WHERE id = NEW.room_id;
+            IF room.hotel_id <> NEW.hotel_id THEN
+                {refuse(self.name, "an audit row belongs to its room''s hotel")}
+            END IF;
+            IF NEW.version > room.status_version
+               OR (NEW.version = room.status_version AND NEW.to_status <> room.room_status) THEN
+                {refuse(self.name, "an audit row tells of a change that was made")}
+            END IF;
+            IF NEW.version = 1 AND NEW.from_status NOT IN ({new_room}) OR NEW.version > 1 AND NOT EXISTS (
+                SELECT 1 FROM housekeeping_roomstatusevent earlier
+                WHERE earlier.room_id = NEW.room_id AND earlier.version = NEW.version - 1
+                  AND earlier.to_status = NEW.from_status
+            ) THEN
+                {refuse(self.name, "an audit row starts where the one before it ended")}
+            END IF;
+            RETURN NULL;
+        """
+
+
+class RoomStatusEvent(models.Model):
+    """One change of a room's status: what, who, when, why. Written once, never changed, never deleted."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
+    room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="status_events", db_index=False)
+    version = models.PositiveIntegerField(help_text="1, 2, 3 … within the room.")
+    from_status = models.CharField(max_length=24, choices=RoomStatus)
+    to_status = models.CharField(max_length=24, choices=RoomStatus)
+    changed_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    source = models.CharField(max_length=16, choices=Source)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["-pk"]
+        permissions = permissions("housekeeping")
+        constraints = [
+            # Its index also serves a room's history.
+            models.UniqueConstraint(fields=["room", "version"], name="room_status_event_version_unique"),
+            models.CheckConstraint(condition=Q(version__gte=1), name="room_status_event_version_from_1"),
+            models.CheckConstraint(
+                condition=Q(from_status__in=RoomStatus.values, to_status__in=RoomStatus.values),
+                name="room_status_event_status_known",
+            ),
+            models.CheckConstraint(condition=~Q(from_status=F("to_status")), name="room_status_event_is_a_change"),
+            models.CheckConstraint(condition=Q(source__in=Source.values), name="room_status_event_source_known"),
+            models.CheckConstraint(
+                condition=Q(changed_by__isnull=False) | Q(source=Source.SYSTEM),
+                name="room_status_event_names_who",
+            ),
+            models.CheckConstraint(
+                condition=~Q(source=Source.MANAGER_OVERRIDE) | ~Q(note=""),
+                name="room_status_event_override_has_note",
+            ),
+        ]
+        indexes = [models.Index(fields=["hotel", "created_at"], name="room_status_event_by_time")]
+        triggers = [
+            AuditChained(name="audit_row_chained"),
+            NeverChanged(name="audit_row_never_changed"),
+            SameHotel(name="audit_row_one_hotel", links={"changed_by": "hotel_staff"}),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.room}: {self.get_from_status_display()} → {self.get_to_status_display()}"
+
+
+class TaskType(models.TextChoices):
+    TURNOVER = "TURNOVER", "Turnover"
+    STAYOVER = "STAYOVER", "Stayover"
+    INSPECTION = "INSPECTION", "Inspection"
+    DEEP_CLEAN = "DEEP_CLEAN", "Deep clean"
+    AMENITY = "AMENITY", "Amenity"
+
+
+class TaskStatus(models.TextChoices):
+    OPEN = "OPEN", "Open"
+    IN_PROGRESS = "IN_PROGRESS", "In progress"
+    DONE = "DONE", "Done"
+    CANCELLED = "CANCELLED", "Cancelled"
+
+
+class TaskPriority(models.TextChoices):
+    LOW = "LOW", "Low"
+    MED = "MED", "Medium"
+    HIGH = "HIGH", "High"
+
+
+OPEN_TASK_STATUSES = (TaskStatus.OPEN, TaskStatus.IN_PROGRESS)
+# A task that is open for longer is overdue.
+TASK_DUE = {
+    TaskPriority.HIGH: timedelta(hours=2),
+    TaskPriority.MED: timedelta(hours=4),
+    TaskPriority.LOW: timedelta(hours=8),
+}
+
+
+class HousekeepingTask(models.Model):
+    """A piece of work in a room: OPEN → IN_PROGRESS → DONE, or CANCELLED."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="housekeeping_tasks", db_index=False)
+    room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="housekeeping_tasks")
+    booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    task_type = models.CharField(max_length=12, choices=TaskType)
+    status = models.CharField(max_length=12, choices=TaskStatus, default=TaskStatus.OPEN)
+    priority = models.CharField(max_length=4, choices=TaskPriority, default=TaskPriority.MED)
+    note = models.TextField(blank=True)
+    assigned_to = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="tasks")
+    created_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(default=clock.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "housekeeping task"
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(task_type__in=TaskType.values), name="task_type_known"),
+            models.CheckConstraint(condition=Q(priority__in=TaskPriority.values), name="task_priority_known"),
+            models.CheckConstraint(
+                condition=Q(status="OPEN", started_at=None, completed_at=None, cancelled_at=None)
+                | Q(status="IN_PROGRESS", started_at__isnull=False, completed_at=None, cancelled_at=None)
+                | Q(status="DONE", started_at__isnull=False, completed_at__isnull=False, cancelled_at=None)
+                | Q(status="CANCELLED", completed_at=None, cancelled_at__isnull=False),
+                name="task_status_agrees_with_times",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["hotel", "-created_at", "-id"], name="task_by_hotel"),
+            models.Index(fields=["hotel", "status"], name="task_open", condition=Q(status__in=OPEN_TASK_STATUSES)),
+        ]
+        triggers = [
+            SameHotel(
+                name="task_one_hotel",
+                links={
+                    "room": "rooms_room",
+                    "booking": "room_bookings_roombooking",
+                    "assigned_to": "hotel_staff",
+                    "created_by": "hotel_staff",
+                },
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_task_type_display()} of {self.room}"
+
+    def is_overdue_at(self, moment: datetime) -> bool:
+        """Whether the task is still open and past its due time (HIGH 2 h, MED 4 h, LOW 8 h after it was opened)."""
+        return self.status in OPEN_TASK_STATUSES and moment > self.created_at + TASK_DUE[TaskPriority(self.priority)]

@@ -1,0 +1,207 @@
+"""Rooms and their types, and what the database guarantees about a room's status."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pgtrigger
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from common import clock
+from common.triggers import Rule, SameHotel, refuse
+from hotel.models import Hotel, Staff
+from hotel.rights import permissions
+
+if TYPE_CHECKING:
+    from housekeeping.models import RoomStatusEvent
+
+
+class RoomStatus(models.TextChoices):
+    """The seven states of a room (contract section 5)."""
+
+    OCCUPIED = "OCCUPIED", "Occupied"
+    CHECKOUT_DIRTY = "CHECKOUT_DIRTY", "Checkout dirty"
+    CLEANING_IN_PROGRESS = "CLEANING_IN_PROGRESS", "Cleaning in progress"
+    CLEANED_UNINSPECTED = "CLEANED_UNINSPECTED", "Cleaned, not inspected"
+    READY_FOR_GUEST = "READY_FOR_GUEST", "Ready for guest"
+    MAINTENANCE_REQUIRED = "MAINTENANCE_REQUIRED", "Maintenance required"
+    OUT_OF_ORDER = "OUT_OF_ORDER", "Out of order"
+
+
+class MaintenancePriority(models.TextChoices):
+    """How urgent a fault is, ascending."""
+
+    LOW = "LOW", "Low"
+    MED = "MED", "Medium"
+    HIGH = "HIGH", "High"
+
+
+_S = RoomStatus
+# The workflow map. MAINTENANCE_REQUIRED → OCCUPIED is for a guest who is in house; the physical facts see to it.
+TRANSITIONS: dict[str, tuple[str, ...]] = {
+    _S.OCCUPIED: (_S.CHECKOUT_DIRTY, _S.MAINTENANCE_REQUIRED),
+    _S.CHECKOUT_DIRTY: (_S.CLEANING_IN_PROGRESS, _S.CLEANED_UNINSPECTED, _S.READY_FOR_GUEST, _S.MAINTENANCE_REQUIRED),
+    _S.CLEANING_IN_PROGRESS: (_S.CLEANED_UNINSPECTED, _S.CHECKOUT_DIRTY, _S.READY_FOR_GUEST, _S.MAINTENANCE_REQUIRED),
+    _S.CLEANED_UNINSPECTED: (_S.READY_FOR_GUEST, _S.CLEANING_IN_PROGRESS, _S.CHECKOUT_DIRTY, _S.MAINTENANCE_REQUIRED),
+    _S.READY_FOR_GUEST: (_S.OCCUPIED, _S.CHECKOUT_DIRTY, _S.MAINTENANCE_REQUIRED, _S.OUT_OF_ORDER),
+    _S.MAINTENANCE_REQUIRED: (_S.OCCUPIED, _S.CHECKOUT_DIRTY, _S.OUT_OF_ORDER, _S.READY_FOR_GUEST),
+    _S.OUT_OF_ORDER: (_S.CHECKOUT_DIRTY, _S.MAINTENANCE_REQUIRED, _S.READY_FOR_GUEST),
+}
+NEW_ROOM_STATUSES = (_S.READY_FOR_GUEST, _S.CHECKOUT_DIRTY)
+
+currency_code = RegexValidator(r"\A[A-Z]{3}\Z", "Enter an ISO 4217 code of three capital letters, such as EUR.")
+
+
+class RoomType(models.Model):
+    """A category of rooms that is sold as one."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="room_types")
+    name = models.CharField(max_length=100)
+    code = models.CharField(max_length=20)
+    starting_price_from = models.DecimalField(
+        max_digits=10, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
+    )
+    currency = models.CharField(max_length=3, default="EUR", validators=[currency_code])
+    max_occupancy = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
+    bed_setup = models.CharField(max_length=200, blank=True)
+    short_description = models.TextField(max_length=2000, blank=True)
+    availability_message = models.CharField(max_length=200, blank=True)
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["hotel", "code"]
+        constraints = [
+            models.UniqueConstraint(fields=["hotel", "code"], name="room_type_code_unique"),
+            models.UniqueConstraint(fields=["hotel", "name"], name="room_type_name_unique"),
+            models.CheckConstraint(condition=Q(max_occupancy__gte=1), name="room_type_sleeps_someone"),
+            models.CheckConstraint(
+                condition=Q(starting_price_from__isnull=True) | Q(starting_price_from__gte=0),
+                name="room_type_price_not_negative",
+            ),
+        ]
+        triggers = [SameHotel(name="room_type_one_hotel", links={})]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.name}"
+
+
+class StatusAudited(Rule):
+    """At commit, every change of a room's status has its audit row: same from, same to, same version."""
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert | pgtrigger.UpdateOf("room_status", "status_version")
+    declare = [("now_at", "RECORD"), ("newest", "RECORD")]
+
+    def get_func(self, model: type[models.Model]) -> str:
+        new_room = ", ".join(f"'{status}'" for status in NEW_ROOM_STATUSES)
+        unaudited = refuse(self.name, "a room status changes only together with its audit row")
+        return f"""
+            IF TG_OP = 'UPDATE' THEN
+                IF NEW.room_status = OLD.room_status AND NEW.status_version = OLD.status_version THEN
+                    RETURN NULL;
+                END IF;
+                IF NEW.status_version <> OLD.status_version + 1 OR NOT EXISTS (
+                    SELECT 1 FROM housekeeping_roomstatusevent event
+                    WHERE event.room_id = NEW.id AND event.version = NEW.status_version
+                      AND event.from_status = OLD.room_status AND event.to_status = NEW.room_status
+                ) THEN
+                    {unaudited}
+                END IF;
+                RETURN NULL;
+            END IF;
+            -- An inserted room is new, or restored from a backup together with its history.
+            SELECT * INTO now_at FROM rooms_room WHERE id = NEW.id;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            SELECT * INTO newest FROM housekeeping_roomstatusevent event
+            WHERE event.room_id = NEW.id ORDER BY event.version DESC LIMIT 1;
+            IF FOUND THEN
+                IF newest.version <> now_at.status_version OR newest.to_status <> now_at.room_status THEN
+                    {unaudited}
+                END IF;
+            ELSIF now_at.status_version <> 0 OR now_at.room_status NOT IN ({new_room}) THEN
+                {unaudited}
+            END IF;
+            RETURN NULL;
+        """
+
+
+class Room(models.Model):
+    """A room of a hotel. ``room_status`` has one writer: ``housekeeping.services.set_room_status``."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="rooms")
+    room_number = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    room_type = models.ForeignKey(RoomType, on_delete=models.PROTECT, related_name="rooms")
+    is_active = models.BooleanField(default=True, help_text="Untick a room that is no longer let.")
+
+    room_status = models.CharField(max_length=24, choices=RoomStatus, default=RoomStatus.READY_FOR_GUEST)
+    status_version = models.PositiveIntegerField(default=0, help_text="Number of status changes so far.")
+    status_changed_at = models.DateTimeField(default=clock.now)
+
+    maintenance_required = models.BooleanField(default=False)
+    maintenance_priority = models.CharField(max_length=4, choices=MaintenancePriority, blank=True)
+    maintenance_notes = models.TextField(blank=True)
+    last_cleaned_at = models.DateTimeField(null=True, blank=True)
+    cleaned_by_staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    last_inspected_at = models.DateTimeField(null=True, blank=True)
+    inspected_by_staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    turnover_notes = models.TextField(blank=True)
+    guest_fcm_token = models.CharField(max_length=512, blank=True)
+
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    updated_at = models.DateTimeField(default=clock.now, editable=False)
+
+    # The audit row of the change that set_room_status just made on this instance; not stored.
+    status_event: "RoomStatusEvent | None" = None
+
+    class Meta:
+        ordering = ["hotel", "room_number"]
+        permissions = permissions("rooms")
+        constraints = [
+            models.UniqueConstraint(fields=["hotel", "room_number"], name="room_number_unique"),
+            models.CheckConstraint(condition=Q(room_number__gte=1), name="room_number_positive"),
+            models.CheckConstraint(condition=Q(room_status__in=RoomStatus.values), name="room_status_known"),
+            models.CheckConstraint(
+                condition=Q(maintenance_priority__in=["", *MaintenancePriority.values]),
+                name="room_maintenance_priority_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(maintenance_required=True) & ~Q(maintenance_priority="")
+                | Q(maintenance_required=False, maintenance_priority="", maintenance_notes=""),
+                name="room_fault_has_flag_and_priority",
+            ),
+            models.CheckConstraint(
+                condition=~Q(room_status=RoomStatus.MAINTENANCE_REQUIRED) | Q(maintenance_required=True),
+                name="room_in_maintenance_has_flag",
+            ),
+            models.CheckConstraint(
+                condition=~Q(room_status=RoomStatus.READY_FOR_GUEST) | Q(maintenance_required=False),
+                name="room_ready_has_no_fault",
+            ),
+        ]
+        triggers = [
+            StatusAudited(name="room_status_audited"),
+            SameHotel(
+                name="room_one_hotel",
+                links={
+                    "room_type": "rooms_roomtype",
+                    "cleaned_by_staff": "hotel_staff",
+                    "inspected_by_staff": "hotel_staff",
+                },
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Room {self.room_number}"
+
+    def can_transition_to(self, to_status: str) -> bool:
+        """Whether the workflow map has this step; physical facts and rights are the service's business."""
+        return to_status in TRANSITIONS[self.room_status]
+
+    @property
+    def is_bookable(self) -> bool:
+        """Clean, inspected, in service, without a fault: a guest may be sent there now."""
+        return self.room_status == RoomStatus.READY_FOR_GUEST and self.is_active and not self.maintenance_required
