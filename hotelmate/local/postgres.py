@@ -51,7 +51,7 @@ def reachable_by_others(path: Path) -> bool:
 
 def public_place(path: Path) -> Path:
     """Where files of the data folder ``path`` go that nobody must reach, when ``path`` lies in a private home."""
-    return Path("/var/tmp") / f"hotelmate-{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
+    return Path("/var/tmp") / f"hotelmate-{hashlib.sha256(bytes(path)).hexdigest()[:12]}"  # noqa: S108 - see `_home`
 
 
 def wheel_folder() -> Path:
@@ -95,7 +95,7 @@ class EmbeddedPostgres:
         ``alone``: raises InUseError when anyone else has it. ``pause`` may raise to give up waiting.
         """
         with self._data.guard(pause):
-            users = open(self._data.run / f"{self.name}.users", "a")
+            users = open(self._data.run / f"{self.name}.users", "a")  # noqa: SIM115 - stays open until `release`
             try:
                 if not try_lock(users.fileno(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
                     raise InUseError(f"The server {self.name} is in use.")
@@ -201,7 +201,7 @@ class EmbeddedPostgres:
         self.service.start(self._command("postgres", "-D", str(cluster), *flags), port=port, **self._options())
 
     def _becomes_ready(self, cluster: Path, pause: Pause) -> bool:
-        """Whether it takes connections within a minute (it may have a crash to recover from); False once it has gone."""
+        """Whether it takes connections within a minute: it may have a crash to recover from. False once it has gone."""
 
         def settled() -> bool:
             return not self.service.is_running() or self._reports_ready(cluster)

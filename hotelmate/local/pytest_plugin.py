@@ -1,7 +1,7 @@
 """Gives a test run its PostgreSQL: the one of DATABASE_URL, else an embedded one of its own.
 
-Loaded by ``-p`` in pyproject.toml, because pytest-django reads the settings before any conftest.py; ``pythonpath`` there
-makes it importable for a bare ``pytest`` too.
+Loaded by ``-p`` in pyproject.toml, because pytest-django reads the settings before any conftest.py; ``pythonpath``
+there makes it importable for a bare ``pytest`` too.
 """
 
 import os

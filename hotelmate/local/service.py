@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ class Service:
         pid = self._state().get("pid")
         return pid if isinstance(pid, int) else None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended, when it was ours; None while it runs or when somebody else started it."""
+        return self._child.poll() if self._child else None
+
     def is_running(self) -> bool:
         """Whether any process of the tree is alive, whoever started it."""
         if self._child:
@@ -98,21 +104,17 @@ class Service:
         with open(self._file, "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.truncate(0)
-            output = open(self.log, "wb") if self.log else None
-            try:
+            with ExitStack() as stack:
                 self._child = subprocess.Popen(
                     [str(word) for word in command],
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT if output else None,
+                    stdout=stack.enter_context(open(self.log, "wb")) if self.log else None,
+                    stderr=subprocess.STDOUT if self.log else None,
                     env=env,
                     pass_fds=[file.fileno()],
                     start_new_session=True,
                     **options,
                 )
-            finally:
-                if output:
-                    output.close()
             json.dump({"pid": self._child.pid, "port": port}, file)
 
     def stop(self, signum: int = signal.SIGTERM, *, seconds: float = 10) -> None:
@@ -139,10 +141,8 @@ class Service:
     def _signal(self, number: int) -> None:
         if not self.pid:
             raise LocalError(f"{self.name} runs but {self._file} doesn't say as which process: end it by hand.")
-        try:
+        with suppress(ProcessLookupError):  # it went by itself meanwhile
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass  # it went by itself meanwhile
 
     def _state(self) -> dict[str, object]:
         try:

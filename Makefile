@@ -1,0 +1,45 @@
+# `make run` and `make test` are all that a newcomer needs: Python 3.11 or newer, make, and nothing else.
+
+PYTHON ?= python3
+ARGS ?=
+VENV = .venv/bin/python
+# Without a word from the user any newer Python will do when python3 is an old one.
+CANDIDATES = $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
+# ensurepip is what Debian leaves out of its Python unless python3-venv is installed.
+SUITABLE = import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
+INSTALL = @for python in $(CANDIDATES); do \
+		if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" hotelmate/local/venv.py $(1); fi; \
+	done; \
+	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
+		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
+
+.PHONY: help run test check clean
+
+help:
+	@echo "make run     start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
+	@echo "make test    run the tests (with ARGS='-k cancel' some of them)"
+	@echo "make check   linters, types, layers, Django's deployment checks, migrations, API schema"
+	@echo "make clean   stop everything, remove .venv and the data folder .data"
+
+run:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m hotelmate.local run
+
+test:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m pytest -n auto $(ARGS)
+
+check:
+	$(call INSTALL,requirements.txt requirements-dev.txt)
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m hotelmate.local exec -- mypy .
+	.venv/bin/lint-imports
+	$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default
+	$(VENV) -m hotelmate.local exec -- manage.py makemigrations --check --dry-run
+	$(VENV) -m hotelmate.local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+clean:
+	@if [ -x $(VENV) ]; then $(VENV) -m hotelmate.local clean; else $(PYTHON) -m hotelmate.local clean; fi
+	@echo "Removing .venv"
+	@rm -rf .venv

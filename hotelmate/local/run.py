@@ -1,0 +1,208 @@
+"""``make run``: everything that HotelMate needs, started in order, watched, and stopped together."""
+
+import fcntl
+import http.client
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+
+from hotelmate.local import LocalError
+from hotelmate.local.datadir import PROJECT, DataDir, try_lock
+from hotelmate.local.environment import database, environment, uses_embedded_pusher
+from hotelmate.local.service import Pause, Service, free_port, port_is_free, wait_until
+from hotelmate.local.signals import StopRequestedError, StopSignals
+
+HOUSES = ("resort", "city")
+ROLES = ("manager", "supervisor", "housekeeper", "frontdesk")
+
+
+def say(line: str = "") -> None:
+    """Print at once. A terminal that has been closed must not keep us from stopping what we started."""
+    with suppress(OSError):
+        print(line, flush=True)
+
+
+def run(environ: Mapping[str, str] = os.environ) -> None:
+    """Run HotelMate until somebody stops it. Raises LocalError when it can't start or when a part of it dies."""
+    signals = StopSignals()
+    signals.install()
+    began = time.monotonic()
+    data = DataDir.from_environment(environ)
+    port = wanted_port(environ)
+    data.prepare()
+    with only_here(data, port), ExitStack() as stack:
+        try:
+            services = start(data, port, environ, stack, signals.pause)
+            say(welcome(services, port, environment(data, "", environ), time.monotonic() - began))
+            watch(services, signals.pause)
+        except StopRequestedError:
+            say("\nStopping …")
+    say("Stopped.")
+
+
+def wanted_port(environ: Mapping[str, str]) -> int:
+    text = environ.get("PORT") or "8000"
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise LocalError(f"PORT is {text!r} and must be a number from 1 to 65535.")
+    return int(text)
+
+
+@contextmanager
+def only_here(data: DataDir, port: int) -> Iterator[None]:
+    """One HotelMate on one data folder; the lock goes with the process, however it ends."""
+    with open(data.run / "launcher", "a+") as file:
+        if not try_lock(file.fileno(), fcntl.LOCK_EX):
+            file.seek(0)
+            there = json.loads(file.read() or "{}")
+            raise LocalError(
+                f"HotelMate already runs from {data.path} at http://127.0.0.1:{there.get('port')}: "
+                f"use that one, or stop it first (Ctrl-C there, or `kill {there.get('pid')}`)."
+            )
+        file.truncate(0)
+        json.dump({"pid": os.getpid(), "port": port}, file)
+        file.flush()
+        yield
+
+
+def start(data: DataDir, port: int, environ: Mapping[str, str], stack: ExitStack, pause: Pause) -> dict[str, Service]:
+    """Start everything in order and leave the stopping of each to ``stack``. Returns what to watch, by name."""
+    pusher, setup, web = data.service("pusher"), data.service("setup", logged=False), data.service("web", logged=False)
+    for service in (web, setup, pusher):
+        if service.is_running():
+            say(f"Stopping {service.name}, left over from last time …")
+            service.stop()
+    check_port(port)
+
+    say("Starting PostgreSQL …" if not environ.get("DATABASE_URL") else "Checking DATABASE_URL …")
+    url = stack.enter_context(database(data, environ, pause))
+    for service in (pusher, setup, web):
+        stack.callback(service.stop)  # in the opposite order, and before PostgreSQL
+    services = {}
+    if not environ.get("DATABASE_URL"):
+        services["PostgreSQL"] = data.service("postgres")
+    env = environment(data, url, environ) | {"DEVELOPMENT": "1", "PORT": str(port)}
+    if uses_embedded_pusher(environ):
+        say("Starting the Pusher server …")
+        start_pusher(pusher, env, pause)
+        env["PUSHER_PORT"] = str(pusher.port)
+        services["the Pusher server"] = pusher
+
+    for task in ("migrate", "seed_demo"):
+        say(f"manage.py {task} …")
+        setup.start([sys.executable, "manage.py", task], port=0, env=env, cwd=PROJECT)
+        wait_until(lambda: not setup.is_running(), 3600, pause)
+        if setup.exit_code:
+            raise LocalError(f"`manage.py {task}` failed: what it printed above says why.")
+
+    say("Starting the web server …")
+    bind = f"127.0.0.1:{port}"
+    command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", bind, "hotelmate.wsgi"]
+    web.start(command, port=port, env=env, cwd=PROJECT)
+    services["the web server"] = web
+    await_answer("the web server", web, "/api/docs/", pause)
+    return services
+
+
+def check_port(port: int) -> None:
+    try:
+        free = port_is_free(port)
+    except PermissionError:
+        raise LocalError(f"Port {port} is for root only: choose another one, as in `make run PORT=8001`.") from None
+    if not free:
+        raise LocalError(
+            f"Port {port} is taken by another program: stop that one, or choose another, as in `make run PORT=8001`."
+        )
+
+
+def start_pusher(pusher: Service, env: Mapping[str, str], pause: Pause) -> None:
+    port = free_port(pusher.port)
+    command = [sys.executable, "-m", "notifications.pusher_server", "--port", str(port)]
+    pusher.start(command, port=port, env=env, cwd=PROJECT)
+    await_answer("the Pusher server", pusher, "/healthz", pause)
+
+
+def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
+    """Wait until the service answers http, whatever it says. Raises LocalError when it ends or takes over a minute."""
+
+    def answers() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
+
+    if not wait_until(lambda: not service.is_running() or answers(), 60, pause):
+        raise LocalError(f"{name} doesn't answer on port {service.port}; {last_words(service)}")
+    require_running({name: service})
+
+
+def watch(services: Mapping[str, Service], pause: Pause) -> None:
+    """Until ``pause`` raises or a service dies."""
+    while True:
+        require_running(services)
+        pause(0.2)
+
+
+def require_running(services: Mapping[str, Service]) -> None:
+    for name, service in services.items():
+        if not service.is_running():
+            raise LocalError(f"{name} ended unexpectedly; {last_words(service)}")
+
+
+def last_words(service: Service) -> str:
+    if not service.log:
+        return "what it printed above says why."
+    return f"{service.log} ends:\n{service.last_words()}"
+
+
+def welcome(services: Mapping[str, Service], port: int, env: Mapping[str, str], seconds: float) -> str:
+    """What a newcomer needs to know next."""
+    address = f"http://127.0.0.1:{port}"
+    if "the Pusher server" in services:
+        pusher = f"ws://127.0.0.1:{services['the Pusher server'].port}, key {env['PUSHER_KEY']}"
+    else:
+        pusher = f"{env.get('PUSHER_HOST') or 'Pusher Channels'}, key {env['PUSHER_KEY']}"
+    body = json.dumps({"username": "resort-housekeeper", "password": env["DEMO_PASSWORD"]})
+    sign_ins = "".join(f"             {', '.join(f'{house}-{role}' for role in ROLES)}\n" for house in HOUSES)
+    return f"""
+HotelMate is up after {seconds:.1f} s.
+
+  API docs   {address}/api/docs/
+  Admin      {address}/admin/
+  Pusher     {pusher}
+
+  Sign in    password {env["DEMO_PASSWORD"]}
+{sign_ins}             admin
+
+  Try it     curl {address}/api/staff/login/ -H 'Content-Type: application/json' -d {shlex.quote(body)}
+
+Ctrl-C stops everything; the next `make run` goes on with the same data.
+"""
+
+
+def stop_all(data: DataDir) -> None:
+    """Stop whatever runs from this data folder, whoever started it."""
+    if not data.run.exists():
+        return
+    with open(data.run / "launcher", "a+") as file:
+        if not try_lock(file.fileno(), fcntl.LOCK_EX):
+            file.seek(0)
+            pid = json.loads(file.read())["pid"]
+            say(f"Stopping HotelMate (process {pid}) …")
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: try_lock(file.fileno(), fcntl.LOCK_EX), 60)
+        for state in data.run.glob("*.json"):
+            service = data.service(state.stem)
+            if service.is_running():
+                say(f"Stopping {service.name} (process {service.pid}) …")
+                # All of ours take SIGINT for "now, and cleanly"; PostgreSQL takes SIGTERM for "when all have left".
+                service.stop(signal.SIGINT, seconds=30)
