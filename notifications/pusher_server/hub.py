@@ -1,0 +1,132 @@
+"""Channels: their naming rules, who listens to which, and the delivery of an event to its listeners."""
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+# Pusher's documented limits.
+MAX_CHANNEL_NAME = 164
+MAX_EVENT_NAME = 200
+MAX_DATA_BYTES = 10_240
+MAX_CHANNELS_PER_EVENT = 100
+
+CHANNEL_NAME = re.compile(rf"[-a-zA-Z0-9_=@,.;]{{1,{MAX_CHANNEL_NAME}}}")
+
+# Each of these prefixes changes what a channel does: taking one for a plain channel would silently do less than asked.
+UNSUPPORTED_CHANNELS = {
+    "presence-": "Presence channels",
+    "private-encrypted-": "Encrypted channels",
+    "cache-": "Cache channels",
+    "private-cache-": "Cache channels",
+    "#server-to-user-": "Events to signed-in users",
+}
+
+
+class RefusedError(Exception):
+    """What was asked breaks a rule of the protocol, or needs a feature that this server does not have.
+
+    ``status`` is the HTTP status that says so; the message is meant for the developer on the other side.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Subscriber(Protocol):
+    """A listener: it is named by its ``socket_id`` and takes whole messages, without waiting for them to be sent."""
+
+    socket_id: str
+
+    def enqueue(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event for one or more channels; ``exclude`` is the socket_id of the listener that must not get it."""
+
+    channels: tuple[str, ...]
+    name: str
+    data: str
+    exclude: str | None = None
+
+
+def json_text(value: object) -> str:
+    """Encode compactly and in plain ASCII, which is safe to send whatever characters a client made us quote."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def check_channel_name(name: str) -> None:
+    """Raise ``RefusedError`` unless ``name`` is a public or private channel that this server can serve."""
+    for prefix, feature in UNSUPPORTED_CHANNELS.items():
+        if name.startswith(prefix):
+            raise RefusedError(f"{feature} are not supported by this server: {name!r:.80}")
+    if not CHANNEL_NAME.fullmatch(name):
+        raise RefusedError(
+            f"Invalid channel name {name!r:.80}: use 1 to {MAX_CHANNEL_NAME} characters of a-z A-Z 0-9 _ - = @ , . ;"
+        )
+
+
+def check_event(event: Event) -> None:
+    """Raise ``RefusedError`` unless ``event`` may be published as it is."""
+    if len(event.channels) > MAX_CHANNELS_PER_EVENT:
+        raise RefusedError(f"Too many channels: an event goes to at most {MAX_CHANNELS_PER_EVENT}")
+    for name in event.channels:
+        check_channel_name(name)
+    if not 1 <= len(event.name) <= MAX_EVENT_NAME:
+        raise RefusedError(f"The event name must have 1 to {MAX_EVENT_NAME} characters")
+    if event.name.startswith(("pusher:", "pusher_internal:")):
+        raise RefusedError(
+            "Event names starting with 'pusher:' or 'pusher_internal:' are reserved for the protocol itself"
+        )
+    try:
+        event.name.encode()
+        data_bytes = len(event.data.encode())
+    except UnicodeEncodeError as error:
+        # JSON can spell half of a surrogate pair, but no client could be sent it.
+        raise RefusedError("The event name and data must be valid Unicode text") from error
+    if data_bytes > MAX_DATA_BYTES:
+        raise RefusedError(
+            f"The data content of this event exceeds the allowed maximum ({MAX_DATA_BYTES} bytes)", status=413
+        )
+
+
+class Hub:
+    """Who listens to which channel. A channel exists as long as somebody listens to it."""
+
+    def __init__(self) -> None:
+        # A dict is an ordered set here: listeners are served in the order they came.
+        self._channels: dict[str, dict[Subscriber, None]] = {}
+
+    def join(self, channel: str, subscriber: Subscriber) -> None:
+        """Let ``subscriber`` hear what is published on ``channel`` from now on."""
+        self._channels.setdefault(channel, {})[subscriber] = None
+
+    def leave(self, channel: str, subscriber: Subscriber) -> None:
+        """Take ``subscriber`` off ``channel``; leaving twice is harmless."""
+        subscribers = self._channels.get(channel, {})
+        subscribers.pop(subscriber, None)
+        if not subscribers:
+            self._channels.pop(channel, None)
+
+    def publish(self, event: Event) -> None:
+        """Hand a checked ``event`` to every listener at once.
+
+        Nothing here waits, so events reach each listener in the order in which they were published.
+        """
+        for channel in event.channels:
+            text = json_text({"event": event.name, "channel": channel, "data": event.data})
+            # A copy: a listener that cannot keep up leaves its channels while we go through them.
+            for subscriber in list(self._channels.get(channel, ())):
+                if subscriber.socket_id != event.exclude:
+                    subscriber.enqueue(text)
+
+    def occupied_channels(self) -> Collection[str]:
+        """Return the names of the channels that somebody listens to."""
+        return self._channels.keys()
+
+    def subscription_count(self, channel: str) -> int:
+        """Return how many connections listen to ``channel``."""
+        return len(self._channels.get(channel, ()))

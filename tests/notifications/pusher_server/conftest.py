@@ -1,0 +1,220 @@
+"""The real server as a process of its own, and the clients that drive it: nothing here is simulated."""
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pusher
+import pysher
+import pytest
+import requests
+from websockets.sync.client import ClientConnection, connect
+
+ROOT = Path(__file__).parents[3]
+APP_ID, KEY, SECRET = "1001", "hotel-key", "hotel-secret"
+CREDENTIALS = {"PUSHER_APP_ID": APP_ID, "PUSHER_KEY": KEY, "PUSHER_SECRET": SECRET}
+
+# Long enough for a loaded machine; only a failing test ever waits so long.
+PATIENCE = 10
+
+
+def hmac_hex(text: str, secret: str = SECRET) -> str:
+    """Sign as Pusher's documentation says, independently of the server's own code."""
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def start_process(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start the server with nothing in its environment but ``environ``; a warning in it is an error."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "notifications.pusher_server", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **(CREDENTIALS if environ is None else environ)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+class RawClient:
+    """A WebSocket that says exactly what a test tells it to say."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    def receive(self) -> dict[str, Any]:
+        return json.loads(self.socket.recv(timeout=PATIENCE))
+
+    def send(self, event: str, data: object = None, **more: object) -> None:
+        self.socket.send(json.dumps({"event": event, "data": data, **more}))
+
+    def ask(self, event: str, data: object = None, **more: object) -> dict[str, Any]:
+        self.send(event, data, **more)
+        return self.receive()
+
+    def subscribe(self, channel: str, auth: str | None = None) -> dict[str, Any]:
+        return self.ask("pusher:subscribe", {"channel": channel} | ({"auth": auth} if auth else {}))
+
+    def established(self) -> str:
+        """Read the greeting and return the socket_id."""
+        greeting = self.receive()
+        assert greeting["event"] == "pusher:connection_established"
+        return json.loads(greeting["data"])["socket_id"]
+
+    def heard_nothing(self) -> bool:
+        """Whether nothing was waiting: the next message is the answer to a ping sent now."""
+        return self.ask("pusher:ping", {}) == {"event": "pusher:pong", "data": "{}"}
+
+
+class PysherClient:
+    """The client library ``pysher``, with everything that it hears on any channel put into a queue."""
+
+    def __init__(self, port: int, secret: str) -> None:
+        self._client = pysher.Pusher(KEY, secret=secret, secure=False, custom_host="127.0.0.1", port=port)
+        self._heard: queue.Queue[tuple[str, str, Any]] = queue.Queue()
+        # Not bound to pysher's channels: it makes one only after it has asked to subscribe, and may miss the answer.
+        self._client.connection.event_handler = lambda event, data, channel: self._heard.put((channel, event, data))
+        connected: queue.Queue[str] = queue.Queue()
+        self._client.connection.bind("pusher:connection_established", connected.put)
+        self._client.connect()
+        self.socket_id = json.loads(connected.get(timeout=PATIENCE))["socket_id"]
+
+    def subscribe(self, channel: str) -> tuple[str, str, Any]:
+        """Subscribe, and return the server's answer."""
+        self._client.subscribe(channel)
+        return self.next()
+
+    def unsubscribe(self, channel: str) -> None:
+        self._client.unsubscribe(channel)
+
+    def next(self) -> tuple[str, str, Any]:
+        """Return (channel, event, data) of what is heard next."""
+        return self._heard.get(timeout=PATIENCE)
+
+    def disconnect(self) -> None:
+        # Not waited for: pysher closes the socket under its own thread, which may notice only ten seconds later.
+        self._client.disconnect(timeout=0)
+
+
+@dataclass
+class RunningServer:
+    """A server that answers on ``port``."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def library(self, **changes: Any) -> pusher.Pusher:
+        """Return the real ``pusher`` library, set up for this server."""
+        arguments = {
+            "app_id": APP_ID,
+            "key": KEY,
+            "secret": SECRET,
+            "host": "127.0.0.1",
+            "port": self.port,
+            "ssl": False,
+        }
+        return pusher.Pusher(**(arguments | changes))
+
+    def auth(self, socket_id: str, channel: str, extra: str = "", secret: str = SECRET) -> str:
+        """Return what an honest sign-in endpoint answers for a private channel."""
+        return f"{KEY}:{hmac_hex(f'{socket_id}:{channel}{extra}', secret)}"
+
+    @contextlib.contextmanager
+    def websocket(self, path: str = f"/app/{KEY}?protocol=7", **options: Any) -> Iterator[RawClient]:
+        with connect(f"ws://127.0.0.1:{self.port}{path}", open_timeout=PATIENCE, **options) as socket:
+            yield RawClient(socket)
+
+    @contextlib.contextmanager
+    def pysher(self, secret: str = SECRET) -> Iterator[PysherClient]:
+        client = PysherClient(self.port, secret)
+        try:
+            yield client
+        finally:
+            client.disconnect()
+
+    def call(
+        self, method: str, path: str, body: bytes = b"", *, secret: str = SECRET, **query: str | None
+    ) -> requests.Response:
+        """Send a signed request; ``query`` replaces parts of the signed query, or drops those that are None."""
+        signed = {
+            "auth_key": KEY,
+            "auth_timestamp": str(int(time.time())),
+            "auth_version": "1.0",
+            "body_md5": hashlib.md5(body).hexdigest(),
+        }
+        signature = query.pop("auth_signature", "")
+        parts = {name: value for name, value in {**signed, **query}.items() if value is not None}
+        to_sign = "&".join(f"{name}={value}" for name, value in sorted(parts.items()))
+        if signature is not None:
+            parts["auth_signature"] = signature or hmac_hex(f"{method}\n{path}\n{to_sign}", secret)
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return requests.request(method, url, params=parts, data=body, timeout=PATIENCE)
+
+    def post(self, endpoint: str, value: object, **query: str | None) -> requests.Response:
+        """Post ``value`` as signed JSON to an endpoint of the app."""
+        return self.call("POST", f"/apps/{APP_ID}{endpoint}", json.dumps(value).encode(), **query)
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> tuple[int, str, float]:
+        """Stop the server; return its exit code, what it wrote to stderr, and how many seconds it took."""
+        asked_at = time.monotonic()
+        self.process.send_signal(with_signal)
+        try:
+            _, errors = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
+        return self.process.returncode, errors, time.monotonic() - asked_at
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """Start a server process that may fail to come up."""
+    return start_process
+
+
+@pytest.fixture(scope="session")
+def launch() -> Callable[..., contextlib.AbstractContextManager[RunningServer]]:
+    """Run a server of one's own on a free port, with changes to its environment; it is stopped at the end."""
+
+    @contextlib.contextmanager
+    def running(**environ: str) -> Iterator[RunningServer]:
+        process = start_process("--port", "0", environ=CREDENTIALS | environ)
+        # The line comes once the socket listens; an early end gives an empty line instead of a hang.
+        line = process.stdout.readline()
+        if not line.startswith("Pusher server listening on http://127.0.0.1:"):
+            process.kill()
+            pytest.fail(f"the server did not start: {line}{process.communicate()[1]}")
+        server = RunningServer(process, int(line.rpartition(":")[2]))
+        try:
+            yield server
+        finally:
+            if process.poll() is None:
+                code, errors, _ = server.stop()
+                # Whatever the tests threw at it: no traceback, no warning, no log of what was said.
+                assert (code, errors) == (0, "")
+
+    return running
+
+
+@pytest.fixture(scope="session")
+def server(launch: Callable[..., contextlib.AbstractContextManager[RunningServer]]) -> Iterator[RunningServer]:
+    """The server that tests share; each uses channels of its own."""
+    with launch() as running:
+        yield running
+
+
+@pytest.fixture
+def channel(request: pytest.FixtureRequest) -> str:
+    """A public channel that no other test uses."""
+    return f"{request.node.name.partition('[')[0][:100]}.{time.monotonic_ns()}"
