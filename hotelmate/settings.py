@@ -137,9 +137,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "ENUM_NAME_OVERRIDES": {
         "RoomStatusEnum": "rooms.models.RoomStatus",
-        "MaintenancePriorityEnum": "rooms.models.MaintenancePriority",
+        "PriorityEnum": "rooms.models.Priority",
         "StatusSourceEnum": "housekeeping.models.Source",
-        "TaskPriorityEnum": "housekeeping.models.TaskPriority",
         "TaskStatusEnum": "housekeeping.models.TaskStatus",
         "TaskTypeEnum": "housekeeping.models.TaskType",
     },

@@ -1,6 +1,103 @@
 """Every address that HotelMate answers."""
 
-from django.contrib import admin
-from django.urls import path
+from collections.abc import Callable
+from typing import Any
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.viewsets import ViewSetMixin
+
+from hotel.views import LoginView, LogoutView, MeViewSet
+from housekeeping.views import RoomStatusViewSet, TaskViewSet
+from notifications.views import PusherAuthView
+from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
+
+
+def view(viewset: type[ViewSetMixin], **actions: str) -> Callable[..., Any]:
+    """The viewset's actions by HTTP method."""
+    return viewset.as_view(actions)
+
+
+def post(viewset: type[ViewSetMixin], action: str) -> Callable[..., Any]:
+    """One action, by POST."""
+    return view(viewset, post=action)
+
+
+def both(route: str, handler: Callable[..., Any], name: str) -> list[Any]:
+    """A path that older clients also find under ``housekeeping/``."""
+    return [path(route, handler, name=name), path(f"housekeeping/{route}", handler, name=f"housekeeping-{name}")]
+
+
+hotel_urls = [
+    path("me/", view(MeViewSet, get="me"), name="me"),
+    # rooms by status, and turnover
+    path("turnover/rooms/", view(TurnoverViewSet, get="rooms"), name="turnover-rooms"),
+    path("turnover/stats/", view(TurnoverViewSet, get="stats"), name="turnover-stats"),
+    path("rooms/<int:rno>/start-cleaning/", post(TurnoverViewSet, "start_cleaning"), name="start-cleaning"),
+    path("rooms/<int:rno>/mark-cleaned/", post(TurnoverViewSet, "mark_cleaned"), name="mark-cleaned"),
+    path("rooms/<int:rno>/inspect/", post(TurnoverViewSet, "inspect_room"), name="inspect"),
+    path("rooms/<int:rno>/mark-maintenance/", post(TurnoverViewSet, "mark_maintenance"), name="mark-maintenance"),
+    path(
+        "rooms/<int:rno>/complete-maintenance/",
+        post(TurnoverViewSet, "complete_maintenance"),
+        name="complete-maintenance",
+    ),
+    # inventory
+    path("room-management/", view(RoomManagementViewSet, get="list", post="create"), name="rooms"),
+    path(
+        "room-management/<int:room>/",
+        view(RoomManagementViewSet, get="retrieve", patch="partial_update", delete="destroy"),
+        name="room",
+    ),
+    path("room-types/", view(RoomTypeViewSet, get="list", post="create"), name="room-types"),
+    path("room-types/<int:pk>/", view(RoomTypeViewSet, patch="partial_update", delete="destroy"), name="room-type"),
+    path("room-types/<int:pk>/rooms/bulk-create/", post(RoomTypeViewSet, "bulk_create"), name="rooms-bulk-create"),
+    # status
+    *both("rooms/<int:rid>/status/", post(RoomStatusViewSet, "update_status"), "room-status"),
+    *both("rooms/<int:rid>/status-history/", view(RoomStatusViewSet, get="status_history"), "room-status-history"),
+    path(
+        "housekeeping/rooms/<int:rid>/manager_override/",
+        post(RoomStatusViewSet, "manager_override"),
+        name="manager-override",
+    ),
+    path("housekeeping/dashboard/", view(RoomStatusViewSet, get="dashboard"), name="dashboard"),
+    # tasks
+    path("housekeeping/tasks/", view(TaskViewSet, get="list", post="create"), name="tasks"),
+    path(
+        "housekeeping/tasks/<int:pk>/",
+        view(TaskViewSet, get="retrieve", patch="partial_update", put="update", delete="destroy"),
+        name="task",
+    ),
+    *[
+        path(f"housekeeping/tasks/<int:pk>/{action}/", post(TaskViewSet, action), name=f"task-{action}")
+        for action in ("assign", "start", "complete", "cancel")
+    ],
+]
+
+api_urls = [
+    path("staff/login/", LoginView.as_view(), name="login"),
+    path("staff/logout/", LogoutView.as_view(), name="logout"),
+    path("staff/hotel/<slug:slug>/", include(hotel_urls)),
+    path("pusher/auth/", PusherAuthView.as_view(), name="pusher-auth"),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/api/docs/")),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("api/", include(api_urls)),
+    # with and without the slash, and where pusher-js looks by default
+    *[
+        path(route, PusherAuthView.as_view(schema=None))
+        for route in ("api/pusher/auth", "pusher/auth", "pusher/auth/")
+    ],
+]
+
+handler400 = "common.handlers.bad_request"
+handler403 = "common.handlers.permission_denied"
+handler404 = "common.handlers.not_found"
+handler500 = "common.handlers.server_error"

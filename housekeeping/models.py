@@ -11,7 +11,7 @@ from common.triggers import NeverChanged, Rule, SameHotel, refuse
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 from room_bookings.models import RoomBooking
-from rooms.models import NEW_ROOM_STATUSES, Room, RoomStatus
+from rooms.models import NEW_ROOM_STATUSES, Priority, Room, RoomStatus
 
 
 class Source(models.TextChoices):
@@ -114,18 +114,12 @@ class TaskStatus(models.TextChoices):
     CANCELLED = "CANCELLED", "Cancelled"
 
 
-class TaskPriority(models.TextChoices):
-    LOW = "LOW", "Low"
-    MED = "MED", "Medium"
-    HIGH = "HIGH", "High"
-
-
 OPEN_TASK_STATUSES = (TaskStatus.OPEN, TaskStatus.IN_PROGRESS)
 # A task that is open for longer is overdue.
 TASK_DUE = {
-    TaskPriority.HIGH: timedelta(hours=2),
-    TaskPriority.MED: timedelta(hours=4),
-    TaskPriority.LOW: timedelta(hours=8),
+    Priority.HIGH: timedelta(hours=2),
+    Priority.MED: timedelta(hours=4),
+    Priority.LOW: timedelta(hours=8),
 }
 
 
@@ -137,7 +131,7 @@ class HousekeepingTask(models.Model):
     booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     task_type = models.CharField(max_length=12, choices=TaskType)
     status = models.CharField(max_length=12, choices=TaskStatus, default=TaskStatus.OPEN)
-    priority = models.CharField(max_length=4, choices=TaskPriority, default=TaskPriority.MED)
+    priority = models.CharField(max_length=4, choices=Priority, default=Priority.MED)
     note = models.TextField(blank=True)
     assigned_to = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="tasks")
     created_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -151,7 +145,7 @@ class HousekeepingTask(models.Model):
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.CheckConstraint(condition=Q(task_type__in=TaskType.values), name="task_type_known"),
-            models.CheckConstraint(condition=Q(priority__in=TaskPriority.values), name="task_priority_known"),
+            models.CheckConstraint(condition=Q(priority__in=Priority.values), name="task_priority_known"),
             models.CheckConstraint(
                 condition=Q(status="OPEN", started_at=None, completed_at=None, cancelled_at=None)
                 | Q(status="IN_PROGRESS", started_at__isnull=False, completed_at=None, cancelled_at=None)
@@ -181,4 +175,4 @@ class HousekeepingTask(models.Model):
 
     def is_overdue_at(self, moment: datetime) -> bool:
         """Whether the task is still open and past its due time (HIGH 2 h, MED 4 h, LOW 8 h after it was opened)."""
-        return self.status in OPEN_TASK_STATUSES and moment > self.created_at + TASK_DUE[TaskPriority(self.priority)]
+        return self.status in OPEN_TASK_STATUSES and moment > self.created_at + TASK_DUE[Priority(self.priority)]

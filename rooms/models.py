@@ -29,8 +29,8 @@ class RoomStatus(models.TextChoices):
     OUT_OF_ORDER = "OUT_OF_ORDER", "Out of order"
 
 
-class MaintenancePriority(models.TextChoices):
-    """How urgent a fault is, ascending."""
+class Priority(models.TextChoices):
+    """How urgent a fault or a task is, ascending."""
 
     LOW = "LOW", "Low"
     MED = "MED", "Medium"
@@ -142,7 +142,7 @@ class Room(models.Model):
     status_changed_at = models.DateTimeField(default=clock.now)
 
     maintenance_required = models.BooleanField(default=False)
-    maintenance_priority = models.CharField(max_length=4, choices=MaintenancePriority, blank=True)
+    maintenance_priority = models.CharField(max_length=4, choices=Priority, blank=True)
     maintenance_notes = models.TextField(blank=True)
     last_cleaned_at = models.DateTimeField(null=True, blank=True)
     cleaned_by_staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -165,7 +165,7 @@ class Room(models.Model):
             models.CheckConstraint(condition=Q(room_number__gte=1), name="room_number_positive"),
             models.CheckConstraint(condition=Q(room_status__in=RoomStatus.values), name="room_status_known"),
             models.CheckConstraint(
-                condition=Q(maintenance_priority__in=["", *MaintenancePriority.values]),
+                condition=Q(maintenance_priority__in=["", *Priority.values]),
                 name="room_maintenance_priority_known",
             ),
             models.CheckConstraint(

@@ -39,7 +39,7 @@ class DataDir:
     """``HOTELMATE_DATA_DIR``, by default ``.data`` in the project. Only its owner can read it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve()
         self.run = self.path / "run"
         self.logs = self.path / "logs"
         self._secrets = self.path / "secrets.json"
@@ -51,6 +51,12 @@ class DataDir:
     def prepare(self) -> None:
         """Make the folder, or say in one sentence why it can't be used."""
         try:
+            # Root could use it and would leave files behind in it that its owner can't.
+            if self.path.exists() and self.path.stat().st_uid != os.geteuid():
+                raise LocalError(
+                    f"The data folder {self.path} belongs to another user: "
+                    "be that user, or name another folder in HOTELMATE_DATA_DIR."
+                )
             for folder in (self.path, self.run, self.logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # Others may pass through where the database runs as another user (postgres.py), but never look around.

@@ -24,8 +24,8 @@ def uses_embedded_pusher(environ: Mapping[str, str]) -> bool:
         return True
     if missing:
         raise LocalError(
-            f"{', '.join(PUSHER_ACCOUNT)} belong together and {' and '.join(missing)} is not set: "
-            "set all of them, or unset them and PUSHER_HOST for the embedded Pusher server."
+            f"{', '.join(PUSHER_ACCOUNT)} belong together, and {', '.join(missing)} is missing: "
+            "set all three, or unset them and PUSHER_HOST for the embedded Pusher server."
         )
     return False
 

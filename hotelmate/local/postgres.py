@@ -58,7 +58,7 @@ def wheel_folder() -> Path:
     found = importlib.util.find_spec(WHEEL.replace("-", "_"))
     if not found or not found.submodule_search_locations:
         raise LocalError("There is no embedded PostgreSQL here: set DATABASE_URL to a PostgreSQL 15 or newer.")
-    return Path(found.submodule_search_locations[0])
+    return Path(found.submodule_search_locations[0]).resolve()
 
 
 class InUseError(LocalError):
@@ -121,10 +121,6 @@ class EmbeddedPostgres:
 
     def url(self, database: str = NAME) -> str:
         return f"postgres://{NAME}:{self._password}@127.0.0.1:{self.service.port}/{database}"
-
-    def places(self) -> list[Path]:
-        """Every folder outside the data folder that this server may have filled."""
-        return [public_place(self._data.path)]
 
     # --- start --------------------------------------------------------------------------------------------------------
 

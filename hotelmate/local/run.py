@@ -3,6 +3,7 @@
 import fcntl
 import http.client
 import json
+import math
 import os
 import shlex
 import signal
@@ -22,7 +23,7 @@ ROLES = ("manager", "supervisor", "housekeeper", "frontdesk")
 
 
 def say(line: str = "") -> None:
-    """Print at once. A terminal that has been closed must not keep us from stopping what we started."""
+    """Print at once, in ASCII. A terminal that has been closed must not keep us from stopping what we started."""
     with suppress(OSError):
         print(line, flush=True)
 
@@ -37,11 +38,11 @@ def run(environ: Mapping[str, str] = os.environ) -> None:
     data.prepare()
     with only_here(data, port), ExitStack() as stack:
         try:
-            services = start(data, port, environ, stack, signals.pause)
-            say(welcome(services, port, environment(data, "", environ), time.monotonic() - began))
+            services, env = start(data, port, environ, stack, signals.pause)
+            say(welcome(env, time.monotonic() - began))
             watch(services, signals.pause)
         except StopRequestedError:
-            say("\nStopping …")
+            say("\nStopping ...")
     say("Stopped.")
 
 
@@ -69,16 +70,22 @@ def only_here(data: DataDir, port: int) -> Iterator[None]:
         yield
 
 
-def start(data: DataDir, port: int, environ: Mapping[str, str], stack: ExitStack, pause: Pause) -> dict[str, Service]:
-    """Start everything in order and leave the stopping of each to ``stack``. Returns what to watch, by name."""
+def start(
+    data: DataDir, port: int, environ: Mapping[str, str], stack: ExitStack, pause: Pause
+) -> tuple[dict[str, Service], dict[str, str]]:
+    """Start everything in order and leave the stopping of each to ``stack``.
+
+    Returns what to watch, by name, and the environment it runs in.
+    """
+    embedded_pusher = uses_embedded_pusher(environ)
     pusher, setup, web = data.service("pusher"), data.service("setup", logged=False), data.service("web", logged=False)
     for service in (web, setup, pusher):
         if service.is_running():
-            say(f"Stopping {service.name}, left over from last time …")
+            say(f"Stopping {service.name}, left over from last time ...")
             service.stop()
     check_port(port)
 
-    say("Starting PostgreSQL …" if not environ.get("DATABASE_URL") else "Checking DATABASE_URL …")
+    say("Starting PostgreSQL ..." if not environ.get("DATABASE_URL") else "Checking DATABASE_URL ...")
     url = stack.enter_context(database(data, environ, pause))
     for service in (pusher, setup, web):
         stack.callback(service.stop)  # in the opposite order, and before PostgreSQL
@@ -86,26 +93,27 @@ def start(data: DataDir, port: int, environ: Mapping[str, str], stack: ExitStack
     if not environ.get("DATABASE_URL"):
         services["PostgreSQL"] = data.service("postgres")
     env = environment(data, url, environ) | {"DEVELOPMENT": "1", "PORT": str(port)}
-    if uses_embedded_pusher(environ):
-        say("Starting the Pusher server …")
+    if embedded_pusher:
+        say("Starting the Pusher server ...")
         start_pusher(pusher, env, pause)
         env["PUSHER_PORT"] = str(pusher.port)
-        services["the Pusher server"] = pusher
+        services["The Pusher server"] = pusher
 
     for task in ("migrate", "seed_demo"):
-        say(f"manage.py {task} …")
+        say(f"manage.py {task} ...")
         setup.start([sys.executable, "manage.py", task], port=0, env=env, cwd=PROJECT)
-        wait_until(lambda: not setup.is_running(), 3600, pause)
+        wait_until(lambda: not setup.is_running(), math.inf, pause)
         if setup.exit_code:
             raise LocalError(f"`manage.py {task}` failed: what it printed above says why.")
 
-    say("Starting the web server …")
-    bind = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", bind, "hotelmate.wsgi"]
+    say("Starting the web server ...")
+    command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}"]
+    # It would lie in the home folder, which may be missing, and be the same for two data folders.
+    command += ["--no-control-socket", "hotelmate.wsgi"]
     web.start(command, port=port, env=env, cwd=PROJECT)
-    services["the web server"] = web
-    await_answer("the web server", web, "/api/docs/", pause)
-    return services
+    services["The web server"] = web
+    await_answer("The web server", web, "/api/docs/", pause)
+    return services, env
 
 
 def check_port(port: int) -> None:
@@ -123,7 +131,7 @@ def start_pusher(pusher: Service, env: Mapping[str, str], pause: Pause) -> None:
     port = free_port(pusher.port)
     command = [sys.executable, "-m", "notifications.pusher_server", "--port", str(port)]
     pusher.start(command, port=port, env=env, cwd=PROJECT)
-    await_answer("the Pusher server", pusher, "/healthz", pause)
+    await_answer("The Pusher server", pusher, "/healthz", pause)
 
 
 def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
@@ -164,13 +172,10 @@ def last_words(service: Service) -> str:
     return f"{service.log} ends:\n{service.last_words()}"
 
 
-def welcome(services: Mapping[str, Service], port: int, env: Mapping[str, str], seconds: float) -> str:
+def welcome(env: Mapping[str, str], seconds: float) -> str:
     """What a newcomer needs to know next."""
-    address = f"http://127.0.0.1:{port}"
-    if "the Pusher server" in services:
-        pusher = f"ws://127.0.0.1:{services['the Pusher server'].port}, key {env['PUSHER_KEY']}"
-    else:
-        pusher = f"{env.get('PUSHER_HOST') or 'Pusher Channels'}, key {env['PUSHER_KEY']}"
+    address = f"http://127.0.0.1:{env['PORT']}"
+    pusher = ":".join(filter(None, [env.get("PUSHER_HOST") or "Pusher Channels", env.get("PUSHER_PORT")]))
     body = json.dumps({"username": "resort-housekeeper", "password": env["DEMO_PASSWORD"]})
     sign_ins = "".join(f"             {', '.join(f'{house}-{role}' for role in ROLES)}\n" for house in HOUSES)
     return f"""
@@ -178,7 +183,7 @@ HotelMate is up after {seconds:.1f} s.
 
   API docs   {address}/api/docs/
   Admin      {address}/admin/
-  Pusher     {pusher}
+  Pusher     {pusher}, key {env["PUSHER_KEY"]}
 
   Sign in    password {env["DEMO_PASSWORD"]}
 {sign_ins}             admin
@@ -197,12 +202,12 @@ def stop_all(data: DataDir) -> None:
         if not try_lock(file.fileno(), fcntl.LOCK_EX):
             file.seek(0)
             pid = json.loads(file.read())["pid"]
-            say(f"Stopping HotelMate (process {pid}) …")
+            say(f"Stopping HotelMate (process {pid}) ...")
             os.kill(pid, signal.SIGTERM)
             wait_until(lambda: try_lock(file.fileno(), fcntl.LOCK_EX), 60)
         for state in data.run.glob("*.json"):
             service = data.service(state.stem)
             if service.is_running():
-                say(f"Stopping {service.name} (process {service.pid}) …")
+                say(f"Stopping {service.name} (process {service.pid}) ...")
                 # All of ours take SIGINT for "now, and cleanly"; PostgreSQL takes SIGTERM for "when all have left".
                 service.stop(signal.SIGINT, seconds=30)

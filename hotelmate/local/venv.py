@@ -45,11 +45,11 @@ def main(files: list[str]) -> int:
             if is_installed(file):
                 continue
             if not is_usable():
-                print(f"Making {FOLDER} with Python {sys.version.split()[0]} …", flush=True)
+                print(f"Making {FOLDER} with Python {sys.version.split()[0]} ...", flush=True)
                 if subprocess.run([sys.executable, "-m", "venv", "--clear", FOLDER]).returncode:
                     print(f"\n{FOLDER} could not be made: what is printed above says why.", file=sys.stderr)
                     return 1
-            print(f"Installing {file} into {FOLDER}: a minute or so, only when it has changed …", flush=True)
+            print(f"Installing {file} into {FOLDER}: a minute or so, only when it has changed ...", flush=True)
             command: list[str | Path] = [
                 PYTHON,
                 "-m",

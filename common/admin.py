@@ -1,0 +1,54 @@
+"""The base of every admin page: those who are not superusers see, find and link their own hotel's rows only."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import ForeignKey, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest
+
+
+def own_hotel(request: HttpRequest) -> Any:
+    """The hotel of the signed-in member of staff; ``None`` for who has no staff profile."""
+    profile = getattr(request.user, "staff_profile", None)
+    return profile.hotel if profile else None
+
+
+class HotelScopedAdmin(admin.ModelAdmin[Any]):
+    """``hotel_lookup`` leads from the model to its hotel (``pk`` for the hotel itself)."""
+
+    hotel_lookup = "hotel"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.scoped(request, super().get_queryset(request), self.hotel_lookup)
+
+    @staticmethod
+    def scoped(request: HttpRequest, rows: QuerySet[Any], lookup: str) -> QuerySet[Any]:
+        """The rows of the caller's hotel; all of them for a superuser, none for somebody of no hotel."""
+        if request.user.is_superuser:
+            return rows
+        hotel = own_hotel(request)
+        return rows.none() if hotel is None else rows.filter(**{lookup: hotel.pk})
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> ModelChoiceField | None:
+        """Choices of a form come from the own hotel too."""
+        related = db_field.related_model
+        lookup = "pk" if related._meta.label == "hotel.Hotel" else "hotel"
+        if lookup == "pk" or any(field.name == "hotel" for field in related._meta.get_fields()):
+            kwargs.setdefault("queryset", self.scoped(request, related._default_manager.all(), lookup))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Only a superuser chooses a hotel; for others it is their own."""
+        exclude = list(super().get_exclude(request, obj) or [])
+        return exclude if request.user.is_superuser or self.hotel_lookup == "pk" else [*exclude, "hotel"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        readonly = list(super().get_readonly_fields(request, obj))
+        # A row never moves to another hotel (the database refuses it too).
+        return [*readonly, "hotel"] if obj is not None and self.hotel_lookup == "hotel" else readonly
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        if not change and self.hotel_lookup == "hotel" and obj.hotel_id is None:
+            obj.hotel = own_hotel(request)
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,99 @@
+"""How endpoints describe themselves in the OpenAPI document: request, response, errors and an example of each."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+
+from common.handlers import error_body
+
+F = TypeVar("F")
+
+
+class Schema(AutoSchema):
+    """drf-spectacular's own, with operations grouped by the first word after the hotel."""
+
+    def get_tags(self) -> list[str]:
+        words = [word for word in self.path.split("/") if word and not word.startswith("{")]
+        rest = words[words.index("hotel") + 1 :] if "hotel" in words else words[1:]
+        return [rest[0] if rest else "api"]
+
+
+class ErrorBody(serializers.Serializer[Any]):
+    """What every refusal looks like. Wrong fields are named in ``details`` and again at the top level."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    detail = serializers.CharField()
+    error = serializers.CharField()
+    details = serializers.DictField()
+
+
+ERROR_EXAMPLES = {
+    400: error_body("VALIDATION_ERROR", "to_status: This field is required.", details={"to_status": ["This field is required."]}),
+    401: error_body("NOT_AUTHENTICATED", "Invalid token."),
+    403: error_body("PERMISSION_DENIED", "Permission denied: your role does not include this."),
+    404: error_body("ROOM_NOT_FOUND", "Room not found: this hotel has no such room."),
+    409: error_body(
+        "INVALID_TRANSITION",
+        "Invalid transition: room 101 is occupied and does not go from there to ready for guest.",
+        details={"current_status": "OCCUPIED", "status_version": 4},
+    ),
+    412: error_body(
+        "PRECONDITION_FAILED",
+        "Room 101 has changed since you read it; it is checkout dirty now.",
+        details={"current_status": "CHECKOUT_DIRTY", "status_version": 5, "changed_by_name": "Maeve Byrne"},
+    ),
+    413: error_body("BODY_TOO_LARGE", "The request body is larger than 1 MB."),
+    429: error_body("THROTTLED", "Request was throttled. Expected available in 42 seconds."),
+    503: error_body("BUSY", "Somebody else is changing this right now. Try again in a moment."),
+}
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description='The `status_version` that you read, in double quotes: `"7"`. Another one now: 412.',
+)
+
+
+def endpoint(
+    summary: str,
+    *,
+    response: Any,
+    example: Any = None,
+    status: int = 200,
+    request: Any = None,
+    request_example: Any = None,
+    errors: Iterable[int] = (),
+    parameters: Sequence[Any] = (),
+    description: str = "",
+    tags: list[str] | None = None,
+    auth: bool = True,
+    **more: Any,
+) -> Any:
+    """``extend_schema`` with the errors that every endpoint can answer, and an example of each body."""
+    codes = {400, *errors} | ({401, 403, 503} if auth else set())
+    if request is not None:
+        codes.add(413)
+    examples = [
+        OpenApiExample(f"{code}", value=ERROR_EXAMPLES[code], response_only=True, status_codes=[str(code)])
+        for code in sorted(codes)
+    ]
+    if example is not None:
+        examples.append(OpenApiExample("Answer", value=example, response_only=True, status_codes=[str(status)]))
+    if request_example is not None:
+        examples.append(OpenApiExample("Request", value=request_example, request_only=True))
+    return extend_schema(
+        summary=summary,
+        description=description or summary,
+        request=request,
+        responses={status: response, **dict.fromkeys(sorted(codes), ErrorBody)},
+        parameters=list(parameters),
+        examples=examples,
+        tags=tags,
+        auth=None if auth else [],
+        **more,
+    )

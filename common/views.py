@@ -1,0 +1,99 @@
+"""The base of every staff endpoint: who calls, whose hotel it is, what right it takes."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.utils.http import parse_etags
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
+from rest_framework.viewsets import GenericViewSet
+
+from common.errors import InvalidInput, NotAllowed, NotFound
+
+
+
+class HotelAccessDenied(NotAllowed):
+    code = "HOTEL_ACCESS_DENIED"
+
+
+class NoStaffProfile(NotAllowed):
+    code = "NO_STAFF_PROFILE"
+
+
+class HotelViewSet(GenericViewSet):
+    """A view of one hotel's things, for that hotel's staff.
+
+    ``rights`` maps an action (or ``*``) to the rights of which the caller needs one; an action that it does not name is
+    open to all the hotel's staff, and decides in its service. Sets ``self.staff`` and ``self.hotel``.
+    """
+
+    rights: ClassVar[Mapping[str, Iterable[str]]] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.staff = getattr(request.user, "staff_profile", None)
+        if self.staff is None or not self.staff.is_active:
+            raise NoStaffProfile("This user is not on the staff of a hotel.")
+        self.hotel = self.staff.hotel
+        if kwargs["slug"] != self.hotel.slug:
+            # The same answer whether that hotel exists or not.
+            raise HotelAccessDenied("Permission denied: you are not on the staff of this hotel.")
+        self._require_right()
+        # Read even where no body is needed, so that a broken one is refused before anything happens.
+        if not isinstance(request.data, Mapping):
+            raise ParseError("The body must be a JSON object.")
+
+    def _require_right(self) -> None:
+        needed = self.rights.get(self.action, self.rights.get("*"))
+        if needed is not None and not self.can_any(needed):
+            raise NotAllowed(self.refusal_message())
+
+    def refusal_message(self) -> str:
+        """What a caller without the right is told."""
+        return "Permission denied: your role does not include this."
+
+    def can_any(self, rights: Iterable[str]) -> bool:
+        """Whether the caller holds one of ``rights``."""
+        return any(self.staff.can(right) for right in rights)
+
+    def body(self, serializer: type[serializers.Serializer[Any]], *, partial: bool = False) -> dict[str, Any]:
+        """The validated body; raises 400 with the fields that are wrong."""
+        checked = serializer(data=self.request.data, partial=partial)
+        checked.is_valid(raise_exception=True)
+        return dict(checked.validated_data)
+
+    def query(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The validated query parameters; blank ones count as left out."""
+        given = {name: value for name, value in self.request.query_params.items() if value.strip()}
+        checked = serializer(data=given)
+        checked.is_valid(raise_exception=True)
+        return dict(checked.validated_data)
+
+    def find(self, queryset: QuerySet[Any], error: type[NotFound], message: str, **lookup: Any) -> Any:
+        """The one object of the caller's hotel, or the 404 that hides whether another hotel has it."""
+        found = queryset.filter(**lookup).first()
+        if found is None:
+            raise error(message)
+        return found
+
+
+def if_match_versions(request: Request) -> list[int] | None:
+    """The versions that ``If-Match`` names, any of which will do; ``None`` when the header is absent or ``*``."""
+    header = request.headers.get("If-Match", "").strip()
+    if not header or header == "*":
+        return None
+    tags = parse_etags(header)
+    if not tags:
+        raise InvalidInput('If-Match must be a version in double quotes, such as "7".')
+    # A weak tag, or one that was never ours, matches no version: 412, as it should be.
+    return [int(tag.strip('"')) for tag in tags if re.fullmatch(r'"[0-9]{1,18}"', tag)]
+
+
+def etag(version: int) -> str:
+    """The header value that ``If-Match`` takes back."""
+    return f'"{version}"'
+
+

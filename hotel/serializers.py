@@ -1,0 +1,136 @@
+"""Shapes of the sign-in and of what a member of staff may do."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from hotel.models import Staff
+from hotel.rights import ACTIONS, ALL_RIGHTS
+
+# Slug, name, path in the staff app, and the rights of which one opens it (none: open to all).
+NAVIGATION: tuple[tuple[str, str, str, frozenset[str]], ...] = (
+    ("home", "Home", "/", frozenset()),
+    ("rooms", "Rooms", "/rooms", frozenset(r for r in ALL_RIGHTS if r.startswith("rooms."))),
+    ("room_bookings", "Room bookings", "/room-bookings", frozenset(r for r in ALL_RIGHTS if r.startswith("bookings."))),
+    ("housekeeping", "Housekeeping", "/housekeeping", frozenset(r for r in ALL_RIGHTS if r.startswith("housekeeping."))),
+    ("admin_settings", "Settings", "/settings", frozenset({"rooms.type_manage", "bookings.manage_rules"})),
+)
+
+
+def permission_payload(staff: Staff) -> dict[str, Any]:
+    """Who a member of staff is and what they may do: the payload that clients check permissions through."""
+    user, hotel = staff.user, staff.hotel
+    held = {right for right in ALL_RIGHTS if staff.can(right)}
+    rbac = {}
+    for module, actions in ACTIONS.items():
+        allowed = {action: f"{module}.{action}" in held for action in actions}
+        rbac[module] = {"visible": any(allowed.values()), "read": any(allowed.values()), "actions": allowed}
+    navigation = [
+        {"slug": slug, "name": name, "path": path} for slug, name, path, opens in NAVIGATION if not opens or opens & held
+    ]
+    navs = [item["slug"] for item in navigation]
+    return {
+        "staff_id": staff.pk,
+        "username": user.get_username(),
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "hotel_id": hotel.pk,
+        "hotel_name": hotel.name,
+        "hotel_slug": hotel.slug,
+        "hotel": {"id": hotel.pk, "name": hotel.name, "slug": hotel.slug},
+        "is_staff": True,
+        "is_superuser": user.is_superuser,
+        "access_level": staff.access_level,
+        "department": staff.department,
+        "role": staff.role.name,
+        "effective_navs": navs,
+        "allowed_navs": navs,
+        "navigation_items": navigation,
+        "rbac": rbac,
+        "can_edit_self_profile": False,
+        "profile_image_url": None,
+    }
+
+
+class LoginInput(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=1000, trim_whitespace=False)
+
+
+class HotelBrief(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+
+
+class NavigationItem(serializers.Serializer[Any]):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    path = serializers.CharField()
+
+
+class ModuleRights(serializers.Serializer[Any]):
+    visible = serializers.BooleanField()
+    read = serializers.BooleanField()
+    actions = serializers.DictField(child=serializers.BooleanField())
+
+
+class PermissionPayload(serializers.Serializer[Any]):
+    staff_id = serializers.IntegerField()
+    username = serializers.CharField()
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    hotel_id = serializers.IntegerField()
+    hotel_name = serializers.CharField()
+    hotel_slug = serializers.CharField()
+    hotel = HotelBrief()
+    is_staff = serializers.BooleanField(help_text="True for every member of staff; not Django's admin flag.")
+    is_superuser = serializers.BooleanField()
+    access_level = serializers.CharField()
+    department = serializers.CharField()
+    role = serializers.CharField()
+    effective_navs = serializers.ListField(child=serializers.CharField())
+    allowed_navs = serializers.ListField(child=serializers.CharField())
+    navigation_items = NavigationItem(many=True)
+    rbac = serializers.DictField(child=ModuleRights())
+    can_edit_self_profile = serializers.BooleanField()
+    profile_image_url = serializers.CharField(allow_null=True)
+
+
+class LoginOutput(PermissionPayload):
+    token = serializers.CharField()
+
+
+class MeOutput(PermissionPayload):
+    id = serializers.IntegerField()
+    full_name = serializers.CharField()
+    email = serializers.CharField()
+    phone_number = serializers.CharField()
+    is_active = serializers.BooleanField()
+    is_on_duty = serializers.BooleanField()
+    status_transitions = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()), help_text="What this member may do, by role."
+    )
+
+
+PERMISSIONS_EXAMPLE = {
+    "staff_id": 3,
+    "username": "resort-housekeeper",
+    "first_name": "Maeve",
+    "last_name": "Byrne",
+    "hotel_id": 1,
+    "hotel_name": "Resort Hotel",
+    "hotel_slug": "resort",
+    "hotel": {"id": 1, "name": "Resort Hotel", "slug": "resort"},
+    "is_staff": True,
+    "is_superuser": False,
+    "access_level": "regular_staff",
+    "department": "housekeeping",
+    "role": "housekeeper",
+    "effective_navs": ["home", "rooms", "housekeeping"],
+    "allowed_navs": ["home", "rooms", "housekeeping"],
+    "navigation_items": [{"slug": "home", "name": "Home", "path": "/"}],
+    "rbac": {"rooms": {"visible": True, "read": True, "actions": {"status_transition": True, "inspect": False}}},
+    "can_edit_self_profile": False,
+    "profile_image_url": None,
+}

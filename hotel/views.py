@@ -1,0 +1,91 @@
+"""Sign-in, sign-out, and who I am (contract section 2)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from knox.models import AuthToken
+from rest_framework.exceptions import ParseError
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from common.openapi import endpoint
+from common.views import HotelViewSet
+from hotel.models import Staff
+from hotel.serializers import PERMISSIONS_EXAMPLE, LoginInput, LoginOutput, MeOutput, permission_payload
+from hotel.services import sign_in, sign_out
+from hotel.throttles import LoginAddressThrottle, LoginThrottle
+from housekeeping.policy import status_transitions
+
+
+class LoginView(APIView):
+    """Sign in with a user name and a password."""
+
+    authentication_classes: Any = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = (LoginThrottle, LoginAddressThrottle)
+
+    @endpoint(
+        "Sign in",
+        request=LoginInput,
+        request_example={"username": "resort-housekeeper", "password": "…"},
+        response=LoginOutput,
+        example={"token": "5bb2…", **PERMISSIONS_EXAMPLE},
+        errors=[401, 403, 429],
+        tags=["sign-in"],
+        auth=False,
+    )
+    def post(self, request: Request) -> Response:
+        body = LoginInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        staff, token = sign_in(**body.validated_data)
+        return Response({"token": token, **permission_payload(staff)})
+
+
+class LogoutView(APIView):
+    """Sign out: the token that came with the request is dead."""
+
+    @endpoint("Sign out", response=None, status=204, tags=["sign-in"])
+    def post(self, request: Request) -> Response:
+        if not isinstance(request.data, Mapping):
+            raise ParseError("The body must be a JSON object.")
+        if isinstance(request.auth, AuthToken):
+            sign_out(request.auth)
+        return Response(status=204)
+
+
+class MeViewSet(HotelViewSet):
+    """The caller."""
+
+    queryset = Staff.objects.none()
+
+    @endpoint(
+        "Who I am and what I may do",
+        response=MeOutput,
+        example={
+            **PERMISSIONS_EXAMPLE,
+            "id": 3,
+            "full_name": "Maeve Byrne",
+            "email": "",
+            "phone_number": "",
+            "is_active": True,
+            "is_on_duty": False,
+            "status_transitions": {"CHECKOUT_DIRTY": ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"]},
+        },
+        tags=["sign-in"],
+    )
+    def me(self, request: Request, slug: str) -> Response:
+        staff = self.staff
+        return Response(
+            {
+                **permission_payload(staff),
+                "id": staff.pk,
+                "full_name": staff.name,
+                "email": staff.user.email,
+                "phone_number": staff.phone_number,
+                "is_active": staff.is_active,
+                "is_on_duty": staff.is_on_duty,
+                "status_transitions": status_transitions(staff),
+            }
+        )

@@ -1,0 +1,103 @@
+"""Who may take a room from one status to another (contract section 5)."""
+
+from typing import NamedTuple
+
+from hotel.models import Staff
+from housekeeping.models import Source
+from rooms.models import TRANSITIONS, Room, RoomStatus
+
+_S = RoomStatus
+ANY = frozenset(_S)
+OVERRIDE = "housekeeping.status_override"
+
+
+class Grant(NamedTuple):
+    """Whoever holds ``right`` may take a room from any status of ``origins`` to any of ``targets``."""
+
+    right: str
+    origins: frozenset[RoomStatus]
+    targets: frozenset[RoomStatus]
+
+
+def _grant(right: str, origins: set[RoomStatus] | frozenset[RoomStatus], targets: set[RoomStatus] | frozenset[RoomStatus]) -> Grant:
+    return Grant(right, frozenset(origins), frozenset(targets))
+
+
+GRANTS = (
+    _grant("bookings.checkin", ANY - {_S.MAINTENANCE_REQUIRED}, {_S.OCCUPIED}),
+    _grant("bookings.assign_room", ANY - {_S.MAINTENANCE_REQUIRED}, {_S.OCCUPIED}),
+    _grant("housekeeping.status_transition", {_S.CHECKOUT_DIRTY}, {_S.CLEANING_IN_PROGRESS, _S.CLEANED_UNINSPECTED}),
+    _grant("housekeeping.status_transition", {_S.CLEANING_IN_PROGRESS}, {_S.CLEANED_UNINSPECTED, _S.CHECKOUT_DIRTY}),
+    _grant("housekeeping.status_transition", {_S.CLEANED_UNINSPECTED}, {_S.CLEANING_IN_PROGRESS, _S.CHECKOUT_DIRTY}),
+    _grant("rooms.inspect", {_S.CLEANED_UNINSPECTED}, {_S.READY_FOR_GUEST}),
+    _grant("rooms.maintenance_flag", ANY, {_S.MAINTENANCE_REQUIRED}),
+    _grant("rooms.maintenance_clear", {_S.MAINTENANCE_REQUIRED, _S.OUT_OF_ORDER}, ANY),
+    _grant("rooms.maintenance_clear", ANY, {_S.OUT_OF_ORDER}),
+    _grant("housekeeping.status_front_desk", {_S.READY_FOR_GUEST}, {_S.CHECKOUT_DIRTY}),
+)
+# A source is recorded only for a caller who works there: any one of these rights.
+SOURCE_RIGHTS = {
+    Source.HOUSEKEEPING: (
+        "housekeeping.status_transition",
+        "rooms.inspect",
+        "rooms.maintenance_flag",
+        "rooms.maintenance_clear",
+        OVERRIDE,
+    ),
+    Source.FRONT_DESK: ("housekeeping.status_front_desk", "bookings.checkin", "bookings.assign_room", OVERRIDE),
+}
+
+
+def can_change_room_status(
+    staff: Staff | None, room: Room, to_status: str, source: str, note: str = ""
+) -> tuple[bool, str]:
+    """Whether ``staff`` may take ``room``, as it is, to ``to_status``; and if not, a sentence that says why.
+
+    The right alone: whether the workflow map has the step, and whether the physical facts allow it, is asked after.
+    ``staff=None`` is the house itself and goes with ``Source.SYSTEM`` only, whose callers have checked their own right.
+    """
+    if staff is not None and (staff.hotel_id != room.hotel_id or not staff.is_active):
+        return False, "Permission denied: you are not on the staff of this hotel."
+    if source == Source.SYSTEM:
+        return True, ""
+    if staff is None:
+        return False, "Permission denied: a status change names the member of staff who makes it."
+    if source == Source.MANAGER_OVERRIDE:
+        if not staff.can(OVERRIDE):
+            return False, "Permission denied: Manager privileges are needed to override a room status."
+        if not note.strip():
+            return False, "Permission denied: an override needs a note that says why."
+        return True, ""
+    if not any(staff.can(right) for right in SOURCE_RIGHTS[Source(source)]):
+        return False, f"Permission denied: your role does not record changes as {Source(source).label.lower()}."
+    if staff.can(OVERRIDE) or _granted(staff, room.room_status, to_status):
+        return True, ""
+    return False, (
+        f"Permission denied: your role may not take a room from {_S(room.room_status).label.lower()} "
+        f"to {_S(to_status).label.lower()}."
+    )
+
+
+def default_source(staff: Staff) -> Source:
+    """What is recorded when the caller names no source: FRONT_DESK for one who holds only the front desk's right."""
+    only_front_desk = staff.can("housekeeping.status_front_desk") and not (
+        staff.can("housekeeping.status_transition") or staff.can(OVERRIDE)
+    )
+    return Source.FRONT_DESK if only_front_desk else Source.HOUSEKEEPING
+
+
+def status_transitions(staff: Staff) -> dict[str, list[str]]:
+    """The steps of the workflow map that this member may take, by role."""
+    everything = staff.can(OVERRIDE)
+    return {
+        str(origin): [str(target) for target in targets if everything or _granted(staff, origin, target)]
+        for origin, targets in TRANSITIONS.items()
+    }
+
+
+def _granted(staff: Staff, origin: str, target: str) -> bool:
+    # The same status again changes nothing; it is allowed to whoever may bring a room there from somewhere.
+    return any(
+        target in grant.targets and (origin in grant.origins or origin == target) and staff.can(grant.right)
+        for grant in GRANTS
+    )

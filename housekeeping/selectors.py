@@ -1,0 +1,65 @@
+"""Reads of rooms together with who is in them, and of their history."""
+
+from collections.abc import Iterable
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
+
+from hotel.models import Hotel
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from room_bookings.models import BookingGuest, BookingStatus
+from rooms.models import Room
+
+
+def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
+    """Rooms with all that a snapshot shows, in one statement however many there are.
+
+    Each carries its in-house stay, if any, as ``stay_id``, ``stay_booking_id``, ``stay_check_out``,
+    ``stay_first_name``, ``stay_last_name`` and ``stay_companions`` (a list of ``{id, first_name, last_name}``).
+    """
+    rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
+    companions = BookingGuest.objects.filter(booking=OuterRef("in_house__pk")).order_by("pk")
+    return rooms.select_related(
+        "hotel", "room_type", "cleaned_by_staff__user", "inspected_by_staff__user"
+    ).annotate(
+        in_house=FilteredRelation("bookings", condition=Q(bookings__status=BookingStatus.IN_HOUSE)),
+        stay_id=F("in_house__pk"),
+        stay_booking_id=F("in_house__booking_id"),
+        stay_check_out=F("in_house__check_out"),
+        stay_first_name=F("in_house__primary_first_name"),
+        stay_last_name=F("in_house__primary_last_name"),
+        stay_companions=ArraySubquery(
+            companions.values(person=JSONObject(id="pk", first_name="first_name", last_name="last_name"))
+        ),
+    )
+
+
+def room_lock(room_ids: Iterable[int]) -> list[Room]:
+    """Lock rooms in pk order and read them as they now are; call within a transaction (docs/locking.md).
+
+    Two statements. The lock alone first: a locked row that was joined to others is re-read after the wait, but the
+    rows beside it are those from before.
+    """
+    ids = list(room_ids)
+    locked = Room.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk", flat=True)
+    return list(room_list().filter(pk__in=list(locked)).order_by("pk"))
+
+
+def latest_event(room: Room) -> RoomStatusEvent | None:
+    """The audit row of the room's newest status change: who set it as it is."""
+    return RoomStatusEvent.objects.filter(room=room).select_related("changed_by__user").order_by("-version").first()
+
+
+def status_event_list(room: Room) -> QuerySet[RoomStatusEvent]:
+    """The room's history, newest first."""
+    return RoomStatusEvent.objects.filter(room=room).select_related("changed_by__user").order_by("-version")
+
+
+def task_list(hotel: Hotel) -> QuerySet[HousekeepingTask]:
+    """The hotel's tasks with what a list shows of them, newest first."""
+    return (
+        HousekeepingTask.objects.filter(hotel=hotel)
+        .select_related("room", "booking", "assigned_to__user", "created_by__user")
+        .order_by("-created_at", "-pk")
+    )

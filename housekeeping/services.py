@@ -1,0 +1,479 @@
+"""Changes of a room's status. ``set_room_statuses`` is the only writer of ``Room.room_status``."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from common import clock
+from common.errors import Conflict, HotelMateError, InvalidInput, NotAllowed, NotFound
+from common.formats import iso
+from hotel.models import Staff
+from housekeeping.models import RoomStatusEvent, Source
+from housekeeping.policy import OVERRIDE, can_change_room_status
+from housekeeping.selectors import latest_event, room_lock
+from housekeeping.snapshots import facts_allow, is_occupied
+from notifications import notification_manager
+from rooms.models import Priority, Room, RoomStatus
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+class RoomNotFound(NotFound):
+    code = "ROOM_NOT_FOUND"
+
+
+class UnknownStatus(InvalidInput):
+    code = "UNKNOWN_STATUS"
+
+
+class NoteRequired(InvalidInput):
+    code = "NOTE_REQUIRED"
+
+
+class StatusChangeNotAllowed(NotAllowed):
+    """The caller lacks the right to this change."""
+
+
+class StatusChanged(Conflict):
+    """The room is no longer in the status that the caller saw."""
+
+    code = "STATUS_CHANGED"
+
+
+class VersionChanged(HotelMateError):
+    """The room is no longer at the version that the caller saw (``If-Match``)."""
+
+    status = 412
+    code = "PRECONDITION_FAILED"
+
+
+class TransitionNotAllowed(Conflict):
+    """The workflow map has no such step."""
+
+    code = "INVALID_TRANSITION"
+
+
+class RoomOccupied(Conflict):
+    """A physical fact: a guest is in house."""
+
+    code = "ROOM_OCCUPIED"
+
+
+class NobodyInHouse(Conflict):
+    """A physical fact: OCCUPIED needs a guest in house."""
+
+    code = "NOBODY_IN_HOUSE"
+
+
+class MaintenanceOpen(Conflict):
+    """A fault is still flagged, and this step would forget it."""
+
+    code = "MAINTENANCE_OPEN"
+
+
+class AlreadyInProgress(Conflict):
+    """Somebody else is cleaning the room."""
+
+    code = "ALREADY_IN_PROGRESS"
+
+
+# --- the writer -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StatusOutcome:
+    """What became of one room: changed (``event``), already so (neither), or refused."""
+
+    room: Room
+    event: RoomStatusEvent | None = None
+    refusal: HotelMateError | None = None
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Who asks for a change, and how; the same for every room of one call."""
+
+    staff: Staff | None
+    source: str
+    note: str
+    expected_status: str | None = None
+    expected_versions: Sequence[int] | None = None
+    priority: str | None = None
+    clears_fault: bool = False
+
+
+def set_room_status(
+    *,
+    room: Room,
+    to_status: str,
+    staff: Staff | None = None,
+    source: str = Source.HOUSEKEEPING,
+    note: str = "",
+    expected_status: str | None = None,
+    expected_versions: Sequence[int] | None = None,
+) -> Room:
+    """Move a room to ``to_status``.
+
+    The room is locked and decided on as it then is. ``expected_status`` or ``expected_versions`` (status versions, any of
+    which will do) refuse when somebody was faster. The same status again writes and sends nothing. Returns ``room``,
+    which carries the new values and, as ``status_event``, the audit row (``None`` when nothing changed).
+
+    Raises the refusals of this module; then nothing was written.
+    """
+    request = _Request(staff, source, note, expected_status, expected_versions)
+    with transaction.atomic():
+        [locked] = _lock([room])
+        return _take_over(room, _change_one(locked, to_status, request))
+
+
+def set_room_statuses(
+    *,
+    changes: Iterable[tuple[Room, str]],
+    staff: Staff | None = None,
+    source: str = Source.HOUSEKEEPING,
+    note: str = "",
+    expected_status: str | None = None,
+    all_or_nothing: bool = False,
+) -> list[StatusOutcome]:
+    """Move many rooms, each to its own status, by the rules of ``set_room_status``.
+
+    A constant number of statements. A refused room is reported in its outcome and the others are done; with
+    ``all_or_nothing`` the first refusal is raised instead, and nothing was written. Outcomes come in the order of
+    ``changes``, which names a room once; the rooms passed in carry the new values.
+    """
+    wanted = list(changes)
+    request = _Request(staff, source, note, expected_status)
+    with transaction.atomic():
+        locked = _lock([room for room, _ in wanted])
+        outcomes = _change(
+            [(fresh, to_status) for fresh, (_, to_status) in zip(locked, wanted, strict=True)], request, all_or_nothing
+        )
+    return [
+        StatusOutcome(_take_over(room, outcome.room, outcome.event), outcome.event, outcome.refusal)
+        for (room, _), outcome in zip(wanted, outcomes, strict=True)
+    ]
+
+
+def _change_one(room: Room, to_status: str, request: _Request) -> Room:
+    [outcome] = _change([(room, to_status)], request, all_or_nothing=True)
+    room.status_event = outcome.event
+    return room
+
+
+def _change(changes: Sequence[tuple[Room, str]], request: _Request, all_or_nothing: bool) -> list[StatusOutcome]:
+    """The core: check, change, record, publish. The rooms are locked and fresh."""
+    outcomes: list[StatusOutcome] = []
+    changed: list[tuple[Room, RoomStatusEvent, list[str]]] = []
+    for room, to_status in changes:
+        try:
+            needed = _check(room, to_status, request)
+        except HotelMateError as refusal:
+            if all_or_nothing:
+                raise
+            outcomes.append(StatusOutcome(room, refusal=refusal))
+            continue
+        if not needed:
+            outcomes.append(StatusOutcome(room))
+            continue
+        event = _event(room, to_status, request)
+        fields = _apply(room, to_status, event, request)
+        changed.append((room, event, fields))
+        outcomes.append(StatusOutcome(room, event))
+    if changed:
+        _save([room for room, _, _ in changed], sorted({field for _, _, fields in changed for field in fields}))
+        RoomStatusEvent.objects.bulk_create([event for _, event, _ in changed])
+        notification_manager.realtime_rooms_updated(
+            [
+                notification_manager.RoomUpdate(room, fields, event.source, event.from_status, request.staff)
+                for room, event, fields in changed
+            ]
+        )
+    return outcomes
+
+
+def _check(room: Room, to_status: str, request: _Request) -> bool:
+    """Whether there is anything to do; raises the refusal if it may not be done."""
+    if to_status not in RoomStatus.values:
+        raise UnknownStatus(f"{to_status} is no room status.")
+    _check_expected(room, request)
+    allowed, reason = can_change_room_status(request.staff, room, to_status, request.source, request.note)
+    if not allowed:
+        if request.source == Source.MANAGER_OVERRIDE and request.staff and request.staff.can(OVERRIDE):
+            raise NoteRequired("An override needs a note that says why.")
+        raise StatusChangeNotAllowed(reason)
+    if room.room_status == to_status:
+        return False
+    overrides = request.source == Source.MANAGER_OVERRIDE
+    if not (overrides or room.can_transition_to(to_status)):
+        raise TransitionNotAllowed(
+            f"Invalid transition: room {room.room_number} is {_label(room.room_status)} and does not go from there "
+            f"to {_label(to_status)}.",
+            details=_current_state(room),
+        )
+    if not facts_allow(to_status, is_occupied(room)):
+        if is_occupied(room):
+            raise RoomOccupied(f"Room occupied: a guest is in house in room {room.room_number}.", details=_current_state(room))
+        raise NobodyInHouse(
+            f"Invalid transition: nobody is checked in to room {room.room_number}.", details=_current_state(room)
+        )
+    _check_fault(room, to_status, request)
+    return True
+
+
+def _check_expected(room: Room, request: _Request) -> None:
+    if request.expected_status is not None and room.room_status != request.expected_status:
+        raise StatusChanged(
+            f"Room {room.room_number} is {_label(room.room_status)} by now, not {_label(request.expected_status)}.",
+            details=_current_state(room, with_author=True),
+        )
+    if request.expected_versions is not None and room.status_version not in request.expected_versions:
+        raise VersionChanged(
+            f"Room {room.room_number} has changed since you read it; it is {_label(room.room_status)} now.",
+            details=_current_state(room, with_author=True),
+        )
+
+
+def _check_fault(room: Room, to_status: str, request: _Request) -> None:
+    """A fault is never forgotten: only who may clear it takes a flagged room to where it would not show."""
+    if not room.maintenance_required or not (to_status == RoomStatus.READY_FOR_GUEST or _leaves_repair(room, to_status)):
+        return
+    if not _may_clear_fault(room, request):
+        raise MaintenanceOpen(
+            f"Room not ready: the maintenance of room {room.room_number} is still open.", details=_current_state(room)
+        )
+
+
+def _may_clear_fault(room: Room, request: _Request) -> bool:
+    if request.source == Source.MANAGER_OVERRIDE:
+        return True
+    in_repair = room.room_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
+    return in_repair and request.staff is not None and request.staff.can("rooms.maintenance_clear")
+
+
+def _leaves_repair(room: Room, to_status: str) -> bool:
+    return room.room_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER) and to_status in (
+        RoomStatus.READY_FOR_GUEST,
+        RoomStatus.OCCUPIED,
+    )
+
+
+def _event(room: Room, to_status: str, request: _Request) -> RoomStatusEvent:
+    return RoomStatusEvent(
+        hotel=room.hotel,
+        room=room,
+        version=room.status_version + 1,
+        from_status=room.room_status,
+        to_status=to_status,
+        changed_by=request.staff,
+        source=request.source,
+        note=request.note.strip(),
+        created_at=clock.now(),
+    )
+
+
+def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: _Request) -> list[str]:
+    """Set the new status and what goes with it on ``room``; returns the names of the fields that changed."""
+    from_status, note = room.room_status, event.note
+    before = {field: getattr(room, field) for field in _WRITTEN}
+    room.room_status = to_status
+    room.status_version = event.version
+    room.status_changed_at = room.updated_at = event.created_at
+    if to_status in (RoomStatus.CLEANING_IN_PROGRESS, RoomStatus.CLEANED_UNINSPECTED):
+        room.turnover_notes = _append(room.turnover_notes, note)
+    if to_status == RoomStatus.CLEANED_UNINSPECTED:
+        room.last_cleaned_at, room.cleaned_by_staff = event.created_at, request.staff
+    if to_status == RoomStatus.READY_FOR_GUEST and from_status == RoomStatus.CLEANED_UNINSPECTED:
+        room.last_inspected_at, room.inspected_by_staff = event.created_at, request.staff
+    if to_status == RoomStatus.CHECKOUT_DIRTY and (from_status == RoomStatus.OCCUPIED or request.source == Source.SYSTEM):
+        room.turnover_notes = ""  # a departure: what was noted on the last turnover is history
+    if to_status == RoomStatus.MAINTENANCE_REQUIRED:
+        _flag_fault(room, request.priority, note)
+    elif request.clears_fault or to_status == RoomStatus.READY_FOR_GUEST or (
+        from_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER) and to_status == RoomStatus.OCCUPIED
+    ):
+        _clear_fault(room)
+    return [field for field in _WRITTEN if getattr(room, field) != before[field]]
+
+
+# Every field that a status change may write.
+_WRITTEN = (
+    "room_status",
+    "status_version",
+    "status_changed_at",
+    "maintenance_required",
+    "maintenance_priority",
+    "maintenance_notes",
+    "last_cleaned_at",
+    "cleaned_by_staff",
+    "last_inspected_at",
+    "inspected_by_staff",
+    "turnover_notes",
+    "updated_at",
+)
+
+
+def _flag_fault(room: Room, priority: str | None, note: str) -> None:
+    order = ["", *Priority.values]
+    wanted = priority or room.maintenance_priority or Priority.MED
+    room.maintenance_required = True
+    room.maintenance_priority = max(room.maintenance_priority, wanted, key=order.index)
+    room.maintenance_notes = _append(room.maintenance_notes, note)
+
+
+def _clear_fault(room: Room) -> None:
+    room.maintenance_required, room.maintenance_priority, room.maintenance_notes = False, "", ""
+
+
+def _append(text: str, note: str) -> str:
+    return "\n".join(part for part in (text, note) if part)
+
+
+def _save(rooms: list[Room], fields: list[str]) -> None:
+    if len(rooms) == 1:
+        rooms[0].save(update_fields=fields)
+    else:
+        Room.objects.bulk_update(rooms, fields)
+
+
+def _lock(rooms: Sequence[Room]) -> list[Room]:
+    """The rooms locked and as they now are, in the order given."""
+    fresh = {room.pk: room for room in room_lock(room.pk for room in rooms)}
+    for room in rooms:
+        if room.pk not in fresh:
+            raise RoomNotFound("Room not found: it was deleted in the meantime.")
+    return [fresh[room.pk] for room in rooms]
+
+
+def _take_over(room: Room, fresh: Room, event: RoomStatusEvent | None = None) -> Room:
+    """Let the caller's instance carry what is true now."""
+    vars(room).update(vars(fresh))
+    if event is not None:
+        room.status_event = event
+    return room
+
+
+def _label(status: str) -> str:
+    return RoomStatus(status).label.lower() if status in RoomStatus.values else status
+
+
+def _current_state(room: Room, *, with_author: bool = False) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "room_id": room.pk,
+        "room_number": room.room_number,
+        "current_status": str(room.room_status),
+        "status_version": room.status_version,
+        "status_changed_at": iso(room.status_changed_at),
+    }
+    if with_author:
+        event = latest_event(room)
+        state["changed_by"] = event.changed_by_id if event else None
+        state["changed_by_name"] = event.changed_by.name if event and event.changed_by else None
+        state["source"] = str(event.source) if event else None
+    return state
+
+
+# --- turnover and maintenance -----------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def start_cleaning(*, room: Room, staff: Staff, note: str = "") -> Room:
+    """A housekeeper begins; refused with the name when somebody else is at it, nothing when it is the same person."""
+    [locked] = _lock([room])
+    if locked.room_status == RoomStatus.CLEANING_IN_PROGRESS:
+        event = latest_event(locked)
+        if event and event.changed_by and event.changed_by_id != staff.pk:
+            raise AlreadyInProgress(
+                f"{event.changed_by.name} is already cleaning room {locked.room_number}.",
+                details=_current_state(locked, with_author=True),
+            )
+    request = _Request(staff, Source.HOUSEKEEPING, note)
+    return _take_over(room, _change_one(locked, RoomStatus.CLEANING_IN_PROGRESS, request))
+
+
+def mark_cleaned(*, room: Room, staff: Staff, note: str = "") -> Room:
+    """A housekeeper is done → CLEANED_UNINSPECTED."""
+    return set_room_status(room=room, to_status=RoomStatus.CLEANED_UNINSPECTED, staff=staff, note=note)
+
+
+@transaction.atomic
+def inspect_room(*, room: Room, staff: Staff, passed: bool, note: str = "") -> Room:
+    """An inspection: passed → READY_FOR_GUEST, or MAINTENANCE_REQUIRED while a fault is flagged; failed → dirty."""
+    [locked] = _lock([room])
+    if not passed:
+        to_status = RoomStatus.CHECKOUT_DIRTY
+    elif locked.maintenance_required:
+        to_status = RoomStatus.MAINTENANCE_REQUIRED
+    else:
+        to_status = RoomStatus.READY_FOR_GUEST
+    return _take_over(room, _change_one(locked, to_status, _Request(staff, Source.HOUSEKEEPING, note)))
+
+
+@transaction.atomic
+def flag_maintenance(*, room: Room, staff: Staff, priority: str = Priority.MED, note: str = "") -> Room:
+    """Report a fault → MAINTENANCE_REQUIRED. A room already there gets the note, and a higher priority if given."""
+    [locked] = _lock([room])
+    if locked.room_status == RoomStatus.MAINTENANCE_REQUIRED:
+        _require(staff, locked, RoomStatus.MAINTENANCE_REQUIRED)
+        before = (locked.maintenance_priority, locked.maintenance_notes)
+        _flag_fault(locked, priority, note.strip())
+        after = (locked.maintenance_priority, locked.maintenance_notes)
+        names = ("maintenance_priority", "maintenance_notes")
+        _save_details(locked, [name for name, old, new in zip(names, before, after, strict=True) if old != new], staff)
+        return _take_over(room, locked)
+    request = _Request(staff, Source.HOUSEKEEPING, note, priority=priority)
+    return _take_over(room, _change_one(locked, RoomStatus.MAINTENANCE_REQUIRED, request))
+
+
+@transaction.atomic
+def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
+    """The fault is mended: clear the flag in any status, and take the room out of MAINTENANCE_REQUIRED.
+
+    From there it goes to OCCUPIED with a guest in house, to READY_FOR_GUEST if it was cleaned and inspected since the
+    last departure, else to CHECKOUT_DIRTY. A room without a fault is left as it is.
+    """
+    [locked] = _lock([room])
+    _require(staff, locked, RoomStatus.OUT_OF_ORDER)
+    if locked.room_status != RoomStatus.MAINTENANCE_REQUIRED:
+        if locked.maintenance_required:
+            names = [name for name in ("maintenance_required", "maintenance_priority", "maintenance_notes") if getattr(locked, name)]
+            _clear_fault(locked)
+            _save_details(locked, names, staff)
+        return _take_over(room, locked)
+    if is_occupied(locked):
+        to_status = RoomStatus.OCCUPIED
+    else:
+        to_status = RoomStatus.READY_FOR_GUEST if _is_turned_over(locked) else RoomStatus.CHECKOUT_DIRTY
+    request = _Request(staff, Source.HOUSEKEEPING, note, clears_fault=True)
+    return _take_over(room, _change_one(locked, to_status, request))
+
+
+def _require(staff: Staff, room: Room, to_status: str) -> None:
+    allowed, reason = can_change_room_status(staff, room, to_status, Source.HOUSEKEEPING)
+    if not allowed:
+        raise StatusChangeNotAllowed(reason)
+
+
+def _save_details(room: Room, fields: list[str], staff: Staff) -> None:
+    """Write and tell what changed about a room whose status stays."""
+    if not fields:
+        return
+    room.updated_at = clock.now()
+    room.save(update_fields=[*fields, "updated_at"])
+    notification_manager.realtime_room_updated(
+        room, changed_fields=[*fields, "updated_at"], source=Source.HOUSEKEEPING, from_status=room.room_status, staff=staff
+    )
+
+
+def _is_turned_over(room: Room) -> bool:
+    """Whether the room was cleaned, then inspected, since it last became dirty (as every departure makes it)."""
+    if room.last_cleaned_at is None or room.last_inspected_at is None:
+        return False
+    dirty = (
+        RoomStatusEvent.objects.filter(room=room, to_status=RoomStatus.CHECKOUT_DIRTY)
+        .order_by("-version")
+        .values_list("created_at", flat=True)
+        .first()
+    )
+    return (dirty is None or dirty <= room.last_cleaned_at) and room.last_cleaned_at <= room.last_inspected_at

@@ -1,0 +1,81 @@
+"""Figures about the house's turnover, from its rooms and its audit trail."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+
+from common import clock
+from common.formats import iso
+from hotel.models import Hotel
+from rooms.models import Priority, Room, RoomStatus
+
+# A turn that began longer ago than this before the window is not looked for.
+LONGEST_TURN = timedelta(days=7)
+
+# A turn runs from the first CHECKOUT_DIRTY to the READY_FOR_GUEST that ends it; a failed inspection does not restart it.
+TURNS = """
+    WITH counted AS (
+        SELECT room_id, to_status, created_at,
+               count(*) FILTER (WHERE to_status = 'READY_FOR_GUEST')
+                   OVER (PARTITION BY room_id ORDER BY version ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS turn
+        FROM housekeeping_roomstatusevent
+        WHERE hotel_id = %(hotel)s AND created_at >= %(earliest)s
+    ), turns AS (
+        SELECT max(created_at) FILTER (WHERE to_status = 'READY_FOR_GUEST') AS ready_at,
+               extract(epoch FROM max(created_at) FILTER (WHERE to_status = 'READY_FOR_GUEST')
+                                - min(created_at) FILTER (WHERE to_status = 'CHECKOUT_DIRTY')) / 60 AS minutes
+        FROM counted GROUP BY room_id, turn
+    )
+    SELECT count(minutes) FILTER (WHERE ready_at >= since),
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY minutes) FILTER (WHERE ready_at >= since),
+           percentile_cont(0.9) WITHIN GROUP (ORDER BY minutes) FILTER (WHERE ready_at >= since)
+    FROM unnest(%(windows)s::timestamptz[]) WITH ORDINALITY AS windows(since, place)
+         LEFT JOIN turns ON minutes IS NOT NULL
+    GROUP BY place ORDER BY place
+"""
+
+
+def turn_times(hotel: Hotel, since: list[datetime]) -> list[dict[str, Any]]:
+    """For each moment: how many rooms were turned since, and in how many minutes (p50, p90; null without any)."""
+    parameters = {"hotel": hotel.pk, "windows": since, "earliest": min(since) - LONGEST_TURN}
+    with connection.cursor() as cursor:
+        cursor.execute(TURNS, parameters)
+        rows = cursor.fetchall()
+    return [{"count": count, "p50_minutes": _minutes(p50), "p90_minutes": _minutes(p90)} for count, p50, p90 in rows]
+
+
+def turnover_stats(hotel: Hotel) -> dict[str, Any]:
+    """Counts per status, what can be sold, what is broken, how fast rooms are turned, and since when each is as it is.
+
+    Of the rooms in service. Two statements.
+    """
+    now = clock.now()
+    midnight = now.astimezone(ZoneInfo(hotel.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    rooms = list(Room.objects.filter(hotel=hotel, is_active=True).order_by("room_number"))
+    by_status = Counter(room.room_status for room in rooms)
+    faults = Counter(room.maintenance_priority for room in rooms if room.maintenance_required)
+    today, month = turn_times(hotel, [midnight, now - timedelta(days=30)])
+    return {
+        "counts": {status: by_status[status] for status in RoomStatus.values},
+        "total_rooms": len(rooms),
+        "bookable": sum(room.is_bookable for room in rooms),
+        "maintenance": {priority: faults[priority] for priority in Priority.values},
+        "turn_times": {"today": today, "last_30_days": month},
+        "time_in_status": [
+            {
+                "room_id": room.pk,
+                "room_number": room.room_number,
+                "room_status": str(room.room_status),
+                "since": iso(room.status_changed_at),
+                "minutes": max(0, int((now - room.status_changed_at).total_seconds() // 60)),
+            }
+            for room in rooms
+        ],
+    }
+
+
+def _minutes(value: Any) -> float | None:
+    return None if value is None else round(float(value), 1)

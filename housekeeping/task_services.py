@@ -1,0 +1,168 @@
+"""Housekeeping's tasks: OPEN → IN_PROGRESS → DONE, or CANCELLED on the way. The same step again changes nothing."""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from common import clock
+from common.errors import Conflict, FieldError, NotFound
+from hotel.models import Hotel, Staff
+from hotel.selectors import staff_list
+from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskStatus
+from room_bookings.models import RoomBooking
+from rooms.models import Room
+
+LONGEST_ID = 18  # digits that surely fit a bigint
+
+
+class TaskNotFound(NotFound):
+    code = "TASK_NOT_FOUND"
+
+
+class TaskStepNotAllowed(Conflict):
+    """The task's status does not lead there."""
+
+    code = "INVALID_TASK_STEP"
+
+
+class TaskTaken(Conflict):
+    """The task is somebody else's."""
+
+    code = "TASK_ASSIGNED_TO_OTHER"
+
+
+@transaction.atomic
+def create_task(*, hotel: Hotel, staff: Staff, **fields: Any) -> HousekeepingTask:
+    """Open a task; ``fields`` are those of ``TaskInput``, with ids as clients send them."""
+    task = HousekeepingTask(hotel=hotel, created_by=staff)
+    for name, value in _resolved(hotel, fields).items():
+        setattr(task, name, value)
+    task.save(force_insert=True)
+    return task
+
+
+@transaction.atomic
+def update_task(*, task: HousekeepingTask, **fields: Any) -> HousekeepingTask:
+    """Change what an open task says."""
+    locked = _lock(task)
+    _require_open(locked, "changed")
+    resolved = _resolved(locked.hotel, fields)
+    for name, value in resolved.items():
+        setattr(locked, name, value)
+    locked.save(update_fields=list(resolved))
+    return locked
+
+
+@transaction.atomic
+def assign_task(*, task: HousekeepingTask, assigned_to_id: int | None, note: str = "") -> HousekeepingTask:
+    """Give an open task to a member of staff, or back to nobody; a note is added to the task's own."""
+    locked = _lock(task)
+    _require_open(locked, "assigned")
+    locked.assigned_to = _member(locked.hotel, "assigned_to_id", assigned_to_id)
+    if note:
+        locked.note = "\n".join(part for part in (locked.note, note) if part)
+    locked.save(update_fields=["assigned_to", "note"])
+    return locked
+
+
+@transaction.atomic
+def start_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
+    """Begin; a task of nobody becomes the caller's."""
+    locked = _lock(task)
+    _require_mine(locked, staff)
+    if locked.status == TaskStatus.IN_PROGRESS and locked.assigned_to_id is not None:
+        return locked
+    if locked.status not in OPEN_TASK_STATUSES:
+        raise _refusal(locked, "started")
+    if locked.status == TaskStatus.OPEN:
+        locked.status, locked.started_at = TaskStatus.IN_PROGRESS, clock.now()
+    locked.assigned_to = locked.assigned_to or staff
+    locked.save(update_fields=["status", "started_at", "assigned_to"])
+    return locked
+
+
+@transaction.atomic
+def complete_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
+    """Finish a task that was started."""
+    locked = _lock(task)
+    _require_mine(locked, staff)
+    if locked.status == TaskStatus.DONE:
+        return locked
+    if locked.status != TaskStatus.IN_PROGRESS:
+        raise _refusal(locked, "completed")
+    locked.status, locked.completed_at = TaskStatus.DONE, clock.now()
+    locked.save(update_fields=["status", "completed_at"])
+    return locked
+
+
+@transaction.atomic
+def cancel_task(*, task: HousekeepingTask) -> HousekeepingTask:
+    """Call a task off."""
+    locked = _lock(task)
+    if locked.status == TaskStatus.CANCELLED:
+        return locked
+    _require_open(locked, "cancelled")
+    locked.status, locked.cancelled_at = TaskStatus.CANCELLED, clock.now()
+    locked.save(update_fields=["status", "cancelled_at"])
+    return locked
+
+
+@transaction.atomic
+def delete_task(*, task: HousekeepingTask) -> None:
+    """Remove a task that was opened by mistake; one that was worked on stays."""
+    locked = _lock(task)
+    if locked.started_at is not None:
+        raise TaskStepNotAllowed("A task that was started is kept; cancel it instead.")
+    locked.delete()
+
+
+def _lock(task: HousekeepingTask) -> HousekeepingTask:
+    locked = HousekeepingTask.objects.select_for_update(no_key=True).filter(pk=task.pk).first()
+    if locked is None:
+        raise TaskNotFound("There is no such task.")
+    return locked
+
+
+def _require_open(task: HousekeepingTask, what: str) -> None:
+    if task.status not in OPEN_TASK_STATUSES:
+        raise _refusal(task, what)
+
+
+def _require_mine(task: HousekeepingTask, staff: Staff) -> None:
+    if task.assigned_to_id not in (None, staff.pk) and not staff.can("housekeeping.task_assign"):
+        raise TaskTaken("This task is assigned to somebody else.")
+
+
+def _refusal(task: HousekeepingTask, what: str) -> TaskStepNotAllowed:
+    label = TaskStatus(task.status).label.lower()
+    return TaskStepNotAllowed(f"A task that is {label} can't be {what}.", details={"status": str(task.status)})
+
+
+def _resolved(hotel: Hotel, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the objects that their ids name, all of this hotel."""
+    resolved = dict(fields)
+    if "room" in fields:
+        resolved["room"] = Room.objects.filter(hotel=hotel, pk=fields["room"]).first()
+        if resolved["room"] is None:
+            raise FieldError("room", "This hotel has no such room.")
+    if fields.get("booking") is not None:
+        reference = str(fields["booking"])
+        wanted = Q(booking_id=reference)
+        if reference.isascii() and reference.isdigit() and len(reference) <= LONGEST_ID:
+            wanted |= Q(pk=int(reference))  # older clients send the booking's number
+        resolved["booking"] = RoomBooking.objects.filter(wanted, hotel=hotel).first()
+        if resolved["booking"] is None:
+            raise FieldError("booking", "This hotel has no such booking.")
+    if "assigned_to" in fields:
+        resolved["assigned_to"] = _member(hotel, "assigned_to", fields["assigned_to"])
+    return resolved
+
+
+def _member(hotel: Hotel, field: str, staff_id: int | None) -> Staff | None:
+    if staff_id is None:
+        return None
+    member = staff_list(hotel).filter(pk=staff_id).first()
+    if member is None:
+        raise FieldError(field, "Nobody of this hotel's active staff has this id.")
+    return member

@@ -1,0 +1,281 @@
+"""Status changes, history, the dashboard and the tasks of housekeeping (contract section 4)."""
+
+from datetime import datetime, time, timedelta
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common import clock
+from common.openapi import IF_MATCH, endpoint
+from common.views import HotelViewSet, etag, if_match_versions
+from hotel.models import Hotel
+from housekeeping import services, task_services
+from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, Source
+from housekeeping.policy import OVERRIDE, default_source
+from housekeeping.selectors import room_list, status_event_list, task_list
+from housekeeping.serializers import (
+    STATUS_EVENT_EXAMPLE,
+    TASK_EXAMPLE,
+    DashboardOutput,
+    HistoryOutput,
+    HistoryQuery,
+    OverrideInput,
+    RoomStatusInput,
+    StatusChangeOutput,
+    TaskAssignInput,
+    TaskInput,
+    TaskOutput,
+    TaskQuery,
+)
+from housekeeping.snapshots import status_event_snapshot, task_snapshot
+from rooms.serializers import ROOM_EXAMPLE
+from rooms.views import RoomViewSet
+
+CHANGE_EXAMPLE = {
+    "message": "Room 101 is now cleaned, not inspected.",
+    "room": ROOM_EXAMPLE,
+    "status_event": STATUS_EVENT_EXAMPLE,
+}
+
+
+class RoomStatusViewSet(RoomViewSet):
+    """One room's status: change it, override it, read its history; and all rooms at a glance."""
+
+    rights: ClassVar = {
+        # update_status takes whatever right the change itself needs: the service decides on the locked row
+        "manager_override": [OVERRIDE],
+        "status_history": ["housekeeping.status_history_read"],
+        "dashboard": ["housekeeping.dashboard_read"],
+    }
+
+    def refusal_message(self) -> str:
+        if self.action == "manager_override":
+            return "Permission denied: Manager privileges are needed to override a room status."
+        return super().refusal_message()
+
+    @endpoint(
+        "Change a room's status",
+        request=RoomStatusInput,
+        request_example={"to_status": "CLEANED_UNINSPECTED", "note": "extra towels", "expected_status": "CLEANING_IN_PROGRESS"},
+        response=StatusChangeOutput,
+        example=CHANGE_EXAMPLE,
+        errors=[404, 409, 412],
+        parameters=[IF_MATCH],
+        description="Checked in this order: `expected_status` or `If-Match`, the right, the same status (200, nothing "
+        "written), the workflow map, the physical facts.",
+    )
+    def update_status(self, request: Request, slug: str, rid: int) -> Response:
+        body = self.body(RoomStatusInput)
+        room = services.set_room_status(
+            room=self.room(pk=rid),
+            to_status=body["to_status"],
+            staff=self.staff,
+            source=body.get("source") or default_source(self.staff),
+            note=body["note"],
+            expected_status=body.get("expected_status"),
+            expected_versions=if_match_versions(request),
+        )
+        return self._changed(room)
+
+    @endpoint(
+        "Override a room's status",
+        request=OverrideInput,
+        request_example={"to_status": "READY_FOR_GUEST", "note": "checked it myself, guest is waiting"},
+        response=StatusChangeOutput,
+        example=CHANGE_EXAMPLE,
+        errors=[404, 409, 412],
+        parameters=[IF_MATCH],
+        description="Lifts the workflow map, never a physical fact.",
+    )
+    def manager_override(self, request: Request, slug: str, rid: int) -> Response:
+        body = self.body(OverrideInput)
+        room = services.set_room_status(
+            room=self.room(pk=rid),
+            to_status=body["to_status"],
+            staff=self.staff,
+            source=Source.MANAGER_OVERRIDE,
+            note=body["note"],
+            expected_versions=if_match_versions(request),
+        )
+        return self._changed(room)
+
+    def _changed(self, room: Any) -> Response:
+        return Response(self.status_answer(room), headers={"ETag": etag(room.status_version)})
+
+    @endpoint(
+        "A room's history, newest first",
+        response=HistoryOutput,
+        example={
+            "room": {"id": 17, "room_number": 101, "current_status": "CLEANED_UNINSPECTED"},
+            "status_history": [STATUS_EVENT_EXAMPLE],
+            "total_events": 5,
+            "next_before": 4711,
+        },
+        errors=[404],
+        parameters=[HistoryQuery],
+    )
+    def status_history(self, request: Request, slug: str, rid: int) -> Response:
+        query = self.query(HistoryQuery)
+        room = self.room(pk=rid)
+        wanted = Q()
+        if "source" in query:
+            wanted &= Q(source=query["source"])
+        if "from" in query:
+            wanted &= Q(created_at__gte=_midnight(self.hotel, query["from"]))
+        if "to" in query:
+            wanted &= Q(created_at__lt=_midnight(self.hotel, query["to"], days=1))
+        events = status_event_list(room).filter(wanted)
+        # Every change made one row, so that the version is the number of rows.
+        total = events.count() if wanted else room.status_version
+        if "before" in query:
+            events = events.filter(pk__lt=query["before"])
+        page = list(events[: query["limit"] + 1])
+        more, page = len(page) > query["limit"], page[: query["limit"]]
+        return Response(
+            {
+                "room": {"id": room.pk, "room_number": room.room_number, "current_status": room.room_status},
+                "status_history": [status_event_snapshot(event, room) for event in page],
+                "total_events": total,
+                "next_before": page[-1].pk if more else None,
+            }
+        )
+
+    @endpoint(
+        "All rooms in service by status, and the open tasks",
+        response=DashboardOutput,
+        example={
+            "counts": {"CLEANED_UNINSPECTED": 1},
+            "rooms_by_status": {"CLEANED_UNINSPECTED": [ROOM_EXAMPLE]},
+            "my_open_tasks": [TASK_EXAMPLE],
+            "open_tasks": [TASK_EXAMPLE],
+            "total_rooms": 1,
+        },
+    )
+    def dashboard(self, request: Request, slug: str) -> Response:
+        columns = self.by_status(list(room_list(self.hotel).filter(is_active=True).order_by("room_number")))
+        now = clock.now()
+        open_tasks = [task_snapshot(t, now) for t in task_list(self.hotel).filter(status__in=OPEN_TASK_STATUSES)]
+        return Response(
+            {
+                "counts": {status: len(rooms) for status, rooms in columns.items()},
+                "rooms_by_status": columns,
+                "my_open_tasks": [task for task in open_tasks if task["assigned_to"] == self.staff.pk],
+                "open_tasks": open_tasks,
+                "total_rooms": sum(len(rooms) for rooms in columns.values()),
+            }
+        )
+
+
+def _midnight(hotel: Hotel, day: Any, days: int = 0) -> datetime:
+    """The start of ``day`` (plus ``days``) on the hotel's clock."""
+    try:
+        return datetime.combine(day + timedelta(days=days), time.min, ZoneInfo(hotel.timezone))
+    except OverflowError:
+        return datetime.max.replace(tzinfo=ZoneInfo("UTC"))
+
+
+class TaskViewSet(HotelViewSet):
+    """Housekeeping's tasks."""
+
+    queryset = HousekeepingTask.objects.none()
+    rights: ClassVar = {
+        "list": ["housekeeping.task_read"],
+        "retrieve": ["housekeeping.task_read"],
+        "create": ["housekeeping.task_create"],
+        "partial_update": ["housekeeping.task_update"],
+        "update": ["housekeeping.task_update"],
+        "destroy": ["housekeeping.task_cancel"],
+        "assign": ["housekeeping.task_assign"],
+        "start": ["housekeeping.task_execute"],
+        "complete": ["housekeeping.task_execute"],
+        "cancel": ["housekeeping.task_cancel"],
+    }
+
+    def task(self, pk: int) -> HousekeepingTask:
+        """One task of the caller's hotel."""
+        return self.find(task_list(self.hotel), task_services.TaskNotFound, "This hotel has no such task.", pk=pk)  # type: ignore[no-any-return]
+
+    def _answer(self, task: HousekeepingTask, status: int = 200) -> Response:
+        return Response(task_snapshot(self.task(task.pk), clock.now()), status=status)
+
+    @endpoint("Tasks, newest first", response=TaskOutput(many=True), example=TASK_EXAMPLE, parameters=[TaskQuery])
+    def list(self, request: Request, slug: str) -> Response:
+        wanted: dict[str, Any] = self.query(TaskQuery)
+        if wanted.get("assigned_to") == "me":
+            wanted["assigned_to"] = self.staff.pk
+        page = self.paginate_queryset(task_list(self.hotel).filter(**wanted))
+        now = clock.now()
+        return self.get_paginated_response([task_snapshot(task, now) for task in page or []])
+
+    @endpoint(
+        "Open a task",
+        request=TaskInput,
+        request_example={"room": 17, "task_type": "TURNOVER", "priority": "MED"},
+        response=TaskOutput,
+        status=201,
+        example=TASK_EXAMPLE,
+    )
+    def create(self, request: Request, slug: str) -> Response:
+        return self._answer(
+            task_services.create_task(hotel=self.hotel, staff=self.staff, **self.body(TaskInput)), status=201
+        )
+
+    @endpoint("One task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404])
+    def retrieve(self, request: Request, slug: str, pk: int) -> Response:
+        return Response(task_snapshot(self.task(pk), clock.now()))
+
+    @endpoint(
+        "Change some of an open task",
+        request=TaskInput,
+        request_example={"priority": "HIGH"},
+        response=TaskOutput,
+        example=TASK_EXAMPLE,
+        errors=[404, 409],
+    )
+    def partial_update(self, request: Request, slug: str, pk: int) -> Response:
+        body = self.body(TaskInput, partial=True)
+        return self._answer(task_services.update_task(task=self.task(pk), **body))
+
+    @endpoint(
+        "Change an open task",
+        request=TaskInput,
+        request_example={"room": 17, "task_type": "TURNOVER", "priority": "HIGH", "note": "", "assigned_to": None},
+        response=TaskOutput,
+        example=TASK_EXAMPLE,
+        errors=[404, 409],
+    )
+    def update(self, request: Request, slug: str, pk: int) -> Response:
+        return self._answer(task_services.update_task(task=self.task(pk), **self.body(TaskInput)))
+
+    @endpoint("Remove a task that nobody has started", response=None, status=204, errors=[404, 409])
+    def destroy(self, request: Request, slug: str, pk: int) -> Response:
+        task_services.delete_task(task=self.task(pk))
+        return Response(status=204)
+
+    @endpoint(
+        "Give a task to somebody",
+        request=TaskAssignInput,
+        request_example={"assigned_to_id": 3, "note": "please before noon"},
+        response=TaskOutput,
+        example=TASK_EXAMPLE,
+        errors=[404, 409],
+    )
+    def assign(self, request: Request, slug: str, pk: int) -> Response:
+        return self._answer(task_services.assign_task(task=self.task(pk), **self.body(TaskAssignInput)))
+
+    @endpoint("Begin a task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
+    def start(self, request: Request, slug: str, pk: int) -> Response:
+        return self._answer(task_services.start_task(task=self.task(pk), staff=self.staff))
+
+    @endpoint("Finish a task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
+    def complete(self, request: Request, slug: str, pk: int) -> Response:
+        return self._answer(task_services.complete_task(task=self.task(pk), staff=self.staff))
+
+    @endpoint("Call a task off", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
+    def cancel(self, request: Request, slug: str, pk: int) -> Response:
+        return self._answer(task_services.cancel_task(task=self.task(pk)))
+
+

@@ -1,0 +1,88 @@
+"""Who may listen: Pusher asks here before it lets a socket into a private channel (contract section 7)."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from common.errors import FieldError, HotelMateError, NotAllowed
+from common.openapi import endpoint
+from common.parsers import BodyParser, LimitedFormParser
+from hotel.models import Staff
+from hotel.rights import ALL_RIGHTS
+from notifications import transport
+from notifications.notification_manager import BOOKINGS, ROOMS, staff_channel
+
+# Which rights open a staff channel: any one of them.
+LISTENERS = {
+    ROOMS: [right for right in ALL_RIGHTS if right.startswith(("rooms.", "housekeeping."))],
+    BOOKINGS: [right for right in ALL_RIGHTS if right.startswith("bookings.")],
+}
+
+
+class ChannelRefused(NotAllowed):
+    code = "CHANNEL_REFUSED"
+
+
+class RealtimeNotConfigured(HotelMateError):
+    status = 503
+    code = "REALTIME_NOT_CONFIGURED"
+
+
+class PusherAuthInput(serializers.Serializer[Any]):
+    socket_id = serializers.RegexField(r"\A[0-9]{1,20}\.[0-9]{1,20}\Z")
+    channel_name = serializers.CharField(max_length=200)
+
+
+class PusherAuthOutput(serializers.Serializer[Any]):
+    auth = serializers.CharField()
+
+
+class PusherAuthView(APIView):
+    """Signs a socket into one of the caller's own private channels."""
+
+    permission_classes = (AllowAny,)
+    parser_classes = (LimitedFormParser, BodyParser)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Whoever calls with no token, or a dead one, is refused the channel: 403, as any other stranger."""
+        try:
+            self.staff: Staff | None = getattr(request.user, "staff_profile", None)
+        except (AuthenticationFailed, NotAuthenticated) as error:
+            raise ChannelRefused("Permission denied: sign in first.") from error
+
+    @endpoint(
+        "Sign a socket into a private channel",
+        request=PusherAuthInput,
+        request_example={"socket_id": "123.456", "channel_name": "private-resort.rooms"},
+        response=PusherAuthOutput,
+        example={"auth": "key:signature"},
+        errors=[403],
+        tags=["realtime"],
+    )
+    def post(self, request: Request) -> Response:
+        body = PusherAuthInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        channel, socket_id = body.validated_data["channel_name"], body.validated_data["socket_id"]
+        if not (self.staff and may_listen(self.staff, channel)):
+            raise ChannelRefused("Permission denied: this channel is not yours.")
+        try:
+            return Response(transport.sign(channel, socket_id))
+        except transport.PusherNotConfigured as error:
+            raise RealtimeNotConfigured("Live updates are not configured on this server.") from error
+        except ValueError as error:
+            raise FieldError("socket_id", "This is no socket id.") from error
+
+
+def may_listen(staff: Staff, channel: str) -> bool:
+    """Whether a member of staff may listen on ``channel``: their own hotel's, by their rights."""
+    return staff.is_active and any(
+        channel == staff_channel(staff.hotel.slug, stream) and any(staff.can(right) for right in rights)
+        for stream, rights in LISTENERS.items()
+    )
+
+

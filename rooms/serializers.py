@@ -1,0 +1,257 @@
+"""Shapes of rooms and room types: what clients send, and what the OpenAPI document says of the answers."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from common.serializers import NoteField, StrictBooleanField
+from rooms.models import Priority, RoomStatus, RoomType
+
+LARGEST_ROOM_NUMBER = 999_999
+ROOMS_AT_ONCE = 500
+
+ROOM_EXAMPLE = {
+    "id": 17,
+    "hotel_slug": "resort",
+    "room_number": 101,
+    "room_type": 3,
+    "room_type_name": "Standard",
+    "room_type_info": {
+        "id": 3,
+        "name": "Standard",
+        "capacity": 2,
+        "max_occupancy": 2,
+        "base_rate": "95.00",
+        "starting_price_from": "95.00",
+    },
+    "current_price": {"amount": "95.00", "currency": "EUR"},
+    "room_status": "CLEANED_UNINSPECTED",
+    "room_status_display": "Cleaned, not inspected",
+    "is_occupied": False,
+    "is_active": True,
+    "is_bookable": False,
+    "is_out_of_order": False,
+    "maintenance_required": False,
+    "maintenance_priority": None,
+    "maintenance_notes": "",
+    "last_cleaned_at": "2026-07-01T09:12:45.120000Z",
+    "cleaned_by_staff": "Maeve Byrne",
+    "cleaned_by_staff_name": "Maeve Byrne",
+    "last_inspected_at": None,
+    "inspected_by_staff": None,
+    "inspected_by_staff_name": None,
+    "turnover_notes": "extra towels",
+    "status_version": 5,
+    "status_changed_at": "2026-07-01T09:12:45.120000Z",
+    "allowed_transitions": ["READY_FOR_GUEST", "CLEANING_IN_PROGRESS", "CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED"],
+    "updated_at": "2026-07-01T09:12:45.120000Z",
+    "primary_guest": None,
+    "companions": [],
+    "guests_in_room": [],
+    "current_booking": None,
+}
+
+
+class RoomTypeInfo(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    capacity = serializers.IntegerField()
+    max_occupancy = serializers.IntegerField()
+    base_rate = serializers.CharField(allow_null=True)
+    starting_price_from = serializers.CharField(allow_null=True)
+
+
+class Price(serializers.Serializer[Any]):
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+
+
+class GuestName(serializers.Serializer[Any]):
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+
+
+class GuestInRoom(GuestName):
+    id = serializers.IntegerField(help_text="0 for the primary guest.")
+
+
+class CurrentBooking(serializers.Serializer[Any]):
+    booking_id = serializers.CharField()
+    check_out = serializers.DateField()
+
+
+class RoomOutput(serializers.Serializer[Any]):
+    """A room as it is now; ``housekeeping.snapshots.room_snapshot`` makes it.
+
+    The last four fields come only for staff with a bookings right.
+    """
+
+    id = serializers.IntegerField()
+    hotel_slug = serializers.CharField()
+    room_number = serializers.IntegerField()
+    room_type = serializers.IntegerField()
+    room_type_name = serializers.CharField()
+    room_type_info = RoomTypeInfo()
+    current_price = Price(allow_null=True)
+    room_status = serializers.ChoiceField(choices=RoomStatus.choices)
+    room_status_display = serializers.CharField()
+    is_occupied = serializers.BooleanField()
+    is_active = serializers.BooleanField()
+    is_bookable = serializers.BooleanField()
+    is_out_of_order = serializers.BooleanField()
+    maintenance_required = serializers.BooleanField()
+    maintenance_priority = serializers.ChoiceField(choices=Priority.choices, allow_null=True)
+    maintenance_notes = serializers.CharField()
+    last_cleaned_at = serializers.DateTimeField(allow_null=True)
+    cleaned_by_staff = serializers.CharField(allow_null=True)
+    cleaned_by_staff_name = serializers.CharField(allow_null=True)
+    last_inspected_at = serializers.DateTimeField(allow_null=True)
+    inspected_by_staff = serializers.CharField(allow_null=True)
+    inspected_by_staff_name = serializers.CharField(allow_null=True)
+    turnover_notes = serializers.CharField()
+    status_version = serializers.IntegerField()
+    status_changed_at = serializers.DateTimeField()
+    allowed_transitions = serializers.ListField(child=serializers.ChoiceField(choices=RoomStatus.choices))
+    updated_at = serializers.DateTimeField()
+    primary_guest = GuestName(allow_null=True, required=False)
+    companions = GuestInRoom(many=True, required=False)
+    guests_in_room = GuestInRoom(many=True, required=False)
+    current_booking = CurrentBooking(allow_null=True, required=False)
+
+
+class StatusColumn(serializers.Serializer[Any]):
+    label = serializers.CharField()
+    count = serializers.IntegerField()
+    rooms = RoomOutput(many=True)
+
+
+class NotesInput(serializers.Serializer[Any]):
+    notes = NoteField(default="")
+
+
+class InspectionInput(NotesInput):
+    passed = StrictBooleanField(default=True)
+
+
+class MaintenanceInput(NotesInput):
+    priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.MED)
+
+
+class RoomInput(serializers.Serializer[Any]):
+    """``room_type`` is an older name of ``room_type_id``."""
+
+    room_number = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER)
+    room_type_id = serializers.IntegerField(min_value=1, required=False)
+    room_type = serializers.IntegerField(min_value=1, required=False)
+    is_active = serializers.BooleanField(default=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        older = attrs.pop("room_type", None)
+        attrs.setdefault("room_type_id", older)
+        if attrs["room_type_id"] is None:
+            del attrs["room_type_id"]
+            if not self.partial:
+                raise serializers.ValidationError({"room_type_id": ["This field is required."]})
+        return attrs
+
+
+class RoomTypeInput(serializers.ModelSerializer[RoomType]):
+    class Meta:
+        model = RoomType
+        fields = [
+            "name",
+            "code",
+            "starting_price_from",
+            "currency",
+            "max_occupancy",
+            "bed_setup",
+            "short_description",
+            "availability_message",
+            "is_active",
+        ]
+
+
+class RoomTypeOutput(serializers.ModelSerializer[RoomType]):
+    photo_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = RoomType
+        fields = ["id", *RoomTypeInput.Meta.fields, "photo_url"]
+
+    def get_photo_url(self, room_type: RoomType) -> str | None:
+        """HotelMate keeps no photos; older clients read the field."""
+        return None
+
+
+class NumberRange(serializers.Serializer[Any]):
+    start = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER)
+    end = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER)
+
+
+class BulkCreateInput(serializers.Serializer[Any]):
+    """Room numbers, as a list, as ranges, or as one range; both ends count."""
+
+    room_numbers = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER), required=False, max_length=ROOMS_AT_ONCE
+    )
+    ranges = NumberRange(many=True, required=False)
+    range_from = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER, required=False)
+    range_to = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """``{"numbers": [101, 102, …]}``, ascending, each once."""
+        ranges = [(item["start"], item["end"]) for item in attrs.get("ranges", [])]
+        if "range_from" in attrs or "range_to" in attrs:
+            if not ("range_from" in attrs and "range_to" in attrs):
+                raise serializers.ValidationError({"range_to": ["Give range_from and range_to together."]})
+            ranges.append((attrs["range_from"], attrs["range_to"]))
+        numbers = set(attrs.get("room_numbers", []))
+        for start, end in ranges:
+            if end < start:
+                raise serializers.ValidationError({"ranges": [f"The range {start} to {end} runs backwards."]})
+            if len(numbers) + end - start + 1 > 2 * ROOMS_AT_ONCE:
+                break  # too many already; do not count them out
+            numbers.update(range(start, end + 1))
+        else:
+            if not numbers:
+                raise serializers.ValidationError({"room_numbers": ["Give room_numbers, ranges, or range_from and range_to."]})
+            if len(numbers) <= ROOMS_AT_ONCE:
+                return {"numbers": sorted(numbers)}
+        raise serializers.ValidationError({"room_numbers": [f"At most {ROOMS_AT_ONCE} rooms at once."]})
+
+
+class BulkCreateOutput(serializers.Serializer[Any]):
+    created_count = serializers.IntegerField()
+    skipped_existing = serializers.ListField(child=serializers.IntegerField())
+    created_rooms = RoomOutput(many=True)
+    room_type = RoomTypeOutput()
+
+
+class TurnTime(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    p50_minutes = serializers.FloatField(allow_null=True)
+    p90_minutes = serializers.FloatField(allow_null=True)
+
+
+class TurnTimes(serializers.Serializer[Any]):
+    today = TurnTime()
+    last_30_days = TurnTime()
+
+
+class TimeInStatus(serializers.Serializer[Any]):
+    room_id = serializers.IntegerField()
+    room_number = serializers.IntegerField()
+    room_status = serializers.ChoiceField(choices=RoomStatus.choices)
+    since = serializers.DateTimeField()
+    minutes = serializers.IntegerField()
+
+
+class TurnoverStats(serializers.Serializer[Any]):
+    counts = serializers.DictField(child=serializers.IntegerField())
+    total_rooms = serializers.IntegerField()
+    bookable = serializers.IntegerField()
+    maintenance = serializers.DictField(child=serializers.IntegerField())
+    turn_times = TurnTimes()
+    time_in_status = TimeInStatus(many=True)
+
+

@@ -1,0 +1,164 @@
+"""The house's inventory: rooms and room types. No function here writes a room's status."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+from common import clock
+from common.errors import Conflict, FieldError, InvalidInput, NotFound
+from hotel.models import Hotel, Staff
+from housekeeping.models import Source
+from housekeeping.selectors import room_list, room_lock
+from housekeeping.services import RoomNotFound, RoomOccupied
+from housekeeping.snapshots import is_occupied
+from notifications import notification_manager
+from rooms.models import Room, RoomType
+
+
+class ReadOnlyField(InvalidInput):
+    code = "READ_ONLY_FIELD"
+
+
+class RoomNumberTaken(Conflict):
+    code = "ROOM_NUMBER_TAKEN"
+
+
+class RoomInUse(Conflict):
+    code = "ROOM_IN_USE"
+
+
+class RoomTypeNotFound(NotFound):
+    code = "ROOM_TYPE_NOT_FOUND"
+
+
+class RoomTypeTaken(Conflict):
+    code = "ROOM_TYPE_TAKEN"
+
+
+class RoomTypeInUse(Conflict):
+    code = "ROOM_TYPE_IN_USE"
+
+
+class BulkResult(NamedTuple):
+    """What ``create_rooms`` made, and the numbers that were there already."""
+
+    created: list[Room]
+    skipped: list[int]
+
+
+def refuse_status(fields: Any) -> None:
+    """Raise when somebody tries to set a status by the way."""
+    if "room_status" in fields:
+        message = "room_status is read-only here: POST to the room's status instead."
+        raise ReadOnlyField(message, details={"room_status": [message]}, extra={"room_status": [message]})
+
+
+@transaction.atomic
+def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active: bool = True) -> Room:
+    """A new room, ready for its first guest."""
+    room_type = _room_type(hotel, room_type_id)
+    try:
+        with transaction.atomic():
+            room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, is_active=is_active)
+    except IntegrityError as error:
+        raise RoomNumberTaken(f"There is a room {room_number} already.") from error
+    return room_list(hotel).get(pk=room.pk)
+
+
+@transaction.atomic
+def create_rooms(*, room_type: RoomType, numbers: Sequence[int]) -> BulkResult:
+    """Rooms of one type by number; numbers that exist are skipped. A constant number of statements."""
+    # One creator of rooms at a time and hotel; NO KEY, as a plain lock would hold up every insert that names the hotel.
+    hotel = Hotel.objects.select_for_update(no_key=True).get(pk=room_type.hotel_id)
+    existing = set(Room.objects.filter(hotel=hotel, room_number__in=numbers).values_list("room_number", flat=True))
+    new = [number for number in numbers if number not in existing]
+    Room.objects.bulk_create([Room(hotel=hotel, room_number=number, room_type=room_type) for number in new])
+    created = list(room_list(hotel).filter(room_number__in=new).order_by("room_number"))
+    return BulkResult(created, sorted(existing))
+
+
+@transaction.atomic
+def update_room(*, room: Room, staff: Staff, **fields: Any) -> Room:
+    """Change ``room_number``, ``room_type_id`` or ``is_active``; screens hear of it."""
+    rooms = room_lock([room.pk])
+    if not rooms:
+        raise RoomNotFound("Room not found: it was deleted in the meantime.")
+    [locked] = rooms
+    if "room_type_id" in fields:
+        fields["room_type"] = _room_type(locked.hotel, fields.pop("room_type_id"))
+    changed = [name for name, value in fields.items() if getattr(locked, name) != value]
+    if not changed:
+        return locked
+    if "is_active" in changed and is_occupied(locked):
+        raise RoomOccupied(f"Room occupied: a guest is in house in room {locked.room_number}.")
+    for name in changed:
+        setattr(locked, name, fields[name])
+    locked.updated_at = clock.now()
+    try:
+        with transaction.atomic():
+            locked.save(update_fields=[*changed, "updated_at"])
+    except IntegrityError as error:
+        raise RoomNumberTaken(f"There is a room {locked.room_number} already.") from error
+    notification_manager.realtime_room_updated(
+        locked,
+        changed_fields=[*changed, "updated_at"],
+        source=Source.SYSTEM,
+        from_status=locked.room_status,
+        staff=staff,
+    )
+    return locked
+
+
+@transaction.atomic
+def delete_room(*, room: Room) -> None:
+    """Remove a room that was never used; one with history, bookings or tasks is deactivated instead."""
+    try:
+        room.delete()
+    except ProtectedError as error:
+        raise RoomInUse(
+            f"Room {room.room_number} has a history, bookings or tasks. Deactivate it instead (is_active: false)."
+        ) from error
+
+
+@transaction.atomic
+def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
+    """A new category of rooms."""
+    try:
+        with transaction.atomic():
+            return RoomType.objects.create(hotel=hotel, **fields)
+    except IntegrityError as error:
+        raise RoomTypeTaken("There is a room type of this name or code already.") from error
+
+
+@transaction.atomic
+def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
+    """Change a category."""
+    locked = RoomType.objects.select_for_update(no_key=True).filter(pk=room_type.pk).first()
+    if locked is None:
+        raise RoomTypeNotFound("There is no such room type.")
+    for name, value in fields.items():
+        setattr(locked, name, value)
+    try:
+        with transaction.atomic():
+            locked.save(update_fields=list(fields))
+    except IntegrityError as error:
+        raise RoomTypeTaken("There is a room type of this name or code already.") from error
+    return locked
+
+
+@transaction.atomic
+def delete_room_type(*, room_type: RoomType) -> None:
+    """Remove a category that no room and no booking has."""
+    try:
+        room_type.delete()
+    except ProtectedError as error:
+        raise RoomTypeInUse("Rooms or bookings are of this type. Deactivate it instead (is_active: false).") from error
+
+
+def _room_type(hotel: Hotel, room_type_id: int) -> RoomType:
+    found = RoomType.objects.filter(hotel=hotel, pk=room_type_id).first()
+    if found is None:
+        raise FieldError("room_type_id", "This hotel has no such room type.")
+    return found

@@ -1,0 +1,355 @@
+"""The turnover board and its actions, and the house's inventory: rooms and room types (contract section 3)."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.openapi import endpoint
+from common.views import HotelViewSet, etag
+from hotel.rights import ACTIONS
+from housekeeping import services as status_services
+from housekeeping.selectors import room_list
+from housekeeping.serializers import STATUS_EVENT_EXAMPLE, TurnoverOutput
+from housekeeping.snapshots import room_snapshot, status_event_snapshot
+from housekeeping.statistics import turnover_stats
+from rooms import services
+from rooms.models import Room, RoomStatus, RoomType
+from rooms.serializers import (
+    ROOM_EXAMPLE,
+    BulkCreateInput,
+    BulkCreateOutput,
+    InspectionInput,
+    MaintenanceInput,
+    NotesInput,
+    RoomInput,
+    RoomOutput,
+    RoomTypeInput,
+    RoomTypeOutput,
+    StatusColumn,
+    TurnoverStats,
+)
+
+ANY_ROOMS_RIGHT = tuple(f"rooms.{action}" for action in ACTIONS["rooms"])
+ANY_BOOKINGS_RIGHT = tuple(f"bookings.{action}" for action in ACTIONS["bookings"])
+
+TURNOVER_EXAMPLE = {
+    "message": "Room 101 is now cleaned, not inspected.",
+    "old_status": "CLEANING_IN_PROGRESS",
+    "new_status": "CLEANED_UNINSPECTED",
+    "room": ROOM_EXAMPLE,
+    "status_event": STATUS_EVENT_EXAMPLE,
+}
+ROOM_TYPE_EXAMPLE = {
+    "id": 3,
+    "name": "Standard",
+    "code": "A",
+    "starting_price_from": "95.00",
+    "currency": "EUR",
+    "max_occupancy": 2,
+    "bed_setup": "1 double",
+    "short_description": "",
+    "availability_message": "",
+    "is_active": True,
+    "photo_url": None,
+}
+
+
+class RoomViewSet(HotelViewSet):
+    """What every view of rooms needs: finding one, and showing it to this caller."""
+
+    queryset = Room.objects.none()
+
+    def room(self, **lookup: Any) -> Room:
+        """One room of the caller's hotel."""
+        return self.find(  # type: ignore[no-any-return]
+            room_list(self.hotel), status_services.RoomNotFound, "Room not found: this hotel has no such room.", **lookup
+        )
+
+    @property
+    def sees_guests(self) -> bool:
+        """Names of guests are for staff with a bookings right."""
+        return self.can_any(ANY_BOOKINGS_RIGHT)
+
+    def show(self, room: Room) -> dict[str, Any]:
+        """The room as this caller may see it."""
+        return room_snapshot(room, guests=self.sees_guests)
+
+    def by_status(self, rooms: list[Room]) -> dict[str, list[dict[str, Any]]]:
+        """The rooms under each of the seven statuses."""
+        guests = self.sees_guests
+        columns: dict[str, list[dict[str, Any]]] = {status: [] for status in RoomStatus.values}
+        for room in rooms:
+            columns[room.room_status].append(room_snapshot(room, guests=guests))
+        return columns
+
+    def status_answer(self, room: Room) -> dict[str, Any]:
+        """What every change of status answers; ``room`` comes from a service."""
+        state = "now" if room.status_event else "already"
+        label = RoomStatus(room.room_status).label.lower()
+        return {
+            "message": f"Room {room.room_number} is {state} {label}.",
+            "room": self.show(room),
+            "status_event": status_event_snapshot(room.status_event, room),
+        }
+
+
+class TurnoverViewSet(RoomViewSet):
+    """The board of rooms by status, and housekeeping's steps on one room."""
+
+    rights: ClassVar = {
+        "rooms": ANY_ROOMS_RIGHT,
+        "stats": ANY_ROOMS_RIGHT,
+        "start_cleaning": ["rooms.status_transition"],
+        "mark_cleaned": ["rooms.status_transition"],
+        "inspect_room": ["rooms.inspect"],
+        "mark_maintenance": ["rooms.maintenance_flag"],
+        "complete_maintenance": ["rooms.maintenance_clear"],
+    }
+
+    @endpoint(
+        "Rooms in service by status",
+        response={"type": "object", "additionalProperties": {"$ref": "#/components/schemas/StatusColumn"}},
+        example={"CLEANED_UNINSPECTED": {"label": "Cleaned, not inspected", "count": 1, "rooms": [ROOM_EXAMPLE]}},
+    )
+    def rooms(self, request: Request, slug: str) -> Response:
+        columns = self.by_status(list(room_list(self.hotel).filter(is_active=True).order_by("room_number")))
+        return Response(
+            {
+                status: {"label": RoomStatus(status).label, "count": len(rooms), "rooms": rooms}
+                for status, rooms in columns.items()
+            }
+        )
+
+    @endpoint(
+        "Counts per status, maintenance and turn times",
+        response=TurnoverStats,
+        example={
+            "counts": {"OCCUPIED": 120, "CHECKOUT_DIRTY": 31, "READY_FOR_GUEST": 40},
+            "total_rooms": 210,
+            "bookable": 40,
+            "maintenance": {"LOW": 1, "MED": 3, "HIGH": 1},
+            "turn_times": {
+                "today": {"count": 18, "p50_minutes": 42.0, "p90_minutes": 71.5},
+                "last_30_days": {"count": 903, "p50_minutes": 44.5, "p90_minutes": 80.0},
+            },
+            "time_in_status": [
+                {
+                    "room_id": 17,
+                    "room_number": 101,
+                    "room_status": "CLEANED_UNINSPECTED",
+                    "since": "2026-07-01T09:12:45.120000Z",
+                    "minutes": 12,
+                }
+            ],
+        },
+    )
+    def stats(self, request: Request, slug: str) -> Response:
+        return Response(turnover_stats(self.hotel))
+
+    @endpoint(
+        "Begin cleaning a room",
+        request=NotesInput,
+        request_example={"notes": "extra towels"},
+        response=TurnoverOutput,
+        example=TURNOVER_EXAMPLE,
+        errors=[404, 409],
+    )
+    def start_cleaning(self, request: Request, slug: str, rno: int) -> Response:
+        return self._step(rno, NotesInput, status_services.start_cleaning)
+
+    @endpoint(
+        "Report a room cleaned",
+        request=NotesInput,
+        request_example={"notes": "extra towels"},
+        response=TurnoverOutput,
+        example=TURNOVER_EXAMPLE,
+        errors=[404, 409],
+    )
+    def mark_cleaned(self, request: Request, slug: str, rno: int) -> Response:
+        return self._step(rno, NotesInput, status_services.mark_cleaned)
+
+    @endpoint(
+        "Inspect a cleaned room",
+        request=InspectionInput,
+        request_example={"passed": True, "notes": "mirror polished"},
+        response=TurnoverOutput,
+        example=TURNOVER_EXAMPLE,
+        errors=[404, 409],
+        description="Passed: ready for guest, or in maintenance while a fault is flagged. Failed: dirty again.",
+    )
+    def inspect_room(self, request: Request, slug: str, rno: int) -> Response:
+        return self._step(rno, InspectionInput, status_services.inspect_room)
+
+    @endpoint(
+        "Report a fault",
+        request=MaintenanceInput,
+        request_example={"priority": "HIGH", "notes": "shower broken"},
+        response=TurnoverOutput,
+        example=TURNOVER_EXAMPLE,
+        errors=[404, 409],
+        description="On a room that is in maintenance already the note is added, and the priority may rise.",
+    )
+    def mark_maintenance(self, request: Request, slug: str, rno: int) -> Response:
+        return self._step(rno, MaintenanceInput, status_services.flag_maintenance)
+
+    @endpoint(
+        "Report a fault mended",
+        request=NotesInput,
+        request_example={"notes": "new shower head"},
+        response=TurnoverOutput,
+        example=TURNOVER_EXAMPLE,
+        errors=[404, 409],
+    )
+    def complete_maintenance(self, request: Request, slug: str, rno: int) -> Response:
+        return self._step(rno, NotesInput, status_services.complete_maintenance)
+
+    def _step(self, rno: int, shape: Any, service: Callable[..., Room]) -> Response:
+        body = self.body(shape)
+        room = service(room=self.room(room_number=rno), staff=self.staff, note=body.pop("notes"), **body)
+        answer = self.status_answer(room)
+        old_status = room.status_event.from_status if room.status_event else room.room_status
+        return Response({**answer, "old_status": str(old_status), "new_status": str(room.room_status)})
+
+
+class RoomManagementViewSet(RoomViewSet):
+    """The inventory of rooms. A room is read by its number and written by its id, as clients do."""
+
+    rights: ClassVar = {
+        "list": ANY_ROOMS_RIGHT,
+        "retrieve": ANY_ROOMS_RIGHT,
+        "create": ["rooms.inventory_create"],
+        "partial_update": ["rooms.inventory_update"],
+        "destroy": ["rooms.inventory_delete"],
+    }
+
+    @endpoint("All rooms, by number", response=RoomOutput(many=True), example=[ROOM_EXAMPLE])
+    def list(self, request: Request, slug: str) -> Response:
+        page = self.paginate_queryset(room_list(self.hotel).order_by("room_number"))
+        guests = self.sees_guests
+        return self.get_paginated_response([room_snapshot(room, guests=guests) for room in page or []])
+
+    @endpoint("One room, by its number", response=RoomOutput, example=ROOM_EXAMPLE, errors=[404])
+    def retrieve(self, request: Request, slug: str, room: int) -> Response:
+        found = self.room(room_number=room)
+        return Response(self.show(found), headers={"ETag": etag(found.status_version)})
+
+    @endpoint(
+        "Add a room",
+        request=RoomInput,
+        request_example={"room_number": 101, "room_type_id": 3, "is_active": True},
+        response=RoomOutput,
+        status=201,
+        example=ROOM_EXAMPLE,
+        errors=[409],
+    )
+    def create(self, request: Request, slug: str) -> Response:
+        services.refuse_status(request.data)
+        return Response(self.show(services.create_room(hotel=self.hotel, **self.body(RoomInput))), status=201)
+
+    @endpoint(
+        "Change a room, by its id",
+        request=RoomInput,
+        request_example={"is_active": False},
+        response=RoomOutput,
+        example=ROOM_EXAMPLE,
+        errors=[404, 409],
+        description="`room_status` is refused here (400 `READ_ONLY_FIELD`): it has an endpoint of its own.",
+    )
+    def partial_update(self, request: Request, slug: str, room: int) -> Response:
+        services.refuse_status(request.data)
+        body = self.body(RoomInput, partial=True)
+        return Response(self.show(services.update_room(room=self.room(pk=room), staff=self.staff, **body)))
+
+    @endpoint(
+        "Remove a room that was never used, by its id",
+        response=None,
+        status=204,
+        errors=[404, 409],
+    )
+    def destroy(self, request: Request, slug: str, room: int) -> Response:
+        services.delete_room(room=self.room(pk=room))
+        return Response(status=204)
+
+
+class RoomTypeViewSet(RoomViewSet):
+    """The categories that the house sells."""
+
+    queryset = RoomType.objects.none()
+    pagination_class = None
+    rights: ClassVar = {
+        "list": ANY_ROOMS_RIGHT,
+        "bulk_create": ["rooms.inventory_create"],
+        "*": ["rooms.type_manage"],
+    }
+
+    def room_type(self, pk: int) -> RoomType:
+        """One room type of the caller's hotel."""
+        return self.find(  # type: ignore[no-any-return]
+            RoomType.objects.filter(hotel=self.hotel), services.RoomTypeNotFound, "This hotel has no such room type.", pk=pk
+        )
+
+    @endpoint("All room types, as a plain list", response=RoomTypeOutput(many=True), example=ROOM_TYPE_EXAMPLE)
+    def list(self, request: Request, slug: str) -> Response:
+        return Response(RoomTypeOutput(RoomType.objects.filter(hotel=self.hotel).order_by("code"), many=True).data)
+
+    @endpoint(
+        "Add a room type",
+        request=RoomTypeInput,
+        request_example={"name": "Standard", "code": "A", "starting_price_from": "95.00", "max_occupancy": 2},
+        response=RoomTypeOutput,
+        status=201,
+        example=ROOM_TYPE_EXAMPLE,
+        errors=[409],
+    )
+    def create(self, request: Request, slug: str) -> Response:
+        room_type = services.create_room_type(hotel=self.hotel, **self.body(RoomTypeInput))
+        return Response(RoomTypeOutput(room_type).data, status=201)
+
+    @endpoint(
+        "Change a room type",
+        request=RoomTypeInput,
+        request_example={"starting_price_from": "105.00"},
+        response=RoomTypeOutput,
+        example=ROOM_TYPE_EXAMPLE,
+        errors=[404, 409],
+    )
+    def partial_update(self, request: Request, slug: str, pk: int) -> Response:
+        body = self.body(RoomTypeInput, partial=True)
+        return Response(RoomTypeOutput(services.update_room_type(room_type=self.room_type(pk), **body)).data)
+
+    @endpoint("Remove a room type that nothing is of", response=None, status=204, errors=[404, 409])
+    def destroy(self, request: Request, slug: str, pk: int) -> Response:
+        services.delete_room_type(room_type=self.room_type(pk))
+        return Response(status=204)
+
+    @endpoint(
+        "Add many rooms of a type",
+        request=BulkCreateInput,
+        request_example={"ranges": [{"start": 101, "end": 120}]},
+        response=BulkCreateOutput,
+        status=201,
+        example={
+            "created_count": 1,
+            "skipped_existing": [102],
+            "created_rooms": [ROOM_EXAMPLE],
+            "room_type": ROOM_TYPE_EXAMPLE,
+        },
+        errors=[404],
+    )
+    def bulk_create(self, request: Request, slug: str, pk: int) -> Response:
+        numbers = self.body(BulkCreateInput)["numbers"]
+        room_type = self.room_type(pk)
+        created, skipped = services.create_rooms(room_type=room_type, numbers=numbers)
+        return Response(
+            {
+                "created_count": len(created),
+                "skipped_existing": skipped,
+                "created_rooms": [self.show(room) for room in created],
+                "room_type": RoomTypeOutput(room_type).data,
+            },
+            status=201,
+        )
+
+
