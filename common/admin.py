@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import IntegrityError
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
+
+from common.errors import HotelMateError
 
 
 def own_hotel(request: HttpRequest) -> Any:
@@ -14,7 +17,7 @@ def own_hotel(request: HttpRequest) -> Any:
     return profile.hotel if profile else None
 
 
-class HotelScopedAdmin(admin.ModelAdmin[Any]):
+class HotelScopedAdmin(admin.ModelAdmin):
     """``hotel_lookup`` leads from the model to its hotel (``pk`` for the hotel itself)."""
 
     hotel_lookup = "hotel"
@@ -47,6 +50,16 @@ class HotelScopedAdmin(admin.ModelAdmin[Any]):
         readonly = list(super().get_readonly_fields(request, obj))
         # A row never moves to another hotel (the database refuses it too).
         return [*readonly, "hotel"] if obj is not None and self.hotel_lookup == "hotel" else readonly
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """A form that a service or the database refuses is not an error page: say so, and change nothing."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except HotelMateError as refusal:
+            messages.error(request, refusal.message)
+        except IntegrityError:
+            messages.error(request, "Not saved: another row has this name, code or number already.")
+        return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         if not change and self.hotel_lookup == "hotel" and obj.hotel_id is None:

@@ -63,10 +63,10 @@ class RoomAdmin(HotelScopedAdmin):
         """Write what the form changed and nothing else: a status that moved meanwhile is not overwritten."""
         if not change:
             super().save_model(request, obj, form, change)
-        elif staff := getattr(request.user, "staff_profile", None):
-            services.update_room(room=obj, staff=staff, **{name: form.cleaned_data[name] for name in form.changed_data})
-        else:
-            obj.save(update_fields=form.changed_data)
+            return
+        names = {"room_type": "room_type_id"}
+        fields = {names.get(name, name): getattr(obj, names.get(name, name)) for name in form.changed_data}
+        services.update_room(room=obj, staff=getattr(request.user, "staff_profile", None), **fields)
 
     def has_change_status_permission(self, request: HttpRequest) -> bool:
         staff = getattr(request.user, "staff_profile", None)

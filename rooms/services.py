@@ -80,7 +80,7 @@ def create_rooms(*, room_type: RoomType, numbers: Sequence[int]) -> BulkResult:
 
 
 @transaction.atomic
-def update_room(*, room: Room, staff: Staff, **fields: Any) -> Room:
+def update_room(*, room: Room, staff: Staff | None, **fields: Any) -> Room:
     """Change ``room_number``, ``room_type_id`` or ``is_active``; screens hear of it."""
     rooms = room_lock([room.pk])
     if not rooms:

@@ -26,7 +26,7 @@ DEFAULT_ACTIVITY_TIMEOUT = 120
 MAX_FRAME_BYTES = 64 * 1024
 
 # What a peer that has stopped reading gets when we stop, in seconds.
-STOP_PATIENCE = 0.5
+STOP_PATIENCE = 0.3
 
 
 class StartError(Exception):

@@ -1,0 +1,20 @@
+"""``manage.py seed_demo``: the demo houses, their staff and their rooms."""
+
+import os
+import secrets
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from hotel.demo import HOUSES, MEMBERS, seed
+
+
+class Command(BaseCommand):
+    help = "Make the demo hotels; safe to repeat. The password comes from DEMO_PASSWORD, or is made up and printed."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        password = os.environ.get("DEMO_PASSWORD") or secrets.token_urlsafe(9)
+        seed(password, self.stdout.write)
+        if not os.environ.get("DEMO_PASSWORD"):
+            names = ", ".join(f"{house.slug}-{name}" for house in HOUSES for name, *_ in MEMBERS)
+            self.stdout.write(f"Sign in as {names} or admin; the password of all is {password}")

@@ -1,0 +1,85 @@
+"""A data folder of its own for each test, and a project whose parts are cheap stand-ins."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from hotelmate.local.datadir import PROJECT, DataDir
+from hotelmate.local.postgres import public_place
+from hotelmate.local.run import stop_all
+from hotelmate.local.service import free_port
+
+# It answers every request, and "GET /die" is the last one. That much gunicorn and the Pusher server have in common.
+STAND_IN_SERVER = """
+import http.server, os, signal, sys
+port = int(sys.argv[sys.argv.index("--port" if "--port" in sys.argv else "--bind") + 1].rpartition(":")[2])
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/die":
+            print("out of beds", flush=True)
+            os._exit(1)
+        self.send_response(200)
+        self.end_headers()
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+STAND_IN_MANAGE = """
+import os, sys, time
+print("stand-in", sys.argv[1], flush=True)
+time.sleep(float(os.environ.get("SLOW", "0")))
+sys.exit(os.environ.get("FAILS") == sys.argv[1])
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[DataDir]:
+    data = DataDir(tmp_path / "data")
+    data.prepare()
+    yield data
+    stop_all(data)
+    if os.geteuid() == 0:
+        shutil.rmtree(public_place(data.path), ignore_errors=True)
+
+
+@pytest.fixture
+def clean_env(data: DataDir) -> dict[str, str]:
+    """The environment of a newcomer's shell: nothing of this test run, and the test's own data folder and port."""
+    mine = ("PUSHER_", "PYTEST_", "COV_", "MAKE", "MFLAGS", "DJANGO_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    for name in ("DATABASE_URL", "DEVELOPMENT", "SECRET_KEY", "REALTIME_RELAY", "DEMO_PASSWORD"):
+        env.pop(name, None)
+    return env | {"HOTELMATE_DATA_DIR": str(data.path), "PORT": str(free_port())}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project as far as ``make run`` sees it: the real launcher and Makefile, the rest stand-ins."""
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT / "hotelmate" / "local", project / "hotelmate" / "local")
+    shutil.copy(PROJECT / "Makefile", project)
+    files = {
+        "hotelmate/__init__.py": "",
+        "notifications/pusher_server.py": STAND_IN_SERVER,
+        "gunicorn.py": STAND_IN_SERVER,
+        "manage.py": STAND_IN_MANAGE,
+        "requirements.txt": "",
+        ".venv/installed-requirements.txt": sha256(b"").hexdigest(),
+        ".venv/bin/python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
+    }
+    for name, text in files.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    (project / ".venv/bin/python").chmod(0o755)
+    return project
+
+
+def python(*arguments: str, cwd: Path = PROJECT, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False, **options
+    )  # type: ignore[call-overload,no-any-return]
