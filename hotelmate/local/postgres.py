@@ -96,31 +96,35 @@ class EmbeddedPostgres:
         """
         with self._data.guard(pause):
             users = open(self._data.run / f"{self.name}.users", "a")  # noqa: SIM115 - stays open until `release`
+            if not try_lock(users.fileno(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+                users.close()
+                raise InUseError(f"The server {self.name} is in use.")
+            self._users = users
             try:
-                if not try_lock(users.fileno(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
-                    raise InUseError(f"The server {self.name} is in use.")
                 self._bring_up(pause)
             except BaseException:
-                users.close()
+                self._leave()
                 raise
-            self._users = users
         return self.url()
 
     def release(self) -> None:
         """Stop the server, unless somebody else still uses it."""
-        if not self._users:
-            return
-        with self._data.guard(), self._users as users:
-            self._users = None
-            if try_lock(users.fileno(), fcntl.LOCK_EX):
-                self.stop()
-
-    def stop(self) -> None:
-        """End the server whoever uses it; SIGINT is PostgreSQL's fast mode: roll back, flush, go."""
-        self.service.stop(signal.SIGINT, seconds=30)
+        if self._users:
+            with self._data.guard():
+                self._leave()
 
     def url(self, database: str = NAME) -> str:
         return f"postgres://{NAME}:{self._password}@127.0.0.1:{self.service.port}/{database}"
+
+    def _leave(self) -> None:
+        """Let go of the server, under the guard, and stop it when nobody else holds on to it."""
+        if not self._users:
+            return
+        with self._users as users:
+            self._users = None
+            if try_lock(users.fileno(), fcntl.LOCK_EX):
+                # PostgreSQL's fast mode: roll back, flush, go.
+                self.service.stop(signal.SIGINT, seconds=30)
 
     # --- start --------------------------------------------------------------------------------------------------------
 
@@ -132,7 +136,6 @@ class EmbeddedPostgres:
                 self._initialize(cluster)
             self._launch(cluster)
             if not self._becomes_ready(cluster, pause):
-                self.service.stop(signal.SIGINT)
                 raise LocalError(f"PostgreSQL did not start; {self.service.log} ends:\n{self.service.last_words()}")
         self._create_database()
 

@@ -1,0 +1,235 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from hotelmate.local import LocalError
+from hotelmate.local.datadir import PROJECT, DataDir
+from hotelmate.local.postgres import (
+    EmbeddedPostgres,
+    InUseError,
+    Privilege,
+    choose_privilege,
+    public_place,
+    reachable_by_others,
+    wheel_folder,
+)
+from hotelmate.local.service import wait_until
+
+from .conftest import python
+
+PRIVILEGES: list[Privilege] = ["plain", "namespace", "nobody"]
+START = """
+import os, signal, sys
+from pathlib import Path
+from hotelmate.local.datadir import DataDir
+from hotelmate.local.postgres import EmbeddedPostgres, choose_privilege
+data = DataDir(Path(sys.argv[1]))
+data.prepare()
+postgres = EmbeddedPostgres(data, password="sesame", privilege=sys.argv[2] or None)
+url = postgres.acquire()
+"""
+
+
+def server(data: DataDir, **options: Any) -> EmbeddedPostgres:
+    return EmbeddedPostgres(data, password="sesame", **options)
+
+
+def query(url: str, sql: str) -> Any:
+    with closing(psycopg2.connect(url, connect_timeout=10)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone() if cursor.description else None
+
+
+def test_the_second_start_finds_the_data_of_the_first(data: DataDir):
+    first = server(data)
+    url = first.acquire()
+    query(url, "CREATE TABLE room AS SELECT 101 AS number")
+    first.release()
+    assert not first.service.is_running()
+
+    second = server(data)
+    assert second.acquire() == url
+    assert query(url, "SELECT number FROM room") == (101,)
+    second.release()
+
+
+@pytest.mark.parametrize("privilege", PRIVILEGES)
+def test_it_starts_as_whoever_we_are(data: DataDir, privilege: Privilege):
+    if os.geteuid() and privilege != "plain":
+        pytest.skip("only root needs another identity")
+    if not os.geteuid() and privilege != "nobody" and choose_privilege() != "namespace":
+        pytest.skip("this system refuses user namespaces")
+    # Root becomes a plain user in a namespace of one: there it has another uid and still reaches the interpreter.
+    plain = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+    command = plain if privilege == "plain" and not os.geteuid() else []
+    program = f"{START}\nprint(choose_privilege()); postgres.release()\npostgres.acquire(); print(url)\npostgres.release()"
+    done = subprocess.run(
+        [*command, sys.executable, "-W", "error", "-c", program, str(data.path), privilege],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[1].startswith("postgres://hotelmate:sesame@127.0.0.1:")
+    assert not data.service("postgres").is_running()
+    # The folder of the test is private, as a home is.
+    assert public_place(data.path).exists() == (privilege == "nobody")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_nobody_gets_a_copy_of_binaries_that_lie_in_a_private_home(data: DataDir, tmp_path: Path):
+    wheel = wheel_folder()
+    private = tmp_path / "site-packages"
+    for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        shutil.copytree(folder, private / folder.name)
+    assert not reachable_by_others(private)
+    done = python(
+        "-c",
+        f"{START}\nprint(postgres._command('postgres')[0]); postgres.release()",
+        str(data.path),
+        "nobody",
+        env={**os.environ, "PYTHONPATH": str(private)},
+    )
+    assert done.stderr == ""
+    program = Path(done.stdout.strip())
+    assert program.is_relative_to(public_place(data.path))
+    assert reachable_by_others(program)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks for a public place")
+def test_a_public_place_of_somebody_else_is_refused(data: DataDir):
+    place = public_place(data.path)
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    with pytest.raises(LocalError, match="belongs to somebody else"):
+        server(data, privilege="nobody").acquire()
+
+
+def test_a_server_left_over_by_a_kill_is_used_again(data: DataDir):
+    assert python("-c", f"{START}\nos.kill(os.getpid(), signal.SIGKILL)", str(data.path), "").returncode == -9
+    postgres = server(data)
+    assert postgres.service.is_running()
+    pid = postgres.service.pid
+    assert query(postgres.acquire(), "SELECT 1") == (1,)
+    assert postgres.service.pid == pid
+    postgres.release()
+    assert not postgres.service.is_running()
+
+
+def test_a_server_that_was_killed_itself_recovers(data: DataDir):
+    postgres = server(data)
+    query(postgres.acquire(), "CREATE TABLE room AS SELECT 101 AS number")
+    assert postgres.service.pid
+    os.kill(postgres.service.pid, signal.SIGKILL)
+    assert wait_until(lambda: not postgres.service.is_running(), 10)
+    postgres.release()
+
+    again = server(data)
+    assert query(again.acquire(), "SELECT number FROM room") == (101,)
+    again.release()
+
+
+def test_the_last_user_stops_it(data: DataDir):
+    first, second = server(data), server(data)
+    url = first.acquire()
+    assert second.acquire() == url
+    first.release()
+    assert query(url, "SELECT 1") == (1,)
+    second.release()
+    assert not first.service.is_running()
+
+
+def test_alone_means_alone(data: DataDir):
+    shared = server(data)
+    shared.acquire()
+    with pytest.raises(InUseError):
+        server(data).acquire(alone=True)
+    shared.release()
+    alone = server(data)
+    alone.acquire(alone=True)
+    with pytest.raises(InUseError):
+        server(data).acquire()
+    alone.release()
+
+
+def test_it_wants_the_password_and_listens_on_loopback_only(data: DataDir):
+    postgres = server(data)
+    url = postgres.acquire()
+    for wrong in (url.replace(":sesame@", "@"), url.replace("sesame", "guess")):
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            psycopg2.connect(wrong)
+    assert query(url, "SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories')") == (
+        "127.0.0.1",
+        "",
+    )
+    assert query(url, "SELECT rolpassword LIKE 'SCRAM-SHA-256%' FROM pg_authid WHERE rolname = 'hotelmate'") == (True,)
+    postgres.release()
+
+
+def test_it_orders_by_code_point_and_knows_the_letters_of_every_language(data: DataDir):
+    postgres = server(data)
+    assert query(postgres.acquire(), "SELECT lower('ÄŁ'), 'Z' < 'a', current_setting('server_encoding')") == (
+        "äł",
+        True,
+        "UTF8",
+    )
+    postgres.release()
+
+
+def test_an_interrupted_first_start_is_done_again(data: DataDir):
+    (data.path / "postgres.new").mkdir()
+    (data.path / "postgres.new" / "PG_VERSION").write_text("half")
+    postgres = server(data)
+    assert query(postgres.acquire(), "SELECT 1") == (1,)
+    postgres.release()
+
+
+def test_giving_up_during_the_start_leaves_nothing_behind(data: DataDir):
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    postgres = server(data)
+    with pytest.raises(KeyboardInterrupt):
+        postgres.acquire(pause=interrupt)
+    assert not postgres.service.is_running()
+    postgres.acquire()
+    postgres.release()
+
+
+def test_a_failed_start_shows_the_end_of_the_log(data: DataDir):
+    with pytest.raises(LocalError, match=r"PostgreSQL did not start[^\n]*\n.*max_connections"):
+        server(data, settings={"max_connections": "many"}).acquire()
+
+
+def test_lost_secrets_are_named_as_what_they_are(data: DataDir):
+    postgres = server(data)
+    postgres.acquire()
+    postgres.release()
+    with pytest.raises(LocalError, match="password authentication failed"):
+        EmbeddedPostgres(data, password="another").acquire()
+    assert not postgres.service.is_running()
+
+
+def test_a_taken_port_is_replaced(data: DataDir):
+    postgres = server(data)
+    postgres.acquire()
+    postgres.release()
+    other = server(data, name="other")
+    (data.run / "other.json").write_text((data.run / "postgres.json").read_text())
+    other.acquire()
+    assert query(postgres.acquire(), "SELECT 1") == (1,)
+    assert postgres.service.port != other.service.port
+    postgres.release()
+    other.release()
