@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -19,11 +19,20 @@ def validate_timezone(name: str) -> None:
         raise ValidationError("%(name)s is no timezone of the IANA database, such as Europe/Dublin.", params={"name": name})
 
 
+# Pusher gives channels whose name begins so another meaning.
+RESERVED_SLUGS = r"^(cache|encrypted|presence|private)-"
+
+
 class Hotel(models.Model):
     """A house, its clock and its rules. Every clock rule uses the hotel's own timezone."""
 
     name = models.CharField(max_length=200)
-    slug = models.SlugField(max_length=60, unique=True, help_text="Names the hotel in URLs and channels.")
+    slug = models.SlugField(
+        max_length=60,
+        unique=True,
+        help_text="Names the hotel in URLs and channels.",
+        validators=[RegexValidator(RESERVED_SLUGS, "A slug may not begin with cache-, encrypted-, presence- or private-.", inverse_match=True)],
+    )
     phone = models.CharField(max_length=40, blank=True)
     timezone = models.CharField(max_length=64, default="Europe/Dublin", validators=[validate_timezone])
     standard_checkout_time = models.TimeField(default=time(11, 0))
@@ -39,6 +48,7 @@ class Hotel(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
+            models.CheckConstraint(condition=~Q(slug__regex=RESERVED_SLUGS), name="hotel_slug_fits_channels"),
             models.CheckConstraint(condition=Q(approval_cutoff_day_offset__in=[0, 1]), name="hotel_approval_offset_0_or_1"),
         ]
 

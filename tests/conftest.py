@@ -1,0 +1,92 @@
+"""Fixtures that many tests share: a house, its people, and clients that call the API as them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from hotel import rights
+from hotel.models import Hotel, Staff
+from tests.factories import HotelFactory, StaffFactory
+
+
+@pytest.fixture(autouse=True)
+def _roles(request: pytest.FixtureRequest) -> None:
+    """The groups of the migration, which the flush after a transactional test takes away."""
+    if "transactional_db" in request.fixturenames or (
+        (marker := request.node.get_closest_marker("django_db")) and marker.kwargs.get("transaction")
+    ):
+        request.getfixturevalue("transactional_db")
+        rights.create_roles(apps)
+
+
+@pytest.fixture
+def hotel(db: None) -> Hotel:
+    return HotelFactory(slug="grand")
+
+
+@pytest.fixture
+def manager(hotel: Hotel) -> Staff:
+    return StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER, user__username="manager", user__is_staff=True)
+
+
+@pytest.fixture
+def supervisor(hotel: Hotel) -> Staff:
+    return StaffFactory(hotel=hotel, role=rights.HOUSEKEEPING_SUPERVISOR, user__username="supervisor")
+
+
+@pytest.fixture
+def housekeeper(hotel: Hotel) -> Staff:
+    return StaffFactory(hotel=hotel, role=rights.HOUSEKEEPER, user__username="housekeeper")
+
+
+@pytest.fixture
+def agent(hotel: Hotel) -> Staff:
+    return StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT, user__username="agent")
+
+
+@pytest.fixture
+def office_manager(hotel: Hotel) -> Staff:
+    return StaffFactory(hotel=hotel, role=rights.FRONT_OFFICE_MANAGER, user__username="office")
+
+
+def token_client(staff: Staff) -> APIClient:
+    """A client that sends the member's token, and answers a 500 rather than raising (as a user would see it)."""
+    _, token = AuthToken.objects.create(user=staff.user)
+    client = APIClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+    return client
+
+
+@pytest.fixture
+def api() -> Callable[[Staff], APIClient]:
+    """``api(staff)`` is a client signed in as that member."""
+    return token_client
+
+
+@pytest.fixture
+def statements() -> Callable[[], CaptureQueriesContext]:
+    """``with statements() as made: …`` counts SQL statements; savepoints, BEGIN and COMMIT aside."""
+
+    class Statements(CaptureQueriesContext):
+        def sql(self) -> list[str]:
+            words = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
+            return [query["sql"] for query in self.captured_queries if not query["sql"].startswith(words)]
+
+        def __len__(self) -> int:
+            return len(self.sql())
+
+    return lambda: Statements(connection)
+
+
+def url(staff: Staff, rest: str) -> str:
+    """An address under the member's own hotel."""
+    return f"/api/staff/hotel/{staff.hotel.slug}/{rest}"
+
+
+AnyDict = dict[str, Any]

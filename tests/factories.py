@@ -1,0 +1,152 @@
+"""Objects for tests, without surprises: what a test does not name is plain, and a status is reached by the service."""
+
+from datetime import timedelta
+from typing import Any
+
+import factory
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
+from common import clock
+from hotel import rights
+from hotel.models import Hotel, Staff
+from housekeeping.models import HousekeepingTask, Source, TaskType
+from housekeeping.services import flag_maintenance, set_room_status
+from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
+from rooms.models import Room, RoomStatus, RoomType
+
+PASSWORD = "a plain test password"
+
+
+class HotelFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Hotel
+
+    slug = factory.Sequence(lambda n: f"hotel-{n}")
+    name = factory.LazyAttribute(lambda hotel: hotel.slug.title())
+    phone = "+353 1 555 0000"
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = get_user_model()
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"user-{n}")
+    first_name = "Maeve"
+    last_name = factory.Sequence(lambda n: f"Byrne {n}")
+    password = factory.django.Password(PASSWORD)
+
+
+class StaffFactory(factory.django.DjangoModelFactory):
+    """A housekeeper; pass ``role=rights.HOTEL_MANAGER`` or another role's name."""
+
+    class Meta:
+        model = Staff
+
+    hotel = factory.SubFactory(HotelFactory)
+    user = factory.SubFactory(UserFactory)
+    department = Staff.Department.HOUSEKEEPING
+    role = rights.HOUSEKEEPER
+
+    @classmethod
+    def _create(cls, model_class: type[Staff], *args: Any, **kwargs: Any) -> Staff:
+        return super()._create(model_class, *args, **{**kwargs, "role": Group.objects.get(name=kwargs["role"])})
+
+
+class RoomTypeFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = RoomType
+
+    hotel = factory.SubFactory(HotelFactory)
+    code = factory.Sequence(lambda n: f"T{n}")
+    name = factory.LazyAttribute(lambda room_type: f"Type {room_type.code}")
+    starting_price_from = "95.00"
+
+
+class NewRoomFactory(factory.django.DjangoModelFactory):
+    """A room as it is created: version 0, READY_FOR_GUEST."""
+
+    class Meta:
+        model = Room
+
+    hotel = factory.SubFactory(HotelFactory)
+    room_type = factory.SubFactory(RoomTypeFactory, hotel=factory.SelfAttribute("..hotel"))
+    room_number = factory.Sequence(lambda n: 101 + n)
+
+
+class BookingFactory(factory.django.DjangoModelFactory):
+    """A confirmed booking from today for two nights."""
+
+    class Meta:
+        model = RoomBooking
+
+    hotel = factory.SubFactory(HotelFactory)
+    booking_id = factory.Sequence(lambda n: f"BK-2026-{n:04d}")
+    room_type = factory.SubFactory(RoomTypeFactory, hotel=factory.SelfAttribute("..hotel"))
+    check_in = factory.LazyFunction(lambda: clock.now().date())
+    check_out = factory.LazyAttribute(lambda booking: booking.check_in + timedelta(days=2))
+    primary_first_name = "Ada"
+    primary_last_name = "Lovelace"
+
+
+class TaskFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = HousekeepingTask
+
+    room = factory.SubFactory(NewRoomFactory)
+    hotel = factory.SelfAttribute("room.hotel")
+    task_type = TaskType.TURNOVER
+
+
+def in_house(room: Room, **fields: Any) -> RoomBooking:
+    """A booking whose guest is in the room, with one companion; the room's status is not touched."""
+    booking = BookingFactory(
+        hotel=room.hotel,
+        room_type=room.room_type,
+        assigned_room=room,
+        status=BookingStatus.IN_HOUSE,
+        checked_in_at=clock.now(),
+        **fields,
+    )
+    BookingGuest.objects.create(booking=booking, first_name="Charles", last_name="Babbage")
+    return booking
+
+
+def check_out(booking: RoomBooking) -> None:
+    """The guest leaves; the room's status is not touched."""
+    booking.status, booking.checked_out_at = BookingStatus.COMPLETED, clock.now()
+    booking.save()
+
+
+# The way through the house to each status, from a new room.
+_WAYS = {
+    RoomStatus.READY_FOR_GUEST: [],
+    RoomStatus.OCCUPIED: [RoomStatus.OCCUPIED],
+    RoomStatus.CHECKOUT_DIRTY: [RoomStatus.CHECKOUT_DIRTY],
+    RoomStatus.CLEANING_IN_PROGRESS: [RoomStatus.CHECKOUT_DIRTY, RoomStatus.CLEANING_IN_PROGRESS],
+    RoomStatus.CLEANED_UNINSPECTED: [RoomStatus.CHECKOUT_DIRTY, RoomStatus.CLEANED_UNINSPECTED],
+    RoomStatus.MAINTENANCE_REQUIRED: [RoomStatus.MAINTENANCE_REQUIRED],
+    RoomStatus.OUT_OF_ORDER: [RoomStatus.OUT_OF_ORDER],
+}
+
+
+def room_in(status: str, *, fault: bool = False, **fields: Any) -> Room:
+    """A room that got to ``status`` through the service; OCCUPIED comes with its in-house booking.
+
+    ``fault=True`` gives it an open maintenance flag that it carries in that status.
+    """
+    room = NewRoomFactory(**fields)
+    way = list(_WAYS[RoomStatus(status)])
+    if fault and status != RoomStatus.MAINTENANCE_REQUIRED:
+        reporter = StaffFactory(hotel=room.hotel, role=rights.HOTEL_MANAGER)
+        if status == RoomStatus.OCCUPIED:
+            raise ValueError("a guest in a room with a fault: the room is in MAINTENANCE_REQUIRED")
+        flag_maintenance(room=room, staff=reporter, note="shower drips")
+        way = [RoomStatus.OUT_OF_ORDER] if status == RoomStatus.OUT_OF_ORDER else way
+    if status == RoomStatus.OCCUPIED:
+        in_house(room)
+    for step in way:
+        set_room_status(room=room, to_status=step, source=Source.SYSTEM)
+    room.status_event = None
+    return room

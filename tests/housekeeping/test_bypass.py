@@ -1,0 +1,275 @@
+"""The database refuses every way around the writer, with an error that names the rule."""
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+
+from common import clock
+from housekeeping.models import RoomStatusEvent, Source
+from housekeeping.services import set_room_status
+from rooms.models import Room, RoomStatus
+from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
+
+pytestmark = pytest.mark.django_db
+
+
+def settle() -> None:
+    """Let the deferred rules speak now, as at a commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+class Refused:
+    """Runs the block in a transaction up to its end, where deferred rules speak, and expects ``rule`` to refuse it."""
+
+    def __init__(self, rule: str, message: str):
+        self.rule, self.message = rule, message
+
+    def __enter__(self):
+        settle()  # what the test set up is over and done with
+        self.savepoint = transaction.atomic()
+        self.savepoint.__enter__()
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if error is None:
+            try:
+                settle()
+            except IntegrityError as late:
+                kind, error, traceback = type(late), late, late.__traceback__
+        transaction.set_rollback(True)
+        self.savepoint.__exit__(kind, error, traceback)
+        assert isinstance(error, IntegrityError), f"{self.rule} let it pass"
+        assert error.__cause__.diag.constraint_name == self.rule
+        assert error.__cause__.diag.message_primary == self.message
+        return True
+
+
+UNAUDITED = ("room_status_audited", "a room status changes only together with its audit row")
+NOT_MADE = ("audit_row_chained", "an audit row tells of a change that was made")
+BROKEN_CHAIN = ("audit_row_chained", "an audit row starts where the one before it ended")
+CHANGED = ("audit_row_never_changed", "room status events are never changed or deleted")
+
+
+def event(room: Room, version: int, from_status: str, to_status: str, **fields) -> RoomStatusEvent:
+    return RoomStatusEvent.objects.create(
+        **{
+            "hotel": room.hotel,
+            "room": room,
+            "version": version,
+            "from_status": from_status,
+            "to_status": to_status,
+            "source": Source.SYSTEM,
+            **fields,
+        }
+    )
+
+
+def test_update_without_audit_row():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED):
+        Room.objects.filter(pk=room.pk).update(room_status="CHECKOUT_DIRTY")
+
+
+def test_update_with_a_version_but_without_audit_row():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED):
+        Room.objects.filter(pk=room.pk).update(room_status="CHECKOUT_DIRTY", status_version=1)
+
+
+def test_save_without_audit_row():
+    room = NewRoomFactory()
+    room.room_status = RoomStatus.CHECKOUT_DIRTY
+    with Refused(*UNAUDITED):
+        room.save()
+
+
+def test_stale_save_that_takes_a_status_back():
+    room = NewRoomFactory()
+    stale = Room.objects.get(pk=room.pk)
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    with Refused(*UNAUDITED):
+        stale.save()
+
+
+def test_raw_sql():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED), connection.cursor() as cursor:
+        cursor.execute("UPDATE rooms_room SET room_status = 'CHECKOUT_DIRTY' WHERE id = %s", [room.pk])
+
+
+def test_raw_sql_that_asks_pgtrigger_to_ignore_its_triggers():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('pgtrigger.ignore', '{rooms_room:room_status_audited}', true)")
+        cursor.execute("UPDATE rooms_room SET room_status = 'CHECKOUT_DIRTY' WHERE id = %s", [room.pk])
+
+
+def test_raw_sql_with_an_empty_search_path_as_in_a_restore():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL search_path = ''")
+        cursor.execute("UPDATE public.rooms_room SET room_status = 'CHECKOUT_DIRTY' WHERE id = %s", [room.pk])
+
+
+def test_a_version_that_moves_alone():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED):
+        Room.objects.filter(pk=room.pk).update(status_version=1)
+
+
+def test_an_audit_row_that_tells_of_another_change():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED):
+        Room.objects.filter(pk=room.pk).update(room_status="CHECKOUT_DIRTY", status_version=1)
+        event(room, 1, "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS")
+
+
+def test_a_forged_audit_row():
+    room = NewRoomFactory()
+    with Refused(*NOT_MADE):
+        event(room, 1, "READY_FOR_GUEST", "CHECKOUT_DIRTY")
+
+
+def test_a_forged_audit_row_in_the_middle_of_a_history():
+    room = room_in("CLEANED_UNINSPECTED")
+    with pytest.raises(IntegrityError, match="room_status_event_version_unique"), transaction.atomic():
+        event(room, 1, "READY_FOR_GUEST", "MAINTENANCE_REQUIRED")
+
+
+def test_a_gap_in_the_chain():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED):
+        Room.objects.filter(pk=room.pk).update(room_status="CHECKOUT_DIRTY", status_version=2)
+        event(room, 2, "READY_FOR_GUEST", "CHECKOUT_DIRTY")
+
+
+def test_a_chain_that_does_not_start_where_the_last_change_ended():
+    room = room_in("CHECKOUT_DIRTY")
+    with Refused(*BROKEN_CHAIN):
+        event(room, 2, "MAINTENANCE_REQUIRED", "CLEANING_IN_PROGRESS")
+        Room.objects.filter(pk=room.pk).update(room_status="CLEANING_IN_PROGRESS", status_version=2)
+
+
+def test_an_edited_audit_row():
+    room = room_in("CHECKOUT_DIRTY")
+    with Refused(*CHANGED):
+        RoomStatusEvent.objects.filter(room=room).update(note="it was not me")
+
+
+def test_an_audit_row_whose_author_is_swapped():
+    room = room_in("CHECKOUT_DIRTY")
+    with Refused(*CHANGED):
+        RoomStatusEvent.objects.filter(room=room).update(changed_by=StaffFactory(hotel=room.hotel))
+
+
+def test_a_deleted_audit_row():
+    room = room_in("CHECKOUT_DIRTY")
+    with Refused(*CHANGED):
+        RoomStatusEvent.objects.filter(room=room).delete()
+
+
+def test_an_audit_row_of_another_hotel():
+    room = room_in("CHECKOUT_DIRTY")
+    with Refused("audit_row_chained", "an audit row belongs to its room's hotel"):
+        Room.objects.filter(pk=room.pk).update(room_status="CLEANING_IN_PROGRESS", status_version=2)
+        event(room, 2, "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", hotel=HotelFactory())
+
+
+def test_an_audit_row_that_names_another_hotels_staff():
+    room = room_in("CHECKOUT_DIRTY")
+    with Refused("audit_row_one_hotel", "changed_by belongs to another hotel"):
+        event(room, 2, "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", changed_by=StaffFactory())
+
+
+def test_a_new_room_in_a_status_that_needs_a_history():
+    with Refused(*UNAUDITED):
+        NewRoomFactory(room_status="OUT_OF_ORDER")
+
+
+def test_a_new_room_with_a_version():
+    with Refused(*UNAUDITED):
+        NewRoomFactory(status_version=3)
+
+
+def test_a_new_room_may_be_dirty():
+    room = NewRoomFactory(room_status="CHECKOUT_DIRTY")
+    settle()
+    assert set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM).status_version == 1
+
+
+def test_a_room_that_is_deleted_and_made_anew_over_its_history():
+    room = room_in("CHECKOUT_DIRTY")
+    with Refused(*UNAUDITED), connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rooms_room WHERE id = %s", [room.pk])
+        cursor.execute("DELETE FROM rooms_room WHERE id = %s", [room.pk])
+        cursor.execute("UPDATE kept SET status_version = 0, room_status = 'READY_FOR_GUEST'")
+        cursor.execute("INSERT INTO rooms_room SELECT * FROM kept")
+
+
+def test_a_room_with_history_is_not_deleted():
+    room = room_in("CHECKOUT_DIRTY")
+    with pytest.raises(ProtectedError):
+        room.delete()
+    with pytest.raises(IntegrityError, match="violates foreign key constraint"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM rooms_room WHERE id = %s", [room.pk])
+        settle()
+    assert Room.objects.filter(pk=room.pk).exists()
+
+
+def test_a_member_of_staff_whom_the_trail_names_is_not_deleted():
+    room = NewRoomFactory()
+    member = StaffFactory(hotel=room.hotel)
+    set_room_status(room=room, to_status="MAINTENANCE_REQUIRED", staff=member)
+    with pytest.raises(ProtectedError):
+        member.delete()
+    with pytest.raises(ProtectedError):
+        member.user.delete()
+
+
+def test_several_changes_in_one_transaction_with_a_rolled_back_savepoint():
+    room = NewRoomFactory()
+    with transaction.atomic():
+        set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+        savepoint = transaction.savepoint()
+        set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM)
+        transaction.savepoint_rollback(savepoint)
+        set_room_status(room=room, to_status="CLEANED_UNINSPECTED", source=Source.SYSTEM)
+    settle()
+    versions = RoomStatusEvent.objects.filter(room=room).order_by("version").values_list("version", "to_status")
+    assert list(versions) == [(1, "CHECKOUT_DIRTY"), (2, "CLEANED_UNINSPECTED")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_refusal_comes_at_commit_too():
+    room = NewRoomFactory()
+    with pytest.raises(IntegrityError, match="a room status changes only together with its audit row"):
+        Room.objects.filter(pk=room.pk).update(room_status="CHECKOUT_DIRTY", status_changed_at=clock.now())
+    room.refresh_from_db()
+    assert room.room_status == "READY_FOR_GUEST"
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"),
+    [
+        ("room_status_known", {"room_status": "SPARKLING"}),
+        ("room_fault_has_flag_and_priority", {"maintenance_required": True}),
+        ("room_fault_has_flag_and_priority", {"maintenance_notes": "a note without a flag"}),
+        ("room_maintenance_priority_known", {"maintenance_required": True, "maintenance_priority": "SOON"}),
+        ("room_ready_has_no_fault", {"maintenance_required": True, "maintenance_priority": "LOW"}),
+        ("room_number_positive", {"room_number": 0}),
+    ],
+)
+def test_rules_about_a_room(rule, fields):
+    room = NewRoomFactory()
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+        Room.objects.filter(pk=room.pk).update(**fields)
+    assert refusal.value.__cause__.diag.constraint_name == rule
+
+
+def test_a_room_never_moves_to_another_hotel():
+    room = NewRoomFactory()
+    with Refused("room_one_hotel", "a room never moves to another hotel"):
+        Room.objects.filter(pk=room.pk).update(hotel=HotelFactory())
