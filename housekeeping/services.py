@@ -11,7 +11,7 @@ from common.errors import Conflict, HotelMateError, InvalidInput, NotAllowed, No
 from common.formats import iso
 from hotel.models import Staff
 from housekeeping.models import RoomStatusEvent, Source
-from housekeeping.policy import OVERRIDE, can_change_room_status
+from housekeeping.policy import can_change_room_status
 from housekeeping.selectors import latest_event, room_lock
 from housekeeping.snapshots import facts_allow, is_occupied
 from notifications import notification_manager
@@ -200,7 +200,7 @@ def _check(room: Room, to_status: str, request: _Request) -> bool:
     _check_expected(room, request)
     allowed, reason = can_change_room_status(request.staff, room, to_status, request.source, request.note)
     if not allowed:
-        if request.source == Source.MANAGER_OVERRIDE and request.staff and request.staff.can(OVERRIDE):
+        if can_change_room_status(request.staff, room, to_status, request.source, note="any note")[0]:
             raise NoteRequired("An override needs a note that says why.")
         raise StatusChangeNotAllowed(reason)
     if room.room_status == to_status:

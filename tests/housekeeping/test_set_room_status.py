@@ -1,0 +1,486 @@
+"""The writer: it records and tells, a refusal leaves no trace, the same again is a no-op, it decides on the row."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from common import clock
+from hotel import rights
+from housekeeping.models import RoomStatusEvent, Source
+from housekeeping.services import (
+    AlreadyInProgress,
+    MaintenanceOpen,
+    NobodyInHouse,
+    NoteRequired,
+    RoomNotFound,
+    RoomOccupied,
+    StatusChanged,
+    StatusChangeNotAllowed,
+    TransitionNotAllowed,
+    UnknownStatus,
+    VersionChanged,
+    complete_maintenance,
+    flag_maintenance,
+    inspect_room,
+    set_room_status,
+    set_room_statuses,
+    start_cleaning,
+)
+from notifications.models import RealtimeEvent
+from rooms.models import Room
+from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, check_out, in_house, room_in
+
+pytestmark = pytest.mark.django_db
+
+MORNING = datetime(2026, 7, 1, 9, 0, tzinfo=UTC)
+
+STATUSES = [
+    "OCCUPIED",
+    "CHECKOUT_DIRTY",
+    "CLEANING_IN_PROGRESS",
+    "CLEANED_UNINSPECTED",
+    "READY_FOR_GUEST",
+    "MAINTENANCE_REQUIRED",
+    "OUT_OF_ORDER",
+]
+# The contract's table, written out by hand.
+TABLE = {
+    "OCCUPIED": {"CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED"},
+    "CHECKOUT_DIRTY": {"CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST", "MAINTENANCE_REQUIRED"},
+    "CLEANING_IN_PROGRESS": {"CLEANED_UNINSPECTED", "CHECKOUT_DIRTY", "READY_FOR_GUEST", "MAINTENANCE_REQUIRED"},
+    "CLEANED_UNINSPECTED": {"READY_FOR_GUEST", "CLEANING_IN_PROGRESS", "CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED"},
+    "READY_FOR_GUEST": {"OCCUPIED", "CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"},
+    "MAINTENANCE_REQUIRED": {"OCCUPIED", "CHECKOUT_DIRTY", "OUT_OF_ORDER", "READY_FOR_GUEST"},
+    "OUT_OF_ORDER": {"CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED", "READY_FOR_GUEST"},
+}
+
+
+def trace(room: Room) -> tuple:
+    """All that a status change writes: the row, the history, the events."""
+    row = Room.objects.filter(pk=room.pk).values().get()
+    return (
+        row,
+        list(RoomStatusEvent.objects.filter(room=room).values()),
+        RealtimeEvent.objects.filter(hotel=room.hotel).count(),
+    )
+
+
+def test_it_records_and_tells(hotel, housekeeper):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel, room_number=101)
+    sent_before = RealtimeEvent.objects.count()
+    with clock.set_to(MORNING):
+        set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, note="towels")
+
+    row = Room.objects.get(pk=room.pk)
+    assert (row.room_status, row.status_version, row.status_changed_at) == ("CLEANED_UNINSPECTED", 2, MORNING)
+    assert (row.last_cleaned_at, row.cleaned_by_staff, row.turnover_notes) == (MORNING, housekeeper, "towels")
+    audit = RoomStatusEvent.objects.get(room=room, version=2)
+    assert (audit.hotel, audit.from_status, audit.to_status) == (hotel, "CHECKOUT_DIRTY", "CLEANED_UNINSPECTED")
+    assert (audit.changed_by, audit.source, audit.note, audit.created_at) == (
+        housekeeper,
+        "HOUSEKEEPING",
+        "towels",
+        MORNING,
+    )
+    [event] = RealtimeEvent.objects.order_by("pk")[sent_before:]
+    assert (event.channel, event.type, event.seq) == ("private-grand.rooms", "room_updated", None)
+    payload = event.envelope["payload"]
+    assert payload["from_status"] == "CHECKOUT_DIRTY"
+    assert payload["to_status"] == payload["room_status"] == "CLEANED_UNINSPECTED"
+    assert payload["changed_by_name"] == housekeeper.name
+    assert payload["changed_fields"] == [
+        "room_status",
+        "status_version",
+        "status_changed_at",
+        "last_cleaned_at",
+        "cleaned_by_staff",
+        "turnover_notes",
+        "updated_at",
+    ]
+
+
+def test_the_callers_instance_carries_the_new_values(hotel, housekeeper):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    returned = set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
+    assert returned is room
+    assert (room.room_status, room.status_version) == ("CLEANING_IN_PROGRESS", 2)
+    assert room.status_event == RoomStatusEvent.objects.get(room=room, version=2)
+
+
+def test_the_same_again_writes_and_sends_nothing(hotel, housekeeper):
+    room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
+    before = trace(room)
+    set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, note="again")
+    assert room.status_event is None
+    assert trace(room) == before
+
+
+def test_it_decides_on_the_row_not_on_the_instance(hotel, housekeeper):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    stale = Room.objects.get(pk=room.pk)
+    set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper)
+    with pytest.raises(StatusChanged):
+        set_room_status(
+            room=stale, to_status="CLEANING_IN_PROGRESS", staff=housekeeper, expected_status="CHECKOUT_DIRTY"
+        )
+    stale.room_status = "OUT_OF_ORDER"
+    set_room_status(room=stale, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
+    assert stale.status_event.from_status == "CLEANED_UNINSPECTED"
+
+
+def test_it_locks_before_it_writes(hotel, housekeeper, statements):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    housekeeper.can("rooms.inspect")  # rights are read once per request
+    with statements() as made:
+        set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
+    lock, read, update, audit, event = made.sql()
+    assert lock.startswith("SELECT") and lock.endswith(f'IN ({room.pk}) ORDER BY 1 ASC FOR NO KEY UPDATE')
+    assert read.startswith("SELECT") and 'FROM "rooms_room"' in read
+    assert update.startswith('UPDATE "rooms_room" SET "room_status"')
+    assert audit.startswith('INSERT INTO "housekeeping_roomstatusevent"')
+    assert event.startswith('INSERT INTO "notifications_realtimeevent"')
+
+
+@pytest.mark.parametrize("to_status", STATUSES)
+@pytest.mark.parametrize("from_status", STATUSES)
+def test_the_workflow_map(from_status, to_status, manager):
+    """Every pair of statuses; the physical facts are as the step needs them."""
+    room = room_in(from_status, hotel=manager.hotel)
+    if from_status == "OCCUPIED" and to_status not in ("OCCUPIED", "MAINTENANCE_REQUIRED"):
+        check_out(room.bookings.get())
+    if to_status == "OCCUPIED" and from_status != "OCCUPIED":
+        in_house(room)
+    before = trace(room)
+    if from_status == to_status:
+        set_room_status(room=room, to_status=to_status, staff=manager)
+        assert trace(room) == before
+    elif to_status in TABLE[from_status]:
+        set_room_status(room=room, to_status=to_status, staff=manager)
+        assert Room.objects.get(pk=room.pk).room_status == to_status
+    else:
+        with pytest.raises(TransitionNotAllowed, match="^Invalid transition: "):
+            set_room_status(room=room, to_status=to_status, staff=manager)
+        assert trace(room) == before
+        set_room_status(
+            room=room, to_status=to_status, staff=manager, source=Source.MANAGER_OVERRIDE, note="seen it myself"
+        )
+        assert Room.objects.get(pk=room.pk).room_status == to_status
+
+
+@pytest.mark.parametrize("to_status", ["CHECKOUT_DIRTY", "OUT_OF_ORDER", "READY_FOR_GUEST", "CLEANED_UNINSPECTED"])
+def test_not_even_an_override_empties_a_room_with_a_guest(to_status, manager):
+    room = room_in("OCCUPIED", hotel=manager.hotel)
+    before = trace(room)
+    with pytest.raises(RoomOccupied, match="^Room occupied: "):
+        set_room_status(room=room, to_status=to_status, staff=manager, source=Source.MANAGER_OVERRIDE, note="go")
+    assert trace(room) == before
+
+
+def test_not_even_an_override_occupies_an_empty_room(manager):
+    room = room_in("READY_FOR_GUEST", hotel=manager.hotel)
+    before = trace(room)
+    with pytest.raises(NobodyInHouse):
+        set_room_status(room=room, to_status="OCCUPIED", staff=manager, source=Source.MANAGER_OVERRIDE, note="go")
+    assert trace(room) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"to_status": "SPARKLING"}, UnknownStatus),
+        ({"to_status": "READY_FOR_GUEST"}, StatusChangeNotAllowed),
+        ({"to_status": "CLEANING_IN_PROGRESS", "expected_status": "OCCUPIED"}, StatusChanged),
+        ({"to_status": "CLEANING_IN_PROGRESS", "expected_versions": [0]}, VersionChanged),
+        ({"to_status": "CLEANING_IN_PROGRESS", "expected_versions": []}, VersionChanged),
+        ({"to_status": "CLEANING_IN_PROGRESS", "source": Source.FRONT_DESK}, StatusChangeNotAllowed),
+        (
+            {"to_status": "READY_FOR_GUEST", "source": Source.MANAGER_OVERRIDE, "note": "please"},
+            StatusChangeNotAllowed,
+        ),
+        ({"to_status": "CLEANING_IN_PROGRESS", "staff": None}, StatusChangeNotAllowed),
+    ],
+)
+def test_a_refusal_leaves_no_trace(change, refusal, hotel, housekeeper):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    before, instance = trace(room), dict(vars(room))
+    with pytest.raises(refusal):
+        set_room_status(**{"room": room, "staff": housekeeper, **change})
+    assert trace(room) == before
+    assert vars(room) == instance
+
+
+def test_an_override_needs_a_note(manager):
+    room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel)
+    with pytest.raises(NoteRequired):
+        set_room_status(room=room, to_status="OUT_OF_ORDER", staff=manager, source=Source.MANAGER_OVERRIDE, note="  ")
+
+
+def test_staff_of_another_hotel_and_inactive_staff_change_nothing(hotel, manager):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    stranger = StaffFactory(role=rights.HOTEL_MANAGER)
+    for source in Source.values:
+        with pytest.raises(StatusChangeNotAllowed):
+            set_room_status(room=room, to_status="READY_FOR_GUEST", staff=stranger, source=source, note="mine")
+    manager.is_active = False
+    with pytest.raises(StatusChangeNotAllowed):
+        set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager, source=Source.SYSTEM)
+
+
+def test_the_current_state_and_who_set_it_are_told(hotel, housekeeper):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    with clock.set_to(MORNING):
+        set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
+    with pytest.raises(StatusChanged) as refusal:
+        set_room_status(
+            room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, expected_status="CHECKOUT_DIRTY"
+        )
+    assert refusal.value.details == {
+        "room_id": room.pk,
+        "room_number": room.room_number,
+        "current_status": "CLEANING_IN_PROGRESS",
+        "status_version": 2,
+        "status_changed_at": "2026-07-01T09:00:00Z",
+        "changed_by": housekeeper.pk,
+        "changed_by_name": housekeeper.name,
+        "source": "HOUSEKEEPING",
+    }
+
+
+def test_a_room_that_was_deleted_meanwhile(hotel, housekeeper):
+    room = NewRoomFactory(hotel=hotel)
+    Room.objects.filter(pk=room.pk).delete()
+    with pytest.raises(RoomNotFound, match="^Room not found: "):
+        set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=housekeeper)
+
+
+# --- stamps and notes -------------------------------------------------------------------------------------------------
+
+
+def test_an_inspection_is_stamped(hotel, supervisor):
+    room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
+    with clock.set_to(MORNING):
+        set_room_status(room=room, to_status="READY_FOR_GUEST", staff=supervisor)
+    room.refresh_from_db()
+    assert (room.last_inspected_at, room.inspected_by_staff) == (MORNING, supervisor)
+
+
+def test_ready_by_another_way_is_no_inspection(manager):
+    room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel)
+    set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager)
+    room.refresh_from_db()
+    assert room.last_inspected_at is None
+
+
+def test_turnover_notes_gather_and_a_departure_empties_them(hotel, housekeeper):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper, note="stain on carpet")
+    set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, note="stain gone")
+    assert room.turnover_notes == "stain on carpet\nstain gone"
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=housekeeper)
+    assert room.turnover_notes == "stain on carpet\nstain gone"
+    set_room_status(room=room, to_status="READY_FOR_GUEST", source=Source.SYSTEM)
+    booking = in_house(room)
+    set_room_status(room=room, to_status="OCCUPIED", source=Source.SYSTEM)
+    check_out(booking)
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    assert room.turnover_notes == ""
+
+
+# --- a fault is never forgotten ---------------------------------------------------------------------------------------
+
+
+def fault_of(room: Room) -> tuple[bool, str, str]:
+    room.refresh_from_db()
+    return room.maintenance_required, room.maintenance_priority, room.maintenance_notes
+
+
+def test_a_fault_survives_departure_and_cleaning(hotel, housekeeper, supervisor):
+    room = room_in("OCCUPIED", hotel=hotel)
+    flag_maintenance(room=room, staff=housekeeper, priority="HIGH", note="shower broken")
+    fault = (True, "HIGH", "shower broken")
+    check_out(room.bookings.get())
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    assert fault_of(room) == fault
+    for step in ("CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"):
+        set_room_status(room=room, to_status=step, staff=housekeeper)
+        assert fault_of(room) == fault
+    with pytest.raises(MaintenanceOpen, match="^Room not ready: "):
+        set_room_status(room=room, to_status="READY_FOR_GUEST", staff=supervisor)
+    inspect_room(room=room, staff=supervisor, passed=True)
+    assert room.room_status == "MAINTENANCE_REQUIRED"
+    assert fault_of(room) == fault
+
+
+def test_only_who_may_clear_it_takes_a_room_out_of_repair(hotel, housekeeper, supervisor):
+    room = room_in("MAINTENANCE_REQUIRED", hotel=hotel)
+    with pytest.raises(MaintenanceOpen):
+        set_room_status(room=room, to_status="READY_FOR_GUEST", source=Source.SYSTEM)
+    with pytest.raises(StatusChangeNotAllowed):
+        set_room_status(room=room, to_status="READY_FOR_GUEST", staff=housekeeper)
+    set_room_status(room=room, to_status="READY_FOR_GUEST", staff=supervisor)
+    assert fault_of(room) == (False, "", "")
+
+
+def test_a_checkin_right_does_not_clear_a_fault(hotel, agent, supervisor):
+    room = room_in("OCCUPIED", hotel=hotel)
+    flag_maintenance(room=room, staff=agent, note="no hot water")
+    with pytest.raises(StatusChangeNotAllowed):
+        set_room_status(room=room, to_status="OCCUPIED", staff=agent, source=Source.FRONT_DESK)
+    set_room_status(room=room, to_status="OCCUPIED", staff=supervisor)
+    assert fault_of(room) == (False, "", "")
+
+
+def test_from_out_of_order_to_dirty_the_fault_stays(hotel, supervisor):
+    room = room_in("OUT_OF_ORDER", fault=True, hotel=hotel)
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=supervisor)
+    assert fault_of(room) == (True, "MED", "shower drips")
+
+
+@pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "OUT_OF_ORDER", "MAINTENANCE_REQUIRED"])
+def test_an_override_to_ready_clears_the_fault(status, manager):
+    room = room_in(status, fault=True, hotel=manager.hotel)
+    set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager, source=Source.MANAGER_OVERRIDE, note="done")
+    assert fault_of(room) == (False, "", "")
+
+
+def test_a_manager_without_override_does_not_forget_a_fault_by_the_way(manager):
+    room = room_in("CHECKOUT_DIRTY", fault=True, hotel=manager.hotel)
+    before = trace(room)
+    with pytest.raises(MaintenanceOpen):
+        set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager)
+    assert trace(room) == before
+
+
+def test_a_second_report_adds_its_note_and_never_lowers_the_priority(hotel, housekeeper):
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    flag_maintenance(room=room, staff=housekeeper, priority="MED", note="lamp")
+    audit_rows = RoomStatusEvent.objects.filter(room=room).count()
+    flag_maintenance(room=room, staff=housekeeper, priority="HIGH", note="and the socket sparks")
+    flag_maintenance(room=room, staff=housekeeper, priority="LOW", note="still")
+    assert fault_of(room) == (True, "HIGH", "lamp\nand the socket sparks\nstill")
+    assert RoomStatusEvent.objects.filter(room=room).count() == audit_rows
+    raised, noted = RealtimeEvent.objects.order_by("pk").reverse()[:2][::-1]
+    assert raised.envelope["payload"]["changed_fields"] == ["maintenance_priority", "maintenance_notes", "updated_at"]
+    assert noted.envelope["payload"]["changed_fields"] == ["maintenance_notes", "updated_at"]
+    assert noted.envelope["payload"]["from_status"] == noted.envelope["payload"]["to_status"] == "MAINTENANCE_REQUIRED"
+
+
+@pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "OUT_OF_ORDER"])
+def test_a_mended_fault_is_cleared_in_any_status(status, hotel, supervisor):
+    room = room_in(status, fault=True, hotel=hotel)
+    complete_maintenance(room=room, staff=supervisor)
+    assert room.room_status == status
+    assert fault_of(room) == (False, "", "")
+    assert RealtimeEvent.objects.latest("pk").envelope["payload"]["maintenance_required"] is False
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("OCCUPIED", "OCCUPIED"),
+        ("CHECKOUT_DIRTY", "CHECKOUT_DIRTY"),
+        ("CLEANED_UNINSPECTED", "CHECKOUT_DIRTY"),
+        ("READY_FOR_GUEST", "CHECKOUT_DIRTY"),  # never cleaned, as far as the house knows
+    ],
+)
+def test_where_a_mended_room_goes(before, after, hotel, supervisor):
+    room = room_in(before, hotel=hotel)
+    flag_maintenance(room=room, staff=supervisor)
+    complete_maintenance(room=room, staff=supervisor)
+    assert room.room_status == after
+    assert fault_of(room) == (False, "", "")
+
+
+def test_a_mended_room_that_was_cleaned_and_inspected_is_ready(hotel, housekeeper, supervisor):
+    room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
+    set_room_status(room=room, to_status="READY_FOR_GUEST", staff=supervisor)
+    flag_maintenance(room=room, staff=housekeeper, note="lamp")
+    complete_maintenance(room=room, staff=supervisor)
+    assert room.room_status == "READY_FOR_GUEST"
+    # … but no longer once a guest has left since
+    booking = in_house(room)
+    set_room_status(room=room, to_status="OCCUPIED", source=Source.SYSTEM)
+    check_out(booking)
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    flag_maintenance(room=room, staff=housekeeper)
+    complete_maintenance(room=room, staff=supervisor)
+    assert room.room_status == "CHECKOUT_DIRTY"
+
+
+def test_nothing_to_mend(hotel, supervisor):
+    room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
+    before = trace(room)
+    complete_maintenance(room=room, staff=supervisor)
+    assert trace(room) == before
+
+
+def test_a_room_that_somebody_else_is_cleaning(hotel, housekeeper):
+    other = StaffFactory(hotel=hotel, user__first_name="Orla", user__last_name="Walsh")
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    start_cleaning(room=room, staff=housekeeper)
+    before = trace(room)
+    with pytest.raises(AlreadyInProgress, match="^Orla Walsh|is already cleaning room"):
+        start_cleaning(room=room, staff=other)
+    start_cleaning(room=room, staff=housekeeper)
+    assert trace(room) == before
+
+
+# --- many rooms -------------------------------------------------------------------------------------------------------
+
+
+def new_rooms(hotel, count: int) -> list[Room]:
+    room_type = RoomTypeFactory(hotel=hotel)
+    return Room.objects.bulk_create(
+        Room(hotel=hotel, room_type=room_type, room_number=1000 + number) for number in range(count)
+    )
+
+
+@pytest.mark.parametrize("count", [1, 3, 300])
+def test_many_rooms_take_a_constant_number_of_statements(count, hotel, housekeeper, statements):
+    rooms = new_rooms(hotel, count)
+    with statements() as made:
+        outcomes = set_room_statuses(
+            changes=[(room, "MAINTENANCE_REQUIRED") for room in rooms], staff=housekeeper, note="storm damage"
+        )
+    # lock, read, update, audit, events; the rights come with the request otherwise
+    assert len(made) - 1 == 5
+    assert all(outcome.event for outcome in outcomes)
+    assert Room.objects.filter(room_status="MAINTENANCE_REQUIRED", maintenance_notes="storm damage").count() == count
+    assert RoomStatusEvent.objects.filter(version=1).count() == count
+    assert RealtimeEvent.objects.count() == count
+
+
+def test_what_is_refused_is_reported_and_the_rest_is_done(hotel, supervisor):
+    cleaned, dirty, same = (
+        room_in("CLEANED_UNINSPECTED", hotel=hotel),
+        room_in("CHECKOUT_DIRTY", hotel=hotel),
+        room_in("READY_FOR_GUEST", hotel=hotel),
+    )
+    before = trace(dirty)[:2]
+    first, second, third = set_room_statuses(
+        changes=[(dirty, "READY_FOR_GUEST"), (cleaned, "READY_FOR_GUEST"), (same, "READY_FOR_GUEST")], staff=supervisor
+    )
+    assert isinstance(first.refusal, StatusChangeNotAllowed)
+    assert first.room is dirty
+    assert trace(dirty)[:2] == before
+    assert second.event.to_status == cleaned.room_status == "READY_FOR_GUEST"
+    assert (third.event, third.refusal) == (None, None)
+
+
+def test_all_or_nothing(hotel, supervisor):
+    cleaned, dirty = room_in("CLEANED_UNINSPECTED", hotel=hotel), room_in("CHECKOUT_DIRTY", hotel=hotel)
+    before = trace(cleaned), trace(dirty)
+    with pytest.raises(StatusChangeNotAllowed):
+        set_room_statuses(
+            changes=[(cleaned, "READY_FOR_GUEST"), (dirty, "READY_FOR_GUEST")], staff=supervisor, all_or_nothing=True
+        )
+    assert (trace(cleaned), trace(dirty)) == before
+
+
+def test_each_room_goes_to_its_own_status(hotel, manager):
+    rooms = new_rooms(hotel, 3)
+    targets = ["CHECKOUT_DIRTY", "OUT_OF_ORDER", "MAINTENANCE_REQUIRED"]
+    with clock.set_to(MORNING + timedelta(days=1)):
+        set_room_statuses(changes=list(zip(rooms, targets, strict=True)), staff=manager)
+    assert [Room.objects.get(pk=room.pk).room_status for room in rooms] == targets
+    assert [room.room_status for room in rooms] == targets
