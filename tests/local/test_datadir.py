@@ -70,7 +70,7 @@ def test_a_broken_secrets_file_is_not_overwritten(data: DataDir):
 
 def test_a_file_in_its_place_is_refused_in_one_sentence(tmp_path: Path):
     (tmp_path / "data").write_text("")
-    with pytest.raises(LocalError, match="can't be used .* HOTELMATE_DATA_DIR"):
+    with pytest.raises(LocalError, match=r"can't be used .* HOTELMATE_DATA_DIR"):
         DataDir(tmp_path / "data").prepare()
 
 

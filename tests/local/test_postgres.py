@@ -72,7 +72,7 @@ def test_it_starts_as_whoever_we_are(data: DataDir, privilege: Privilege):
     # Root becomes a plain user in a namespace of one: there it has another uid and still reaches the interpreter.
     plain = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
     command = plain if privilege == "plain" and not os.geteuid() else []
-    program = f"{START}\nprint(choose_privilege()); postgres.release()\npostgres.acquire(); print(url)\npostgres.release()"
+    program = f"{START}\npostgres.release()\nprint(choose_privilege(), postgres.acquire())\npostgres.release()"
     done = subprocess.run(
         [*command, sys.executable, "-W", "error", "-c", program, str(data.path), privilege],
         cwd=PROJECT,
@@ -82,7 +82,8 @@ def test_it_starts_as_whoever_we_are(data: DataDir, privilege: Privilege):
         check=False,
     )
     assert done.stderr == ""
-    assert done.stdout.splitlines()[1].startswith("postgres://hotelmate:sesame@127.0.0.1:")
+    assert done.stdout.split()[1].startswith("postgres://hotelmate:sesame@127.0.0.1:")
+    assert privilege == "nobody" or done.stdout.split()[0] == privilege
     assert not data.service("postgres").is_running()
     # The folder of the test is private, as a home is.
     assert public_place(data.path).exists() == (privilege == "nobody")

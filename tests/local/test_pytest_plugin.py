@@ -1,0 +1,148 @@
+"""Test runs inside this one: a small project that loads the plugin as the real one does."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hotelmate.local.datadir import DataDir
+from hotelmate.local.service import wait_until
+
+Run = Callable[..., "subprocess.Popen[str]"]
+
+CONFIGURATION = """
+[tool.pytest.ini_options]
+addopts = "-p hotelmate.local.pytest_plugin"
+pythonpath = ["."]
+filterwarnings = ["error"]
+"""
+SUITE = """
+import os, time
+import psycopg2
+
+def test_there_is_a_database():
+    connection = psycopg2.connect(os.environ["DATABASE_URL"])
+    cursor = connection.cursor()
+    cursor.execute("SHOW fsync")
+    print("\\nDATABASE", os.environ["DATABASE_URL"], cursor.fetchone()[0], os.environ["SECRET_KEY"])
+    connection.close()
+    print("AS", os.environ.get("SENTRY_DSN"), os.environ["PUSHER_HOST"], flush=True)
+    deadline = time.monotonic() + 20
+    while "WAIT" in os.environ and not os.path.exists(os.environ["WAIT"]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+def test_there_is_a_database_for_every_worker():
+    test_there_is_a_database()
+"""
+
+
+@pytest.fixture
+def run(project: Path, clean_env: dict[str, str]) -> Run:
+    (project / "pyproject.toml").write_text(CONFIGURATION)
+    (project / "test_suite.py").write_text(SUITE)
+    # As in an activated environment.
+    env = clean_env | {"PATH": f"{Path(sys.executable).parent}:{clean_env['PATH']}"}
+    # Loading all the plugins that happen to be installed takes longer than these tests.
+    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+    def run(*command: str, **more: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            command, cwd=project, env=env | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    return run
+
+
+def read_until(process: "subprocess.Popen[str]", word: str) -> str:
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith(word):
+            return line.removeprefix(word).strip()
+    raise AssertionError(f"no {word}")
+
+
+def runs(data: DataDir, number: int = 1) -> bool:
+    return data.service(f"postgres-test-{number}").is_running()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["pytest"],
+        ["python", "-m", "pytest"],
+        ["pytest", "-n", "2"],
+        ["pytest", "test_suite.py::test_there_is_a_database"],
+        ["make", "test", f"PYTHON={sys.executable}", "ARGS=-q"],
+    ],
+    ids=" ".join,
+)
+def test_every_way_to_run_the_tests_has_a_database(run: Run, data: DataDir, command: list[str]):
+    process = run(*command, PYTEST_ADDOPTS="-p xdist")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "passed" in output
+    assert not runs(data)
+
+
+def test_the_run_is_fast_and_deaf_to_the_shell(run: Run, data: DataDir):
+    process = run("pytest", "-s", SENTRY_DSN="https://real", PUSHER_HOST="real")
+    output, _ = process.communicate(timeout=60)
+    database = f"postgres://hotelmate:{data.secrets()['POSTGRES_PASSWORD']}@127.0.0.1:"
+    assert f"DATABASE {database}" in output
+    assert "/hotelmate off only for tests\nAS None 127.0.0.1\n" in output
+
+
+def test_a_given_database_is_used(run: Run, data: DataDir):
+    process = run("pytest", "-s", DATABASE_URL=os.environ["DATABASE_URL"])
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert f"DATABASE {os.environ['DATABASE_URL']}" in output
+    assert not data.service("postgres-test-1").pid
+
+
+def test_asking_for_help_starts_nothing(run: Run, data: DataDir):
+    process = run("pytest", "--help")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not data.service("postgres-test-1").pid
+
+
+def test_two_runs_at_once_have_a_server_each(run: Run, data: DataDir, tmp_path: Path):
+    flag = tmp_path / "go"
+    with run("pytest", "-s", WAIT=str(flag)) as first, run("pytest", "-s", WAIT=str(flag)) as second:
+        urls = {read_until(first, "DATABASE"), read_until(second, "DATABASE")}
+        assert len(urls) == 2
+        assert runs(data, 1)
+        assert runs(data, 2)
+        flag.touch()
+        first.communicate(timeout=60)
+        second.communicate(timeout=60)
+    assert first.returncode == second.returncode == 0
+    assert not runs(data, 1)
+    assert not runs(data, 2)
+
+
+def test_a_killed_run_leaves_a_server_that_the_next_one_uses_and_stops(run: Run, data: DataDir, tmp_path: Path):
+    with run("pytest", "-s", WAIT=str(tmp_path / "never")) as process:
+        url = read_until(process, "DATABASE")
+        process.kill()
+    assert runs(data)
+    pid = data.service("postgres-test-1").pid
+    with run("pytest", "-s") as process:
+        assert read_until(process, "DATABASE") == url
+        assert data.service("postgres-test-1").pid == pid
+        process.communicate(timeout=60)
+    assert not runs(data)
+
+
+def test_ctrl_c_twice_stops_the_server_too(run: Run, data: DataDir, tmp_path: Path):
+    with run("pytest", "-s", WAIT=str(tmp_path / "never")) as process:
+        read_until(process, "AS")
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert wait_until(lambda: not runs(data), 10)

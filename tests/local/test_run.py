@@ -1,0 +1,400 @@
+"""The launcher as it is, over stand-ins for what it launches."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hotelmate.local import LocalError
+from hotelmate.local.datadir import DataDir
+from hotelmate.local.postgres import EmbeddedPostgres
+from hotelmate.local.run import check_port, wanted_port, welcome
+from hotelmate.local.service import free_port, wait_until
+
+from .conftest import forget
+
+Launch = Callable[..., "Launched"]
+UP = "HotelMate is up"
+EXEC = [sys.executable, "-m", "hotelmate.local", "exec", "--"]
+
+
+class Launched:
+    """A launcher in a session of its own, as in a terminal, and what it printed."""
+
+    def __init__(self, command: list[str], project: Path, env: dict[str, str]) -> None:
+        self.env = env
+        self._output = project / f"output-{time.monotonic_ns()}"
+        with open(self._output, "w") as output:
+            self.process = subprocess.Popen(
+                command, cwd=project, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def says(self, text: str) -> "Launched":
+        assert wait_until(lambda: text in self.output or self.process.poll() is not None, 30)
+        assert text in self.output
+        return self
+
+    def ends(self) -> int:
+        return self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def used_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder after a first start, to save every test the half second that PostgreSQL takes for its first."""
+    data = DataDir(tmp_path_factory.mktemp("used"))
+    data.prepare()
+    postgres = EmbeddedPostgres(data, password=data.secrets()["POSTGRES_PASSWORD"])
+    postgres.acquire()
+    postgres.release()
+    yield data.path
+    forget(data)
+
+
+@pytest.fixture
+def launch(project: Path, clean_env: dict[str, str], data: DataDir, used_folder: Path) -> Iterator[Launch]:
+    shutil.copytree(used_folder, data.path, dirs_exist_ok=True)
+    launched = []
+
+    def launch(*command: str, **env: str) -> Launched:
+        command = command or (sys.executable, "-W", "error", "-m", "hotelmate.local", "run")
+        launched.append(Launched([*command], project, clean_env | env))
+        return launched[-1]
+
+    yield launch
+    for one in launched:
+        one.process.kill()
+        one.process.wait()
+
+
+@pytest.fixture
+def nothing_left(data: DataDir, project: Path) -> Callable[[], bool]:
+    """Whether nothing of ours runs: by the locks, and by what the kernel says of every process."""
+
+    def nothing_left() -> bool:
+        services = [data.service(file.stem) for file in data.run.glob("*.json")]
+        return not any(service.is_running() for service in services) and not processes_in(data.path, project)
+
+    return nothing_left
+
+
+def processes_in(*folders: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            traces = [(process / "cmdline").read_text(), os.readlink(process / "cwd")]
+        except OSError:
+            continue
+        if any(str(folder) in trace for folder in folders for trace in traces):
+            found.append(f"{process.name} {traces[0]}")
+    return found
+
+
+def get(port: int, path: str = "/") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def services(data: DataDir) -> dict[str, int | None]:
+    return {name: data.service(name).pid for name in ("postgres", "pusher", "web")}
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data: DataDir, nothing_left: Callable):
+    house = launch().says(UP)
+    port, secrets = house.env["PORT"], data.secrets()
+    for text in (
+        f"http://127.0.0.1:{port}/api/docs/",
+        f"http://127.0.0.1:{port}/admin/",
+        f"127.0.0.1:{data.service('pusher').port}, key {secrets['PUSHER_KEY']}",
+        secrets["DEMO_PASSWORD"],
+        "resort-manager, resort-supervisor, resort-housekeeper, resort-frontdesk",
+        "city-manager, city-supervisor, city-housekeeper, city-frontdesk",
+        f"curl http://127.0.0.1:{port}/api/staff/login/",
+    ):
+        assert text in house.output
+    # The order is the order of need.
+    assert house.output.index("stand-in migrate") < house.output.index("stand-in seed_demo") < house.output.index(UP)
+    assert get(int(port)) == 200
+    house.process.send_signal(signal.SIGINT)
+    assert house.ends() == 0
+    assert nothing_left()
+
+
+def test_the_second_start_has_the_keys_and_ports_of_the_first(launch: Launch, data: DataDir):
+    seen = []
+    for _ in range(2):
+        house = launch().says(UP)
+        seen.append(house.output.partition(UP)[2].partition("API docs")[2])
+        house.process.send_signal(signal.SIGTERM)
+        assert house.ends() == 0
+    assert seen[0].splitlines()[:8] == seen[1].splitlines()[:8]
+
+
+def test_a_second_one_is_refused_and_the_first_undisturbed(launch: Launch, data: DataDir):
+    house = launch().says(UP)
+    before = services(data)
+    second = launch(PORT=str(free_port()))
+    assert second.ends() == 1
+    assert second.output.strip() == (
+        f"HotelMate already runs from {data.path} at http://127.0.0.1:{house.env['PORT']}: "
+        f"use that one, or stop it first (Ctrl-C there, or `kill {house.process.pid}`)."
+    )
+    assert get(int(house.env["PORT"])) == 200
+    assert services(data) == before
+
+
+def test_what_a_killed_launcher_left_over_is_used_or_replaced(
+    launch: Launch, data: DataDir, nothing_left: Callable[[], bool]
+):
+    house = launch().says(UP)
+    before = services(data)
+    house.process.kill()
+    assert house.ends() == -signal.SIGKILL
+    assert not nothing_left()
+    again = launch().says(UP)
+    after = services(data)
+    assert after["postgres"] == before["postgres"]
+    assert after["web"] != before["web"]
+    assert after["pusher"] != before["pusher"]
+    again.process.send_signal(signal.SIGINT)
+    assert again.ends() == 0
+    assert nothing_left()
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("target", ["launcher", "make", "everyone"])
+def test_any_signal_to_anyone_any_number_of_times_leaves_nothing_behind(
+    launch: Launch, data: DataDir, nothing_left: Callable[[], bool], number: int, target: str
+):
+    if target == "make" and number != signal.SIGTERM and not Path("/proc/self/status").exists():
+        pytest.skip("this system does not show that make was told to stop")
+    house = launch("make", "run", f"PYTHON={sys.executable}").says(UP)
+    launcher = json.loads((data.run / "launcher").read_text())["pid"]
+    for _ in range(3):
+        try:
+            if target == "everyone":
+                os.killpg(house.process.pid, number)
+            else:
+                os.kill(launcher if target == "launcher" else house.process.pid, number)
+        except ProcessLookupError:
+            break  # gone already
+        time.sleep(0.05)
+    house.ends()
+    assert "Stopped." in house.output
+    assert "Traceback" not in house.output
+    assert nothing_left()
+
+
+def test_a_killed_make_takes_everything_with_it(launch: Launch, nothing_left: Callable[[], bool]):
+    house = launch("make", "run", f"PYTHON={sys.executable}").says(UP)
+    house.process.kill()
+    house.ends()
+    assert wait_until(nothing_left, 30)
+
+
+def test_ctrl_c_during_the_start_ends_the_start(launch: Launch, nothing_left: Callable[[], bool]):
+    house = launch(SLOW="30").says("stand-in migrate")
+    house.process.send_signal(signal.SIGINT)
+    house.process.send_signal(signal.SIGINT)
+    assert house.ends() == 0
+    assert UP not in house.output
+    assert nothing_left()
+
+
+def test_nohup_is_respected(launch: Launch):
+    house = launch("nohup", sys.executable, "-m", "hotelmate.local", "run").says(UP)
+    house.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert get(int(house.env["PORT"])) == 200
+    house.process.send_signal(signal.SIGTERM)
+    assert house.ends() == 0
+
+
+def test_a_closed_terminal_does_not_keep_it_from_stopping(
+    launch: Launch, project: Path, nothing_left: Callable[[], bool]
+):
+    house = launch("sh", "-c", f"{sys.executable} -m hotelmate.local run | head -1").says("Starting PostgreSQL")
+    os.killpg(house.process.pid, signal.SIGTERM)
+    house.ends()
+    assert wait_until(nothing_left, 30)
+
+
+# --- what can go wrong ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("service", "sentence"),
+    [
+        ("postgres", "PostgreSQL ended unexpectedly; {logs}/postgres.log ends:"),
+        ("pusher", "The Pusher server ended unexpectedly; {logs}/pusher.log ends:\nout of beds"),
+        ("web", "The web server ended unexpectedly; what it printed above says why."),
+    ],
+)
+def test_a_part_that_dies_is_named_and_the_rest_stopped(
+    launch: Launch, data: DataDir, nothing_left: Callable[[], bool], service: str, sentence: str
+):
+    house = launch().says(UP)
+    died = data.service(service)
+    assert died.pid
+    assert died.port
+    if service == "postgres":
+        os.kill(died.pid, signal.SIGKILL)
+    else:
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(died.port, "/die")
+    assert house.ends() == 1
+    assert sentence.format(logs=data.logs) in house.output
+    assert "Traceback" not in house.output
+    assert nothing_left()
+
+
+def test_a_failing_migration_ends_the_start(launch: Launch, nothing_left: Callable[[], bool]):
+    house = launch(FAILS="migrate")
+    assert house.ends() == 1
+    assert house.output.endswith("\n`manage.py migrate` failed: what it printed above says why.\n")
+    assert "seed_demo" not in house.output
+    assert nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ({"PORT": "80x"}, "PORT is '80x'"),
+        ({"DATABASE_URL": "mysql://x/y"}, "not of the form postgres://"),
+        ({"DATABASE_URL": "postgres://u:p@127.0.0.1:1/x"}, "DATABASE_URL doesn't work"),
+        ({"PUSHER_KEY": "k"}, "belong together"),
+        ({"HOTELMATE_DATA_DIR": "/dev/null/data"}, "can't be used (Not a directory)"),
+    ],
+)
+def test_what_the_user_can_put_right_is_one_sentence(launch: Launch, env: dict[str, str], sentence: str):
+    house = launch(**env)
+    assert house.ends() == 1
+    assert sentence in house.output.splitlines()[-1]
+    assert "Traceback" not in house.output
+
+
+def test_a_busy_port_is_named_before_anything_starts(launch: Launch):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        house = launch(PORT=str(port))
+        assert house.ends() == 1
+    assert house.output.startswith(f"\nPort {port} is taken by another program")
+
+
+def test_a_port_below_1024_may_be_for_root_only():
+    if os.access("/proc/sys/net/ipv4/ip_unprivileged_port_start", os.R_OK) and os.geteuid():
+        with pytest.raises(LocalError, match="for root only"):
+            check_port(1)
+    else:
+        check_port(1)
+
+
+def test_the_port_is_8000_unless_named():
+    assert wanted_port({}) == wanted_port({"PORT": ""}) == 8000
+    assert wanted_port({"PORT": "9000"}) == 9000
+    for wrong in ("0", "65536", "-1", "http"):
+        with pytest.raises(LocalError, match="from 1 to 65535"):
+            wanted_port({"PORT": wrong})
+
+
+def test_an_account_with_pusher_is_shown_as_such():
+    text = welcome({"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "it's me"}, 1)
+    assert "Pusher Channels, key k" in text
+    # Ready to paste, whatever the password.
+    assert """'{"username": "resort-housekeeper", "password": "it'"'"'s me"}'""" in text
+
+
+# --- the smaller commands ---------------------------------------------------------------------------------------------
+
+
+def test_exec_shares_the_server_of_a_running_house(launch: Launch, data: DataDir):
+    house = launch().says(UP)
+    before = services(data)
+    other = launch(*EXEC, "manage.py", "shell")
+    assert other.ends() == 0
+    assert other.output == "stand-in shell\n"
+    assert services(data) == before
+    assert get(int(house.env["PORT"])) == 200
+    assert data.service("postgres").is_running()
+
+
+def test_exec_keeps_the_server_when_the_house_closes_first(launch: Launch, data: DataDir, nothing_left: Callable):
+    house = launch().says(UP)
+    other = launch(*EXEC, "sh", "-c", "echo in; sleep 1.5").says("in")
+    house.process.send_signal(signal.SIGINT)
+    assert house.ends() == 0
+    assert data.service("postgres").is_running()
+    assert other.ends() == 0
+    assert nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_exec_passes_a_signal_on_and_stops_what_it_started(
+    launch: Launch, nothing_left: Callable[[], bool], number: int
+):
+    other = launch(*EXEC, "sh", "-c", "echo in; exec sleep 60").says("in")
+    other.process.send_signal(number)
+    assert other.ends() == 128 + number
+    assert nothing_left()
+
+
+def test_exec_leaves_ctrl_c_to_the_command(launch: Launch, nothing_left: Callable[[], bool]):
+    other = launch(*EXEC, "sh", "-c", "trap 'echo caught' INT; echo in; sleep 1; echo out").says("in")
+    os.killpg(other.process.pid, signal.SIGINT)
+    assert other.ends() == 0
+    assert other.output.split() == ["in", "caught", "out"]
+    assert nothing_left()
+
+
+def test_exec_of_what_is_not_there_says_so(launch: Launch):
+    other = launch(*EXEC, "no-such-program")
+    assert other.ends() == 127
+    assert other.output == "no-such-program: No such file or directory\n"
+
+
+def test_clean_stops_everything_and_removes_what_is_ours(launch: Launch, data: DataDir, nothing_left: Callable):
+    house = launch().says(UP)
+    (data.path / "notes.txt").write_text("mine")
+    cleaner = launch(sys.executable, "-m", "hotelmate.local", "clean")
+    assert cleaner.ends() == 0
+    assert house.ends() == 0
+    assert "Stopping HotelMate" in cleaner.output
+    assert nothing_left()
+    assert [path.name for path in data.path.iterdir()] == ["notes.txt"]
+
+
+def test_clean_stops_what_a_killed_launcher_left_over(launch: Launch, data: DataDir, nothing_left: Callable):
+    house = launch().says(UP)
+    house.process.kill()
+    house.ends()
+    assert launch(sys.executable, "-m", "hotelmate.local", "clean").ends() == 0
+    assert nothing_left()
+    assert not data.path.exists()
+
+
+def test_clean_of_nothing_is_fine(launch: Launch, tmp_path: Path):
+    assert launch(sys.executable, "-m", "hotelmate.local", "clean", HOTELMATE_DATA_DIR=str(tmp_path / "no")).ends() == 0
