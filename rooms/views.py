@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import inline_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -110,7 +111,7 @@ class TurnoverViewSet(RoomViewSet):
 
     @endpoint(
         "Rooms in service by status",
-        response={"type": "object", "additionalProperties": {"$ref": "#/components/schemas/StatusColumn"}},
+        response=inline_serializer("TurnoverRooms", {status: StatusColumn() for status in RoomStatus.values}),
         example={"CLEANED_UNINSPECTED": {"label": "Cleaned, not inspected", "count": 1, "rooms": [ROOM_EXAMPLE]}},
     )
     def rooms(self, request: Request, slug: str) -> Response:

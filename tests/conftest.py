@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from hotel import rights
 from hotel.models import Hotel, Staff
 from tests.factories import HotelFactory, StaffFactory
+from tests.http import DocumentedClient
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +57,10 @@ def office_manager(hotel: Hotel) -> Staff:
 
 
 def token_client(staff: Staff) -> APIClient:
-    """A client that sends the member's token, and answers a 500 rather than raising (as a user would see it)."""
+    """A client that sends the member's token, checks each answer against the OpenAPI document, and answers a 500
+    rather than raising (as a user would see it)."""
     _, token = AuthToken.objects.create(user=staff.user)
-    client = APIClient(raise_request_exception=False)
+    client = DocumentedClient(raise_request_exception=False)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
     return client
 

@@ -1,0 +1,297 @@
+"""POST /staff/login/ and /staff/logout/ (contract section 2)."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from knox.models import AuthToken
+
+from common import clock
+from hotel import rights
+from hotel.models import Staff
+from tests.factories import PASSWORD, StaffFactory, UserFactory
+from tests.http import DocumentedClient, assert_error, document
+
+LOGIN, LOGOUT = "/api/staff/login/", "/api/staff/logout/"
+ME = "/api/staff/hotel/grand/me/"
+# Contract section 2: every key of the answer, and the JSON type of its value.
+TYPES = {
+    "token": str,
+    "staff_id": int,
+    "username": str,
+    "first_name": str,
+    "last_name": str,
+    "hotel_id": int,
+    "hotel_name": str,
+    "hotel_slug": str,
+    "hotel": dict,
+    "is_staff": bool,
+    "is_superuser": bool,
+    "access_level": str,
+    "department": str,
+    "role": str,
+    "effective_navs": list,
+    "allowed_navs": list,
+    "navigation_items": list,
+    "rbac": dict,
+    "can_edit_self_profile": bool,
+    "profile_image_url": (str, type(None)),
+}
+
+
+@pytest.fixture
+def client() -> DocumentedClient:
+    """A browser that nobody has signed in to."""
+    return DocumentedClient(raise_request_exception=False)
+
+
+def sign_in(client, staff_or_name, password=PASSWORD, **extra):
+    name = staff_or_name if isinstance(staff_or_name, str) else staff_or_name.user.username
+    return client.post(LOGIN, {"username": name, "password": password}, **extra)
+
+
+def with_token(token: str) -> DocumentedClient:
+    client = DocumentedClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+    return client
+
+
+def test_the_answer_has_every_key_of_the_contract(client, housekeeper):
+    answer = sign_in(client, housekeeper)
+    body = answer.json()
+    assert answer.status_code == 200
+    assert set(body) == set(TYPES)
+    assert {key: type(value) for key, value in body.items() if not isinstance(value, TYPES[key])} == {}
+
+
+def test_the_answer_says_who_it_is(client, hotel, housekeeper):
+    body = sign_in(client, housekeeper).json()
+    token, rbac = body.pop("token"), body.pop("rbac")
+    assert body == {
+        "staff_id": housekeeper.pk,
+        "username": "housekeeper",
+        "first_name": "Maeve",
+        "last_name": housekeeper.user.last_name,
+        "hotel_id": hotel.pk,
+        "hotel_name": "Grand",
+        "hotel_slug": "grand",
+        "hotel": {"id": hotel.pk, "name": "Grand", "slug": "grand"},
+        "is_staff": True,
+        "is_superuser": False,
+        "access_level": "regular_staff",
+        "department": "housekeeping",
+        "role": "housekeeper",
+        "effective_navs": ["home", "rooms", "housekeeping"],
+        "allowed_navs": ["home", "rooms", "housekeeping"],
+        "navigation_items": [
+            {"slug": "home", "name": "Home", "path": "/"},
+            {"slug": "rooms", "name": "Rooms", "path": "/rooms"},
+            {"slug": "housekeeping", "name": "Housekeeping", "path": "/housekeeping"},
+        ],
+        "can_edit_self_profile": False,
+        "profile_image_url": None,
+    }
+    assert set(rbac) == {"rooms", "housekeeping", "bookings"}
+    assert with_token(token).get(ME).status_code == 200
+
+
+def test_is_staff_is_not_djangos_admin_flag(client, housekeeper):
+    assert housekeeper.user.is_staff is False
+    assert sign_in(client, housekeeper).json()["is_staff"] is True
+
+
+@pytest.mark.parametrize(("username", "password"), [("housekeeper", "wrong"), ("nobody", PASSWORD), ("nobody", "x")])
+def test_wrong_credentials_are_401_and_tell_nothing_apart(client, housekeeper, username, password):
+    body = assert_error(sign_in(client, username, password), 401, "INVALID_CREDENTIALS")
+    assert body["non_field_errors"] == [body["message"]] == ["Wrong user name or password."]
+    assert not AuthToken.objects.exists()
+
+
+def test_a_user_without_staff_profile_is_403(client, hotel):
+    body = assert_error(sign_in(client, UserFactory().username), 403)
+    assert body["non_field_errors"] == [body["message"]]
+    assert not AuthToken.objects.exists()
+
+
+@pytest.mark.parametrize("what", ["user", "profile"])
+def test_a_deactivated_member_is_403_only_with_the_right_password(client, housekeeper, what):
+    deactivate(housekeeper, what)
+    assert_error(sign_in(client, housekeeper), 403)
+    assert_error(sign_in(client, housekeeper, "wrong"), 401)
+    assert not AuthToken.objects.exists()
+
+
+def deactivate(staff: Staff, what: str) -> None:
+    if what == "user":
+        get_user_model().objects.filter(pk=staff.user.pk).update(is_active=False)
+    else:
+        Staff.objects.filter(pk=staff.pk).update(is_active=False)
+
+
+# --- throttles --------------------------------------------------------------------------------------------------------
+
+
+def test_the_eleventh_try_in_a_minute_for_one_name_is_throttled(client, housekeeper, agent):
+    tries = [sign_in(client, housekeeper, "wrong").status_code for _ in range(10)]
+    assert tries == [401] * 10
+    answer = sign_in(client, housekeeper)
+    assert_error(answer, 429, "THROTTLED")
+    assert 1 <= int(answer["Retry-After"]) <= 61
+    assert_error(sign_in(client, "HOUSEKEEPER"), 429)  # the same name to whoever guesses
+    assert_error(sign_in(client, housekeeper, HTTP_X_FORWARDED_FOR="10.9.8.7"), 429)  # a header is no other address
+    assert sign_in(client, agent).status_code == 200
+    assert sign_in(client, housekeeper, REMOTE_ADDR="10.0.0.2").status_code == 200
+
+
+def test_one_address_may_try_many_names_but_not_without_end(client, hotel):
+    codes = [sign_in(client, f"guess-{number}").status_code for number in range(121)]
+    assert codes == [401] * 120 + [429]
+
+
+def test_a_busy_desk_is_not_throttled(api, agent):
+    client = api(agent)
+    assert {client.get(ME).status_code for _ in range(150)} == {200}
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_token_is_stored_hashed(client, housekeeper):
+    token = sign_in(client, housekeeper).json()["token"]
+    [row] = AuthToken.objects.values()
+    assert token not in str(row)
+    assert len(row["digest"]) == 128
+    assert len(token) >= 40
+
+
+def test_a_token_lives_fourteen_days(client, housekeeper):
+    signed_in = timezone.now()
+    mine = with_token(sign_in(client, housekeeper).json()["token"])
+    with clock.set_to(signed_in + timedelta(days=14) - timedelta(minutes=1)):
+        assert mine.get(ME).status_code == 200
+    with clock.set_to(signed_in + timedelta(days=14, minutes=1)):
+        assert_error(mine.get(ME), 401)
+
+
+def test_sign_out_kills_this_token_and_no_other(client, housekeeper):
+    here = with_token(sign_in(client, housekeeper).json()["token"])
+    elsewhere = with_token(sign_in(client, housekeeper).json()["token"])
+    answer = here.post(LOGOUT)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert_error(here.get(ME), 401)
+    assert_error(here.post(LOGOUT), 401)
+    assert elsewhere.get(ME).status_code == 200
+
+
+def test_sign_out_without_a_token_is_401(client, db):
+    assert_error(client.post(LOGOUT), 401, "NOT_AUTHENTICATED")
+
+
+@pytest.mark.parametrize("what", ["user", "profile"])
+def test_a_token_is_dead_at_once_when_its_owner_is_deactivated(client, housekeeper, what):
+    mine = with_token(sign_in(client, housekeeper).json()["token"])
+    deactivate(housekeeper, what)
+    assert_error(mine.get(ME), 401, "NOT_AUTHENTICATED")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Token",
+        "Token ",
+        "Token a b",
+        "Token \xff",
+        "Token \xc3\xa9",
+        "Token " + "0" * 64,
+        "Token " + "a" * 5000,
+        "Token \x00",
+        "Bearer abc",
+        "Basic dXNlcjpwYXNz",
+        "GuestToken abc",
+        "nonsense",
+        "",
+    ],
+)
+def test_a_malformed_or_unknown_token_is_401(client, hotel, header):
+    body = assert_error(client.get(ME, HTTP_AUTHORIZATION=header), 401, "NOT_AUTHENTICATED")
+    assert body["non_field_errors"] == [body["message"]]
+
+
+def test_the_word_token_is_read_in_any_case(client, housekeeper):
+    token = sign_in(client, housekeeper).json()["token"]
+    assert client.get(ME, HTTP_AUTHORIZATION=f"token {token}").status_code == 200
+
+
+def test_a_request_is_authenticated_in_one_statement(api, housekeeper, statements):
+    client = api(housekeeper)
+    with statements() as made:
+        assert client.get(ME).status_code == 200
+    assert len(made) == 1  # token, user, staff, hotel, role and rights; the answer needs nothing else
+
+
+def test_fifty_expired_tokens_cost_no_statement_and_sign_in_sweeps_them(client, housekeeper, statements):
+    AuthToken.objects.bulk_create(
+        AuthToken(user=housekeeper.user, digest=f"{n:0128}", token_key="", expiry=clock.now() - timedelta(days=1))
+        for n in range(50)
+    )
+    _, token = AuthToken.objects.create(user=housekeeper.user)
+    with statements() as made:
+        assert with_token(token).get(ME).status_code == 200
+    assert len(made) == 1
+    sign_in(client, housekeeper)
+    assert AuthToken.objects.count() == 2
+
+
+def test_a_token_of_another_hotels_member_does_not_open_this_one(client, hotel):
+    stranger = StaffFactory(role=rights.HOTEL_MANAGER)
+    token = sign_in(client, stranger).json()["token"]
+    assert_error(with_token(token).get(ME), 403, "HOTEL_ACCESS_DENIED")
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "username"),
+        ({"username": "housekeeper"}, "password"),
+        ({"password": "x"}, "username"),
+        ({"username": None, "password": "x"}, "username"),
+        ({"username": "", "password": "x"}, "username"),
+        ({"username": ["a"], "password": "x"}, "username"),
+        ({"username": {"a": 1}, "password": "x"}, "username"),
+        ({"username": True, "password": "x"}, "username"),
+        ({"username": "a" * 151, "password": "x"}, "username"),
+        ({"username": "a\x00b", "password": "x"}, "username"),
+        ({"username": "\ud800", "password": "x"}, "username"),
+        ({"username": "a", "password": ""}, "password"),
+        ({"username": "a", "password": "x" * 1001}, "password"),
+        ({"username": "a", "password": "x\x00"}, "password"),
+        ({"username": "a", "password": "\udfff"}, "password"),
+        ({"username": "a", "password": {}}, "password"),
+    ],
+)
+def test_a_bad_sign_in_names_the_field(client, db, body, field):
+    answer = assert_error(client.post(LOGIN, body), 400, "VALIDATION_ERROR")
+    assert field in answer["details"]
+    assert answer[field] == answer["details"][field]
+
+
+def test_spaces_belong_to_a_password(client, hotel):
+    staff = StaffFactory(hotel=hotel)
+    staff.user.set_password("  spaced out  ")
+    staff.user.save()
+    assert sign_in(client, staff, "  spaced out  ").status_code == 200
+    assert_error(sign_in(client, staff, "spaced out"), 401)
+
+
+def test_sign_in_ignores_a_dead_token(client, housekeeper):
+    """A browser that still holds an old token sends it along."""
+    client.credentials(HTTP_AUTHORIZATION="Token dead")
+    assert sign_in(client, housekeeper).status_code == 200
+
+
+def test_the_document_says_that_sign_in_needs_no_token():
+    assert document()["paths"][LOGIN]["post"].get("security", []) in ([], [{}])

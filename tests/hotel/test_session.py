@@ -1,0 +1,74 @@
+"""The API with Django's session, as the admin and the board use it from a browser."""
+
+import pytest
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from hotel.models import Staff
+from tests.conftest import url
+from tests.factories import UserFactory, room_in
+from tests.http import assert_error, nothing_written
+
+HOME = {"HTTP_ORIGIN": "http://testserver"}
+
+
+@pytest.fixture
+def browser(manager) -> APIClient:
+    """A browser in which the manager has signed in to the admin."""
+    client = APIClient(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(manager.user)
+    return client
+
+
+def csrf_token(browser: APIClient) -> str:
+    browser.get("/admin/")
+    return browser.cookies[settings.CSRF_COOKIE_NAME].value
+
+
+def test_a_session_reads_and_writes_with_the_csrf_token(browser, hotel, manager):
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    assert browser.get(url(manager, "me/")).json()["staff_id"] == manager.pk
+    answer = browser.post(
+        url(manager, f"rooms/{room.pk}/status/"),
+        {"to_status": "CHECKOUT_DIRTY"},
+        "json",
+        HTTP_X_CSRFTOKEN=csrf_token(browser),
+        **HOME,
+    )
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["status_event"]["changed_by"] == manager.pk
+
+
+@pytest.mark.parametrize("headers", [{}, {"HTTP_X_CSRFTOKEN": "x" * 64}], ids=["without", "wrong"])
+def test_a_session_without_the_csrf_token_writes_nothing(browser, hotel, manager, headers):
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    csrf_token(browser)
+    with nothing_written():
+        answer = browser.post(
+            url(manager, f"rooms/{room.pk}/status/"), {"to_status": "CHECKOUT_DIRTY"}, "json", **headers
+        )
+    assert_error(answer, 403, "PERMISSION_DENIED")
+
+
+def test_a_page_of_another_origin_cannot_use_the_session(browser, hotel, manager):
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    with nothing_written():
+        answer = browser.post(
+            url(manager, f"rooms/{room.pk}/status/"),
+            {"to_status": "CHECKOUT_DIRTY"},
+            "json",
+            HTTP_X_CSRFTOKEN=csrf_token(browser),
+            HTTP_ORIGIN="http://evil.example",
+        )
+    assert_error(answer, 403)
+
+
+def test_a_session_ends_when_its_owner_is_deactivated(browser, manager):
+    Staff.objects.filter(pk=manager.pk).update(is_active=False)
+    assert_error(browser.get(url(manager, "me/")), 401, "NOT_AUTHENTICATED")
+
+
+def test_a_user_without_staff_profile_has_no_hotel(hotel):
+    client = APIClient(raise_request_exception=False)
+    client.force_login(UserFactory(is_superuser=True, is_staff=True))
+    assert_error(client.get("/api/staff/hotel/grand/me/"), 403, "NO_STAFF_PROFILE")

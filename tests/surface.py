@@ -1,0 +1,140 @@
+"""Every endpoint of the staff API, with a house in which each of them succeeds, and who may use it."""
+
+import re
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from hotel import rights
+from hotel.models import Hotel, Staff
+from housekeeping.models import TaskStatus
+from tests.factories import NewRoomFactory, RoomTypeFactory, TaskFactory, in_house, room_in
+
+AGENT, OFFICE = rights.FRONT_DESK_AGENT, rights.FRONT_OFFICE_MANAGER
+HOUSEKEEPER, SUPERVISOR, MANAGER = rights.HOUSEKEEPER, rights.HOUSEKEEPING_SUPERVISOR, rights.HOTEL_MANAGER
+ROLES = (AGENT, OFFICE, HOUSEKEEPER, SUPERVISOR, MANAGER)
+NOBODY = "no rights at all"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """``target`` names the object of ``house()`` that the route's number stands for; ``roles`` may use it, by the
+    contract; ``status`` is what they then get. ``$name`` in a body stands for the id of such an object."""
+
+    method: str
+    route: str
+    roles: tuple[str, ...]
+    target: str = ""
+    body: Any = None
+    status: int = 200
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.route}"
+
+    def path(self, slug: str, things: SimpleNamespace) -> str:
+        number = str(getattr(things, self.target)) if self.target else ""
+        return f"/api/staff/hotel/{slug}/" + re.sub(r"<int:\w+>", number, self.route)
+
+    def filled_body(self, things: SimpleNamespace) -> Any:
+        if self.body is None:
+            return None
+        return {
+            key: getattr(things, value[1:]) if isinstance(value, str) and value.startswith("$") else value
+            for key, value in self.body.items()
+        }
+
+    def call(self, client: Any, slug: str, things: SimpleNamespace, **extra: Any) -> Any:
+        return getattr(client, self.method.lower())(self.path(slug, things), self.filled_body(things), **extra)
+
+
+STATUS = {"to_status": "CHECKOUT_DIRTY"}
+TASK = {"room": "$ready", "task_type": "DEEP_CLEAN"}
+NEW_TYPE = {"name": "Suite", "code": "S", "starting_price_from": "250.00", "max_occupancy": 4}
+
+ENDPOINTS = (
+    Endpoint("GET", "me/", (*ROLES, NOBODY)),
+    Endpoint("GET", "turnover/rooms/", ROLES),
+    Endpoint("GET", "turnover/stats/", ROLES),
+    Endpoint("POST", "rooms/<int:rno>/start-cleaning/", (HOUSEKEEPER, SUPERVISOR, MANAGER), "dirty_no"),
+    Endpoint("POST", "rooms/<int:rno>/mark-cleaned/", (HOUSEKEEPER, SUPERVISOR, MANAGER), "dirty_no"),
+    Endpoint("POST", "rooms/<int:rno>/inspect/", (SUPERVISOR, MANAGER), "cleaned_no"),
+    Endpoint("POST", "rooms/<int:rno>/mark-maintenance/", ROLES, "ready_no"),
+    Endpoint("POST", "rooms/<int:rno>/complete-maintenance/", (OFFICE, SUPERVISOR, MANAGER), "broken_no"),
+    Endpoint("GET", "room-management/", ROLES),
+    Endpoint("POST", "room-management/", (MANAGER,), "", {"room_number": 700, "room_type_id": "$room_type"}, 201),
+    Endpoint("GET", "room-management/<int:room>/", ROLES, "ready_no"),
+    Endpoint("PATCH", "room-management/<int:room>/", (OFFICE, MANAGER), "ready", {"is_active": False}),
+    Endpoint("DELETE", "room-management/<int:room>/", (MANAGER,), "unused", None, 204),
+    Endpoint("GET", "room-types/", ROLES),
+    Endpoint("POST", "room-types/", (MANAGER,), "", NEW_TYPE, 201),
+    Endpoint("PATCH", "room-types/<int:pk>/", (MANAGER,), "room_type", {"max_occupancy": 3}),
+    Endpoint("DELETE", "room-types/<int:pk>/", (MANAGER,), "unused_type", None, 204),
+    Endpoint("POST", "room-types/<int:pk>/rooms/bulk-create/", (MANAGER,), "room_type", {"room_numbers": [700]}, 201),
+    Endpoint("POST", "rooms/<int:rid>/status/", (AGENT, OFFICE, MANAGER), "ready", STATUS),
+    Endpoint("POST", "housekeeping/rooms/<int:rid>/status/", (AGENT, OFFICE, MANAGER), "ready", STATUS),
+    Endpoint("GET", "rooms/<int:rid>/status-history/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "dirty"),
+    Endpoint("GET", "housekeeping/rooms/<int:rid>/status-history/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "dirty"),
+    Endpoint(
+        "POST", "housekeeping/rooms/<int:rid>/manager_override/", (MANAGER,), "dirty",
+        {"to_status": "READY_FOR_GUEST", "note": "looked myself"},
+    ),
+    Endpoint("GET", "housekeeping/dashboard/", ROLES),
+    Endpoint("GET", "housekeeping/tasks/", ROLES),
+    Endpoint("POST", "housekeeping/tasks/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "", TASK, 201),
+    Endpoint("GET", "housekeeping/tasks/<int:pk>/", ROLES, "task"),
+    Endpoint("PATCH", "housekeeping/tasks/<int:pk>/", (SUPERVISOR, MANAGER), "task", {"priority": "HIGH"}),
+    Endpoint("PUT", "housekeeping/tasks/<int:pk>/", (SUPERVISOR, MANAGER), "task", TASK),
+    Endpoint("DELETE", "housekeeping/tasks/<int:pk>/", (SUPERVISOR, MANAGER), "task", None, 204),
+    Endpoint(
+        "POST", "housekeeping/tasks/<int:pk>/assign/", (OFFICE, SUPERVISOR, MANAGER), "task", {"assigned_to_id": None}
+    ),
+    Endpoint("POST", "housekeeping/tasks/<int:pk>/start/", (HOUSEKEEPER, SUPERVISOR, MANAGER), "task"),
+    Endpoint("POST", "housekeeping/tasks/<int:pk>/complete/", (HOUSEKEEPER, SUPERVISOR, MANAGER), "started_task"),
+    Endpoint("POST", "housekeeping/tasks/<int:pk>/cancel/", (SUPERVISOR, MANAGER), "task"),
+)
+# Not under a hotel's address.
+OTHER_ROUTES = {
+    "api/staff/login/",
+    "api/staff/logout/",
+    "api/pusher/auth/",
+    "api/pusher/auth",
+    "api/schema/",
+    "api/docs/",
+}
+
+WITH_OBJECT = [endpoint for endpoint in ENDPOINTS if endpoint.target]
+WRITING = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
+
+
+def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleNamespace:
+    """Rooms from number ``first`` on, types and tasks of a hotel, by their ids (and ``…_no``, by number).
+
+    ``staff`` is whoever the started task is assigned to.
+    """
+    room_type = RoomTypeFactory(hotel=hotel)
+    statuses = {
+        "dirty": "CHECKOUT_DIRTY",
+        "cleaned": "CLEANED_UNINSPECTED",
+        "ready": "READY_FOR_GUEST",
+        "broken": "MAINTENANCE_REQUIRED",
+    }
+    rooms = {
+        name: room_in(status, hotel=hotel, room_type=room_type, room_number=first + place)
+        for place, (name, status) in enumerate(statuses.items())
+    }
+    rooms["unused"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 4)
+    occupied = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 5)
+    in_house(occupied)
+    task = TaskFactory(room=rooms["dirty"])
+    started = TaskFactory(
+        room=rooms["dirty"], status=TaskStatus.IN_PROGRESS, started_at=task.created_at, assigned_to=staff
+    )
+    return SimpleNamespace(
+        room_type=room_type.pk,
+        unused_type=RoomTypeFactory(hotel=hotel).pk,
+        task=task.pk,
+        started_task=started.pk,
+        **{name: room.pk for name, room in rooms.items()},
+        **{f"{name}_no": room.room_number for name, room in rooms.items()},
+    )
