@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from hotelmate.local.postgres import (
     reachable_by_others,
     wheel_folder,
 )
+from hotelmate.local.run import stop_all
 from hotelmate.local.service import wait_until
 
-from .conftest import python
+from .conftest import forget, python
 
 PRIVILEGES: list[Privilege] = ["plain", "namespace", "nobody"]
 START = """
@@ -36,6 +38,22 @@ data.prepare()
 postgres = EmbeddedPostgres(data, password="sesame", privilege=sys.argv[2] or None)
 url = postgres.acquire()
 """
+
+
+@pytest.fixture(scope="module")
+def used_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One data folder for the tests that are not about the very first start, which takes its time."""
+    folder = tmp_path_factory.mktemp("used")
+    yield folder
+    forget(DataDir(folder))
+
+
+@pytest.fixture
+def used(used_folder: Path) -> Iterator[DataDir]:
+    data = DataDir(used_folder)
+    data.prepare()
+    yield data
+    stop_all(data)
 
 
 def server(data: DataDir, **options: Any) -> EmbeddedPostgres:
@@ -118,9 +136,9 @@ def test_a_public_place_of_somebody_else_is_refused(data: DataDir):
         server(data, privilege="nobody").acquire()
 
 
-def test_a_server_left_over_by_a_kill_is_used_again(data: DataDir):
-    assert python("-c", f"{START}\nos.kill(os.getpid(), signal.SIGKILL)", str(data.path), "").returncode == -9
-    postgres = server(data)
+def test_a_server_left_over_by_a_kill_is_used_again(used: DataDir):
+    assert python("-c", f"{START}\nos.kill(os.getpid(), signal.SIGKILL)", str(used.path), "").returncode == -9
+    postgres = server(used)
     assert postgres.service.is_running()
     pid = postgres.service.pid
     assert query(postgres.acquire(), "SELECT 1") == (1,)
@@ -142,8 +160,8 @@ def test_a_server_that_was_killed_itself_recovers(data: DataDir):
     again.release()
 
 
-def test_the_last_user_stops_it(data: DataDir):
-    first, second = server(data), server(data)
+def test_the_last_user_stops_it(used: DataDir):
+    first, second = server(used), server(used)
     url = first.acquire()
     assert second.acquire() == url
     first.release()
@@ -152,21 +170,21 @@ def test_the_last_user_stops_it(data: DataDir):
     assert not first.service.is_running()
 
 
-def test_alone_means_alone(data: DataDir):
-    shared = server(data)
+def test_alone_means_alone(used: DataDir):
+    shared = server(used)
     shared.acquire()
     with pytest.raises(InUseError):
-        server(data).acquire(alone=True)
+        server(used).acquire(alone=True)
     shared.release()
-    alone = server(data)
+    alone = server(used)
     alone.acquire(alone=True)
     with pytest.raises(InUseError):
-        server(data).acquire()
+        server(used).acquire()
     alone.release()
 
 
-def test_it_wants_the_password_and_listens_on_loopback_only(data: DataDir):
-    postgres = server(data)
+def test_it_wants_the_password_and_listens_on_loopback_only(used: DataDir):
+    postgres = server(used)
     url = postgres.acquire()
     for wrong in (url.replace(":sesame@", "@"), url.replace("sesame", "guess")):
         with pytest.raises(psycopg2.OperationalError, match="password"):
@@ -179,8 +197,8 @@ def test_it_wants_the_password_and_listens_on_loopback_only(data: DataDir):
     postgres.release()
 
 
-def test_it_orders_by_code_point_and_knows_the_letters_of_every_language(data: DataDir):
-    postgres = server(data)
+def test_it_orders_by_code_point_and_knows_the_letters_of_every_language(used: DataDir):
+    postgres = server(used)
     assert query(postgres.acquire(), "SELECT lower('ÄŁ'), 'Z' < 'a', current_setting('server_encoding')") == (
         "äł",
         True,
@@ -197,11 +215,11 @@ def test_an_interrupted_first_start_is_done_again(data: DataDir):
     postgres.release()
 
 
-def test_giving_up_during_the_start_leaves_nothing_behind(data: DataDir):
+def test_giving_up_during_the_start_leaves_nothing_behind(used: DataDir):
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    postgres = server(data)
+    postgres = server(used)
     with pytest.raises(KeyboardInterrupt):
         postgres.acquire(pause=interrupt)
     assert not postgres.service.is_running()
@@ -209,17 +227,17 @@ def test_giving_up_during_the_start_leaves_nothing_behind(data: DataDir):
     postgres.release()
 
 
-def test_a_failed_start_shows_the_end_of_the_log(data: DataDir):
+def test_a_failed_start_shows_the_end_of_the_log(used: DataDir):
     with pytest.raises(LocalError, match=r"PostgreSQL did not start[^\n]*\n.*max_connections"):
-        server(data, settings={"max_connections": "many"}).acquire()
+        server(used, settings={"max_connections": "many"}).acquire()
 
 
-def test_lost_secrets_are_named_as_what_they_are(data: DataDir):
-    postgres = server(data)
+def test_lost_secrets_are_named_as_what_they_are(used: DataDir):
+    postgres = server(used)
     postgres.acquire()
     postgres.release()
     with pytest.raises(LocalError, match="password authentication failed"):
-        EmbeddedPostgres(data, password="another").acquire()
+        EmbeddedPostgres(used, password="another").acquire()
     assert not postgres.service.is_running()
 
 

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +15,7 @@ import pytest
 
 from hotelmate.local import LocalError
 from hotelmate.local.datadir import DataDir
-from hotelmate.local.postgres import EmbeddedPostgres
-from hotelmate.local.run import check_port, wanted_port, welcome
+from hotelmate.local.run import check_port, stop_all, wanted_port, welcome
 from hotelmate.local.service import free_port, wait_until
 
 from .conftest import forget
@@ -53,19 +51,22 @@ class Launched:
 
 @pytest.fixture(scope="module")
 def used_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder after a first start, to save every test the half second that PostgreSQL takes for its first."""
-    data = DataDir(tmp_path_factory.mktemp("used"))
-    data.prepare()
-    postgres = EmbeddedPostgres(data, password=data.secrets()["POSTGRES_PASSWORD"])
-    postgres.acquire()
-    postgres.release()
-    yield data.path
-    forget(data)
+    """One data folder for all these tests, because PostgreSQL takes its time for the very first start."""
+    folder = tmp_path_factory.mktemp("used")
+    yield folder
+    forget(DataDir(folder))
 
 
 @pytest.fixture
-def launch(project: Path, clean_env: dict[str, str], data: DataDir, used_folder: Path) -> Iterator[Launch]:
-    shutil.copytree(used_folder, data.path, dirs_exist_ok=True)
+def data(used_folder: Path) -> Iterator[DataDir]:
+    data = DataDir(used_folder)
+    data.prepare()
+    yield data
+    stop_all(data)
+
+
+@pytest.fixture
+def launch(project: Path, clean_env: dict[str, str]) -> Iterator[Launch]:
     launched = []
 
     def launch(*command: str, **env: str) -> Launched:
@@ -385,6 +386,7 @@ def test_clean_stops_everything_and_removes_what_is_ours(launch: Launch, data: D
     assert "Stopping HotelMate" in cleaner.output
     assert nothing_left()
     assert [path.name for path in data.path.iterdir()] == ["notes.txt"]
+    (data.path / "notes.txt").unlink()
 
 
 def test_clean_stops_what_a_killed_launcher_left_over(launch: Launch, data: DataDir, nothing_left: Callable):
