@@ -33,7 +33,9 @@ class HotelScopedAdmin(admin.ModelAdmin):
         hotel = own_hotel(request)
         return rows.none() if hotel is None else rows.filter(**{lookup: hotel.pk})
 
-    def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> ModelChoiceField | None:
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:
         """Choices of a form come from the own hotel too."""
         related = db_field.related_model
         lookup = "pk" if related._meta.label == "hotel.Hotel" else "hotel"
@@ -61,7 +63,7 @@ class HotelScopedAdmin(admin.ModelAdmin):
             messages.error(request, "Not saved: another row has this name, code or number already.")
         return HttpResponseRedirect(request.get_full_path())
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change and self.hotel_lookup == "hotel" and obj.hotel_id is None:
             obj.hotel = own_hotel(request)
         super().save_model(request, obj, form, change)

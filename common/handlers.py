@@ -84,7 +84,9 @@ def _response(error: Exception) -> Response | None:
     if isinstance(error, IntegrityError):
         # The check passed and the constraint refused: somebody else was faster. The constraint is the truth.
         logger.warning("a database constraint refused a request: %s", constraint(error))
-        return Response(error_body("CONFLICT", "Somebody else changed this at the same moment. Reload and try again."), 409)
+        return Response(
+            error_body("CONFLICT", "Somebody else changed this at the same moment. Reload and try again."), 409
+        )
     return None
 
 

@@ -33,7 +33,9 @@ class ErrorBody(serializers.Serializer[Any]):
 
 
 ERROR_EXAMPLES = {
-    400: error_body("VALIDATION_ERROR", "to_status: This field is required.", details={"to_status": ["This field is required."]}),
+    400: error_body(
+        "VALIDATION_ERROR", "to_status: This field is required.", details={"to_status": ["This field is required."]}
+    ),
     401: error_body("NOT_AUTHENTICATED", "Invalid token."),
     403: error_body("PERMISSION_DENIED", "Permission denied: your role does not include this."),
     404: error_body("ROOM_NOT_FOUND", "Room not found: this hotel has no such room."),

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pgtrigger
-from django.db import models
 from pgtrigger import compiler
 
 
@@ -40,7 +39,7 @@ class RuleSql(compiler.UpsertTriggerSql):
 class Rule(pgtrigger.Trigger):
     """A trigger that raises when a row breaks a rule; the error carries the rule's name as its constraint."""
 
-    def compile(self, model: type[models.Model]) -> compiler.Trigger:
+    def compile(self, model: Any) -> compiler.Trigger:
         compiled = super().compile(model)
         return compiler.Trigger(
             name=self.name,
@@ -48,7 +47,7 @@ class Rule(pgtrigger.Trigger):
         )
 
 
-def refuse(name: str, message: str) -> str:
+def refuse(name: str | None, message: str) -> str:
     """The statement that refuses a row: an integrity violation named ``name``."""
     return (
         f"RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation', "
@@ -62,7 +61,7 @@ class NeverChanged(Rule):
     when = pgtrigger.Before
     operation = pgtrigger.Update | pgtrigger.Delete
 
-    def get_func(self, model: type[models.Model]) -> str:
+    def get_func(self, model: Any) -> str:
         return refuse(self.name, f"{model._meta.verbose_name_plural} are never changed or deleted")
 
 
@@ -78,17 +77,18 @@ class SameHotel(Rule):
             operation=pgtrigger.Insert | pgtrigger.UpdateOf("hotel_id", *(f"{field}_id" for field in links)),
         )
 
-    def get_func(self, model: type[models.Model]) -> str:
+    def get_func(self, model: Any) -> str:
         checks = [
-            f"IF TG_OP = 'UPDATE' AND NEW.hotel_id <> OLD.hotel_id THEN "
-            f"{refuse(self.name, f'a {model._meta.verbose_name} never moves to another hotel')} END IF;"
+            (
+                "IF TG_OP = 'UPDATE' AND NEW.hotel_id <> OLD.hotel_id THEN "
+                f"{refuse(self.name, f'a {model._meta.verbose_name} never moves to another hotel')} END IF;"
+            )
         ]
         for field, table in self.links.items():
             checks.append(
-                f"IF NEW.{field}_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {table} linked "
+                f"IF NEW.{field}_id IS NOT NULL AND NOT EXISTS "
+                f"(SELECT 1 FROM {table} linked "
                 f"WHERE linked.id = NEW.{field}_id AND linked.hotel_id = NEW.hotel_id) THEN "
                 f"{refuse(self.name, f'{field} belongs to another hotel')} END IF;"
             )
         return "\n".join([*checks, "RETURN NULL;"])
-
-

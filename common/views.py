@@ -14,7 +14,6 @@ from rest_framework.viewsets import GenericViewSet
 from common.errors import InvalidInput, NotAllowed, NotFound
 
 
-
 class HotelAccessDenied(NotAllowed):
     code = "HOTEL_ACCESS_DENIED"
 
@@ -31,6 +30,9 @@ class HotelViewSet(GenericViewSet):
     """
 
     rights: ClassVar[Mapping[str, Iterable[str]]] = {}
+    queryset: Any  # of whichever model; each request narrows it to the hotel
+    staff: Any  # hotel.models.Staff and Hotel, which this layer does not know
+    hotel: Any
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -67,7 +69,7 @@ class HotelViewSet(GenericViewSet):
 
     def query(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """The validated query parameters; blank ones count as left out."""
-        given = {name: value for name, value in self.request.query_params.items() if value.strip()}
+        given = {name: value for name, value in self.request.query_params.items() if str(value).strip()}
         checked = serializer(data=given)
         checked.is_valid(raise_exception=True)
         return dict(checked.validated_data)
@@ -95,5 +97,3 @@ def if_match_versions(request: Request) -> list[int] | None:
 def etag(version: int) -> str:
     """The header value that ``If-Match`` takes back."""
     return f'"{version}"'
-
-

@@ -30,7 +30,6 @@ class StaffAdmin(HotelScopedAdmin):
     list_filter = ["department", "role", "is_active", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["user", "hotel", "role"]
     search_fields = ["user__username", "user__first_name", "user__last_name"]
-    autocomplete_fields: list[str] = []
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         readonly = list(super().get_readonly_fields(request, obj))

@@ -19,8 +19,14 @@ from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
 from rooms.models import Priority, Room, RoomStatus, RoomType
 
 ROOMS_PER_FLOOR = 30
-FIRST_NAMES = "Aoife Brendan Ciara Declan Eimear Fionn Gráinne Hugh Isolde James Kate Liam Muireann Niall Orla Pádraig".split()
-LAST_NAMES = "Byrne Casey Doyle Egan Fallon Garvey Healy Joyce Keane Lynch Moran Nolan O’Brien Power Quinn Ryan".split()
+FIRST_NAMES = (
+    *("Aoife", "Brendan", "Ciara", "Declan", "Eimear", "Fionn", "Gráinne", "Hugh"),
+    *("Isolde", "James", "Kate", "Liam", "Muireann", "Niall", "Orla", "Pádraig"),
+)
+LAST_NAMES = (
+    *("Byrne", "Casey", "Doyle", "Egan", "Fallon", "Garvey", "Healy", "Joyce"),
+    *("Keane", "Lynch", "Moran", "Nolan", "O’Brien", "Power", "Quinn", "Ryan"),
+)
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,9 @@ def _live_a_morning(hotel: Hotel, rooms: Sequence[Room], staff: dict[str, Staff]
     def going_to(*statuses: RoomStatus) -> list[Room]:
         return [room for room in rooms if plan[room] in statuses]
 
-    def step(at: datetime, chosen: list[Room], to_status: RoomStatus, member: str, source: Source, note: str = "") -> None:
+    def step(
+        at: datetime, chosen: list[Room], to_status: RoomStatus, member: str, source: Source, note: str = ""
+    ) -> None:
         with clock.set_to(at):
             set_room_statuses(
                 changes=[(room, to_status) for room in chosen],
@@ -171,7 +179,13 @@ def _live_a_morning(hotel: Hotel, rooms: Sequence[Room], staff: dict[str, Staff]
     minutes = chance.uniform(25, 50)
     step(began, dirty, RoomStatus.CHECKOUT_DIRTY, "frontdesk", Source.FRONT_DESK, "departure")
     step(began + timedelta(minutes=20), cleaning, RoomStatus.CLEANING_IN_PROGRESS, "housekeeper", Source.HOUSEKEEPING)
-    step(began + timedelta(minutes=20 + minutes), cleaned, RoomStatus.CLEANED_UNINSPECTED, "housekeeper", Source.HOUSEKEEPING)
+    step(
+        began + timedelta(minutes=20 + minutes),
+        cleaned,
+        RoomStatus.CLEANED_UNINSPECTED,
+        "housekeeper",
+        Source.HOUSEKEEPING,
+    )
     step(
         began + timedelta(minutes=30 + 1.5 * minutes),
         turned,
@@ -182,9 +196,19 @@ def _live_a_morning(hotel: Hotel, rooms: Sequence[Room], staff: dict[str, Staff]
     for room in going_to(RoomStatus.MAINTENANCE_REQUIRED):
         with clock.set_to(began + timedelta(minutes=chance.uniform(10, 90))):
             flag_maintenance(
-                room=room, staff=staff["housekeeper"], priority=chance.choice(Priority.values), note=chance.choice(FAULTS)
+                room=room,
+                staff=staff["housekeeper"],
+                priority=chance.choice(Priority.values),
+                note=chance.choice(FAULTS),
             )
-    step(began, going_to(RoomStatus.OUT_OF_ORDER), RoomStatus.OUT_OF_ORDER, "manager", Source.HOUSEKEEPING, "refurbishment")
+    step(
+        began,
+        going_to(RoomStatus.OUT_OF_ORDER),
+        RoomStatus.OUT_OF_ORDER,
+        "manager",
+        Source.HOUSEKEEPING,
+        "refurbishment",
+    )
 
 
 def _check_in(hotel: Hotel, rooms: list[Room], at: datetime, staff: dict[str, Staff], chance: random.Random) -> None:

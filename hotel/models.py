@@ -16,7 +16,9 @@ from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPER
 
 def validate_timezone(name: str) -> None:
     if name not in available_timezones():
-        raise ValidationError("%(name)s is no timezone of the IANA database, such as Europe/Dublin.", params={"name": name})
+        raise ValidationError(
+            "%(name)s is no timezone of the IANA database, such as Europe/Dublin.", params={"name": name}
+        )
 
 
 # Pusher gives channels whose name begins so another meaning.
@@ -31,7 +33,13 @@ class Hotel(models.Model):
         max_length=60,
         unique=True,
         help_text="Names the hotel in URLs and channels.",
-        validators=[RegexValidator(RESERVED_SLUGS, "A slug may not begin with cache-, encrypted-, presence- or private-.", inverse_match=True)],
+        validators=[
+            RegexValidator(
+                RESERVED_SLUGS,
+                "A slug may not begin with cache-, encrypted-, presence- or private-.",
+                inverse_match=True,
+            )
+        ],
     )
     phone = models.CharField(max_length=40, blank=True)
     timezone = models.CharField(max_length=64, default="Europe/Dublin", validators=[validate_timezone])
@@ -41,7 +49,9 @@ class Hotel(models.Model):
     approval_cutoff_day_offset = models.PositiveSmallIntegerField(default=0, choices=[(0, "same day"), (1, "next day")])
     check_in_time = models.TimeField(default=time(15, 0))
     early_checkin_from = models.TimeField(default=time(8, 0))
-    late_arrival_cutoff = models.TimeField(default=time(2, 0), help_text="On the day after; the business day ends here.")
+    late_arrival_cutoff = models.TimeField(
+        default=time(2, 0), help_text="On the day after; the business day ends here."
+    )
     allow_overbooking = models.BooleanField(default=False)
     require_complete_party = models.BooleanField(default=False)
 
@@ -49,7 +59,9 @@ class Hotel(models.Model):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(condition=~Q(slug__regex=RESERVED_SLUGS), name="hotel_slug_fits_channels"),
-            models.CheckConstraint(condition=Q(approval_cutoff_day_offset__in=[0, 1]), name="hotel_approval_offset_0_or_1"),
+            models.CheckConstraint(
+                condition=Q(approval_cutoff_day_offset__in=[0, 1]), name="hotel_approval_offset_0_or_1"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -82,7 +94,10 @@ class Staff(models.Model):
         verbose_name = "staff member"
         ordering = ["hotel", "user__last_name", "pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(department__in=["front_office", "housekeeping", "maintenance", "management"]), name="staff_department_known"),
+            models.CheckConstraint(
+                condition=Q(department__in=["front_office", "housekeeping", "maintenance", "management"]),
+                name="staff_department_known",
+            ),
         ]
         triggers = [SameHotel(name="staff_one_hotel", links={})]
 

@@ -1,7 +1,7 @@
 """The rights that clients know, the roles that hold them, and where Django stores each.
 
-A right is a Django permission whose label is ``module.action`` (``rooms.inspect``). The roles are Django groups, made by
-a migration from ``ROLE_RIGHTS``; a house may add or take rights in the admin.
+A right is a Django permission whose label is ``module.action`` (``rooms.inspect``). The roles are Django groups, made
+by a migration from ``ROLE_RIGHTS``; a house may add or take rights in the admin.
 """
 
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ HOMES = {
 }
 
 
-def permissions(module: str) -> list[tuple[str, str]]:
+def permissions(module: str) -> list[tuple[str, Any]]:
     """``Meta.permissions`` of the module's home model."""
     return [(action, f"{module}: {action.replace('_', ' ')}") for action in ACTIONS[module]]
 

@@ -12,7 +12,12 @@ NAVIGATION: tuple[tuple[str, str, str, frozenset[str]], ...] = (
     ("home", "Home", "/", frozenset()),
     ("rooms", "Rooms", "/rooms", frozenset(r for r in ALL_RIGHTS if r.startswith("rooms."))),
     ("room_bookings", "Room bookings", "/room-bookings", frozenset(r for r in ALL_RIGHTS if r.startswith("bookings."))),
-    ("housekeeping", "Housekeeping", "/housekeeping", frozenset(r for r in ALL_RIGHTS if r.startswith("housekeeping."))),
+    (
+        "housekeeping",
+        "Housekeeping",
+        "/housekeeping",
+        frozenset(r for r in ALL_RIGHTS if r.startswith("housekeeping.")),
+    ),
     ("admin_settings", "Settings", "/settings", frozenset({"rooms.type_manage", "bookings.manage_rules"})),
 )
 
@@ -26,7 +31,9 @@ def permission_payload(staff: Staff) -> dict[str, Any]:
         allowed = {action: f"{module}.{action}" in held for action in actions}
         rbac[module] = {"visible": any(allowed.values()), "read": any(allowed.values()), "actions": allowed}
     navigation = [
-        {"slug": slug, "name": name, "path": path} for slug, name, path, opens in NAVIGATION if not opens or opens & held
+        {"slug": slug, "name": name, "path": path}
+        for slug, name, path, opens in NAVIGATION
+        if not opens or opens & held
     ]
     navs = [item["slug"] for item in navigation]
     return {

@@ -14,6 +14,8 @@ graceful_timeout = 10
 timeout = 30
 accesslog = None
 
+# Seconds; an event whose batch is cut short is sent again by whoever comes next.
+STOP_PATIENCE = 6
 _relays: list[Any] = []
 
 
@@ -31,3 +33,4 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Let the relay finish the batch at hand."""
     for relay in _relays:
         relay.stop()
+        relay.join(STOP_PATIENCE)

@@ -16,7 +16,7 @@ DEBUG = False
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
-        "SECRET_KEY is not set: put 50 random characters into the environment, or start with `make run`, which makes one."
+        "SECRET_KEY is not set: put 50 random characters into the environment, or use `make run`, which makes one."
     )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEVELOPMENT else [])
 

@@ -17,7 +17,7 @@ from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 
 def view(viewset: type[ViewSetMixin], **actions: str) -> Callable[..., Any]:
     """The viewset's actions by HTTP method."""
-    return viewset.as_view(actions)
+    return viewset.as_view({**actions})
 
 
 def post(viewset: type[ViewSetMixin], action: str) -> Callable[..., Any]:
@@ -30,7 +30,7 @@ def both(route: str, handler: Callable[..., Any], name: str) -> list[Any]:
     return [path(route, handler, name=name), path(f"housekeeping/{route}", handler, name=f"housekeeping-{name}")]
 
 
-hotel_urls = [
+hotel_urls: list[Any] = [
     path("me/", view(MeViewSet, get="me"), name="me"),
     # rooms by status, and turnover
     path("turnover/rooms/", view(TurnoverViewSet, get="rooms"), name="turnover-rooms"),
@@ -76,7 +76,7 @@ hotel_urls = [
     ],
 ]
 
-api_urls = [
+api_urls: list[Any] = [
     path("staff/login/", LoginView.as_view(), name="login"),
     path("staff/logout/", LogoutView.as_view(), name="logout"),
     path("staff/hotel/<slug:slug>/", include(hotel_urls)),
@@ -91,10 +91,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include(api_urls)),
     # with and without the slash, and where pusher-js looks by default
-    *[
-        path(route, PusherAuthView.as_view(schema=None))
-        for route in ("api/pusher/auth", "pusher/auth", "pusher/auth/")
-    ],
+    *[path(route, PusherAuthView.as_view(schema=None)) for route in ("api/pusher/auth", "pusher/auth", "pusher/auth/")],
 ]
 
 handler400 = "common.handlers.bad_request"

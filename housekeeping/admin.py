@@ -24,7 +24,17 @@ class ReadOnlyAdmin(HotelScopedAdmin):
 
 @admin.register(RoomStatusEvent)
 class RoomStatusEventAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "hotel", "room", "version", "from_status", "to_status", "changed_by", "source", "note"]
+    list_display = [
+        "created_at",
+        "hotel",
+        "room",
+        "version",
+        "from_status",
+        "to_status",
+        "changed_by",
+        "source",
+        "note",
+    ]
     list_filter = ["source", "to_status", "created_at", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel", "room", "changed_by__user"]
     search_fields = ["=room__room_number", "note", "changed_by__user__username", "changed_by__user__last_name"]

@@ -19,7 +19,9 @@ class Grant(NamedTuple):
     targets: frozenset[RoomStatus]
 
 
-def _grant(right: str, origins: set[RoomStatus] | frozenset[RoomStatus], targets: set[RoomStatus] | frozenset[RoomStatus]) -> Grant:
+def _grant(
+    right: str, origins: set[RoomStatus] | frozenset[RoomStatus], targets: set[RoomStatus] | frozenset[RoomStatus]
+) -> Grant:
     return Grant(right, frozenset(origins), frozenset(targets))
 
 

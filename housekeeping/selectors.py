@@ -20,9 +20,7 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
     """
     rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
     companions = BookingGuest.objects.filter(booking=OuterRef("in_house__pk")).order_by("pk")
-    return rooms.select_related(
-        "hotel", "room_type", "cleaned_by_staff__user", "inspected_by_staff__user"
-    ).annotate(
+    return rooms.select_related("hotel", "room_type", "cleaned_by_staff__user", "inspected_by_staff__user").annotate(
         in_house=FilteredRelation("bookings", condition=Q(bookings__status=BookingStatus.IN_HOUSE)),
         stay_id=F("in_house__pk"),
         stay_booking_id=F("in_house__booking_id"),

@@ -8,7 +8,7 @@ from common.errors import InvalidInput
 from common.serializers import NoteField
 from housekeeping.models import Source, TaskStatus, TaskType
 from rooms.models import Priority, RoomStatus
-from rooms.serializers import RoomOutput, StatusColumn
+from rooms.serializers import RoomOutput
 
 LARGEST_ID = 2**63 - 1
 HISTORY_AT_ONCE = 100
@@ -69,7 +69,7 @@ class SourceField(serializers.ChoiceField):
 class RoomStatusInput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
     note = NoteField(default="")
-    source = SourceField(required=False, allow_null=True)
+    source = SourceField(required=False, allow_null=True)  # type: ignore[assignment]  # the contract's name, also an attribute of Field
     expected_status = serializers.ChoiceField(choices=RoomStatus.choices, required=False, allow_null=True)
 
 
@@ -90,7 +90,7 @@ class StatusEventOutput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
     changed_by = serializers.IntegerField(allow_null=True)
     changed_by_name = serializers.CharField(allow_null=True)
-    source = serializers.ChoiceField(choices=Source.choices)
+    source = serializers.ChoiceField(choices=Source.choices)  # type: ignore[assignment]  # the contract's name, also an attribute of Field
     source_display = serializers.CharField()
     note = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -108,9 +108,13 @@ class TurnoverOutput(StatusChangeOutput):
 
 
 class HistoryQuery(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(min_value=1, max_value=10**9, default=20, help_text="At most 100; more counts as 100.")
-    before = serializers.IntegerField(min_value=1, max_value=LARGEST_ID, required=False, help_text="`next_before` of the last answer.")
-    source = serializers.ChoiceField(choices=Source.choices, required=False)
+    limit = serializers.IntegerField(
+        min_value=1, max_value=10**9, default=20, help_text="At most 100; more counts as 100."
+    )
+    before = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_ID, required=False, help_text="`next_before` of the last answer."
+    )
+    source = serializers.ChoiceField(choices=Source.choices, required=False)  # type: ignore[assignment]  # the contract's name, also an attribute of Field
     to = serializers.DateField(required=False, help_text="Last day, in the hotel's timezone.")
 
     def get_fields(self) -> dict[str, Any]:
@@ -178,7 +182,9 @@ class TaskInput(serializers.Serializer[Any]):
 
 
 class TaskAssignInput(serializers.Serializer[Any]):
-    assigned_to_id = serializers.IntegerField(min_value=1, max_value=LARGEST_ID, allow_null=True, help_text="null: nobody")
+    assigned_to_id = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_ID, allow_null=True, help_text="null: nobody"
+    )
     note = NoteField(default="")
 
 

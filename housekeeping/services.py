@@ -116,8 +116,8 @@ def set_room_status(
 ) -> Room:
     """Move a room to ``to_status``.
 
-    The room is locked and decided on as it then is. ``expected_status`` or ``expected_versions`` (status versions, any of
-    which will do) refuse when somebody was faster. The same status again writes and sends nothing. Returns ``room``,
+    The room is locked and decided on as it then is. ``expected_status`` or ``expected_versions`` (status versions, any
+    of which will do) refuse when somebody was faster. The same status again writes and sends nothing. Returns ``room``,
     which carries the new values and, as ``status_event``, the audit row (``None`` when nothing changed).
 
     Raises the refusals of this module; then nothing was written.
@@ -214,7 +214,9 @@ def _check(room: Room, to_status: str, request: _Request) -> bool:
         )
     if not facts_allow(to_status, is_occupied(room)):
         if is_occupied(room):
-            raise RoomOccupied(f"Room occupied: a guest is in house in room {room.room_number}.", details=_current_state(room))
+            raise RoomOccupied(
+                f"Room occupied: a guest is in house in room {room.room_number}.", details=_current_state(room)
+            )
         raise NobodyInHouse(
             f"Invalid transition: nobody is checked in to room {room.room_number}.", details=_current_state(room)
         )
@@ -237,7 +239,9 @@ def _check_expected(room: Room, request: _Request) -> None:
 
 def _check_fault(room: Room, to_status: str, request: _Request) -> None:
     """A fault is never forgotten: only who may clear it takes a flagged room to where it would not show."""
-    if not room.maintenance_required or not (to_status == RoomStatus.READY_FOR_GUEST or _leaves_repair(room, to_status)):
+    if not room.maintenance_required or not (
+        to_status == RoomStatus.READY_FOR_GUEST or _leaves_repair(room, to_status)
+    ):
         return
     if not _may_clear_fault(room, request):
         raise MaintenanceOpen(
@@ -286,12 +290,19 @@ def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: _Request
         room.last_cleaned_at, room.cleaned_by_staff = event.created_at, request.staff
     if to_status == RoomStatus.READY_FOR_GUEST and from_status == RoomStatus.CLEANED_UNINSPECTED:
         room.last_inspected_at, room.inspected_by_staff = event.created_at, request.staff
-    if to_status == RoomStatus.CHECKOUT_DIRTY and (from_status == RoomStatus.OCCUPIED or request.source == Source.SYSTEM):
+    if to_status == RoomStatus.CHECKOUT_DIRTY and (
+        from_status == RoomStatus.OCCUPIED or request.source == Source.SYSTEM
+    ):
         room.turnover_notes = ""  # a departure: what was noted on the last turnover is history
     if to_status == RoomStatus.MAINTENANCE_REQUIRED:
         _flag_fault(room, request.priority, note)
-    elif request.clears_fault or to_status == RoomStatus.READY_FOR_GUEST or (
-        from_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER) and to_status == RoomStatus.OCCUPIED
+    elif (
+        request.clears_fault
+        or to_status == RoomStatus.READY_FOR_GUEST
+        or (
+            from_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
+            and to_status == RoomStatus.OCCUPIED
+        )
     ):
         _clear_fault(room)
     return [field for field in _WRITTEN if getattr(room, field) != before[field]]
@@ -437,7 +448,11 @@ def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
     _require(staff, locked, RoomStatus.OUT_OF_ORDER)
     if locked.room_status != RoomStatus.MAINTENANCE_REQUIRED:
         if locked.maintenance_required:
-            names = [name for name in ("maintenance_required", "maintenance_priority", "maintenance_notes") if getattr(locked, name)]
+            names = [
+                name
+                for name in ("maintenance_required", "maintenance_priority", "maintenance_notes")
+                if getattr(locked, name)
+            ]
             _clear_fault(locked)
             _save_details(locked, names, staff)
         return _take_over(room, locked)
@@ -462,7 +477,11 @@ def _save_details(room: Room, fields: list[str], staff: Staff) -> None:
     room.updated_at = clock.now()
     room.save(update_fields=[*fields, "updated_at"])
     notification_manager.realtime_room_updated(
-        room, changed_fields=[*fields, "updated_at"], source=Source.HOUSEKEEPING, from_status=room.room_status, staff=staff
+        room,
+        changed_fields=[*fields, "updated_at"],
+        source=Source.HOUSEKEEPING,
+        from_status=room.room_status,
+        staff=staff,
     )
 
 

@@ -15,7 +15,7 @@ from rooms.models import Priority, Room, RoomStatus
 # A turn that began longer ago than this before the window is not looked for.
 LONGEST_TURN = timedelta(days=7)
 
-# A turn runs from the first CHECKOUT_DIRTY to the READY_FOR_GUEST that ends it; a failed inspection does not restart it.
+# A turn runs from the first CHECKOUT_DIRTY to the READY_FOR_GUEST that ends it; a failed inspection restarts nothing.
 TURNS = """
     WITH counted AS (
         SELECT room_id, to_status, created_at,
@@ -40,7 +40,7 @@ TURNS = """
 
 def turn_times(hotel: Hotel, since: list[datetime]) -> list[dict[str, Any]]:
     """For each moment: how many rooms were turned since, and in how many minutes (p50, p90; null without any)."""
-    parameters = {"hotel": hotel.pk, "windows": since, "earliest": min(since) - LONGEST_TURN}
+    parameters: dict[str, Any] = {"hotel": hotel.pk, "windows": since, "earliest": min(since) - LONGEST_TURN}
     with connection.cursor() as cursor:
         cursor.execute(TURNS, parameters)
         rows = cursor.fetchall()

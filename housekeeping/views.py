@@ -59,7 +59,11 @@ class RoomStatusViewSet(RoomViewSet):
     @endpoint(
         "Change a room's status",
         request=RoomStatusInput,
-        request_example={"to_status": "CLEANED_UNINSPECTED", "note": "extra towels", "expected_status": "CLEANING_IN_PROGRESS"},
+        request_example={
+            "to_status": "CLEANED_UNINSPECTED",
+            "note": "extra towels",
+            "expected_status": "CLEANING_IN_PROGRESS",
+        },
         response=StatusChangeOutput,
         example=CHANGE_EXAMPLE,
         errors=[404, 409, 412],
@@ -196,7 +200,7 @@ class TaskViewSet(HotelViewSet):
 
     def task(self, pk: int) -> HousekeepingTask:
         """One task of the caller's hotel."""
-        return self.find(task_list(self.hotel), task_services.TaskNotFound, "This hotel has no such task.", pk=pk)  # type: ignore[no-any-return]
+        return self.find(task_list(self.hotel), task_services.TaskNotFound, "This hotel has no such task.", pk=pk)
 
     def _answer(self, task: HousekeepingTask, status: int = 200) -> Response:
         return Response(task_snapshot(self.task(task.pk), clock.now()), status=status)
@@ -277,5 +281,3 @@ class TaskViewSet(HotelViewSet):
     @endpoint("Call a task off", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
     def cancel(self, request: Request, slug: str, pk: int) -> Response:
         return self._answer(task_services.cancel_task(task=self.task(pk)))
-
-

@@ -43,12 +43,15 @@ class RealtimeEvent(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["hotel", "stream", "seq"], name="realtime_event_seq_unique"),
             models.CheckConstraint(
-                condition=Q(seq__isnull=False) | Q(sent_at=None, parked_at=None), name="realtime_event_numbered_before_sent"
+                condition=Q(seq__isnull=False) | Q(sent_at=None, parked_at=None),
+                name="realtime_event_numbered_before_sent",
             ),
         ]
         indexes = [
             models.Index(
-                fields=["hotel", "stream", "id"], name="realtime_event_waiting", condition=Q(sent_at=None, parked_at=None)
+                fields=["hotel", "stream", "id"],
+                name="realtime_event_waiting",
+                condition=Q(sent_at=None, parked_at=None),
             )
         ]
 

@@ -36,7 +36,12 @@ ADVISORY_NAMESPACE = 7_301  # the first key of our advisory locks; the second is
 REFUSED_FOR_GOOD = ("400", "413")
 
 # What may go wrong while the provider or the way to it fails. ValueError: an answer that is not JSON.
-PROVIDER_FAILURES = (pusher.errors.PusherError, requests.exceptions.RequestException, transport.PusherNotConfigured, ValueError)
+PROVIDER_FAILURES = (
+    pusher.errors.PusherError,
+    requests.exceptions.RequestException,
+    transport.PusherNotConfigured,
+    ValueError,
+)
 
 
 class BackOff(NamedTuple):
@@ -52,11 +57,17 @@ class Relay:
     def __init__(self) -> None:
         self._back_off: dict[int, BackOff] = {}
         self._stopping = threading.Event()
+        self.thread: threading.Thread | None = None
 
     def stop(self) -> None:
         """Ask ``run`` to return after the batch at hand."""
         self._stopping.set()
         wakeup.wake_local()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread that ``start_thread`` made to end."""
+        if self.thread is not None:
+            self.thread.join(seconds)
 
     def run(self) -> None:
         """Relay until ``stop``; survives every failure of the provider and of the database."""
@@ -100,7 +111,7 @@ class Relay:
 
     def _fail(self, stream: EventStream, error: Exception) -> None:
         failures = self._back_off.get(stream.pk, BackOff(0, 0.0)).failures + 1
-        pause = min(FIRST_BACK_OFF * 2 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)
+        pause = min(FIRST_BACK_OFF * 2 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         self._back_off[stream.pk] = BackOff(failures, time.monotonic() + pause)
         logger.warning("stream %s: attempt %d failed (%s); next in %.1f s", stream.pk, failures, _brief(error), pause)
 
@@ -201,8 +212,9 @@ def message(event: RealtimeEvent) -> dict[str, str]:
 
 
 def _brief(error: Exception) -> str:
-    """The kind of failure, without what was sent."""
-    return f"{type(error).__name__}: {str(error)[:120]}"
+    """The kind of failure and what Pusher said of it; never what was sent, nor the signed address."""
+    said = f": {str(error)[:120]}" if isinstance(error, pusher.errors.PusherError) else ""
+    return f"{type(error).__name__}{said}"
 
 
 # --- the thread of the web process ------------------------------------------------------------------------------------
@@ -219,5 +231,6 @@ def start_thread() -> Relay:
         finally:
             wakeup.relay_stopped()
 
-    threading.Thread(target=run, name="relay", daemon=True).start()
+    relay.thread = threading.Thread(target=run, name="relay", daemon=True)
+    relay.thread.start()
     return relay

@@ -84,5 +84,3 @@ def may_listen(staff: Staff, channel: str) -> bool:
         channel == staff_channel(staff.hotel.slug, stream) and any(staff.can(right) for right in rights)
         for stream, rights in LISTENERS.items()
     )
-
-

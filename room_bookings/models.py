@@ -64,7 +64,11 @@ class RoomBooking(models.Model):
     primary_last_name = models.CharField(max_length=100)
     primary_email = models.EmailField(blank=True)
     primary_phone = models.CharField(max_length=40, blank=True)
-    booker_type = models.CharField(max_length=20, default="SELF", choices=[("SELF", "the guest"), ("THIRD_PARTY", "somebody else"), ("COMPANY", "a company")])
+    booker_type = models.CharField(
+        max_length=20,
+        default="SELF",
+        choices=[("SELF", "the guest"), ("THIRD_PARTY", "somebody else"), ("COMPANY", "a company")],
+    )
     booker_first_name = models.CharField(max_length=100, blank=True)
     booker_last_name = models.CharField(max_length=100, blank=True)
     booker_company = models.CharField(max_length=200, blank=True)
@@ -109,7 +113,9 @@ class RoomBooking(models.Model):
         permissions = permissions("bookings")
         constraints = [
             models.CheckConstraint(condition=Q(status__in=BookingStatus.values), name="room_booking_status_known"),
-            models.CheckConstraint(condition=Q(check_out__gte=F("check_in")), name="room_booking_leaves_after_arriving"),
+            models.CheckConstraint(
+                condition=Q(check_out__gte=F("check_in")), name="room_booking_leaves_after_arriving"
+            ),
             models.CheckConstraint(condition=Q(adults__gte=1), name="room_booking_has_an_adult"),
             models.CheckConstraint(
                 condition=Q(status=BookingStatus.IN_HOUSE, checked_in_at__isnull=False, checked_out_at__isnull=True)

@@ -37,7 +37,9 @@ class StatusForm(forms.Form):
     """What to make of the chosen rooms, and why."""
 
     to_status = forms.ChoiceField(label="New status", choices=RoomStatus.choices)
-    reason = forms.CharField(max_length=2000, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the audit trail.")
+    reason = forms.CharField(
+        max_length=2000, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the audit trail."
+    )
 
 
 @admin.register(RoomType)
@@ -50,7 +52,15 @@ class RoomTypeAdmin(HotelScopedAdmin):
 
 @admin.register(Room)
 class RoomAdmin(HotelScopedAdmin):
-    list_display = ["room_number", "hotel", "room_type", "room_status", "maintenance_priority", "status_changed_at", "is_active"]
+    list_display = [
+        "room_number",
+        "hotel",
+        "room_type",
+        "room_status",
+        "maintenance_priority",
+        "status_changed_at",
+        "is_active",
+    ]
     list_filter = ["room_status", "maintenance_required", "is_active", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel", "room_type"]
     search_fields = ["=room_number", "room_type__name"]
@@ -59,7 +69,7 @@ class RoomAdmin(HotelScopedAdmin):
     readonly_fields = OWNED_BY_SERVICES
     actions = ["change_status"]
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write what the form changed and nothing else: a status that moved meanwhile is not overwritten."""
         if not change:
             super().save_model(request, obj, form, change)

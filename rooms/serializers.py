@@ -120,7 +120,7 @@ class RoomOutput(serializers.Serializer[Any]):
 
 
 class StatusColumn(serializers.Serializer[Any]):
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the contract's name, also an attribute of Field
     count = serializers.IntegerField()
     rooms = RoomOutput(many=True)
 
@@ -192,7 +192,9 @@ class BulkCreateInput(serializers.Serializer[Any]):
     """Room numbers, as a list, as ranges, or as one range; both ends count."""
 
     room_numbers = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER), required=False, max_length=ROOMS_AT_ONCE
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER),
+        required=False,
+        max_length=ROOMS_AT_ONCE,
     )
     ranges = NumberRange(many=True, required=False)
     range_from = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER, required=False)
@@ -214,7 +216,9 @@ class BulkCreateInput(serializers.Serializer[Any]):
             numbers.update(range(start, end + 1))
         else:
             if not numbers:
-                raise serializers.ValidationError({"room_numbers": ["Give room_numbers, ranges, or range_from and range_to."]})
+                raise serializers.ValidationError(
+                    {"room_numbers": ["Give room_numbers, ranges, or range_from and range_to."]}
+                )
             if len(numbers) <= ROOMS_AT_ONCE:
                 return {"numbers": sorted(numbers)}
         raise serializers.ValidationError({"room_numbers": [f"At most {ROOMS_AT_ONCE} rooms at once."]})
@@ -253,5 +257,3 @@ class TurnoverStats(serializers.Serializer[Any]):
     maintenance = serializers.DictField(child=serializers.IntegerField())
     turn_times = TurnTimes()
     time_in_status = TimeInStatus(many=True)
-
-

@@ -60,12 +60,15 @@ ROOM_TYPE_EXAMPLE = {
 class RoomViewSet(HotelViewSet):
     """What every view of rooms needs: finding one, and showing it to this caller."""
 
-    queryset = Room.objects.none()
+    queryset: Any = Room.objects.none()
 
     def room(self, **lookup: Any) -> Room:
         """One room of the caller's hotel."""
-        return self.find(  # type: ignore[no-any-return]
-            room_list(self.hotel), status_services.RoomNotFound, "Room not found: this hotel has no such room.", **lookup
+        return self.find(
+            room_list(self.hotel),
+            status_services.RoomNotFound,
+            "Room not found: this hotel has no such room.",
+            **lookup,
         )
 
     @property
@@ -287,8 +290,11 @@ class RoomTypeViewSet(RoomViewSet):
 
     def room_type(self, pk: int) -> RoomType:
         """One room type of the caller's hotel."""
-        return self.find(  # type: ignore[no-any-return]
-            RoomType.objects.filter(hotel=self.hotel), services.RoomTypeNotFound, "This hotel has no such room type.", pk=pk
+        return self.find(
+            RoomType.objects.filter(hotel=self.hotel),
+            services.RoomTypeNotFound,
+            "This hotel has no such room type.",
+            pk=pk,
         )
 
     @endpoint("All room types, as a plain list", response=RoomTypeOutput(many=True), example=ROOM_TYPE_EXAMPLE)
@@ -352,5 +358,3 @@ class RoomTypeViewSet(RoomViewSet):
             },
             status=201,
         )
-
-

@@ -27,7 +27,7 @@ class Writer(threading.Thread):
                 self.pid = cursor.fetchone()[0]
             self.connected.set()
             self.result = self.work()
-        except Exception as error:  # noqa: BLE001 - handed to the test
+        except Exception as error:
             self.result = error
         finally:
             self.connected.set()

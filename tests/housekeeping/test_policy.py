@@ -37,9 +37,7 @@ ALLOWS = {
     },
     "rooms.inspect": {("CLEANED_UNINSPECTED", "READY_FOR_GUEST")},
     "rooms.maintenance_flag": {(a, "MAINTENANCE_REQUIRED") for a in STATUSES if a != "MAINTENANCE_REQUIRED"},
-    "rooms.maintenance_clear": {
-        (a, b) for a in ("MAINTENANCE_REQUIRED", "OUT_OF_ORDER") for b in STATUSES if a != b
-    }
+    "rooms.maintenance_clear": {(a, b) for a in ("MAINTENANCE_REQUIRED", "OUT_OF_ORDER") for b in STATUSES if a != b}
     | {(a, "OUT_OF_ORDER") for a in STATUSES if a != "OUT_OF_ORDER"},
     "housekeeping.status_front_desk": {("READY_FOR_GUEST", "CHECKOUT_DIRTY")},
     "rooms.status_transition": set(),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -10,7 +11,13 @@ from django.db.models import QuerySet
 
 from hotel import rights
 from housekeeping.models import RoomStatusEvent, Source
-from housekeeping.services import StatusChanged, complete_maintenance, flag_maintenance, set_room_status, set_room_statuses
+from housekeeping.services import (
+    StatusChanged,
+    complete_maintenance,
+    flag_maintenance,
+    set_room_status,
+    set_room_statuses,
+)
 from notifications.models import RealtimeEvent
 from rooms.models import Room
 from tests.factories import HotelFactory, StaffFactory, room_in
@@ -32,7 +39,7 @@ def assert_unbroken(room: Room) -> list[str]:
     row = Room.objects.get(pk=room.pk)
     events = list(RoomStatusEvent.objects.filter(room=room).order_by("version"))
     assert [event.version for event in events] == list(range(1, row.status_version + 1))
-    for earlier, later in zip(events, events[1:], strict=False):
+    for earlier, later in pairwise(events):
         assert earlier.to_status == later.from_status
     assert events[-1].to_status == row.room_status
     told = RealtimeEvent.objects.filter(type="room_updated", envelope__meta__scope__room_number=room.room_number)
@@ -103,12 +110,18 @@ def test_a_status_change_does_not_overwrite_a_maintenance_flag():
     room = dirty_room()
     reporter = StaffFactory(hotel=room.hotel)
     _, [second] = overlap(
-        lambda: flag_maintenance(room=Room.objects.get(pk=room.pk), staff=reporter, priority="HIGH", note="shower broken"),
+        lambda: flag_maintenance(
+            room=Room.objects.get(pk=room.pk), staff=reporter, priority="HIGH", note="shower broken"
+        ),
         partial(change, room, "CHECKOUT_DIRTY"),
     )
     assert second == "CHECKOUT_DIRTY"
     row = Room.objects.get(pk=room.pk)
-    assert (row.maintenance_required, row.maintenance_priority, row.maintenance_notes) == (True, "HIGH", "shower broken")
+    assert (row.maintenance_required, row.maintenance_priority, row.maintenance_notes) == (
+        True,
+        "HIGH",
+        "shower broken",
+    )
     assert assert_unbroken(room) == ["CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED", "CHECKOUT_DIRTY"]
 
 
@@ -190,4 +203,3 @@ def test_what_a_second_writer_reads_beside_the_room_is_of_now():
         partial(change, room, "CLEANING_IN_PROGRESS"),
     )
     assert RealtimeEvent.objects.latest("pk").envelope["payload"]["cleaned_by_staff"] == "Maeve Byrne"
-

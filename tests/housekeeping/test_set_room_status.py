@@ -134,7 +134,7 @@ def test_it_locks_before_it_writes(hotel, housekeeper, statements):
     with statements() as made:
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     lock, read, update, audit, event = made.sql()
-    assert lock.startswith("SELECT") and lock.endswith(f'IN ({room.pk}) ORDER BY 1 ASC FOR NO KEY UPDATE')
+    assert lock.startswith("SELECT") and lock.endswith(f"IN ({room.pk}) ORDER BY 1 ASC FOR NO KEY UPDATE")
     assert read.startswith("SELECT") and 'FROM "rooms_room"' in read
     assert update.startswith('UPDATE "rooms_room" SET "room_status"')
     assert audit.startswith('INSERT INTO "housekeeping_roomstatusevent"')
@@ -231,9 +231,7 @@ def test_the_current_state_and_who_set_it_are_told(hotel, housekeeper):
     with clock.set_to(MORNING):
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     with pytest.raises(StatusChanged) as refusal:
-        set_room_status(
-            room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, expected_status="CHECKOUT_DIRTY"
-        )
+        set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, expected_status="CHECKOUT_DIRTY")
     assert refusal.value.details == {
         "room_id": room.pk,
         "room_number": room.room_number,

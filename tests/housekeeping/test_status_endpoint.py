@@ -1,11 +1,7 @@
 """POST rooms/{rid}/status/ as its clients use it."""
 
-from hotel import rights
-from housekeeping.models import RoomStatusEvent
-from notifications.models import RealtimeEvent
-from rooms.models import Room
 from tests.conftest import url
-from tests.factories import StaffFactory, room_in
+from tests.factories import room_in
 
 
 def test_a_housekeeper_reports_a_room_cleaned(api, hotel, housekeeper):

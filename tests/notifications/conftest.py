@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ import pytest
 import requests
 from websockets.sync.client import ClientConnection, connect
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 APP_ID, KEY, SECRET = "1001", "hotel-key", "hotel-secret"
 CREDENTIALS = {"PUSHER_APP_ID": APP_ID, "PUSHER_KEY": KEY, "PUSHER_SECRET": SECRET}
 
@@ -188,8 +189,8 @@ def launch() -> Callable[..., contextlib.AbstractContextManager[RunningServer]]:
     """Run a server of one's own on a free port, with changes to its environment; it is stopped at the end."""
 
     @contextlib.contextmanager
-    def running(**environ: str) -> Iterator[RunningServer]:
-        process = start_process("--port", "0", environ=CREDENTIALS | environ)
+    def running(port: int = 0, **environ: str) -> Iterator[RunningServer]:
+        process = start_process("--port", str(port), environ=CREDENTIALS | environ)
         # The line comes once the socket listens; an early end gives an empty line instead of a hang.
         line = process.stdout.readline()
         if not line.startswith("Pusher server listening on http://127.0.0.1:"):
@@ -218,3 +219,11 @@ def server(launch: Callable[..., contextlib.AbstractContextManager[RunningServer
 def channel(request: pytest.FixtureRequest) -> str:
     """A public channel that no other test uses."""
     return f"{request.node.name.partition('[')[0][:100]}.{time.monotonic_ns()}"
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

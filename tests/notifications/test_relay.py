@@ -1,0 +1,338 @@
+"""The relay: numbered in order and without gaps, sent at least once, and nobody waits for Pusher."""
+
+import json
+import select
+import socket
+import threading
+import time
+
+import pusher.errors
+import pytest
+import requests.exceptions
+from django.db import IntegrityError, connection, transaction
+
+from housekeeping.models import Source
+from housekeeping.services import set_room_status, set_room_statuses
+from notifications import relay, transport, wakeup
+from notifications.models import EventStream, RealtimeEvent
+from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
+from tests.races import Writer, overlap
+
+pytestmark = pytest.mark.django_db
+
+
+class FakePusher:
+    """Stands in for the transport: keeps what was sent, and fails as told."""
+
+    def __init__(self):
+        self.batches: list[list[dict]] = []
+        self.failures: list[Exception] = []
+        self.refuses = lambda _message: None
+
+    def send(self, batch):
+        if self.failures:
+            raise self.failures.pop(0)
+        for message in batch:
+            if error := self.refuses(message):
+                raise error
+        self.batches.append(batch)
+
+    @property
+    def envelopes(self) -> list[dict]:
+        return [json.loads(message["data"]) for batch in self.batches for message in batch]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [envelope["meta"]["seq"] for envelope in self.envelopes]
+
+
+@pytest.fixture
+def sent(monkeypatch) -> FakePusher:
+    fake = FakePusher()
+    monkeypatch.setattr(transport, "send", fake.send)
+    return fake
+
+
+def make_events(count: int, hotel=None) -> list[RealtimeEvent]:
+    """``count`` room_updated of one hotel."""
+    room = NewRoomFactory(hotel=hotel or HotelFactory())
+    for number in range(count):
+        to_status = "CHECKOUT_DIRTY" if number % 2 == 0 else "READY_FOR_GUEST"
+        set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
+    return list(RealtimeEvent.objects.filter(hotel=room.hotel).order_by("pk"))
+
+
+def test_events_are_numbered_in_order_and_sent_in_batches_of_ten(sent):
+    events = make_events(23)
+    relay.Relay().run_once()
+    assert [len(batch) for batch in sent.batches] == [10, 10, 3]
+    assert sent.numbers == list(range(1, 24))
+    assert [envelope["meta"]["event_id"] for envelope in sent.envelopes] == [str(event.event_id) for event in events]
+    first = sent.batches[0][0]
+    assert (first["channel"], first["name"]) == (f"private-{events[0].hotel.slug}.rooms", "room_updated")
+    assert not RealtimeEvent.objects.filter(sent_at=None).exists()
+    relay.Relay().run_once()
+    assert len(sent.numbers) == 23
+
+
+def test_each_hotel_has_its_own_numbers(sent):
+    make_events(2)
+    make_events(3)
+    relay.Relay().run_once()
+    assert sent.numbers == [1, 2, 1, 2, 3]
+    assert list(EventStream.objects.order_by("pk").values_list("name", "last_seq")) == [("rooms", 2), ("rooms", 3)]
+
+
+def test_numbering_goes_on_while_pusher_is_down_and_numbers_stay(sent):
+    make_events(2, hotel := HotelFactory())
+    sent.failures = [requests.exceptions.ConnectionError()]
+    down = relay.Relay()
+    down.run_once()
+    make_more = NewRoomFactory(hotel=hotel)
+    set_room_status(room=make_more, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    down.run_once()  # still backing off
+    assert sent.batches == []
+    numbered = dict(RealtimeEvent.objects.values_list("event_id", "seq"))
+    assert sorted(numbered.values()) == [1, 2, 3]
+    relay.Relay().run_once()
+    assert sent.numbers == [1, 2, 3]
+    assert dict(RealtimeEvent.objects.values_list("event_id", "seq")) == numbered
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        requests.exceptions.ConnectionError(),
+        requests.exceptions.ReadTimeout(),
+        pusher.errors.PusherBadStatus("500: oops"),
+        pusher.errors.PusherBadStatus("429: slow down"),
+        pusher.errors.PusherBadAuth("wrong secret"),
+        pusher.errors.PusherForbidden("account over quota"),
+        ValueError("an answer that is not JSON"),
+        transport.PusherNotConfigured(),
+    ],
+)
+def test_a_failure_loses_nothing_and_backs_off(failure, sent):
+    make_events(3)
+    sent.failures = [failure]
+    one = relay.Relay()
+    one.run_once()
+    assert RealtimeEvent.objects.filter(sent_at=None, parked_at=None).count() == 3
+    one.run_once()
+    assert sent.batches == []
+    [back_off] = one._back_off.values()
+    assert back_off.failures == 1
+    assert 0.2 <= back_off.until - time.monotonic() <= 0.5
+
+
+def test_what_pusher_refuses_for_good_is_parked_and_the_rest_arrives(sent, caplog):
+    events = make_events(5)
+    bad = str(events[2].event_id)
+    sent.refuses = lambda message: pusher.errors.PusherBadStatus("413: too big") if bad in message["data"] else None
+    relay.Relay().run_once()
+    assert sent.numbers == [1, 2, 4, 5]
+    parked = RealtimeEvent.objects.get(event_id=bad)
+    assert (parked.sent_at, parked.last_error) == (None, "PusherBadStatus: 413: too big")
+    assert parked.parked_at is not None
+    assert bad in caplog.text
+
+
+def test_a_repeat_after_a_crash_is_the_same_event(sent, monkeypatch):
+    make_events(2)
+
+    class KilledError(BaseException):
+        """The process dies between sending and marking."""
+
+    def die(*_args, **_kwargs):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relay.clock, "now", die)
+        with pytest.raises(KilledError):
+            relay.Relay().run_once()
+    relay.Relay().run_once()
+    first, second, *again = sent.envelopes
+    assert again == [first, second]
+
+
+def test_one_hotels_failure_does_not_hold_up_another(sent):
+    make_events(1, broken := HotelFactory())
+    make_events(1)
+    sent.refuses = lambda message: requests.exceptions.ConnectionError() if broken.slug in message["channel"] else None
+    relay.Relay().run_once()
+    assert len(sent.envelopes) == 1
+    assert sent.envelopes[0]["meta"]["hotel_slug"] != broken.slug
+
+
+def test_a_number_is_given_once(hotel):
+    make_events(2, hotel)
+    stream = EventStream.objects.create(hotel=hotel, name="rooms")
+    assert relay.number(stream) == 2
+    with pytest.raises(IntegrityError, match="realtime_event_seq_unique"), transaction.atomic():
+        RealtimeEvent.objects.update(seq=1)
+
+
+# --- with several connections -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_another_relay_numbers_this_one_passes_by():
+    make_events(2, hotel := HotelFactory())
+    stream = EventStream.objects.create(hotel=hotel, name="rooms")
+    first, [second] = overlap(lambda: relay.number(stream), lambda: relay.number(stream), waits=False)
+    assert (first, second) == (2, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_that_waits_for_pusher_holds_up_no_writer(monkeypatch):
+    """While a batch is on its way, a status change commits, and another relay does not send the same."""
+    make_events(1, hotel := HotelFactory())
+    room = NewRoomFactory(hotel=hotel)
+    sent: list[str] = []
+
+    def slow_send(batch):
+        assert connection.in_atomic_block is False
+        writer = Writer(lambda: set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM))
+        rival = Writer(lambda: relay.Relay().run_once())
+        for thread in (writer, rival):
+            thread.start()
+            assert not isinstance(thread.outcome(), Exception)
+        sent.extend(message["data"] for message in batch)
+
+    monkeypatch.setattr(transport, "send", slow_send)
+    relay.Relay().run_once()
+    assert room.status_version >= 1
+    numbers = [json.loads(data)["meta"]["seq"] for data in sent]
+    assert numbers[0] == 1
+    assert len(numbers) == len(set(numbers))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_wakes_the_relay_of_this_process():
+    wakeup.relay_started()
+    try:
+        make_events(1)
+        started = time.monotonic()
+        wakeup.wait(5)
+        assert time.monotonic() - started < 1
+    finally:
+        wakeup.relay_stopped()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_without_a_relay_here_notifies_the_others():
+    room = NewRoomFactory()
+    listener = connection.copy()
+    listener.ensure_connection()
+    try:
+        with listener.cursor() as cursor:
+            cursor.execute(f"LISTEN {wakeup.CHANNEL}")
+        set_room_statuses(changes=[(room, "CHECKOUT_DIRTY")], source=Source.SYSTEM)
+        select.select([listener.connection], [], [], 5)
+        listener.connection.poll()
+        assert [notice.channel for notice in listener.connection.notifies] == [wakeup.CHANNEL]
+    finally:
+        listener.close()
+
+
+# --- with the real server ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def relay_to(settings):
+    """``relay_to(port)`` starts a relay thread that sends to that port; it is stopped at the end."""
+    started: list[relay.Relay] = []
+
+    def start(port: int) -> relay.Relay:
+        settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1001", "hotel-key", "hotel-secret"
+        settings.PUSHER_HOST, settings.PUSHER_PORT, settings.PUSHER_SSL = "127.0.0.1", port, False
+        transport.client.cache_clear()
+        started.append(relay.start_thread())
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+        running.join(10)
+    transport.client.cache_clear()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_reaches_a_real_client(server, relay_to):
+    room = room_in("CHECKOUT_DIRTY", hotel=HotelFactory(slug="seaside"))
+    RealtimeEvent.objects.all().delete()
+    with server.pysher() as client:
+        client.subscribe("private-seaside.rooms")
+        relay_to(server.port)
+        set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM)
+        channel, event, data = client.next()
+    assert (channel, event) == ("private-seaside.rooms", "room_updated")
+    envelope = json.loads(data)
+    assert envelope["payload"]["room_status"] == "CLEANING_IN_PROGRESS"
+    assert envelope["meta"]["seq"] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_arrives_when_the_server_is_back(launch, relay_to, monkeypatch, unused_port):
+    monkeypatch.setattr(relay, "FIRST_BACK_OFF", 0.05)
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0.05)
+    failed, listening = threading.Event(), threading.Event()
+    real_send = transport.send
+
+    def send(batch):
+        """The real thing; only its second try waits until somebody listens, as Pusher replays nothing."""
+        if failed.is_set():
+            listening.wait(10)
+        try:
+            real_send(batch)
+        except requests.exceptions.ConnectionError:
+            failed.set()
+            raise
+
+    monkeypatch.setattr(transport, "send", send)
+    room = room_in("CHECKOUT_DIRTY", hotel=HotelFactory(slug="seaside"))
+    RealtimeEvent.objects.all().delete()
+    relay_to(unused_port)
+    set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM)
+    event = RealtimeEvent.objects.get()
+    assert failed.wait(10)
+    with launch(port=unused_port) as server, server.pysher() as client:
+        client.subscribe("private-seaside.rooms")
+        listening.set()
+        _, _, data = client.next()
+    assert json.loads(data)["meta"]["event_id"] == str(event.event_id)
+
+
+class SlowServer:
+    """Takes a connection and says nothing until the test is over, as a Pusher that hangs."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("trouble", ["down", "slow"])
+def test_a_request_never_waits_for_pusher(trouble, relay_to, unused_port, api, settings):
+    """The answer comes while the relay still waits: nothing of the request talks to Pusher."""
+    slow = SlowServer()
+    housekeeper = StaffFactory()
+    room = room_in("CHECKOUT_DIRTY", hotel=housekeeper.hotel)
+    client = api(housekeeper)
+    relay_to(slow.port if trouble == "slow" else unused_port)
+    try:
+        started = time.monotonic()
+        answer = client.post(
+            f"/api/staff/hotel/{housekeeper.hotel.slug}/rooms/{room.pk}/status/",
+            {"to_status": "CLEANED_UNINSPECTED"},
+            format="json",
+        )
+        elapsed = time.monotonic() - started
+    finally:
+        slow.close()
+    assert answer.status_code == 200
+    assert elapsed < settings.PUSHER_TIMEOUT / 2
+    assert RealtimeEvent.objects.filter(sent_at=None).exists()
