@@ -188,7 +188,7 @@ HotelMate is up after {seconds:.1f} s.
   Sign in    password {env["DEMO_PASSWORD"]}
 {sign_ins}             admin
 
-  Try it     curl {address}/api/staff/login/ -H 'Content-Type: application/json' -d {shlex.quote(body)}
+  Try it     curl -s {address}/api/staff/login/ -H 'Content-Type: application/json' -d {shlex.quote(body)}
 
 Ctrl-C stops everything; the next `make run` goes on with the same data.
 """

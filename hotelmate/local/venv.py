@@ -55,7 +55,7 @@ def main(files: list[str]) -> int:
                 "-m",
                 "pip",
                 "install",
-                "--quiet",
+                "-qq",
                 "--disable-pip-version-check",
                 "-r",
                 file,

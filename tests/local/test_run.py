@@ -129,7 +129,7 @@ def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data
         secrets["DEMO_PASSWORD"],
         "resort-manager, resort-supervisor, resort-housekeeper, resort-frontdesk",
         "city-manager, city-supervisor, city-housekeeper, city-frontdesk",
-        f"curl http://127.0.0.1:{port}/api/staff/login/",
+        f"curl -s http://127.0.0.1:{port}/api/staff/login/",
     ):
         assert text in house.output
     # The order is the order of need.
@@ -372,9 +372,9 @@ def test_exec_leaves_ctrl_c_to_the_command(launch: Launch, nothing_left: Callabl
 
 
 def test_exec_of_what_is_not_there_says_so(launch: Launch):
-    other = launch(*EXEC, "no-such-program")
+    other = launch(*EXEC, "/no/such/program")
     assert other.ends() == 127
-    assert other.output == "no-such-program: No such file or directory\n"
+    assert other.output == "/no/such/program: No such file or directory\n"
 
 
 def test_clean_stops_everything_and_removes_what_is_ours(launch: Launch, data: DataDir, nothing_left: Callable):
