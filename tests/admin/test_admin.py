@@ -1,0 +1,239 @@
+"""The Django admin as a hotel's manager uses it: their own hotel only, and no way around the services."""
+
+from html import unescape
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import reverse
+
+from hotel import rights
+from hotel.models import Hotel, Staff
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.services import set_room_status
+from notifications.models import RealtimeEvent
+from rooms.models import Room, RoomType
+from tests.factories import HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
+
+pytestmark = pytest.mark.django_db
+
+SCOPED = [Hotel, Staff, RoomType, Room, RoomStatusEvent, HousekeepingTask]
+
+
+@pytest.fixture
+def desk(manager) -> Client:
+    """A browser in which the manager of the Grand is signed in."""
+    client = Client()
+    client.force_login(manager.user)
+    return client
+
+
+@pytest.fixture
+def root(db) -> Client:
+    """A browser in which the superuser is signed in, who belongs to no hotel."""
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    return client
+
+
+def page(model, name: str, *args) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+
+
+def one_of_each(hotel: Hotel) -> dict[type, object]:
+    """An object of every model that the admin scopes, all of one hotel."""
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    member = StaffFactory(hotel=hotel)
+    set_room_status(room=room, to_status="MAINTENANCE_REQUIRED", staff=member, note=f"noted at {hotel.slug}")
+    return {
+        Hotel: hotel,
+        Staff: member,
+        RoomType: room.room_type,
+        Room: room,
+        RoomStatusEvent: room.status_event,
+        HousekeepingTask: TaskFactory(room=room),
+    }
+
+
+def test_every_model_of_ours_in_the_admin_is_scoped_here():
+    ours = {model for model in admin.site._registry if model.__module__.split(".")[0] in ("hotel", "rooms", "housekeeping")}
+    assert ours == set(SCOPED)
+
+
+@pytest.mark.parametrize("model", SCOPED, ids=lambda model: model.__name__)
+def test_a_manager_sees_the_own_hotel_only(model, desk, manager):
+    own, other = one_of_each(manager.hotel)[model], one_of_each(HotelFactory(slug="other"))[model]
+    listed = desk.get(page(model, "changelist"))
+    assert listed.status_code == 200
+    results = [row.pk for row in listed.context["cl"].queryset]
+    assert own.pk in results
+    assert other.pk not in results
+    assert desk.get(page(model, "change", own.pk)).status_code == 200
+    for name in ("change", "delete", "history"):
+        assert desk.get(page(model, name, other.pk)).status_code in (302, 403), name
+
+
+def test_a_superuser_sees_every_hotel(root, hotel):
+    own, other = one_of_each(hotel)[Room], one_of_each(HotelFactory())[Room]
+    rows = root.get(page(Room, "changelist")).context["cl"].queryset
+    assert set(rows) == {own, other}
+
+
+def test_a_housekeeper_has_no_business_in_the_admin(housekeeper):
+    client = Client()
+    client.force_login(housekeeper.user)
+    assert client.get("/admin/").status_code == 302
+
+
+def test_a_deactivated_manager_is_out_at_once(desk, manager):
+    assert desk.get("/admin/").status_code == 200
+    manager.is_active = False
+    manager.save()
+    assert desk.get("/admin/").status_code == 302
+
+
+def test_choices_of_a_form_are_of_the_own_hotel(desk, manager):
+    own, other = RoomTypeFactory(hotel=manager.hotel), RoomTypeFactory()
+    form = desk.get(page(Room, "add")).context["adminform"].form
+    assert set(form.fields["room_type"].queryset) == {own}
+    assert other not in form.fields["room_type"].queryset
+    assert "hotel" not in form.fields
+    assert "room_status" not in form.fields
+
+
+def test_a_new_room_is_of_the_own_hotel(desk, manager):
+    room_type = RoomTypeFactory(hotel=manager.hotel)
+    desk.post(page(Room, "add"), {"room_number": 7, "room_type": room_type.pk, "is_active": "on"})
+    assert Room.objects.get().hotel == manager.hotel
+
+
+def test_the_form_of_a_room_writes_no_status(desk, manager):
+    room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel, room_number=101)
+    data = {
+        "room_number": 102,
+        "room_type": room.room_type_id,
+        "is_active": "on",
+        "room_status": "READY_FOR_GUEST",
+        "status_version": 9,
+        "maintenance_required": "on",
+    }
+    assert desk.post(page(Room, "change", room.pk), data).status_code == 302
+    room.refresh_from_db()
+    assert (room.room_number, room.room_status, room.status_version, room.maintenance_required) == (
+        102,
+        "CHECKOUT_DIRTY",
+        1,
+        False,
+    )
+    assert RealtimeEvent.objects.latest("pk").envelope["payload"]["changed_fields"] == ["room_number", "updated_at"]
+
+
+def test_a_form_that_the_service_refuses_says_why(desk, manager):
+    room = room_in("OCCUPIED", hotel=manager.hotel)
+    answer = desk.post(
+        page(Room, "change", room.pk), {"room_number": room.room_number, "room_type": room.room_type_id}, follow=True
+    )
+    assert "Room occupied" in answer.content.decode()
+    assert Room.objects.get(pk=room.pk).is_active
+
+
+def test_a_number_that_is_taken_says_so(desk, manager):
+    room, other = room_in("READY_FOR_GUEST", hotel=manager.hotel), room_in("READY_FOR_GUEST", hotel=manager.hotel)
+    data = {"room_number": other.room_number, "room_type": room.room_type_id, "is_active": "on"}
+    answer = desk.post(page(Room, "change", room.pk), data, follow=True)
+    assert f"There is a room {other.room_number} already." in answer.content.decode()
+
+
+def test_a_code_that_is_taken_says_so(desk, manager):
+    RoomTypeFactory(hotel=manager.hotel, code="A")
+    answer = desk.post(
+        page(RoomType, "add"), {"code": "A", "name": "Another", "currency": "EUR", "max_occupancy": 2}, follow=True
+    )
+    assert "Not saved" in answer.content.decode()
+    assert RoomType.objects.count() == 1
+
+
+# --- the action -------------------------------------------------------------------------------------------------------
+
+
+def choose(client: Client, *rooms: Room, **fields):
+    return client.post(
+        page(Room, "changelist"),
+        {"action": "change_status", "_selected_action": [room.pk for room in rooms], **fields},
+        follow=True,
+    )
+
+
+def test_the_action_asks_for_status_and_reason_first(desk, manager):
+    room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel, room_number=4711)
+    asked = choose(desk, room)
+    assert "4711 (Checkout dirty)" in asked.content.decode()
+    assert RoomStatusEvent.objects.count() == 1
+    again = choose(desk, room, apply="1", to_status="OUT_OF_ORDER", reason=" ")
+    assert "This field is required." in again.content.decode()
+    assert RoomStatusEvent.objects.count() == 1
+
+
+def test_the_action_goes_through_the_service(desk, manager):
+    dirty = room_in("CHECKOUT_DIRTY", hotel=manager.hotel)
+    occupied = room_in("OCCUPIED", hotel=manager.hotel)
+    same = room_in("OUT_OF_ORDER", hotel=manager.hotel)
+    answer = choose(desk, dirty, occupied, same, apply="1", to_status="OUT_OF_ORDER", reason="burst pipe")
+    audit = RoomStatusEvent.objects.get(room=dirty, to_status="OUT_OF_ORDER")
+    assert (audit.changed_by, audit.source, audit.note) == (manager, "MANAGER_OVERRIDE", "burst pipe")
+    text = unescape(answer.content.decode())
+    assert "Changed 1 of 3 rooms." in text
+    assert f"Room occupied: a guest is in house in room {occupied.room_number}." in text
+    assert f"Room {same.room_number} was so already." in text
+
+
+def test_the_action_does_not_reach_another_hotel(desk, manager):
+    other = room_in("CHECKOUT_DIRTY", hotel=HotelFactory())
+    choose(desk, other, apply="1", to_status="OUT_OF_ORDER", reason="mine now")
+    other.refresh_from_db()
+    assert other.room_status == "CHECKOUT_DIRTY"
+
+
+def test_the_action_takes_the_override_right(hotel, root):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    member = StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER, user__is_staff=True)
+    member.role.permissions.remove(*member.role.permissions.filter(codename="status_override"))
+    client = Client()
+    client.force_login(member.user)
+    for browser in (client, root):  # and the audit trail names a member of staff, which the superuser is not
+        choose(browser, room, apply="1", to_status="OUT_OF_ORDER", reason="because")
+    assert Room.objects.get(pk=room.pk).room_status == "CHECKOUT_DIRTY"
+
+
+# --- the audit trail --------------------------------------------------------------------------------------------------
+
+
+def test_audit_rows_are_found_and_never_edited(desk, root, manager):
+    event = one_of_each(manager.hotel)[RoomStatusEvent]
+    found = desk.get(page(RoomStatusEvent, "changelist"), {"q": "noted at grand", "source__exact": "HOUSEKEEPING"})
+    assert [row.pk for row in found.context["cl"].queryset] == [event.pk]
+    for client in (desk, root):
+        assert client.get(page(RoomStatusEvent, "add")).status_code == 403
+        assert client.post(page(RoomStatusEvent, "change", event.pk), {"note": "changed"}).status_code == 403
+        assert client.post(page(RoomStatusEvent, "delete", event.pk), {"post": "yes"}).status_code == 403
+
+
+def test_a_room_with_history_is_not_deleted(desk, manager):
+    room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel)
+    desk.post(page(Room, "delete", room.pk), {"post": "yes"})
+    assert Room.objects.filter(pk=room.pk).exists()
+
+
+def test_lists_take_a_constant_number_of_statements(desk, manager, statements):
+    def count() -> int:
+        with statements() as made:
+            assert desk.get(page(Room, "changelist")).status_code == 200
+        return len(made)
+
+    room_type = RoomTypeFactory(hotel=manager.hotel)
+    room_in("READY_FOR_GUEST", hotel=manager.hotel, room_type=room_type)
+    one = count()
+    for _ in range(2):
+        room_in("READY_FOR_GUEST", hotel=manager.hotel, room_type=room_type)
+    assert count() == one
