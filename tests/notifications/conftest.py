@@ -22,6 +22,8 @@ import pytest
 import requests
 from websockets.sync.client import ClientConnection, connect
 
+from notifications import relay, transport
+
 ROOT = Path(__file__).parents[2]
 APP_ID, KEY, SECRET = "1001", "hotel-key", "hotel-secret"
 CREDENTIALS = {"PUSHER_APP_ID": APP_ID, "PUSHER_KEY": KEY, "PUSHER_SECRET": SECRET}
@@ -80,8 +82,8 @@ class RawClient:
 class PysherClient:
     """The client library ``pysher``, with everything that it hears on any channel put into a queue."""
 
-    def __init__(self, port: int, secret: str) -> None:
-        self._client = pysher.Pusher(KEY, secret=secret, secure=False, custom_host="127.0.0.1", port=port)
+    def __init__(self, port: int, **options: Any) -> None:
+        self._client = pysher.Pusher(KEY, secure=False, custom_host="127.0.0.1", port=port, **options)
         self._heard: queue.Queue[tuple[str, str, Any]] = queue.Queue()
         # Not bound to pysher's channels: it makes one only after it has asked to subscribe, and may miss the answer.
         self._client.connection.event_handler = lambda event, data, channel: self._heard.put((channel, event, data))
@@ -101,6 +103,10 @@ class PysherClient:
     def next(self) -> tuple[str, str, Any]:
         """Return (channel, event, data) of what is heard next."""
         return self._heard.get(timeout=PATIENCE)
+
+    def next_envelope(self) -> dict[str, Any]:
+        """Return the envelope of the event that is heard next."""
+        return json.loads(self.next()[2])
 
     def disconnect(self) -> None:
         # Not waited for: pysher closes the socket under its own thread, which may notice only ten seconds later.
@@ -136,8 +142,9 @@ class RunningServer:
             yield RawClient(socket)
 
     @contextlib.contextmanager
-    def pysher(self, secret: str = SECRET) -> Iterator[PysherClient]:
-        client = PysherClient(self.port, secret)
+    def pysher(self, **options: Any) -> Iterator[PysherClient]:
+        """A client that signs its own subscriptions, unless ``options`` say otherwise."""
+        client = PysherClient(self.port, **(options or {"secret": SECRET}))
         try:
             yield client
         finally:
@@ -227,3 +234,22 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def relay_to(settings):
+    """``relay_to(port)`` starts a relay thread that sends to that port; it is stopped at the end."""
+    started: list[relay.Relay] = []
+
+    def start(port: int) -> relay.Relay:
+        settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1001", "hotel-key", "hotel-secret"
+        settings.PUSHER_HOST, settings.PUSHER_PORT, settings.PUSHER_SSL = "127.0.0.1", port, False
+        transport.client.cache_clear()
+        started.append(relay.start_thread())
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+        running.join(10)
+    transport.client.cache_clear()

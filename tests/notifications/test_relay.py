@@ -1,5 +1,6 @@
 """The relay: numbered in order and without gaps, sent at least once, and nobody waits for Pusher."""
 
+import http.server
 import json
 import select
 import socket
@@ -238,25 +239,6 @@ def test_a_commit_without_a_relay_here_notifies_the_others():
 # --- with the real server ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def relay_to(settings):
-    """``relay_to(port)`` starts a relay thread that sends to that port; it is stopped at the end."""
-    started: list[relay.Relay] = []
-
-    def start(port: int) -> relay.Relay:
-        settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1001", "hotel-key", "hotel-secret"
-        settings.PUSHER_HOST, settings.PUSHER_PORT, settings.PUSHER_SSL = "127.0.0.1", port, False
-        transport.client.cache_clear()
-        started.append(relay.start_thread())
-        return started[-1]
-
-    yield start
-    for running in started:
-        running.stop()
-        running.join(10)
-    transport.client.cache_clear()
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_change_reaches_a_real_client(server, relay_to):
     room = room_in("CHECKOUT_DIRTY", hotel=HotelFactory(slug="seaside"))
@@ -303,6 +285,19 @@ def test_an_event_arrives_when_the_server_is_back(launch, relay_to, monkeypatch,
     assert json.loads(data)["meta"]["event_id"] == str(event.event_id)
 
 
+class FailingServer(http.server.BaseHTTPRequestHandler):
+    """Answers every request with 500."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(500)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args):
+        pass
+
+
 class SlowServer:
     """Takes a connection and says nothing until the test is over, as a Pusher that hangs."""
 
@@ -315,14 +310,17 @@ class SlowServer:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("trouble", ["down", "slow"])
+@pytest.mark.parametrize("trouble", ["down", "slow", "500"])
 def test_a_request_never_waits_for_pusher(trouble, relay_to, unused_port, api, settings):
     """The answer comes while the relay still waits: nothing of the request talks to Pusher."""
     slow = SlowServer()
+    failing = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FailingServer)
+    threading.Thread(target=failing.serve_forever, daemon=True).start()
+    port = {"down": unused_port, "slow": slow.port, "500": failing.server_port}[trouble]
     housekeeper = StaffFactory()
     room = room_in("CHECKOUT_DIRTY", hotel=housekeeper.hotel)
     client = api(housekeeper)
-    relay_to(slow.port if trouble == "slow" else unused_port)
+    relay_to(port)
     try:
         started = time.monotonic()
         answer = client.post(
@@ -333,6 +331,8 @@ def test_a_request_never_waits_for_pusher(trouble, relay_to, unused_port, api, s
         elapsed = time.monotonic() - started
     finally:
         slow.close()
+        failing.shutdown()
+        failing.server_close()
     assert answer.status_code == 200
     assert elapsed < settings.PUSHER_TIMEOUT / 2
     assert RealtimeEvent.objects.filter(sent_at=None).exists()
