@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import IntegrityError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from common.errors import HotelMateError
+from common.parsers import BodyTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
+    elif isinstance(error, RequestDataTooBig):
+        error = BodyTooLarge()
     response = _response(error)
     if response is not None:
         set_rollback()
@@ -104,7 +107,7 @@ def _field_errors(detail: Any) -> dict[str, Any]:
     """DRF's nested error detail as ``{field: [messages]}``; plain strings throughout."""
     if not isinstance(detail, dict):
         return {"non_field_errors": _messages(detail)}
-    return {str(field): _messages(value) for field, value in detail.items()}
+    return {_printable(field): _messages(value) for field, value in detail.items()}
 
 
 def _messages(value: Any) -> list[str]:
@@ -112,7 +115,12 @@ def _messages(value: Any) -> list[str]:
         return [f"{key}: {message}" for key, inner in value.items() for message in _messages(inner)]
     if isinstance(value, list):
         return [message for inner in value for message in _messages(inner)]
-    return [str(value)]
+    return [_printable(value)]
+
+
+def _printable(value: Any) -> str:
+    """As text that UTF-8 can carry: a message may quote half a surrogate pair that a client sent."""
+    return str(value).encode(errors="replace").decode()
 
 
 def _first_message(details: Mapping[str, list[str]]) -> str:

@@ -16,6 +16,10 @@ F = TypeVar("F")
 class Schema(AutoSchema):
     """drf-spectacular's own, with operations grouped by the first word after the hotel."""
 
+    def map_parsers(self) -> list[str]:
+        # The parser reads JSON of any declared type; what a client should declare is this.
+        return ["application/json" if media == "*/*" else media for media in super().map_parsers()]
+
     def get_tags(self) -> list[str]:
         words = [word for word in self.path.split("/") if word and not word.startswith("{")]
         rest = words[words.index("hotel") + 1 :] if "hotel" in words else words[1:]

@@ -45,7 +45,8 @@ def _positive(request: Any, name: str, default: int, largest: int) -> int:
     text = request.query_params.get(name, "").strip()
     if not text:
         return default
-    # At most nine digits: int() of a megabyte of digits is work, and larger numbers are capped anyway.
-    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) < 1:
+    digits = text.lstrip("0")
+    if not (digits.isascii() and digits.isdigit()):
         raise FieldError(name, f"{name} must be a whole number from 1.")
-    return min(int(text), largest)
+    # int() of thousands of digits is work, or refused by Python, and larger numbers are capped anyway.
+    return largest if len(digits) > 9 else min(int(digits), largest)

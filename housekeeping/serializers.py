@@ -108,9 +108,7 @@ class TurnoverOutput(StatusChangeOutput):
 
 
 class HistoryQuery(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(
-        min_value=1, max_value=10**9, default=20, help_text="At most 100; more counts as 100."
-    )
+    limit = serializers.IntegerField(min_value=1, default=20, help_text="At most 100; more counts as 100.")
     before = serializers.IntegerField(
         min_value=1, max_value=LARGEST_ID, required=False, help_text="`next_before` of the last answer."
     )

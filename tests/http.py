@@ -21,7 +21,7 @@ from rooms.models import Room, RoomType
 
 ERROR_KEYS = ("code", "message", "detail", "error", "details")
 # Any endpoint may answer these; the document need not say so for each.
-UNDOCUMENTED = {405, 413, 500}
+UNDOCUMENTED = {405, 406, 413, 500}
 UNDOCUMENTED_ROUTES = ("api/schema/", "api/docs/", "api/pusher/auth", "pusher/auth", "pusher/auth/")
 
 formats = FormatChecker(formats=())

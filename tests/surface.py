@@ -76,7 +76,10 @@ ENDPOINTS = (
     Endpoint("GET", "rooms/<int:rid>/status-history/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "dirty"),
     Endpoint("GET", "housekeeping/rooms/<int:rid>/status-history/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "dirty"),
     Endpoint(
-        "POST", "housekeeping/rooms/<int:rid>/manager_override/", (MANAGER,), "dirty",
+        "POST",
+        "housekeeping/rooms/<int:rid>/manager_override/",
+        (MANAGER,),
+        "dirty",
         {"to_status": "READY_FOR_GUEST", "note": "looked myself"},
     ),
     Endpoint("GET", "housekeeping/dashboard/", ROLES),

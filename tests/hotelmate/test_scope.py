@@ -23,7 +23,9 @@ def member(hotel, role: str) -> Staff:
 
 def test_the_table_names_every_endpoint():
     routed = {
-        f"{method.upper()} {pattern.pattern}" for pattern in hotel_urls for method in pattern.callback.actions
+        f"{method.upper()} {pattern.pattern}"
+        for pattern in hotel_urls
+        for method in pattern.callback.actions
         if method != "head"
     }
     assert routed == {endpoint.name for endpoint in ENDPOINTS}
