@@ -33,9 +33,10 @@ check:
 	$(call INSTALL,requirements.txt requirements-dev.txt)
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
-	$(VENV) -m hotelmate.local exec -- mypy .
+	$(VENV) -m hotelmate.local exec -- mypy
 	.venv/bin/lint-imports
-	$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default
+	env -u DEVELOPMENT ALLOWED_HOSTS=hotel.example \
+		$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default
 	$(VENV) -m hotelmate.local exec -- manage.py makemigrations --check --dry-run
 	$(VENV) -m hotelmate.local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
 

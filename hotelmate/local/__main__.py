@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
             words = options.words[options.words[:1] == ["--"] :]
             return execute(words) if words else exec_parser.error("exec needs a COMMAND")
         run() if options.command == "run" else clean()
-    except LocalError as error:
+    except (LocalError, OSError) as error:  # an OSError names the file it is about
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

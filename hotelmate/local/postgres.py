@@ -147,9 +147,10 @@ class EmbeddedPostgres:
             self._data.path.chmod(0o711)
             return self._data.path
         place = public_place(self._data.path)
-        place.mkdir(mode=0o755, exist_ok=True)
+        place.mkdir(exist_ok=True)
         if place.is_symlink() or place.stat().st_uid != 0:
             raise LocalError(f"{place} belongs to somebody else: remove it.")
+        place.chmod(0o755)  # whatever the umask
         return place
 
     def _initialize(self, cluster: Path) -> None:

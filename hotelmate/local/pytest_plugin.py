@@ -10,6 +10,7 @@ from itertools import count
 
 import pytest
 
+from hotelmate.local import LocalError
 from hotelmate.local.datadir import DataDir
 from hotelmate.local.postgres import EmbeddedPostgres, InUseError
 
@@ -48,7 +49,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     options = early_config.known_args_namespace
     if os.environ.get("DATABASE_URL") or options.help or options.version:
         return
-    postgres, url = start_own_server()
+    try:
+        postgres, url = start_own_server()
+    except LocalError as error:
+        raise pytest.UsageError(str(error)) from error
     # Not by a hook alone: a run that fails before it is configured never gets to pytest_unconfigure.
     early_config.add_cleanup(lambda: stop_own_server(postgres))
     os.environ["DATABASE_URL"] = url

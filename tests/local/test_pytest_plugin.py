@@ -111,6 +111,14 @@ def test_asking_for_help_starts_nothing(run: Run, data: DataDir):
     assert not data.service("postgres-test-1").pid
 
 
+def test_a_server_that_cannot_start_is_one_sentence(run: Run):
+    process = run("pytest", HOTELMATE_DATA_DIR="/dev/null/data")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.USAGE_ERROR
+    assert output.startswith("ERROR: The data folder /dev/null/data can't be used")
+    assert "Traceback" not in output
+
+
 def test_two_runs_at_once_have_a_server_each(run: Run, data: DataDir, tmp_path: Path):
     flag = tmp_path / "go"
     with run("pytest", "-s", WAIT=str(flag)) as first, run("pytest", "-s", WAIT=str(flag)) as second:

@@ -1,0 +1,40 @@
+"""What a newcomer does first, with nothing replaced: start the house, open its pages, sign in as the output says."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from hotelmate.local.datadir import PROJECT, DataDir
+from hotelmate.local.service import wait_until
+
+
+def test_the_house_opens_and_lets_the_housekeeper_in(data: DataDir, clean_env: dict[str, str], tmp_path: Path):
+    output = tmp_path / "output"
+    with open(output, "w") as file:
+        house = subprocess.Popen(
+            [sys.executable, "-m", "hotelmate.local", "run"], cwd=PROJECT, env=clean_env, stdout=file, stderr=file
+        )
+    try:
+        assert wait_until(lambda: "HotelMate is up" in output.read_text() or house.poll() is not None, 60)
+        printed = output.read_text()
+        for page in re.findall(r"(?:API docs|Admin) +(\S+)", printed):
+            with urllib.request.urlopen(page, timeout=20) as answer:
+                assert answer.status == 200
+        curl = shlex.split(next(line for line in printed.splitlines() if "curl" in line).partition("curl -s ")[2])
+        url, _, header, _, body = curl
+        request = urllib.request.Request(url, body.encode(), dict([header.split(": ")]))
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            staff = json.load(answer)
+        assert staff["username"] == "resort-housekeeper"
+        assert staff["token"]
+    finally:
+        house.send_signal(signal.SIGINT)
+        code = house.wait(timeout=60)
+    assert code == 0
+    assert not any(data.service(name).is_running() for name in ("web", "pusher", "postgres"))
+    assert "Traceback" not in output.read_text()
