@@ -225,16 +225,11 @@ def _check(room: Room, to_status: str, request: _Request) -> bool:
 
 
 def _check_expected(room: Room, request: _Request) -> None:
+    message = f"Room {room.room_number} has changed since you read it; it is {_label(room.room_status)} now."
     if request.expected_status is not None and room.room_status != request.expected_status:
-        raise StatusChanged(
-            f"Room {room.room_number} is {_label(room.room_status)} by now, not {_label(request.expected_status)}.",
-            details=_current_state(room, with_author=True),
-        )
+        raise StatusChanged(message, details=_current_state(room, with_author=True))
     if request.expected_versions is not None and room.status_version not in request.expected_versions:
-        raise VersionChanged(
-            f"Room {room.room_number} has changed since you read it; it is {_label(room.room_status)} now.",
-            details=_current_state(room, with_author=True),
-        )
+        raise VersionChanged(message, details=_current_state(room, with_author=True))
 
 
 def _check_fault(room: Room, to_status: str, request: _Request) -> None:

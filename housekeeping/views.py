@@ -35,7 +35,7 @@ from rooms.serializers import ROOM_EXAMPLE
 from rooms.views import RoomViewSet
 
 CHANGE_EXAMPLE = {
-    "message": "Room 101 is now cleaned, not inspected.",
+    "message": "Room 101 is now cleaned uninspected.",
     "room": ROOM_EXAMPLE,
     "status_event": STATUS_EVENT_EXAMPLE,
 }

@@ -23,7 +23,7 @@ class RoomStatus(models.TextChoices):
     OCCUPIED = "OCCUPIED", "Occupied"
     CHECKOUT_DIRTY = "CHECKOUT_DIRTY", "Checkout dirty"
     CLEANING_IN_PROGRESS = "CLEANING_IN_PROGRESS", "Cleaning in progress"
-    CLEANED_UNINSPECTED = "CLEANED_UNINSPECTED", "Cleaned, not inspected"
+    CLEANED_UNINSPECTED = "CLEANED_UNINSPECTED", "Cleaned uninspected"
     READY_FOR_GUEST = "READY_FOR_GUEST", "Ready for guest"
     MAINTENANCE_REQUIRED = "MAINTENANCE_REQUIRED", "Maintenance required"
     OUT_OF_ORDER = "OUT_OF_ORDER", "Out of order"

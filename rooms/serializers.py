@@ -26,7 +26,7 @@ ROOM_EXAMPLE = {
     },
     "current_price": {"amount": "95.00", "currency": "EUR"},
     "room_status": "CLEANED_UNINSPECTED",
-    "room_status_display": "Cleaned, not inspected",
+    "room_status_display": "Cleaned uninspected",
     "is_occupied": False,
     "is_active": True,
     "is_bookable": False,

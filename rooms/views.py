@@ -36,7 +36,7 @@ ANY_ROOMS_RIGHT = tuple(f"rooms.{action}" for action in ACTIONS["rooms"])
 ANY_BOOKINGS_RIGHT = tuple(f"bookings.{action}" for action in ACTIONS["bookings"])
 
 TURNOVER_EXAMPLE = {
-    "message": "Room 101 is now cleaned, not inspected.",
+    "message": "Room 101 is now cleaned uninspected.",
     "old_status": "CLEANING_IN_PROGRESS",
     "new_status": "CLEANED_UNINSPECTED",
     "room": ROOM_EXAMPLE,
@@ -115,7 +115,7 @@ class TurnoverViewSet(RoomViewSet):
     @endpoint(
         "Rooms in service by status",
         response=inline_serializer("TurnoverRooms", {status: StatusColumn() for status in RoomStatus.values}),
-        example={"CLEANED_UNINSPECTED": {"label": "Cleaned, not inspected", "count": 1, "rooms": [ROOM_EXAMPLE]}},
+        example={"CLEANED_UNINSPECTED": {"label": "Cleaned uninspected", "count": 1, "rooms": [ROOM_EXAMPLE]}},
     )
     def rooms(self, request: Request, slug: str) -> Response:
         columns = self.by_status(list(room_list(self.hotel).filter(is_active=True).order_by("room_number")))

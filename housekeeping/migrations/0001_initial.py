@@ -24,8 +24,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('version', models.PositiveIntegerField(help_text='1, 2, 3 … within the room.')),
-                ('from_status', models.CharField(choices=[('OCCUPIED', 'Occupied'), ('CHECKOUT_DIRTY', 'Checkout dirty'), ('CLEANING_IN_PROGRESS', 'Cleaning in progress'), ('CLEANED_UNINSPECTED', 'Cleaned, not inspected'), ('READY_FOR_GUEST', 'Ready for guest'), ('MAINTENANCE_REQUIRED', 'Maintenance required'), ('OUT_OF_ORDER', 'Out of order')], max_length=24)),
-                ('to_status', models.CharField(choices=[('OCCUPIED', 'Occupied'), ('CHECKOUT_DIRTY', 'Checkout dirty'), ('CLEANING_IN_PROGRESS', 'Cleaning in progress'), ('CLEANED_UNINSPECTED', 'Cleaned, not inspected'), ('READY_FOR_GUEST', 'Ready for guest'), ('MAINTENANCE_REQUIRED', 'Maintenance required'), ('OUT_OF_ORDER', 'Out of order')], max_length=24)),
+                ('from_status', models.CharField(choices=[('OCCUPIED', 'Occupied'), ('CHECKOUT_DIRTY', 'Checkout dirty'), ('CLEANING_IN_PROGRESS', 'Cleaning in progress'), ('CLEANED_UNINSPECTED', 'Cleaned uninspected'), ('READY_FOR_GUEST', 'Ready for guest'), ('MAINTENANCE_REQUIRED', 'Maintenance required'), ('OUT_OF_ORDER', 'Out of order')], max_length=24)),
+                ('to_status', models.CharField(choices=[('OCCUPIED', 'Occupied'), ('CHECKOUT_DIRTY', 'Checkout dirty'), ('CLEANING_IN_PROGRESS', 'Cleaning in progress'), ('CLEANED_UNINSPECTED', 'Cleaned uninspected'), ('READY_FOR_GUEST', 'Ready for guest'), ('MAINTENANCE_REQUIRED', 'Maintenance required'), ('OUT_OF_ORDER', 'Out of order')], max_length=24)),
                 ('source', models.CharField(choices=[('HOUSEKEEPING', 'Housekeeping'), ('FRONT_DESK', 'Front desk'), ('SYSTEM', 'System'), ('MANAGER_OVERRIDE', 'Manager override')], max_length=16)),
                 ('note', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(default=common.clock.now)),

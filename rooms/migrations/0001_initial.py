@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('room_number', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1)])),
                 ('is_active', models.BooleanField(default=True, help_text='Untick a room that is no longer let.')),
-                ('room_status', models.CharField(choices=[('OCCUPIED', 'Occupied'), ('CHECKOUT_DIRTY', 'Checkout dirty'), ('CLEANING_IN_PROGRESS', 'Cleaning in progress'), ('CLEANED_UNINSPECTED', 'Cleaned, not inspected'), ('READY_FOR_GUEST', 'Ready for guest'), ('MAINTENANCE_REQUIRED', 'Maintenance required'), ('OUT_OF_ORDER', 'Out of order')], default='READY_FOR_GUEST', max_length=24)),
+                ('room_status', models.CharField(choices=[('OCCUPIED', 'Occupied'), ('CHECKOUT_DIRTY', 'Checkout dirty'), ('CLEANING_IN_PROGRESS', 'Cleaning in progress'), ('CLEANED_UNINSPECTED', 'Cleaned uninspected'), ('READY_FOR_GUEST', 'Ready for guest'), ('MAINTENANCE_REQUIRED', 'Maintenance required'), ('OUT_OF_ORDER', 'Out of order')], default='READY_FOR_GUEST', max_length=24)),
                 ('status_version', models.PositiveIntegerField(default=0, help_text='Number of status changes so far.')),
                 ('status_changed_at', models.DateTimeField(default=common.clock.now)),
                 ('maintenance_required', models.BooleanField(default=False)),

@@ -57,7 +57,9 @@ def one_of_each(hotel: Hotel) -> dict[type, object]:
 
 
 def test_every_model_of_ours_in_the_admin_is_scoped_here():
-    ours = {model for model in admin.site._registry if model.__module__.split(".")[0] in ("hotel", "rooms", "housekeeping")}
+    ours = {
+        model for model in admin.site._registry if model.__module__.split(".")[0] in ("hotel", "rooms", "housekeeping")
+    }
     assert ours == set(SCOPED)
 
 

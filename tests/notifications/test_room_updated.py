@@ -48,7 +48,7 @@ def test_the_whole_envelope(hotel, housekeeper):
             },
             "current_price": {"amount": "95.00", "currency": "EUR"},
             "room_status": "CLEANED_UNINSPECTED",
-            "room_status_display": "Cleaned, not inspected",
+            "room_status_display": "Cleaned uninspected",
             "is_occupied": False,
             "is_active": True,
             "is_bookable": False,
