@@ -144,6 +144,8 @@ def set_room_statuses(
     ``changes``, which names a room once; the rooms passed in carry the new values.
     """
     wanted = list(changes)
+    if len({room.pk for room, _ in wanted}) < len(wanted):
+        raise ValueError("a room is named twice")
     request = _Request(staff, source, note, expected_status)
     with transaction.atomic():
         locked = _lock([room for room, _ in wanted])

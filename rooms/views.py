@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import inline_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -62,14 +63,16 @@ class RoomViewSet(HotelViewSet):
 
     queryset: Any = Room.objects.none()
 
-    def room(self, **lookup: Any) -> Room:
-        """One room of the caller's hotel."""
-        return self.find(
-            room_list(self.hotel),
+    def room(self, rooms: QuerySet[Room] | None = None, **lookup: Any) -> Room:
+        """One room of the caller's hotel, to hand to a service; from ``room_list`` where it is to be shown."""
+        found: Room = self.find(
+            Room.objects.filter(hotel=self.hotel) if rooms is None else rooms,
             status_services.RoomNotFound,
             "Room not found: this hotel has no such room.",
             **lookup,
         )
+        found.hotel = self.hotel
+        return found
 
     @property
     def sees_guests(self) -> bool:
@@ -236,7 +239,7 @@ class RoomManagementViewSet(RoomViewSet):
 
     @endpoint("One room, by its number", response=RoomOutput, example=ROOM_EXAMPLE, errors=[404])
     def retrieve(self, request: Request, slug: str, room: int) -> Response:
-        found = self.room(room_number=room)
+        found = self.room(room_list(self.hotel), room_number=room)
         return Response(self.show(found), headers={"ETag": etag(found.status_version)})
 
     @endpoint(
