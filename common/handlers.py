@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 1
 # PostgreSQL's SQLSTATE for a lock not got within lock_timeout, a deadlock, a serialization failure.
 BUSY = {"55P03", "40P01", "40001"}
+# … and the classes for a broken connection, too many of them, a server that stops. No state at all: no connection.
+UNREACHABLE = ("08", "53", "57")
 RESERVED = ("code", "message", "detail", "error", "details")
 CODES = {
     exceptions.ParseError: "MALFORMED_REQUEST",
@@ -81,15 +83,27 @@ def _response(error: Exception) -> Response | None:
         if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
             body["non_field_errors"] = [str(error.detail)]
         return Response(body, status=error.status_code, headers=headers)
-    if isinstance(error, OperationalError) and sqlstate(error) in BUSY:
-        body = error_body("BUSY", "Somebody else is changing this right now. Try again in a moment.")
-        return Response(body, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    if unavailable := unavailability(error):
+        return Response(error_body(*unavailable), status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(error, IntegrityError):
         # The check passed and the constraint refused: somebody else was faster. The constraint is the truth.
         logger.warning("a database constraint refused a request: %s", constraint(error))
         return Response(
             error_body("CONFLICT", "Somebody else changed this at the same moment. Reload and try again."), 409
         )
+    return None
+
+
+def unavailability(error: Exception) -> tuple[str, str] | None:
+    """Code and message of a 503, where ``error`` says that the database is busy or cannot be reached."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return None
+    state = sqlstate(error) or ""
+    if state in BUSY:
+        return "BUSY", "Somebody else is changing this right now. Try again in a moment."
+    if not state or state.startswith(UNREACHABLE):
+        logger.error("the database cannot be reached: %s", type(error).__name__, exc_info=error)
+        return "UNAVAILABLE", "The database cannot be reached right now. Try again in a moment."
     return None
 
 

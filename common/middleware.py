@@ -1,11 +1,10 @@
-"""What pages outside the API answer when a row is locked for too long."""
+"""What pages outside the API answer while the database is busy or away."""
 
 from collections.abc import Callable
 
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from common.handlers import BUSY, RETRY_AFTER_SECONDS, sqlstate
+from common.handlers import RETRY_AFTER_SECONDS, unavailability
 
 
 class BusyMiddleware:
@@ -18,9 +17,10 @@ class BusyMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, OperationalError) and sqlstate(exception) in BUSY:
-            message = "Somebody else is changing this right now. Go back and try again in a moment."
-            return HttpResponse(
-                message, status=503, content_type="text/plain", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
-            )
-        return None
+        unavailable = unavailability(exception)
+        if unavailable is None:
+            return None
+        _, message = unavailable
+        return HttpResponse(
+            message, status=503, content_type="text/plain", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+        )
