@@ -118,7 +118,11 @@ class TurnoverViewSet(RoomViewSet):
     @endpoint(
         "Rooms in service by status",
         response=inline_serializer("TurnoverRooms", {status: StatusColumn() for status in RoomStatus.values}),
-        example={"CLEANED_UNINSPECTED": {"label": "Cleaned uninspected", "count": 1, "rooms": [ROOM_EXAMPLE]}},
+        example={
+            status: {"label": label, "count": len(rooms), "rooms": rooms}
+            for status, label in RoomStatus.choices
+            for rooms in [[ROOM_EXAMPLE] if status == ROOM_EXAMPLE["room_status"] else []]
+        },
     )
     def rooms(self, request: Request, slug: str) -> Response:
         columns = self.by_status(list(room_list(self.hotel).filter(is_active=True).order_by("room_number")))
@@ -231,7 +235,7 @@ class RoomManagementViewSet(RoomViewSet):
         "destroy": ["rooms.inventory_delete"],
     }
 
-    @endpoint("All rooms, by number", response=RoomOutput(many=True), example=[ROOM_EXAMPLE])
+    @endpoint("All rooms, by number", response=RoomOutput(many=True), example=ROOM_EXAMPLE)
     def list(self, request: Request, slug: str) -> Response:
         page = self.paginate_queryset(room_list(self.hotel).order_by("room_number"))
         guests = self.sees_guests

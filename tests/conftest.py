@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
@@ -18,11 +19,15 @@ from tests.http import DocumentedClient
 
 @pytest.fixture(autouse=True)
 def _roles(request: pytest.FixtureRequest) -> None:
-    """The groups of the migration, which the flush after a transactional test takes away."""
-    if "transactional_db" in request.fixturenames or (
-        (marker := request.node.get_closest_marker("django_db")) and marker.kwargs.get("transaction")
-    ):
+    """The groups of the migration, which the flush after a transactional test takes away, from later tests too."""
+    marker = request.node.get_closest_marker("django_db")
+    if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
         request.getfixturevalue("transactional_db")
+    elif marker or "db" in request.fixturenames:
+        request.getfixturevalue("db")
+    else:
+        return
+    if not Group.objects.exists():
         rights.create_roles(apps)
 
 

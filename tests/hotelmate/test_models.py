@@ -1,0 +1,51 @@
+"""What holds for the models of all apps, and for the way Django reaches the database."""
+
+from django.apps import apps
+from django.db import connection, models
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+# Each may know those after it.
+ORDER = ("housekeeping", "room_bookings", "rooms", "hotel")
+OURS = {*ORDER, "notifications"}
+# What an audit row, a booking or a room names must stay; a companion goes with the booking's row, which never goes.
+CASCADING = {"room_bookings.BookingGuest.booking"}
+
+
+def foreign_keys():
+    """Every foreign key of our models, with the app that it leads to."""
+    for model in apps.get_models():
+        if model._meta.app_label in OURS:
+            for field in model._meta.get_fields():
+                if isinstance(field, models.ForeignKey):
+                    yield f"{model._meta.label}.{field.name}", field, field.related_model._meta.app_label
+
+
+def test_django_speaks_to_postgresql_through_psycopg2():
+    assert is_psycopg3 is False
+    assert connection.vendor == "postgresql"
+
+
+def test_nothing_that_a_row_names_can_be_deleted_from_under_it():
+    by_rule = {name: field.remote_field.on_delete for name, field, _ in foreign_keys()}
+    assert {name for name, on_delete in by_rule.items() if on_delete is not models.PROTECT} == CASCADING
+
+
+def test_the_audit_trail_protects_all_that_it_names():
+    named = {name for name, field, _ in foreign_keys() if name.startswith("housekeeping.RoomStatusEvent.")}
+    assert named == {
+        "housekeeping.RoomStatusEvent.hotel",
+        "housekeeping.RoomStatusEvent.room",
+        "housekeeping.RoomStatusEvent.changed_by",
+    }
+
+
+def test_no_app_knows_one_above_it():
+    """Foreign keys may be strings, which a linter of imports does not see."""
+    for name, _, target in foreign_keys():
+        app = name.partition(".")[0]
+        if app == "notifications":
+            assert target == "hotel", name
+        elif target in ORDER:
+            assert ORDER.index(app) <= ORDER.index(target), name
+        else:
+            assert target == "auth", name
