@@ -76,7 +76,7 @@ def _response(error: Exception) -> Response | None:
         code = CODES.get(type(error)) or str(error.default_code).upper()
         headers = {}
         if wait := getattr(error, "wait", None):
-            headers["Retry-After"] = str(int(wait) + 1)
+            headers["Retry-After"] = str(wait)  # whole seconds, rounded up by DRF
         if challenge := getattr(error, "auth_header", None):
             headers["WWW-Authenticate"] = challenge
         body = error_body(code, str(error.detail))

@@ -1,0 +1,105 @@
+"""The one error body (contract section 1)."""
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions
+
+from common.errors import Conflict, FieldError, InvalidInput, NotAllowed, NotFound
+from common.handlers import error_body, exception_handler
+
+
+class Taken(Conflict):
+    code = "TAKEN"
+
+
+def plain(code: str, message: str, **more) -> dict:
+    return {"code": code, "message": message, "detail": message, "error": message, "details": {}, **more}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (InvalidInput("No."), 400, "VALIDATION_ERROR"),
+        (NotAllowed("No."), 403, "PERMISSION_DENIED"),
+        (NotFound("No."), 404, "NOT_FOUND"),
+        (Conflict("No."), 409, "CONFLICT"),
+        (Taken("No."), 409, "TAKEN"),
+    ],
+)
+def test_a_refusal_carries_its_status_and_code(error, status, code):
+    response = exception_handler(error, {})
+    assert (response.status_code, response.data) == (status, plain(code, "No."))
+
+
+def test_details_and_keys_of_the_top_level():
+    response = exception_handler(Taken("No.", details={"room": 1}, extra={"conflicts": [1]}), {})
+    assert response.data == plain("TAKEN", "No.", details={"room": 1}, conflicts=[1])
+
+
+def test_a_wrong_field_is_named_twice():
+    response = exception_handler(FieldError("room", "No such room."), {})
+    assert response.data == plain(
+        "VALIDATION_ERROR", "No such room.", details={"room": ["No such room."]}, room=["No such room."]
+    )
+
+
+@pytest.mark.parametrize("field", ["code", "message", "detail", "error", "details"])
+def test_a_field_never_hides_one_of_the_five_keys(field):
+    response = exception_handler(exceptions.ValidationError({field: ["Too short."]}), {})
+    assert response.data == plain("VALIDATION_ERROR", f"{field}: Too short.", details={field: ["Too short."]})
+
+
+def test_nested_messages_become_plain_strings():
+    detail = {"ranges": [{}, {"end": ["Required."]}], "name": ["\ud800 is no name."]}
+    response = exception_handler(exceptions.ValidationError(detail), {})
+    assert response.data["details"] == {"ranges": ["end: Required."], "name": ["? is no name."]}
+
+
+def test_messages_of_no_field():
+    response = exception_handler(exceptions.ValidationError("Nothing fits."), {})
+    assert response.data == plain(
+        "VALIDATION_ERROR",
+        "Nothing fits.",
+        details={"non_field_errors": ["Nothing fits."]},
+        non_field_errors=["Nothing fits."],
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Http404(), 404, "NOT_FOUND"),
+        (PermissionDenied(), 403, "PERMISSION_DENIED"),
+        (exceptions.MethodNotAllowed("GET"), 405, "METHOD_NOT_ALLOWED"),
+        (exceptions.UnsupportedMediaType("a/b"), 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (IntegrityError(), 409, "CONFLICT"),
+    ],
+)
+def test_errors_of_django_and_drf_get_the_same_shape(error, status, code):
+    response = exception_handler(error, {})
+    assert (response.status_code, response.data["code"]) == (status, code)
+    assert response.data["message"] == response.data["detail"] == response.data["error"]
+
+
+def test_how_long_to_wait_is_rounded_up():
+    response = exception_handler(exceptions.Throttled(wait=0.2), {})
+    assert (response.status_code, response["Retry-After"]) == (429, "1")
+
+
+def test_a_bug_is_nobodys_refusal():
+    assert exception_handler(ZeroDivisionError(), {}) is None
+
+
+def test_a_database_that_is_gone_is_503():
+    response = exception_handler(OperationalError("the server has gone away"), {})
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.data["code"] == "UNAVAILABLE"
+
+
+def test_the_body_is_json_safe_and_its_own():
+    details = {"a": 1}
+    body = error_body("CODE", "Why.", details=details)
+    body["details"]["a"] = 2
+    assert details == {"a": 1}
