@@ -42,6 +42,12 @@ class LoginView(APIView):
         staff, token = sign_in(**body.validated_data)
         return Response({"token": token, **permission_payload(staff)})
 
+    def handle_exception(self, exc: Exception) -> Response:
+        """Every refusal carries ``non_field_errors`` too: it is what the sign-in form shows."""
+        response = super().handle_exception(exc)
+        response.data.setdefault("non_field_errors", [response.data["message"]])
+        return response
+
 
 class LogoutView(APIView):
     """Sign out: the token that came with the request is dead."""

@@ -136,7 +136,8 @@ def test_the_eleventh_try_in_a_minute_for_one_name_is_throttled(client, housekee
     tries = [sign_in(client, housekeeper, "wrong").status_code for _ in range(10)]
     assert tries == [401] * 10
     answer = sign_in(client, housekeeper)
-    assert_error(answer, 429, "THROTTLED")
+    body = assert_error(answer, 429, "THROTTLED")
+    assert body["non_field_errors"] == [body["message"]]
     assert 1 <= int(answer["Retry-After"]) <= 61
     assert_error(sign_in(client, "HOUSEKEEPER"), 429)  # the same name to whoever guesses
     assert_error(sign_in(client, housekeeper, HTTP_X_FORWARDED_FOR="10.9.8.7"), 429)  # a header is no other address
@@ -277,6 +278,7 @@ def test_a_bad_sign_in_names_the_field(client, db, body, field):
     answer = assert_error(client.post(LOGIN, body), 400, "VALIDATION_ERROR")
     assert field in answer["details"]
     assert answer[field] == answer["details"][field]
+    assert answer["non_field_errors"] == [answer["message"]]
 
 
 def test_spaces_belong_to_a_password(client, hotel):
