@@ -22,7 +22,7 @@ NOT_AN_OBJECT = {
     "NUL bytes": (b"\x00\x00", JSON),
     "deep array": (b"[" * 100_000, JSON),
     "deep object": (b'{"a":' * 20_000 + b"1" + b"}" * 20_000, JSON),
-    "closed deep object": (b'{"a":' * 900 + b"1" + b"}" * 900, JSON),
+    "closed deep object": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, JSON),
     "more digits than Python reads": (b'{"room_number": ' + b"9" * 5000 + b"}", JSON),
     "form": (b"to_status=CHECKOUT_DIRTY&note=x", FORM),
     "form as text": (b"to_status=CHECKOUT_DIRTY", "text/plain"),
@@ -42,7 +42,7 @@ def test_a_body_that_is_no_json_object_is_400_everywhere(api, hotel, manager, bo
             path = endpoint.path("grand", things)
             answer = client.generic(endpoint.method, path, body, content_type=content_type)
             assert answer.status_code == 400, (endpoint.name, answer.status_code, answer.content)
-            assert_error(answer)
+            assert_error(answer, 400, "MALFORMED_REQUEST")
         for path in ("/api/staff/login/", "/api/staff/logout/"):
             assert_error(client.generic("POST", path, body, content_type=content_type), 400)
         assert client.get(url(manager, "me/")).status_code == 200  # the sign-out was refused too
@@ -135,7 +135,7 @@ def test_no_depth_of_nesting_breaks_an_error_message(api, hotel, manager, depth)
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     body = b'{"to_status": ' + b"[" * depth + b"]" * depth + b"}"
     answer = api(manager).generic("POST", url(manager, f"rooms/{room.pk}/status/"), body, content_type=JSON)
-    assert_error(answer, 400)
+    assert assert_error(answer, 400)["code"] in ("VALIDATION_ERROR", "MALFORMED_REQUEST")
 
 
 # --- addresses and methods --------------------------------------------------------------------------------------------
