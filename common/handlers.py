@@ -22,6 +22,8 @@ RETRY_AFTER_SECONDS = 1
 BUSY = {"55P03", "40P01", "40001"}
 # … and the classes for a broken connection, too many of them, a server that stops. No state at all: no connection.
 UNREACHABLE = ("08", "53", "57")
+# A column that we forgot to fill is a bug of ours, no race.
+MISSING_VALUE = "23502"
 RESERVED = ("code", "message", "detail", "error", "details")
 CODES = {
     exceptions.ParseError: "MALFORMED_REQUEST",
@@ -85,7 +87,7 @@ def _response(error: Exception) -> Response | None:
         return Response(body, status=error.status_code, headers=headers)
     if unavailable := unavailability(error):
         return Response(error_body(*unavailable), status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-    if isinstance(error, IntegrityError):
+    if isinstance(error, IntegrityError) and sqlstate(error) != MISSING_VALUE:
         # The check passed and the constraint refused: somebody else was faster. The constraint is the truth.
         logger.warning("a database constraint refused a request: %s", constraint(error))
         return Response(
