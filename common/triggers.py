@@ -1,8 +1,9 @@
 """Database triggers that hold HotelMate's rules, against raw SQL and the admin as much as against our own code.
 
 They are declared in the models' ``Meta.triggers`` (django-pgtrigger writes the migrations), with two differences from
-the library's own: a function keeps the search path of the migration that made it, so that a restore by ``pg_restore``
-(which empties the path) finds its tables; and the library's per-session switch to ignore triggers does not exist.
+the library's own: a function looks for its tables in the schema of the migration that made it, so that it works in a
+restore (which empties the search path) and a session cannot put temporary tables in their place; and the library's
+per-session switch to ignore triggers does not exist.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,10 @@ class RuleSql(compiler.UpsertTriggerSql):
                 BEGIN
                     {func}
                 END;
-            $$ LANGUAGE plpgsql SET search_path FROM CURRENT;
+            $$ LANGUAGE plpgsql;
+            DO $$ BEGIN
+                EXECUTE format('ALTER FUNCTION {pgid}() SET search_path = %I, pg_temp', current_schema());
+            END $$;
 
             DROP TRIGGER IF EXISTS {pgid} ON {table};
             CREATE {constraint} TRIGGER {pgid}
@@ -66,9 +70,13 @@ class NeverChanged(Rule):
 
 
 class SameHotel(Rule):
-    """Every row that ``links`` names (foreign key name → table) belongs to this row's hotel, which never changes."""
+    """Every row that ``links`` names (foreign key name → table) belongs to this row's hotel, which never changes.
+
+    Asked at commit, as Django's foreign keys are: a restore may load the tables in any order.
+    """
 
     when = pgtrigger.After
+    timing = pgtrigger.Deferred
 
     def __init__(self, *, name: str, links: Mapping[str, str]):
         self.links = dict(links)

@@ -91,7 +91,7 @@ class StatusAudited(Rule):
 
     when = pgtrigger.After
     timing = pgtrigger.Deferred
-    operation = pgtrigger.Insert | pgtrigger.UpdateOf("room_status", "status_version")
+    operation = pgtrigger.Insert | pgtrigger.UpdateOf("id", "room_status", "status_version")
     declare = [("now_at", "RECORD"), ("newest", "RECORD")]
 
     def get_func(self, model: Any) -> str:
@@ -99,6 +99,10 @@ class StatusAudited(Rule):
         unaudited = refuse(self.name, "a room status changes only together with its audit row")
         return f"""
             IF TG_OP = 'UPDATE' THEN
+                -- Under another id the room would leave its history behind.
+                IF NEW.id <> OLD.id THEN
+                    {unaudited}
+                END IF;
                 IF NEW.room_status = OLD.room_status AND NEW.status_version = OLD.status_version THEN
                     RETURN NULL;
                 END IF;
@@ -119,7 +123,8 @@ class StatusAudited(Rule):
             SELECT * INTO newest FROM housekeeping_roomstatusevent event
             WHERE event.room_id = NEW.id ORDER BY event.version DESC LIMIT 1;
             IF FOUND THEN
-                IF newest.version <> now_at.status_version OR newest.to_status <> now_at.room_status THEN
+                IF newest.version <> now_at.status_version OR newest.to_status <> now_at.room_status
+                   OR newest.hotel_id <> now_at.hotel_id THEN
                     {unaudited}
                 END IF;
             ELSIF now_at.status_version <> 0 OR now_at.room_status NOT IN ({new_room}) THEN

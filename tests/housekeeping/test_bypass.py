@@ -8,42 +8,10 @@ from common import clock
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.services import set_room_status
 from rooms.models import Room, RoomStatus
-from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
+from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, room_in
+from tests.refusals import Refused, settle
 
 pytestmark = pytest.mark.django_db
-
-
-def settle() -> None:
-    """Let the deferred rules speak now, as at a commit."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-
-
-class Refused:
-    """Runs the block in a transaction up to its end, where deferred rules speak, and expects ``rule`` to refuse it."""
-
-    def __init__(self, rule: str, message: str):
-        self.rule, self.message = rule, message
-
-    def __enter__(self):
-        settle()  # what the test set up is over and done with
-        self.savepoint = transaction.atomic()
-        self.savepoint.__enter__()
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if error is None:
-            try:
-                settle()
-            except IntegrityError as late:
-                kind, error, traceback = type(late), late, late.__traceback__
-        transaction.set_rollback(True)
-        self.savepoint.__exit__(kind, error, traceback)
-        assert isinstance(error, IntegrityError), f"{self.rule} let it pass"
-        assert error.__cause__.diag.constraint_name == self.rule
-        assert error.__cause__.diag.message_primary == self.message
-        return True
 
 
 UNAUDITED = ("room_status_audited", "a room status changes only together with its audit row")
@@ -180,6 +148,7 @@ def test_an_audit_row_of_another_hotel():
 def test_an_audit_row_that_names_another_hotels_staff():
     room = room_in("CHECKOUT_DIRTY")
     with Refused("audit_row_one_hotel", "changed_by belongs to another hotel"):
+        Room.objects.filter(pk=room.pk).update(room_status="CLEANING_IN_PROGRESS", status_version=2)
         event(room, 2, "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", changed_by=StaffFactory())
 
 
@@ -206,6 +175,38 @@ def test_a_room_that_is_deleted_and_made_anew_over_its_history():
         cursor.execute("DELETE FROM rooms_room WHERE id = %s", [room.pk])
         cursor.execute("UPDATE kept SET status_version = 0, room_status = 'READY_FOR_GUEST'")
         cursor.execute("INSERT INTO rooms_room SELECT * FROM kept")
+
+
+def test_a_room_that_takes_another_id():
+    one, other = room_in("CHECKOUT_DIRTY"), NewRoomFactory()
+    with Refused(*UNAUDITED):
+        for old, new in ((one.pk, -1), (other.pk, one.pk), (-1, other.pk)):
+            Room.objects.filter(pk=old).update(id=new)
+
+
+def test_a_room_that_moves_to_another_hotel_with_its_history():
+    room, elsewhere = room_in("CHECKOUT_DIRTY"), RoomTypeFactory()
+    with Refused(*UNAUDITED), connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rooms_room WHERE id = %s", [room.pk])
+        cursor.execute("DELETE FROM rooms_room WHERE id = %s", [room.pk])
+        cursor.execute("UPDATE kept SET hotel_id = %s, room_type_id = %s", [elsewhere.hotel_id, elsewhere.pk])
+        cursor.execute("INSERT INTO rooms_room SELECT * FROM kept")
+
+
+def test_a_temporary_table_in_the_place_of_the_audit_trail():
+    room = NewRoomFactory()
+    with Refused(*UNAUDITED), connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE housekeeping_roomstatusevent "
+            "(room_id bigint, version int, from_status text, to_status text) ON COMMIT DROP"
+        )
+        cursor.execute(
+            "INSERT INTO pg_temp.housekeeping_roomstatusevent VALUES (%s, 1, 'READY_FOR_GUEST', 'OUT_OF_ORDER')",
+            [room.pk],
+        )
+        cursor.execute(
+            "UPDATE rooms_room SET room_status = 'OUT_OF_ORDER', status_version = 1 WHERE id = %s", [room.pk]
+        )
 
 
 def test_a_room_with_history_is_not_deleted():

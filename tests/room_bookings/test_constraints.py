@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from common import clock
 from room_bookings.models import RoomBooking
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, in_house
+from tests.refusals import Refused
 
 pytestmark = pytest.mark.django_db
 
@@ -103,7 +104,9 @@ def test_everything_that_a_booking_names_is_of_its_hotel(field):
         "cancelled_by": StaffFactory,
         "staff_seen_by": StaffFactory,
     }[field](hotel=other)
-    assert refused_by("room_booking_one_hotel", hotel=hotel, **{field: foreign})
+    refusal = ("room_booking_one_hotel", f"{field} belongs to another hotel")
+    with Refused(*refusal):
+        BookingFactory(hotel=hotel, **{field: foreign})
     booking = BookingFactory(hotel=hotel)
-    with pytest.raises(IntegrityError, match=f"{field} belongs to another hotel"), transaction.atomic():
+    with Refused(*refusal):
         RoomBooking.objects.filter(pk=booking.pk).update(**{field: foreign})
