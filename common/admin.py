@@ -8,6 +8,7 @@ from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponseRedirect
 
+from common.database import rule_message
 from common.errors import HotelMateError
 
 
@@ -53,17 +54,45 @@ class HotelScopedAdmin(admin.ModelAdmin):
         # A row never moves to another hotel (the database refuses it too).
         return [*readonly, "hotel"] if obj is not None and self.hotel_lookup == "hotel" else readonly
 
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """A filter or a selection that makes no sense is not an error page either."""
+        try:
+            return super().changelist_view(request, *args, **kwargs)
+        except ValueError:
+            messages.error(request, "That address or selection makes no sense here.")
+            return HttpResponseRedirect(request.path)
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """A form that a service or the database refuses is not an error page: say so, and change nothing."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except HotelMateError as refusal:
             messages.error(request, refusal.message)
-        except IntegrityError:
-            messages.error(request, "Not saved: another row has this name, code or number already.")
+        except IntegrityError as error:
+            reason = rule_message(error) or "another row has this name, code or number already"
+            messages.error(request, f"Not saved: {reason}.")
         return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change and self.hotel_lookup == "hotel" and obj.hotel_id is None:
             obj.hotel = own_hotel(request)
         super().save_model(request, obj, form, change)
+
+
+class SuperuserOnlyMixin:
+    """For models that are of no hotel: whatever permissions somebody was given, only a superuser sees them."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)

@@ -12,6 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from common.database import constraint, sqlstate
 from common.errors import HotelMateError
 from common.parsers import BodyTooLarge
 
@@ -107,16 +108,6 @@ def unavailability(error: Exception) -> tuple[str, str] | None:
         logger.error("the database cannot be reached: %s", type(error).__name__, exc_info=error)
         return "UNAVAILABLE", "The database cannot be reached right now. Try again in a moment."
     return None
-
-
-def sqlstate(error: Exception) -> str | None:
-    """PostgreSQL's five-character error code of a Django database error."""
-    return getattr(error.__cause__, "pgcode", None)
-
-
-def constraint(error: Exception) -> str:
-    """The name of the constraint that a Django ``IntegrityError`` is about; names no data."""
-    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "unnamed"
 
 
 def _field_errors(detail: Any) -> dict[str, Any]:

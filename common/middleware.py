@@ -1,10 +1,25 @@
-"""What pages outside the API answer while the database is busy or away."""
+"""What is refused before any view sees it, and what pages answer while the database is busy or away."""
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from common.handlers import RETRY_AFTER_SECONDS, unavailability
+from common.handlers import RETRY_AFTER_SECONDS, error_body, unavailability
+
+
+class UnreadableMiddleware:
+    """Refuses what would be misread: a body without a length, which Django takes for no body.
+
+    A failed inspection sent in chunks would pass otherwise, as no body means passed.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+            return JsonResponse(error_body("LENGTH_REQUIRED", "Send the body with a Content-Length."), status=400)
+        return self.get_response(request)
 
 
 class BusyMiddleware:

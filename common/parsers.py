@@ -21,16 +21,19 @@ def _refuse_large(parser_context: Any) -> None:
 
 
 class BodyParser(JSONParser):
-    """JSON of any declared content type, so that ``curl -d '{…}'`` works as typed."""
+    """A JSON object, of any declared content type, so that ``curl -d '{…}'`` works as typed."""
 
     media_type = "*/*"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         _refuse_large(parser_context)
         try:
-            return super().parse(stream, media_type, parser_context)
+            body = super().parse(stream, media_type, parser_context)
         except RecursionError as error:
             raise ParseError("JSON parse error - nested too deeply") from error
+        if not isinstance(body, dict):
+            raise ParseError("The body must be a JSON object.")
+        return body
 
 
 class LimitedFormParser(FormParser):

@@ -23,7 +23,3 @@ class StrictBooleanField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return bool(data)
-
-
-class NoBody(serializers.Serializer[Any]):
-    """An endpoint that needs no body."""

@@ -1,13 +1,21 @@
-"""Hotels and staff in the admin."""
+"""Hotels, staff and the sign-in of the admin."""
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest
+from knox.admin import AuthTokenAdmin
+from knox.models import AuthToken
 
-from common.admin import HotelScopedAdmin
+from common.admin import HotelScopedAdmin, SuperuserOnlyMixin
 from hotel.models import Hotel, Staff
+from hotel.rights import ROLE_RIGHTS
+from hotel.throttles import seconds_to_wait
 
 
 @admin.register(Hotel)
@@ -33,7 +41,16 @@ class StaffAdmin(HotelScopedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         readonly = list(super().get_readonly_fields(request, obj))
-        return readonly if obj is None else [*readonly, "user"]
+        if obj is None:
+            return readonly
+        # Nobody but a superuser gives themselves another role.
+        own = not request.user.is_superuser and obj.user_id == request.user.pk
+        return [*readonly, "user", *(["role"] if own else [])]
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "role" and not request.user.is_superuser:
+            kwargs["queryset"] = Group.objects.filter(name__in=ROLE_RIGHTS)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         # A new member needs a user first, and users of all hotels are a superuser's business.
@@ -44,3 +61,32 @@ class StaffAdmin(HotelScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("user", "hotel", "role")
+
+
+class ThrottledSignInForm(AdminAuthenticationForm):
+    """The admin's sign-in, tried as often as the API's and no more."""
+
+    def clean(self) -> dict[str, Any]:
+        wait = seconds_to_wait(self.request, str(self.cleaned_data.get("username", "")))
+        if wait is not None:
+            raise forms.ValidationError(f"Too many tries. Try again in {wait:.0f} seconds.", code="throttled")
+        return super().clean()
+
+
+admin.site.login_form = ThrottledSignInForm
+admin.site.unregister([User, Group, AuthToken])
+
+
+@admin.register(User)
+class SuperusersUserAdmin(SuperuserOnlyMixin, UserAdmin):
+    """Users are of no hotel; what a hotel manages is its staff."""
+
+
+@admin.register(Group)
+class SuperusersGroupAdmin(SuperuserOnlyMixin, GroupAdmin):
+    """Roles are the same for all hotels."""
+
+
+@admin.register(AuthToken)
+class SuperusersTokenAdmin(SuperuserOnlyMixin, AuthTokenAdmin):
+    """Who is signed in; the tokens themselves are not to be seen, only their hashes."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -80,6 +81,7 @@ Report = Callable[[str], None]
 
 def seed(password: str, report: Report) -> None:
     """Make whatever of the demo is missing; a house that is there already is left as it is."""
+    rights.create_roles(apps)  # again: a flush takes away what the migration made
     user_model = get_user_model()
     admin, _ = user_model.objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
     _set_password(admin, password)

@@ -27,7 +27,6 @@ class SignInRefused(NotAllowed):
         super().__init__(message, extra={"non_field_errors": [message]})
 
 
-@transaction.atomic
 def sign_in(*, username: str, password: str) -> tuple[Staff, str]:
     """The member of staff and a new token, good for 14 days. Their expired tokens are swept away."""
     user = authenticate(username=username, password=password)
@@ -38,8 +37,9 @@ def sign_in(*, username: str, password: str) -> tuple[Staff, str]:
         raise SignInRefused("This user is not on the staff of a hotel.")
     if not (user.is_active and staff.is_active):
         raise SignInRefused("This account is deactivated. Ask your manager.")
-    AuthToken.objects.filter(user=user, expiry__lte=clock.now()).delete()
-    _, token = AuthToken.objects.create(user=user)
+    with transaction.atomic():
+        AuthToken.objects.filter(user=user, expiry__lte=clock.now()).delete()
+        _, token = AuthToken.objects.create(user=user)
     return staff, token
 
 

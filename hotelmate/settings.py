@@ -32,7 +32,6 @@ INSTALLED_APPS = [
     "corsheaders",
     "rest_framework",
     "knox",
-    "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "pgtrigger",
@@ -47,6 +46,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "common.middleware.UnreadableMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -86,7 +86,12 @@ DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c lock_ti
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Shared by all web processes, as login throttling needs it; nothing on the path of a status change uses it.
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"},
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "django_cache",
+        # Beyond it the oldest third is thrown out: more than anybody can fill past the throttle by address.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
 }
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -122,6 +127,8 @@ REST_FRAMEWORK = {
     # How many proxies stand in front and append to X-Forwarded-For: it decides whose address login throttling sees.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "URL_FORMAT_OVERRIDE": None,
+    # OPTIONS is for CORS preflights; what an endpoint takes is in the OpenAPI document.
+    "DEFAULT_METADATA_CLASS": None,
 }
 # Larger bodies get 413 before anything is read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576

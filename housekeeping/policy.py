@@ -81,11 +81,13 @@ def can_change_room_status(
 
 
 def default_source(staff: Staff) -> Source:
-    """What is recorded when the caller names no source: FRONT_DESK for one who holds only the front desk's right."""
-    only_front_desk = staff.can("housekeeping.status_front_desk") and not (
-        staff.can("housekeeping.status_transition") or staff.can(OVERRIDE)
-    )
-    return Source.FRONT_DESK if only_front_desk else Source.HOUSEKEEPING
+    """What is recorded when the caller names no source: FRONT_DESK for one who works there and not in housekeeping."""
+    if staff.can("housekeeping.status_transition") or staff.can(OVERRIDE):
+        return Source.HOUSEKEEPING
+    in_housekeeping = any(staff.can(right) for right in SOURCE_RIGHTS[Source.HOUSEKEEPING])
+    if staff.can("housekeeping.status_front_desk") or not in_housekeeping:
+        return Source.FRONT_DESK
+    return Source.HOUSEKEEPING
 
 
 def status_transitions(staff: Staff) -> dict[str, list[str]]:

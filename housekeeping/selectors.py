@@ -44,9 +44,10 @@ def room_lock(room_ids: Iterable[int]) -> list[Room]:
     return list(room_list().filter(pk__in=list(locked)).order_by("pk"))
 
 
-def latest_event(room: Room) -> RoomStatusEvent | None:
-    """The audit row of the room's newest status change: who set it as it is."""
-    return RoomStatusEvent.objects.filter(room=room).select_related("changed_by__user").order_by("-version").first()
+def latest_events(rooms: Iterable[Room]) -> dict[int, RoomStatusEvent]:
+    """By room id, the audit row of each room's newest change: who set it as it is. Rooms never changed have none."""
+    events = RoomStatusEvent.objects.filter(room__in=list(rooms), version=F("room__status_version"))
+    return {event.room_id: event for event in events.select_related("changed_by__user")}
 
 
 def status_event_list(room: Room) -> QuerySet[RoomStatusEvent]:

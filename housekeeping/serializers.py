@@ -191,10 +191,3 @@ class TaskQuery(serializers.Serializer[Any]):
     task_type = serializers.ChoiceField(choices=TaskType.choices, required=False)
     assigned_to = serializers.RegexField(r"\A(me|[0-9]{1,18})\Z", required=False, help_text="`me` or a staff id")
     room = serializers.IntegerField(min_value=1, max_value=LARGEST_ID, required=False)
-
-
-class TaskPage(serializers.Serializer[Any]):
-    count = serializers.IntegerField()
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
-    results = TaskOutput(many=True)

@@ -12,7 +12,7 @@ from common.formats import iso
 from hotel.models import Staff
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import can_change_room_status
-from housekeeping.selectors import latest_event, room_lock
+from housekeeping.selectors import latest_events, room_lock
 from housekeeping.snapshots import facts_allow, is_occupied
 from notifications import notification_manager
 from rooms.models import Priority, Room, RoomStatus
@@ -79,6 +79,9 @@ class AlreadyInProgress(Conflict):
     code = "ALREADY_IN_PROGRESS"
 
 
+IN_REPAIR = (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
+FLAG, CLEAR = "rooms.maintenance_flag", "rooms.maintenance_clear"
+
 # --- the writer -------------------------------------------------------------------------------------------------------
 
 
@@ -101,7 +104,14 @@ class _Request:
     expected_status: str | None = None
     expected_versions: Sequence[int] | None = None
     priority: str | None = None
+    inspected: bool = False
     clears_fault: bool = False
+
+    def expects(self, room: Room) -> bool:
+        """Whether the room is as the caller saw it, where the caller says how that was."""
+        return self.expected_status in (None, room.room_status) and (
+            self.expected_versions is None or room.status_version in self.expected_versions
+        )
 
 
 def set_room_status(
@@ -153,24 +163,24 @@ def set_room_statuses(
             [(fresh, to_status) for fresh, (_, to_status) in zip(locked, wanted, strict=True)], request, all_or_nothing
         )
     return [
-        StatusOutcome(_take_over(room, outcome.room, outcome.event), outcome.event, outcome.refusal)
+        StatusOutcome(_take_over(room, outcome.room), outcome.event, outcome.refusal)
         for (room, _), outcome in zip(wanted, outcomes, strict=True)
     ]
 
 
 def _change_one(room: Room, to_status: str, request: _Request) -> Room:
-    [outcome] = _change([(room, to_status)], request, all_or_nothing=True)
-    room.status_event = outcome.event
+    _change([(room, to_status)], request, all_or_nothing=True)
     return room
 
 
 def _change(changes: Sequence[tuple[Room, str]], request: _Request, all_or_nothing: bool) -> list[StatusOutcome]:
     """The core: check, change, record, publish. The rooms are locked and fresh."""
+    authors = latest_events(room for room, _ in changes if not request.expects(room))
     outcomes: list[StatusOutcome] = []
     changed: list[tuple[Room, RoomStatusEvent, list[str]]] = []
     for room, to_status in changes:
         try:
-            needed = _check(room, to_status, request)
+            needed = _check(room, to_status, request, authors.get(room.pk))
         except HotelMateError as refusal:
             if all_or_nothing:
                 raise
@@ -179,7 +189,7 @@ def _change(changes: Sequence[tuple[Room, str]], request: _Request, all_or_nothi
         if not needed:
             outcomes.append(StatusOutcome(room))
             continue
-        event = _event(room, to_status, request)
+        event = room.status_event = _event(room, to_status, request)
         fields = _apply(room, to_status, event, request)
         changed.append((room, event, fields))
         outcomes.append(StatusOutcome(room, event))
@@ -195,19 +205,24 @@ def _change(changes: Sequence[tuple[Room, str]], request: _Request, all_or_nothi
     return outcomes
 
 
-def _check(room: Room, to_status: str, request: _Request) -> bool:
+def _check(room: Room, to_status: str, request: _Request, author: RoomStatusEvent | None) -> bool:
     """Whether there is anything to do; raises the refusal if it may not be done."""
     if to_status not in RoomStatus.values:
         raise UnknownStatus(f"{to_status} is no room status.")
-    _check_expected(room, request)
+    if not request.expects(room):
+        refusal = VersionChanged if request.expected_status in (None, room.room_status) else StatusChanged
+        raise refusal(
+            f"Room {room.room_number} has changed since you read it; it is {_label(room.room_status)} now.",
+            details=_current_state(room) | _author(author),
+        )
+    overrides = request.source == Source.MANAGER_OVERRIDE
+    if overrides and not request.note.strip():
+        raise NoteRequired("An override needs a note that says why.")
     allowed, reason = can_change_room_status(request.staff, room, to_status, request.source, request.note)
     if not allowed:
-        if can_change_room_status(request.staff, room, to_status, request.source, note="any note")[0]:
-            raise NoteRequired("An override needs a note that says why.")
         raise StatusChangeNotAllowed(reason)
     if room.room_status == to_status:
         return False
-    overrides = request.source == Source.MANAGER_OVERRIDE
     if not (overrides or room.can_transition_to(to_status)):
         raise TransitionNotAllowed(
             f"Invalid transition: room {room.room_number} is {_label(room.room_status)} and does not go from there "
@@ -222,42 +237,27 @@ def _check(room: Room, to_status: str, request: _Request) -> bool:
         raise NobodyInHouse(
             f"Invalid transition: nobody is checked in to room {room.room_number}.", details=_current_state(room)
         )
-    _check_fault(room, to_status, request)
-    return True
-
-
-def _check_expected(room: Room, request: _Request) -> None:
-    message = f"Room {room.room_number} has changed since you read it; it is {_label(room.room_status)} now."
-    if request.expected_status is not None and room.room_status != request.expected_status:
-        raise StatusChanged(message, details=_current_state(room, with_author=True))
-    if request.expected_versions is not None and room.status_version not in request.expected_versions:
-        raise VersionChanged(message, details=_current_state(room, with_author=True))
-
-
-def _check_fault(room: Room, to_status: str, request: _Request) -> None:
-    """A fault is never forgotten: only who may clear it takes a flagged room to where it would not show."""
-    if not room.maintenance_required or not (
-        to_status == RoomStatus.READY_FOR_GUEST or _leaves_repair(room, to_status)
-    ):
-        return
-    if not _may_clear_fault(room, request):
+    if _clears_fault(room, to_status, request) and not _may_clear_fault(room, request):
         raise MaintenanceOpen(
             f"Room not ready: the maintenance of room {room.room_number} is still open.", details=_current_state(room)
         )
+    return True
+
+
+def _clears_fault(room: Room, to_status: str, request: _Request) -> bool:
+    """Whether the change ends an open fault: because it says so, or by taking the room to where none may be."""
+    return room.maintenance_required and (
+        request.clears_fault
+        or to_status == RoomStatus.READY_FOR_GUEST
+        or (to_status == RoomStatus.OCCUPIED and room.room_status in IN_REPAIR)
+    )
 
 
 def _may_clear_fault(room: Room, request: _Request) -> bool:
+    """A fault is never forgotten: an override ends it, or who may clear it, from where it is being mended."""
     if request.source == Source.MANAGER_OVERRIDE:
         return True
-    in_repair = room.room_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
-    return in_repair and request.staff is not None and request.staff.can("rooms.maintenance_clear")
-
-
-def _leaves_repair(room: Room, to_status: str) -> bool:
-    return room.room_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER) and to_status in (
-        RoomStatus.READY_FOR_GUEST,
-        RoomStatus.OCCUPIED,
-    )
+    return room.room_status in IN_REPAIR and request.staff is not None and request.staff.can(CLEAR)
 
 
 def _event(room: Room, to_status: str, request: _Request) -> RoomStatusEvent:
@@ -277,6 +277,7 @@ def _event(room: Room, to_status: str, request: _Request) -> RoomStatusEvent:
 def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: _Request) -> list[str]:
     """Set the new status and what goes with it on ``room``; returns the names of the fields that changed."""
     from_status, note = room.room_status, event.note
+    clears_fault = _clears_fault(room, to_status, request)
     before = {field: getattr(room, field) for field in _WRITTEN}
     room.room_status = to_status
     room.status_version = event.version
@@ -285,7 +286,8 @@ def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: _Request
         room.turnover_notes = _append(room.turnover_notes, note)
     if to_status == RoomStatus.CLEANED_UNINSPECTED:
         room.last_cleaned_at, room.cleaned_by_staff = event.created_at, request.staff
-    if to_status == RoomStatus.READY_FOR_GUEST and from_status == RoomStatus.CLEANED_UNINSPECTED:
+    passed = to_status == RoomStatus.READY_FOR_GUEST and from_status == RoomStatus.CLEANED_UNINSPECTED
+    if passed or request.inspected:
         room.last_inspected_at, room.inspected_by_staff = event.created_at, request.staff
     if to_status == RoomStatus.CHECKOUT_DIRTY and (
         from_status == RoomStatus.OCCUPIED or request.source == Source.SYSTEM
@@ -293,14 +295,7 @@ def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: _Request
         room.turnover_notes = ""  # a departure: what was noted on the last turnover is history
     if to_status == RoomStatus.MAINTENANCE_REQUIRED:
         _flag_fault(room, request.priority, note)
-    elif (
-        request.clears_fault
-        or to_status == RoomStatus.READY_FOR_GUEST
-        or (
-            from_status in (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
-            and to_status == RoomStatus.OCCUPIED
-        )
-    ):
+    elif clears_fault:
         _clear_fault(room)
     return [field for field in _WRITTEN if getattr(room, field) != before[field]]
 
@@ -354,11 +349,9 @@ def _lock(rooms: Sequence[Room]) -> list[Room]:
     return [fresh[room.pk] for room in rooms]
 
 
-def _take_over(room: Room, fresh: Room, event: RoomStatusEvent | None = None) -> Room:
+def _take_over(room: Room, fresh: Room) -> Room:
     """Let the caller's instance carry what is true now."""
-    vars(room).update(vars(fresh))
-    if event is not None:
-        room.status_event = event
+    vars(room).update(vars(fresh), status_event=fresh.status_event)
     return room
 
 
@@ -366,20 +359,23 @@ def _label(status: str) -> str:
     return RoomStatus(status).label.lower() if status in RoomStatus.values else status
 
 
-def _current_state(room: Room, *, with_author: bool = False) -> dict[str, Any]:
-    state: dict[str, Any] = {
+def _current_state(room: Room) -> dict[str, Any]:
+    return {
         "room_id": room.pk,
         "room_number": room.room_number,
         "current_status": str(room.room_status),
         "status_version": room.status_version,
         "status_changed_at": iso(room.status_changed_at),
     }
-    if with_author:
-        event = latest_event(room)
-        state["changed_by"] = event.changed_by_id if event else None
-        state["changed_by_name"] = event.changed_by.name if event and event.changed_by else None
-        state["source"] = str(event.source) if event else None
-    return state
+
+
+def _author(event: RoomStatusEvent | None) -> dict[str, Any]:
+    """Who set the room as it is, for a caller who was too late."""
+    return {
+        "changed_by": event.changed_by_id if event else None,
+        "changed_by_name": event.changed_by.name if event and event.changed_by else None,
+        "source": str(event.source) if event else None,
+    }
 
 
 # --- turnover and maintenance -----------------------------------------------------------------------------------------
@@ -390,11 +386,11 @@ def start_cleaning(*, room: Room, staff: Staff, note: str = "") -> Room:
     """A housekeeper begins; refused with the name when somebody else is at it, nothing when it is the same person."""
     [locked] = _lock([room])
     if locked.room_status == RoomStatus.CLEANING_IN_PROGRESS:
-        event = latest_event(locked)
+        event = latest_events([locked]).get(locked.pk)
         if event and event.changed_by and event.changed_by_id != staff.pk:
             raise AlreadyInProgress(
                 f"{event.changed_by.name} is already cleaning room {locked.room_number}.",
-                details=_current_state(locked, with_author=True),
+                details=_current_state(locked) | _author(event),
             )
     request = _Request(staff, Source.HOUSEKEEPING, note)
     return _take_over(room, _change_one(locked, RoomStatus.CLEANING_IN_PROGRESS, request))
@@ -415,20 +411,26 @@ def inspect_room(*, room: Room, staff: Staff, passed: bool, note: str = "") -> R
         to_status = RoomStatus.MAINTENANCE_REQUIRED
     else:
         to_status = RoomStatus.READY_FOR_GUEST
-    return _take_over(room, _change_one(locked, to_status, _Request(staff, Source.HOUSEKEEPING, note)))
+    if locked.room_status not in (RoomStatus.CLEANED_UNINSPECTED, to_status):
+        raise TransitionNotAllowed(
+            f"Invalid transition: room {locked.room_number} is {_label(locked.room_status)}, and only a cleaned room "
+            "is inspected.",
+            details=_current_state(locked),
+        )
+    # Stamped also when a fault keeps the room from being ready, so that it need not be cleaned again once mended.
+    request = _Request(staff, Source.HOUSEKEEPING, note, inspected=passed)
+    return _take_over(room, _change_one(locked, to_status, request))
 
 
 @transaction.atomic
 def flag_maintenance(*, room: Room, staff: Staff, priority: str = Priority.MED, note: str = "") -> Room:
     """Report a fault → MAINTENANCE_REQUIRED. A room already there gets the note, and a higher priority if given."""
     [locked] = _lock([room])
+    _require(staff, locked, FLAG)
     if locked.room_status == RoomStatus.MAINTENANCE_REQUIRED:
-        _require(staff, locked, RoomStatus.MAINTENANCE_REQUIRED)
-        before = (locked.maintenance_priority, locked.maintenance_notes)
+        before = {name: getattr(locked, name) for name in _TOLD_OF_FAULT}
         _flag_fault(locked, priority, note.strip())
-        after = (locked.maintenance_priority, locked.maintenance_notes)
-        names = ("maintenance_priority", "maintenance_notes")
-        _save_details(locked, [name for name, old, new in zip(names, before, after, strict=True) if old != new], staff)
+        _save_details(locked, before, staff)
         return _take_over(room, locked)
     request = _Request(staff, Source.HOUSEKEEPING, note, priority=priority)
     return _take_over(room, _change_one(locked, RoomStatus.MAINTENANCE_REQUIRED, request))
@@ -442,16 +444,14 @@ def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
     last departure, else to CHECKOUT_DIRTY. A room without a fault is left as it is.
     """
     [locked] = _lock([room])
-    _require(staff, locked, RoomStatus.OUT_OF_ORDER)
+    _require(staff, locked, CLEAR)
     if locked.room_status != RoomStatus.MAINTENANCE_REQUIRED:
         if locked.maintenance_required:
-            names = [
-                name
-                for name in ("maintenance_required", "maintenance_priority", "maintenance_notes")
-                if getattr(locked, name)
-            ]
+            before = {name: getattr(locked, name) for name in _TOLD_OF_FAULT}
             _clear_fault(locked)
-            _save_details(locked, names, staff)
+            # No change of status carries the note, so that it goes where housekeeping reads.
+            locked.turnover_notes = _append(locked.turnover_notes, note.strip())
+            _save_details(locked, before, staff)
         return _take_over(room, locked)
     if is_occupied(locked):
         to_status = RoomStatus.OCCUPIED
@@ -461,35 +461,38 @@ def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
     return _take_over(room, _change_one(locked, to_status, request))
 
 
-def _require(staff: Staff, room: Room, to_status: str) -> None:
-    allowed, reason = can_change_room_status(staff, room, to_status, Source.HOUSEKEEPING)
-    if not allowed:
-        raise StatusChangeNotAllowed(reason)
+def _require(staff: Staff, room: Room, right: str) -> None:
+    if staff.hotel_id != room.hotel_id or not staff.can(right):
+        raise StatusChangeNotAllowed("Permission denied: your role does not include this.")
 
 
-def _save_details(room: Room, fields: list[str], staff: Staff) -> None:
-    """Write and tell what changed about a room whose status stays."""
-    if not fields:
+# What a report of a fault, or of its end, may change about a room whose status stays.
+_TOLD_OF_FAULT = ("maintenance_required", "maintenance_priority", "maintenance_notes", "turnover_notes")
+
+
+def _save_details(room: Room, before: dict[str, Any], staff: Staff) -> None:
+    """Write and tell what differs from ``before`` about a room whose status stays."""
+    changed = [name for name, value in before.items() if getattr(room, name) != value]
+    if not changed:
         return
+    changed.append("updated_at")
     room.updated_at = clock.now()
-    room.save(update_fields=[*fields, "updated_at"])
+    room.save(update_fields=changed)
     notification_manager.realtime_room_updated(
-        room,
-        changed_fields=[*fields, "updated_at"],
-        source=Source.HOUSEKEEPING,
-        from_status=room.room_status,
-        staff=staff,
+        room, changed_fields=changed, source=Source.HOUSEKEEPING, from_status=room.room_status, staff=staff
     )
 
 
 def _is_turned_over(room: Room) -> bool:
-    """Whether the room was cleaned, then inspected, since it last became dirty (as every departure makes it)."""
+    """Whether the room was cleaned, then inspected, and neither dirtied (by a departure, say) nor begun again since."""
     if room.last_cleaned_at is None or room.last_inspected_at is None:
         return False
-    dirty = (
-        RoomStatusEvent.objects.filter(room=room, to_status=RoomStatus.CHECKOUT_DIRTY)
+    unclean = (
+        RoomStatusEvent.objects.filter(
+            room=room, to_status__in=[RoomStatus.CHECKOUT_DIRTY, RoomStatus.CLEANING_IN_PROGRESS]
+        )
         .order_by("-version")
         .values_list("created_at", flat=True)
         .first()
     )
-    return (dirty is None or dirty <= room.last_cleaned_at) and room.last_cleaned_at <= room.last_inspected_at
+    return (unclean is None or unclean <= room.last_cleaned_at) and room.last_cleaned_at <= room.last_inspected_at

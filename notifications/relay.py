@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+import psycopg2
 import pusher.errors
 import requests.exceptions
 from django.db import Error as DatabaseError
@@ -73,8 +74,9 @@ class Relay:
         """Relay until ``stop``; survives every failure of the provider and of the database."""
         while not self._stopping.is_set():
             try:
+                wakeup.listen()
                 self.run_once()
-            except DatabaseError:
+            except (DatabaseError, psycopg2.Error):
                 logger.warning("the relay lost the database; it tries again", exc_info=True)
                 connection.close()
             except Exception:  # a bug must not silence every screen of the house until somebody restarts it

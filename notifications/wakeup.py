@@ -1,13 +1,20 @@
 """How a relay hears that there is something to send: at once within the process, by NOTIFY from another."""
 
+import os
+import select
 import threading
+from contextlib import suppress
 
+import psycopg2
 from django.db import connection
 
 CHANNEL = "hotelmate_events"
 
-_local = threading.Event()
 _running = threading.Event()
+# Written to by those who commit, read by the relay: unlike an Event, it can be waited for together with the database.
+_reader, _writer = os.pipe()
+for _end in (_reader, _writer):
+    os.set_blocking(_end, False)
 
 
 def relay_started() -> None:
@@ -23,18 +30,41 @@ def relay_stopped() -> None:
 def wake() -> None:
     """Tell a relay that events were committed: the one in this process, else whichever listens to the database."""
     if _running.is_set():
-        _local.set()
+        wake_local()
     else:
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {CHANNEL}")
 
 
-def wait(seconds: float) -> None:
-    """Wait in the relay thread until this process has something to send, or for ``seconds``."""
-    _local.wait(seconds)
-    _local.clear()
-
-
 def wake_local() -> None:
     """End a ``wait`` of this process."""
-    _local.set()
+    with suppress(BlockingIOError):  # full of wake-ups that nobody has read yet: one more says nothing new
+        os.write(_writer, b"!")
+
+
+def listen() -> None:
+    """Hear the NOTIFY of other processes on this thread's connection; to be called again after a reconnect."""
+    connection.ensure_connection()
+    if getattr(connection, "listens_on", None) is not connection.connection:
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+        connection.listens_on = connection.connection  # type: ignore[attr-defined]
+
+
+def wait(seconds: float) -> None:
+    """Wait in the relay's thread until somebody has something to send, or for ``seconds``."""
+    database = connection.connection
+    # What came in answer to the relay's own statements is here already, and no longer on the wire.
+    if database is not None and not database.closed and not database.notifies:
+        try:
+            select.select([_reader, database], [], [], seconds)
+            database.poll()
+        except (psycopg2.Error, OSError, ValueError):
+            connection.close()  # the next turn of the relay connects anew
+    elif database is None or database.closed:
+        select.select([_reader], [], [], seconds)
+    if connection.connection is not None:
+        connection.connection.notifies.clear()
+    with suppress(BlockingIOError):
+        while os.read(_reader, 4096):
+            pass

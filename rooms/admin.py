@@ -93,7 +93,8 @@ class RoomAdmin(HotelScopedAdmin):
                 "form": form,
                 "rooms": queryset,
                 "opts": self.model._meta,
-                "selected": request.POST.getlist("_selected_action"),
+                # Of "all rooms that match", the page before sends only those that it showed.
+                "selected": queryset.values_list("pk", flat=True),
             }
             return TemplateResponse(request, "admin/rooms/room/change_status.html", context)
         outcomes = set_room_statuses(

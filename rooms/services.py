@@ -1,12 +1,14 @@
 """The house's inventory: rooms and room types. No function here writes a room's status."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from common import clock
+from common.database import constraint
 from common.errors import Conflict, FieldError, InvalidInput, NotFound
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
@@ -41,6 +43,10 @@ class RoomTypeInUse(Conflict):
     code = "ROOM_TYPE_IN_USE"
 
 
+TYPE_TAKEN = "There is a room type of this name or code already."
+TYPE_RULES = ("room_type_code_unique", "room_type_name_unique")
+
+
 class BulkResult(NamedTuple):
     """What ``create_rooms`` made, and the numbers that were there already."""
 
@@ -59,11 +65,8 @@ def refuse_status(fields: Any) -> None:
 def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active: bool = True) -> Room:
     """A new room, ready for its first guest."""
     room_type = _room_type(hotel, room_type_id)
-    try:
-        with transaction.atomic():
-            room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, is_active=is_active)
-    except IntegrityError as error:
-        raise RoomNumberTaken(f"There is a room {room_number} already.") from error
+    with _unless_taken(RoomNumberTaken(f"There is a room {room_number} already."), "room_number_unique"):
+        room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, is_active=is_active)
     return room_list(hotel).get(pk=room.pk)
 
 
@@ -96,11 +99,8 @@ def update_room(*, room: Room, staff: Staff | None, **fields: Any) -> Room:
     for name in changed:
         setattr(locked, name, fields[name])
     locked.updated_at = clock.now()
-    try:
-        with transaction.atomic():
-            locked.save(update_fields=[*changed, "updated_at"])
-    except IntegrityError as error:
-        raise RoomNumberTaken(f"There is a room {locked.room_number} already.") from error
+    with _unless_taken(RoomNumberTaken(f"There is a room {locked.room_number} already."), "room_number_unique"):
+        locked.save(update_fields=[*changed, "updated_at"])
     notification_manager.realtime_room_updated(
         locked,
         changed_fields=[*changed, "updated_at"],
@@ -114,6 +114,7 @@ def update_room(*, room: Room, staff: Staff | None, **fields: Any) -> Room:
 @transaction.atomic
 def delete_room(*, room: Room) -> None:
     """Remove a room that was never used; one with history, bookings or tasks is deactivated instead."""
+    room_lock([room.pk])  # a status change that is under way ends first
     try:
         room.delete()
     except ProtectedError as error:
@@ -125,11 +126,8 @@ def delete_room(*, room: Room) -> None:
 @transaction.atomic
 def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
     """A new category of rooms."""
-    try:
-        with transaction.atomic():
-            return RoomType.objects.create(hotel=hotel, **fields)
-    except IntegrityError as error:
-        raise RoomTypeTaken("There is a room type of this name or code already.") from error
+    with _unless_taken(RoomTypeTaken(TYPE_TAKEN), *TYPE_RULES):
+        return RoomType.objects.create(hotel=hotel, **fields)
 
 
 @transaction.atomic
@@ -140,11 +138,8 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
         raise RoomTypeNotFound("There is no such room type.")
     for name, value in fields.items():
         setattr(locked, name, value)
-    try:
-        with transaction.atomic():
-            locked.save(update_fields=list(fields))
-    except IntegrityError as error:
-        raise RoomTypeTaken("There is a room type of this name or code already.") from error
+    with _unless_taken(RoomTypeTaken(TYPE_TAKEN), *TYPE_RULES):
+        locked.save(update_fields=list(fields))
     return locked
 
 
@@ -155,6 +150,18 @@ def delete_room_type(*, room_type: RoomType) -> None:
         room_type.delete()
     except ProtectedError as error:
         raise RoomTypeInUse("Rooms or bookings are of this type. Deactivate it instead (is_active: false).") from error
+
+
+@contextmanager
+def _unless_taken(refusal: Conflict, *rules: str) -> Iterator[None]:
+    """Raise ``refusal`` where one of the unique ``rules`` refuses what the block writes."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if constraint(error) in rules:
+            raise refusal from error
+        raise
 
 
 def _room_type(hotel: Hotel, room_type_id: int) -> RoomType:

@@ -5,8 +5,10 @@ from html import unescape
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
+from knox.models import AuthToken
 
 from hotel import rights
 from hotel.models import Hotel, Staff
@@ -14,7 +16,7 @@ from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
 from rooms.models import Room, RoomType
-from tests.factories import HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
+from tests.factories import PASSWORD, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
 
 pytestmark = pytest.mark.django_db
 
@@ -206,6 +208,72 @@ def test_the_action_takes_the_override_right(hotel, root):
     for browser in (client, root):  # and the audit trail names a member of staff, which the superuser is not
         choose(browser, room, apply="1", to_status="OUT_OF_ORDER", reason="because")
     assert Room.objects.get(pk=room.pk).room_status == "CHECKOUT_DIRTY"
+
+
+def test_the_action_on_all_rooms_that_match(desk, manager):
+    """The page shows a hundred at most; "select all" means every one of them, also after the form in between."""
+    rooms = [room_in("CHECKOUT_DIRTY", hotel=manager.hotel) for _ in range(3)]
+    asked = choose(desk, rooms[0], select_across="1")
+    chosen = list(asked.context["selected"])
+    assert sorted(chosen) == sorted(room.pk for room in rooms)
+    fields = {"action": "change_status", "_selected_action": chosen, "apply": "1", "to_status": "OUT_OF_ORDER"}
+    desk.post(page(Room, "changelist"), {**fields, "reason": "burst pipe"})
+    assert Room.objects.filter(room_status="OUT_OF_ORDER").count() == 3
+
+
+# --- staff and roles --------------------------------------------------------------------------------------------------
+
+
+def test_nobody_gives_themselves_another_role(desk, manager):
+    form = desk.get(page(Staff, "change", manager.pk)).context["adminform"].form
+    assert "role" not in form.fields
+
+
+def test_a_manager_gives_others_one_of_the_five_roles(desk, manager, housekeeper):
+    Group.objects.create(name="IT administrators")
+    form = desk.get(page(Staff, "change", housekeeper.pk)).context["adminform"].form
+    assert set(form.fields["role"].queryset.values_list("name", flat=True)) == set(rights.ROLE_RIGHTS)
+    assert "user" not in form.fields
+
+
+@pytest.mark.parametrize("model", [get_user_model(), Group, AuthToken], ids=lambda model: model.__name__)
+def test_what_is_of_no_hotel_is_for_superusers(model, desk, root, manager):
+    manager.user.user_permissions.set(Permission.objects.all())
+    assert desk.get(page(model, "changelist")).status_code == 403
+    assert desk.get(page(model, "add")).status_code == 403
+    assert root.get(page(model, "changelist")).status_code == 200
+
+
+def test_the_admins_sign_in_is_throttled_too(manager):
+    client = Client()
+    tries = [client.post("/admin/login/", {"username": " manager", "password": "wrong"}) for _ in range(11)]
+    assert "Too many tries" not in tries[9].content.decode()
+    assert "Too many tries" in tries[10].content.decode()
+    right = client.post("/admin/login/", {"username": "manager", "password": PASSWORD})
+    assert "Too many tries" in right.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "data"),
+    [
+        ("get", "rooms/room/?room_status__exact=%00", {}),
+        ("get", "housekeeping/roomstatusevent/?source__exact=%00", {}),
+        ("post", "rooms/room/", {"action": "change_status", "_selected_action": "abc"}),
+    ],
+)
+def test_addresses_and_selections_without_sense_are_no_error_page(method, address, data, manager):
+    client = Client(raise_request_exception=False)
+    client.force_login(manager.user)
+    assert getattr(client, method)(f"/admin/{address}", data).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)  # the rule speaks at commit
+def test_another_hotels_room_type_is_refused_with_the_reason(root, hotel):
+    foreign = RoomTypeFactory()
+    data = {"hotel": hotel.pk, "room_number": 7, "room_type": foreign.pk, "is_active": "on"}
+    answer = root.post(page(Room, "add"), data, follow=True)
+    assert "Not saved: room_type belongs to another hotel." in answer.content.decode()
+    assert not Room.objects.exists()
 
 
 # --- the audit trail --------------------------------------------------------------------------------------------------

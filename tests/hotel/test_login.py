@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.utils import timezone
 from knox.models import AuthToken
+from rest_framework.test import APIClient
 
 from common import clock
-from hotel import rights
+from hotel import rights, throttles
 from hotel.models import Staff
 from tests.factories import PASSWORD, StaffFactory, UserFactory
 from tests.http import DocumentedClient, assert_error, document
@@ -297,3 +299,25 @@ def test_sign_in_ignores_a_dead_token(client, housekeeper):
 
 def test_the_document_says_that_sign_in_needs_no_token():
     assert document()["paths"][LOGIN]["post"].get("security", []) in ([], [{}])
+
+
+def test_white_space_around_a_name_makes_no_new_name(client, housekeeper):
+    answers = [sign_in(client, " " * number + "housekeeper", "wrong") for number in range(11)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+
+
+def test_many_names_from_one_address_are_throttled_and_leave_nothing_behind(client, db, monkeypatch):
+    monkeypatch.setitem(throttles._AddressThrottle.THROTTLE_RATES, "login-address", "3/min")
+    answers = [sign_in(client, f"name-{number}", "wrong") for number in range(6)]
+    assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 3
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM django_cache")
+        assert cursor.fetchone() == (4,)  # three names, one address
+
+
+def test_signing_out_ends_a_session(manager):
+    browser = APIClient()
+    browser.force_login(manager.user)
+    assert browser.get(ME).status_code == 200
+    assert browser.post(LOGOUT).status_code == 204
+    assert browser.get(ME).status_code == 401

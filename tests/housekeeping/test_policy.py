@@ -141,3 +141,8 @@ def test_the_source_that_is_recorded_when_none_is_named(agent, office_manager, h
         "HOUSEKEEPING",
         "HOUSEKEEPING",
     ]
+
+
+@pytest.mark.parametrize("right", ["bookings.checkin", "bookings.assign_room"])
+def test_who_works_only_with_bookings_works_at_the_front_desk(right):
+    assert default_source(member_with(right)) == "FRONT_DESK"

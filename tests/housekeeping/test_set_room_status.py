@@ -372,6 +372,55 @@ def test_a_mended_fault_is_cleared_in_any_status(status, hotel, supervisor):
     assert RealtimeEvent.objects.latest("pk").envelope["payload"]["maintenance_required"] is False
 
 
+def test_what_was_done_about_a_fault_is_noted_where_no_change_of_status_tells_it(hotel, supervisor):
+    room = room_in("CHECKOUT_DIRTY", fault=True, hotel=hotel)
+    complete_maintenance(room=room, staff=supervisor, note="new shower head")
+    assert Room.objects.get(pk=room.pk).turnover_notes == "new shower head"
+    payload = RealtimeEvent.objects.latest("pk").envelope["payload"]
+    assert (payload["changed_by_name"], payload["turnover_notes"]) == (supervisor.name, "new shower head")
+
+
+def test_an_instance_used_again_does_not_carry_the_last_audit_row(hotel, supervisor):
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    flag_maintenance(room=room, staff=supervisor, note="lamp")
+    assert room.status_event is not None
+    flag_maintenance(room=room, staff=supervisor, note="socket")
+    assert room.status_event is None
+    complete_maintenance(room=room, staff=supervisor)
+    assert room.status_event is not None
+    [outcome] = set_room_statuses(changes=[(room, room.room_status)], source=Source.SYSTEM)
+    assert (outcome.event, room.status_event) == (None, None)
+
+
+@pytest.mark.parametrize("status", ["OUT_OF_ORDER", "CLEANING_IN_PROGRESS", "CHECKOUT_DIRTY", "OCCUPIED"])
+def test_only_a_cleaned_room_is_inspected(status, manager):
+    room = room_in(status, hotel=manager.hotel)
+    before = trace(room)
+    with pytest.raises(TransitionNotAllowed, match="only a cleaned room is inspected"):
+        inspect_room(room=room, staff=manager, passed=True)
+    assert trace(room) == before
+
+
+def test_an_inspection_that_a_fault_overshadowed_counts_once_it_is_mended(hotel, supervisor):
+    room = room_in("CLEANED_UNINSPECTED", fault=True, hotel=hotel)
+    with clock.set_to(clock.now() + timedelta(minutes=1)):
+        inspect_room(room=room, staff=supervisor, passed=True)
+    assert (room.room_status, room.inspected_by_staff) == ("MAINTENANCE_REQUIRED", supervisor)
+    complete_maintenance(room=room, staff=supervisor)
+    assert room.room_status == "READY_FOR_GUEST"
+
+
+def test_a_cleaning_that_was_begun_again_is_not_forgotten_over_a_repair(hotel, manager):
+    room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
+    inspect_room(room=room, staff=manager, passed=True)
+    set_room_status(
+        room=room, to_status="CLEANING_IN_PROGRESS", staff=manager, source=Source.MANAGER_OVERRIDE, note="red wine"
+    )
+    flag_maintenance(room=room, staff=manager)
+    complete_maintenance(room=room, staff=manager)
+    assert room.room_status == "CHECKOUT_DIRTY"
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -482,3 +531,22 @@ def test_each_room_goes_to_its_own_status(hotel, manager):
         set_room_statuses(changes=list(zip(rooms, targets, strict=True)), staff=manager)
     assert [Room.objects.get(pk=room.pk).room_status for room in rooms] == targets
     assert [room.room_status for room in rooms] == targets
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_rooms_that_have_changed_are_reported_in_a_constant_number_of_statements(count, hotel, housekeeper, statements):
+    rooms = new_rooms(hotel, count)
+    set_room_statuses(changes=[(room, "MAINTENANCE_REQUIRED") for room in rooms], staff=housekeeper)
+    with statements() as made:
+        outcomes = set_room_statuses(
+            changes=[(room, "OUT_OF_ORDER") for room in rooms], staff=housekeeper, expected_status="READY_FOR_GUEST"
+        )
+    assert len(made) == 3  # lock, read, who changed them
+    assert all(isinstance(outcome.refusal, StatusChanged) for outcome in outcomes)
+    assert {outcome.refusal.details["changed_by_name"] for outcome in outcomes} == {housekeeper.name}
+
+
+def test_a_room_named_twice_is_a_mistake_of_the_caller(hotel, housekeeper):
+    room = NewRoomFactory(hotel=hotel)
+    with pytest.raises(ValueError, match="named twice"):
+        set_room_statuses(changes=[(room, "MAINTENANCE_REQUIRED"), (room, "CHECKOUT_DIRTY")], staff=housekeeper)

@@ -71,10 +71,10 @@ def test_an_unknown_option_of_the_url_is_refused():
         check_database("postgres://u:p@127.0.0.1/x?nonsense=1")
 
 
-def test_a_wrong_password_is_refused_and_never_shown():
+def test_a_refused_sign_in_is_told_without_the_password():
     parts = urlsplit(os.environ["DATABASE_URL"])
-    with pytest.raises(LocalError, match="password authentication failed") as refusal:
-        check_database(f"postgres://{parts.username}:guess@{parts.hostname}:{parts.port}{parts.path}")
+    with pytest.raises(LocalError, match="DATABASE_URL doesn't work") as refusal:
+        check_database(f"postgres://a_user_of_none:guess@{parts.hostname}:{parts.port}{parts.path}")
     assert "guess" not in str(refusal.value)
 
 

@@ -2,10 +2,14 @@
 
 import http.server
 import json
+import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 import time
+from urllib.parse import urlsplit
 
 import pusher.errors
 import pytest
@@ -17,6 +21,7 @@ from housekeeping.services import set_room_status, set_room_statuses
 from notifications import relay, transport, wakeup
 from notifications.models import EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
+from tests.notifications.conftest import ROOT
 from tests.races import Writer, overlap
 
 pytestmark = pytest.mark.django_db
@@ -336,3 +341,59 @@ def test_a_request_never_waits_for_pusher(trouble, relay_to, unused_port, api, s
     assert answer.status_code == 200
     assert elapsed < settings.PUSHER_TIMEOUT / 2
     assert RealtimeEvent.objects.filter(sent_at=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_of_another_process_is_woken_at_once(monkeypatch, sent):
+    """A relay that would poll only once an hour sends what another process commits."""
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
+    room = NewRoomFactory()
+    elsewhere = relay.Relay()
+    arrived, waiting = threading.Event(), threading.Event()
+    sent.refuses = lambda _message: arrived.set()
+    real_wait = wakeup.wait
+
+    def wait(seconds):
+        waiting.set()
+        real_wait(seconds)
+
+    monkeypatch.setattr(wakeup, "wait", wait)
+    thread = Writer(elsewhere.run)  # no relay_started(): as if it were not of this process
+    thread.start()
+    assert waiting.wait(10)
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    assert arrived.wait(10)
+    elsewhere.stop()
+    assert thread.outcome() is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_survives_the_loss_of_its_connection(monkeypatch, sent):
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0.05)
+    room = NewRoomFactory()
+    arrived = threading.Event()
+    sent.refuses = lambda _message: arrived.set()
+    lonely = relay.Relay()
+    thread = Writer(lonely.run)
+    thread.start()
+    assert thread.connected.wait(10)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [thread.pid])
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    assert arrived.wait(10)
+    lonely.stop()
+    assert thread.outcome() is None
+
+
+def test_the_worker_runs_until_it_is_told_to_stop():
+    """The command as a process of its own, stopped by SIGTERM."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+    environ = {**os.environ, "DATABASE_URL": url._replace(path=f"/{name}").geturl()}
+    worker = subprocess.Popen(
+        [sys.executable, "manage.py", "worker"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
+    )
+    assert worker.stdout.readline() == "Sending events. Ctrl-C ends it.\n"
+    worker.terminate()
+    assert worker.wait(10) == 0
+    worker.stdout.close()

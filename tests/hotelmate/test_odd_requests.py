@@ -1,0 +1,62 @@
+"""Requests that no client of ours makes, and that must neither break anything nor be misread."""
+
+import http.client
+import json
+import re
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from rooms.models import Room
+from tests.conftest import token_client, url
+from tests.factories import HotelFactory, StaffFactory, room_in
+from tests.http import assert_error
+from tests.surface import ENDPOINTS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failed_inspection_sent_in_chunks_does_not_pass(live_server):
+    """Django takes a body without a length for no body, and no body means passed."""
+    supervisor = StaffFactory(hotel=HotelFactory(slug="grand"), role="housekeeping supervisor")
+    room = room_in("CLEANED_UNINSPECTED", hotel=supervisor.hotel)
+    token = token_client(supervisor)._credentials["HTTP_AUTHORIZATION"]
+    connection = http.client.HTTPConnection(live_server.thread.host, live_server.thread.port, timeout=10)
+    body = iter([b'{"passed": false}'])
+    headers = {"Authorization": token, "Content-Type": "application/json"}
+    connection.request(
+        "POST", url(supervisor, f"rooms/{room.room_number}/inspect/"), body, headers, encode_chunked=True
+    )
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert json.loads(answer.read())["code"] == "LENGTH_REQUIRED"
+    connection.close()
+    assert Room.objects.get(pk=room.pk).room_status == "CLEANED_UNINSPECTED"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("route", sorted({endpoint.route for endpoint in ENDPOINTS}))
+def test_options_is_for_preflights_only(route, manager):
+    client = APIClient(raise_request_exception=False)  # not the documented one: nothing documents this
+    client.force_login(manager.user)
+    answer = client.options(url(manager, re.sub(r"<int:\w+>", "1", route)))
+    assert_error(answer, 405, "METHOD_NOT_ALLOWED")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["options", "post", "delete"])
+@pytest.mark.parametrize("path", ["/api/docs/", "/api/schema/"])
+def test_the_documents_are_only_read(path, method):
+    answer = getattr(Client(raise_request_exception=False), method)(path)
+    assert answer.status_code == 405
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("body", ["[1]", '"abc"', "null", '{"csrfmiddlewaretoken": 5}', "a=b"])
+def test_a_browser_that_says_form_and_sends_something_else(body, content_type, manager):
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(manager.user)
+    answer = client.post(url(manager, "room-management/"), body, content_type=content_type)
+    assert answer.status_code in (400, 403)
+    assert answer.json()["code"] in ("MALFORMED_REQUEST", "PERMISSION_DENIED")
