@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import os
 import queue
 import signal
@@ -83,6 +84,8 @@ class PysherClient:
     """The client library ``pysher``, with everything that it hears on any channel put into a queue."""
 
     def __init__(self, port: int, **options: Any) -> None:
+        # Its thread outlives the test for a moment, and would log into what pytest has closed by then.
+        options = {"log_level": logging.CRITICAL, **options}
         self._client = pysher.Pusher(KEY, secure=False, custom_host="127.0.0.1", port=port, **options)
         self._heard: queue.Queue[tuple[str, str, Any]] = queue.Queue()
         # Not bound to pysher's channels: it makes one only after it has asked to subscribe, and may miss the answer.

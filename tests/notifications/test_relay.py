@@ -393,6 +393,7 @@ def test_the_worker_runs_until_it_is_told_to_stop():
     worker = subprocess.Popen(
         [sys.executable, "manage.py", "worker"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
     )
+    assert select.select([worker.stdout], [], [], 20)[0], "the worker says nothing"
     assert worker.stdout.readline() == "Sending events. Ctrl-C ends it.\n"
     worker.terminate()
     assert worker.wait(10) == 0

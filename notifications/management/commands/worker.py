@@ -21,4 +21,5 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         self.stdout.write("Sending events. Ctrl-C ends it.")
+        self.stdout.flush()  # also into a pipe or a log, where it would wait for more
         relay.run()
