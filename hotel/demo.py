@@ -15,7 +15,8 @@ from common import clock
 from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
-from housekeeping.services import flag_maintenance, set_room_statuses
+from housekeeping.services import set_room_statuses
+from housekeeping.turnover import flag_maintenance
 from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
 from rooms.models import Priority, Room, RoomStatus, RoomType
 

@@ -1,4 +1,7 @@
-"""Changes of a room's status. ``set_room_statuses`` is the only writer of ``Room.room_status``."""
+"""Changes of a room's status. ``set_room_statuses`` is the only writer of ``Room.room_status``.
+
+Housekeeping's own steps, which decide on the locked room what to ask for, are in ``housekeeping.turnover``.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -73,12 +76,6 @@ class MaintenanceOpen(Conflict):
     code = "MAINTENANCE_OPEN"
 
 
-class AlreadyInProgress(Conflict):
-    """Somebody else is cleaning the room."""
-
-    code = "ALREADY_IN_PROGRESS"
-
-
 IN_REPAIR = (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
 FLAG, CLEAR = "rooms.maintenance_flag", "rooms.maintenance_clear"
 
@@ -95,7 +92,7 @@ class StatusOutcome:
 
 
 @dataclass(frozen=True)
-class _Request:
+class StatusRequest:
     """Who asks for a change, and how; the same for every room of one call."""
 
     staff: Staff | None
@@ -132,10 +129,10 @@ def set_room_status(
 
     Raises the refusals of this module; then nothing was written.
     """
-    request = _Request(staff, source, note, expected_status, expected_versions)
+    request = StatusRequest(staff, source, note, expected_status, expected_versions)
     with transaction.atomic():
-        [locked] = _lock([room])
-        return _take_over(room, _change_one(locked, to_status, request))
+        [locked] = lock_rooms([room])
+        return take_over(room, change_locked_room(locked, to_status, request))
 
 
 def set_room_statuses(
@@ -156,24 +153,24 @@ def set_room_statuses(
     wanted = list(changes)
     if len({room.pk for room, _ in wanted}) < len(wanted):
         raise ValueError("a room is named twice")
-    request = _Request(staff, source, note, expected_status)
+    request = StatusRequest(staff, source, note, expected_status)
     with transaction.atomic():
-        locked = _lock([room for room, _ in wanted])
+        locked = lock_rooms([room for room, _ in wanted])
         outcomes = _change(
             [(fresh, to_status) for fresh, (_, to_status) in zip(locked, wanted, strict=True)], request, all_or_nothing
         )
     return [
-        StatusOutcome(_take_over(room, outcome.room), outcome.event, outcome.refusal)
+        StatusOutcome(take_over(room, outcome.room), outcome.event, outcome.refusal)
         for (room, _), outcome in zip(wanted, outcomes, strict=True)
     ]
 
 
-def _change_one(room: Room, to_status: str, request: _Request) -> Room:
+def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Room:
     _change([(room, to_status)], request, all_or_nothing=True)
     return room
 
 
-def _change(changes: Sequence[tuple[Room, str]], request: _Request, all_or_nothing: bool) -> list[StatusOutcome]:
+def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_nothing: bool) -> list[StatusOutcome]:
     """The core: check, change, record, publish. The rooms are locked and fresh."""
     authors = latest_events(room for room, _ in changes if not request.expects(room))
     outcomes: list[StatusOutcome] = []
@@ -205,15 +202,15 @@ def _change(changes: Sequence[tuple[Room, str]], request: _Request, all_or_nothi
     return outcomes
 
 
-def _check(room: Room, to_status: str, request: _Request, author: RoomStatusEvent | None) -> bool:
+def _check(room: Room, to_status: str, request: StatusRequest, author: RoomStatusEvent | None) -> bool:
     """Whether there is anything to do; raises the refusal if it may not be done."""
     if to_status not in RoomStatus.values:
         raise UnknownStatus(f"{to_status} is no room status.")
     if not request.expects(room):
         refusal = VersionChanged if request.expected_status in (None, room.room_status) else StatusChanged
         raise refusal(
-            f"Room {room.room_number} has changed since you read it; it is {_label(room.room_status)} now.",
-            details=_current_state(room) | _author(author),
+            f"Room {room.room_number} has changed since you read it; it is {label(room.room_status)} now.",
+            details=current_state(room) | author_of(author),
         )
     overrides = request.source == Source.MANAGER_OVERRIDE
     if overrides and not request.note.strip():
@@ -225,26 +222,26 @@ def _check(room: Room, to_status: str, request: _Request, author: RoomStatusEven
         return False
     if not (overrides or room.can_transition_to(to_status)):
         raise TransitionNotAllowed(
-            f"Invalid transition: room {room.room_number} is {_label(room.room_status)} and does not go from there "
-            f"to {_label(to_status)}.",
-            details=_current_state(room),
+            f"Invalid transition: room {room.room_number} is {label(room.room_status)} and does not go from there "
+            f"to {label(to_status)}.",
+            details=current_state(room),
         )
     if not facts_allow(to_status, is_occupied(room)):
         if is_occupied(room):
             raise RoomOccupied(
-                f"Room occupied: a guest is in house in room {room.room_number}.", details=_current_state(room)
+                f"Room occupied: a guest is in house in room {room.room_number}.", details=current_state(room)
             )
         raise NobodyInHouse(
-            f"Invalid transition: nobody is checked in to room {room.room_number}.", details=_current_state(room)
+            f"Invalid transition: nobody is checked in to room {room.room_number}.", details=current_state(room)
         )
     if _clears_fault(room, to_status, request) and not _may_clear_fault(room, request):
         raise MaintenanceOpen(
-            f"Room not ready: the maintenance of room {room.room_number} is still open.", details=_current_state(room)
+            f"Room not ready: the maintenance of room {room.room_number} is still open.", details=current_state(room)
         )
     return True
 
 
-def _clears_fault(room: Room, to_status: str, request: _Request) -> bool:
+def _clears_fault(room: Room, to_status: str, request: StatusRequest) -> bool:
     """Whether the change ends an open fault: because it says so, or by taking the room to where none may be."""
     return room.maintenance_required and (
         request.clears_fault
@@ -253,14 +250,14 @@ def _clears_fault(room: Room, to_status: str, request: _Request) -> bool:
     )
 
 
-def _may_clear_fault(room: Room, request: _Request) -> bool:
+def _may_clear_fault(room: Room, request: StatusRequest) -> bool:
     """A fault is never forgotten: an override ends it, or who may clear it, from where it is being mended."""
     if request.source == Source.MANAGER_OVERRIDE:
         return True
     return room.room_status in IN_REPAIR and request.staff is not None and request.staff.can(CLEAR)
 
 
-def _event(room: Room, to_status: str, request: _Request) -> RoomStatusEvent:
+def _event(room: Room, to_status: str, request: StatusRequest) -> RoomStatusEvent:
     return RoomStatusEvent(
         hotel=room.hotel,
         room=room,
@@ -274,16 +271,16 @@ def _event(room: Room, to_status: str, request: _Request) -> RoomStatusEvent:
     )
 
 
-def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: _Request) -> list[str]:
+def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: StatusRequest) -> list[str]:
     """Set the new status and what goes with it on ``room``; returns the names of the fields that changed."""
     from_status, note = room.room_status, event.note
     clears_fault = _clears_fault(room, to_status, request)
-    before = {field: getattr(room, field) for field in _WRITTEN}
+    before = {field: getattr(room, field) for field in STATUS_FIELDS}
     room.room_status = to_status
     room.status_version = event.version
     room.status_changed_at = room.updated_at = event.created_at
     if to_status in (RoomStatus.CLEANING_IN_PROGRESS, RoomStatus.CLEANED_UNINSPECTED):
-        room.turnover_notes = _append(room.turnover_notes, note)
+        room.turnover_notes = append_note(room.turnover_notes, note)
     if to_status == RoomStatus.CLEANED_UNINSPECTED:
         room.last_cleaned_at, room.cleaned_by_staff = event.created_at, request.staff
     passed = to_status == RoomStatus.READY_FOR_GUEST and from_status == RoomStatus.CLEANED_UNINSPECTED
@@ -294,14 +291,14 @@ def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: _Request
     ):
         room.turnover_notes = ""  # a departure: what was noted on the last turnover is history
     if to_status == RoomStatus.MAINTENANCE_REQUIRED:
-        _flag_fault(room, request.priority, note)
+        flag_fault(room, request.priority, note)
     elif clears_fault:
-        _clear_fault(room)
-    return [field for field in _WRITTEN if getattr(room, field) != before[field]]
+        clear_fault(room)
+    return [field for field in STATUS_FIELDS if getattr(room, field) != before[field]]
 
 
 # Every field that a status change may write.
-_WRITTEN = (
+STATUS_FIELDS = (
     "room_status",
     "status_version",
     "status_changed_at",
@@ -317,19 +314,19 @@ _WRITTEN = (
 )
 
 
-def _flag_fault(room: Room, priority: str | None, note: str) -> None:
+def flag_fault(room: Room, priority: str | None, note: str) -> None:
     order = ["", *Priority.values]
     wanted = priority or room.maintenance_priority or Priority.MED
     room.maintenance_required = True
     room.maintenance_priority = max(room.maintenance_priority, wanted, key=order.index)
-    room.maintenance_notes = _append(room.maintenance_notes, note)
+    room.maintenance_notes = append_note(room.maintenance_notes, note)
 
 
-def _clear_fault(room: Room) -> None:
+def clear_fault(room: Room) -> None:
     room.maintenance_required, room.maintenance_priority, room.maintenance_notes = False, "", ""
 
 
-def _append(text: str, note: str) -> str:
+def append_note(text: str, note: str) -> str:
     return "\n".join(part for part in (text, note) if part)
 
 
@@ -340,7 +337,7 @@ def _save(rooms: list[Room], fields: list[str]) -> None:
         Room.objects.bulk_update(rooms, fields)
 
 
-def _lock(rooms: Sequence[Room]) -> list[Room]:
+def lock_rooms(rooms: Sequence[Room]) -> list[Room]:
     """The rooms locked and as they now are, in the order given."""
     fresh = {room.pk: room for room in room_lock(room.pk for room in rooms)}
     for room in rooms:
@@ -349,17 +346,17 @@ def _lock(rooms: Sequence[Room]) -> list[Room]:
     return [fresh[room.pk] for room in rooms]
 
 
-def _take_over(room: Room, fresh: Room) -> Room:
+def take_over(room: Room, fresh: Room) -> Room:
     """Let the caller's instance carry what is true now."""
     vars(room).update(vars(fresh), status_event=fresh.status_event)
     return room
 
 
-def _label(status: str) -> str:
+def label(status: str) -> str:
     return RoomStatus(status).label.lower() if status in RoomStatus.values else status
 
 
-def _current_state(room: Room) -> dict[str, Any]:
+def current_state(room: Room) -> dict[str, Any]:
     return {
         "room_id": room.pk,
         "room_number": room.room_number,
@@ -369,130 +366,10 @@ def _current_state(room: Room) -> dict[str, Any]:
     }
 
 
-def _author(event: RoomStatusEvent | None) -> dict[str, Any]:
+def author_of(event: RoomStatusEvent | None) -> dict[str, Any]:
     """Who set the room as it is, for a caller who was too late."""
     return {
         "changed_by": event.changed_by_id if event else None,
         "changed_by_name": event.changed_by.name if event and event.changed_by else None,
         "source": str(event.source) if event else None,
     }
-
-
-# --- turnover and maintenance -----------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def start_cleaning(*, room: Room, staff: Staff, note: str = "") -> Room:
-    """A housekeeper begins; refused with the name when somebody else is at it, nothing when it is the same person."""
-    [locked] = _lock([room])
-    if locked.room_status == RoomStatus.CLEANING_IN_PROGRESS:
-        event = latest_events([locked]).get(locked.pk)
-        if event and event.changed_by and event.changed_by_id != staff.pk:
-            raise AlreadyInProgress(
-                f"{event.changed_by.name} is already cleaning room {locked.room_number}.",
-                details=_current_state(locked) | _author(event),
-            )
-    request = _Request(staff, Source.HOUSEKEEPING, note)
-    return _take_over(room, _change_one(locked, RoomStatus.CLEANING_IN_PROGRESS, request))
-
-
-def mark_cleaned(*, room: Room, staff: Staff, note: str = "") -> Room:
-    """A housekeeper is done → CLEANED_UNINSPECTED."""
-    return set_room_status(room=room, to_status=RoomStatus.CLEANED_UNINSPECTED, staff=staff, note=note)
-
-
-@transaction.atomic
-def inspect_room(*, room: Room, staff: Staff, passed: bool, note: str = "") -> Room:
-    """An inspection: passed → READY_FOR_GUEST, or MAINTENANCE_REQUIRED while a fault is flagged; failed → dirty."""
-    [locked] = _lock([room])
-    if not passed:
-        to_status = RoomStatus.CHECKOUT_DIRTY
-    elif locked.maintenance_required:
-        to_status = RoomStatus.MAINTENANCE_REQUIRED
-    else:
-        to_status = RoomStatus.READY_FOR_GUEST
-    if locked.room_status not in (RoomStatus.CLEANED_UNINSPECTED, to_status):
-        raise TransitionNotAllowed(
-            f"Invalid transition: room {locked.room_number} is {_label(locked.room_status)}, and only a cleaned room "
-            "is inspected.",
-            details=_current_state(locked),
-        )
-    # Stamped also when a fault keeps the room from being ready, so that it need not be cleaned again once mended.
-    request = _Request(staff, Source.HOUSEKEEPING, note, inspected=passed)
-    return _take_over(room, _change_one(locked, to_status, request))
-
-
-@transaction.atomic
-def flag_maintenance(*, room: Room, staff: Staff, priority: str = Priority.MED, note: str = "") -> Room:
-    """Report a fault → MAINTENANCE_REQUIRED. A room already there gets the note, and a higher priority if given."""
-    [locked] = _lock([room])
-    _require(staff, locked, FLAG)
-    if locked.room_status == RoomStatus.MAINTENANCE_REQUIRED:
-        before = {name: getattr(locked, name) for name in _TOLD_OF_FAULT}
-        _flag_fault(locked, priority, note.strip())
-        _save_details(locked, before, staff)
-        return _take_over(room, locked)
-    request = _Request(staff, Source.HOUSEKEEPING, note, priority=priority)
-    return _take_over(room, _change_one(locked, RoomStatus.MAINTENANCE_REQUIRED, request))
-
-
-@transaction.atomic
-def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
-    """The fault is mended: clear the flag in any status, and take the room out of MAINTENANCE_REQUIRED.
-
-    From there it goes to OCCUPIED with a guest in house, to READY_FOR_GUEST if it was cleaned and inspected since the
-    last departure, else to CHECKOUT_DIRTY. A room without a fault is left as it is.
-    """
-    [locked] = _lock([room])
-    _require(staff, locked, CLEAR)
-    if locked.room_status != RoomStatus.MAINTENANCE_REQUIRED:
-        if locked.maintenance_required:
-            before = {name: getattr(locked, name) for name in _TOLD_OF_FAULT}
-            _clear_fault(locked)
-            # No change of status carries the note, so that it goes where housekeeping reads.
-            locked.turnover_notes = _append(locked.turnover_notes, note.strip())
-            _save_details(locked, before, staff)
-        return _take_over(room, locked)
-    if is_occupied(locked):
-        to_status = RoomStatus.OCCUPIED
-    else:
-        to_status = RoomStatus.READY_FOR_GUEST if _is_turned_over(locked) else RoomStatus.CHECKOUT_DIRTY
-    request = _Request(staff, Source.HOUSEKEEPING, note, clears_fault=True)
-    return _take_over(room, _change_one(locked, to_status, request))
-
-
-def _require(staff: Staff, room: Room, right: str) -> None:
-    if staff.hotel_id != room.hotel_id or not staff.can(right):
-        raise StatusChangeNotAllowed("Permission denied: your role does not include this.")
-
-
-# What a report of a fault, or of its end, may change about a room whose status stays.
-_TOLD_OF_FAULT = ("maintenance_required", "maintenance_priority", "maintenance_notes", "turnover_notes")
-
-
-def _save_details(room: Room, before: dict[str, Any], staff: Staff) -> None:
-    """Write and tell what differs from ``before`` about a room whose status stays."""
-    changed = [name for name, value in before.items() if getattr(room, name) != value]
-    if not changed:
-        return
-    changed.append("updated_at")
-    room.updated_at = clock.now()
-    room.save(update_fields=changed)
-    notification_manager.realtime_room_updated(
-        room, changed_fields=changed, source=Source.HOUSEKEEPING, from_status=room.room_status, staff=staff
-    )
-
-
-def _is_turned_over(room: Room) -> bool:
-    """Whether the room was cleaned, then inspected, and neither dirtied (by a departure, say) nor begun again since."""
-    if room.last_cleaned_at is None or room.last_inspected_at is None:
-        return False
-    unclean = (
-        RoomStatusEvent.objects.filter(
-            room=room, to_status__in=[RoomStatus.CHECKOUT_DIRTY, RoomStatus.CLEANING_IN_PROGRESS]
-        )
-        .order_by("-version")
-        .values_list("created_at", flat=True)
-        .first()
-    )
-    return (unclean is None or unclean <= room.last_cleaned_at) and room.last_cleaned_at <= room.last_inspected_at

@@ -11,26 +11,9 @@ from django.template.response import TemplateResponse
 from common.admin import HotelScopedAdmin
 from housekeeping.models import Source
 from housekeeping.policy import OVERRIDE
-from housekeeping.services import set_room_statuses
+from housekeeping.services import STATUS_FIELDS, set_room_statuses
 from rooms import services
 from rooms.models import Room, RoomStatus, RoomType
-
-# Fields of which another part of HotelMate is the only writer.
-OWNED_BY_SERVICES = [
-    "room_status",
-    "status_version",
-    "status_changed_at",
-    "maintenance_required",
-    "maintenance_priority",
-    "maintenance_notes",
-    "last_cleaned_at",
-    "cleaned_by_staff",
-    "last_inspected_at",
-    "inspected_by_staff",
-    "turnover_notes",
-    "created_at",
-    "updated_at",
-]
 
 
 class StatusForm(forms.Form):
@@ -66,7 +49,7 @@ class RoomAdmin(HotelScopedAdmin):
     search_fields = ["=room_number", "room_type__name"]
     ordering = ["hotel", "room_number"]
     exclude = ["guest_fcm_token"]
-    readonly_fields = OWNED_BY_SERVICES
+    readonly_fields = [*STATUS_FIELDS, "created_at"]
     actions = ["change_status"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

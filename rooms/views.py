@@ -11,9 +11,10 @@ from rest_framework.response import Response
 from common.openapi import endpoint
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
-from housekeeping import services as status_services
+from housekeeping import turnover
 from housekeeping.selectors import room_list
 from housekeeping.serializers import STATUS_EVENT_EXAMPLE, TurnoverOutput
+from housekeeping.services import RoomNotFound
 from housekeeping.snapshots import room_snapshot, status_event_snapshot
 from housekeeping.statistics import turnover_stats
 from rooms import services
@@ -67,7 +68,7 @@ class RoomViewSet(HotelViewSet):
         """One room of the caller's hotel, to hand to a service; from ``room_list`` where it is to be shown."""
         found: Room = self.find(
             Room.objects.filter(hotel=self.hotel) if rooms is None else rooms,
-            status_services.RoomNotFound,
+            RoomNotFound,
             "Room not found: this hotel has no such room.",
             **lookup,
         )
@@ -168,7 +169,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
     )
     def start_cleaning(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, NotesInput, status_services.start_cleaning)
+        return self._step(rno, NotesInput, turnover.start_cleaning)
 
     @endpoint(
         "Report a room cleaned",
@@ -179,7 +180,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
     )
     def mark_cleaned(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, NotesInput, status_services.mark_cleaned)
+        return self._step(rno, NotesInput, turnover.mark_cleaned)
 
     @endpoint(
         "Inspect a cleaned room",
@@ -191,7 +192,7 @@ class TurnoverViewSet(RoomViewSet):
         description="Passed: ready for guest, or in maintenance while a fault is flagged. Failed: dirty again.",
     )
     def inspect_room(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, InspectionInput, status_services.inspect_room)
+        return self._step(rno, InspectionInput, turnover.inspect_room)
 
     @endpoint(
         "Report a fault",
@@ -203,7 +204,7 @@ class TurnoverViewSet(RoomViewSet):
         description="On a room that is in maintenance already the note is added, and the priority may rise.",
     )
     def mark_maintenance(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, MaintenanceInput, status_services.flag_maintenance)
+        return self._step(rno, MaintenanceInput, turnover.flag_maintenance)
 
     @endpoint(
         "Report a fault mended",
@@ -214,7 +215,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
     )
     def complete_maintenance(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, NotesInput, status_services.complete_maintenance)
+        return self._step(rno, NotesInput, turnover.complete_maintenance)
 
     def _step(self, rno: int, shape: Any, service: Callable[..., Room]) -> Response:
         body = self.body(shape)

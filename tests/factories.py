@@ -11,7 +11,8 @@ from common import clock
 from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, Source, TaskType
-from housekeeping.services import flag_maintenance, set_room_status
+from housekeeping.services import set_room_status
+from housekeeping.turnover import flag_maintenance
 from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
 from rooms.models import Room, RoomStatus, RoomType
 

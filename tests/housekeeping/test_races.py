@@ -11,13 +11,8 @@ from django.db.models import QuerySet
 
 from hotel import rights
 from housekeeping.models import RoomStatusEvent, Source
-from housekeeping.services import (
-    StatusChanged,
-    complete_maintenance,
-    flag_maintenance,
-    set_room_status,
-    set_room_statuses,
-)
+from housekeeping.services import StatusChanged, set_room_status, set_room_statuses
+from housekeeping.turnover import complete_maintenance, flag_maintenance
 from notifications.models import RealtimeEvent
 from rooms.models import Room
 from tests.factories import HotelFactory, StaffFactory, room_in

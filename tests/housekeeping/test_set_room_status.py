@@ -8,7 +8,6 @@ from common import clock
 from hotel import rights
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.services import (
-    AlreadyInProgress,
     MaintenanceOpen,
     NobodyInHouse,
     NoteRequired,
@@ -19,11 +18,14 @@ from housekeeping.services import (
     TransitionNotAllowed,
     UnknownStatus,
     VersionChanged,
+    set_room_status,
+    set_room_statuses,
+)
+from housekeeping.turnover import (
+    AlreadyInProgress,
     complete_maintenance,
     flag_maintenance,
     inspect_room,
-    set_room_status,
-    set_room_statuses,
     start_cleaning,
 )
 from notifications.models import RealtimeEvent

@@ -6,7 +6,8 @@ import pytest
 
 from common import clock
 from housekeeping.models import RoomStatusEvent, Source
-from housekeeping.services import flag_maintenance, set_room_status
+from housekeeping.services import set_room_status
+from housekeeping.turnover import flag_maintenance
 from rooms.models import Room
 from tests.conftest import url
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, in_house, room_in
