@@ -166,6 +166,7 @@ def set_room_statuses(
 
 
 def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Room:
+    """``set_room_status`` for a service that has locked the room itself (``lock_rooms``) and decided on it."""
     _change([(room, to_status)], request, all_or_nothing=True)
     return room
 
@@ -315,6 +316,7 @@ STATUS_FIELDS = (
 
 
 def flag_fault(room: Room, priority: str | None, note: str) -> None:
+    """Set the maintenance flag on a locked room: the note is added, the priority may rise and never falls."""
     order = ["", *Priority.values]
     wanted = priority or room.maintenance_priority or Priority.MED
     room.maintenance_required = True
@@ -323,10 +325,12 @@ def flag_fault(room: Room, priority: str | None, note: str) -> None:
 
 
 def clear_fault(room: Room) -> None:
+    """Take the maintenance flag, its priority and its notes off a locked room."""
     room.maintenance_required, room.maintenance_priority, room.maintenance_notes = False, "", ""
 
 
 def append_note(text: str, note: str) -> str:
+    """``text`` with ``note`` on a line of its own; either may be empty."""
     return "\n".join(part for part in (text, note) if part)
 
 
@@ -353,10 +357,12 @@ def take_over(room: Room, fresh: Room) -> Room:
 
 
 def label(status: str) -> str:
+    """The status as it stands in a sentence."""
     return RoomStatus(status).label.lower() if status in RoomStatus.values else status
 
 
 def current_state(room: Room) -> dict[str, Any]:
+    """What a refusal tells of the room; JSON-safe."""
     return {
         "room_id": room.pk,
         "room_number": room.room_number,
