@@ -81,7 +81,7 @@ def endpoint(
     **more: Any,
 ) -> Any:
     """``extend_schema`` with the errors that every endpoint can answer, and an example of each body."""
-    codes = {400, *errors} | ({401, 403, 503} if auth else set())
+    codes = {400, *errors} | ({401, 403, 404, 503} if auth else set())
     if request is not None:
         codes.add(413)
     examples = [
