@@ -26,6 +26,11 @@ class HotelScopedAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scoped(request, super().get_queryset(request), self.hotel_lookup)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Without the hotel's column for who sees one hotel only."""
+        columns = super().get_list_display(request)
+        return columns if request.user.is_superuser else [column for column in columns if column != "hotel"]
+
     @staticmethod
     def scoped(request: HttpRequest, rows: QuerySet[Any], lookup: str) -> QuerySet[Any]:
         """The rows of the caller's hotel; all of them for a superuser, none for somebody of no hotel."""

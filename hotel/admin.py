@@ -73,6 +73,8 @@ class ThrottledSignInForm(AdminAuthenticationForm):
         return super().clean()
 
 
+admin.site.site_header = admin.site.site_title = "HotelMate"
+admin.site.index_title = "The house"
 admin.site.login_form = ThrottledSignInForm
 admin.site.unregister([User, Group, AuthToken])
 
