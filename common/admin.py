@@ -1,5 +1,6 @@
 """The base of every admin page: those who are not superusers see, find and link their own hotel's rows only."""
 
+import logging
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,6 +11,8 @@ from django.http import HttpRequest, HttpResponseRedirect
 
 from common.database import rule_message
 from common.errors import HotelMateError
+
+logger = logging.getLogger(__name__)
 
 
 def own_hotel(request: HttpRequest) -> Any:
@@ -64,6 +67,9 @@ class HotelScopedAdmin(admin.ModelAdmin):
         try:
             return super().changelist_view(request, *args, **kwargs)
         except ValueError:
+            if not (request.GET or request.POST):
+                raise  # nothing that the caller sent: a bug, and the redirect would come back here for ever
+            logger.warning("a changelist refused its address or selection", exc_info=True)
             messages.error(request, "That address or selection makes no sense here.")
             return HttpResponseRedirect(request.path)
 

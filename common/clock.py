@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
 _set_to: ContextVar[datetime | None] = ContextVar("clock_set_to", default=None)
 
@@ -12,11 +11,6 @@ _set_to: ContextVar[datetime | None] = ContextVar("clock_set_to", default=None)
 def now() -> datetime:
     """The present moment, aware, in UTC."""
     return _set_to.get() or datetime.now(UTC)
-
-
-def today(timezone: str) -> date:
-    """The calendar date in ``timezone`` (an IANA name)."""
-    return now().astimezone(ZoneInfo(timezone)).date()
 
 
 @contextmanager

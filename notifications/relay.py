@@ -89,7 +89,8 @@ class Relay:
         for stream in _waiting_streams():
             if self._stopping.is_set():
                 return
-            number(stream)
+            while number(stream) == NUMBERED_AT_ONCE:
+                pass  # a long backlog, a step at a time: each holds the stream's row only briefly
             if self._may_try(stream):
                 self._send(stream)
 

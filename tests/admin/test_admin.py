@@ -158,6 +158,35 @@ def test_a_code_that_is_taken_says_so(desk, manager):
     assert RoomType.objects.count() == 1
 
 
+def test_a_first_house_is_made_in_the_admin(root):
+    """As the README says: hotel, room type, room, user and staff member; then that person signs in."""
+
+    def add(model, **fields):
+        answer = root.post(page(model, "add"), fields)
+        assert answer.status_code == 302, answer.context["adminform"].form.errors
+        return model.objects.latest("pk")
+
+    times = {"standard_checkout_time": "11:00", "approval_cutoff_time": "23:00", "check_in_time": "15:00"}
+    times |= {"early_checkin_from": "08:00", "late_arrival_cutoff": "02:00", "late_checkout_grace_minutes": 30}
+    hotel = add(Hotel, name="Inn", slug="inn", timezone="Europe/Rome", approval_cutoff_day_offset=0, **times)
+    kind = add(RoomType, hotel=hotel.pk, name="Single", code="S", currency="EUR", max_occupancy=1, is_active="on")
+    room = add(Room, hotel=hotel.pk, room_number=1, room_type=kind.pk, is_active="on")
+    user = add(
+        get_user_model(),
+        username="keeper",
+        password1="open sesame 1",
+        password2="open sesame 1",
+        usable_password="true",
+    )
+    role = Group.objects.get(name=rights.HOTEL_MANAGER)
+    add(Staff, user=user.pk, hotel=hotel.pk, department="management", role=role.pk, is_active="on")
+
+    login = Client().post(
+        "/api/staff/login/", {"username": "keeper", "password": "open sesame 1"}, content_type="application/json"
+    )
+    assert (login.status_code, login.json()["hotel_slug"], room.room_status) == (200, "inn", "READY_FOR_GUEST")
+
+
 # --- the action -------------------------------------------------------------------------------------------------------
 
 

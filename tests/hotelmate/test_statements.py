@@ -20,7 +20,7 @@ def fill(hotel, staff, size: int) -> list[Room]:
     room_type = RoomTypeFactory(hotel=hotel)
     Room.objects.bulk_create(Room(hotel=hotel, room_type=room_type, room_number=101 + n) for n in range(size))
     rooms = list(Room.objects.filter(hotel=hotel).order_by("pk"))
-    today = clock.today("UTC")
+    today = clock.now().date()
     bookings = RoomBooking.objects.bulk_create(
         RoomBooking(
             hotel=hotel,

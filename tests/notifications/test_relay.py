@@ -81,6 +81,13 @@ def test_events_are_numbered_in_order_and_sent_in_batches_of_ten(sent):
     assert len(sent.numbers) == 23
 
 
+def test_a_long_backlog_goes_at_once(sent, monkeypatch):
+    monkeypatch.setattr(relay, "NUMBERED_AT_ONCE", 2)
+    make_events(5)
+    relay.Relay().run_once()
+    assert sent.numbers == [1, 2, 3, 4, 5]
+
+
 def test_each_hotel_has_its_own_numbers(sent):
     make_events(2)
     make_events(3)
