@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from common import clock
 from common.triggers import SameHotel
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
 
@@ -121,3 +122,20 @@ class Staff(models.Model):
     def can(self, right: str) -> bool:
         """Whether this member holds ``right``, such as ``rooms.inspect``; an inactive one holds none."""
         return self.is_active and self.user.has_perm(permission(right))
+
+
+class IdempotentAnswer(models.Model):
+    """What a request with an ``Idempotency-Key`` was answered, for its repeats; kept for a day."""
+
+    staff = models.ForeignKey(Staff, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of address and body.")
+    status = models.PositiveSmallIntegerField(default=0)
+    body = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=clock.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["staff", "key"], name="idempotent_answer_key_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint[:8]}: {self.status}"

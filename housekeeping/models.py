@@ -140,6 +140,7 @@ class HousekeepingTask(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    for_date = models.DateField(null=True, blank=True, help_text="The day of a task that each morning opens once.")
 
     class Meta:
         verbose_name = "housekeeping task"
@@ -153,6 +154,11 @@ class HousekeepingTask(models.Model):
                 | Q(status="DONE", started_at__isnull=False, completed_at__isnull=False, cancelled_at=None)
                 | Q(status="CANCELLED", completed_at=None, cancelled_at__isnull=False),
                 name="task_status_agrees_with_times",
+            ),
+            models.UniqueConstraint(
+                fields=["room", "task_type", "for_date"],
+                condition=Q(for_date__isnull=False),
+                name="task_once_a_day",
             ),
         ]
         indexes = [

@@ -1,4 +1,4 @@
-"""Bookings and the guests of their party, and what the database guarantees about both."""
+"""Bookings, their parties and their history, and what the database guarantees about them."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Case, F, Func, Q, Value, When
 
 from common import clock
-from common.triggers import SameHotel
+from common.triggers import NeverChanged, SameHotel
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 from rooms.models import Room, RoomType, currency_code
@@ -32,6 +32,34 @@ class BookingStatus(models.TextChoices):
 
 # A booking in one of these holds its room for its nights.
 ACTIVE_STATUSES = (BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE)
+# A booking that ended in one of these has given its room back. (A completed one tells where the guest stayed.)
+ROOMLESS_STATUSES = (
+    BookingStatus.DECLINED,
+    BookingStatus.CANCELLED,
+    BookingStatus.CANCELLED_DRAFT,
+    BookingStatus.EXPIRED,
+    BookingStatus.NO_SHOW,
+)
+# Not shown to staff: the guest has not finished.
+DRAFT_STATUSES = (BookingStatus.PENDING_PAYMENT, BookingStatus.CANCELLED_DRAFT)
+
+STRIPE = "stripe"
+
+
+class PaymentState(models.TextChoices):
+    """Where a card payment stands. The …ING states are written before the provider is asked (room_bookings.payments):
+    whoever finds one later asks the provider what became of it."""
+
+    AUTHORISED = "AUTHORISED", "Authorised"
+    CAPTURING = "CAPTURING", "Being captured"
+    CAPTURED = "CAPTURED", "Captured"
+    VOIDING = "VOIDING", "Being voided"
+    VOIDED = "VOIDED", "Voided"
+    REFUNDING = "REFUNDING", "Being refunded"
+    REFUNDED = "REFUNDED", "Refunded"
+
+
+IN_FLIGHT_PAYMENTS = (PaymentState.CAPTURING, PaymentState.VOIDING, PaymentState.REFUNDING)
 
 # The nights of a stay: the departure day is free again, but day use (in and out on one day) takes that day.
 NIGHTS = Func(
@@ -81,9 +109,14 @@ class RoomBooking(models.Model):
         max_digits=12, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
     )
     currency = models.CharField(max_length=3, default="EUR", validators=[currency_code])
-    payment_provider = models.CharField(max_length=20, blank=True)
-    payment_reference = models.CharField(max_length=255, blank=True)
+    payment_provider = models.CharField(max_length=20, blank=True, choices=[(STRIPE, "Stripe")])
+    payment_reference = models.CharField(max_length=255, blank=True, help_text="The provider's id, such as pi_…")
+    payment_state = models.CharField(max_length=10, blank=True, choices=PaymentState)
+    payment_attempt = models.PositiveIntegerField(default=0, help_text="Part of the key that makes a retry safe.")
+    payment_requested_at = models.DateTimeField(null=True, blank=True)
+    payment_requested_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     paid_at = models.DateTimeField(null=True, blank=True)
+    guest_token_hash = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the guest's access token.")
 
     assigned_room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="bookings")
     room_assigned_at = models.DateTimeField(null=True, blank=True)
@@ -130,6 +163,47 @@ class RoomBooking(models.Model):
                 condition=~Q(status=BookingStatus.IN_HOUSE) | Q(assigned_room__isnull=False),
                 name="room_booking_in_house_has_room",
             ),
+            models.CheckConstraint(
+                condition=~Q(status__in=ROOMLESS_STATUSES) | Q(assigned_room__isnull=True),
+                name="room_booking_ended_keeps_no_room",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=BookingStatus.COMPLETED, checked_out_at__isnull=False)
+                | Q(status=BookingStatus.CANCELLED)
+                | Q(checked_out_at__isnull=True) & ~Q(status=BookingStatus.COMPLETED),
+                name="room_booking_completed_iff_out",
+            ),
+            models.CheckConstraint(
+                condition=Q(checked_out_at__isnull=True) | Q(checked_out_at__gte=F("checked_in_at")),
+                name="room_booking_out_not_before_in",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=BookingStatus.CANCELLED, cancelled_at__isnull=False)
+                | ~Q(status=BookingStatus.CANCELLED) & Q(cancelled_at__isnull=True),
+                name="room_booking_cancelled_iff_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=BookingStatus.EXPIRED, expired_at__isnull=False)
+                | ~Q(status=BookingStatus.EXPIRED) & Q(expired_at__isnull=True),
+                name="room_booking_expired_iff_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(payment_provider="", payment_state="")
+                | Q(payment_provider=STRIPE, payment_state__in=PaymentState.values) & ~Q(payment_reference=""),
+                name="room_booking_payment_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(payment_state=PaymentState.CAPTURED) | Q(paid_at__isnull=False),
+                name="room_booking_captured_is_paid",
+            ),
+            models.UniqueConstraint(
+                fields=["payment_provider", "payment_reference"],
+                condition=~Q(payment_provider=""),
+                name="room_booking_payment_unique",
+            ),
+            models.UniqueConstraint(
+                fields=["guest_token_hash"], condition=~Q(guest_token_hash=""), name="room_booking_token_unique"
+            ),
             models.UniqueConstraint(
                 fields=["assigned_room"],
                 condition=Q(status=BookingStatus.IN_HOUSE),
@@ -139,6 +213,25 @@ class RoomBooking(models.Model):
                 name="room_booking_no_overlap",
                 expressions=[(F("assigned_room"), RangeOperators.EQUAL), (NIGHTS, RangeOperators.OVERLAPS)],
                 condition=Q(status__in=ACTIVE_STATUSES, assigned_room__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["hotel", "-created_at", "-id"], name="room_booking_by_creation"),
+            models.Index(fields=["hotel", "status", "check_in"], name="room_booking_by_arrival"),
+            models.Index(
+                fields=["room_type", "check_out"],
+                name="room_booking_sold",
+                condition=Q(status__in=ACTIVE_STATUSES),
+            ),
+            models.Index(
+                fields=["approval_deadline_at"],
+                name="room_booking_to_approve",
+                condition=Q(status=BookingStatus.PENDING_APPROVAL),
+            ),
+            models.Index(
+                fields=["payment_requested_at"],
+                name="room_booking_payment_in_flight",
+                condition=Q(payment_state__in=IN_FLIGHT_PAYMENTS),
             ),
         ]
         triggers = [
@@ -151,6 +244,7 @@ class RoomBooking(models.Model):
                     "staff_seen_by": "hotel_staff",
                     "decided_by": "hotel_staff",
                     "cancelled_by": "hotel_staff",
+                    "payment_requested_by": "hotel_staff",
                 },
             )
         ]
@@ -173,3 +267,144 @@ class BookingGuest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.first_name} {self.last_name}"
+
+
+class ReferenceCounter(models.Model):
+    """The last number given in a year: ``BK-2026-0005`` is number 5 of 2026, over all hotels."""
+
+    year = models.PositiveSmallIntegerField(primary_key=True)
+    last_number = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"BK-{self.year}-{self.last_number:04d}"
+
+
+class BookingAction(models.TextChoices):
+    """What was done to a booking."""
+
+    CREATED = "CREATED", "Created"
+    EDITED = "EDITED", "Edited"
+    CONFIRMED = "CONFIRMED", "Confirmed"
+    APPROVED = "APPROVED", "Approved"
+    DECLINED = "DECLINED", "Declined"
+    CANCELLED = "CANCELLED", "Cancelled"
+    REINSTATED = "REINSTATED", "Reinstated"
+    ASSIGNED = "ASSIGNED", "Room assigned"
+    UNASSIGNED = "UNASSIGNED", "Room unassigned"
+    CHECKED_IN = "CHECKED_IN", "Checked in"
+    CHECK_IN_UNDONE = "CHECK_IN_UNDONE", "Check-in undone"
+    CHECKED_OUT = "CHECKED_OUT", "Checked out"
+    MOVED = "MOVED", "Moved to another room"
+    NO_SHOW = "NO_SHOW", "Did not arrive"
+    EXTENDED = "EXTENDED", "Stay extended"
+    EXPIRED = "EXPIRED", "Expired"
+    DRAFT_DROPPED = "DRAFT_DROPPED", "Unfinished booking dropped"
+
+
+class BookingChange(models.Model):
+    """One step in a booking's life: what, who, when, why, from which room to which. Written once, never changed."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
+    booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="changes")
+    action = models.CharField(max_length=16, choices=BookingAction)
+    from_status = models.CharField(max_length=16, choices=BookingStatus, blank=True)
+    to_status = models.CharField(max_length=16, choices=BookingStatus)
+    from_room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    to_room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    is_upgrade = models.BooleanField(default=False, help_text="The move was to a room of another type.")
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(action__in=BookingAction.values), name="booking_change_action_known"),
+        ]
+        triggers = [
+            NeverChanged(name="booking_change_never_changed"),
+            SameHotel(
+                name="booking_change_one_hotel",
+                links={
+                    "booking": "room_bookings_roombooking",
+                    "from_room": "rooms_room",
+                    "to_room": "rooms_room",
+                    "staff": "hotel_staff",
+                },
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking_id}: {self.get_action_display()}"
+
+
+class OverstayStatus(models.TextChoices):
+    OPEN = "OPEN", "Open"
+    ACKED = "ACKED", "Acknowledged"
+    RESOLVED = "RESOLVED", "Resolved"
+    DISMISSED = "DISMISSED", "Dismissed"
+
+
+class OverstayIncident(models.Model):
+    """A guest who stayed past the checkout time and its grace; one for each departure date that was missed."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+")
+    booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="overstays", db_index=False)
+    status = models.CharField(max_length=10, choices=OverstayStatus, default=OverstayStatus.OPEN)
+    expected_checkout_date = models.DateField()
+    detected_at = models.DateTimeField(default=clock.now)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    note = models.TextField(blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["booking", "expected_checkout_date"], name="overstay_once_per_departure"),
+            models.CheckConstraint(
+                condition=Q(status=OverstayStatus.OPEN, acknowledged_at=None, resolved_at=None)
+                | Q(status__in=[OverstayStatus.ACKED, OverstayStatus.DISMISSED], acknowledged_at__isnull=False)
+                & Q(resolved_at=None)
+                | Q(status=OverstayStatus.RESOLVED, resolved_at__isnull=False),
+                name="overstay_status_agrees_with_times",
+            ),
+        ]
+        triggers = [
+            SameHotel(
+                name="overstay_one_hotel",
+                links={"booking": "room_bookings_roombooking", "acknowledged_by": "hotel_staff"},
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking}: due out {self.expected_checkout_date}"
+
+
+class BookingExtension(models.Model):
+    """Nights added to a stay that had begun."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+")
+    booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="extensions")
+    old_check_out = models.DateField()
+    new_check_out = models.DateField()
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(new_check_out__gt=F("old_check_out")), name="booking_extension_adds_nights"
+            ),
+        ]
+        triggers = [
+            NeverChanged(name="booking_extension_never_changed"),
+            SameHotel(
+                name="booking_extension_one_hotel",
+                links={"booking": "room_bookings_roombooking", "staff": "hotel_staff"},
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking}: {self.old_check_out} → {self.new_check_out}"
