@@ -1,0 +1,356 @@
+"""What must hold in the database at every moment, asked in plain SQL over all of it.
+
+The second opinion: it shares no code with the services, the models and the triggers, and spells out every table,
+column and status itself, so that a mistake there is not repeated here. One statement a rule, however large the house.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+
+class Rule(NamedTuple):
+    """A rule, and the statement that finds who breaks it: rows of hotel slug, subject, detail."""
+
+    name: str
+    sentence: str
+    sql: str
+
+
+class Violation(NamedTuple):
+    """What breaks a rule: of which hotel, who (``room 101``, ``BK-2026-0005``), and how."""
+
+    rule: str
+    hotel: str
+    subject: str
+    detail: str
+
+
+# Called after each rule with the rule, what breaks it, and the seconds that it took.
+Report = Callable[[Rule, list[Violation], float], None]
+
+
+def violations(*, report: Report | None = None) -> list[Violation]:
+    """Every violation of every rule, in the order of ``RULES``.
+
+    All rules see one moment: a guest who checks in between two statements would otherwise be in house for the one and
+    not yet for the other, and a sound house would be reported broken. REPEATABLE READ gives that snapshot and, READ
+    ONLY, takes no lock that anybody at the desk could wait for. Inside a transaction of the caller that
+    one is checked, with what is not yet committed in it.
+    """
+    if connection.in_atomic_block:
+        return _check_all(report)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return _check_all(report)
+
+
+def _check_all(report: Report | None) -> list[Violation]:
+    found: list[Violation] = []
+    with connection.cursor() as cursor:
+        for rule in RULES:
+            began = time.perf_counter()
+            cursor.execute(rule.sql)
+            broken = [Violation(rule.name, *row) for row in cursor.fetchall()]
+            if report is not None:
+                report(rule, broken, time.perf_counter() - began)
+            found += broken
+    return found
+
+
+# --- rooms and their audit trail --------------------------------------------------------------------------------------
+
+ROOM_STATUS_AUDITED = """
+    SELECT hotel.slug, 'room ' || room.room_number, found.detail
+    FROM rooms_room room
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    LEFT JOIN housekeeping_roomstatusevent event ON event.room_id = room.id AND event.version = room.status_version
+    LEFT JOIN (
+        SELECT room_id, max(version) AS newest FROM housekeeping_roomstatusevent GROUP BY room_id
+    ) trail ON trail.room_id = room.id
+    CROSS JOIN LATERAL (SELECT concat_ws(
+        '; ',
+        CASE WHEN room.status_version = 0 AND room.room_status NOT IN ('READY_FOR_GUEST', 'CHECKOUT_DIRTY')
+            THEN 'is ' || room.room_status || ' at version 0' END,
+        CASE WHEN room.status_version > 0 AND event.id IS NULL
+            THEN 'is ' || room.room_status || ', and version ' || room.status_version || ' has no audit row' END,
+        CASE WHEN event.to_status <> room.room_status
+            THEN 'is ' || room.room_status || ', and its audit row says ' || event.to_status END,
+        CASE WHEN trail.newest > room.status_version
+            THEN 'is at version ' || room.status_version || ', and an audit row at ' || trail.newest END
+    ) AS detail) found
+    WHERE found.detail <> ''
+    ORDER BY 1, room.room_number
+"""
+
+AUDIT_CHAIN = """
+    SELECT hotel.slug, 'room ' || room.room_number, 'audit row ' || event.version || ': ' || found.detail
+    FROM (
+        SELECT room_id, hotel_id, version, from_status,
+            lag(version, 1, 0) OVER history AS version_before, lag(to_status) OVER history AS status_before
+        FROM housekeeping_roomstatusevent
+        WINDOW history AS (PARTITION BY room_id ORDER BY version)
+    ) event
+    JOIN rooms_room room ON room.id = event.room_id
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    CROSS JOIN LATERAL (SELECT concat_ws(
+        '; ',
+        CASE WHEN event.version <> event.version_before + 1
+            THEN 'follows version ' || event.version_before END,
+        CASE WHEN event.status_before <> event.from_status
+            THEN 'starts from ' || event.from_status || ' after ' || event.status_before END,
+        CASE WHEN event.status_before IS NULL AND event.from_status NOT IN ('READY_FOR_GUEST', 'CHECKOUT_DIRTY')
+            THEN 'is the first and starts from ' || event.from_status END,
+        CASE WHEN event.hotel_id <> room.hotel_id THEN 'is of another hotel' END
+    ) AS detail) found
+    WHERE found.detail <> ''
+    ORDER BY 1, room.room_number, event.version
+"""
+
+ROOM_FAULT = """
+    SELECT hotel.slug, 'room ' || room.room_number,
+        CASE WHEN room.maintenance_required THEN 'is ready with an open fault'
+            ELSE 'is in maintenance without a fault' END
+    FROM rooms_room room
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    WHERE (room.room_status = 'MAINTENANCE_REQUIRED' AND NOT room.maintenance_required)
+        OR (room.room_status = 'READY_FOR_GUEST' AND room.maintenance_required)
+    ORDER BY 1, room.room_number
+"""
+
+# --- guests in rooms --------------------------------------------------------------------------------------------------
+
+ONE_IN_HOUSE = """
+    SELECT hotel.slug, 'room ' || room.room_number,
+        string_agg(booking.booking_id, ', ' ORDER BY booking.booking_id) || ' are all in house'
+    FROM room_bookings_roombooking booking
+    JOIN rooms_room room ON room.id = booking.assigned_room_id
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    WHERE booking.status = 'IN_HOUSE'
+    GROUP BY hotel.slug, room.id
+    HAVING count(*) > 1
+    ORDER BY 1, room.room_number
+"""
+
+IN_HOUSE_ROOM = """
+    SELECT hotel.slug, 'room ' || room.room_number,
+        booking.booking_id || ' is in house, and the room is ' || room.room_status
+    FROM room_bookings_roombooking booking
+    JOIN rooms_room room ON room.id = booking.assigned_room_id
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    WHERE booking.status = 'IN_HOUSE' AND room.room_status NOT IN ('OCCUPIED', 'MAINTENANCE_REQUIRED')
+    ORDER BY 1, room.room_number
+"""
+
+OCCUPIED_HAS_GUEST = """
+    SELECT hotel.slug, 'room ' || room.room_number, 'is OCCUPIED, and nobody is in house'
+    FROM rooms_room room
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    WHERE room.room_status = 'OCCUPIED' AND NOT EXISTS (
+        SELECT FROM room_bookings_roombooking booking
+        WHERE booking.assigned_room_id = room.id AND booking.status = 'IN_HOUSE'
+    )
+    ORDER BY 1, room.room_number
+"""
+
+# The departure day is free again, but day use (in and out on one day) takes that day. Only a stay that begins before
+# every earlier one of its room has ended is compared with the others, which in a sound house is none.
+NO_OVERLAP = """
+    WITH stay AS (
+        SELECT id, booking_id, assigned_room_id, check_in, check_out,
+            check_out + CASE WHEN check_out = check_in THEN 1 ELSE 0 END AS free_from
+        FROM room_bookings_roombooking
+        WHERE status IN ('CONFIRMED', 'IN_HOUSE') AND assigned_room_id IS NOT NULL AND check_out >= check_in
+    ), in_order AS (
+        SELECT stay.*, max(free_from) OVER (
+            PARTITION BY assigned_room_id ORDER BY check_in, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS taken_until
+        FROM stay
+    )
+    SELECT hotel.slug, 'room ' || room.room_number,
+        earlier.booking_id || ' (' || earlier.check_in || ' to ' || earlier.check_out || ') and '
+        || later.booking_id || ' (' || later.check_in || ' to ' || later.check_out || ')'
+    FROM in_order later
+    JOIN stay earlier ON earlier.assigned_room_id = later.assigned_room_id
+        AND (earlier.check_in, earlier.id) < (later.check_in, later.id) AND earlier.free_from > later.check_in
+    JOIN rooms_room room ON room.id = later.assigned_room_id
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    WHERE later.taken_until > later.check_in
+    ORDER BY 1, room.room_number, later.check_in, later.id
+"""
+
+# --- bookings ---------------------------------------------------------------------------------------------------------
+
+BOOKING_TIMES = """
+    SELECT hotel.slug, booking.booking_id, 'is ' || booking.status || ': ' || found.detail
+    FROM room_bookings_roombooking booking
+    JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
+    CROSS JOIN LATERAL (SELECT concat_ws(
+        '; ',
+        CASE WHEN booking.check_out < booking.check_in THEN 'departs before it arrives' END,
+        CASE WHEN booking.status IN ('IN_HOUSE', 'COMPLETED') AND booking.checked_in_at IS NULL
+            THEN 'was never checked in' END,
+        CASE WHEN booking.status = 'IN_HOUSE' AND booking.checked_out_at IS NOT NULL
+            THEN 'was checked out' END,
+        CASE WHEN booking.status = 'COMPLETED' AND booking.checked_out_at IS NULL
+            THEN 'was never checked out' END,
+        CASE WHEN booking.status NOT IN ('IN_HOUSE', 'COMPLETED')
+            AND booking.checked_in_at IS NOT NULL AND booking.checked_out_at IS NULL
+            THEN 'is checked in by its times' END,
+        CASE WHEN booking.status NOT IN ('IN_HOUSE', 'COMPLETED', 'CANCELLED') AND booking.checked_out_at IS NOT NULL
+            THEN 'is checked out by its times' END,
+        CASE WHEN booking.status NOT IN ('IN_HOUSE', 'COMPLETED')
+            AND booking.checked_in_at IS NULL AND booking.checked_out_at IS NOT NULL
+            THEN 'was checked out without having been in' END,
+        CASE WHEN booking.checked_out_at < booking.checked_in_at THEN 'was checked out before it was checked in' END,
+        CASE WHEN booking.status = 'CANCELLED' AND booking.cancelled_at IS NULL THEN 'has no cancelled_at' END,
+        CASE WHEN booking.status <> 'CANCELLED' AND booking.cancelled_at IS NOT NULL THEN 'has a cancelled_at' END,
+        CASE WHEN booking.status = 'CANCELLED' AND booking.checked_out_at <> booking.cancelled_at
+            THEN 'its stay did not end when it was cancelled' END,
+        CASE WHEN booking.status = 'EXPIRED' AND booking.expired_at IS NULL THEN 'has no expired_at' END,
+        CASE WHEN booking.status <> 'EXPIRED' AND booking.expired_at IS NOT NULL THEN 'has an expired_at' END
+    ) AS detail) found
+    WHERE found.detail <> ''
+    ORDER BY 1, 2
+"""
+
+BOOKING_ROOM = """
+    SELECT hotel.slug, booking.booking_id,
+        'is ' || booking.status || CASE WHEN booking.assigned_room_id IS NULL THEN ' without a room'
+            ELSE ' and keeps room ' || coalesce(room.room_number::text, 'that is not there') END
+    FROM room_bookings_roombooking booking
+    JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
+    LEFT JOIN rooms_room room ON room.id = booking.assigned_room_id
+    WHERE (booking.status = 'IN_HOUSE' AND booking.assigned_room_id IS NULL)
+        OR (booking.status IN ('DECLINED', 'CANCELLED', 'CANCELLED_DRAFT', 'EXPIRED', 'NO_SHOW')
+            AND booking.assigned_room_id IS NOT NULL)
+    ORDER BY 1, 2
+"""
+
+BOOKING_HISTORY = """
+    SELECT hotel.slug, booking.booking_id,
+        'is ' || booking.status || ', and the newest change in its history led to ' || change.to_status
+    FROM (SELECT booking_id, max(id) AS id FROM room_bookings_bookingchange GROUP BY booking_id) newest
+    JOIN room_bookings_bookingchange change ON change.id = newest.id
+    JOIN room_bookings_roombooking booking ON booking.id = newest.booking_id
+    JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
+    WHERE change.to_status <> booking.status
+    ORDER BY 1, 2
+"""
+
+PAYMENTS = """
+    SELECT hotel.slug, booking.booking_id, found.detail
+    FROM (
+        SELECT hotel_id, booking_id, status, payment_state, payment_reference, paid_at,
+            count(*) OVER (PARTITION BY payment_reference) AS sharing
+        FROM room_bookings_roombooking
+        WHERE payment_state <> '' OR payment_reference <> ''
+    ) booking
+    JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
+    CROSS JOIN LATERAL (SELECT concat_ws(
+        '; ',
+        CASE WHEN booking.payment_state = 'CAPTURED' AND booking.paid_at IS NULL
+            THEN 'is captured without paid_at' END,
+        CASE WHEN booking.payment_reference <> '' AND booking.sharing > 1
+            THEN 'shares payment ' || booking.payment_reference || ' with another booking' END,
+        CASE WHEN (booking.status = 'DECLINED' AND booking.payment_state IN ('AUTHORISED', 'CAPTURING', 'CAPTURED'))
+            OR (booking.status = 'EXPIRED' AND booking.payment_state = 'CAPTURED')
+            THEN 'is ' || booking.status || ', and its payment ' || booking.payment_state END
+    ) AS detail) found
+    WHERE found.detail <> ''
+    ORDER BY 1, 2
+"""
+
+# --- links and numbers ------------------------------------------------------------------------------------------------
+
+
+def _links_across(table: str, subject: str, links: dict[str, str]) -> str:
+    """The rows of ``table`` whose ``links`` (column → table) lead to another hotel."""
+    return " UNION ALL ".join(
+        f"SELECT hotel.slug, {subject}, '{column} is of hotel ' || other.slug "  # noqa: S608 - the names below
+        f"FROM {table} this JOIN {linked} linked ON linked.id = this.{column} "
+        "JOIN hotel_hotel hotel ON hotel.id = this.hotel_id JOIN hotel_hotel other ON other.id = linked.hotel_id "
+        "WHERE linked.hotel_id <> this.hotel_id"
+        for column, linked in links.items()
+    )
+
+
+ROOM, TYPE, BOOKING, STAFF = "rooms_room", "rooms_roomtype", "room_bookings_roombooking", "hotel_staff"
+ONE_HOTEL = " UNION ALL ".join(
+    [
+        _links_across(
+            ROOM,
+            "'room ' || this.room_number",
+            {"room_type_id": TYPE, "cleaned_by_staff_id": STAFF, "inspected_by_staff_id": STAFF},
+        ),
+        _links_across(
+            BOOKING,
+            "this.booking_id",
+            {
+                "room_type_id": TYPE,
+                "assigned_room_id": ROOM,
+                "room_assigned_by_id": STAFF,
+                "staff_seen_by_id": STAFF,
+                "decided_by_id": STAFF,
+                "cancelled_by_id": STAFF,
+                "payment_requested_by_id": STAFF,
+            },
+        ),
+        _links_across(
+            "housekeeping_roomstatusevent", "'audit row id ' || this.id", {"room_id": ROOM, "changed_by_id": STAFF}
+        ),
+        _links_across(
+            "housekeeping_housekeepingtask",
+            "'task id ' || this.id",
+            {"room_id": ROOM, "booking_id": BOOKING, "assigned_to_id": STAFF, "created_by_id": STAFF},
+        ),
+        _links_across(
+            "room_bookings_bookingchange",
+            "'booking change id ' || this.id",
+            {"booking_id": BOOKING, "from_room_id": ROOM, "to_room_id": ROOM, "staff_id": STAFF},
+        ),
+        _links_across(
+            "room_bookings_overstayincident",
+            "'overstay id ' || this.id",
+            {"booking_id": BOOKING, "acknowledged_by_id": STAFF},
+        ),
+        _links_across(
+            "room_bookings_bookingextension", "'extension id ' || this.id", {"booking_id": BOOKING, "staff_id": STAFF}
+        ),
+    ]
+)
+
+# The oldest may be gone, as events are kept for a time only.
+EVENT_NUMBERS = """
+    SELECT hotel.slug, 'events of ' || event.stream,
+        'number ' || event.seq || ' follows number ' || event.seq_before
+    FROM (
+        SELECT hotel_id, stream, seq, lag(seq) OVER (PARTITION BY hotel_id, stream ORDER BY seq) AS seq_before
+        FROM notifications_realtimeevent
+        WHERE seq IS NOT NULL
+    ) event
+    JOIN hotel_hotel hotel ON hotel.id = event.hotel_id
+    WHERE event.seq <> event.seq_before + 1
+    ORDER BY 1, 2, event.seq
+"""
+
+RULES = (
+    Rule("room_status_audited", "A room's status is what its newest audit row says", ROOM_STATUS_AUDITED),
+    Rule(
+        "audit_chain", "A room's audit rows are numbered without gap, each starting where the last ended", AUDIT_CHAIN
+    ),
+    Rule("room_fault", "A room in maintenance has an open fault, a ready one has none", ROOM_FAULT),
+    Rule("one_in_house", "No two bookings are in house in one room", ONE_IN_HOUSE),
+    Rule("in_house_room", "A guest in house is in a room that is occupied or in maintenance", IN_HOUSE_ROOM),
+    Rule("occupied_has_guest", "An occupied room has a guest in house", OCCUPIED_HAS_GUEST),
+    Rule("no_overlap", "No two active bookings have one room on one night", NO_OVERLAP),
+    Rule("booking_times", "A booking's times agree with each other and with its status", BOOKING_TIMES),
+    Rule("booking_room", "A booking in house has a room, one that came to nothing has none", BOOKING_ROOM),
+    Rule("booking_history", "A booking's history ends in its status", BOOKING_HISTORY),
+    Rule("payments", "A payment belongs to one booking and is captured only for a stay that is wanted", PAYMENTS),
+    Rule("one_hotel", "Whatever is linked belongs to one hotel", ONE_HOTEL),
+    Rule("event_numbers", "The events of a channel are numbered without gap", EVENT_NUMBERS),
+)

@@ -1,0 +1,36 @@
+"""``manage.py check_invariants``: whether the whole database keeps every rule of the house."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from hotel.invariants import RULES, Rule, Violation, violations
+
+LISTED = 20  # of each rule; the counts are of all
+
+
+class Command(BaseCommand):
+    help = "Check every rule over the whole database; list what breaks them and exit with 1 if anything does."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = violations(report=self._report)
+        if not found:
+            self.stdout.write("No violation.")
+            return
+        for rule in RULES:
+            broken = [violation for violation in found if violation.rule == rule.name]
+            if broken:
+                self._list(rule, broken)
+        self.stdout.write(f"\n{len(found)} in all.")
+        raise SystemExit(1)
+
+    def _report(self, rule: Rule, broken: list[Violation], seconds: float) -> None:
+        self.stdout.write(f"{rule.name:<20}{len(broken):>7}{seconds:>8.2f} s  {rule.sentence}")
+        self.stdout.flush()  # as it goes, also into a pipe
+
+    def _list(self, rule: Rule, broken: list[Violation]) -> None:
+        self.stdout.write(f"\n{rule.sentence} ({rule.name}):")
+        for _, hotel, subject, detail in broken[:LISTED]:
+            self.stdout.write(f"  {hotel}, {subject}: {detail}")
+        if len(broken) > LISTED:
+            self.stdout.write(f"  … and {len(broken) - LISTED} more")

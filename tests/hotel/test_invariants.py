@@ -1,0 +1,498 @@
+"""The check of the whole database: silent in a sound house, and naming exactly what was broken in any other."""
+
+import ast
+import sys
+from collections.abc import Callable
+from datetime import date
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db import DatabaseError, connection, models
+
+from common import clock
+from hotel import invariants, rights
+from hotel.invariants import RULES, Rule, Violation, violations
+from hotel.models import Hotel
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from notifications.models import EventStream
+from notifications.relay import number
+from room_bookings.models import BookingChange, BookingExtension, BookingStatus, OverstayIncident
+from rooms.models import Room
+from tests.factories import (
+    BookingFactory,
+    HotelFactory,
+    NewRoomFactory,
+    RoomTypeFactory,
+    StaffFactory,
+    TaskFactory,
+    check_out,
+    in_house,
+    room_in,
+)
+from tests.races import Writer
+from tests.refusals import settle
+
+pytestmark = pytest.mark.django_db
+
+# All rules but those of foreign keys and of plain unique columns, which nothing here breaks.
+GUARDS = """
+    SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', conrelid::regclass::text, conname)
+    FROM pg_constraint WHERE contype IN ('c', 'x') AND connamespace = current_schema()::regnamespace
+    UNION ALL
+    SELECT format('DROP INDEX %I', indexrelid::regclass::text)
+    FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE indisunique AND indpred IS NOT NULL AND relnamespace = current_schema()::regnamespace
+    UNION ALL
+    SELECT DISTINCT format('ALTER TABLE %I DISABLE TRIGGER USER', tgrelid::regclass::text)
+    FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace
+"""
+
+
+def sql(statement: str, *values: object) -> int:
+    """Run the statement; returns how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return cursor.rowcount
+
+
+@pytest.fixture
+def house(hotel: Hotel) -> Hotel:
+    """A sound house with a row of everything: rooms 101 to 104, bookings BK-1 to BK-10. Next door is room 901."""
+    day, now = date(2026, 5, 4), clock.now()
+    clerk = StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER)
+    kind = RoomTypeFactory(hotel=hotel)
+    ready, taken, faulty = (NewRoomFactory(hotel=hotel, room_type=kind, room_number=door) for door in (101, 102, 104))
+    room_in("CLEANED_UNINSPECTED", hotel=hotel, room_type=kind, room_number=103)
+
+    def booking(reference: str, status: str = BookingStatus.CONFIRMED, **fields):
+        stay = {"check_in": day, "check_out": day.replace(day=6)} | fields
+        return BookingFactory(hotel=hotel, room_type=kind, booking_id=reference, status=status, **stay)
+
+    for reference, room in (("BK-1", taken), ("BK-2", faulty)):
+        in_house(room, booking_id=reference, check_in=day, check_out=day.replace(day=6))
+        set_room_status(room=room, to_status="OCCUPIED", source=Source.SYSTEM)
+    set_room_status(room=faulty, to_status="MAINTENANCE_REQUIRED", staff=clerk, note="shower drips")
+    coming = booking("BK-3", assigned_room=ready)
+    booking("BK-4", assigned_room=ready, check_in=day.replace(day=6))  # in and out on the day that BK-3 leaves
+    check_out(in_house(ready, booking_id="BK-5", check_in=day.replace(day=1), check_out=day))
+    booking("BK-6", BookingStatus.CANCELLED, cancelled_at=now)
+    booking("BK-7", BookingStatus.EXPIRED, expired_at=now)
+    paid = {"payment_provider": "stripe", "payment_reference": "pi_8", "payment_state": "CAPTURED", "paid_at": now}
+    booking("BK-8", **paid)
+    booking("BK-9", BookingStatus.DECLINED, **paid | {"payment_reference": "pi_9", "payment_state": "VOIDED"})
+    booking("BK-10", BookingStatus.NO_SHOW)
+
+    for before, after in (("", "PENDING_APPROVAL"), ("PENDING_APPROVAL", "CONFIRMED")):
+        BookingChange.objects.create(
+            hotel=hotel, booking=coming, action="EDITED", from_status=before, to_status=after, staff=clerk
+        )
+    OverstayIncident.objects.create(hotel=hotel, booking=coming, expected_checkout_date=day)
+    BookingExtension.objects.create(
+        hotel=hotel, booking=coming, old_check_out=day, new_check_out=day.replace(day=6), staff=clerk
+    )
+    TaskFactory(room=ready)
+    number(EventStream.objects.create(hotel=hotel, name="rooms"))
+
+    next_door = HotelFactory(slug="next-door")
+    other_room = NewRoomFactory(hotel=next_door, room_number=901)
+    StaffFactory(hotel=next_door)
+    BookingFactory(hotel=next_door, room_type=other_room.room_type, booking_id="BK-11")
+    settle()
+    return hotel
+
+
+@pytest.fixture
+def unguarded(house: Hotel) -> Hotel:
+    """The house, whose database lets everything pass; the rollback at the end of the test puts the guards back."""
+    with connection.cursor() as cursor:
+        cursor.execute(GUARDS)
+        for (statement,) in cursor.fetchall():
+            cursor.execute(statement)
+    return house
+
+
+def found() -> set[tuple[str, str]]:
+    """Which rules are broken, and by whom."""
+    return {(violation.rule, violation.subject) for violation in violations()}
+
+
+def test_a_sound_house_breaks_no_rule(house):
+    assert violations() == []
+
+
+def test_taking_the_guards_away_breaks_nothing(unguarded):
+    assert violations() == []
+
+
+def room(number: int, changes: str) -> str:
+    return f"UPDATE rooms_room SET {changes} WHERE room_number = {number}"
+
+
+def booking(reference: str, changes: str) -> str:
+    return f"UPDATE room_bookings_roombooking SET {changes} WHERE booking_id = '{reference}'"
+
+
+def audit(number: int, version: int, changes: str) -> str:
+    return (
+        f"UPDATE housekeeping_roomstatusevent SET {changes} WHERE version = {version} AND room_id = "
+        f"(SELECT id FROM rooms_room WHERE room_number = {number})"
+    )
+
+
+BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
+    # what is done, what the check says of it, and what else follows
+    (room(101, "room_status = 'OUT_OF_ORDER'"), "is OUT_OF_ORDER at version 0", {("room_status_audited", "room 101")}),
+    (
+        room(103, "room_status = 'CHECKOUT_DIRTY'"),
+        "is CHECKOUT_DIRTY, and its audit row says CLEANED_UNINSPECTED",
+        {("room_status_audited", "room 103")},
+    ),
+    (
+        room(103, "status_version = 3"),
+        "is CLEANED_UNINSPECTED, and version 3 has no audit row",
+        {("room_status_audited", "room 103")},
+    ),
+    (
+        room(103, "status_version = 1, room_status = 'CHECKOUT_DIRTY'"),
+        "is at version 1, and an audit row at 2",
+        {("room_status_audited", "room 103")},
+    ),
+    (
+        "DELETE FROM housekeeping_roomstatusevent WHERE version = 2 AND to_status = 'MAINTENANCE_REQUIRED'",
+        "is MAINTENANCE_REQUIRED, and version 2 has no audit row",
+        {("room_status_audited", "room 104")},
+    ),
+    (
+        "DELETE FROM housekeeping_roomstatusevent WHERE version = 1 AND to_status = 'CHECKOUT_DIRTY'",
+        "audit row 2: follows version 0",
+        {("audit_chain", "room 103")},
+    ),
+    (
+        audit(103, 1, "to_status = 'OUT_OF_ORDER'"),
+        "audit row 2: starts from CHECKOUT_DIRTY after OUT_OF_ORDER",
+        {("audit_chain", "room 103")},
+    ),
+    (
+        audit(103, 1, "from_status = 'OUT_OF_ORDER'"),
+        "audit row 1: is the first and starts from OUT_OF_ORDER",
+        {("audit_chain", "room 103")},
+    ),
+    (
+        room(104, "maintenance_required = false"),
+        "is in maintenance without a fault",
+        {("room_fault", "room 104")},
+    ),
+    (
+        room(101, "maintenance_required = true"),
+        "is ready with an open fault",
+        {("room_fault", "room 101")},
+    ),
+    (
+        booking("BK-2", "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 102)"),
+        "BK-1, BK-2 are all in house",
+        {("one_in_house", "room 102"), ("no_overlap", "room 102")},
+    ),
+    (
+        booking("BK-1", "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 103)"),
+        "BK-1 is in house, and the room is CLEANED_UNINSPECTED",
+        {("in_house_room", "room 103"), ("occupied_has_guest", "room 102")},
+    ),
+    (
+        booking("BK-1", "status = 'COMPLETED', checked_out_at = checked_in_at"),
+        "is OCCUPIED, and nobody is in house",
+        {("occupied_has_guest", "room 102")},
+    ),
+    (
+        booking("BK-3", "check_out = '2026-05-07'"),
+        "BK-3 (2026-05-04 to 2026-05-07) and BK-4 (2026-05-06 to 2026-05-06)",
+        {("no_overlap", "room 101")},
+    ),
+    (
+        booking("BK-3", "check_in = '2026-05-06'"),  # two day uses of one day
+        "BK-3 (2026-05-06 to 2026-05-06) and BK-4 (2026-05-06 to 2026-05-06)",
+        {("no_overlap", "room 101")},
+    ),
+    (
+        booking("BK-8", "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 102)"),
+        "BK-1 (2026-05-04 to 2026-05-06) and BK-8 (2026-05-04 to 2026-05-06)",
+        {("no_overlap", "room 102")},
+    ),
+    (
+        booking("BK-3", "check_out = '2026-05-03'"),
+        "is CONFIRMED: departs before it arrives",
+        {("booking_times", "BK-3")},
+    ),
+    (
+        booking("BK-1", "checked_in_at = NULL"),
+        "is IN_HOUSE: was never checked in",
+        {("booking_times", "BK-1")},
+    ),
+    (
+        booking("BK-1", "checked_out_at = checked_in_at"),
+        "is IN_HOUSE: was checked out",
+        {("booking_times", "BK-1")},
+    ),
+    (
+        booking("BK-5", "checked_in_at = NULL"),
+        "is COMPLETED: was never checked in",
+        {("booking_times", "BK-5")},
+    ),
+    (
+        booking("BK-5", "checked_out_at = NULL"),
+        "is COMPLETED: was never checked out",
+        {("booking_times", "BK-5")},
+    ),
+    (
+        booking("BK-5", "checked_out_at = checked_in_at - interval '1 hour'"),
+        "is COMPLETED: was checked out before it was checked in",
+        {("booking_times", "BK-5")},
+    ),
+    (
+        booking("BK-3", "checked_in_at = created_at"),
+        "is CONFIRMED: is checked in by its times",
+        {("booking_times", "BK-3")},
+    ),
+    (
+        booking("BK-3", "checked_in_at = created_at, checked_out_at = created_at"),
+        "is CONFIRMED: is checked out by its times",
+        {("booking_times", "BK-3")},
+    ),
+    (
+        booking("BK-6", "checked_out_at = cancelled_at"),
+        "is CANCELLED: was checked out without having been in",
+        {("booking_times", "BK-6")},
+    ),
+    (
+        booking("BK-6", "checked_in_at = cancelled_at, checked_out_at = cancelled_at + interval '1 hour'"),
+        "is CANCELLED: its stay did not end when it was cancelled",
+        {("booking_times", "BK-6")},
+    ),
+    (booking("BK-6", "cancelled_at = NULL"), "is CANCELLED: has no cancelled_at", {("booking_times", "BK-6")}),
+    (
+        booking("BK-3", "cancelled_at = created_at"),
+        "is CONFIRMED: has a cancelled_at",
+        {("booking_times", "BK-3")},
+    ),
+    (booking("BK-7", "expired_at = NULL"), "is EXPIRED: has no expired_at", {("booking_times", "BK-7")}),
+    (
+        booking("BK-3", "expired_at = created_at"),
+        "is CONFIRMED: has an expired_at",
+        {("booking_times", "BK-3")},
+    ),
+    (
+        booking("BK-2", "assigned_room_id = NULL"),  # its room is in maintenance, which needs no guest
+        "is IN_HOUSE without a room",
+        {("booking_room", "BK-2")},
+    ),
+    *(
+        (
+            booking(reference, "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 103)"),
+            f"is {status} and keeps room 103",
+            {("booking_room", reference)},
+        )
+        for reference, status in (
+            ("BK-6", "CANCELLED"),
+            ("BK-7", "EXPIRED"),
+            ("BK-9", "DECLINED"),
+            ("BK-10", "NO_SHOW"),
+        )
+    ),
+    (
+        booking(
+            "BK-10",
+            "status = 'CANCELLED_DRAFT', assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 103)",
+        ),
+        "is CANCELLED_DRAFT and keeps room 103",
+        {("booking_room", "BK-10")},
+    ),
+    (
+        booking("BK-3", "status = 'PENDING_APPROVAL'"),
+        "is PENDING_APPROVAL, and the newest change in its history led to CONFIRMED",
+        {("booking_history", "BK-3")},
+    ),
+    (booking("BK-8", "paid_at = NULL"), "is captured without paid_at", {("payments", "BK-8")}),
+    (
+        booking("BK-9", "payment_reference = 'pi_8'"),
+        "shares payment pi_8 with another booking",
+        {("payments", "BK-8"), ("payments", "BK-9")},
+    ),
+    *(
+        (
+            booking("BK-9", f"payment_state = '{state}'"),
+            f"is DECLINED, and its payment {state}",
+            {("payments", "BK-9")},
+        )
+        for state in ("AUTHORISED", "CAPTURING", "CAPTURED")
+    ),
+    (
+        booking("BK-8", "status = 'EXPIRED', expired_at = paid_at"),
+        "is EXPIRED, and its payment CAPTURED",
+        {("payments", "BK-8")},
+    ),
+    (
+        "DELETE FROM notifications_realtimeevent WHERE seq = 3",
+        "number 4 follows number 2",
+        {("event_numbers", "events of rooms")},
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "detail", "expected"), BROKEN, ids=[detail for _, detail, _ in BROKEN])
+def test_what_is_broken_is_named(unguarded, statement, detail, expected):
+    assert sql(statement) == 1
+    assert found() == expected
+    assert detail in [violation.detail for violation in violations() if violation.hotel == "grand"]
+
+
+def test_every_rule_is_shown_to_fire():
+    shown = {rule for _, _, expected in BROKEN for rule, _ in expected}
+    assert shown | {"one_hotel"} == {rule.name for rule in RULES}
+
+
+LINKS = sorted(
+    (model._meta.db_table, field.column, field.related_model._meta.db_table)
+    for model in apps.get_models()
+    for field in model._meta.get_fields()
+    if isinstance(field, models.ForeignKey)
+    and all("hotel" in {each.name for each in end._meta.get_fields()} for end in (model, field.related_model))
+)
+
+
+@pytest.mark.parametrize(("table", "column", "linked"), LINKS, ids=[f"{table}.{column}" for table, column, _ in LINKS])
+def test_a_link_to_another_hotel(unguarded, table, column, linked):
+    """Every one that our models have: a new one has to be added to the rule."""
+    touched = sql(
+        f"UPDATE {table} SET {column} = (SELECT min(id) FROM {linked} WHERE hotel_id <> %s) "
+        f"WHERE id = (SELECT min(id) FROM {table} WHERE hotel_id = %s)",
+        unguarded.pk,
+        unguarded.pk,
+    )
+    assert touched == 1, f"the house has no row of {table}"
+    [crossed] = [violation for violation in violations() if violation.rule == "one_hotel"]
+    assert (crossed.hotel, crossed.detail) == ("grand", f"{column} is of hotel next-door")
+
+
+def test_an_audit_row_of_another_hotel(unguarded):
+    assert sql(audit(103, 2, "hotel_id = %s"), Hotel.objects.get(slug="next-door").pk) == 1
+    assert [violation for violation in violations() if violation.rule == "audit_chain"] == [
+        Violation("audit_chain", "grand", "room 103", "audit row 2: is of another hotel")
+    ]
+
+
+def test_events_that_are_gone_with_age_leave_no_gap(unguarded):
+    assert sql("DELETE FROM notifications_realtimeevent WHERE seq <= 2") == 2
+    assert violations() == []
+
+
+def test_a_statement_for_each_rule_however_large_the_house(house, statements):
+    with statements() as made:
+        violations()
+    assert len(made) == 13
+    for door in range(200, 230):
+        in_house(room_in("CHECKOUT_DIRTY", hotel=house, room_number=door), booking_id=f"BK-{door}")
+    with statements() as made:
+        assert len(violations()) == 30
+    assert len(made) == 13
+
+
+def test_it_shares_no_code_with_what_it_checks():
+    tree = ast.parse(Path(invariants.__file__).read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} | {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
+    assert {name for name in imported if name.partition(".")[0] not in sys.stdlib_module_names} == {"django.db"}
+
+
+# --- one moment for all rules -----------------------------------------------------------------------------------------
+
+
+def during(act: Callable[[], object]) -> Callable[[Rule, list[Violation], float], None]:
+    """A report that acts once, after the first rule."""
+
+    def report(rule: Rule, broken: list[Violation], seconds: float) -> None:
+        if rule == RULES[0]:
+            act()
+
+    return report
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_meanwhile_is_not_seen_by_half():
+    room = NewRoomFactory()
+
+    def flag_without_a_word() -> None:
+        Room.objects.filter(pk=room.pk).update(guest_fcm_token="changed")
+        in_house(room)  # the room's status is not touched: a violation from now on
+
+    def meanwhile() -> None:
+        writer = Writer(flag_without_a_word)
+        writer.start()
+        assert writer.outcome() is None
+
+    assert violations(report=during(meanwhile)) == []
+    assert [violation.rule for violation in violations()] == ["in_house_room"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_cannot_write():
+    room = NewRoomFactory()
+    with pytest.raises(DatabaseError, match="read-only transaction"):
+        violations(report=during(lambda: sql("DELETE FROM rooms_room WHERE id = %s", room.pk)))
+    assert Room.objects.filter(pk=room.pk).exists()
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def run() -> tuple[int, list[str]]:
+    """The command's exit code, and what it said."""
+    said, code = StringIO(), 0
+    try:
+        call_command("check_invariants", stdout=said)
+    except SystemExit as end:
+        code = end.code
+    return code, said.getvalue().splitlines()
+
+
+def test_the_command_in_a_sound_house(house):
+    code, said = run()
+    assert code == 0
+    assert [line.split()[:2] for line in said[:-1]] == [[rule.name, "0"] for rule in RULES]
+    assert said[-1] == "No violation."
+
+
+def test_the_command_lists_what_is_broken(unguarded):
+    sql(room(101, "maintenance_required = true"))
+    sql(booking("BK-8", "paid_at = NULL"))
+    code, said = run()
+    assert code == 1
+    counts = {line.split()[0]: int(line.split()[1]) for line in said[: len(RULES)]}
+    assert {name for name, count in counts.items() if count} == {"room_fault", "payments"}
+    assert said[len(RULES) :] == [
+        "",
+        "A room in maintenance has an open fault, a ready one has none (room_fault):",
+        "  grand, room 101: is ready with an open fault",
+        "",
+        "A payment belongs to one booking and is captured only for a stay that is wanted (payments):",
+        "  grand, BK-8: is captured without paid_at",
+        "",
+        "2 in all.",
+    ]
+
+
+def test_the_command_cuts_a_long_list_and_counts_it_whole(unguarded):
+    for door in range(200, 223):
+        NewRoomFactory(hotel=unguarded, room_number=door, maintenance_required=True, maintenance_priority="LOW")
+    code, said = run()
+    assert code == 1
+    assert next(line for line in said if line.startswith("room_fault")).split()[1] == "23"
+    assert said[-24:-22] == [
+        "A room in maintenance has an open fault, a ready one has none (room_fault):",
+        "  grand, room 200: is ready with an open fault",
+    ]
+    assert said[-4:] == ["  grand, room 219: is ready with an open fault", "  … and 3 more", "", "23 in all."]
