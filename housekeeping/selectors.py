@@ -33,14 +33,17 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
     )
 
 
-def room_lock(room_ids: Iterable[int]) -> list[Room]:
+def room_lock(room_ids: Iterable[int], *, hotel: Hotel | None = None) -> list[Room]:
     """Lock rooms in pk order and read them as they now are; call within a transaction (docs/locking.md).
+
+    With ``hotel`` a room of another one is neither locked nor found.
 
     Two statements. The lock alone first: a locked row that was joined to others is re-read after the wait, but the
     rows beside it are those from before.
     """
     ids = list(room_ids)
-    locked = Room.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk", flat=True)
+    rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
+    locked = rooms.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk", flat=True)
     return list(room_list().filter(pk__in=list(locked)).order_by("pk"))
 
 

@@ -1,5 +1,7 @@
 """Housekeeping's tasks: OPEN → IN_PROGRESS → DONE, or CANCELLED on the way. The same step again changes nothing."""
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from django.db import transaction
@@ -9,8 +11,8 @@ from common import clock
 from common.errors import Conflict, FieldError, NotFound
 from hotel.models import Hotel, Staff
 from hotel.selectors import staff_list
-from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskStatus
-from room_bookings.models import RoomBooking
+from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskStatus, TaskType
+from room_bookings.models import BookingStatus, RoomBooking
 from rooms.models import Room
 
 LONGEST_ID = 18  # digits that surely fit a bigint
@@ -166,3 +168,49 @@ def _member(hotel: Hotel, field: str, staff_id: int | None) -> Staff | None:
     if member is None:
         raise FieldError(field, "Nobody of this hotel's active staff has this id.")
     return member
+
+
+def open_turnover_tasks(departures: Sequence[tuple[Room, RoomBooking]]) -> None:
+    """A TURNOVER task for each room that a guest has left, unless one is open already. The rooms are locked."""
+    turnovers = HousekeepingTask.objects.filter(
+        room__in=[room for room, _ in departures], task_type=TaskType.TURNOVER, status__in=OPEN_TASK_STATUSES
+    )
+    waiting = set(turnovers.values_list("room_id", flat=True))
+    now = clock.now()
+    HousekeepingTask.objects.bulk_create(
+        HousekeepingTask(
+            hotel_id=room.hotel_id, room=room, booking=booking, task_type=TaskType.TURNOVER, created_at=now
+        )
+        for room, booking in departures
+        if room.pk not in waiting
+    )
+
+
+def open_stayover_tasks(hotel: Hotel, day: date) -> int:
+    """The morning's STAYOVER task of each room with a guest in house; once for ``day``, however often it is asked for.
+
+    Those of earlier days that nobody began are cancelled. Returns how many were opened.
+    """
+    stale = HousekeepingTask.objects.filter(
+        hotel=hotel, task_type=TaskType.STAYOVER, status=TaskStatus.OPEN, for_date__lt=day
+    )
+    stale.update(status=TaskStatus.CANCELLED, cancelled_at=clock.now())
+    have = HousekeepingTask.objects.filter(hotel=hotel, task_type=TaskType.STAYOVER, for_date=day)
+    stays = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, check_in__lt=day, check_out__gt=day)
+    now = clock.now()
+    tasks = [
+        HousekeepingTask(
+            hotel=hotel,
+            room_id=room_id,
+            booking_id=booking_id,
+            task_type=TaskType.STAYOVER,
+            for_date=day,
+            created_at=now,
+        )
+        for booking_id, room_id in stays.exclude(assigned_room__in=have.values("room")).values_list(
+            "pk", "assigned_room_id"
+        )
+    ]
+    # Another clock's tick may be at it: the database takes one a day and room.
+    HousekeepingTask.objects.bulk_create(tasks, ignore_conflicts=True)
+    return len(tasks)

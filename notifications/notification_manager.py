@@ -14,13 +14,15 @@ from hotel.models import Hotel, Staff
 from housekeeping.snapshots import NOBODY, is_occupied, room_snapshot
 from notifications import wakeup
 from notifications.models import RealtimeEvent
+from room_bookings.models import RoomBooking
+from room_bookings.snapshots import booking_row
 from rooms.models import Room
 
-ROOMS, BOOKINGS = "rooms", "room-bookings"
+ROOMS, BOOKINGS, GUESTS = "rooms", "room-bookings", "guest-bookings"
 # Pusher takes 10,240 bytes; the seq that the relay adds needs a few.
 LARGEST_ENVELOPE = 10_000
 CUT_MARK = " … [cut]"
-CUTTABLE = ("maintenance_notes", "turnover_notes")
+CUTTABLE = ("maintenance_notes", "turnover_notes", "reason")
 
 
 class RoomUpdate(NamedTuple):
@@ -31,6 +33,15 @@ class RoomUpdate(NamedTuple):
     source: str
     from_status: str
     staff: Staff | None
+
+
+class BookingUpdate(NamedTuple):
+    """A booking as it is now, and what the house (``type``) and the guest (``guest_type``, if anything) are told."""
+
+    booking: RoomBooking
+    type: str
+    guest_type: str = ""
+    reason: str = ""
 
 
 def realtime_room_updated(
@@ -46,15 +57,64 @@ def realtime_rooms_updated(updates: Sequence[RoomUpdate]) -> None:
 
 
 def _room_updated(update: RoomUpdate) -> dict[str, Any]:
-    payload = {
-        **room_snapshot(update.room),
+    return {
+        **_without_departed(update.room),
         "changed_fields": list(update.changed_fields),
         "source": str(update.source),
         "from_status": str(update.from_status),
         "to_status": str(update.room.room_status),
         "changed_by_name": update.staff.name if update.staff else None,
     }
-    return payload if is_occupied(update.room) else payload | NOBODY
+
+
+def realtime_booking_updated(
+    booking: RoomBooking, event_type: str, *, guest_type: str = "", reason: str = "", rooms: Sequence[Room] = ()
+) -> None:
+    """Tell the house, and the guest if ``guest_type`` is given, of a step in a booking's life."""
+    realtime_bookings_updated([BookingUpdate(booking, event_type, guest_type, reason)], rooms=rooms)
+
+
+def realtime_bookings_updated(updates: Sequence[BookingUpdate], *, rooms: Sequence[Room] = ()) -> None:
+    """Steps in the lives of bookings, in one statement.
+
+    First ``room_occupancy_updated`` for ``rooms``, which somebody has just moved into or out of, then the bookings'
+    events for the house, then those for the guests. Bookings come from ``room_bookings.selectors.booking_list``.
+    """
+    _store(
+        [_rooms_event("room_occupancy_updated", room, _without_departed(room)) for room in rooms]
+        + [_booking_event(update) for update in updates]
+        + [_guest_event(update) for update in updates if update.guest_type]
+    )
+
+
+def _without_departed(room: Room) -> dict[str, Any]:
+    return room_snapshot(room) if is_occupied(room) else room_snapshot(room) | NOBODY
+
+
+def _booking_event(update: BookingUpdate) -> RealtimeEvent:
+    booking = update.booking
+    scope = {"booking_id": booking.booking_id}
+    return _event(booking.hotel, BOOKINGS, "room_booking", update.type, booking_row(booking), scope)
+
+
+def _guest_event(update: BookingUpdate) -> RealtimeEvent:
+    booking = update.booking
+    payload = {
+        "booking_id": booking.booking_id,
+        "status": str(booking.status),
+        "changed_at": iso(clock.now()),
+        "reason": update.reason,
+        "room_number": booking.assigned_room.room_number if booking.assigned_room else None,
+        "hotel_name": booking.hotel.name,
+        "hotel_phone": booking.hotel.phone,
+    }
+    scope = {"booking_id": booking.booking_id}
+    return _event(booking.hotel, GUESTS, "room_booking", update.guest_type, payload, scope, guest_channel(booking))
+
+
+def guest_channel(booking: RoomBooking) -> str:
+    """The private channel of one booking's guest."""
+    return f"private-guest-booking.{booking.booking_id}"
 
 
 def _rooms_event(event_type: str, room: Room, payload: dict[str, Any]) -> RealtimeEvent:
@@ -67,7 +127,13 @@ def staff_channel(hotel_slug: str, stream: str) -> str:
 
 
 def _event(
-    hotel: Hotel, stream: str, category: str, event_type: str, payload: dict[str, Any], scope: dict[str, Any]
+    hotel: Hotel,
+    stream: str,
+    category: str,
+    event_type: str,
+    payload: dict[str, Any],
+    scope: dict[str, Any],
+    channel: str = "",
 ) -> RealtimeEvent:
     """The event as it will be sent, but for the seq that it gets after the commit."""
     event_id, moment = uuid.uuid4(), clock.now()
@@ -81,7 +147,7 @@ def _event(
         event_id=event_id,
         hotel=hotel,
         stream=stream,
-        channel=staff_channel(hotel.slug, stream),
+        channel=channel or staff_channel(hotel.slug, stream),
         type=event_type,
         envelope=_fitted(envelope),
         created_at=moment,
@@ -94,7 +160,8 @@ def _fitted(envelope: dict[str, Any]) -> dict[str, Any]:
         if len(encoded(envelope).encode()) <= LARGEST_ENVELOPE:
             break
         for field in CUTTABLE:
-            envelope["payload"][field] = _cut(envelope["payload"].get(field) or "", limit)
+            if field in envelope["payload"]:
+                envelope["payload"][field] = _cut(envelope["payload"][field], limit)
     return envelope
 
 

@@ -203,9 +203,9 @@ def _refused_for_good(error: pusher.errors.PusherError) -> bool:
 
 
 def envelope(event: RealtimeEvent) -> dict[str, Any]:
-    """The event as clients get it: with its ``seq``."""
+    """The event as clients get it: with its ``seq``, which only the staff's streams show (a guest would see gaps)."""
     complete = deepcopy(event.envelope)
-    complete["meta"]["seq"] = event.seq
+    complete["meta"]["seq"] = None if event.stream == notification_manager.GUESTS else event.seq
     return complete
 
 

@@ -1,0 +1,15 @@
+"""``manage.py tick``: what the passing of time does, once. ``manage.py worker`` does it every minute."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from room_bookings.services.periodic import tick
+
+
+class Command(BaseCommand):
+    help = "Expire requests, flag overstays, drop drafts, open the morning's tasks, settle payments; safe to repeat."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for what, count in tick().items():
+            self.stdout.write(f"{what.replace('_', ' ')}: {count}")

@@ -1,0 +1,127 @@
+"""Reads of bookings, of the rooms they may have, and of what a house has left to sell."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
+
+from common import clock
+from hotel import calendar
+from hotel.models import Hotel
+from room_bookings.models import ACTIVE_STATUSES, DRAFT_STATUSES, BookingGuest, BookingStatus, RoomBooking
+from rooms.models import Room, RoomStatus, RoomType
+
+
+def booking_list(hotel: Hotel | None = None) -> QuerySet[RoomBooking]:
+    """Bookings with all that a list row or a detail shows, in one statement however many there are.
+
+    Each carries its companions as ``party``, a list of ``{id, first_name, last_name, email, phone}``.
+    """
+    bookings = RoomBooking.objects.all() if hotel is None else RoomBooking.objects.filter(hotel=hotel)
+    companions = BookingGuest.objects.filter(booking=OuterRef("pk")).order_by("pk")
+    person = JSONObject(id="pk", first_name="first_name", last_name="last_name", email="email", phone="phone")
+    return bookings.select_related("hotel", "room_type", "assigned_room__room_type", "staff_seen_by__user").annotate(
+        party=ArraySubquery(companions.values(person=person))
+    )
+
+
+def shown_bookings(hotel: Hotel) -> QuerySet[RoomBooking]:
+    """The hotel's bookings that staff see in lists: not the guests' unfinished ones."""
+    return booking_list(hotel).exclude(status__in=DRAFT_STATUSES)
+
+
+def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
+    """Lock bookings in pk order and read them as they now are; call within a transaction (docs/locking.md).
+
+    Two statements, for the reason that ``housekeeping.selectors.room_lock`` gives.
+    """
+    ids = list(booking_ids)
+    rows = RoomBooking.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    locked = list(rows.values_list("pk", flat=True))
+    return list(booking_list().filter(pk__in=locked).order_by("pk"))
+
+
+def taking(check_in: date, check_out: date) -> Q:
+    """Bookings that hold their room on a night of the stay ``check_in`` to ``check_out``.
+
+    The departure day is free again; day use (in and out on one day) takes that day. The same as the database's rule
+    ``room_booking_no_overlap``.
+    """
+    first_free = max(check_out, check_in + timedelta(days=1))
+    nights = Q(check_in__lt=first_free) & (Q(check_out__gt=check_in) | Q(check_in=check_in))
+    return nights & Q(status__in=ACTIVE_STATUSES)
+
+
+def overlapping_bookings(
+    room_id: int, check_in: date, check_out: date, *, without: RoomBooking | None = None
+) -> QuerySet[RoomBooking]:
+    """The active bookings that hold the room on a night of that stay, in order of arrival."""
+    found = RoomBooking.objects.filter(taking(check_in, check_out), assigned_room=room_id)
+    return (found.exclude(pk=without.pk) if without else found).order_by("check_in", "pk")
+
+
+def is_overdue(hotel: Hotel, check_out: date) -> bool:
+    """Whether an in-house guest who leaves on ``check_out`` is past the checkout time and its grace."""
+    return clock.now() > calendar.overstay_begins(hotel, check_out)
+
+
+def overdue_since(hotel: Hotel) -> date:
+    """In-house guests with a departure on this day or before are overdue by now."""
+    today = calendar.local_now(hotel).date()
+    return today if is_overdue(hotel, today) else today - timedelta(days=1)
+
+
+def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
+    """Rooms that the booking could have instead of its own, by number.
+
+    For a coming stay those of its type that nobody else holds on its nights: still occupied or dirty ones too, but none
+    whose guest should have left long ago when it is for today. For a guest in house those of any type that are ready
+    now, free until the departure, and large enough.
+    """
+    hotel = booking.hotel
+    rooms = Room.objects.filter(hotel=hotel, is_active=True).exclude(room_status=RoomStatus.OUT_OF_ORDER)
+    holders = RoomBooking.objects.filter(taking(booking.check_in, booking.check_out), assigned_room=OuterRef("pk"))
+    rooms = rooms.exclude(pk=booking.assigned_room_id).exclude(Exists(holders.exclude(pk=booking.pk)))
+    if booking.status == BookingStatus.IN_HOUSE:
+        rooms = rooms.filter(
+            room_status=RoomStatus.READY_FOR_GUEST,
+            maintenance_required=False,
+            room_type__max_occupancy__gte=booking.adults + booking.children,
+        )
+    elif booking.status in (BookingStatus.CONFIRMED, BookingStatus.PENDING_APPROVAL):
+        rooms = rooms.filter(room_type=booking.room_type)
+        if booking.check_in <= calendar.business_date(hotel):
+            overdue = RoomBooking.objects.filter(
+                assigned_room=OuterRef("pk"), status=BookingStatus.IN_HOUSE, check_out__lte=overdue_since(hotel)
+            )
+            rooms = rooms.exclude(Exists(overdue))
+    else:
+        rooms = rooms.none()
+    return rooms.select_related("room_type").order_by("room_number")
+
+
+def sold_out_night(
+    room_type: RoomType, check_in: date, check_out: date, *, without: RoomBooking | None = None
+) -> date | None:
+    """The first night of the stay on which the type has no more rooms in service than bookings, if there is one.
+
+    Two statements. Only a caller that has locked the room type's row may rely on it.
+    """
+    rooms = Room.objects.filter(room_type=room_type, is_active=True).count()
+    sold = RoomBooking.objects.filter(taking(check_in, check_out), room_type=room_type)
+    if without is not None:
+        sold = sold.exclude(pk=without.pk)
+    stays = [
+        (arrival, max(departure, arrival + timedelta(days=1)))
+        for arrival, departure in (sold.exclude(pk=without.pk) if without else sold).values_list(
+            "check_in", "check_out"
+        )
+    ]
+    night = check_in
+    while night < max(check_out, check_in + timedelta(days=1)):
+        if sum(arrival <= night < free for arrival, free in stays) >= rooms:
+            return night
+        night += timedelta(days=1)
+    return None

@@ -1,0 +1,101 @@
+"""Cancelling a booking: before the arrival, or, by a supervisor, ending a stay."""
+
+from django.db import transaction
+
+from common import clock
+from common.errors import Conflict
+from hotel import calendar
+from hotel.models import Staff
+from notifications.mail import queue_booking_mail
+from notifications.notification_manager import realtime_booking_updated
+from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.services.core import (
+    change,
+    lock_booking,
+    not_eligible,
+    record,
+    refuse_stripe,
+    save,
+    state,
+)
+from room_bookings.services.overstay import resolve_overstays
+from room_bookings.services.room_assignment import ASSIGNMENT, release_room
+from room_bookings.services.vacating import vacate
+
+
+class DeclineInstead(Conflict):
+    """A request that nobody has approved is declined, not cancelled."""
+
+    code = "BOOKING_NOT_ELIGIBLE"
+
+
+class GuestInHouse(Conflict):
+    """A stay is ended by a supervisor who says why; else the guest is checked out."""
+
+    code = "BOOKING_ALREADY_CHECKED_IN"
+
+
+@transaction.atomic
+def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> RoomBooking:
+    """Cancel a confirmed booking: its room is released, the guest and the house are told.
+
+    Of a guest in house (by a supervisor, with a reason) it also ends the stay. A booking that is cancelled already
+    stays as it is: nothing is written, sent or mailed. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    refuse_stripe(locked)
+    if locked.status == BookingStatus.CANCELLED:
+        return locked
+    _require_cancellable(locked, staff, reason)
+    was, room, moment = locked.status, locked.assigned_room, clock.now()
+    in_house = was == BookingStatus.IN_HOUSE
+    locked.status = BookingStatus.CANCELLED
+    locked.cancelled_at, locked.cancelled_by, locked.cancellation_reason = moment, staff, reason
+    if in_house:
+        locked.checked_out_at = moment
+    locked.special_requests = "\n\n".join(part for part in (locked.special_requests, _block(locked, staff)) if part)
+    release_room(locked)
+    save(
+        [locked],
+        *("status", "cancelled_at", "cancelled_by", "cancellation_reason", "checked_out_at", "special_requests"),
+        *ASSIGNMENT,
+    )
+    record([change(locked, BookingAction.CANCELLED, was=was, staff=staff, reason=reason, from_room=room)])
+    left = [(locked, room)] if in_house and room else []
+    if left:
+        resolve_overstays([locked])
+        vacate(left, staff=staff, note=f"stay of {locked.booking_id} cancelled")
+    realtime_booking_updated(
+        locked,
+        "booking_cancelled",
+        guest_type="booking_cancelled",
+        reason=reason,
+        rooms=[vacated for _, vacated in left],
+    )
+    queue_booking_mail(locked, "cancellation", reason=reason)
+    return locked
+
+
+def _require_cancellable(booking: RoomBooking, staff: Staff, reason: str) -> None:
+    if booking.status == BookingStatus.PENDING_APPROVAL:
+        address = f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}/decline/"
+        raise DeclineInstead(
+            f"Booking {booking.booking_id} waits for approval: decline it instead.",
+            details=state(booking) | {"required_endpoint": address},
+        )
+    if booking.status == BookingStatus.IN_HOUSE:
+        if not (staff.can("bookings.supervise") and reason.strip()):
+            raise GuestInHouse(
+                f"The guest of booking {booking.booking_id} is in house: check them out, or let a supervisor cancel "
+                "the stay with a reason.",
+                details=state(booking),
+            )
+    elif booking.status != BookingStatus.CONFIRMED:
+        raise not_eligible(booking, "cancelled")
+
+
+def _block(booking: RoomBooking, staff: Staff) -> str:
+    """What staff read among the special requests ever after."""
+    wall = calendar.local_time(booking.hotel, booking.cancelled_at or clock.now())
+    reason = booking.cancellation_reason or "no reason given"
+    return f"[CANCELLED {wall:%Y-%m-%d %H:%M} by {staff.name}] {reason}"

@@ -1,0 +1,202 @@
+"""Arrivals: one guest at the desk, or all of today's that have their rooms."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db import transaction
+
+from common import clock
+from common.errors import Conflict, HotelMateError
+from hotel import calendar
+from hotel.models import Hotel, Staff
+from housekeeping.models import Source
+from housekeeping.selectors import room_lock
+from housekeeping.services import RoomNotFound, set_room_statuses
+from housekeeping.services import label as room_label
+from housekeeping.snapshots import is_occupied
+from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
+from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.selectors import booking_lock
+from room_bookings.services.bulk import BulkFailure, BulkResult
+from room_bookings.services.core import (
+    BookingNotEligible,
+    change,
+    lock_booking,
+    lock_room,
+    not_eligible,
+    record,
+    require_free,
+    save,
+    state,
+)
+from room_bookings.services.room_assignment import ASSIGNMENT, require_assignment, take_room
+from rooms.models import Room, RoomStatus
+
+
+class CheckInTooEarly(Conflict):
+    """The hotel takes nobody at this hour of the arrival day yet."""
+
+    code = "CHECKIN_TOO_EARLY"
+
+
+class CheckInWrongDate(Conflict):
+    """The arrival day has not come."""
+
+    code = "CHECKIN_WRONG_DATE"
+
+
+class CheckInTooLate(Conflict):
+    """The last night of the stay is over."""
+
+    code = "CHECKIN_TOO_LATE"
+
+
+class RoomNotReady(Conflict):
+    """Nobody may be sent to the room now."""
+
+    code = "ROOM_NOT_READY"
+
+
+class NothingDue(Conflict):
+    """No arrival of today has this room."""
+
+    code = "NO_ARRIVAL_DUE"
+
+
+@transaction.atomic
+def check_in(
+    *, booking: RoomBooking, staff: Staff, room_id: int | None = None, override_reason: str = ""
+) -> RoomBooking:
+    """The guest arrives: into the assigned room, or into ``room_id``, which is assigned by the way.
+
+    A supervisor's ``override_reason`` lifts the arrival window, nothing else. Somebody who is in house already stays
+    there: nothing is written. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    if locked.status == BookingStatus.IN_HOUSE:
+        return locked
+    if locked.status != BookingStatus.CONFIRMED:
+        raise not_eligible(locked, "checked in")
+    lifted = _require_window(locked, staff, override_reason)
+    wanted = room_id or locked.assigned_room_id
+    if wanted is None:
+        raise BookingNotEligible(
+            f"Booking {locked.booking_id} has no room yet: assign one first.", details=state(locked)
+        )
+    room = lock_room(locked.hotel, wanted)
+    if room.pk != locked.assigned_room_id:
+        require_assignment(locked, room)
+        take_room(locked, room, staff)
+    if lifted:
+        # Tonight may lie outside the nights that were booked, where the room may be promised to somebody else.
+        today = calendar.business_date(locked.hotel)
+        require_free(room, min(today, locked.check_in), max(today, locked.check_out), without=locked)
+    _require_ready(room)
+    _move_in([(locked, room)], staff, Source.FRONT_DESK, f"check-in of {locked.booking_id}", override_reason)
+    return locked
+
+
+@transaction.atomic
+def check_in_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> BulkResult:
+    """Check in today's due arrival of each room, in a constant number of statements; each room has its result."""
+    today = calendar.business_date(hotel)
+    due = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.CONFIRMED, check_in=today)
+    locked = booking_lock(due.filter(assigned_room__in=room_ids).values_list("pk", flat=True))
+    arrivals = {
+        booking.assigned_room_id: booking
+        for booking in locked
+        if booking.status == BookingStatus.CONFIRMED and booking.check_in == today
+    }
+    rooms = {room.pk: room for room in room_lock(room_ids, hotel=hotel)}
+    result = BulkResult()
+    going: list[tuple[RoomBooking, Room]] = []
+    for room_id in dict.fromkeys(room_ids):
+        try:
+            going.append(_arrival(room_id, rooms, arrivals, staff))
+        except HotelMateError as refusal:
+            result.failed.append(BulkFailure(room_id, refusal))
+    if going:
+        _move_in(going, staff, Source.SYSTEM, "check-in of several rooms")
+    result.bookings, result.rooms = [booking for booking, _ in going], [room for _, room in going]
+    return result
+
+
+def _arrival(
+    room_id: int, rooms: dict[int, Room], arrivals: dict[int | None, RoomBooking], staff: Staff
+) -> tuple[RoomBooking, Room]:
+    room, booking = rooms.get(room_id), arrivals.get(room_id)
+    if room is None:
+        raise RoomNotFound("Room not found: this hotel has no such room.")
+    if booking is None:
+        raise NothingDue(f"No arrival of today has room {room.room_number}.")
+    _require_window(booking, staff, "")
+    _require_ready(room)
+    return booking, room
+
+
+def _require_window(booking: RoomBooking, staff: Staff, override_reason: str) -> bool:
+    """Raise outside the arrival window; returns whether a supervisor's reason lifted it."""
+    refusal = _outside_window(booking)
+    if refusal is None:
+        return False
+    if override_reason.strip() and staff.can("bookings.supervise"):
+        return True
+    raise refusal
+
+
+def _outside_window(booking: RoomBooking) -> Conflict | None:
+    hotel = booking.hotel
+    wall = calendar.local_now(hotel)
+    details = state(booking) | {
+        "check_in": booking.check_in.isoformat(),
+        "check_out": booking.check_out.isoformat(),
+        "hotel_time": wall.replace(tzinfo=None).isoformat(timespec="minutes"),
+    }
+    if wall.date() < booking.check_in:
+        return CheckInWrongDate(
+            f"Booking {booking.booking_id} arrives on {booking.check_in}, not today.", details=details
+        )
+    if wall.date() == booking.check_in and wall.time() < hotel.early_checkin_from:
+        return CheckInTooEarly(f"Check-in begins at {hotel.early_checkin_from:%H:%M} today.", details=details)
+    # The guest of a longer stay may arrive on any of its nights; a night ends with the hotel's business day.
+    if calendar.business_date(hotel) >= max(booking.check_out, booking.check_in + timedelta(days=1)):
+        return CheckInTooLate(f"The last night of booking {booking.booking_id} is over.", details=details)
+    return None
+
+
+def _require_ready(room: Room) -> None:
+    if is_occupied(room):
+        raise RoomNotReady(
+            f"Room not ready: a guest is still in house in room {room.room_number}.", details=_room_state(room)
+        )
+    if not room.is_bookable:
+        why = room_label(room.room_status) if room.is_active else "not in service"
+        raise RoomNotReady(f"Room not ready: room {room.room_number} is {why}.", details=_room_state(room))
+
+
+def _room_state(room: Room) -> dict[str, object]:
+    return {"room_id": room.pk, "room_number": room.room_number, "current_status": str(room.room_status)}
+
+
+def _move_in(stays: Sequence[tuple[RoomBooking, Room]], staff: Staff, source: str, note: str, reason: str = "") -> None:
+    """The guests are in house from now on: bookings first, as the rooms' physical facts look at them."""
+    moment = clock.now()
+    for booking, room in stays:
+        booking.status, booking.checked_in_at, booking.assigned_room = BookingStatus.IN_HOUSE, moment, room
+    bookings = [booking for booking, _ in stays]
+    save(bookings, "status", "checked_in_at", *ASSIGNMENT)
+    record(
+        change(booking, BookingAction.CHECKED_IN, was=BookingStatus.CONFIRMED, staff=staff, to_room=room, reason=reason)
+        for booking, room in stays
+    )
+    set_room_statuses(
+        changes=[(room, RoomStatus.OCCUPIED) for _, room in stays],
+        staff=staff,
+        source=source,
+        note=note,
+        all_or_nothing=True,
+    )
+    realtime_bookings_updated(
+        [BookingUpdate(booking, "booking_checked_in", "booking_checked_in") for booking in bookings],
+        rooms=[room for _, room in stays],
+    )

@@ -1,0 +1,80 @@
+"""Departures: one guest at the desk, or the rooms of a whole floor."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from common import clock
+from hotel.models import Hotel, Staff
+from housekeeping.services import NobodyInHouse, RoomNotFound
+from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
+from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.selectors import booking_lock
+from room_bookings.services.bulk import BulkFailure, BulkResult
+from room_bookings.services.core import change, lock_booking, record, require_in_house, save
+from room_bookings.services.overstay import resolve_overstays
+from room_bookings.services.vacating import vacate
+from rooms.models import Room
+
+
+@transaction.atomic
+def check_out(*, booking: RoomBooking, staff: Staff | None) -> RoomBooking:
+    """The guest leaves: the stay is completed and the room dirty, whatever its status was; a maintenance flag stays.
+
+    Somebody who has left already is gone: nothing is written. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    if locked.status == BookingStatus.COMPLETED:
+        return locked
+    require_in_house(locked)
+    _leave([locked], staff, f"check-out of {locked.booking_id}")
+    return locked
+
+
+@transaction.atomic
+def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> BulkResult:
+    """Check out whoever is in house in each room, in a constant number of statements; each room has its result.
+
+    A room with nobody in house is left as it is, and said so.
+    """
+    in_house = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, assigned_room__in=room_ids)
+    locked = booking_lock(in_house.values_list("pk", flat=True))
+    wanted = set(room_ids)
+    # Somebody may have left, or moved to another room, while we waited.
+    guests = {
+        booking.assigned_room_id: booking
+        for booking in locked
+        if booking.status == BookingStatus.IN_HOUSE and booking.assigned_room_id in wanted
+    }
+    result = BulkResult(bookings=list(guests.values()))
+    result.rooms = _leave(result.bookings, staff, "check-out of several rooms") if guests else []
+    without = [room_id for room_id in dict.fromkeys(room_ids) if room_id not in guests]
+    numbers = dict(Room.objects.filter(hotel=hotel, pk__in=without).values_list("pk", "room_number")) if without else {}
+    for room_id in without:
+        refusal: NobodyInHouse | RoomNotFound
+        if room_id in numbers:
+            refusal = NobodyInHouse(f"Nobody is in house in room {numbers[room_id]}.")
+        else:
+            refusal = RoomNotFound("Room not found: this hotel has no such room.")
+        result.failed.append(BulkFailure(room_id, refusal))
+    return result
+
+
+def _leave(bookings: Sequence[RoomBooking], staff: Staff | None, note: str) -> list[Room]:
+    """The guests of locked in-house bookings are gone; returns their rooms as they are now."""
+    moment = clock.now()
+    left = [(booking, booking.assigned_room) for booking in bookings if booking.assigned_room]
+    for booking in bookings:
+        booking.status, booking.checked_out_at = BookingStatus.COMPLETED, moment
+    save(bookings, "status", "checked_out_at")
+    resolve_overstays(bookings)
+    record(
+        change(booking, BookingAction.CHECKED_OUT, was=BookingStatus.IN_HOUSE, staff=staff, from_room=room)
+        for booking, room in left
+    )
+    vacate(left, staff=staff, note=note)
+    rooms = [room for _, room in left]
+    realtime_bookings_updated(
+        [BookingUpdate(booking, "booking_checked_out", "booking_checked_out") for booking in bookings], rooms=rooms
+    )
+    return rooms

@@ -1,0 +1,239 @@
+"""What every step in a booking's life shares: its lock, its refusals, its history."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from common import clock
+from common.errors import Conflict, HotelMateError, NotAllowed, NotFound
+from common.formats import iso
+from hotel.models import Hotel, Staff
+from housekeeping.selectors import room_lock
+from housekeeping.services import RoomNotFound
+from room_bookings.models import (
+    STRIPE,
+    BookingAction,
+    BookingChange,
+    BookingStatus,
+    RoomBooking,
+)
+from room_bookings.selectors import booking_lock, overlapping_bookings, sold_out_night
+from rooms.models import Room, RoomType
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+class BookingNotFound(NotFound):
+    code = "BOOKING_NOT_FOUND"
+
+
+class RightMissing(NotAllowed):
+    """The step takes a right that the caller lacks."""
+
+
+class BookingChanged(HotelMateError):
+    """The booking is no longer at the version that the caller saw (``If-Match``)."""
+
+    status = 412
+    code = "PRECONDITION_FAILED"
+
+
+class BookingNotEligible(Conflict):
+    """The booking's status does not lead there."""
+
+    code = "BOOKING_NOT_ELIGIBLE"
+
+
+class BookingAlreadyCheckedIn(Conflict):
+    code = "BOOKING_ALREADY_CHECKED_IN"
+
+
+class BookingNotCheckedIn(Conflict):
+    code = "BOOKING_NOT_CHECKED_IN"
+
+
+class BookingAlreadyCheckedOut(Conflict):
+    code = "BOOKING_ALREADY_CHECKED_OUT"
+
+
+class StripeBooking(NotAllowed):
+    """A booking with a card payment is ended where the payment is, by approve or decline."""
+
+    code = "STRIPE_BOOKING"
+
+
+class RoomOverlap(Conflict):
+    """Somebody else holds the room on one of the nights."""
+
+    code = "ROOM_OVERLAP_CONFLICT"
+
+
+class NoAvailability(Conflict):
+    """The room type is sold out on one of the nights."""
+
+    code = "NO_AVAILABILITY"
+
+
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+def lock_booking(booking: RoomBooking) -> RoomBooking:
+    """The booking, locked and as it now is; call within a transaction, before any room is locked."""
+    locked = booking_lock([booking.pk])
+    if not locked:
+        raise BookingNotFound("There is no such booking.")
+    return locked[0]
+
+
+def lock_room(hotel: Hotel, room_id: int) -> Room:
+    """One room of the hotel, locked and as it now is; the booking is locked already."""
+    locked = room_lock([room_id], hotel=hotel)
+    if not locked:
+        raise RoomNotFound("Room not found: this hotel has no such room.")
+    return locked[0]
+
+
+def lock_type(hotel: Hotel, room_type_id: int | None) -> RoomType | None:
+    """The room type, locked: who sells a night of it waits here for whoever sells another."""
+    return RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel, pk=room_type_id).first()
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def label(booking: RoomBooking) -> str:
+    """The booking's status as it stands in a sentence."""
+    return BookingStatus(booking.status).label.lower()
+
+
+def state(booking: RoomBooking) -> dict[str, Any]:
+    """What a refusal tells of the booking; JSON-safe."""
+    return {"booking_id": booking.booking_id, "status": str(booking.status), "version": booking.version}
+
+
+def not_eligible(booking: RoomBooking, what: str) -> BookingNotEligible:
+    """The refusal of a booking whose status does not lead to ``what`` (a past participle)."""
+    return BookingNotEligible(
+        f"Booking {booking.booking_id} is {label(booking)} and can't be {what}.", details=state(booking)
+    )
+
+
+def require_in_house(booking: RoomBooking) -> None:
+    """Raise unless the guest is in house."""
+    if booking.status == BookingStatus.IN_HOUSE:
+        return
+    if booking.checked_out_at is not None:
+        raise BookingAlreadyCheckedOut(
+            f"The guest of booking {booking.booking_id} has left already.",
+            details=state(booking) | {"checked_out_at": iso(booking.checked_out_at)},
+        )
+    raise BookingNotCheckedIn(
+        f"Booking {booking.booking_id} is {label(booking)}: the guest is not in house.", details=state(booking)
+    )
+
+
+def require_supervisor(staff: Staff, what: str) -> None:
+    """Raise unless the caller holds the supervising right, which ``what`` takes."""
+    if not staff.can("bookings.supervise"):
+        raise RightMissing(f"Permission denied: {what} takes a supervisor.")
+
+
+def refuse_stripe(booking: RoomBooking) -> None:
+    """Raise where a card payment hangs on the booking: approve and decline are the ways for those."""
+    if booking.payment_provider == STRIPE:
+        address = f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}"
+        raise StripeBooking(
+            f"Booking {booking.booking_id} has a card payment: approve or decline it instead.",
+            details={"required_endpoints": {"approve": f"{address}/approve/", "decline": f"{address}/decline/"}},
+        )
+
+
+def require_free(room: Room, check_in: date, check_out: date, *, without: RoomBooking) -> None:
+    """Raise when another active booking holds the locked room on a night of that stay."""
+    if taken := overlapping_bookings(room.pk, check_in, check_out, without=without).first():
+        raise RoomOverlap(
+            f"Room {room.room_number} is taken by {taken.booking_id} from {taken.check_in} to {taken.check_out}.",
+            details={"conflicts": [conflict(taken, room)]},
+        )
+
+
+def conflict(booking: RoomBooking, room: Room) -> dict[str, Any]:
+    """A booking that is in the way; JSON-safe."""
+    return {
+        "booking_id": booking.booking_id,
+        "room_number": room.room_number,
+        "start_date": booking.check_in.isoformat(),
+        "end_date": booking.check_out.isoformat(),
+    }
+
+
+def require_availability(
+    hotel: Hotel, room_type: RoomType, check_in: date, check_out: date, *, without: RoomBooking | None = None
+) -> None:
+    """Raise when the locked type is sold out on a night of that stay, unless the hotel sells more than it has."""
+    if hotel.allow_overbooking:
+        return
+    night = sold_out_night(room_type, check_in, check_out, without=without)
+    if night is not None:
+        raise NoAvailability(
+            f"No {room_type.name} is left for the night of {night}.",
+            details={"room_type_id": room_type.pk, "date": night.isoformat()},
+        )
+
+
+# Without letters and digits that are mistaken for one another on the telephone.
+CONFIRMATION_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+def new_confirmation_number() -> str:
+    """A number for the guest to quote, that nobody guesses."""
+    return "".join(secrets.choice(CONFIRMATION_ALPHABET) for _ in range(8))
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def save(bookings: Sequence[RoomBooking], *fields: str) -> None:
+    """Write ``fields`` of locked bookings, with their next version, in one statement."""
+    moment = clock.now()
+    for booking in bookings:
+        booking.version += 1
+        booking.updated_at = moment
+    names = [*fields, "version", "updated_at"]
+    if len(bookings) == 1:
+        bookings[0].save(update_fields=names)
+    else:
+        RoomBooking.objects.bulk_update(bookings, names)
+
+
+def change(
+    booking: RoomBooking,
+    action: BookingAction,
+    *,
+    was: str,
+    staff: Staff | None,
+    reason: str = "",
+    from_room: Room | None = None,
+    to_room: Room | None = None,
+    is_upgrade: bool = False,
+) -> BookingChange:
+    """The history row of one step, not yet stored; ``was`` is the status before it."""
+    return BookingChange(
+        hotel=booking.hotel,
+        booking=booking,
+        action=action,
+        from_status=was,
+        to_status=booking.status,
+        from_room=from_room,
+        to_room=to_room,
+        is_upgrade=is_upgrade,
+        staff=staff,
+        reason=reason,
+        created_at=clock.now(),
+    )
+
+
+def record(changes: Iterable[BookingChange]) -> None:
+    """Store history rows, in one statement."""
+    BookingChange.objects.bulk_create(changes)

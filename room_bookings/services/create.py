@@ -1,0 +1,133 @@
+"""New bookings: by telephone, at the desk, or by card and then waiting for approval."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+
+from common import clock
+from common.database import constraint
+from common.errors import Conflict, FieldError
+from hotel import calendar
+from hotel.models import Hotel, Staff
+from notifications.mail import queue_booking_mail
+from notifications.notification_manager import realtime_booking_updated
+from room_bookings.models import (
+    STRIPE,
+    BookingAction,
+    BookingGuest,
+    BookingStatus,
+    PaymentState,
+    RoomBooking,
+)
+from room_bookings.selectors import booking_list
+from room_bookings.services.core import change, lock_type, new_confirmation_number, record, require_availability
+
+
+class PaymentTaken(Conflict):
+    """Another booking has this payment."""
+
+    code = "PAYMENT_REFERENCE_TAKEN"
+
+
+@transaction.atomic
+def create_booking(
+    *,
+    hotel: Hotel,
+    staff: Staff | None,
+    room_type_id: int,
+    check_in: date,
+    check_out: date,
+    primary_first_name: str,
+    primary_last_name: str,
+    adults: int = 1,
+    children: int = 0,
+    primary_email: str = "",
+    primary_phone: str = "",
+    special_requests: str = "",
+    total_amount: Decimal | None = None,
+    currency: str = "EUR",
+    party: Sequence[Mapping[str, str]] = (),
+    payment_provider: str = "",
+    payment_reference: str = "",
+    needs_approval: bool = False,
+) -> RoomBooking:
+    """A new booking: confirmed, or waiting for approval when a card payment hangs on it or ``needs_approval``.
+
+    ``party`` are the companions, each ``{first_name, last_name, email, phone}``. Raises NoAvailability. Returns the
+    booking; its ``guest_token`` attribute is the guest's access token, which is stored as a hash only and never shown
+    again.
+    """
+    room_type = lock_type(hotel, room_type_id)
+    if room_type is None or not room_type.is_active:
+        raise FieldError("room_type_id", "This hotel sells no such room type.")
+    if check_out < calendar.business_date(hotel):
+        raise FieldError("check_out", "This stay would be over already.")
+    require_availability(hotel, room_type, check_in, check_out)
+    now, token = clock.now(), secrets.token_urlsafe(24)
+    waits = needs_approval or payment_provider == STRIPE
+    booking = RoomBooking(
+        hotel=hotel,
+        room_type=room_type,
+        status=BookingStatus.PENDING_APPROVAL if waits else BookingStatus.CONFIRMED,
+        confirmation_number="" if waits else new_confirmation_number(),
+        approval_deadline_at=calendar.approval_deadline(hotel, now) if waits else None,
+        check_in=check_in,
+        check_out=check_out,
+        adults=adults,
+        children=children,
+        primary_first_name=primary_first_name,
+        primary_last_name=primary_last_name,
+        primary_email=primary_email,
+        primary_phone=primary_phone,
+        special_requests=special_requests,
+        total_amount=total_amount,
+        currency=currency,
+        payment_provider=payment_provider,
+        payment_reference=payment_reference,
+        payment_state=PaymentState.AUTHORISED if payment_provider == STRIPE else "",
+        guest_token_hash=hash_token(token),
+        created_at=now,
+        updated_at=now,
+    )
+    # Last of the locks: whoever else makes a booking anywhere waits for this number until the commit.
+    booking.booking_id = next_reference(calendar.local_now(hotel).year)
+    try:
+        with transaction.atomic():
+            booking.save(force_insert=True)
+    except IntegrityError as error:
+        if constraint(error) == "room_booking_payment_unique":
+            raise PaymentTaken("Another booking has this payment already.") from error
+        raise
+    BookingGuest.objects.bulk_create(BookingGuest(booking=booking, **companion) for companion in party)
+    record([change(booking, BookingAction.CREATED, was="", staff=staff)])
+    created = booking_list(hotel).get(pk=booking.pk)
+    realtime_booking_updated(created, "booking_created")
+    if not waits:
+        queue_booking_mail(created, "confirmation")
+    created.guest_token = token  # type: ignore[attr-defined]
+    return created
+
+
+def next_reference(year: int) -> str:
+    """The next ``BK-YYYY-NNNN`` of the year; its counter's row stays locked until the commit, so that none is lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO room_bookings_referencecounter AS counter (year, last_number) VALUES (%s, 1)
+            ON CONFLICT (year) DO UPDATE SET last_number = counter.last_number + 1
+            RETURNING last_number
+            """,
+            [year],
+        )
+        number: Any = cursor.fetchone()
+    return f"BK-{year}-{number[0]:04d}"
+
+
+def hash_token(token: str) -> str:
+    """How a guest's access token is stored and looked up: the token itself is random, so that a plain hash does."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""Requests that nobody decided in time, and bookings that guests never finished."""
+
+from datetime import timedelta
+
+from django.db import transaction
+
+from common import clock
+from hotel.models import Hotel
+from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
+from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
+from room_bookings.selectors import booking_lock
+from room_bookings.services.core import change, record, save
+
+DRAFT_LIFETIME = timedelta(hours=24)  # for an unpaid draft
+BATCH = 100  # bookings in one transaction
+PAST_DEADLINE = "APPROVAL_DEADLINE_PASSED"
+
+
+@transaction.atomic
+def expire_approvals(hotel: Hotel) -> int:
+    """Let the hotel's requests lapse whose approval deadline has passed, at most ``BATCH``; returns how many.
+
+    A card payment that was only authorised is given back by the payment sweep; one that is being captured or voided
+    at this moment is left to whoever is at it.
+    """
+    late = RoomBooking.objects.filter(
+        hotel=hotel, status=BookingStatus.PENDING_APPROVAL, approval_deadline_at__lt=clock.now()
+    )
+    late = late.filter(payment_state__in=["", PaymentState.AUTHORISED])
+    now = clock.now()
+    expired = [
+        booking
+        for booking in booking_lock(late.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        if booking.status == BookingStatus.PENDING_APPROVAL
+        and booking.payment_state in ("", PaymentState.AUTHORISED)
+        and booking.approval_deadline_at is not None
+        and booking.approval_deadline_at < now
+    ]
+    if not expired:
+        return 0
+    for booking in expired:
+        booking.status, booking.expired_at = BookingStatus.EXPIRED, now
+        booking.auto_expire_reason_code = PAST_DEADLINE
+        if booking.payment_provider == STRIPE:
+            booking.payment_state, booking.payment_requested_at = PaymentState.VOIDING, now
+            booking.payment_attempt += 1
+    save(
+        expired,
+        *("status", "expired_at", "auto_expire_reason_code"),
+        *("payment_state", "payment_requested_at", "payment_attempt"),
+    )
+    record(
+        change(booking, BookingAction.EXPIRED, was=BookingStatus.PENDING_APPROVAL, staff=None) for booking in expired
+    )
+    realtime_bookings_updated([BookingUpdate(booking, "booking_expired") for booking in expired])
+    return len(expired)
+
+
+@transaction.atomic
+def drop_drafts(hotel: Hotel) -> int:
+    """Drop the hotel's unpaid drafts that are older than ``DRAFT_LIFETIME``, at most ``BATCH``; returns how many."""
+    stale = RoomBooking.objects.filter(
+        hotel=hotel, status=BookingStatus.PENDING_PAYMENT, created_at__lt=clock.now() - DRAFT_LIFETIME
+    )
+    dropped = [
+        booking
+        for booking in booking_lock(stale.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        if booking.status == BookingStatus.PENDING_PAYMENT
+    ]
+    if not dropped:
+        return 0
+    for booking in dropped:
+        booking.status = BookingStatus.CANCELLED_DRAFT
+        if booking.payment_state == PaymentState.AUTHORISED:
+            booking.payment_state, booking.payment_requested_at = PaymentState.VOIDING, clock.now()
+            booking.payment_attempt += 1
+    save(dropped, "status", "payment_state", "payment_requested_at", "payment_attempt")
+    record(
+        change(booking, BookingAction.DRAFT_DROPPED, was=BookingStatus.PENDING_PAYMENT, staff=None)
+        for booking in dropped
+    )
+    return len(dropped)

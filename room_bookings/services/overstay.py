@@ -1,0 +1,221 @@
+"""Guests who stay past their departure: noticed, acknowledged, and given more nights."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from common import clock
+from common.errors import Conflict, FieldError
+from common.formats import iso
+from hotel import calendar
+from hotel.models import Hotel, Staff
+from housekeeping.selectors import room_lock
+from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
+from room_bookings.models import (
+    BookingAction,
+    BookingExtension,
+    BookingStatus,
+    OverstayIncident,
+    OverstayStatus,
+    RoomBooking,
+)
+from room_bookings.selectors import available_rooms, booking_lock, is_overdue, overdue_since, overlapping_bookings
+from room_bookings.services.core import RoomOverlap, change, conflict, lock_booking, record, require_in_house, save
+
+LONGEST_STAY = 365  # nights
+SUGGESTIONS = 10
+
+
+class NoOverstay(Conflict):
+    """The guest is not overdue."""
+
+    code = "NO_OVERSTAY"
+
+
+@transaction.atomic
+def flag_overstays(hotel: Hotel) -> int:
+    """Note every guest in house who is past the checkout time and its grace; once for each missed departure.
+
+    Returns how many are new.
+    """
+    overdue = RoomBooking.objects.filter(
+        hotel=hotel, status=BookingStatus.IN_HOUSE, check_out__lte=overdue_since(hotel), overstay_flagged_at=None
+    )
+    bookings = [
+        booking
+        for booking in booking_lock(overdue.values_list("pk", flat=True))
+        if booking.status == BookingStatus.IN_HOUSE
+        and booking.overstay_flagged_at is None
+        and is_overdue(hotel, booking.check_out)
+    ]
+    if bookings:
+        _flag(bookings)
+    return len(bookings)
+
+
+def _flag(bookings: Sequence[RoomBooking]) -> None:
+    moment = clock.now()
+    for booking in bookings:
+        booking.overstay_flagged_at = moment
+    save(bookings, "overstay_flagged_at")
+    incidents = [
+        OverstayIncident(
+            hotel_id=booking.hotel_id,
+            booking=booking,
+            expected_checkout_date=booking.check_out,
+            detected_at=moment,
+        )
+        for booking in bookings
+    ]
+    # A departure that was put off and then brought forward again is missed a second time.
+    OverstayIncident.objects.bulk_create(
+        incidents,
+        update_conflicts=True,
+        unique_fields=["booking", "expected_checkout_date"],
+        update_fields=["status", "detected_at", "acknowledged_at", "acknowledged_by", "resolved_at"],
+    )
+    realtime_bookings_updated([BookingUpdate(booking, "booking_overstay_flagged") for booking in bookings])
+
+
+@transaction.atomic
+def acknowledge_overstay(*, booking: RoomBooking, staff: Staff, note: str = "", dismiss: bool = False) -> RoomBooking:
+    """Somebody looks after the overstay, or dismisses it; the same again changes nothing.
+
+    Also of one that nothing has flagged yet. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    require_in_house(locked)
+    if not is_overdue(locked.hotel, locked.check_out):
+        raise NoOverstay(f"The guest of booking {locked.booking_id} is due out on {locked.check_out}, and not overdue.")
+    if locked.overstay_flagged_at is None:
+        _flag([locked])
+    incident = _current(locked)
+    wanted = OverstayStatus.DISMISSED if dismiss else OverstayStatus.ACKED
+    if incident.status == wanted and note in ("", incident.note):
+        return locked
+    moment = clock.now()
+    incident.status, incident.note = wanted, note or incident.note
+    incident.acknowledged_at, incident.acknowledged_by = moment, staff
+    incident.save(update_fields=["status", "note", "acknowledged_at", "acknowledged_by"])
+    locked.overstay_acknowledged_at = moment
+    save([locked], "overstay_acknowledged_at")
+    realtime_booking_updated(locked, "booking_overstay_acknowledged")
+    return locked
+
+
+def _current(booking: RoomBooking) -> OverstayIncident:
+    return OverstayIncident.objects.get(booking=booking, expected_checkout_date=booking.check_out)
+
+
+def resolve_overstays(bookings: Sequence[RoomBooking]) -> None:
+    """The guests of locked bookings have left, or stay with leave: what was open about them is settled."""
+    flagged = [booking for booking in bookings if booking.overstay_flagged_at is not None]
+    if flagged:
+        OverstayIncident.objects.filter(booking__in=flagged).exclude(status=OverstayStatus.RESOLVED).update(
+            status=OverstayStatus.RESOLVED, resolved_at=clock.now()
+        )
+
+
+@transaction.atomic
+def extend_stay(
+    *, booking: RoomBooking, staff: Staff, add_nights: int | None = None, new_checkout_date: date | None = None
+) -> RoomBooking:
+    """Add nights to the stay of a guest in house, counted from its departure date, overdue or not.
+
+    Exactly one of ``add_nights`` and ``new_checkout_date``. Raises RoomOverlap with what is in the way and with rooms
+    that would do. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    require_in_house(locked)
+    old, new = locked.check_out, _new_check_out(locked, add_nights, new_checkout_date)
+    room = room_lock([locked.assigned_room_id])[0]  # type: ignore[list-item]  # in house has a room
+    if in_the_way := list(overlapping_bookings(room.pk, locked.check_in, new, without=locked)):
+        raise RoomOverlap(
+            f"Room {room.room_number} is promised to {in_the_way[0].booking_id} from {in_the_way[0].check_in}.",
+            extra={
+                "conflicts": [conflict(other, room) for other in in_the_way],
+                "suggested_rooms": _suggestions(locked, new),
+            },
+        )
+    put_off_departure(locked, new)
+    save([locked], *DEPARTURE)
+    BookingExtension.objects.create(
+        hotel=locked.hotel, booking=locked, old_check_out=old, new_check_out=new, staff=staff, created_at=clock.now()
+    )
+    record([change(locked, BookingAction.EXTENDED, was=locked.status, staff=staff, reason=f"{old} → {new}")])
+    realtime_booking_updated(locked, "booking_overstay_extended")
+    return locked
+
+
+# Every field that a new departure date of a guest in house changes.
+DEPARTURE = ("check_out", "overstay_flagged_at", "overstay_acknowledged_at")
+
+
+def put_off_departure(booking: RoomBooking, check_out: date) -> None:
+    """Give a locked in-house booking another departure date; the caller saves ``DEPARTURE``."""
+    resolve_overstays([booking])
+    booking.check_out = check_out
+    booking.overstay_flagged_at = booking.overstay_acknowledged_at = None
+
+
+def _new_check_out(booking: RoomBooking, add_nights: int | None, new_checkout_date: date | None) -> date:
+    if add_nights is not None:
+        field, new = "add_nights", booking.check_out + timedelta(days=add_nights)
+    elif new_checkout_date is not None:
+        field, new = "new_checkout_date", new_checkout_date
+    else:
+        raise ValueError("neither add_nights nor new_checkout_date")
+    if new <= booking.check_out:
+        raise FieldError(field, f"The stay ends on {booking.check_out} already: give a later date.")
+    if (new - booking.check_in).days > LONGEST_STAY:
+        raise FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
+    return new
+
+
+def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, Any]]:
+    """Rooms that are ready and free until the new departure, those of the booked type first; JSON-safe."""
+    wish = RoomBooking(
+        pk=booking.pk,
+        hotel=booking.hotel,
+        status=booking.status,
+        check_in=booking.check_in,
+        check_out=new_check_out,
+        adults=booking.adults,
+        children=booking.children,
+        assigned_room=booking.assigned_room,
+    )
+    rooms = sorted(available_rooms(wish)[:100], key=lambda room: room.room_type_id != booking.room_type_id)
+    return [{"room_number": room.room_number, "room_type": room.room_type.name} for room in rooms[:SUGGESTIONS]]
+
+
+def overstay_state(booking: RoomBooking) -> dict[str, Any]:
+    """What the desk sees of an overstay, in every status of the booking; JSON-safe (contract section 6)."""
+    overdue = booking.status == BookingStatus.IN_HOUSE and is_overdue(booking.hotel, booking.check_out)
+    incident = OverstayIncident.objects.filter(booking=booking).order_by("-pk").first()
+    return {
+        "is_overstay": overdue,
+        "incident_state": "ACTIVE" if incident else "MISSING",
+        "overstay": incident and _incident(incident, booking),
+    }
+
+
+def _incident(incident: OverstayIncident, booking: RoomBooking) -> dict[str, Any]:
+    until = incident.resolved_at or clock.now()
+    due = calendar.checkout_deadline(booking.hotel, incident.expected_checkout_date)
+    return {
+        "status": str(incident.status),
+        "hours_overdue": max(0, int((until - due).total_seconds() // 3600)),
+        "expected_checkout_date": incident.expected_checkout_date.isoformat(),
+        "detected_at": iso(incident.detected_at),
+        "extensions": [
+            {
+                "old_checkout_date": extension.old_check_out.isoformat(),
+                "new_checkout_date": extension.new_check_out.isoformat(),
+                "nights": (extension.new_check_out - extension.old_check_out).days,
+                "created_at": iso(extension.created_at),
+            }
+            for extension in BookingExtension.objects.filter(booking=booking).order_by("pk")
+        ],
+    }

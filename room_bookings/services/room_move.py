@@ -1,0 +1,95 @@
+"""A guest in house changes rooms."""
+
+from django.db import transaction
+
+from common import clock
+from common.errors import Conflict
+from hotel.models import Staff
+from housekeeping.selectors import room_lock
+from housekeeping.services import RoomNotFound, RoomOccupied
+from housekeeping.services import label as room_label
+from housekeeping.snapshots import is_occupied
+from notifications.notification_manager import realtime_booking_updated
+from room_bookings.models import BookingAction, RoomBooking
+from room_bookings.services.check_in import RoomNotReady
+from room_bookings.services.core import change, lock_booking, record, require_free, require_in_house, save
+from room_bookings.services.room_assignment import ASSIGNMENT, take_room
+from room_bookings.services.vacating import vacate
+from rooms.models import Room, RoomStatus
+
+
+class RoomOutOfOrder(Conflict):
+    """The room is out of order or not in service."""
+
+    code = "ROOM_OUT_OF_ORDER"
+
+
+class RoomTooSmall(Conflict):
+    """The party does not fit."""
+
+    code = "ROOM_CAPACITY_EXCEEDED"
+
+
+@transaction.atomic
+def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: str, notes: str = "") -> RoomBooking:
+    """The guest moves: the old room is dirty, the new one occupied; the reason is kept in the booking's history.
+
+    A room of another type is an upgrade, and recorded as one; what was booked stays what it was. A guest who is in that
+    room already stays: nothing is written. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    require_in_house(locked)
+    if locked.assigned_room_id == to_room_id:
+        return locked
+    rooms = {room.pk: room for room in room_lock([locked.assigned_room_id, to_room_id], hotel=locked.hotel)}  # type: ignore[list-item]  # in house has a room
+    if to_room_id not in rooms:
+        raise RoomNotFound("Room not found: this hotel has no such room.")
+    new, old = rooms[to_room_id], rooms[locked.assigned_room_id]  # type: ignore[index]
+    _require_fit(locked, new)
+    token = old.guest_fcm_token
+    take_room(locked, new, staff, notes)
+    locked.room_moved_at = clock.now()
+    save([locked], *ASSIGNMENT, "room_moved_at")
+    record(
+        [
+            change(
+                locked,
+                BookingAction.MOVED,
+                was=locked.status,
+                staff=staff,
+                reason="\n".join(part for part in (reason, notes) if part),
+                from_room=old,
+                to_room=new,
+                is_upgrade=new.room_type_id != old.room_type_id,
+            )
+        ]
+    )
+    note = f"move of {locked.booking_id} from {old.room_number} to {new.room_number}"
+    vacate([(locked, old)], staff=staff, note=note, moved_into=[(new, RoomStatus.OCCUPIED)])
+    if token:
+        Room.objects.filter(pk=new.pk).update(guest_fcm_token=token)
+    realtime_booking_updated(
+        locked, "booking_updated", guest_type="booking_room_moved", reason=reason, rooms=[old, new]
+    )
+    return locked
+
+
+def _require_fit(booking: RoomBooking, room: Room) -> None:
+    """Raise unless the locked room can take the party now and until its departure."""
+    details = {"room_id": room.pk, "room_number": room.room_number, "current_status": str(room.room_status)}
+    if not room.is_active or room.room_status == RoomStatus.OUT_OF_ORDER:
+        why = "out of order" if room.is_active else "not in service"
+        raise RoomOutOfOrder(f"Room {room.room_number} is {why}.", details=details)
+    if is_occupied(room):
+        raise RoomOccupied(f"Room occupied: a guest is in house in room {room.room_number}.", details=details)
+    if not room.is_bookable:
+        raise RoomNotReady(
+            f"Room not ready: room {room.room_number} is {room_label(room.room_status)}.", details=details
+        )
+    guests, beds = booking.adults + booking.children, room.room_type.max_occupancy
+    if guests > beds:
+        raise RoomTooSmall(
+            f"Room {room.room_number} sleeps {beds}, and the party is {guests}.",
+            details=details | {"max_occupancy": beds, "guests": guests},
+        )
+    require_free(room, booking.check_in, booking.check_out, without=booking)

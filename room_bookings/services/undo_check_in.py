@@ -1,0 +1,44 @@
+"""Taking back a check-in that was a mistake."""
+
+from django.db import transaction
+
+from common.errors import Conflict
+from hotel import calendar
+from hotel.models import Staff
+from notifications.notification_manager import realtime_booking_updated
+from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.services.core import change, lock_booking, record, require_in_house, require_supervisor, save, state
+from room_bookings.services.overstay import resolve_overstays
+from room_bookings.services.vacating import vacate
+
+
+class CheckInTooLongAgo(Conflict):
+    """The business day of the check-in is over."""
+
+    code = "CHECKIN_TOO_LONG_AGO"
+
+
+@transaction.atomic
+def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBooking:
+    """On the day of the check-in a supervisor makes it undone: the booking keeps its room, which is dirty now.
+
+    Returns the booking as it is now.
+    """
+    require_supervisor(staff, "undoing a check-in")
+    locked = lock_booking(booking)
+    require_in_house(locked)
+    hotel, room = locked.hotel, locked.assigned_room
+    if calendar.business_date(hotel, locked.checked_in_at) != calendar.business_date(hotel):
+        raise CheckInTooLongAgo(
+            f"Booking {locked.booking_id} was checked in on another day: check the guest out instead.",
+            details=state(locked),
+        )
+    was = locked.status
+    locked.status, locked.checked_in_at = BookingStatus.CONFIRMED, None
+    save([locked], "status", "checked_in_at")
+    resolve_overstays([locked])
+    record([change(locked, BookingAction.CHECK_IN_UNDONE, was=was, staff=staff, reason=reason, to_room=room)])
+    left = [(locked, room)] if room else []
+    vacate(left, staff=staff, note=f"check-in of {locked.booking_id} undone")
+    realtime_booking_updated(locked, "booking_updated", rooms=[vacated for _, vacated in left])
+    return locked

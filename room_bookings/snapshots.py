@@ -1,0 +1,198 @@
+"""The JSON of a booking: one shape for a row of a list and for events, one for the detail."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from common import clock
+from common.formats import iso, money
+from hotel import calendar
+from room_bookings.models import STRIPE, BookingStatus, RoomBooking
+from rooms.models import Room
+
+DUE_SOON = timedelta(hours=1)  # before the approval deadline
+CRITICAL_APPROVAL = timedelta(hours=1)  # after it
+CRITICAL_OVERSTAY = timedelta(hours=2)  # after the grace
+PARTY_EDITABLE = (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE)
+
+
+def guest_name(booking: RoomBooking) -> str:
+    """The primary guest's full name."""
+    return f"{booking.primary_first_name} {booking.primary_last_name}".strip()
+
+
+def missing_guests(booking: RoomBooking) -> int:
+    """How many of the adults have no name yet; children need none. ``booking`` comes from ``booking_list``."""
+    return max(0, booking.adults - 1 - len(booking.party))  # type: ignore[attr-defined]
+
+
+def booking_row(booking: RoomBooking) -> dict[str, Any]:
+    """The contract's list row (section 6), JSON-safe.
+
+    ``booking`` comes from ``selectors.booking_list`` or ``booking_lock``; no statement is made here.
+    """
+    now = clock.now()
+    name = guest_name(booking)
+    room_number = booking.assigned_room.room_number if booking.assigned_room else None
+    missing = missing_guests(booking)
+    return {
+        "booking_id": booking.booking_id,
+        "confirmation_number": booking.confirmation_number,
+        "status": str(booking.status),
+        "created_at": iso(booking.created_at),
+        "updated_at": iso(booking.updated_at),
+        "check_in": booking.check_in.isoformat(),
+        "check_out": booking.check_out.isoformat(),
+        "nights": (booking.check_out - booking.check_in).days,
+        "room_type_name": booking.room_type.name,
+        "guest_name": name,
+        "guest_display_name": name,
+        "primary_email": booking.primary_email,
+        "primary_phone": booking.primary_phone,
+        "party_primary_full_name": name,
+        "party_total_count": 1 + len(booking.party),  # type: ignore[attr-defined]
+        "party_complete": missing == 0,
+        "party_missing_count": missing,
+        "adults": booking.adults,
+        "children": booking.children,
+        "total_amount": money(booking.total_amount),
+        "currency": booking.currency,
+        "paid_at": iso(booking.paid_at),
+        "checked_in_at": iso(booking.checked_in_at),
+        "checked_out_at": iso(booking.checked_out_at),
+        "assigned_room_number": room_number,
+        "room_number": room_number,
+        "room_moved_at": iso(booking.room_moved_at),
+        "staff_seen_at": iso(booking.staff_seen_at),
+        "is_new_for_staff": booking.staff_seen_at is None,
+        **_approval(booking, now),
+        **_overstay(booking, now),
+    }
+
+
+def _approval(booking: RoomBooking, now: datetime) -> dict[str, Any]:
+    deadline = booking.approval_deadline_at
+    waits = booking.status == BookingStatus.PENDING_APPROVAL and deadline is not None
+    late = now - deadline if waits and deadline else timedelta.min
+    if not waits or late <= -DUE_SOON:
+        level = "OK"
+    elif late <= timedelta(0):
+        level = "DUE_SOON"
+    else:
+        level = "OVERDUE" if late <= CRITICAL_APPROVAL else "CRITICAL"
+    return {
+        "approval_deadline_at": iso(deadline),
+        "approval_risk_level": level,
+        "approval_overdue_minutes": max(0, int(late.total_seconds() // 60)) if waits else 0,
+        "is_approval_due_soon": level == "DUE_SOON",
+        "is_approval_overdue": level in ("OVERDUE", "CRITICAL"),
+    }
+
+
+def _overstay(booking: RoomBooking, now: datetime) -> dict[str, Any]:
+    deadline = calendar.checkout_deadline(booking.hotel, booking.check_out)
+    grace = timedelta(minutes=booking.hotel.late_checkout_grace_minutes)
+    late = now - deadline if booking.status == BookingStatus.IN_HOUSE else timedelta(0)
+    if late <= timedelta(0):
+        level = "OK"
+    elif late <= grace:
+        level = "GRACE"
+    else:
+        level = "OVERDUE" if late <= grace + CRITICAL_OVERSTAY else "CRITICAL"
+    return {
+        "checkout_deadline_at": iso(deadline),
+        "overstay_risk_level": level,
+        "overstay_minutes": max(0, int(late.total_seconds() // 60)),
+        "is_overstay": level in ("OVERDUE", "CRITICAL"),
+    }
+
+
+def booking_detail(booking: RoomBooking) -> dict[str, Any]:
+    """The contract's detail: the row and more, JSON-safe; ``booking`` comes from where a row's does."""
+    assigned = booking.assigned_room
+    return {
+        **booking_row(booking),
+        "primary_first_name": booking.primary_first_name,
+        "primary_last_name": booking.primary_last_name,
+        "party": {**party(booking), "booker": _booker(booking)},
+        "booker": _booker(booking),
+        "room": _room(assigned) if assigned else None,
+        "assigned_room": {"id": assigned.pk, "room_number": assigned.room_number} if assigned else None,
+        "room_assigned_at": iso(booking.room_assigned_at),
+        "assignment_notes": booking.assignment_notes,
+        "flags": _flags(booking),
+        "staff_seen_by_display": booking.staff_seen_by.name if booking.staff_seen_by else None,
+        "special_requests": booking.special_requests,
+        "internal_notes": booking.internal_notes,
+        "payment_provider": booking.payment_provider,
+        "payment_reference": booking.payment_reference,
+        "cancelled_at": iso(booking.cancelled_at),
+        "cancellation_reason": booking.cancellation_reason,
+        "decision_at": iso(booking.decision_at),
+        "decline_reason_code": booking.decline_reason_code,
+        "decline_reason_note": booking.decline_reason_note,
+        "expired_at": iso(booking.expired_at),
+        "auto_expire_reason_code": booking.auto_expire_reason_code,
+        "overstay_flagged_at": iso(booking.overstay_flagged_at),
+        "overstay_acknowledged_at": iso(booking.overstay_acknowledged_at),
+        "version": booking.version,
+    }
+
+
+def party(booking: RoomBooking) -> dict[str, Any]:
+    """Who comes: the primary guest and the companions that have a name."""
+    companions = booking.party  # type: ignore[attr-defined]
+    return {
+        "primary": {
+            "first_name": booking.primary_first_name,
+            "last_name": booking.primary_last_name,
+            "email": booking.primary_email,
+            "phone": booking.primary_phone,
+        },
+        "companions": companions,
+        "total_count": 1 + len(companions),
+    }
+
+
+def _booker(booking: RoomBooking) -> dict[str, Any]:
+    if booking.booker_type == "SELF":
+        first_name, last_name = booking.primary_first_name, booking.primary_last_name
+        email, phone = booking.primary_email, booking.primary_phone
+    else:
+        first_name, last_name = booking.booker_first_name, booking.booker_last_name
+        email, phone = booking.booker_email, booking.booker_phone
+    return {
+        "type": booking.booker_type,
+        "first_name": first_name,
+        "last_name": last_name,
+        "company": booking.booker_company,
+        "email": email,
+        "phone": phone,
+    }
+
+
+def _room(room: Room) -> dict[str, Any]:
+    return {
+        "id": room.pk,
+        "room_number": room.room_number,
+        "room_type_name": room.room_type.name,
+        "room_status": str(room.room_status),
+        "is_bookable": room.is_bookable,
+    }
+
+
+def _flags(booking: RoomBooking) -> dict[str, bool]:
+    """What the state allows now; whether the caller may is in their rights."""
+    confirmed, in_house = booking.status == BookingStatus.CONFIRMED, booking.status == BookingStatus.IN_HOUSE
+    by_card = booking.payment_provider == STRIPE
+    hotel, first_free = booking.hotel, max(booking.check_out, booking.check_in + timedelta(days=1))
+    arrived = booking.check_in <= calendar.local_now(hotel).date() and calendar.business_date(hotel) < first_free
+    return {
+        "is_checked_in": in_house,
+        "can_check_in": confirmed and arrived,
+        "can_check_out": in_house,
+        "can_assign_room": confirmed,
+        "can_unassign_room": confirmed and booking.assigned_room_id is not None,
+        "can_move_room": in_house,
+        "can_cancel": (confirmed or in_house) and not by_card,
+        "can_edit_party": booking.status in PARTY_EDITABLE,
+    }
