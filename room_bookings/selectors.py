@@ -69,8 +69,12 @@ def is_overdue(hotel: Hotel, check_out: date) -> bool:
 
 def overdue_since(hotel: Hotel) -> date:
     """In-house guests with a departure on this day or before are overdue by now."""
-    today = calendar.local_now(hotel).date()
-    return today if is_overdue(hotel, today) else today - timedelta(days=1)
+    day = calendar.local_now(hotel).date()
+    while not is_overdue(
+        hotel, day
+    ):  # at most twice: a late checkout time and a long grace may reach into the next day
+        day -= timedelta(days=1)
+    return day
 
 
 def available_rooms(booking: RoomBooking) -> QuerySet[Room]:

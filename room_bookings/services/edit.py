@@ -41,7 +41,8 @@ def edit_booking(
     """Change dates, party size, the primary guest, requests or notes.
 
     ``expected_versions`` refuses when somebody was faster. Of a guest in house only the departure date may move; a
-    booking that is over takes internal notes only. Raises RoomOverlap, NoAvailability. Returns the booking as it is now.
+    booking that is over takes internal notes only. Raises BookingChanged, RoomOverlap, NoAvailability. Returns the
+    booking as it is now.
     """
     locked = lock_booking(booking)
     if expected_versions is not None and locked.version not in expected_versions:
