@@ -87,7 +87,9 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
     hotel = booking.hotel
     rooms = Room.objects.filter(hotel=hotel, is_active=True).exclude(room_status=RoomStatus.OUT_OF_ORDER)
     holders = RoomBooking.objects.filter(taking(booking.check_in, booking.check_out), assigned_room=OuterRef("pk"))
-    rooms = rooms.exclude(pk=booking.assigned_room_id).exclude(Exists(holders.exclude(pk=booking.pk)))
+    rooms = rooms.exclude(Exists(holders.exclude(pk=booking.pk)))
+    if booking.assigned_room_id is not None:
+        rooms = rooms.exclude(pk=booking.assigned_room_id)
     if booking.status == BookingStatus.IN_HOUSE:
         rooms = rooms.filter(
             room_status=RoomStatus.READY_FOR_GUEST,

@@ -94,7 +94,7 @@ def lock_room(hotel: Hotel, room_id: int) -> Room:
     return locked[0]
 
 
-def lock_type(hotel: Hotel, room_type_id: int | None) -> RoomType | None:
+def lock_type(hotel: Hotel, room_type_id: int) -> RoomType | None:
     """The room type, locked: who sells a night of it waits here for whoever sells another."""
     return RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel, pk=room_type_id).first()
 
