@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "pgtrigger",
+    "mailer",
     "hotel",
     "rooms",
     "room_bookings",
@@ -208,6 +209,32 @@ REALTIME_RELAY = env.str("REALTIME_RELAY", default="thread")
 if REALTIME_RELAY not in ("thread", "off"):
     raise ImproperlyConfigured("REALTIME_RELAY is 'thread' (default: send events from the web process) or 'off'.")
 
+# --- mail to guests ---------------------------------------------------------------------------------------------------
+
+# Whatever is sent goes into the queue, in the transaction at hand; the worker sends from there (notifications/mail.py).
+EMAIL_BACKEND = "mailer.backend.DbBackend"
+_provider = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
+MAILER_EMAIL_BACKEND = _provider["EMAIL_BACKEND"]
+EMAIL_HOST = _provider["EMAIL_HOST"] or "localhost"
+EMAIL_HOST_USER = _provider["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = _provider["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS = bool(_provider.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(_provider.get("EMAIL_USE_SSL"))
+EMAIL_PORT = _provider["EMAIL_PORT"] or (465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
+EMAIL_FILE_PATH = _provider["EMAIL_FILE_PATH"] or None
+EMAIL_TIMEOUT = 10  # seconds for each step of the talk with the provider; only the worker ever waits for it
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "HotelMate <hotelmate@localhost>"
+# The history of what was sent keeps no copy of it.
+MAILER_EMAIL_LOG_MESSAGE_DATA = False
+
+# --- card payments ----------------------------------------------------------------------------------------------------
+
+# Without a key, bookings with a card payment can be neither approved nor declined (503); others can.
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+# A stand-in of Stripe's API, in tests.
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="") or "https://api.stripe.com"
+STRIPE_TIMEOUT = 10  # seconds for one call; no lock is held meanwhile
+
 # --- logging ----------------------------------------------------------------------------------------------------------
 
 LOGGING = {
@@ -220,5 +247,9 @@ LOGGING = {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         # 4xx answers are the caller's business, not the log's.
         "django.request": {"handlers": ["console"], "level": "ERROR", "propagate": False},
+        # At INFO it logs each call, and what Stripe says of a card that it refused.
+        "stripe": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        # Below that, its own commands log subjects and addresses.
+        "mailer": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +16,12 @@ from hotel import rights
 from hotel.models import Hotel, Staff
 from tests.factories import HotelFactory, StaffFactory
 from tests.http import DocumentedClient
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _mail_is_queued(django_test_environment: None) -> None:
+    """Django's test environment puts a mailbox in place of the queue, and mail would bypass its transaction."""
+    settings.EMAIL_BACKEND = "mailer.backend.DbBackend"
 
 
 @pytest.fixture(autouse=True)

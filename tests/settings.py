@@ -1,5 +1,9 @@
-"""The settings of the tests: HotelMate's own, with a password hash that costs nothing."""
+"""The settings of the tests: HotelMate's own, with a password hash that costs nothing and mail that goes nowhere."""
 
 from hotelmate.settings import *  # noqa: F403 - the tests run on the real settings
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# What the worker sends stays here; what is queued is in the table (tests/conftest.py).
+MAILER_EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+DEFAULT_FROM_EMAIL = "HotelMate <stay@hotelmate.example>"

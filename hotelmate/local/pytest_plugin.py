@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "PUSHER_SSL": "0",
     "REALTIME_RELAY": "off",
 }
-NEVER = ("EMAIL_URL", "SENTRY_DSN", "STRIPE_SECRET_KEY")
+NEVER = ("DEFAULT_FROM_EMAIL", "EMAIL_URL", "SENTRY_DSN", "STRIPE_SECRET_KEY")
 
 # Nobody misses this data after a power cut.
 UNSAFE_BUT_FAST = {

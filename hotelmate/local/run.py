@@ -39,7 +39,7 @@ def run(environ: Mapping[str, str] = os.environ) -> None:
     with only_here(data, port), ExitStack() as stack:
         try:
             services, env = start(data, port, environ, stack, signals.pause)
-            say(welcome(env, time.monotonic() - began))
+            say(welcome(env, time.monotonic() - began, str(data.logs / "worker.log")))
             watch(services, signals.pause)
         except StopRequestedError:
             say("\nStopping ...")
@@ -79,7 +79,8 @@ def start(
     """
     embedded_pusher = uses_embedded_pusher(environ)
     pusher, setup, web = data.service("pusher"), data.service("setup", logged=False), data.service("web", logged=False)
-    for service in (web, setup, pusher):
+    worker = data.service("worker")
+    for service in (web, worker, setup, pusher):
         if service.is_running():
             say(f"Stopping {service.name}, left over from last time ...")
             service.stop()
@@ -87,7 +88,7 @@ def start(
 
     say("Starting PostgreSQL ..." if not environ.get("DATABASE_URL") else "Checking DATABASE_URL ...")
     url = stack.enter_context(database(data, environ, pause))
-    for service in (pusher, setup, web):
+    for service in (pusher, setup, worker, web):
         stack.callback(service.stop)  # in the opposite order, and before PostgreSQL
     services = {}
     if not environ.get("DATABASE_URL"):
@@ -105,6 +106,10 @@ def start(
         wait_until(lambda: not setup.is_running(), math.inf, pause)
         if setup.exit_code:
             raise LocalError(f"`manage.py {task}` failed: what it printed above says why.")
+
+    say("Starting the worker ...")
+    worker.start([sys.executable, "manage.py", "worker"], port=0, env=env, cwd=PROJECT)
+    services["The worker"] = worker
 
     say("Starting the web server ...")
     command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}"]
@@ -172,8 +177,11 @@ def last_words(service: Service) -> str:
     return f"{service.log} ends:\n{service.last_words()}"
 
 
-def welcome(env: Mapping[str, str], seconds: float) -> str:
+def welcome(env: Mapping[str, str], seconds: float, worker_log: str) -> str:
     """What a newcomer needs to know next."""
+    mail = f"not sent but written to {worker_log}"
+    if env.get("EMAIL_URL"):
+        mail = "sent by the server that EMAIL_URL names"
     address = f"http://127.0.0.1:{env['PORT']}"
     pusher = ":".join(filter(None, [env.get("PUSHER_HOST") or "Pusher Channels", env.get("PUSHER_PORT")]))
     body = json.dumps({"username": "resort-housekeeper", "password": env["DEMO_PASSWORD"]})
@@ -184,6 +192,7 @@ HotelMate is up after {seconds:.1f} s.
   API docs   {address}/api/docs/
   Admin      {address}/admin/
   Pusher     {pusher}, key {env["PUSHER_KEY"]}
+  Mail       {mail}
 
   Sign in    password {env["DEMO_PASSWORD"]}
 {sign_ins}             admin

@@ -31,8 +31,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 STAND_IN_MANAGE = """
-import os, sys, time
+import os, signal, sys, time
 print("stand-in", sys.argv[1], flush=True)
+if sys.argv[1] == "worker":
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGUSR1, lambda *_: os._exit(print("out of stamps", flush=True) or 1))
+    while True:
+        signal.pause()
 time.sleep(float(os.environ.get("SLOW", "0")))
 sys.exit(os.environ.get("FAILS") == sys.argv[1])
 """
@@ -57,7 +62,7 @@ def clean_env(data: DataDir) -> dict[str, str]:
     """The environment of a newcomer's shell: nothing of this test run, and the test's own data folder and port."""
     mine = ("PUSHER_", "PYTEST_", "COV_", "MAKE", "MFLAGS", "DJANGO_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
-    for name in ("DATABASE_URL", "DEVELOPMENT", "SECRET_KEY", "REALTIME_RELAY", "DEMO_PASSWORD"):
+    for name in ("DATABASE_URL", "DEVELOPMENT", "SECRET_KEY", "REALTIME_RELAY", "DEMO_PASSWORD", "EMAIL_URL"):
         env.pop(name, None)
     return env | {"HOTELMATE_DATA_DIR": str(data.path), "PORT": str(free_port())}
 

@@ -113,7 +113,7 @@ def get(port: int, path: str = "/") -> int:
 
 
 def services(data: DataDir) -> dict[str, int | None]:
-    return {name: data.service(name).pid for name in ("postgres", "pusher", "web")}
+    return {name: data.service(name).pid for name in ("postgres", "pusher", "worker", "web")}
 
 
 # --- starting ---------------------------------------------------------------------------------------------------------
@@ -126,6 +126,7 @@ def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data
         f"http://127.0.0.1:{port}/api/docs/",
         f"http://127.0.0.1:{port}/admin/",
         f"127.0.0.1:{data.service('pusher').port}, key {secrets['PUSHER_KEY']}",
+        f"Mail       not sent but written to {data.logs}/worker.log",
         secrets["DEMO_PASSWORD"],
         "resort-manager, resort-supervisor, resort-housekeeper, resort-frontdesk",
         "city-manager, city-supervisor, city-housekeeper, city-frontdesk",
@@ -135,6 +136,7 @@ def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data
     # The order is the order of need.
     assert house.output.index("stand-in migrate") < house.output.index("stand-in seed_demo") < house.output.index(UP)
     assert get(int(port)) == 200
+    assert (data.logs / "worker.log").read_text() == "stand-in worker\n"
     house.process.send_signal(signal.SIGINT)
     assert house.ends() == 0
     assert nothing_left()
@@ -176,6 +178,8 @@ def test_what_a_killed_launcher_left_over_is_used_or_replaced(
     assert after["postgres"] == before["postgres"]
     assert after["web"] != before["web"]
     assert after["pusher"] != before["pusher"]
+    assert after["worker"] != before["worker"]
+    assert "Stopping worker, left over from last time ..." in again.output
     again.process.send_signal(signal.SIGINT)
     assert again.ends() == 0
     assert nothing_left()
@@ -250,6 +254,7 @@ def test_a_closed_terminal_does_not_keep_it_from_stopping(
     [
         ("postgres", "PostgreSQL ended unexpectedly; {logs}/postgres.log ends:"),
         ("pusher", "The Pusher server ended unexpectedly; {logs}/pusher.log ends:\nout of beds"),
+        ("worker", "The worker ended unexpectedly; {logs}/worker.log ends:\nstand-in worker\nout of stamps"),
         ("web", "The web server ended unexpectedly; what it printed above says why."),
     ],
 )
@@ -259,10 +264,10 @@ def test_a_part_that_dies_is_named_and_the_rest_stopped(
     house = launch().says(UP)
     died = data.service(service)
     assert died.pid
-    assert died.port
-    if service == "postgres":
-        os.kill(died.pid, signal.SIGKILL)
+    if service in ("postgres", "worker"):
+        os.kill(died.pid, signal.SIGKILL if service == "postgres" else signal.SIGUSR1)
     else:
+        assert died.port
         with pytest.raises(http.client.RemoteDisconnected):
             get(died.port, "/die")
     assert house.ends() == 1
@@ -323,10 +328,18 @@ def test_the_port_is_8000_unless_named():
 
 
 def test_an_account_with_pusher_is_shown_as_such():
-    text = welcome({"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "it's me"}, 1)
+    text = welcome({"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "it's me"}, 1, "x/worker.log")
     assert "Pusher Channels, key k" in text
+    assert "not sent but written to x/worker.log" in text
     # Ready to paste, whatever the password.
     assert """'{"username": "resort-housekeeper", "password": "it'"'"'s me"}'""" in text
+
+
+def test_a_provider_of_mail_is_shown_as_such():
+    env = {"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "p", "EMAIL_URL": "smtp://user:secret@mail.example"}
+    text = welcome(env, 1, "x/worker.log")
+    assert "Mail       sent by the server that EMAIL_URL names\n" in text
+    assert "secret" not in text
 
 
 # --- the smaller commands ---------------------------------------------------------------------------------------------

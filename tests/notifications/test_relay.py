@@ -2,14 +2,10 @@
 
 import http.server
 import json
-import os
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
-from urllib.parse import urlsplit
 
 import pusher.errors
 import pytest
@@ -21,7 +17,6 @@ from housekeeping.services import set_room_status, set_room_statuses
 from notifications import relay, transport, wakeup
 from notifications.models import EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
-from tests.notifications.conftest import ROOT
 from tests.races import Writer, overlap
 
 pytestmark = pytest.mark.django_db
@@ -390,18 +385,3 @@ def test_a_relay_survives_the_loss_of_its_connection(monkeypatch, sent):
     assert arrived.wait(10)
     lonely.stop()
     assert thread.outcome() is None
-
-
-def test_the_worker_runs_until_it_is_told_to_stop():
-    """The command as a process of its own, stopped by SIGTERM."""
-    url = urlsplit(os.environ["DATABASE_URL"])
-    name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
-    environ = {**os.environ, "DATABASE_URL": url._replace(path=f"/{name}").geturl()}
-    worker = subprocess.Popen(
-        [sys.executable, "manage.py", "worker"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
-    )
-    assert select.select([worker.stdout], [], [], 20)[0], "the worker says nothing"
-    assert worker.stdout.readline() == "Sending events. Ctrl-C ends it.\n"
-    worker.terminate()
-    assert worker.wait(10) == 0
-    worker.stdout.close()

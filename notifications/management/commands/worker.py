@@ -1,25 +1,76 @@
-"""``manage.py worker``: a relay of its own, for a house whose web processes have none (``REALTIME_RELAY=off``)."""
+"""``manage.py worker``: what happens without anybody asking: events and mail go out, deadlines are kept."""
 
+import logging
 import signal
-from types import FrameType
-from typing import Any
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import psycopg2
 from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
 
-from notifications.relay import Relay
+from notifications import mail, relay
+
+logger = logging.getLogger(__name__)
+
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+# Seconds, less than a supervisor waits before it kills. What is cut short then is done again by whoever comes next.
+STOP_PATIENCE = 6
+
+
+class Job(NamedTuple):
+    """Something to do every so many seconds, in a thread of its own: a slow one does not hold up the others."""
+
+    name: str
+    seconds: float
+    run: Callable[[], object]
+
+
+def jobs(stopping: threading.Event) -> list[Job]:
+    """What the worker does beside the relay; every job may run in several workers at once."""
+    return [
+        Job("mail", 3, lambda: mail.send_queued(should_stop=stopping.is_set)),
+        Job("mail history", 3600, mail.forget_history),
+    ]
+
+
+def repeat(job: Job, stopping: threading.Event) -> None:
+    """Do the job until told to stop; survives its failures and those of the database."""
+    while not stopping.is_set():
+        try:
+            close_old_connections()  # and notice one that has died since
+            job.run()
+        except (DatabaseError, psycopg2.Error) as error:
+            logger.warning("%s lost the database (%s); again in %g s", job.name, type(error).__name__, job.seconds)
+            connection.close()
+        except Exception:  # a bug in one job must not end it for good
+            logger.exception("%s failed; again in %g s", job.name, job.seconds)
+            connection.close()
+        stopping.wait(job.seconds)
+    connection.close()
 
 
 class Command(BaseCommand):
-    help = "Send events to Pusher until SIGTERM or Ctrl-C; any number of workers may run."
+    help = "Send events and mail and do the periodic work until SIGTERM or Ctrl-C; any number of workers may run."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        relay = Relay()
-
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            relay.stop()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        self.stdout.write("Sending events. Ctrl-C ends it.")
+        # Blocked in all threads and waited for in this one: a handler could run while this thread holds a lock.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        stopping = threading.Event()
+        sender = relay.start_thread()
+        threads = [
+            threading.Thread(target=repeat, args=[job, stopping], name=job.name, daemon=True) for job in jobs(stopping)
+        ]
+        for thread in threads:
+            thread.start()
+        self.stdout.write("Sending events and mail, and keeping the deadlines. Ctrl-C ends it.")
         self.stdout.flush()  # also into a pipe or a log, where it would wait for more
-        relay.run()
+        signal.sigwait(STOP_SIGNALS)
+        patience = time.monotonic() + STOP_PATIENCE
+        stopping.set()
+        sender.stop()
+        for thread in filter(None, [sender.thread, *threads]):
+            thread.join(max(0.0, patience - time.monotonic()))

@@ -1,0 +1,318 @@
+"""``manage.py worker`` as the process that it is: killed, stopped, in numbers, and without its provider or database."""
+
+import logging
+import os
+import select
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+from django.db import OperationalError, connection
+from mailer.models import Message
+
+from common import clock
+from notifications.mail import queue_booking_mail
+from notifications.management.commands import worker
+from notifications.management.commands.worker import Job, repeat
+from tests.factories import BookingFactory, HotelFactory
+from tests.notifications.conftest import PATIENCE, ROOT
+from tests.races import Writer
+
+HELLO = "Sending events and mail, and keeping the deadlines. Ctrl-C ends it.\n"
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """An SMTP server of few words that keeps what it is given; one told to hang says nothing once the mail is there."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, *, port: int = 0, hangs: bool = False) -> None:
+        self.received: list[str] = []
+        self.hanging = threading.Event()
+        self.over = threading.Event()
+        self.hangs = hangs
+        super().__init__(("127.0.0.1", port), MailConversation)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.server_address[1]}"
+
+    def close(self) -> None:
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+
+class MailConversation(socketserver.StreamRequestHandler):
+    server: MailServer
+
+    def handle(self) -> None:
+        self.say("220 ready")
+        while line := self.rfile.readline().decode().strip().upper():
+            if line == "DATA":
+                self.say("354 go on")
+                text = ""
+                while (part := self.rfile.readline().decode()) != ".\r\n":
+                    text += part
+                if self.server.hangs:
+                    self.server.hanging.set()
+                    self.server.over.wait(60)
+                    return
+                self.server.received.append(text)
+            self.say("221 bye" if line == "QUIT" else "250 fine")
+
+    def say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+@pytest.fixture
+def mail_server() -> Iterator[Callable[..., MailServer]]:
+    servers: list[MailServer] = []
+
+    def start(**options) -> MailServer:
+        servers.append(MailServer(**options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def start_worker() -> Iterator[Callable[..., subprocess.Popen]]:
+    """``start_worker(EMAIL_URL=…)`` runs one on the tests' database; its log is in ``stderr``."""
+    started: list[subprocess.Popen] = []
+
+    def start(**environ: str) -> subprocess.Popen:
+        url = urlsplit(os.environ["DATABASE_URL"])
+        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+        environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
+        environ["DJANGO_SETTINGS_MODULE"] = "hotelmate.settings"  # not those of the tests, which send nothing
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "manage.py", "worker"],
+            cwd=ROOT,
+            env={**os.environ, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert select.select([process.stdout], [], [], 20)[0], "the worker says nothing"
+        assert process.stdout.readline() == HELLO
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def stopped(process: subprocess.Popen, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+    """Ask it to stop; returns its exit code and what it wrote to stdout and stderr."""
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=PATIENCE)
+    return process.returncode, output, errors
+
+
+def queue_mails(count: int) -> None:
+    hotel = HotelFactory(name="Grand")
+    for _ in range(count):
+        queue_booking_mail(BookingFactory(hotel=hotel, primary_email="ada@example.com"), "confirmation")
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_runs_until_it_is_told_to_stop(start_worker, number):
+    process = start_worker()
+    began = time.monotonic()
+    assert stopped(process, number) == (0, "", "")
+    assert time.monotonic() - began < worker.STOP_PATIENCE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_mail_without_a_provider_is_on_its_output(start_worker):
+    queue_mails(1)
+    process = start_worker()
+    until(lambda: not Message.objects.exists())
+    code, output, errors = stopped(process)
+    assert (code, errors) == (0, "")
+    assert "Subject: [Grand] Your booking" in output
+    assert "To: ada@example.com" in output
+    assert "Dear Ada Lovelace," in output
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_between_commit_and_mail_it_is_mailed_once_after_a_restart(start_worker, mail_server):
+    """Killed when the provider has not taken the mail yet, which is as late as that can be."""
+    hanging, working = mail_server(hangs=True), mail_server()
+    queue_mails(1)
+    doomed = start_worker(EMAIL_URL=hanging.url)
+    assert hanging.hanging.wait(PATIENCE)
+    doomed.kill()
+    doomed.wait()
+    assert Message.objects.count() == 1
+    process = start_worker(EMAIL_URL=working.url)
+    until(lambda: not Message.objects.exists())
+    assert stopped(process) == (0, "", "")
+    assert len(working.received) == 1
+    assert "Subject: [Grand] Your booking" in working.received[0]
+    assert hanging.received == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_stops_in_time_while_the_provider_hangs_and_the_mail_stays(start_worker, mail_server):
+    server = mail_server(hangs=True)
+    queue_mails(1)
+    process = start_worker(EMAIL_URL=server.url)
+    assert server.hanging.wait(PATIENCE)
+    began = time.monotonic()
+    assert stopped(process) == (0, "", "")
+    assert time.monotonic() - began < worker.STOP_PATIENCE + 2
+    assert Message.objects.get().retry_count == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_provider_that_is_down_costs_no_mail(start_worker, mail_server, unused_port):
+    queue_mails(1)
+    process = start_worker(EMAIL_URL=f"smtp://127.0.0.1:{unused_port}")
+    until(lambda: Message.objects.filter(retry_count=1).exists())
+    server = mail_server(port=unused_port)
+    Message.objects.update(when_added=clock.now())  # as if the minute were over
+    until(lambda: not Message.objects.exists())
+    code, output, errors = stopped(process)
+    assert (code, output, len(server.received)) == (0, "", 1)
+    assert "try 1 failed (ConnectionRefusedError); next in 60 s" in errors
+    assert "ada@example.com" not in errors
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_workers_send_each_mail_once(start_worker, mail_server):
+    server = mail_server()
+    queue_mails(20)
+    processes = [start_worker(EMAIL_URL=server.url) for _ in range(2)]
+    until(lambda: not Message.objects.exists())
+    for process in processes:
+        assert stopped(process) == (0, "", "")
+    identities = [line for text in server.received for line in text.splitlines() if line.startswith("Message-ID: ")]
+    assert len(identities) == len(set(identities)) == 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_survives_the_loss_of_its_connections(start_worker, mail_server):
+    server = mail_server()
+    process = start_worker(EMAIL_URL=server.url)
+    queue_mails(1)
+    until(lambda: not Message.objects.exists())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert cursor.fetchone()[0] >= 2  # the relay's and the mail's
+    queue_mails(1)
+    until(lambda: not Message.objects.exists())
+    assert stopped(process)[0] == 0
+    assert len(server.received) == 2
+
+
+# --- one job ----------------------------------------------------------------------------------------------------------
+
+
+def run_job(*steps: Callable[[], object]) -> int:
+    """Repeat a job that does these steps, one a time, and is told to stop by the last; returns how often it ran."""
+    stopping, runs = threading.Event(), []
+
+    def job() -> None:
+        runs.append(True)
+        if len(runs) == len(steps):
+            stopping.set()
+        steps[len(runs) - 1]()
+
+    thread = Writer(lambda: repeat(Job("the job", 0.01, job), stopping))
+    thread.start()
+    assert thread.outcome() is None
+    return len(runs)
+
+
+def raises(error: Exception) -> Callable[[], object]:
+    def step() -> None:
+        raise error
+
+    return step
+
+
+def ask_the_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def be_cut_off() -> None:
+    """Lose the connection within the job."""
+    with connection.cursor() as cursor, suppress(psycopg2.Error):
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_fails_is_logged_and_done_again(caplog):
+    assert run_job(raises(ZeroDivisionError()), ask_the_database, ask_the_database) == 3
+    [record] = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "the job failed; again in 0.01 s")
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_loses_the_database_gets_it_back(caplog):
+    steps = [ask_the_database, be_cut_off, ask_the_database, raises(psycopg2.InterfaceError()), ask_the_database]
+    assert run_job(*steps) == 5
+    assert caplog.messages == [
+        f"the job lost the database ({error}); again in 0.01 s"
+        for error in (OperationalError.__name__, psycopg2.InterfaceError.__name__)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_died_between_two_runs_is_not_even_noticed(caplog):
+    pids: list[int] = []
+
+    def note_pid() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            pids.append(cursor.fetchone()[0])
+
+    def die() -> None:
+        note_pid()
+        killer = connection.copy()
+        with killer.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pids[-1]])
+        killer.close()
+
+    assert run_job(die, note_pid) == 2
+    assert pids[0] != pids[1]
+    assert caplog.messages == []
+
+
+def test_what_it_does():
+    assert [(job.name, job.seconds) for job in worker.jobs(threading.Event())] == [
+        ("mail", 3),
+        ("mail history", 3600),
+    ]
