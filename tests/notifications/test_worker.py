@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -22,6 +23,7 @@ from common import clock
 from notifications.mail import queue_booking_mail
 from notifications.management.commands import worker
 from notifications.management.commands.worker import Job, repeat
+from room_bookings.models import BookingStatus, RoomBooking
 from tests.factories import BookingFactory, HotelFactory
 from tests.notifications.conftest import PATIENCE, ROOT
 from tests.races import Writer
@@ -235,6 +237,19 @@ def test_a_worker_survives_the_loss_of_its_connections(start_worker, mail_server
     assert len(server.received) == 2
 
 
+@pytest.mark.django_db(transaction=True)
+def test_it_keeps_the_deadlines_while_the_provider_hangs(start_worker, mail_server):
+    """A request past its deadline expires although no mail goes out."""
+    server = mail_server(hangs=True)
+    queue_mails(1)
+    late = BookingFactory(status=BookingStatus.PENDING_APPROVAL, approval_deadline_at=clock.now() - timedelta(hours=1))
+    process = start_worker(EMAIL_URL=server.url)
+    assert server.hanging.wait(PATIENCE)
+    until(lambda: RoomBooking.objects.filter(pk=late.pk, status=BookingStatus.EXPIRED).exists())
+    assert Message.objects.exists()
+    assert stopped(process)[0] == 0
+
+
 # --- one job ----------------------------------------------------------------------------------------------------------
 
 
@@ -314,5 +329,6 @@ def test_a_connection_that_died_between_two_runs_is_not_even_noticed(caplog):
 def test_what_it_does():
     assert [(job.name, job.seconds) for job in worker.jobs(threading.Event())] == [
         ("mail", 3),
+        ("tick", 60),
         ("mail history", 3600),
     ]

@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
 from notifications import mail, relay
+from room_bookings.services import periodic
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def jobs(stopping: threading.Event) -> list[Job]:
     """What the worker does beside the relay; every job may run in several workers at once."""
     return [
         Job("mail", 3, lambda: mail.send_queued(should_stop=stopping.is_set)),
+        Job("tick", 60, periodic.tick),
         Job("mail history", 3600, mail.forget_history),
     ]
 
