@@ -163,7 +163,7 @@ NO_OVERLAP = """
         SELECT id, booking_id, assigned_room_id, check_in, check_out,
             check_out + CASE WHEN check_out = check_in THEN 1 ELSE 0 END AS free_from
         FROM room_bookings_roombooking
-        WHERE status IN ('CONFIRMED', 'IN_HOUSE') AND assigned_room_id IS NOT NULL AND check_out >= check_in
+        WHERE status IN ('CONFIRMED', 'IN_HOUSE') AND assigned_room_id IS NOT NULL
     ), in_order AS (
         SELECT stay.*, max(free_from) OVER (
             PARTITION BY assigned_room_id ORDER BY check_in, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -220,7 +220,7 @@ BOOKING_TIMES = """
 BOOKING_ROOM = """
     SELECT hotel.slug, booking.booking_id,
         'is ' || booking.status || CASE WHEN booking.assigned_room_id IS NULL THEN ' without a room'
-            ELSE ' and keeps room ' || coalesce(room.room_number::text, 'that is not there') END
+            ELSE ' and keeps room ' || room.room_number END
     FROM room_bookings_roombooking booking
     JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
     LEFT JOIN rooms_room room ON room.id = booking.assigned_room_id
@@ -245,7 +245,7 @@ PAYMENTS = """
     SELECT hotel.slug, booking.booking_id, found.detail
     FROM (
         SELECT hotel_id, booking_id, status, payment_state, payment_reference, paid_at,
-            count(*) OVER (PARTITION BY payment_reference) AS sharing
+            count(nullif(payment_reference, '')) OVER (PARTITION BY payment_reference) AS sharing
         FROM room_bookings_roombooking
         WHERE payment_state <> '' OR payment_reference <> ''
     ) booking
@@ -254,7 +254,7 @@ PAYMENTS = """
         '; ',
         CASE WHEN booking.payment_state = 'CAPTURED' AND booking.paid_at IS NULL
             THEN 'is captured without paid_at' END,
-        CASE WHEN booking.payment_reference <> '' AND booking.sharing > 1
+        CASE WHEN booking.sharing > 1
             THEN 'shares payment ' || booking.payment_reference || ' with another booking' END,
         CASE WHEN (booking.status = 'DECLINED' AND booking.payment_state IN ('AUTHORISED', 'CAPTURING', 'CAPTURED'))
             OR (booking.status = 'EXPIRED' AND booking.payment_state = 'CAPTURED')
