@@ -17,12 +17,15 @@ class PagePagination(PageNumberPagination):
     page_size = 10
     max_page_size = 100
     page_size_query_param = "page_size"
+    known_count: int | None = None  # set by a view that has counted already
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any]:
         self.request = request
         self.size = _positive(request, "page_size", self.page_size, self.max_page_size)
         self.number = _positive(request, "page", 1, LARGEST_PAGE_NUMBER)
         self.paginator = Paginator(queryset, self.size)
+        if self.known_count is not None:
+            self.paginator.count = self.known_count
         try:
             self.page = self.paginator.page(self.number)
         except EmptyPage:

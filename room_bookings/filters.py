@@ -1,0 +1,296 @@
+"""The list of bookings that staff search, sort and see by bucket (contract section 6): what they may ask for.
+
+A tab's number is what a click on it shows: ``bucket_counts`` and ``filtered_bookings`` build on the same conditions.
+"""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from django.db.models import Count, ExpressionWrapper, F, IntegerField, OrderBy, Q, QuerySet
+from django.db.models.functions import Cast, Length, Substr
+from rest_framework import serializers
+
+from common import clock
+from common.errors import FieldError
+from hotel import calendar
+from hotel.models import Hotel
+from room_bookings.models import (
+    COMPANION_NAME,
+    DRAFT_STATUSES,
+    GUEST_NAME,
+    SEARCHED_TEXT,
+    BookingGuest,
+    BookingStatus,
+    RoomBooking,
+)
+from room_bookings.selectors import shown_bookings
+from rooms.models import RoomType
+
+BUCKETS = (
+    "all",
+    "arrivals",
+    "in_house",
+    "departures",
+    "pending",
+    "checked_out",
+    "cancelled",
+    "expired",
+    "no_show",
+    "overdue_checkout",
+)
+# Which moment a date range is about; "stay" is about the stay's own days.
+MOMENTS = {
+    "created": "created_at",
+    "updated": "updated_at",
+    "checked_in": "checked_in_at",
+    "checked_out": "checked_out_at",
+}
+ORDERINGS: dict[str, tuple[Any, ...]] = {
+    "created_at": (F("created_at"),),
+    "updated_at": (F("updated_at"),),
+    "check_in": (F("check_in"),),
+    "check_out": (F("check_out"),),
+    "total_amount": (F("total_amount"),),
+    "guest_name": (GUEST_NAME,),
+    # By year, then by number: BK-2026-10000 comes after BK-2026-9999.
+    "booking_id": (Substr("booking_id", 1, len("BK-2026-")), Length("booking_id"), F("booking_id")),
+    "status": (F("status"),),
+}
+PARTY_SIZE = ExpressionWrapper(Cast("adults", IntegerField()) + F("children"), output_field=IntegerField())
+
+LARGEST_NUMBER = 2**63 - 1  # of PostgreSQL's bigint
+# A business day of an earlier or later date begins or ends outside the calendar of Python.
+FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 28)
+
+
+class NumberFilter(serializers.IntegerField):
+    """Any whole number. One that no column can hold counts as the largest, which no row has."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if "_" in str(data):  # Python's own, as in 1_000
+            self.fail("invalid")
+        return max(-LARGEST_NUMBER, min(super().to_internal_value(data), LARGEST_NUMBER))
+
+
+class AmountFilter(serializers.DecimalField):
+    """An amount of money, of any sign and with more digits than are ever stored."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_digits": 20, "decimal_places": 6, **kwargs})
+
+
+class StatusListField(serializers.CharField):
+    """Statuses with commas between them."""
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]  # the text becomes a list
+        statuses = [status for word in super().to_internal_value(data).split(",") if (status := word.strip())]
+        for status in statuses:
+            if status not in BookingStatus.values:
+                raise serializers.ValidationError(f'"{status}" is no status of a booking.')
+        return statuses
+
+
+class CurrencyFilter(serializers.RegexField):
+    """An ISO 4217 code, in small letters too."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(r"\A[A-Za-z]{3}\Z", **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(data).upper()
+
+
+class BookingQuery(serializers.Serializer[Any]):
+    """The query parameters of the list; the caller leaves blank ones out (``HotelViewSet.query``)."""
+
+    bucket = serializers.ChoiceField(choices=BUCKETS, default="all")
+    date_mode = serializers.ChoiceField(
+        choices=["stay", *MOMENTS],
+        default="stay",
+        help_text="What the dates are about: the days of the stay (arrival and departure day included), or the "
+        "business day on which it was created, last changed, checked in or checked out. The buckets arrivals, "
+        "departures and checked_out have their own: the arrival, the departure, the check-out.",
+    )
+    date_from = serializers.DateField(required=False, help_text="First day, as the hotel counts its days.")
+    date_to = serializers.DateField(required=False, help_text="Last day, included.")
+    q = serializers.CharField(
+        required=False,
+        max_length=100,
+        help_text="Words that all occur in: reference, confirmation number, names of guest and companions, e-mail, "
+        "phone. Upper and lower case are one. A number also finds the guests of that room.",
+    )
+    assigned = serializers.BooleanField(required=False, help_text="Whether it has a room.")
+    room_id = NumberFilter(required=False)
+    room_number = NumberFilter(required=False)
+    room_type = serializers.CharField(required=False, max_length=100, help_text="Code or id.")
+    adults = NumberFilter(required=False)
+    children = NumberFilter(required=False)
+    party_size_min = NumberFilter(required=False, help_text="Adults and children together.")
+    party_size_max = NumberFilter(required=False)
+    amount_min = AmountFilter(required=False)
+    amount_max = AmountFilter(required=False)
+    currency = CurrencyFilter(required=False)
+    seen = serializers.BooleanField(required=False, help_text="Whether any of the staff has opened it.")
+    seen_by_staff_id = NumberFilter(required=False)
+    status = StatusListField(required=False, help_text="One or more, with commas between them.")
+    ordering = serializers.ChoiceField(
+        choices=[sign + name for name in ORDERINGS for sign in ("", "-")], default="-created_at"
+    )
+    include_counts = serializers.BooleanField(default=True, help_text="0 leaves bucket_counts out.")
+
+
+class BucketCounts(serializers.Serializer[Any]):
+    """How many bookings a click on each bucket shows, all other filters kept; ``bucket_counts`` makes it."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {bucket: serializers.IntegerField() for bucket in BUCKETS}
+
+
+def filtered_bookings(hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBooking]:
+    """The hotel's bookings that ``query`` (validated by ``BookingQuery``) asks for, in its order, for ``booking_row``.
+
+    Equal ones follow by when they were made, backwards too where the order is; a booking without an amount comes last
+    in either direction.
+    Raises ``FieldError`` for a room type's code that the hotel does not have.
+    """
+    found = _narrowed(shown_bookings(hotel), hotel, query)
+    return found.filter(_conditions(hotel, query)[query["bucket"]]).order_by(*_order(query["ordering"]))
+
+
+def bucket_counts(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, int]:
+    """How many bookings each bucket holds under the other filters of ``query``; one statement for all of them.
+
+    The number of ``query["bucket"]`` is that of the rows of ``filtered_bookings``, which need not be counted again
+    (``PagePagination.known_count``).
+    """
+    # Without the companions that the rows carry.
+    shown = RoomBooking.objects.filter(hotel=hotel).exclude(status__in=DRAFT_STATUSES)
+    counts = {bucket: Count("pk", filter=condition) for bucket, condition in _conditions(hotel, query).items()}
+    return _narrowed(shown, hotel, query).aggregate(**counts)
+
+
+def _conditions(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, Q]:
+    """What each bucket holds, the dates of the query included.
+
+    Arrivals, departures and check-outs are about a day: today, or in its place the days that were asked for, so that
+    "arrivals, 3 to 5 July" are those who arrive then, whatever ``date_mode`` says. The other buckets are about the
+    present; dates narrow them by ``date_mode`` as they narrow the whole list.
+    """
+    today = calendar.business_date(hotel)
+    dated = "date_from" in query or "date_to" in query
+    first, last = (query.get("date_from"), query.get("date_to")) if dated else (today, today)
+    within = _dated(hotel, query) if dated else Q()
+    in_house = Q(status=BookingStatus.IN_HOUSE)
+    return {
+        "all": within,
+        "arrivals": Q(status=BookingStatus.CONFIRMED) & _days("check_in", first, last),
+        "in_house": in_house & within,
+        "departures": in_house & _days("check_out", first, last),
+        "pending": Q(status=BookingStatus.PENDING_APPROVAL) & within,
+        "checked_out": Q(status=BookingStatus.COMPLETED) & _business_days("checked_out_at", hotel, first, last),
+        "cancelled": Q(status__in=[BookingStatus.CANCELLED, BookingStatus.DECLINED]) & within,
+        "expired": Q(status=BookingStatus.EXPIRED) & within,
+        "no_show": Q(status=BookingStatus.NO_SHOW) & within,
+        "overdue_checkout": in_house & Q(check_out__lte=_due_out_until(hotel)) & within,
+    }
+
+
+def _dated(hotel: Hotel, query: Mapping[str, Any]) -> Q:
+    first, last = query.get("date_from"), query.get("date_to")
+    if query["date_mode"] == "stay":
+        # The departure day counts, although the night is free again: whoever is in the house that day is listed, so
+        # that the day's departures are among its stays, and a day use is too.
+        return _days("check_out", first, None) & _days("check_in", None, last)
+    return _business_days(MOMENTS[query["date_mode"]], hotel, first, last)
+
+
+def _days(field: str, first: date | None, last: date | None) -> Q:
+    """``field`` lies within the days, both included; an end that is ``None`` is open."""
+    from_then = Q(**{f"{field}__gte": first}) if first else Q()
+    return from_then & Q(**{f"{field}__lte": last}) if last else from_then
+
+
+def _business_days(field: str, hotel: Hotel, first: date | None, last: date | None) -> Q:
+    """The moment ``field`` lies within the hotel's business days, both included; an end that is ``None`` is open."""
+    condition = Q()
+    if first:
+        condition &= Q(**{f"{field}__gte": calendar.business_day(hotel, _workable(first))[0]})
+    if last:
+        condition &= Q(**{f"{field}__lt": calendar.business_day(hotel, _workable(last))[1]})
+    return condition
+
+
+def _workable(day: date) -> date:
+    return max(FIRST_DAY, min(day, LAST_DAY))
+
+
+def _due_out_until(hotel: Hotel) -> date:
+    """In-house guests with a departure on this day or before are past their checkout deadline, grace aside."""
+    today = calendar.local_now(hotel).date()
+    return today if clock.now() > calendar.checkout_deadline(hotel, today) else today - timedelta(days=1)
+
+
+def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBooking]:
+    """Those of ``bookings`` that pass every filter but the bucket and its dates."""
+    if "date_from" in query and "date_to" in query and query["date_from"] > query["date_to"]:
+        return bookings.none()
+    lookups = {
+        "room_id": "assigned_room",
+        "room_number": "assigned_room__room_number",
+        "adults": "adults",
+        "children": "children",
+        "party_size_min": "party_size__gte",
+        "party_size_max": "party_size__lte",
+        "amount_min": "total_amount__gte",
+        "amount_max": "total_amount__lte",
+        "currency": "currency",
+        "seen_by_staff_id": "staff_seen_by",
+    }
+    wanted = Q(**{lookup: query[name] for name, lookup in lookups.items() if name in query})
+    if "assigned" in query:
+        wanted &= Q(assigned_room__isnull=not query["assigned"])
+    if "seen" in query:
+        wanted &= Q(staff_seen_at__isnull=not query["seen"])
+    if query.get("status"):
+        wanted &= Q(status__in=query["status"])
+    if "room_type" in query:
+        wanted &= Q(room_type=_room_type_id(hotel, query["room_type"]))
+    for word in dict.fromkeys(query.get("q", "").split()):
+        wanted &= Q(pk__in=_mentioning(hotel, word))
+    return bookings.alias(party_size=PARTY_SIZE).filter(wanted)
+
+
+def _room_type_id(hotel: Hotel, code_or_id: str) -> int:
+    """A code is tried first: it may look like a number. An id that no type has finds no bookings."""
+    types = RoomType.objects.filter(hotel=hotel, code=code_or_id).order_by("pk").values_list("pk", flat=True)
+    found = types.first()
+    if found is not None:
+        return found
+    if code_or_id.isascii() and code_or_id.isdigit():
+        return int(code_or_id) if len(code_or_id) < 19 else LARGEST_NUMBER
+    raise FieldError("room_type", f'room_type: this hotel has no room type with the code "{code_or_id}".')
+
+
+def _mentioning(hotel: Hotel, word: str) -> QuerySet[Any]:
+    """The ids of the bookings that mention ``word``. A union, because each part has an index and their OR has none."""
+    bookings = RoomBooking.objects.filter(hotel=hotel).order_by()
+    found = [
+        bookings.alias(searched=SEARCHED_TEXT).filter(searched__icontains=word).values("pk"),
+        BookingGuest.objects.order_by()
+        .alias(searched=COMPANION_NAME)
+        .filter(searched__icontains=word, booking__hotel=hotel)
+        .values("booking"),
+    ]
+    if word.isascii() and word.isdigit() and len(word) < 10:
+        found.append(bookings.filter(assigned_room__room_number=int(word)).values("pk"))
+    return found[0].union(*found[1:], all=True)
+
+
+def _order(ordering: str) -> list[OrderBy]:
+    name = ordering.removeprefix("-")
+    descending = ordering.startswith("-")
+    # Only an amount can be missing. For the others the word would keep PostgreSQL from reading an index backwards.
+    nulls_last = True if name == "total_amount" else None
+    keys = [OrderBy(key, descending=descending, nulls_last=nulls_last) for key in ORDERINGS[name]]
+    return [*keys, OrderBy(F("pk"), descending=descending)]
