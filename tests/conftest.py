@@ -1,6 +1,6 @@
 """Fixtures that many tests share: a house, its people, and clients that call the API as them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,8 @@ from hotel import rights
 from hotel.models import Hotel, Staff
 from tests.factories import HotelFactory, StaffFactory
 from tests.http import DocumentedClient
+from tests.stripe_server import KEY as STRIPE_KEY
+from tests.stripe_server import StripeServer, stripe_server
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -96,6 +98,15 @@ def statements() -> Callable[[], CaptureQueriesContext]:
             return len(self.sql())
 
     return lambda: Statements(connection)
+
+
+@pytest.fixture
+def stripe(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeServer]:
+    """A stand-in of Stripe, which the application talks to; the library's pauses between its tries are short."""
+    monkeypatch.setattr("stripe.HTTPClient.INITIAL_DELAY", 0.02)
+    with stripe_server() as server:
+        settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = STRIPE_KEY, server.address
+        yield server
 
 
 def url(staff: Staff, rest: str) -> str:
