@@ -133,7 +133,7 @@ def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
 @transaction.atomic
 def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
     """Change a category."""
-    locked = RoomType.objects.select_for_update(no_key=True).filter(pk=room_type.pk).first()
+    locked = RoomType.objects.select_for_update(no_key=True).filter(pk=room_type.pk).order_by("pk").first()
     if locked is None:
         raise RoomTypeNotFound("There is no such room type.")
     for name, value in fields.items():

@@ -1,6 +1,7 @@
 """Objects for tests, without surprises: what a test does not name is plain, and a status is reached by the service."""
 
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import factory
@@ -13,7 +14,7 @@ from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, Source, TaskType
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
-from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
+from room_bookings.models import STRIPE, BookingGuest, BookingStatus, PaymentState, RoomBooking
 from rooms.models import Room, RoomStatus, RoomType
 
 PASSWORD = "a plain test password"
@@ -83,7 +84,8 @@ class BookingFactory(factory.django.DjangoModelFactory):
         model = RoomBooking
 
     hotel = factory.SubFactory(HotelFactory)
-    booking_id = factory.Sequence(lambda n: f"BK-2026-{n:04d}")
+    # Of a year that no counter gives numbers of any more.
+    booking_id = factory.Sequence(lambda n: f"BK-2000-{n:04d}")
     room_type = factory.SubFactory(RoomTypeFactory, hotel=factory.SelfAttribute("..hotel"))
     check_in = factory.LazyFunction(lambda: clock.now().date())
     check_out = factory.LazyAttribute(lambda booking: booking.check_in + timedelta(days=2))
@@ -111,6 +113,39 @@ def in_house(room: Room, **fields: Any) -> RoomBooking:
         **fields,
     )
     BookingGuest.objects.create(booking=booking, first_name="Charles", last_name="Babbage")
+    return booking
+
+
+_payments = count(1)
+# What else is true of a booking in a status, each of now.
+_STAMPS = {
+    BookingStatus.IN_HOUSE: ("checked_in_at",),
+    BookingStatus.COMPLETED: ("checked_in_at", "checked_out_at"),
+    BookingStatus.DECLINED: ("decision_at",),
+    BookingStatus.CANCELLED: ("cancelled_at",),
+    BookingStatus.EXPIRED: ("approval_deadline_at", "expired_at"),
+}
+
+
+def booking_in(status: str, *, card: str = "", **fields: Any) -> RoomBooking:
+    """A booking whose columns all say that it is in ``status``; who is in house has a room, and that is OCCUPIED.
+
+    ``card`` is the state of a card payment that hangs on it.
+    """
+    now = clock.now()
+    consistent: dict[str, Any] = dict.fromkeys(_STAMPS.get(BookingStatus(status), ()), now)
+    if status == BookingStatus.PENDING_APPROVAL:
+        consistent["approval_deadline_at"] = now + timedelta(hours=4)
+    if card:
+        consistent |= {"payment_provider": STRIPE, "payment_state": card}
+        consistent["payment_reference"] = f"pi_{next(_payments)}"
+        consistent["paid_at"] = now if card == PaymentState.CAPTURED else None
+    if "assigned_room" in fields:
+        room = fields["assigned_room"]
+        consistent |= {"hotel": room.hotel, "room_type": room.room_type, "room_assigned_at": now}
+    booking = BookingFactory(status=status, **consistent | fields)
+    if status == BookingStatus.IN_HOUSE:
+        set_room_status(room=booking.assigned_room, to_status=RoomStatus.OCCUPIED, source=Source.SYSTEM)
     return booking
 
 

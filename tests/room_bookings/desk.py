@@ -1,0 +1,117 @@
+"""What the tests of a booking's steps share: a house at a fixed moment, and all that a step may write."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.db import models
+from mailer.models import Message
+
+from common.errors import HotelMateError
+from hotel import invariants, rights
+from hotel.models import Hotel, Staff
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from notifications import notification_manager
+from notifications.models import RealtimeEvent
+from room_bookings.models import (
+    BookingChange,
+    BookingExtension,
+    BookingGuest,
+    OverstayIncident,
+    ReferenceCounter,
+    RoomBooking,
+)
+from rooms.models import Room, RoomType
+from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
+
+# Three in the afternoon of a Wednesday in Dublin: arrivals may come, departures should have left at eleven.
+NOW = datetime(2026, 7, 1, 14, 0, tzinfo=UTC)
+TODAY = date(2026, 7, 1)
+
+# Every table that a step in a booking's life may write.
+WRITTEN: tuple[type[models.Model], ...] = (
+    RoomBooking,
+    BookingGuest,
+    BookingChange,
+    OverstayIncident,
+    BookingExtension,
+    ReferenceCounter,
+    Room,
+    RoomStatusEvent,
+    HousekeepingTask,
+    RealtimeEvent,
+    Message,
+)
+
+
+def day(offset: int) -> date:
+    """So many days after today."""
+    return TODAY + timedelta(days=offset)
+
+
+@dataclass
+class Desk:
+    """A house with rooms 101 and 102 of one type, and two people at its desk."""
+
+    hotel: Hotel
+    room_type: RoomType
+    rooms: list[Room]
+    agent: Staff
+    manager: Staff
+
+
+def open_desk(**hotel: Any) -> Desk:
+    """A house of its own; may be called within a transactional test too."""
+    house = HotelFactory(**hotel)
+    room_type = RoomTypeFactory(hotel=house)
+    return Desk(
+        hotel=house,
+        room_type=room_type,
+        rooms=[NewRoomFactory(hotel=house, room_type=room_type, room_number=number) for number in (101, 102)],
+        agent=StaffFactory(hotel=house, role=rights.FRONT_DESK_AGENT),
+        manager=StaffFactory(hotel=house, role=rights.FRONT_OFFICE_MANAGER),
+    )
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table that a step may write."""
+    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in WRITTEN}
+
+
+def refusal_of(work: Callable[[], Any]) -> HotelMateError:
+    """The refusal that ``work`` raises, having written nothing at all."""
+    before = everything()
+    try:
+        result = work()
+    except HotelMateError as refusal:
+        assert everything() == before, f"{refusal.code} left a trace"
+        return refusal
+    raise AssertionError(f"not refused: {result}")
+
+
+@contextmanager
+def nothing_written() -> Iterator[None]:
+    """The block writes nothing at all."""
+    before = everything()
+    yield
+    assert everything() == before
+
+
+def told(since: int = 0) -> list[tuple[str, str]]:
+    """The events after the one with id ``since``, as (channel, type); guests' channels without their reference."""
+    return [
+        (event.channel.rpartition(".")[2] if event.stream != notification_manager.GUESTS else "guest", event.type)
+        for event in RealtimeEvent.objects.filter(pk__gt=since).order_by("pk")
+    ]
+
+
+def last_event() -> int:
+    """The id of the newest event."""
+    return RealtimeEvent.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def assert_sound() -> None:
+    """The whole database keeps every rule of the house."""
+    assert invariants.violations() == []
