@@ -3,7 +3,7 @@
 A tab's number is what a click on it shows: ``bucket_counts`` and ``filtered_bookings`` build on the same conditions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from room_bookings.models import (
     BookingStatus,
     RoomBooking,
 )
-from room_bookings.selectors import shown_bookings
+from room_bookings.selectors import booking_list
 from rooms.models import RoomType
 
 BUCKETS = (
@@ -39,6 +39,7 @@ BUCKETS = (
     "no_show",
     "overdue_checkout",
 )
+SHOWN_STATUSES = tuple(status for status in BookingStatus if status not in DRAFT_STATUSES)
 # Which moment a date range is about; "stay" is about the stay's own days.
 MOMENTS = {
     "created": "created_at",
@@ -148,14 +149,24 @@ class BucketCounts(serializers.Serializer[Any]):
 
 
 def filtered_bookings(hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBooking]:
-    """The hotel's bookings that ``query`` (validated by ``BookingQuery``) asks for, in its order, for ``booking_row``.
+    """The hotel's bookings that ``query`` (validated by ``BookingQuery``) asks for, in its order.
 
     Equal ones follow by when they were made, backwards too where the order is; a booking without an amount comes last
-    in either direction.
-    Raises ``FieldError`` for a room type's code that the hotel does not have.
+    in either direction. Raises ``FieldError`` for a room type's code that the hotel does not have.
+
+    They are bare: cut out a page of ids, ``filtered_bookings(…).values_list("pk", flat=True)``, and have them dressed
+    by ``bookings_in_order``. Most orders sort all the hotel's bookings, which is five times slower with the joins.
     """
-    found = _narrowed(shown_bookings(hotel), hotel, query)
-    return found.filter(_conditions(hotel, query)[query["bucket"]]).order_by(*_order(query["ordering"]))
+    statuses, condition = _buckets(hotel, query)[query["bucket"]]
+    found = _narrowed(RoomBooking.objects.filter(hotel=hotel), hotel, query).filter(condition, status__in=statuses)
+    return found.order_by(*_order(query["ordering"]))
+
+
+def bookings_in_order(ids: Iterable[int]) -> list[RoomBooking]:
+    """The bookings with these ids, in this order, with all that ``booking_row`` shows; one statement."""
+    ids = list(ids)
+    found = booking_list().in_bulk(ids)
+    return [found[pk] for pk in ids if pk in found]
 
 
 def bucket_counts(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, int]:
@@ -164,14 +175,19 @@ def bucket_counts(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, int]:
     The number of ``query["bucket"]`` is that of the rows of ``filtered_bookings``, which need not be counted again
     (``PagePagination.known_count``).
     """
-    # Without the companions that the rows carry.
-    shown = RoomBooking.objects.filter(hotel=hotel).exclude(status__in=DRAFT_STATUSES)
-    counts = {bucket: Count("pk", filter=condition) for bucket, condition in _conditions(hotel, query).items()}
-    return _narrowed(shown, hotel, query).aggregate(**counts)
+    buckets = _buckets(hotel, query)
+    counts = {bucket: Count("status", filter=condition or None) for bucket, (_, condition) in buckets.items()}
+    # By status, so that an index has everything and each row is compared only where the status does not tell.
+    found = _narrowed(RoomBooking.objects.filter(hotel=hotel), hotel, query).order_by()
+    groups = list(found.values("status").annotate(**counts))
+    return {
+        bucket: sum(group[bucket] for group in groups if group["status"] in statuses)
+        for bucket, (statuses, _) in buckets.items()
+    }
 
 
-def _conditions(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, Q]:
-    """What each bucket holds, the dates of the query included.
+def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[str, ...], Q]]:
+    """What each bucket holds: bookings in which status, under which condition; the dates of the query included.
 
     Arrivals, departures and check-outs are about a day: today, or in its place the days that were asked for, so that
     "arrivals, 3 to 5 July" are those who arrive then, whatever ``date_mode`` says. The other buckets are about the
@@ -181,18 +197,18 @@ def _conditions(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, Q]:
     dated = "date_from" in query or "date_to" in query
     first, last = (query.get("date_from"), query.get("date_to")) if dated else (today, today)
     within = _dated(hotel, query) if dated else Q()
-    in_house = Q(status=BookingStatus.IN_HOUSE)
+    status, in_house = BookingStatus, (BookingStatus.IN_HOUSE,)
     return {
-        "all": within,
-        "arrivals": Q(status=BookingStatus.CONFIRMED) & _days("check_in", first, last),
-        "in_house": in_house & within,
-        "departures": in_house & _days("check_out", first, last),
-        "pending": Q(status=BookingStatus.PENDING_APPROVAL) & within,
-        "checked_out": Q(status=BookingStatus.COMPLETED) & _business_days("checked_out_at", hotel, first, last),
-        "cancelled": Q(status__in=[BookingStatus.CANCELLED, BookingStatus.DECLINED]) & within,
-        "expired": Q(status=BookingStatus.EXPIRED) & within,
-        "no_show": Q(status=BookingStatus.NO_SHOW) & within,
-        "overdue_checkout": in_house & Q(check_out__lte=_due_out_until(hotel)) & within,
+        "all": (SHOWN_STATUSES, within),
+        "arrivals": ((status.CONFIRMED,), _days("check_in", first, last)),
+        "in_house": (in_house, within),
+        "departures": (in_house, _days("check_out", first, last)),
+        "pending": ((status.PENDING_APPROVAL,), within),
+        "checked_out": ((status.COMPLETED,), _business_days("checked_out_at", hotel, first, last)),
+        "cancelled": ((status.CANCELLED, status.DECLINED), within),
+        "expired": ((status.EXPIRED,), within),
+        "no_show": ((status.NO_SHOW,), within),
+        "overdue_checkout": (in_house, Q(check_out__lte=_due_out_until(hotel)) & within),
     }
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import JSONObject
 from common import clock
 from hotel import calendar
 from hotel.models import Hotel
-from room_bookings.models import ACTIVE_STATUSES, DRAFT_STATUSES, BookingGuest, BookingStatus, RoomBooking
+from room_bookings.models import ACTIVE_STATUSES, BookingGuest, BookingStatus, RoomBooking
 from rooms.models import Room, RoomStatus, RoomType
 
 
@@ -25,11 +25,6 @@ def booking_list(hotel: Hotel | None = None) -> QuerySet[RoomBooking]:
     return bookings.select_related("hotel", "room_type", "assigned_room__room_type", "staff_seen_by__user").annotate(
         party=ArraySubquery(companions.values(person=person))
     )
-
-
-def shown_bookings(hotel: Hotel) -> QuerySet[RoomBooking]:
-    """The hotel's bookings that staff see in lists: not the guests' unfinished ones."""
-    return booking_list(hotel).exclude(status__in=DRAFT_STATUSES)
 
 
 def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:

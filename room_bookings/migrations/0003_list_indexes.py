@@ -15,6 +15,14 @@ class Migration(migrations.Migration):
     operations = [
         # for the search within words
         django.contrib.postgres.operations.TrigramExtension(),
+        migrations.RemoveIndex(
+            model_name='roombooking',
+            name='room_booking_by_arrival',
+        ),
+        migrations.AddIndex(
+            model_name='roombooking',
+            index=models.Index(fields=['hotel', 'status', 'check_in'], include=('check_out', 'checked_out_at'), name='room_booking_by_arrival'),
+        ),
         migrations.AddIndex(
             model_name='bookingguest',
             index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper(models.Func(models.F('first_name'), models.Value(' '), models.F('last_name'), arg_joiner=' || ', output_field=models.TextField(), template='(%(expressions)s)')), name='gin_trgm_ops'), name='booking_guest_search'),
