@@ -1,4 +1,4 @@
-"""A stand-in of Stripe's HTTP API: payment intents with manual capture, refunds, idempotency keys, and trouble on order.
+"""A stand-in of Stripe's HTTP API: payment intents with manual capture, refunds, idempotency keys, trouble on order.
 
 It answers as Stripe does (statuses, error codes, replays of stored answers); the real ``stripe`` library talks to it.
 """
@@ -60,8 +60,8 @@ class StripeServer(ThreadingHTTPServer):
         self.faults: list[tuple[str, Fault]] = []
         # Called in the request's own thread, when its key is taken and nothing is done, and when all is done but the
         # answer is not sent.
-        self.before_work: Callable[[Call], None] = lambda call: None
-        self.before_answer: Callable[[Call], None] = lambda call: None
+        self.before_work: Callable[[Call], None] = lambda _call: None
+        self.before_answer: Callable[[Call], None] = lambda _call: None
         self.refund_status = "succeeded"
         self.stopping = threading.Event()
         self.trouble: list[BaseException] = []
@@ -231,7 +231,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(encoded)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Nothing: the test reads ``calls``."""
 
 

@@ -143,7 +143,7 @@ def test_a_wrong_key_leaves_it_unclear(stripe, intent, settings):
 
 def test_the_same_request_twice_at_once(stripe, intent):
     """The second is told so, by itself tries again, and gets the first one's answer."""
-    stripe.before_work = lambda call: stripe.wait_for("capture", 2)
+    stripe.before_work = lambda _call: stripe.wait_for("capture", 2)
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(payments.capture(PAYMENT, "a"))) for _ in range(2)]
     for thread in threads:
@@ -156,7 +156,7 @@ def test_the_same_request_twice_at_once(stripe, intent):
 
 
 def test_a_request_that_somebody_else_is_still_at(stripe, intent):
-    stripe.before_work = lambda call: stripe.wait_for("capture", 4)
+    stripe.before_work = lambda _call: stripe.wait_for("capture", 4)
     first = threading.Thread(target=payments.capture, args=[PAYMENT, "a"])
     first.start()
     stripe.wait_for("capture", 1)

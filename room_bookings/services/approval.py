@@ -1,0 +1,183 @@
+"""Deciding on a booking: confirm, approve, decline; and finishing what somebody began and did not end."""
+
+import logging
+from collections.abc import Callable, Collection
+from datetime import timedelta
+
+from django.db import transaction
+
+from common import clock
+from common.errors import Conflict
+from common.formats import iso
+from hotel.models import Staff
+from room_bookings import payments
+from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
+from room_bookings.services.core import lock_booking, not_eligible, refuse_stripe, state
+from room_bookings.services.settlement import (
+    APPROVAL,
+    DECLINE,
+    Outcome,
+    ask,
+    claim,
+    in_progress,
+    is_in_flight,
+    join,
+    refusal,
+    settle,
+    settle_one,
+    write_confirmed,
+    write_declined,
+)
+
+logger = logging.getLogger(__name__)
+
+# How often a caller who was overtaken looks again before giving up.
+ROUNDS = 4
+DECIDED = (BookingStatus.CONFIRMED, BookingStatus.DECLINED)
+
+
+class BookingExpired(Conflict):
+    """The deadline for approving has passed."""
+
+    code = "BOOKING_EXPIRED"
+
+
+class CancelInstead(Conflict):
+    """A confirmed booking of which no card payment was taken is cancelled, not declined."""
+
+    code = "BOOKING_NOT_ELIGIBLE"
+
+
+@transaction.atomic
+def confirm_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
+    """Confirm a booking on which no card payment hangs; one that is confirmed already stays as it is.
+
+    Raises StripeBooking, BookingExpired. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    if locked.status == BookingStatus.CONFIRMED:
+        return locked
+    refuse_stripe(locked)
+    if locked.status != BookingStatus.PENDING_PAYMENT:
+        _require_open(locked, "confirmed")
+    write_confirmed(locked, BookingAction.CONFIRMED, staff)
+    return locked
+
+
+def approve_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
+    """Approve a request in time: the card payment is captured, the booking confirmed and seen.
+
+    One that is confirmed already stays as it is. Raises BookingExpired, CaptureFailed, AuthorisationExpired,
+    PaymentInProgress, PaymentsNotConfigured; the booking is then as it was. Returns the booking as it is now. Not to be
+    called within a transaction when there is a card payment.
+    """
+    return _decide(booking, APPROVAL, lambda locked: _begin_approval(locked, staff))
+
+
+def decline_booking(*, booking: RoomBooking, staff: Staff, reason_code: str = "", reason_note: str = "") -> RoomBooking:
+    """Turn a request down, or a confirmed booking whose card payment was captured: the guest gets the money back.
+
+    One that is declined already stays as it is. ``reason_note`` is told to the guest. Raises CancelInstead, VoidFailed,
+    RefundFailed, PaymentInProgress, PaymentsNotConfigured; the booking is then as it was. Returns the booking as it is
+    now. Not to be called within a transaction when there is a card payment.
+    """
+    return _decide(booking, DECLINE, lambda locked: _begin_decline(locked, staff, reason_code, reason_note))
+
+
+def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, int]:
+    """Finish what somebody began ``older_than`` ago and did not end; any number of sweeps may run at once.
+
+    Returns how many bookings there were by outcome: ``finished``, ``put_back`` (nothing had happened), ``again`` (to be
+    asked for once more), ``unanswered``, ``overtaken``, ``failed``, ``not_configured``. Not to be called within a
+    transaction.
+    """
+    waiting = RoomBooking.objects.filter(
+        payment_state__in=IN_FLIGHT_PAYMENTS, payment_requested_at__lt=clock.now() - older_than
+    )
+    counts = {outcome.name.lower(): 0 for outcome in Outcome} | {"unanswered": 0, "failed": 0, "not_configured": 0}
+    if not payments.is_configured():
+        return counts | {"not_configured": waiting.count()}
+    for booking in list(waiting.order_by("payment_requested_at", "pk")):
+        try:
+            outcome = settle_one(booking).name.lower()
+        except (payments.Unclear, payments.UnderWay):
+            outcome = "unanswered"
+        except Exception:  # one booking must not hold up the others' money
+            logger.exception("the payment of %s could not be settled", booking.booking_id)
+            outcome = "failed"
+        counts[outcome] += 1
+    return counts
+
+
+def _decide(
+    booking: RoomBooking,
+    wanted: Collection[PaymentState],
+    begin: Callable[[RoomBooking], PaymentState | None],
+) -> RoomBooking:
+    """Write what is wanted, ask the provider, write the answer; from the start again when somebody was faster.
+
+    ``begin`` gets the locked booking and answers what is now under way with its payment, ``None`` when all is done.
+    Of what is not ``wanted``, this caller only learns what became of it.
+    """
+    for _ in range(ROUNDS):
+        # Durable, so that nobody's transaction is open when the provider is asked. (A provider never changes.)
+        with transaction.atomic(durable=booking.payment_provider == STRIPE):
+            locked = lock_booking(booking)
+            under_way = begin(locked)
+        if under_way is None:
+            return locked
+        standing = ask(locked, wanted)
+        settled, outcome = settle(locked, standing)
+        if outcome is Outcome.PUT_BACK and under_way in wanted:
+            raise refusal(settled, under_way, standing)
+        if outcome is Outcome.FINISHED and settled.status in DECIDED and under_way in wanted:
+            return settled
+    raise in_progress(booking)
+
+
+def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
+    if locked.status == BookingStatus.CONFIRMED:
+        return None
+    if is_in_flight(locked):
+        # Decided before, and in time: the deadline is not asked again.
+        return join(locked, APPROVAL)
+    _require_open(locked, "approved")
+    if locked.payment_state in ("", PaymentState.CAPTURED):
+        write_confirmed(locked, BookingAction.APPROVED, staff)
+        return None
+    return claim(locked, PaymentState.CAPTURING, staff)
+
+
+def _begin_decline(locked: RoomBooking, staff: Staff, code: str, note: str) -> PaymentState | None:
+    if locked.status == BookingStatus.DECLINED:
+        return None
+    if is_in_flight(locked):
+        return join(locked, DECLINE)
+    captured = locked.payment_state == PaymentState.CAPTURED
+    if locked.status == BookingStatus.CONFIRMED and not captured:
+        address = f"/api/staff/hotel/{locked.hotel.slug}/room-bookings/{locked.booking_id}/cancel/"
+        raise CancelInstead(
+            f"No card payment was taken for booking {locked.booking_id}: cancel it instead.",
+            details=state(locked) | {"required_endpoint": address},
+        )
+    if locked.status not in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
+        raise not_eligible(locked, "declined")
+    locked.decline_reason_code, locked.decline_reason_note = code, note
+    if not locked.payment_state:
+        write_declined(locked, staff)
+        return None
+    return claim(locked, PaymentState.REFUNDING if captured else PaymentState.VOIDING, staff)
+
+
+def _require_open(locked: RoomBooking, what: str) -> None:
+    """Raise unless the booking waits for approval and its deadline has not passed."""
+    deadline = locked.approval_deadline_at
+    if locked.status == BookingStatus.EXPIRED or (
+        locked.status == BookingStatus.PENDING_APPROVAL and deadline is not None and deadline < clock.now()
+    ):
+        raise BookingExpired(
+            f"The time to approve booking {locked.booking_id} is over.",
+            details=state(locked) | {"approval_deadline_at": iso(deadline)},
+        )
+    if locked.status != BookingStatus.PENDING_APPROVAL:
+        raise not_eligible(locked, what)

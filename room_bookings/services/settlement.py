@@ -1,0 +1,276 @@
+"""How a decision is written, and what it asks of the card payment.
+
+The provider is never asked while a row is locked. What is about to be asked is written first and committed (an …ING
+state), then it is asked, then the answer is written together with the decision. Whoever finds an …ING state, a second
+caller or the sweep, finishes what was begun: docs/decisions/0007-payments.md.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from common import clock
+from common.errors import Conflict, HotelMateError
+from hotel.models import Staff
+from notifications.mail import queue_booking_mail
+from notifications.notification_manager import realtime_booking_updated
+from room_bookings import payments
+from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, BookingStatus, PaymentState, RoomBooking
+from room_bookings.payments import Standing
+from room_bookings.services.core import change, label, lock_booking, new_confirmation_number, record, save, state
+from room_bookings.services.room_assignment import ASSIGNMENT, release_room
+
+logger = logging.getLogger(__name__)
+
+# So long the first caller may still be at it; then somebody who wants the opposite asks the provider what is true.
+FRESH = timedelta(seconds=60)
+
+
+class PaymentInProgress(Conflict):
+    """Somebody else has the payment in hand at this moment."""
+
+    code = "PAYMENT_IN_PROGRESS"
+
+
+class AuthorisationExpired(Conflict):
+    """There is nothing left to capture."""
+
+    code = "AUTHORIZATION_EXPIRED"
+
+
+class CaptureFailed(HotelMateError):
+    """The provider did not capture the payment, or could not be asked."""
+
+    status = 502
+    code = "PAYMENT_CAPTURE_FAILED"
+
+
+class VoidFailed(HotelMateError):
+    """The provider did not give the authorisation back, or could not be asked."""
+
+    status = 502
+    code = "PAYMENT_VOID_FAILED"
+
+
+class RefundFailed(HotelMateError):
+    """The provider did not pay back, or could not be asked."""
+
+    status = 502
+    code = "PAYMENT_REFUND_FAILED"
+
+
+class Request(NamedTuple):
+    """Something that is asked of the provider."""
+
+    word: str
+    send: Callable[[str, str], Standing]
+    refusal: type[HotelMateError]
+    failed: str  # what the caller is told
+    back_to: PaymentState
+
+
+REQUESTS = {
+    PaymentState.CAPTURING: Request(
+        "capture", payments.capture, CaptureFailed, "the payment was not captured", PaymentState.AUTHORISED
+    ),
+    PaymentState.VOIDING: Request(
+        "void", payments.void, VoidFailed, "the authorisation was not given back", PaymentState.AUTHORISED
+    ),
+    PaymentState.REFUNDING: Request(
+        "refund", payments.refund, RefundFailed, "the payment was not refunded", PaymentState.CAPTURED
+    ),
+}
+# Nobody waits for these any more, but the guest gets their money back: asked for until it is done.
+ABANDONED = (BookingStatus.EXPIRED, BookingStatus.CANCELLED_DRAFT)
+APPROVAL = (PaymentState.CAPTURING,)
+DECLINE = (PaymentState.VOIDING, PaymentState.REFUNDING)
+PAYMENT = ("payment_state", "payment_attempt", "payment_requested_at", "payment_requested_by", "paid_at")
+REASON = ("decline_reason_code", "decline_reason_note")
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+def write_confirmed(locked: RoomBooking, action: BookingAction, staff: Staff | None) -> None:
+    """Confirm a locked booking, in all that belongs to it: history, events, mail; an approval also has seen it."""
+    was = locked.status
+    locked.status = BookingStatus.CONFIRMED
+    locked.confirmation_number = locked.confirmation_number or new_confirmation_number()
+    written = _decided(locked, staff, seen=action == BookingAction.APPROVED)
+    save([locked], "status", "confirmation_number", *written, *PAYMENT)
+    record([change(locked, action, was=was, staff=staff)])
+    realtime_booking_updated(locked, "booking_confirmed", guest_type="booking_confirmed")
+    queue_booking_mail(locked, "confirmation")
+
+
+def write_declined(locked: RoomBooking, staff: Staff | None) -> None:
+    """Decline a locked booking, which carries the reason already: its room is released, the house and guest told."""
+    was, room = locked.status, locked.assigned_room
+    locked.status = BookingStatus.DECLINED
+    release_room(locked)
+    written = _decided(locked, staff, seen=True)
+    save([locked], "status", *REASON, *ASSIGNMENT, *written, *PAYMENT)
+    code, note = locked.decline_reason_code, locked.decline_reason_note
+    reason = ": ".join(part for part in (code, note) if part)
+    record([change(locked, BookingAction.DECLINED, was=was, staff=staff, reason=reason, from_room=room)])
+    realtime_booking_updated(locked, "booking_updated", guest_type="booking_declined", reason=note)
+    queue_booking_mail(locked, "decline", reason=note)
+
+
+def _decided(locked: RoomBooking, staff: Staff | None, *, seen: bool) -> list[str]:
+    """Note who decided and when, and that they have seen it; returns the fields."""
+    moment = clock.now()
+    locked.decision_at, locked.decided_by = moment, staff
+    if not seen or locked.staff_seen_at is not None:
+        return ["decision_at", "decided_by"]
+    locked.staff_seen_at, locked.staff_seen_by = moment, staff
+    return ["decision_at", "decided_by", "staff_seen_at", "staff_seen_by"]
+
+
+# --- the payment ------------------------------------------------------------------------------------------------------
+
+
+class Outcome(Enum):
+    """What came of a provider's answer."""
+
+    FINISHED = auto()
+    PUT_BACK = auto()  # it did not happen: the payment is as it was before
+    AGAIN = auto()  # it is to be asked for once more, or something else instead
+    OVERTAKEN = auto()  # somebody else has written an answer since
+
+
+def is_in_flight(locked: RoomBooking) -> bool:
+    """Whether somebody has begun to decide on the booking, and the provider's answer is not written yet."""
+    return locked.payment_state in IN_FLIGHT_PAYMENTS and locked.status in (
+        BookingStatus.PENDING_APPROVAL,
+        BookingStatus.CONFIRMED,
+    )
+
+
+def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
+    """Go on with what somebody began, if it is wanted too; else it must be old before one may ask what became of it."""
+    payments.require_configured()
+    under_way, since = PaymentState(locked.payment_state), locked.payment_requested_at
+    if under_way in wanted:
+        locked.payment_requested_at = clock.now()
+        locked.save(update_fields=["payment_requested_at"])
+    elif since is not None and since > clock.now() - FRESH:
+        raise in_progress(locked)
+    return under_way
+
+
+def claim(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> PaymentState:
+    """Write what the provider is about to be asked. No client sees that, so that it is no new version."""
+    payments.require_configured()
+    locked.payment_state = request
+    # A new number, hence a new key: under the old one the provider repeats its old answer, a refusal too.
+    locked.payment_attempt += 1
+    locked.payment_requested_at, locked.payment_requested_by = clock.now(), staff
+    locked.save(update_fields=[*PAYMENT, *REASON])
+    return request
+
+
+def ask(booking: RoomBooking, wanted: Collection[PaymentState]) -> Standing:
+    """Ask the provider for what is under way, if it is wanted, else only what became of it.
+
+    When the provider can't be asked, the state stays as it is, for a retry or the sweep.
+    """
+    under_way = PaymentState(booking.payment_state)
+    try:
+        return _send(booking) if under_way in wanted else payments.look_up(booking.payment_reference)
+    except payments.UnderWay as busy:
+        raise in_progress(booking) from busy
+    except payments.Unclear as unclear:
+        request = REQUESTS[under_way if under_way in wanted else next(iter(wanted))]
+        raise request.refusal(
+            f"The payment provider could not be reached for booking {booking.booking_id}. Try again in a moment.",
+            details=state(booking),
+        ) from unclear
+
+
+def _send(booking: RoomBooking) -> Standing:
+    request = REQUESTS[PaymentState(booking.payment_state)]
+    # The same attempt is the same key, and happens once. Not of our reference: other houses may use the account too.
+    key = f"{booking.payment_reference}-{request.word}-{booking.payment_attempt}"
+    return request.send(booking.payment_reference, key)
+
+
+@transaction.atomic(durable=True)
+def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome]:
+    """Write the provider's answer to what was under way on ``asked``, with the decision that hung on it."""
+    locked = lock_booking(asked)
+    if (locked.payment_state, locked.payment_attempt) != (asked.payment_state, asked.payment_attempt):
+        return locked, Outcome.OVERTAKEN
+    under_way, staff = PaymentState(locked.payment_state), locked.payment_requested_by
+    if under_way == PaymentState.CAPTURING and standing == Standing.CAPTURED:
+        _end(locked, PaymentState.CAPTURED)
+        write_confirmed(locked, BookingAction.APPROVED, staff)
+        return locked, Outcome.FINISHED
+    if under_way != PaymentState.CAPTURING and standing in (Standing.VOIDED, Standing.EXPIRED, Standing.REFUNDED):
+        refunded = under_way == PaymentState.REFUNDING or standing == Standing.REFUNDED
+        _end(locked, PaymentState.REFUNDED if refunded else PaymentState.VOIDED)
+        if locked.status in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
+            write_declined(locked, staff)
+        else:
+            locked.save(update_fields=PAYMENT)
+        return locked, Outcome.FINISHED
+    if under_way == PaymentState.VOIDING and standing == Standing.CAPTURED:
+        # A capture that was believed lost arrived after all: what was taken is paid back.
+        locked.payment_state, locked.paid_at = PaymentState.REFUNDING, clock.now()
+    elif locked.status not in ABANDONED:
+        _end(locked, REQUESTS[under_way].back_to)
+        locked.decline_reason_code = locked.decline_reason_note = ""
+        locked.save(update_fields=[*PAYMENT, *REASON])
+        return locked, Outcome.PUT_BACK
+    locked.payment_attempt += 1
+    locked.payment_requested_at = clock.now()
+    locked.save(update_fields=PAYMENT)
+    return locked, Outcome.AGAIN
+
+
+def _end(locked: RoomBooking, payment_state: PaymentState) -> None:
+    """Nothing is under way any more; the caller saves ``PAYMENT``."""
+    locked.payment_state = payment_state
+    locked.payment_requested_at = locked.payment_requested_by = None
+    if payment_state == PaymentState.CAPTURED and locked.paid_at is None:
+        locked.paid_at = clock.now()
+
+
+def settle_one(booking: RoomBooking) -> Outcome:
+    """Settle one payment: by asking for it where nobody else will, else by looking what became of it."""
+    standing = _send(booking) if booking.status in ABANDONED else payments.look_up(booking.payment_reference)
+    _, outcome = settle(booking, standing)
+    logger.log(
+        logging.WARNING if outcome is Outcome.AGAIN else logging.INFO,
+        "%s of %s: %s, %s",
+        REQUESTS[PaymentState(booking.payment_state)].word,
+        booking.booking_id,
+        standing.lower(),
+        outcome.name.lower(),
+    )
+    return outcome
+
+
+def refusal(booking: RoomBooking, under_way: PaymentState, standing: Standing) -> HotelMateError:
+    """What the caller is told when the provider did not do it."""
+    request = REQUESTS[under_way]
+    details: dict[str, Any] = state(booking) | {"payment": standing.lower()}
+    if standing == Standing.EXPIRED:
+        message = f"The card authorisation of booking {booking.booking_id} has expired: nothing can be captured."
+        return AuthorisationExpired(message, details=details)
+    if standing in (Standing.VOIDED, Standing.REFUNDED):
+        message = f"The card payment of booking {booking.booking_id} was given back already: nothing can be captured."
+        return AuthorisationExpired(message, details=details)
+    message = f"The payment provider refused: {request.failed}. Booking {booking.booking_id} is still {label(booking)}."
+    return request.refusal(message, details=details)
+
+
+def in_progress(booking: RoomBooking) -> PaymentInProgress:
+    return PaymentInProgress(
+        f"Somebody else is deciding on booking {booking.booking_id} right now. Try again in a moment.",
+        details=state(booking),
+    )
