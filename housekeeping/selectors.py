@@ -49,7 +49,10 @@ def room_lock(room_ids: Iterable[int], *, hotel: Hotel | None = None) -> list[Ro
 
 def latest_events(rooms: Iterable[Room]) -> dict[int, RoomStatusEvent]:
     """By room id, the audit row of each room's newest change: who set it as it is. Rooms never changed have none."""
-    events = RoomStatusEvent.objects.filter(room__in=list(rooms), version=F("room__status_version"))
+    wanted = list(rooms)
+    if not wanted:  # Django would find out only after having built the whole statement
+        return {}
+    events = RoomStatusEvent.objects.filter(room__in=wanted, version=F("room__status_version"))
     return {event.room_id: event for event in events.select_related("changed_by__user")}
 
 
