@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponseRedirect
@@ -66,7 +66,7 @@ class HotelScopedAdmin(admin.ModelAdmin):
         """A filter or a selection that makes no sense is not an error page either."""
         try:
             return super().changelist_view(request, *args, **kwargs)
-        except ValueError:
+        except (ValueError, DataError):
             if not (request.GET or request.POST):
                 raise  # nothing that the caller sent: a bug, and the redirect would come back here for ever
             logger.warning("a changelist refused its address or selection", exc_info=True)
