@@ -1,0 +1,435 @@
+"""Bookings in the admin: found, read with their whole history, and led on by the services. Only notes are edited."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.widgets import AdminTextareaWidget
+from django.core.exceptions import ValidationError
+from django.db import OperationalError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
+
+from common.admin import HotelScopedAdmin
+from common.errors import HotelMateError
+from common.handlers import unavailability
+from hotel.models import Staff
+from room_bookings.models import BookingChange, BookingExtension, BookingGuest, OverstayIncident, RoomBooking
+from room_bookings.services.approval import approve_booking, decline_booking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.checkout import check_out
+from room_bookings.services.edit import edit_booking
+from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.reinstate import reinstate_booking
+from room_bookings.snapshots import guest_name
+
+MOST_AT_ONCE = 100
+UPDATE = "bookings.update"
+
+
+def member(request: HttpRequest) -> Staff | None:
+    """The signed-in member of staff; ``None`` for who has no staff profile."""
+    return getattr(request.user, "staff_profile", None)
+
+
+class TextField(forms.CharField):
+    """Text as the API's clients send it: with plain line breaks, where a browser sends CR LF."""
+
+    widget = AdminTextareaWidget
+
+    def to_python(self, value: Any) -> Any:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
+# --- actions ----------------------------------------------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """An action: the right that it takes, its words, and the service behind it, with the reason where one is asked."""
+
+    right: str
+    title: str
+    warning: str
+    done: str
+    take: Callable[[RoomBooking, Staff, str], RoomBooking]
+    asks_reason: bool = False
+
+
+STEPS = {
+    "approve": Step(
+        UPDATE,
+        "Approve requests",
+        "Card payments are captured, and the guests get a confirmation.",
+        "Approved",
+        lambda booking, staff, _: approve_booking(booking=booking, staff=staff),
+    ),
+    "decline": Step(
+        "bookings.cancel",
+        "Decline requests",
+        "Card payments are given back, and the guests are told.",
+        "Declined",
+        lambda booking, staff, reason: decline_booking(booking=booking, staff=staff, reason_note=reason),
+        asks_reason=True,
+    ),
+    "check_out": Step(
+        "bookings.checkout",
+        "Check out",
+        "The guests have left, and their rooms are to be cleaned.",
+        "Checked out",
+        lambda booking, staff, _: check_out(booking=booking, staff=staff),
+    ),
+    "cancel": Step(
+        "bookings.cancel",
+        "Cancel bookings",
+        "The rooms are free for others, and the guests are told. The stay of a guest in house is ended.",
+        "Cancelled",
+        lambda booking, staff, reason: cancel_booking(booking=booking, staff=staff, reason=reason),
+        asks_reason=True,
+    ),
+    "no_show": Step(
+        "bookings.cancel",
+        "Mark as no-show",
+        "The guests did not come; the rooms are free for others.",
+        "Marked as no-show",
+        lambda booking, staff, _: mark_no_show(booking=booking, staff=staff),
+    ),
+    "reinstate": Step(
+        "bookings.supervise",
+        "Reinstate bookings",
+        "The bookings are confirmed again, without a room, and the guests get a confirmation.",
+        "Reinstated",
+        lambda booking, staff, reason: reinstate_booking(booking=booking, staff=staff, reason=reason),
+        asks_reason=True,
+    ),
+}
+
+
+class ReasonForm(forms.Form):
+    """Why."""
+
+    reason = TextField(
+        max_length=2000, help_text="Kept in the history; of a refusal or a cancellation the guest reads it."
+    )
+
+
+def ask_or_take(
+    name: str, bookings_admin: "RoomBookingAdmin", request: HttpRequest, queryset: QuerySet[RoomBooking]
+) -> HttpResponse | None:
+    """The action ``name`` on the chosen bookings: first the page that asks, then, with its answer, the step."""
+    step = STEPS[name]
+    applied = "apply" in request.POST
+    if applied:
+        # Whoever no longer matches the list's filters was changed by somebody else, and is told so by the service.
+        queryset = bookings_admin.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
+    bookings = list(queryset.select_related("room_type", "assigned_room").order_by("pk")[: MOST_AT_ONCE + 1])
+    if not bookings or len(bookings) > MOST_AT_ONCE:
+        messages.error(request, f"Choose between 1 and {MOST_AT_ONCE} bookings.")
+        return None
+    form = (ReasonForm if step.asks_reason else forms.Form)(request.POST if applied else None)
+    if form.is_valid():
+        take(step, request, bookings, form.cleaned_data.get("reason", ""))
+        return None
+    context = {
+        **bookings_admin.admin_site.each_context(request),
+        "title": step.title,
+        "step": step,
+        "action": name,
+        "form": form,
+        "rows": [(booking, guest_name(booking)) for booking in bookings],
+        "opts": bookings_admin.model._meta,
+    }
+    return TemplateResponse(request, "admin/room_bookings/roombooking/step.html", context)
+
+
+def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: str) -> None:
+    """Take the step for each booking, in a transaction of its own, and say what became of it.
+
+    A refusal that lies in the booking does not keep the others from theirs; when the database or the payment provider
+    does not answer, the others are not tried.
+    """
+    staff = request.user.staff_profile  # type: ignore[union-attr]
+    done = 0
+    for tried, booking in enumerate(bookings, 1):
+        if booking.hotel_id != staff.hotel_id:
+            messages.error(request, f"{booking.booking_id}: only the staff of {booking.hotel} may do this.")
+            continue
+        try:
+            after = step.take(booking, staff, reason)
+        except (HotelMateError, OperationalError) as error:
+            sentence, is_the_bookings = explain(error)
+            messages.error(request, f"{booking.booking_id}: {sentence}")
+            if is_the_bookings:
+                continue
+            if tried < len(bookings):
+                messages.warning(request, f"Not tried: {', '.join(each.booking_id for each in bookings[tried:])}.")
+            break
+        if after.version == booking.version:
+            messages.info(request, f"{booking.booking_id} was so already.")
+        else:
+            done += 1
+    if done:
+        messages.success(request, f"{step.done}: {done} of {len(bookings)} bookings.")
+
+
+def explain(error: HotelMateError | OperationalError) -> tuple[str, bool]:
+    """The sentence of a refusal, and whether it lies in the booking; what is neither refused nor busy is raised."""
+    if isinstance(error, HotelMateError):
+        return error.message, error.status < 500
+    unavailable = unavailability(error)
+    if unavailable is None:
+        raise error
+    return unavailable[1], False
+
+
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+
+class BookingForm(forms.ModelForm):
+    """The notes, and the version of the booking that whoever edits them has seen."""
+
+    internal_notes = TextField(max_length=10_000, required=False, strip=False)
+
+    class Meta:
+        model = RoomBooking
+        fields = ["internal_notes", "version"]
+        widgets = {"version": forms.HiddenInput}
+
+    def clean(self) -> None:
+        """Tell of a change meanwhile while the text is still on the page; the service checks again, under the lock."""
+        super().clean()
+        if "version" in self.cleaned_data and self.cleaned_data["version"] != self.instance.version:
+            # Whoever saves once more has read this.
+            data = cast(QueryDict, self.data).copy()
+            data[self.add_prefix("version")] = str(self.instance.version)
+            self.data = data
+            raise ValidationError(
+                "Somebody has changed this booking meanwhile. Its notes read: “%(notes)s”. Save again to put yours "
+                "in their place.",
+                params={"notes": self.instance.internal_notes},
+            )
+
+
+class ReadOnlyInline(admin.TabularInline):
+    """What services write of a booking: whoever sees the booking sees it, and nobody changes it here."""
+
+    extra = 0
+    can_delete = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class CompanionsInline(ReadOnlyInline):
+    model = BookingGuest
+    verbose_name_plural = "companions"
+    fields = ["first_name", "last_name", "email", "phone"]
+
+
+class HistoryInline(ReadOnlyInline):
+    model = BookingChange
+    verbose_name_plural = "history"
+    fields = [
+        "created_at",
+        "staff",
+        "action",
+        "from_status",
+        "to_status",
+        "from_room",
+        "to_room",
+        "is_upgrade",
+        "reason",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BookingChange]:
+        return super().get_queryset(request).select_related("staff__user", "from_room", "to_room")
+
+
+class OverstaysInline(ReadOnlyInline):
+    model = OverstayIncident
+    verbose_name_plural = "overstays"
+    fields = [
+        "expected_checkout_date",
+        "status",
+        "detected_at",
+        "acknowledged_at",
+        "acknowledged_by",
+        "resolved_at",
+        "note",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OverstayIncident]:
+        return super().get_queryset(request).select_related("booking", "acknowledged_by__user")
+
+
+class ExtensionsInline(ReadOnlyInline):
+    model = BookingExtension
+    verbose_name_plural = "extensions"
+    fields = ["created_at", "staff", "old_check_out", "new_check_out"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BookingExtension]:
+        return super().get_queryset(request).select_related("booking", "staff__user")
+
+
+@admin.register(RoomBooking)
+class RoomBookingAdmin(HotelScopedAdmin):
+    form = BookingForm
+    inlines = [CompanionsInline, HistoryInline, OverstaysInline, ExtensionsInline]
+    list_display = ["booking_id", "hotel", "guest", "status", "check_in", "check_out", "room_type", "room", "amount"]
+    list_filter = [
+        "status",
+        "check_in",
+        ("assigned_room", admin.EmptyFieldListFilter),
+        ("room_type", admin.RelatedOnlyFieldListFilter),
+        ("hotel", admin.RelatedOnlyFieldListFilter),
+    ]
+    list_select_related = ["hotel", "room_type", "assigned_room"]
+    list_per_page = MOST_AT_ONCE
+    show_full_result_count = False
+    date_hierarchy = "check_in"
+    search_fields = [
+        "booking_id",
+        "=confirmation_number",
+        "primary_first_name",
+        "primary_last_name",
+        "primary_email",
+        "=assigned_room__room_number",
+    ]
+    search_help_text = "Reference, confirmation number, guest's name or e-mail, room number."
+    # Every field but the hash of the guest's token.
+    fieldsets = [
+        (None, {"fields": ["hotel", "booking_id", "confirmation_number", "status", "internal_notes", "version"]}),
+        ("Stay", {"fields": ["check_in", "check_out", "adults", "children", "room_type", "special_requests"]}),
+        (
+            "Room",
+            {
+                "fields": [
+                    "assigned_room",
+                    "room_assigned_at",
+                    "room_assigned_by",
+                    "assignment_notes",
+                    "checked_in_at",
+                    "checked_out_at",
+                    "room_moved_at",
+                ]
+            },
+        ),
+        ("Guest", {"fields": ["primary_first_name", "primary_last_name", "primary_email", "primary_phone"]}),
+        (
+            "Booked by",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    "booker_type",
+                    "booker_first_name",
+                    "booker_last_name",
+                    "booker_company",
+                    "booker_email",
+                    "booker_phone",
+                ],
+            },
+        ),
+        (
+            "Payment",
+            {
+                "fields": [
+                    "total_amount",
+                    "currency",
+                    "payment_provider",
+                    "payment_reference",
+                    "payment_state",
+                    "payment_attempt",
+                    "payment_requested_at",
+                    "payment_requested_by",
+                    "paid_at",
+                ]
+            },
+        ),
+        (
+            "Decisions",
+            {
+                "fields": [
+                    "created_at",
+                    "updated_at",
+                    "staff_seen_at",
+                    "staff_seen_by",
+                    "approval_deadline_at",
+                    "decision_at",
+                    "decided_by",
+                    "decline_reason_code",
+                    "decline_reason_note",
+                    "cancelled_at",
+                    "cancelled_by",
+                    "cancellation_reason",
+                    "expired_at",
+                    "auto_expire_reason_code",
+                    "overstay_flagged_at",
+                    "overstay_acknowledged_at",
+                ]
+            },
+        ),
+    ]
+    readonly_fields = [name for name in flatten_fieldsets(fieldsets) if name not in BookingForm.Meta.fields]
+
+    @admin.display(description="guest", ordering="primary_last_name")
+    def guest(self, booking: RoomBooking) -> str:
+        return guest_name(booking)
+
+    @admin.display(description="room", ordering="assigned_room__room_number", empty_value="–")
+    def room(self, booking: RoomBooking) -> int | None:
+        return booking.assigned_room.room_number if booking.assigned_room else None
+
+    @admin.display(description="amount", ordering="total_amount", empty_value="–")
+    def amount(self, booking: RoomBooking) -> str | None:
+        return None if booking.total_amount is None else f"{booking.total_amount} {booking.currency}"
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The steps that the caller's rights allow; none without a staff profile, as the history names who did it."""
+        staff = member(request)
+        if staff is None or IS_POPUP_VAR in request.GET:
+            return {}
+        return {
+            name: (partial(ask_or_take, name), name, f"{step.title}…")
+            for name, step in STEPS.items()
+            if staff.can(step.right)
+        }
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The notes are for whoever may see bookings here and holds the right to update them, in their own hotel."""
+        staff = member(request)
+        if staff is None or (obj is not None and obj.hotel_id != staff.hotel_id):
+            return False
+        return staff.can(UPDATE) and self.has_view_permission(request, obj)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """A hash that is not shown is not found out by filters either."""
+        return not lookup.startswith("guest_token_hash") and super().lookup_allowed(lookup, value, request)
+
+    def save_model(self, request: HttpRequest, obj: RoomBooking, form: Any, change: bool) -> None:
+        """Through the service, which counts the version, keeps the history and tells the other screens."""
+        edit_booking(
+            booking=obj,
+            staff=request.user.staff_profile,  # type: ignore[union-attr]
+            expected_versions=[form.cleaned_data["version"]],
+            internal_notes=form.cleaned_data["internal_notes"],
+        )
