@@ -1,6 +1,6 @@
 """How endpoints describe themselves in the OpenAPI document: request, response, errors and an example of each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema
@@ -54,7 +54,13 @@ ERROR_EXAMPLES = {
         details={"current_status": "CHECKOUT_DIRTY", "status_version": 5, "changed_by_name": "Maeve Byrne"},
     ),
     413: error_body("BODY_TOO_LARGE", "The request body is larger than 1 MB."),
+    422: error_body("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used for another request already."),
     429: error_body("THROTTLED", "Request was throttled. Expected available in 42 seconds."),
+    502: error_body(
+        "PAYMENT_CAPTURE_FAILED",
+        "The payment provider refused: the payment was not captured. Booking BK-2026-0005 is pending approval still.",
+        details={"booking_id": "BK-2026-0005", "status": "PENDING_APPROVAL", "version": 3, "payment": "authorised"},
+    ),
     503: error_body("BUSY", "Somebody else is changing this right now. Try again in a moment."),
 }
 IF_MATCH = OpenApiParameter(
@@ -62,6 +68,19 @@ IF_MATCH = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description='The `status_version` that you read, in double quotes: `"7"`. Another one now: 412.',
+)
+IF_MATCH_BOOKING = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description='The `version` that you read, in double quotes: `"2"`. Another one now: 412.',
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Up to 255 characters, of your own making. A repeat with the same key and body within a day gets the "
+    "first answer, and nothing is done twice; another body: 422. Only a 2xx answer uses the key up.",
 )
 
 
@@ -78,14 +97,20 @@ def endpoint(
     description: str = "",
     tags: list[str] | None = None,
     auth: bool = True,
+    error_examples: Mapping[int, Any] | None = None,
+    error_shapes: Mapping[int, Any] | None = None,
     **more: Any,
 ) -> Any:
-    """``extend_schema`` with the errors that every endpoint can answer, and an example of each body."""
+    """``extend_schema`` with the errors that every endpoint can answer, and an example of each body.
+
+    ``error_examples`` shows other refusals than the usual ones; ``error_shapes`` says what else a refusal's body has.
+    """
     codes = {400, *errors} | ({401, 403, 404, 503} if auth else set())
     if request is not None:
         codes.add(413)
+    shown = {**ERROR_EXAMPLES, **(error_examples or {})}
     examples = [
-        OpenApiExample(f"{code}", value=ERROR_EXAMPLES[code], response_only=True, status_codes=[str(code)])
+        OpenApiExample(f"{code}", value=shown[code], response_only=True, status_codes=[str(code)])
         for code in sorted(codes)
     ]
     if example is not None:
@@ -96,7 +121,7 @@ def endpoint(
         summary=summary,
         description=description or summary,
         request=request,
-        responses={status: response, **dict.fromkeys(sorted(codes), ErrorBody)},
+        responses={status: response, **dict.fromkeys(sorted(codes), ErrorBody), **(error_shapes or {})},
         parameters=list(parameters),
         examples=examples,
         tags=tags,

@@ -1,10 +1,14 @@
-"""Shapes of the sign-in and of what a member of staff may do."""
+"""Shapes of the sign-in, of what a member of staff may do, and of the hotel's settings."""
 
+from datetime import time
 from typing import Any
 
+from django.db import models
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from hotel.models import Staff
+from hotel.models import Hotel, Staff
 from hotel.rights import ACTIONS, ALL_RIGHTS
 
 # Slug, name, path in the staff app, and the rights of which one opens it (none: open to all).
@@ -140,4 +144,55 @@ PERMISSIONS_EXAMPLE = {
     "rbac": {"rooms": {"visible": True, "read": True, "actions": {"status_transition": True, "inspect": False}}},
     "can_edit_self_profile": False,
     "profile_image_url": None,
+}
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class ClockField(serializers.TimeField):
+    """A time of the hotel's day, ``HH:MM``; seconds are accepted as zero only."""
+
+    default_error_messages = {"seconds": "Whole minutes only, such as 11:00."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="%H:%M", input_formats=["%H:%M", "%H:%M:%S"], **kwargs)
+
+    def to_internal_value(self, value: Any) -> time:
+        moment = super().to_internal_value(value)
+        if moment.second:
+            self.fail("seconds")
+        return moment
+
+
+class AccessConfig(serializers.ModelSerializer[Hotel]):
+    """The settings that drive a hotel's deadlines. Times are ``HH:MM`` on the hotel's own clock."""
+
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {models.TimeField: ClockField}
+
+    class Meta:
+        model = Hotel
+        fields = [
+            "standard_checkout_time",
+            "late_checkout_grace_minutes",
+            "approval_cutoff_time",
+            "approval_cutoff_day_offset",
+            "check_in_time",
+            "early_checkin_from",
+            "late_arrival_cutoff",
+            "timezone",
+            "allow_overbooking",
+            "require_complete_party",
+        ]
+
+
+ACCESS_CONFIG_EXAMPLE = {
+    "standard_checkout_time": "11:00",
+    "late_checkout_grace_minutes": 30,
+    "approval_cutoff_time": "23:00",
+    "approval_cutoff_day_offset": 0,
+    "check_in_time": "15:00",
+    "early_checkin_from": "08:00",
+    "late_arrival_cutoff": "02:00",
+    "timezone": "Europe/Dublin",
+    "allow_overbooking": False,
+    "require_complete_party": False,
 }

@@ -1,4 +1,6 @@
-"""Signing in and out."""
+"""Signing in and out, and the rules by which a hotel runs."""
+
+from typing import Any
 
 from django.contrib.auth import authenticate
 from django.db import transaction
@@ -6,7 +8,7 @@ from knox.models import AuthToken
 
 from common import clock
 from common.errors import HotelMateError, NotAllowed
-from hotel.models import Staff
+from hotel.models import Hotel, Staff
 
 
 class WrongCredentials(HotelMateError):
@@ -46,3 +48,19 @@ def sign_in(*, username: str, password: str) -> tuple[Staff, str]:
 def sign_out(token: AuthToken) -> None:
     """The token is dead at once."""
     token.delete()
+
+
+@transaction.atomic
+def update_access_config(*, hotel: Hotel, **fields: Any) -> Hotel:
+    """Change the settings that drive the hotel's deadlines (contract section 6); returns the hotel as it is now.
+
+    A deadline that was given to a booking already (``approval_deadline_at``) stays.
+    """
+    locked = Hotel.objects.select_for_update(no_key=True).get(pk=hotel.pk)
+    changed = [name for name, value in fields.items() if getattr(locked, name) != value]
+    if not changed:
+        return locked
+    for name in changed:
+        setattr(locked, name, fields[name])
+    locked.save(update_fields=changed)
+    return locked

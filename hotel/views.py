@@ -1,6 +1,6 @@
-"""Sign-in, sign-out, and who I am (contract section 2)."""
+"""Sign-in, sign-out, who I am (contract section 2), and the hotel's settings (section 6)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth import logout
 from knox.models import AuthToken
@@ -12,8 +12,17 @@ from rest_framework.views import APIView
 from common.openapi import endpoint
 from common.views import HotelViewSet
 from hotel.models import Staff
-from hotel.serializers import PERMISSIONS_EXAMPLE, LoginInput, LoginOutput, MeOutput, permission_payload
-from hotel.services import sign_in, sign_out
+from hotel.rights import ACTIONS
+from hotel.serializers import (
+    ACCESS_CONFIG_EXAMPLE,
+    PERMISSIONS_EXAMPLE,
+    AccessConfig,
+    LoginInput,
+    LoginOutput,
+    MeOutput,
+    permission_payload,
+)
+from hotel.services import sign_in, sign_out, update_access_config
 from hotel.throttles import LoginThrottle
 from housekeeping.policy import status_transitions
 
@@ -95,3 +104,30 @@ class MeViewSet(HotelViewSet):
                 "status_transitions": status_transitions(staff),
             }
         )
+
+
+class AccessConfigViewSet(HotelViewSet):
+    """The hotel's settings that drive deadlines."""
+
+    queryset = Staff.objects.none()
+    rights: ClassVar = {
+        "retrieve": [f"bookings.{action}" for action in ACTIONS["bookings"]],
+        "partial_update": ["bookings.manage_rules"],
+    }
+
+    @endpoint("The hotel's settings", response=AccessConfig, example=ACCESS_CONFIG_EXAMPLE)
+    def retrieve(self, request: Request, slug: str) -> Response:
+        return Response(AccessConfig(self.hotel).data)
+
+    @endpoint(
+        "Change the hotel's settings",
+        request=AccessConfig,
+        request_example={"standard_checkout_time": "10:30", "late_checkout_grace_minutes": 45},
+        response=AccessConfig,
+        example=ACCESS_CONFIG_EXAMPLE,
+        description="Times are `HH:MM` on the hotel's clock; `HH:MM:00` is taken too. Deadlines that bookings were "
+        "given already stay.",
+    )
+    def partial_update(self, request: Request, slug: str) -> Response:
+        hotel = update_access_config(hotel=self.hotel, **self.body(AccessConfig, partial=True))
+        return Response(AccessConfig(hotel).data)

@@ -145,6 +145,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api",
     "ENUM_NAME_OVERRIDES": {
+        "BookingStatusEnum": "room_bookings.models.BookingStatus",
+        "OverstayStatusEnum": "room_bookings.models.OverstayStatus",
         "RoomStatusEnum": "rooms.models.RoomStatus",
         "PriorityEnum": "rooms.models.Priority",
         "StatusSourceEnum": "housekeeping.models.Source",

@@ -9,7 +9,15 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.viewsets import ViewSetMixin
 
-from hotel.views import LoginView, LogoutView, MeViewSet
+from hotel.staff_views import (
+    StaffBookingApprovalView,
+    StaffBookingCancelView,
+    StaffBookingOverstayView,
+    StaffBookingRoomView,
+    StaffBookingStayView,
+    StaffBookingView,
+)
+from hotel.views import AccessConfigViewSet, LoginView, LogoutView, MeViewSet
 from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from notifications.views import PusherAuthView
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
@@ -30,8 +38,14 @@ def both(route: str, handler: Callable[..., Any], name: str) -> list[Any]:
     return [path(route, handler, name=name), path(f"housekeeping/{route}", handler, name=f"housekeeping-{name}")]
 
 
+def booking(rest: str, handler: Callable[..., Any]) -> Any:
+    """A path under one booking; a reference of any shape is for the view to refuse."""
+    return path(f"room-bookings/<str:bid>/{rest}", handler, name="-".join(["booking", *rest.strip("/").split("/")]))
+
+
 hotel_urls: list[Any] = [
     path("me/", view(MeViewSet, get="me"), name="me"),
+    path("access-config/", view(AccessConfigViewSet, get="retrieve", patch="partial_update"), name="access-config"),
     # rooms by status, and turnover
     path("turnover/rooms/", view(TurnoverViewSet, get="rooms"), name="turnover-rooms"),
     path("turnover/stats/", view(TurnoverViewSet, get="stats"), name="turnover-stats"),
@@ -44,6 +58,8 @@ hotel_urls: list[Any] = [
         post(TurnoverViewSet, "complete_maintenance"),
         name="complete-maintenance",
     ),
+    path("rooms/checkin/", post(TurnoverViewSet, "checkin_rooms"), name="rooms-checkin"),
+    path("rooms/checkout/", post(TurnoverViewSet, "checkout_rooms"), name="rooms-checkout"),
     # inventory
     path("room-management/", view(RoomManagementViewSet, get="list", post="create"), name="rooms"),
     path(
@@ -74,6 +90,28 @@ hotel_urls: list[Any] = [
         path(f"housekeeping/tasks/<int:pk>/{action}/", post(TaskViewSet, action), name=f"task-{action}")
         for action in ("assign", "start", "complete", "cancel")
     ],
+    # bookings
+    path("room-bookings/", view(StaffBookingView, get="list", post="create"), name="bookings"),
+    booking("", view(StaffBookingView, get="retrieve", patch="partial_update")),
+    booking("mark-seen/", post(StaffBookingView, "mark_seen")),
+    booking("party/", view(StaffBookingView, get="party")),
+    booking("party/companions/", view(StaffBookingView, put="companions")),
+    booking("confirm/", post(StaffBookingApprovalView, "confirm")),
+    booking("approve/", post(StaffBookingApprovalView, "approve")),
+    booking("decline/", post(StaffBookingApprovalView, "decline")),
+    booking("cancel/", post(StaffBookingCancelView, "cancel")),
+    booking("no-show/", post(StaffBookingCancelView, "no_show")),
+    booking("reinstate/", post(StaffBookingCancelView, "reinstate")),
+    booking("available-rooms/", view(StaffBookingRoomView, get="available_rooms")),
+    booking("safe-assign-room/", post(StaffBookingRoomView, "safe_assign_room")),
+    booking("unassign-room/", post(StaffBookingRoomView, "unassign_room")),
+    booking("move-room/", post(StaffBookingRoomView, "move_room")),
+    booking("check-in/", post(StaffBookingStayView, "check_in")),
+    booking("undo-check-in/", post(StaffBookingStayView, "undo_check_in")),
+    booking("check-out/", post(StaffBookingStayView, "check_out")),
+    booking("overstay/status/", view(StaffBookingOverstayView, get="overstay_status")),
+    booking("overstay/acknowledge/", post(StaffBookingOverstayView, "acknowledge")),
+    booking("overstay/extend/", post(StaffBookingOverstayView, "extend")),
 ]
 
 api_urls: list[Any] = [

@@ -8,6 +8,8 @@ from drf_spectacular.utils import inline_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.errors import NotAllowed
+from common.handlers import error_body
 from common.openapi import endpoint
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
@@ -17,6 +19,17 @@ from housekeeping.serializers import STATUS_EVENT_EXAMPLE, TurnoverOutput
 from housekeeping.services import RoomNotFound
 from housekeeping.snapshots import room_snapshot, status_event_snapshot
 from housekeeping.statistics import turnover_stats
+from room_bookings.serializers import (
+    RoomsCheckInOutput,
+    RoomsCheckInRefused,
+    RoomsCheckOutInput,
+    RoomsCheckOutOutput,
+    RoomsCheckOutRefused,
+    RoomsInput,
+)
+from room_bookings.services.bulk import BulkResult, NothingDone
+from room_bookings.services.check_in import check_in_rooms
+from room_bookings.services.checkout import check_out_rooms
 from rooms import services
 from rooms.models import Room, RoomStatus, RoomType
 from rooms.serializers import (
@@ -44,6 +57,17 @@ TURNOVER_EXAMPLE = {
     "room": ROOM_EXAMPLE,
     "status_event": STATUS_EVENT_EXAMPLE,
 }
+FAILED_EXAMPLE = {"room_id": 18, "code": "NOBODY_IN_HOUSE", "message": "Nobody is in house in room 102."}
+NO_ARRIVAL_EXAMPLE = {"room_id": 18, "code": "NO_ARRIVAL_DUE", "message": "No arrival of today has room 102."}
+CHECK_IN_RESULTS = {"checked_in_bookings": ["BK-2026-0005"], "failed": [NO_ARRIVAL_EXAMPLE]}
+NOBODY_CHECKED_IN = {**CHECK_IN_RESULTS, "checked_in_bookings": []}
+CHECK_OUT_RESULTS = {
+    "checked_out_bookings": ["BK-2026-0005"],
+    "rooms_cleared": [101],
+    "failed": [FAILED_EXAMPLE],
+    "destructive_mode": False,
+}
+NOBODY_CHECKED_OUT = {**CHECK_OUT_RESULTS, "checked_out_bookings": [], "rooms_cleared": []}
 ROOM_TYPE_EXAMPLE = {
     "id": 3,
     "name": "Standard",
@@ -104,7 +128,7 @@ class RoomViewSet(HotelViewSet):
 
 
 class TurnoverViewSet(RoomViewSet):
-    """The board of rooms by status, and housekeeping's steps on one room."""
+    """The board of rooms by status, housekeeping's steps on one room, arrivals and departures of many."""
 
     rights: ClassVar = {
         "rooms": ANY_ROOMS_RIGHT,
@@ -114,6 +138,8 @@ class TurnoverViewSet(RoomViewSet):
         "inspect_room": ["rooms.inspect"],
         "mark_maintenance": ["rooms.maintenance_flag"],
         "complete_maintenance": ["rooms.maintenance_clear"],
+        "checkin_rooms": ["bookings.checkin"],
+        "checkout_rooms": ["rooms.checkout_bulk"],
     }
 
     @endpoint(
@@ -223,6 +249,72 @@ class TurnoverViewSet(RoomViewSet):
         answer = self.status_answer(room)
         old_status = room.status_event.from_status if room.status_event else room.room_status
         return Response({**answer, "old_status": str(old_status), "new_status": str(room.room_status)})
+
+    @endpoint(
+        "Check in today's arrivals of many rooms",
+        request=RoomsInput,
+        request_example={"room_ids": [17, 18]},
+        response=RoomsCheckInOutput,
+        example={"detail": "1 booking is checked in, 1 room is refused.", "results": CHECK_IN_RESULTS},
+        errors=[409],
+        error_examples={409: {**error_body("NOTHING_DONE", "Nobody is checked in."), "results": NOBODY_CHECKED_IN}},
+        error_shapes={409: RoomsCheckInRefused},
+        description="Whoever arrives today and has the room. Each room has its result; none at all: 409.",
+    )
+    def checkin_rooms(self, request: Request, slug: str) -> Response:
+        body = self.body(RoomsInput)
+        done = check_in_rooms(hotel=self.hotel, room_ids=body["room_ids"], staff=self.staff)
+        return self._bulk_answer(done, "checked in", {"checked_in_bookings": references(done), "failed": failed(done)})
+
+    @endpoint(
+        "Check out whoever is in house in many rooms",
+        request=RoomsCheckOutInput,
+        request_example={"room_ids": [17, 18], "destructive": False},
+        response=RoomsCheckOutOutput,
+        example={"detail": "1 booking is checked out, 1 room is refused.", "results": CHECK_OUT_RESULTS},
+        errors=[409],
+        error_examples={409: {**error_body("NOTHING_DONE", "Nobody is checked out."), "results": NOBODY_CHECKED_OUT}},
+        error_shapes={409: RoomsCheckOutRefused},
+        description="A room with nobody in house is left as it is. Each room has its result; none at all: 409.",
+    )
+    def checkout_rooms(self, request: Request, slug: str) -> Response:
+        body = self.body(RoomsCheckOutInput)
+        if body["destructive"] and not self.can_any(["rooms.checkout_destructive"]):
+            raise NotAllowed(self.refusal_message())
+        done = check_out_rooms(hotel=self.hotel, room_ids=body["room_ids"], staff=self.staff)
+        results = {
+            "checked_out_bookings": references(done),
+            "rooms_cleared": [room.room_number for room in done.rooms],
+            "failed": failed(done),
+            "destructive_mode": body["destructive"],
+        }
+        return self._bulk_answer(done, "checked out", results)
+
+    def _bulk_answer(self, done: BulkResult, what: str, results: dict[str, Any]) -> Response:
+        if not done.bookings:
+            raise NothingDone(f"Nobody is {what}.", extra={"results": results})
+        parts = [f"{counted(len(done.bookings), 'booking')} {what}"]
+        if done.failed:
+            parts.append(f"{counted(len(done.failed), 'room')} refused")
+        return Response({"detail": f"{', '.join(parts)}.", "results": results})
+
+
+def references(done: BulkResult) -> list[str]:
+    """The bookings that a bulk operation dealt with."""
+    return [booking.booking_id for booking in done.bookings]
+
+
+def failed(done: BulkResult) -> list[dict[str, Any]]:
+    """The rooms that a bulk operation refused, as the contract shows them."""
+    return [
+        {"room_id": failure.room_id, "code": failure.refusal.code, "message": failure.refusal.message}
+        for failure in done.failed
+    ]
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 room is``, ``2 rooms are``."""
+    return f"{number} {noun} is" if number == 1 else f"{number} {noun}s are"
 
 
 class RoomManagementViewSet(RoomViewSet):

@@ -2,13 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from datetime import time, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from hotel import rights
+from hotel import calendar, rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import TaskStatus
-from tests.factories import NewRoomFactory, RoomTypeFactory, TaskFactory, in_house, room_in
+from room_bookings.models import RoomBooking
+from rooms.models import Room, RoomType
+from tests.factories import NewRoomFactory, RoomTypeFactory, TaskFactory, booking_in, in_house, room_in
 
 AGENT, OFFICE = rights.FRONT_DESK_AGENT, rights.FRONT_OFFICE_MANAGER
 HOUSEKEEPER, SUPERVISOR, MANAGER = rights.HOUSEKEEPER, rights.HOUSEKEEPING_SUPERVISOR, rights.HOTEL_MANAGER
@@ -34,26 +37,41 @@ class Endpoint:
 
     def path(self, slug: str, things: SimpleNamespace) -> str:
         number = str(getattr(things, self.target)) if self.target else ""
-        return f"/api/staff/hotel/{slug}/" + re.sub(r"<int:\w+>", number, self.route)
+        return f"/api/staff/hotel/{slug}/" + re.sub(r"<\w+:\w+>", number, self.route)
 
     def filled_body(self, things: SimpleNamespace) -> Any:
-        if self.body is None:
-            return None
-        return {
-            key: getattr(things, value[1:]) if isinstance(value, str) and value.startswith("$") else value
-            for key, value in self.body.items()
-        }
+        return None if self.body is None else {key: filled(value, things) for key, value in self.body.items()}
 
     def call(self, client: Any, slug: str, things: SimpleNamespace, **extra: Any) -> Any:
         return getattr(client, self.method.lower())(self.path(slug, things), self.filled_body(things), **extra)
 
 
+def filled(value: Any, things: SimpleNamespace) -> Any:
+    """``value`` with the ids that ``$name`` stands for."""
+    if isinstance(value, list):
+        return [filled(item, things) for item in value]
+    return getattr(things, value[1:]) if isinstance(value, str) and value.startswith("$") else value
+
+
 STATUS = {"to_status": "CHECKOUT_DIRTY"}
 TASK = {"room": "$ready", "task_type": "DEEP_CLEAN"}
 NEW_TYPE = {"name": "Suite", "code": "S", "starting_price_from": "250.00", "max_occupancy": 4}
+NEW_BOOKING = {
+    "room_type_id": "$room_type",
+    "check_in": "2100-07-01",
+    "check_out": "2100-07-04",
+    "primary_first_name": "Grace",
+    "primary_last_name": "Hopper",
+}
+# Who works on bookings, and who decides about them.
+DESK, SENIOR = (AGENT, OFFICE, MANAGER), (OFFICE, MANAGER)
+BOOKING = "room-bookings/<str:bid>/"
+WHY = {"reason": "a mistake"}
 
 ENDPOINTS = (
     Endpoint("GET", "me/", (*ROLES, NOBODY)),
+    Endpoint("GET", "access-config/", DESK),
+    Endpoint("PATCH", "access-config/", SENIOR, "", {"late_checkout_grace_minutes": 45}),
     Endpoint("GET", "turnover/rooms/", ROLES),
     Endpoint("GET", "turnover/stats/", ROLES),
     Endpoint("POST", "rooms/<int:rno>/start-cleaning/", (HOUSEKEEPER, SUPERVISOR, MANAGER), "dirty_no"),
@@ -95,6 +113,31 @@ ENDPOINTS = (
     Endpoint("POST", "housekeeping/tasks/<int:pk>/start/", (HOUSEKEEPER, SUPERVISOR, MANAGER), "task"),
     Endpoint("POST", "housekeeping/tasks/<int:pk>/complete/", (HOUSEKEEPER, SUPERVISOR, MANAGER), "started_task"),
     Endpoint("POST", "housekeeping/tasks/<int:pk>/cancel/", (SUPERVISOR, MANAGER), "task"),
+    Endpoint("POST", "rooms/checkin/", DESK, "", {"room_ids": ["$due"]}),
+    Endpoint("POST", "rooms/checkout/", DESK, "", {"room_ids": ["$left"]}),
+    Endpoint("GET", "room-bookings/", DESK),
+    Endpoint("POST", "room-bookings/", DESK, "", NEW_BOOKING, 201),
+    Endpoint("GET", BOOKING, DESK, "arrival"),
+    Endpoint("PATCH", BOOKING, DESK, "arrival", {"adults": 2}),
+    Endpoint("POST", f"{BOOKING}mark-seen/", DESK, "arrival"),
+    Endpoint("GET", f"{BOOKING}party/", DESK, "arrival"),
+    Endpoint("PUT", f"{BOOKING}party/companions/", DESK, "arrival", {"companions": []}),
+    Endpoint("POST", f"{BOOKING}confirm/", DESK, "request"),
+    Endpoint("POST", f"{BOOKING}approve/", DESK, "request"),
+    Endpoint("POST", f"{BOOKING}decline/", DESK, "request"),
+    Endpoint("POST", f"{BOOKING}cancel/", DESK, "arrival"),
+    Endpoint("POST", f"{BOOKING}no-show/", DESK, "late"),
+    Endpoint("POST", f"{BOOKING}reinstate/", SENIOR, "cancelled", WHY),
+    Endpoint("GET", f"{BOOKING}available-rooms/", DESK, "arrival"),
+    Endpoint("POST", f"{BOOKING}safe-assign-room/", DESK, "arrival", {"room_id": "$ready"}),
+    Endpoint("POST", f"{BOOKING}unassign-room/", DESK, "arrival"),
+    Endpoint("POST", f"{BOOKING}move-room/", DESK, "overdue", {"to_room_id": "$ready", **WHY}),
+    Endpoint("POST", f"{BOOKING}check-in/", DESK, "arrival"),
+    Endpoint("POST", f"{BOOKING}undo-check-in/", SENIOR, "overdue", WHY),
+    Endpoint("POST", f"{BOOKING}check-out/", DESK, "overdue"),
+    Endpoint("GET", f"{BOOKING}overstay/status/", DESK, "overdue"),
+    Endpoint("POST", f"{BOOKING}overstay/acknowledge/", DESK, "overdue"),
+    Endpoint("POST", f"{BOOKING}overstay/extend/", DESK, "overdue", {"add_nights": 3}),
 )
 # Not under a hotel's address.
 OTHER_ROUTES = {
@@ -111,10 +154,13 @@ WRITING = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
 
 
 def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleNamespace:
-    """Rooms from number ``first`` on, types and tasks of a hotel, by their ids (and ``…_no``, by number).
+    """Rooms from number ``first`` on, types and tasks of a hotel, by their ids (and ``…_no``, by number), and its
+    bookings, by their references.
 
-    ``staff`` is whoever the started task is assigned to.
+    ``staff`` is whoever the started task is assigned to. Guests are taken at any hour.
     """
+    hotel.early_checkin_from = time(0, 0)
+    hotel.save(update_fields=["early_checkin_from"])
     room_type = RoomTypeFactory(hotel=hotel)
     statuses = {
         "dirty": "CHECKOUT_DIRTY",
@@ -133,6 +179,9 @@ def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleN
     started = TaskFactory(
         room=rooms["dirty"], status=TaskStatus.IN_PROGRESS, started_at=task.created_at, assigned_to=staff
     )
+    rooms["due"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 6)
+    rooms["left"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 7)
+    bookings = house_bookings(hotel, room_type, rooms)
     return SimpleNamespace(
         room_type=room_type.pk,
         unused_type=RoomTypeFactory(hotel=hotel).pk,
@@ -140,4 +189,20 @@ def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleN
         started_task=started.pk,
         **{name: room.pk for name, room in rooms.items()},
         **{f"{name}_no": room.room_number for name, room in rooms.items()},
+        **{name: booking.booking_id for name, booking in bookings.items()},
     )
+
+
+def house_bookings(hotel: Hotel, room_type: RoomType, rooms: dict[str, Room]) -> dict[str, RoomBooking]:
+    """One booking for each kind of step; the overdue guest has come on the day that should have been their last."""
+    today, one_day = calendar.business_date(hotel), timedelta(days=1)
+    stay = {"hotel": hotel, "room_type": room_type, "check_in": today, "check_out": today + 2 * one_day}
+    yesterday = {"check_in": today - one_day, "check_out": today + one_day}
+    past = {"check_in": today - 2 * one_day, "check_out": today - one_day}
+    return {
+        "arrival": booking_in("CONFIRMED", **stay, assigned_room=rooms["due"]),
+        "late": booking_in("CONFIRMED", **stay | yesterday),
+        "request": booking_in("PENDING_APPROVAL", **stay),
+        "cancelled": booking_in("CANCELLED", **stay),
+        "overdue": booking_in("IN_HOUSE", **stay | past, assigned_room=rooms["left"]),
+    }

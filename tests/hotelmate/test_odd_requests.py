@@ -39,7 +39,7 @@ def test_a_failed_inspection_sent_in_chunks_does_not_pass(live_server):
 def test_options_is_for_preflights_only(route, manager):
     client = APIClient(raise_request_exception=False)  # not the documented one: nothing documents this
     client.force_login(manager.user)
-    answer = client.options(url(manager, re.sub(r"<int:\w+>", "1", route)))
+    answer = client.options(url(manager, re.sub(r"<\w+:\w+>", "1", route)))
     assert_error(answer, 405, "METHOD_NOT_ALLOWED")
 
 

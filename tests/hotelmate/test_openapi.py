@@ -68,7 +68,7 @@ def test_every_method_is_documented():
     assert documented == {
         (
             endpoint.method,
-            re.sub(r"<int:(\w+)>", lambda match: "{" + {"pk": "id"}.get(match[1], match[1]) + "}", endpoint.route),
+            re.sub(r"<\w+:(\w+)>", lambda match: "{" + {"pk": "id"}.get(match[1], match[1]) + "}", endpoint.route),
         )
         for endpoint in ENDPOINTS
     }
@@ -89,7 +89,7 @@ def test_every_operation_says_what_it_takes_and_answers():
             if path.startswith("/api/staff/hotel/"):
                 assert {"401", "403", "503"} <= set(operation["responses"]), where
                 assert {"token": []} in operation["security"], where
-            if "{rid}" in path or "{rno}" in path or "{id}" in path or "{room}" in path:
+            if "{rid}" in path or "{rno}" in path or "{id}" in path or "{room}" in path or "{bid}" in path:
                 assert "404" in operation["responses"], where
             for body in operation.get("requestBody", {}).get("content", {}):
                 assert body in ("application/json", "application/x-www-form-urlencoded"), where

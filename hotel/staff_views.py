@@ -1,0 +1,547 @@
+"""The front desk's work on bookings, from the request to the departure (contract section 6)."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.formats import iso
+from common.handlers import error_body
+from common.openapi import ERROR_EXAMPLES, IDEMPOTENCY_KEY, IF_MATCH_BOOKING, endpoint
+from common.views import HotelViewSet, etag, if_match_versions
+from hotel.idempotency import Answer, answer_once
+from room_bookings import serializers as shapes
+from room_bookings.filters import BUCKETS, BookingQuery, bookings_in_order, bucket_counts, filtered_bookings
+from room_bookings.models import RoomBooking
+from room_bookings.selectors import available_rooms, booking_list
+from room_bookings.serializers import DETAIL_EXAMPLE, OVERSTAY_EXAMPLE, PARTY_EXAMPLE, BookingDetail
+from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in
+from room_bookings.services.checkout import check_out
+from room_bookings.services.core import BookingNotFound
+from room_bookings.services.create import create_booking
+from room_bookings.services.edit import edit_booking, mark_seen, set_companions
+from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.overstay import acknowledge_overstay, extend_stay, overstay_state
+from room_bookings.services.reinstate import reinstate_booking
+from room_bookings.services.room_assignment import assign_room, unassign_room
+from room_bookings.services.room_move import move_room
+from room_bookings.services.undo_check_in import undo_check_in
+from room_bookings.snapshots import booking_detail, booking_row, party
+from rooms.views import ANY_BOOKINGS_RIGHT
+
+# Whatever else stands in an address is no reference, and never reaches the database.
+REFERENCE = re.compile(r"[A-Za-z0-9-]{1,24}")
+GUEST_TOKEN = "guest_token"  # noqa: S105 - the name of a key
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+STATE = {"booking_id": "BK-2026-0005", "status": "IN_HOUSE", "version": 4}
+ENDPOINTS = {
+    "approve": "/api/staff/hotel/resort/room-bookings/BK-2026-0005/approve/",
+    "decline": "/api/staff/hotel/resort/room-bookings/BK-2026-0005/decline/",
+}
+NOT_THERE = error_body("BOOKING_NOT_FOUND", "There is no such booking.")
+OVERLAP = error_body(
+    "ROOM_OVERLAP_CONFLICT",
+    "Room 101 is taken by BK-2026-0009 from 2026-07-03 to 2026-07-05.",
+    details={
+        "conflicts": [
+            {
+                "booking_id": "BK-2026-0009",
+                "room_number": 101,
+                "start_date": "2026-07-03",
+                "end_date": "2026-07-05",
+            }
+        ]
+    },
+)
+NOT_IN_HOUSE = error_body(
+    "BOOKING_NOT_CHECKED_IN", "Booking BK-2026-0005 is confirmed: the guest is not in house.", details=STATE
+)
+NOT_ELIGIBLE = error_body(
+    "BOOKING_NOT_ELIGIBLE", "Booking BK-2026-0005 is completed and can't be given a room.", details=STATE
+)
+BY_CARD = error_body(
+    "STRIPE_BOOKING",
+    "Booking BK-2026-0005 has a card payment: approve or decline it instead.",
+    details={"required_endpoints": ENDPOINTS},
+)
+SOLD_OUT = error_body(
+    "NO_AVAILABILITY",
+    "No Standard is left for the night of 2026-07-02.",
+    details={"room_type_id": 3, "date": "2026-07-02"},
+)
+EXAMPLES: dict[int, Any] = {
+    400: error_body("VALIDATION_ERROR", "room_id: A valid integer is required.", details={"room_id": ["A valid …"]}),
+    404: NOT_THERE,
+    409: NOT_ELIGIBLE,
+    412: error_body(
+        "PRECONDITION_FAILED", "Booking BK-2026-0005 has changed since you read it.", details=STATE | {"version": 5}
+    ),
+}
+ID = "`room_id` and other ids are taken as numbers or as text."
+
+
+def booking_endpoint(summary: str, *, response: Any = BookingDetail, example: Any = DETAIL_EXAMPLE, **more: Any) -> Any:
+    """``endpoint`` for one booking, whose detail is the answer unless said otherwise."""
+    examples = EXAMPLES | more.pop("error_examples", {})
+    return endpoint(summary, response=response, example=example, error_examples=examples, **more)
+
+
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+class BookingViewSet(HotelViewSet):
+    """What every view of bookings needs: finding one, and showing it."""
+
+    queryset: Any = RoomBooking.objects.none()
+
+    def booking(self, bid: str, bookings: QuerySet[RoomBooking] | None = None) -> RoomBooking:
+        """One booking of the caller's hotel, to hand to a service; from ``booking_list`` where it is to be shown."""
+        refusal = "There is no such booking."
+        if not REFERENCE.fullmatch(bid):
+            raise BookingNotFound(refusal)
+        found: RoomBooking = self.find(
+            RoomBooking.objects.filter(hotel=self.hotel) if bookings is None else bookings,
+            BookingNotFound,
+            refusal,
+            booking_id=bid,
+        )
+        found.hotel = self.hotel
+        return found
+
+    def shown(self, bid: str) -> RoomBooking:
+        """One booking of the caller's hotel, with all that is shown of it."""
+        return self.booking(bid, booking_list(self.hotel))
+
+    def step(self, bid: str, service: Callable[..., RoomBooking], shape: Any = None) -> Response:
+        """Take one step in a booking's life, told by a body of ``shape``, and show where it stands now."""
+        booking = self.booking(bid)
+        return self.answer(service(booking=booking, staff=self.staff, **(self.body(shape) if shape else {})))
+
+    def answer(self, booking: RoomBooking) -> Response:
+        """The booking, as a service returned it, with the version that ``If-Match`` takes back."""
+        return Response(booking_detail(booking), headers={"ETag": etag(booking.version)})
+
+    def once(self, body: dict[str, Any], act: Callable[[], Answer], forget: frozenset[str] = frozenset()) -> Answer:
+        """Act, or give the answer that the same request with the same ``Idempotency-Key`` got before."""
+        given = [self.request.method, self.request.path, json.loads(json.dumps(body, cls=DjangoJSONEncoder))]
+        key = self.request.headers.get("Idempotency-Key", "").strip()
+        return answer_once(staff=self.staff, key=key, request=given, act=act, forget=forget)
+
+
+class StaffBookingView(BookingViewSet):
+    """Bookings as such: made, read, changed, seen; and who comes along."""
+
+    rights: ClassVar = {
+        "list": ANY_BOOKINGS_RIGHT,
+        "retrieve": ANY_BOOKINGS_RIGHT,
+        "party": ANY_BOOKINGS_RIGHT,
+        "create": ["bookings.create"],
+        "*": ["bookings.update"],
+    }
+
+    @endpoint(
+        "Bookings, searched, filtered and sorted",
+        response=shapes.BookingPage,
+        example={
+            "count": 1,
+            "next": None,
+            "previous": None,
+            "results": [shapes.ROW_EXAMPLE],
+            "bucket_counts": dict.fromkeys(BUCKETS, 0) | {"all": 1, "arrivals": 1},
+        },
+        parameters=[BookingQuery],
+        description="`bucket_counts` says how many a click on each bucket shows, the other filters kept.",
+    )
+    def list(self, request: Request, slug: str) -> Response:
+        query = self.query(BookingQuery)
+        counts = bucket_counts(self.hotel, query) if query["include_counts"] else None
+        if counts is not None:
+            paginator: Any = self.paginator
+            paginator.known_count = counts[query["bucket"]]
+        ids = self.paginate_queryset(filtered_bookings(self.hotel, query).values_list("pk", flat=True))
+        answer = self.get_paginated_response([booking_row(booking) for booking in bookings_in_order(ids or [])])
+        if counts is not None:
+            answer.data["bucket_counts"] = counts
+        return answer
+
+    @booking_endpoint(
+        "Make a booking",
+        request=shapes.BookingInput,
+        request_example={
+            "room_type_id": 3,
+            "check_in": "2026-07-01",
+            "check_out": "2026-07-04",
+            "primary_first_name": "Ada",
+            "primary_last_name": "Lovelace",
+            "primary_email": "ada@example.com",
+            "adults": 2,
+            "children": 0,
+            "total_amount": "285.00",
+            "currency": "EUR",
+            "party": [{"first_name": "Charles", "last_name": "Babbage"}],
+        },
+        response=shapes.NewBooking,
+        status=201,
+        example={**DETAIL_EXAMPLE, GUEST_TOKEN: "GcYk3v…"},
+        errors=[409, 422],
+        error_examples={409: SOLD_OUT, 404: ERROR_EXAMPLES[404]},
+        parameters=[IDEMPOTENCY_KEY],
+        description="By telephone or at the desk: confirmed at once. With `payment_provider` stripe and a "
+        "`payment_reference`: it waits for approval.",
+    )
+    def create(self, request: Request, slug: str) -> Response:
+        body = self.body(shapes.BookingInput)
+
+        def act() -> Answer:
+            booking = create_booking(hotel=self.hotel, staff=self.staff, **body)
+            return Answer(201, {**booking_detail(booking), GUEST_TOKEN: booking.guest_token})  # type: ignore[attr-defined]
+
+        answer = self.once(body, act, forget=frozenset({GUEST_TOKEN}))
+        return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["version"])})
+
+    @booking_endpoint("One booking")
+    def retrieve(self, request: Request, slug: str, bid: str) -> Response:
+        return self.answer(self.shown(bid))
+
+    @booking_endpoint(
+        "Change a booking",
+        request=shapes.BookingEditInput,
+        request_example={"check_out": "2026-07-05", "adults": 2},
+        errors=[409, 412],
+        error_examples={409: OVERLAP},
+        parameters=[IF_MATCH_BOOKING],
+        description="Of a guest in house only the departure can move; a booking that is over takes internal notes.",
+    )
+    def partial_update(self, request: Request, slug: str, bid: str) -> Response:
+        booking, versions = self.booking(bid), if_match_versions(request)
+        body = self.body(shapes.BookingEditInput, partial=True)
+        return self.answer(edit_booking(booking=booking, staff=self.staff, expected_versions=versions, **body))
+
+    @booking_endpoint(
+        "Note that somebody has seen a booking",
+        response=shapes.SeenOutput,
+        example={
+            "booking_id": "BK-2026-0005",
+            "staff_seen_at": "2026-06-20T14:30:00Z",
+            "staff_seen_by": {"id": 3, "name": "Aoife Kelly"},
+            "is_new_for_staff": False,
+        },
+        description="Whoever was first stays.",
+    )
+    def mark_seen(self, request: Request, slug: str, bid: str) -> Response:
+        booking = mark_seen(booking=self.booking(bid), staff=self.staff)
+        seen_by: Any = booking.staff_seen_by
+        return Response(
+            {
+                "booking_id": booking.booking_id,
+                "staff_seen_at": iso(booking.staff_seen_at),
+                "staff_seen_by": {"id": seen_by.pk, "name": seen_by.name},
+                "is_new_for_staff": False,
+            }
+        )
+
+    @booking_endpoint("Who comes", response=shapes.PartyOutput, example=PARTY_EXAMPLE)
+    def party(self, request: Request, slug: str, bid: str) -> Response:
+        return Response(party(self.shown(bid)))
+
+    @booking_endpoint(
+        "Say who comes along with the primary guest",
+        request=shapes.CompanionsInput,
+        request_example={"companions": [{"first_name": "Charles", "last_name": "Babbage"}]},
+        response=shapes.PartyOutput,
+        example=PARTY_EXAMPLE,
+        errors=[409],
+        description="Replaces the companions that there were.",
+    )
+    def companions(self, request: Request, slug: str, bid: str) -> Response:
+        booking = self.booking(bid)
+        return Response(party(set_companions(booking=booking, **self.body(shapes.CompanionsInput))))
+
+
+class StaffBookingApprovalView(BookingViewSet):
+    """Requests that wait for a decision."""
+
+    rights: ClassVar = {"decline": ["bookings.cancel"], "*": ["bookings.update"]}
+
+    @booking_endpoint(
+        "Confirm a booking without a card payment",
+        errors=[409],
+        error_examples={403: BY_CARD},
+        description="One with a card payment: 403 `STRIPE_BOOKING`, and the addresses of approve and decline.",
+    )
+    def confirm(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, confirm_booking)
+
+    @booking_endpoint(
+        "Approve a request, and capture its card payment",
+        errors=[409, 502],
+        error_examples={
+            409: error_body(
+                "BOOKING_EXPIRED",
+                "The time to approve booking BK-2026-0005 is over.",
+                details=STATE | {"status": "EXPIRED", "approval_deadline_at": "2026-06-20T22:00:00Z"},
+            )
+        },
+        description="Safe to repeat: it is captured once. 502 and 503 change nothing.",
+    )
+    def approve(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, approve_booking)
+
+    @booking_endpoint(
+        "Decline a request, and give its card payment back",
+        request=shapes.DeclineInput,
+        request_example={"reason_code": "FULL", "reason_note": "We are fully booked on these nights."},
+        errors=[409, 502],
+        description="Also a confirmed booking whose card payment was captured. Safe to repeat. 502 and 503 change "
+        "nothing.",
+    )
+    def decline(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, decline_booking, shapes.DeclineInput)
+
+
+class StaffBookingCancelView(BookingViewSet):
+    """Stays that will not be, and taking that back."""
+
+    rights: ClassVar = {"reinstate": ["bookings.supervise"], "*": ["bookings.cancel"]}
+
+    @booking_endpoint(
+        "Cancel a booking",
+        request=shapes.ReasonInput,
+        request_example={"reason": "flight cancelled"},
+        response=shapes.CancelOutput,
+        example={
+            "message": "Booking BK-2026-0005 is cancelled.",
+            "booking": DETAIL_EXAMPLE,
+            "cancellation_reason": "flight cancelled",
+        },
+        errors=[409],
+        error_examples={403: BY_CARD},
+        description="Releases the room. A guest in house: a supervisor, with a reason, ends the stay. One that is "
+        "cancelled already stays as it is.",
+    )
+    def cancel(self, request: Request, slug: str, bid: str) -> Response:
+        found = self.booking(bid)
+        booking = cancel_booking(booking=found, staff=self.staff, **self.body(shapes.ReasonInput))
+        return Response(
+            {
+                "message": f"Booking {booking.booking_id} is cancelled.",
+                "booking": booking_detail(booking),
+                "cancellation_reason": booking.cancellation_reason,
+            },
+            headers={"ETag": etag(booking.version)},
+        )
+
+    @booking_endpoint(
+        "Note that the guest did not come",
+        request=shapes.ReasonInput,
+        request_example={"reason": "no answer on the telephone"},
+        errors=[409],
+        error_examples={
+            409: error_body(
+                "ARRIVAL_NOT_OVER",
+                "The guest of booking BK-2026-0005 may still arrive: 2026-07-01 is not over.",
+                details=STATE | {"status": "CONFIRMED", "check_in": "2026-07-01"},
+            )
+        },
+        description="From the business day after the arrival on. Releases the room.",
+    )
+    def no_show(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, mark_no_show, shapes.ReasonInput)
+
+    @booking_endpoint(
+        "Take a cancellation or a no-show back",
+        request=shapes.NeededReasonInput,
+        request_example={"reason": "cancelled the wrong one"},
+        errors=[409],
+        error_examples={409: SOLD_OUT},
+        description="Confirmed again, without a room.",
+    )
+    def reinstate(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, reinstate_booking, shapes.NeededReasonInput)
+
+
+class StaffBookingRoomView(BookingViewSet):
+    """Which room a booking has."""
+
+    rights: ClassVar = {"available_rooms": ANY_BOOKINGS_RIGHT, "*": ["bookings.assign_room"]}
+
+    @booking_endpoint(
+        "Rooms that a booking could have instead of its own",
+        response=shapes.AvailableRoomsOutput,
+        example={
+            "available_rooms": [
+                {
+                    "id": 18,
+                    "room_number": 102,
+                    "room_type": "Standard",
+                    "room_status": "CHECKOUT_DIRTY",
+                    "is_bookable": False,
+                }
+            ]
+        },
+        description="Free on its nights; none for a booking that is over.",
+    )
+    def available_rooms(self, request: Request, slug: str, bid: str) -> Response:
+        rooms = [
+            {
+                "id": room.pk,
+                "room_number": room.room_number,
+                "room_type": room.room_type.name,
+                "room_status": str(room.room_status),
+                "is_bookable": room.is_bookable,
+            }
+            for room in available_rooms(self.shown(bid))
+        ]
+        return Response({"available_rooms": rooms})
+
+    @booking_endpoint(
+        "Give a booking its room",
+        request=shapes.AssignInput,
+        request_example={"room_id": 17, "assignment_notes": "quiet side"},
+        errors=[409],
+        error_examples={409: OVERLAP},
+        description=f"The room may still be occupied or dirty: it must be ready at check-in. {ID}",
+    )
+    def safe_assign_room(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, assign_room, shapes.AssignInput)
+
+    @booking_endpoint("Take the room back from a booking", errors=[409])
+    def unassign_room(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, unassign_room)
+
+    @booking_endpoint(
+        "Move a guest in house to another room",
+        request=shapes.MoveInput,
+        request_example={"to_room_id": 18, "reason": "air conditioning broken", "notes": ""},
+        errors=[409],
+        error_examples={409: NOT_IN_HOUSE},
+        description=f"The old room is dirty, the new one occupied. A room of another type is an upgrade. {ID}",
+    )
+    def move_room(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, move_room, shapes.MoveInput)
+
+
+class StaffBookingStayView(BookingViewSet):
+    """Arrival and departure."""
+
+    rights: ClassVar = {
+        "check_in": ["bookings.checkin"],
+        "undo_check_in": ["bookings.supervise"],
+        "check_out": ["bookings.checkout"],
+    }
+
+    @booking_endpoint(
+        "Check a guest in",
+        request=shapes.CheckInInput,
+        request_example={"room_id": 17},
+        errors=[409],
+        error_examples={
+            409: error_body(
+                "ROOM_NOT_READY",
+                "Room not ready: room 101 is checkout dirty.",
+                details={"room_id": 17, "room_number": 101, "current_status": "CHECKOUT_DIRTY"},
+            )
+        },
+        description="Into the assigned room, or into `room_id`. Somebody who is in house already stays there.",
+    )
+    def check_in(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, check_in, shapes.CheckInInput)
+
+    @booking_endpoint(
+        "Take a check-in of today back",
+        request=shapes.NeededReasonInput,
+        request_example={"reason": "wrong guest"},
+        errors=[409],
+        error_examples={409: NOT_IN_HOUSE},
+        description="Confirmed again; the room stays assigned, and is dirty.",
+    )
+    def undo_check_in(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, undo_check_in, shapes.NeededReasonInput)
+
+    @booking_endpoint(
+        "Check a guest out",
+        errors=[409],
+        error_examples={409: NOT_IN_HOUSE},
+        description="The room is dirty; a maintenance flag stays. Somebody who has left already is gone.",
+    )
+    def check_out(self, request: Request, slug: str, bid: str) -> Response:
+        return self.step(bid, check_out)
+
+
+class StaffBookingOverstayView(BookingViewSet):
+    """Guests who stay past their departure."""
+
+    rights: ClassVar = {
+        "overstay_status": ANY_BOOKINGS_RIGHT,
+        "acknowledge": ["bookings.resolve_overstay"],
+        "extend": ["bookings.extend"],
+    }
+
+    @booking_endpoint("Where an overstay stands", response=shapes.OverstayOutput, example=OVERSTAY_EXAMPLE)
+    def overstay_status(self, request: Request, slug: str, bid: str) -> Response:
+        return Response(overstay_state(self.shown(bid)))
+
+    @booking_endpoint(
+        "Look after an overstay, or dismiss it",
+        request=shapes.AcknowledgeInput,
+        request_example={"note": "the taxi is late", "dismiss": False},
+        response=shapes.AcknowledgeOutput,
+        example={**OVERSTAY_EXAMPLE, "booking_id": "BK-2026-0005"},
+        errors=[409],
+        error_examples={409: NOT_IN_HOUSE},
+    )
+    def acknowledge(self, request: Request, slug: str, bid: str) -> Response:
+        found = self.booking(bid)
+        booking = acknowledge_overstay(booking=found, staff=self.staff, **self.body(shapes.AcknowledgeInput))
+        return Response({**overstay_state(booking), "booking_id": booking.booking_id})
+
+    @booking_endpoint(
+        "Add nights to a stay",
+        request=shapes.ExtendInput,
+        request_example={"add_nights": 2},
+        response=shapes.ExtendOutput,
+        example={
+            "message": "The stay of booking BK-2026-0005 ends on 2026-07-06 now.",
+            "booking": DETAIL_EXAMPLE,
+            "is_overstay": False,
+            "incident_state": "ACTIVE",
+            "overstay": {
+                **OVERSTAY_EXAMPLE["overstay"],  # type: ignore[dict-item]  # a dict
+                "status": "RESOLVED",
+                "extensions": [shapes.EXTENSION_EXAMPLE],
+            },
+        },
+        errors=[409, 422],
+        error_examples={
+            409: {
+                **error_body(
+                    "ROOM_OVERLAP_CONFLICT", "Room 101 is promised to BK-2026-0009 from 2026-07-05.", details={}
+                ),
+                "conflicts": OVERLAP["details"]["conflicts"],
+                "suggested_rooms": [{"room_number": 102, "room_type": "Standard"}],
+            }
+        },
+        error_shapes={409: shapes.ExtendRefused},
+        parameters=[IDEMPOTENCY_KEY],
+        description="Counted from `check_out`, overdue or not. Answers the booking with its overstay.",
+    )
+    def extend(self, request: Request, slug: str, bid: str) -> Response:
+        found = self.booking(bid)
+        body = self.body(shapes.ExtendInput)
+
+        def act() -> Answer:
+            booking = extend_stay(booking=found, staff=self.staff, **body)
+            message = f"The stay of booking {booking.booking_id} ends on {booking.check_out} now."
+            return Answer(200, {"message": message, "booking": booking_detail(booking), **overstay_state(booking)})
+
+        answer = self.once(body, act)
+        return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["booking"]["version"])})

@@ -1,0 +1,568 @@
+"""Shapes of bookings: what clients send, and what the OpenAPI document says of the answers."""
+
+from datetime import date
+from typing import Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from common.openapi import ErrorBody
+from common.serializers import NoteField, StrictBooleanField
+from housekeeping.serializers import LARGEST_ID
+from room_bookings.filters import BucketCounts
+from room_bookings.models import STRIPE, BookingStatus, OverstayStatus
+from room_bookings.services.overstay import LONGEST_STAY
+from rooms.models import RoomStatus, currency_code
+from rooms.serializers import ROOMS_AT_ONCE
+
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
+LARGEST_PARTY = 50
+LONG_TEXT = 10_000
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+COMPANION_EXAMPLE = {"id": 31, "first_name": "Charles", "last_name": "Babbage", "email": "", "phone": ""}
+PARTY_EXAMPLE = {
+    "primary": {
+        "first_name": "Ada",
+        "last_name": "Lovelace",
+        "email": "ada@example.com",
+        "phone": "+44 20 7946 0000",
+    },
+    "companions": [COMPANION_EXAMPLE],
+    "total_count": 2,
+}
+BOOKER_EXAMPLE = {"type": "SELF", "company": "", **PARTY_EXAMPLE["primary"]}  # type: ignore[dict-item]  # a dict
+ROW_EXAMPLE = {
+    "booking_id": "BK-2026-0005",
+    "confirmation_number": "7KQ2M9XA",
+    "status": "CONFIRMED",
+    "created_at": "2026-06-20T14:05:11.402000Z",
+    "updated_at": "2026-06-30T09:00:00Z",
+    "check_in": "2026-07-01",
+    "check_out": "2026-07-04",
+    "nights": 3,
+    "room_type_name": "Standard",
+    "guest_name": "Ada Lovelace",
+    "guest_display_name": "Ada Lovelace",
+    "primary_email": "ada@example.com",
+    "primary_phone": "+44 20 7946 0000",
+    "party_primary_full_name": "Ada Lovelace",
+    "party_total_count": 2,
+    "party_complete": True,
+    "party_missing_count": 0,
+    "adults": 2,
+    "children": 0,
+    "total_amount": "285.00",
+    "currency": "EUR",
+    "paid_at": None,
+    "checked_in_at": None,
+    "checked_out_at": None,
+    "assigned_room_number": 101,
+    "room_number": 101,
+    "room_moved_at": None,
+    "staff_seen_at": "2026-06-20T14:30:00Z",
+    "is_new_for_staff": False,
+    "approval_deadline_at": None,
+    "approval_risk_level": "OK",
+    "approval_overdue_minutes": 0,
+    "is_approval_due_soon": False,
+    "is_approval_overdue": False,
+    "checkout_deadline_at": "2026-07-04T10:00:00Z",
+    "overstay_risk_level": "OK",
+    "overstay_minutes": 0,
+    "is_overstay": False,
+}
+DETAIL_EXAMPLE = {
+    **ROW_EXAMPLE,
+    "primary_first_name": "Ada",
+    "primary_last_name": "Lovelace",
+    "party": {**PARTY_EXAMPLE, "booker": BOOKER_EXAMPLE},
+    "booker": BOOKER_EXAMPLE,
+    "room": {
+        "id": 17,
+        "room_number": 101,
+        "room_type_name": "Standard",
+        "room_status": "READY_FOR_GUEST",
+        "is_bookable": True,
+    },
+    "assigned_room": {"id": 17, "room_number": 101},
+    "room_assigned_at": "2026-06-30T09:00:00Z",
+    "assignment_notes": "quiet side",
+    "flags": {
+        "is_checked_in": False,
+        "can_check_in": True,
+        "can_check_out": False,
+        "can_assign_room": True,
+        "can_unassign_room": True,
+        "can_move_room": False,
+        "can_cancel": True,
+        "can_edit_party": True,
+    },
+    "staff_seen_by_display": "Aoife Kelly",
+    "special_requests": "late arrival",
+    "internal_notes": "",
+    "payment_provider": "",
+    "payment_reference": "",
+    "cancelled_at": None,
+    "cancellation_reason": "",
+    "decision_at": None,
+    "decline_reason_code": "",
+    "decline_reason_note": "",
+    "expired_at": None,
+    "auto_expire_reason_code": "",
+    "overstay_flagged_at": None,
+    "overstay_acknowledged_at": None,
+    "version": 2,
+}
+EXTENSION_EXAMPLE = {
+    "old_checkout_date": "2026-07-04",
+    "new_checkout_date": "2026-07-06",
+    "nights": 2,
+    "created_at": "2026-07-04T11:20:00Z",
+}
+OVERSTAY_EXAMPLE = {
+    "is_overstay": True,
+    "incident_state": "ACTIVE",
+    "overstay": {
+        "status": "OPEN",
+        "hours_overdue": 1,
+        "expected_checkout_date": "2026-07-04",
+        "detected_at": "2026-07-04T10:31:00Z",
+        "extensions": [],
+    },
+}
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+class TextField(serializers.CharField):
+    """An optional text; null counts as left out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "allow_blank": True, "allow_null": True, "default": "", **kwargs})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        value = super().run_validation(data)
+        return "" if value is None else value
+
+
+class MailField(serializers.EmailField):
+    """An optional address; null counts as left out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{"required": False, "allow_blank": True, "allow_null": True, "default": "", "max_length": 254, **kwargs}
+        )
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        value = super().run_validation(data)
+        return "" if value is None else value
+
+
+class DayField(serializers.DateField):
+    """A day from 2000 to 2100: beyond it somebody has mistyped."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        limits = [MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)]
+        super().__init__(validators=limits, **kwargs)
+
+
+class IdField(serializers.IntegerField):
+    """An id, as a number or as text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
+
+
+class CompanionInput(serializers.Serializer[Any]):
+    first_name = serializers.CharField(max_length=100)
+    last_name = serializers.CharField(max_length=100)
+    email = MailField()
+    phone = TextField(max_length=40)
+
+
+class StayInput(serializers.Serializer[Any]):
+    """The dates and guests of a stay; day use, in and out on one day, is a stay of no nights."""
+
+    check_in = DayField()
+    check_out = DayField()
+    adults = serializers.IntegerField(min_value=1, max_value=50, default=1)
+    children = serializers.IntegerField(min_value=0, max_value=50, default=0)
+    primary_first_name = serializers.CharField(max_length=100)
+    primary_last_name = serializers.CharField(max_length=100)
+    primary_email = MailField()
+    primary_phone = TextField(max_length=40)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "check_in" in attrs and "check_out" in attrs:
+            nights = (attrs["check_out"] - attrs["check_in"]).days
+            if nights < 0:
+                raise serializers.ValidationError({"check_out": ["The departure can't be before the arrival."]})
+            if nights > LONGEST_STAY:
+                raise serializers.ValidationError({"check_out": [f"A stay has at most {LONGEST_STAY} nights."]})
+        return attrs
+
+
+class BookingInput(StayInput):
+    room_type_id = IdField()
+    special_requests = NoteField(default="")
+    total_amount = serializers.DecimalField(
+        max_digits=12, decimal_places=2, min_value=0, required=False, allow_null=True
+    )
+    currency = serializers.CharField(default="EUR", validators=[currency_code], help_text="ISO 4217")
+    party = CompanionInput(many=True, required=False, max_length=LARGEST_PARTY, help_text="The companions.")  # type: ignore[call-arg]  # of the list
+    payment_provider = serializers.ChoiceField(
+        choices=[(STRIPE, "Stripe")],
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        help_text="With a card payment that is authorised the booking waits for approval.",
+    )
+    payment_reference = TextField(max_length=255, help_text="The provider's id, such as pi_…")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        attrs["payment_provider"] = attrs.get("payment_provider") or ""
+        if attrs["payment_provider"] and not attrs["payment_reference"]:
+            raise serializers.ValidationError({"payment_reference": ["A card payment has a reference."]})
+        return attrs
+
+
+class BookingEditInput(StayInput):
+    """Any of these; other fields are ignored."""
+
+    # Longer than on a new booking: a cancellation that was taken back has left its note among the requests.
+    special_requests = TextField(max_length=LONG_TEXT)
+    internal_notes = TextField(max_length=LONG_TEXT)
+
+
+class ReasonInput(serializers.Serializer[Any]):
+    reason = NoteField(default="")
+
+
+class NeededReasonInput(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=2000, help_text="Why; not blank.")
+
+
+class DeclineInput(serializers.Serializer[Any]):
+    reason_code = TextField(max_length=50, help_text="For the house.")
+    reason_note = NoteField(default="", help_text="Told to the guest.")
+
+
+class AssignInput(serializers.Serializer[Any]):
+    """``notes`` is another name of ``assignment_notes``."""
+
+    room_id = IdField()
+    assignment_notes = NoteField(default="")
+    notes = NoteField(default="")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """``{"room_id": 17, "notes": "quiet side"}``."""
+        return {"room_id": attrs["room_id"], "notes": attrs["assignment_notes"] or attrs["notes"]}
+
+
+class CheckInInput(serializers.Serializer[Any]):
+    room_id = IdField(required=False, allow_null=True, default=None, help_text="A room to assign by the way.")
+    override_reason = NoteField(default="", help_text="A supervisor's; lifts the arrival window.")
+
+
+class MoveInput(serializers.Serializer[Any]):
+    to_room_id = IdField()
+    reason = serializers.CharField(max_length=2000, help_text="Why; not blank.")
+    notes = NoteField(default="")
+
+
+class AcknowledgeInput(serializers.Serializer[Any]):
+    note = NoteField(default="")
+    dismiss = StrictBooleanField(default=False)
+
+
+class ExtendInput(serializers.Serializer[Any]):
+    """Exactly one of the two."""
+
+    add_nights = serializers.IntegerField(min_value=1, max_value=14, required=False, allow_null=True)
+    new_checkout_date = DayField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = {name: value for name, value in attrs.items() if value is not None}
+        if len(given) != 1:
+            raise serializers.ValidationError({"add_nights": ["Give add_nights or new_checkout_date, one of them."]})
+        return given
+
+
+class CompanionsInput(serializers.Serializer[Any]):
+    companions = CompanionInput(many=True, max_length=LARGEST_PARTY)  # type: ignore[call-arg]  # of the list
+
+
+class RoomsInput(serializers.Serializer[Any]):
+    room_ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=ROOMS_AT_ONCE)
+
+
+class RoomsCheckOutInput(RoomsInput):
+    destructive = StrictBooleanField(
+        default=False, help_text="Takes the right rooms.checkout_destructive, and changes nothing else."
+    )
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+class BookingRow(serializers.Serializer[Any]):
+    """A booking in a list; ``room_bookings.snapshots.booking_row`` makes it."""
+
+    booking_id = serializers.CharField()
+    confirmation_number = serializers.CharField()
+    status = serializers.ChoiceField(choices=BookingStatus.choices)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    check_in = serializers.DateField()
+    check_out = serializers.DateField()
+    nights = serializers.IntegerField()
+    room_type_name = serializers.CharField()
+    guest_name = serializers.CharField()
+    guest_display_name = serializers.CharField()
+    primary_email = serializers.CharField()
+    primary_phone = serializers.CharField()
+    party_primary_full_name = serializers.CharField()
+    party_total_count = serializers.IntegerField()
+    party_complete = serializers.BooleanField(help_text="Every adult has a name; children need none.")
+    party_missing_count = serializers.IntegerField()
+    adults = serializers.IntegerField()
+    children = serializers.IntegerField()
+    total_amount = serializers.CharField(allow_null=True, help_text="A decimal, in `currency`.")
+    currency = serializers.CharField()
+    paid_at = serializers.DateTimeField(allow_null=True)
+    checked_in_at = serializers.DateTimeField(allow_null=True)
+    checked_out_at = serializers.DateTimeField(allow_null=True)
+    assigned_room_number = serializers.IntegerField(allow_null=True)
+    room_number = serializers.IntegerField(allow_null=True)
+    room_moved_at = serializers.DateTimeField(allow_null=True)
+    staff_seen_at = serializers.DateTimeField(allow_null=True)
+    is_new_for_staff = serializers.BooleanField()
+    approval_deadline_at = serializers.DateTimeField(allow_null=True)
+    approval_risk_level = serializers.ChoiceField(choices=["OK", "DUE_SOON", "OVERDUE", "CRITICAL"])
+    approval_overdue_minutes = serializers.IntegerField()
+    is_approval_due_soon = serializers.BooleanField()
+    is_approval_overdue = serializers.BooleanField()
+    checkout_deadline_at = serializers.DateTimeField()
+    overstay_risk_level = serializers.ChoiceField(choices=["OK", "GRACE", "OVERDUE", "CRITICAL"])
+    overstay_minutes = serializers.IntegerField()
+    is_overstay = serializers.BooleanField()
+
+
+@extend_schema_serializer(many=False)
+class BookingPage(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = BookingRow(many=True)
+    bucket_counts = BucketCounts(required=False, help_text="Left out with `include_counts=0`.")
+
+
+class PrimaryGuest(serializers.Serializer[Any]):
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    email = serializers.CharField()
+    phone = serializers.CharField()
+
+
+class Companion(PrimaryGuest):
+    id = serializers.IntegerField()
+
+
+class Booker(PrimaryGuest):
+    type = serializers.CharField(help_text="SELF, THIRD_PARTY or COMPANY")
+    company = serializers.CharField()
+
+
+class PartyOutput(serializers.Serializer[Any]):
+    """Who comes: the primary guest and the companions that have a name."""
+
+    primary = PrimaryGuest()
+    companions = Companion(many=True)
+    total_count = serializers.IntegerField()
+
+
+class PartyOfBooking(PartyOutput):
+    booker = Booker()
+
+
+class RoomOfBooking(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    room_number = serializers.IntegerField()
+    room_type_name = serializers.CharField()
+    room_status = serializers.ChoiceField(choices=RoomStatus.choices)
+    is_bookable = serializers.BooleanField()
+
+
+class AssignedRoom(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    room_number = serializers.IntegerField()
+
+
+class BookingFlags(serializers.Serializer[Any]):
+    """What the booking's state allows now; whether the caller may is in their rights."""
+
+    is_checked_in = serializers.BooleanField()
+    can_check_in = serializers.BooleanField()
+    can_check_out = serializers.BooleanField()
+    can_assign_room = serializers.BooleanField()
+    can_unassign_room = serializers.BooleanField()
+    can_move_room = serializers.BooleanField()
+    can_cancel = serializers.BooleanField()
+    can_edit_party = serializers.BooleanField()
+
+
+class BookingDetail(BookingRow):
+    """One booking; ``room_bookings.snapshots.booking_detail`` makes it."""
+
+    primary_first_name = serializers.CharField()
+    primary_last_name = serializers.CharField()
+    party = PartyOfBooking()
+    booker = Booker()
+    room = RoomOfBooking(allow_null=True)
+    assigned_room = AssignedRoom(allow_null=True)
+    room_assigned_at = serializers.DateTimeField(allow_null=True)
+    assignment_notes = serializers.CharField()
+    flags = BookingFlags()
+    staff_seen_by_display = serializers.CharField(allow_null=True)
+    special_requests = serializers.CharField()
+    internal_notes = serializers.CharField()
+    payment_provider = serializers.CharField()
+    payment_reference = serializers.CharField()
+    cancelled_at = serializers.DateTimeField(allow_null=True)
+    cancellation_reason = serializers.CharField()
+    decision_at = serializers.DateTimeField(allow_null=True)
+    decline_reason_code = serializers.CharField()
+    decline_reason_note = serializers.CharField()
+    expired_at = serializers.DateTimeField(allow_null=True)
+    auto_expire_reason_code = serializers.CharField()
+    overstay_flagged_at = serializers.DateTimeField(allow_null=True)
+    overstay_acknowledged_at = serializers.DateTimeField(allow_null=True)
+    version = serializers.IntegerField(help_text="For `If-Match`.")
+
+
+class NewBooking(BookingDetail):
+    guest_token = serializers.CharField(
+        allow_null=True, help_text="The guest's access token, told this once; null in the answer to a repeat."
+    )
+
+
+class CancelOutput(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    booking = BookingDetail()
+    cancellation_reason = serializers.CharField()
+
+
+class SeenBy(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class SeenOutput(serializers.Serializer[Any]):
+    booking_id = serializers.CharField()
+    staff_seen_at = serializers.DateTimeField()
+    staff_seen_by = SeenBy()
+    is_new_for_staff = serializers.BooleanField()
+
+
+class AvailableRoom(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    room_number = serializers.IntegerField()
+    room_type = serializers.CharField(help_text="The type's name.")
+    room_status = serializers.ChoiceField(choices=RoomStatus.choices)
+    is_bookable = serializers.BooleanField()
+
+
+class AvailableRoomsOutput(serializers.Serializer[Any]):
+    available_rooms = AvailableRoom(many=True)
+
+
+class Extension(serializers.Serializer[Any]):
+    old_checkout_date = serializers.DateField()
+    new_checkout_date = serializers.DateField()
+    nights = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+
+
+class Overstay(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=OverstayStatus.choices)
+    hours_overdue = serializers.IntegerField()
+    expected_checkout_date = serializers.DateField()
+    detected_at = serializers.DateTimeField()
+    extensions = Extension(many=True)
+
+
+class OverstayOutput(serializers.Serializer[Any]):
+    """``room_bookings.services.overstay.overstay_state`` makes it."""
+
+    is_overstay = serializers.BooleanField(help_text="In house past the checkout time and its grace.")
+    incident_state = serializers.ChoiceField(choices=["ACTIVE", "MISSING"])
+    overstay = Overstay(allow_null=True)
+
+
+class AcknowledgeOutput(OverstayOutput):
+    booking_id = serializers.CharField()
+
+
+class ExtendOutput(OverstayOutput):
+    message = serializers.CharField()
+    booking = BookingDetail()
+
+
+class InTheWay(serializers.Serializer[Any]):
+    booking_id = serializers.CharField()
+    room_number = serializers.IntegerField()
+    start_date = serializers.DateField()
+    end_date = serializers.DateField()
+
+
+class SuggestedRoom(serializers.Serializer[Any]):
+    room_number = serializers.IntegerField()
+    room_type = serializers.CharField(help_text="The type's name.")
+
+
+class ExtendRefused(ErrorBody):
+    """The last two only where the room is promised to somebody else."""
+
+    conflicts = InTheWay(many=True, required=False)
+    suggested_rooms = SuggestedRoom(many=True, required=False)
+
+
+class FailedRoom(serializers.Serializer[Any]):
+    room_id = serializers.IntegerField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class CheckInResults(serializers.Serializer[Any]):
+    checked_in_bookings = serializers.ListField(child=serializers.CharField(), help_text="References.")
+    failed = FailedRoom(many=True)
+
+
+class CheckOutResults(serializers.Serializer[Any]):
+    checked_out_bookings = serializers.ListField(child=serializers.CharField(), help_text="References.")
+    rooms_cleared = serializers.ListField(child=serializers.IntegerField(), help_text="Room numbers.")
+    failed = FailedRoom(many=True)
+    destructive_mode = serializers.BooleanField()
+
+
+class RoomsCheckInOutput(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    results = CheckInResults()
+
+
+class RoomsCheckOutOutput(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    results = CheckOutResults()
+
+
+class RoomsCheckInRefused(ErrorBody):
+    results = CheckInResults(required=False)
+
+
+class RoomsCheckOutRefused(ErrorBody):
+    results = CheckOutResults(required=False)
