@@ -179,7 +179,7 @@ def bucket_counts(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, int]:
     counts = {bucket: Count("status", filter=condition or None) for bucket, (_, condition) in buckets.items()}
     # By status, so that an index has everything and each row is compared only where the status does not tell.
     found = _narrowed(RoomBooking.objects.filter(hotel=hotel), hotel, query).order_by()
-    groups = list(found.values("status").annotate(**counts))
+    groups: list[Any] = list(found.values("status").annotate(**counts))
     return {
         bucket: sum(group[bucket] for group in groups if group["status"] in statuses)
         for bucket, (statuses, _) in buckets.items()
