@@ -43,14 +43,12 @@ def repeat(job: Job, stopping: threading.Event) -> None:
     """Do the job until told to stop; survives its failures and those of the database."""
     while not stopping.is_set():
         try:
-            close_old_connections()  # and notice one that has died since
+            close_old_connections()  # also one that died since, or in the job
             job.run()
         except (DatabaseError, psycopg2.Error) as error:
             logger.warning("%s lost the database (%s); again in %g s", job.name, type(error).__name__, job.seconds)
-            connection.close()
         except Exception:  # a bug in one job must not end it for good
             logger.exception("%s failed; again in %g s", job.name, job.seconds)
-            connection.close()
         stopping.wait(job.seconds)
     connection.close()
 
