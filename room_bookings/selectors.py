@@ -75,9 +75,9 @@ def overdue_since(hotel: Hotel) -> date:
 def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
     """Rooms that the booking could have instead of its own, by number.
 
-    For a coming stay those of its type that nobody else holds on its nights: still occupied or dirty ones too, but none
-    whose guest should have left long ago when it is for today. For a guest in house those of any type that are ready
-    now, free until the departure, and large enough.
+    For a coming stay those of its type that nobody else holds on its nights: still occupied or dirty ones too, but,
+    when it is for today, none whose guest should have left long ago or came before their own nights. For a guest in
+    house those of any type that are ready now, free until the departure, and large enough.
     """
     hotel = booking.hotel
     rooms = Room.objects.filter(hotel=hotel, is_active=True).exclude(room_status=RoomStatus.OUT_OF_ORDER)
@@ -93,11 +93,14 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
         )
     elif booking.status in (BookingStatus.CONFIRMED, BookingStatus.PENDING_APPROVAL):
         rooms = rooms.filter(room_type=booking.room_type)
-        if booking.check_in <= calendar.business_date(hotel):
-            overdue = RoomBooking.objects.filter(
-                assigned_room=OuterRef("pk"), status=BookingStatus.IN_HOUSE, check_out__lte=overdue_since(hotel)
+        today = calendar.business_date(hotel)
+        if booking.check_in <= today:
+            staying = RoomBooking.objects.filter(
+                Q(check_out__gt=today) | Q(check_out__lte=overdue_since(hotel)),
+                assigned_room=OuterRef("pk"),
+                status=BookingStatus.IN_HOUSE,
             )
-            rooms = rooms.exclude(Exists(overdue))
+            rooms = rooms.exclude(Exists(staying))
     else:
         rooms = rooms.none()
     return rooms.select_related("room_type").order_by("room_number")
@@ -112,8 +115,6 @@ def sold_out_night(
     """
     rooms = Room.objects.filter(room_type=room_type, is_active=True).count()
     sold = RoomBooking.objects.filter(taking(check_in, check_out), room_type=room_type)
-    if without is not None:
-        sold = sold.exclude(pk=without.pk)
     stays = [
         (arrival, max(departure, arrival + timedelta(days=1)))
         for arrival, departure in (sold.exclude(pk=without.pk) if without else sold).values_list(

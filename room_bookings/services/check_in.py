@@ -90,7 +90,8 @@ def check_in(
     if lifted:
         # Tonight may lie outside the nights that were booked, where the room may be promised to somebody else.
         today = calendar.business_date(locked.hotel)
-        require_free(room, min(today, locked.check_in), max(today, locked.check_out), without=locked)
+        tonight = today + timedelta(days=1)
+        require_free(room, min(today, locked.check_in), max(tonight, locked.check_out), without=locked)
     _require_ready(room)
     _move_in([(locked, room)], staff, Source.FRONT_DESK, f"check-in of {locked.booking_id}", override_reason)
     return locked

@@ -6,8 +6,9 @@ from datetime import date
 from typing import Any
 
 from common import clock
-from common.errors import Conflict, HotelMateError, NotAllowed, NotFound
+from common.errors import Conflict, FieldError, HotelMateError, NotAllowed, NotFound
 from common.formats import iso
+from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.selectors import room_lock
 from housekeeping.services import RoomNotFound
@@ -20,6 +21,8 @@ from room_bookings.models import (
 )
 from room_bookings.selectors import booking_lock, overlapping_bookings, sold_out_night
 from rooms.models import Room, RoomType
+
+LONGEST_STAY = 365  # nights
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
@@ -149,6 +152,16 @@ def refuse_stripe(booking: RoomBooking) -> None:
             f"Booking {booking.booking_id} has a card payment: approve or decline it instead.",
             details={"required_endpoints": {"approve": f"{address}/approve/", "decline": f"{address}/decline/"}},
         )
+
+
+def require_dates(hotel: Hotel, check_in: date, check_out: date, field: str = "check_out") -> None:
+    """Raise, naming ``field``, unless a stay of these dates can be."""
+    if check_out < check_in:
+        raise FieldError(field, "The departure can't be before the arrival.")
+    if (check_out - check_in).days > LONGEST_STAY:
+        raise FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
+    if check_out < calendar.business_date(hotel):
+        raise FieldError(field, "This stay would be over already.")
 
 
 def require_free(room: Room, check_in: date, check_out: date, *, without: RoomBooking) -> None:

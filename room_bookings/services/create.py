@@ -25,7 +25,14 @@ from room_bookings.models import (
     RoomBooking,
 )
 from room_bookings.selectors import booking_list
-from room_bookings.services.core import change, lock_type, new_confirmation_number, record, require_availability
+from room_bookings.services.core import (
+    change,
+    lock_type,
+    new_confirmation_number,
+    record,
+    require_availability,
+    require_dates,
+)
 
 
 class PaymentTaken(Conflict):
@@ -65,8 +72,7 @@ def create_booking(
     room_type = lock_type(hotel, room_type_id)
     if room_type is None or not room_type.is_active:
         raise FieldError("room_type_id", "This hotel sells no such room type.")
-    if check_out < calendar.business_date(hotel):
-        raise FieldError("check_out", "This stay would be over already.")
+    require_dates(hotel, check_in, check_out)
     require_availability(hotel, room_type, check_in, check_out)
     now, token = clock.now(), secrets.token_urlsafe(24)
     waits = needs_approval or payment_provider == STRIPE

@@ -7,8 +7,6 @@ from typing import Any
 from django.db import transaction
 
 from common import clock
-from common.errors import FieldError
-from hotel import calendar
 from hotel.models import Staff
 from housekeeping.selectors import room_lock
 from notifications.notification_manager import realtime_booking_updated
@@ -23,11 +21,12 @@ from room_bookings.services.core import (
     not_eligible,
     record,
     require_availability,
+    require_dates,
     require_free,
     save,
     state,
 )
-from room_bookings.services.overstay import DEPARTURE, LONGEST_STAY, put_off_departure
+from room_bookings.services.overstay import DEPARTURE, put_off_departure
 from room_bookings.snapshots import PARTY_EDITABLE
 
 # What may be noted on a booking that is over.
@@ -73,12 +72,7 @@ def _change_dates(booking: RoomBooking, changed: Mapping[str, Any]) -> set[str]:
         )
     check_in, check_out = changed.get("check_in", booking.check_in), changed.get("check_out", booking.check_out)
     field = "check_out" if "check_out" in changed else "check_in"
-    if check_out < check_in:
-        raise FieldError(field, "The departure can't be before the arrival.")
-    if (check_out - check_in).days > LONGEST_STAY:
-        raise FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
-    if check_out < calendar.business_date(booking.hotel):
-        raise FieldError(field, "This stay would be over already.")
+    require_dates(booking.hotel, check_in, check_out, field)
     if booking.assigned_room_id is not None:
         room = room_lock([booking.assigned_room_id])[0]
         require_free(room, check_in, check_out, without=booking)

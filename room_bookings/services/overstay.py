@@ -22,9 +22,17 @@ from room_bookings.models import (
     RoomBooking,
 )
 from room_bookings.selectors import available_rooms, booking_lock, is_overdue, overdue_since, overlapping_bookings
-from room_bookings.services.core import RoomOverlap, change, conflict, lock_booking, record, require_in_house, save
+from room_bookings.services.core import (
+    LONGEST_STAY,
+    RoomOverlap,
+    change,
+    conflict,
+    lock_booking,
+    record,
+    require_in_house,
+    save,
+)
 
-LONGEST_STAY = 365  # nights
 SUGGESTIONS = 10
 
 

@@ -38,11 +38,15 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
         require_availability(locked.hotel, room_type, locked.check_in, locked.check_out)
     was = locked.status
     locked.status = BookingStatus.CONFIRMED
-    locked.cancelled_at = locked.cancelled_by = locked.checked_in_at = locked.checked_out_at = None
+    locked.cancelled_at = locked.cancelled_by = None
     locked.cancellation_reason = ""
+    # A stay that was cancelled in house begins anew.
+    locked.checked_in_at = locked.checked_out_at = locked.room_moved_at = None
+    locked.overstay_flagged_at = locked.overstay_acknowledged_at = None
     save(
         [locked],
-        *("status", "cancelled_at", "cancelled_by", "cancellation_reason", "checked_in_at", "checked_out_at"),
+        *("status", "cancelled_at", "cancelled_by", "cancellation_reason"),
+        *("checked_in_at", "checked_out_at", "room_moved_at", "overstay_flagged_at", "overstay_acknowledged_at"),
     )
     record([change(locked, BookingAction.REINSTATED, was=was, staff=staff, reason=reason)])
     realtime_booking_updated(locked, "booking_updated")

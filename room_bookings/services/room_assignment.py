@@ -68,10 +68,10 @@ def assign_room(*, booking: RoomBooking, room_id: int, staff: Staff, notes: str 
 def unassign_room(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     """Take the room back from a booking whose guest is not in house; a booking without one is left as it is."""
     locked = lock_booking(booking)
-    require_assignable(locked)
     before = locked.assigned_room
     if before is None:
         return locked
+    require_assignable(locked)
     release_room(locked)
     save([locked], *ASSIGNMENT)
     record([change(locked, BookingAction.UNASSIGNED, was=locked.status, staff=staff, from_room=before)])
@@ -124,13 +124,14 @@ def require_assignment(booking: RoomBooking, room: Room) -> None:
         why = "out of order" if room.is_active else "not in service"
         raise RoomNotBookable(f"Room {room.room_number} is {why}.", details={"room_number": room.room_number})
     require_free(room, booking.check_in, booking.check_out, without=booking)
-    # Somebody who should have left long ago holds the room beyond the nights that the booking names.
+    # Somebody who should have left long ago, or who came before their nights, holds the room beyond those.
+    today = calendar.business_date(booking.hotel)
     if (
         is_occupied(room)
-        and booking.check_in <= calendar.business_date(booking.hotel)
-        and is_overdue(booking.hotel, room.stay_check_out)  # type: ignore[attr-defined]
+        and booking.check_in <= today
+        and (room.stay_check_out > today or is_overdue(booking.hotel, room.stay_check_out))  # type: ignore[attr-defined]
     ):
         raise RoomOverlap(
-            f"The guest in room {room.room_number} is overdue: the room is not free for today's arrival.",
+            f"The guest in room {room.room_number} does not leave today: the room is not free for today's arrival.",
             details={"room_number": room.room_number, "booking_id": room.stay_booking_id},  # type: ignore[attr-defined]
         )

@@ -1,12 +1,14 @@
 """What the tests of a booking's steps share: a house at a fixed moment, and all that a step may write."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db import models
+import pytest
+from django.db import connection, models
 from mailer.models import Message
 
 from common.errors import HotelMateError
@@ -44,6 +46,7 @@ WRITTEN: tuple[type[models.Model], ...] = (
     RealtimeEvent,
     Message,
 )
+TABLES = {model._meta.db_table: model.__name__ for model in (*WRITTEN, RoomType, Hotel)}
 
 
 def day(offset: int) -> date:
@@ -75,20 +78,21 @@ def open_desk(**hotel: Any) -> Desk:
     )
 
 
-def everything() -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table that a step may write."""
-    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in WRITTEN}
+def everything() -> list[tuple[str, str]]:
+    """Every row of every table that a step may write, as (table, JSON)."""
+    tables = (f"SELECT '{model.__name__}', to_jsonb(t)::text FROM {model._meta.db_table} t" for model in WRITTEN)
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(tables) + " ORDER BY 1, 2")
+        return cursor.fetchall()
 
 
 def refusal_of(work: Callable[[], Any]) -> HotelMateError:
     """The refusal that ``work`` raises, having written nothing at all."""
     before = everything()
-    try:
-        result = work()
-    except HotelMateError as refusal:
-        assert everything() == before, f"{refusal.code} left a trace"
-        return refusal
-    raise AssertionError(f"not refused: {result}")
+    with pytest.raises(HotelMateError) as refusal:
+        work()
+    assert everything() == before, f"{refusal.value.code} left a trace"
+    return refusal.value
 
 
 @contextmanager
@@ -115,3 +119,23 @@ def last_event() -> int:
 def assert_sound() -> None:
     """The whole database keeps every rule of the house."""
     assert invariants.violations() == []
+
+
+def order_of(statements: Iterable[str]) -> list[str]:
+    """What was locked and written, in order: ``lock RoomBooking``, ``UPDATE Room``, …
+
+    Every lock is a statement of its own, in pk order, and the weakest that works (docs/locking.md).
+    """
+    steps = []
+    for sql in statements:
+        locks = "FOR " in sql and sql.startswith("SELECT") and "UPDATE" in sql.rpartition("FOR ")[2]
+        if locks:
+            assert sql.endswith("FOR NO KEY UPDATE"), sql
+            assert "JOIN" not in sql, sql
+            assert re.search(r'ORDER BY ("\w+"\.)?("id"|1) ASC', sql), sql
+        elif not sql.lstrip().startswith(("UPDATE", "INSERT", "DELETE")):
+            continue
+        verb = "lock" if locks else sql.split()[0]
+        [table] = re.findall(r'(?:FROM|UPDATE|INTO) "?(\w+)"?', sql)[:1]
+        steps.append(f"{verb} {TABLES.get(table, table)}")
+    return steps

@@ -1,0 +1,303 @@
+"""New bookings: what is written and told, what a house has left to sell, references, and the guest's token."""
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mailer.models import Message
+
+from common import clock
+from hotel.calendar import approval_deadline
+from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking
+from room_bookings.selectors import sold_out_night
+from room_bookings.services.create import create_booking, hash_token
+from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in
+from tests.room_bookings.desk import NOW, assert_sound, day, everything, order_of, refusal_of, told
+
+pytestmark = pytest.mark.django_db
+
+ADA = {"primary_first_name": "Ada", "primary_last_name": "Lovelace", "primary_email": "ada@example.com"}
+
+
+def create(desk, first=0, last=2, **fields) -> RoomBooking:
+    """A booking by the agent, from ``first`` to ``last`` days after today."""
+    dates = {"check_in": day(first), "check_out": day(last)}
+    known = {"hotel": desk.hotel, "staff": desk.agent, "room_type_id": desk.room_type.pk, **ADA, **dates}
+    return create_booking(**known | fields)
+
+
+def test_it_is_confirmed_recorded_and_told(desk):
+    party = [{"first_name": "Charles", "last_name": "Babbage", "email": "c@example.com", "phone": "1"}]
+    booking = create(desk, adults=2, children=1, total_amount=Decimal("240.5"), special_requests="Quiet", party=party)
+    stored = RoomBooking.objects.get(pk=booking.pk)
+    assert (stored.booking_id, stored.status, stored.version) == ("BK-2026-0001", "CONFIRMED", 0)
+    assert (stored.check_in, stored.check_out, stored.adults, stored.children) == (day(0), day(2), 2, 1)
+    assert (stored.total_amount, stored.currency, stored.special_requests) == (Decimal("240.50"), "EUR", "Quiet")
+    assert (stored.created_at, stored.updated_at, stored.approval_deadline_at) == (NOW, NOW, None)
+    assert len(stored.confirmation_number) == 8
+    assert [(guest.first_name, guest.email) for guest in stored.companions.all()] == [("Charles", "c@example.com")]
+    [change] = BookingChange.objects.all()
+    assert (change.action, change.from_status, change.to_status, change.staff) == (
+        *("CREATED", "", "CONFIRMED"),
+        desk.agent,
+    )
+    assert told() == [("room-bookings", "booking_created")]
+    [mail] = Message.objects.all()
+    assert (mail.to_addresses, mail.subject) == (
+        ["ada@example.com"],
+        f"[{desk.hotel.name}] Your booking BK-2026-0001 is confirmed",
+    )
+    assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("fields", "payment_state"),
+    [
+        ({"needs_approval": True}, ""),
+        ({"payment_provider": "stripe", "payment_reference": "pi_1"}, "AUTHORISED"),
+    ],
+)
+def test_one_that_needs_approval_waits_and_is_not_mailed(fields, payment_state, desk):
+    booking = create(desk, **fields)
+    assert (booking.status, booking.payment_state) == ("PENDING_APPROVAL", payment_state)
+    assert booking.approval_deadline_at == datetime(2026, 7, 1, 22, 0, tzinfo=UTC)  # 23:00 in Dublin
+    assert booking.confirmation_number == ""
+    assert not Message.objects.exists()
+    assert told() == [("room-bookings", "booking_created")]
+
+
+@pytest.mark.parametrize(
+    ("zone", "cutoff_offset", "made", "until"),
+    [
+        ("Europe/Dublin", 0, "2026-07-01T21:59:00Z", "2026-07-01T22:00:00Z"),
+        ("Europe/Dublin", 0, "2026-07-01T22:00:00Z", "2026-07-02T22:00:00Z"),
+        ("Europe/Dublin", 0, "2026-07-01T23:30:00Z", "2026-07-02T22:00:00Z"),  # half past midnight there
+        ("Europe/Dublin", 1, "2026-07-01T12:00:00Z", "2026-07-02T22:00:00Z"),
+        ("Europe/Dublin", 0, "2026-01-01T12:00:00Z", "2026-01-01T23:00:00Z"),
+        ("Pacific/Auckland", 0, "2026-07-01T10:59:00Z", "2026-07-01T11:00:00Z"),
+        ("Pacific/Auckland", 0, "2026-07-01T11:01:00Z", "2026-07-02T11:00:00Z"),
+    ],
+)
+def test_until_when_it_waits(zone, cutoff_offset, made, until):
+    hotel = HotelFactory.build(timezone=zone, approval_cutoff_day_offset=cutoff_offset)
+    assert approval_deadline(hotel, datetime.fromisoformat(made)) == datetime.fromisoformat(until)
+
+
+# --- references -------------------------------------------------------------------------------------------------------
+
+
+def test_references_have_no_gaps_over_all_hotels(desk):
+    other = RoomTypeFactory()
+    NewRoomFactory(hotel=other.hotel, room_type=other)
+    first = create(desk)
+    refusal_of(lambda: create(desk, 2, 1))
+    refusal_of(lambda: create(desk, room_type_id=other.pk))
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        create(desk)
+        raise ZeroDivisionError
+    second = create_booking(
+        hotel=other.hotel, staff=None, room_type_id=other.pk, check_in=day(0), check_out=day(1), **ADA
+    )
+    assert (first.booking_id, second.booking_id) == ("BK-2026-0001", "BK-2026-0002")
+
+
+@pytest.mark.parametrize(("last", "reference"), [(8, "0009"), (998, "0999"), (9998, "9999"), (9999, "10000")])
+def test_a_reference_has_at_least_four_digits(last, reference, desk):
+    ReferenceCounter.objects.create(year=2026, last_number=last)
+    assert create(desk).booking_id == f"BK-2026-{reference}"
+
+
+def test_the_year_of_a_reference_is_the_hotel_s_own():
+    far = RoomTypeFactory(hotel__timezone="Pacific/Auckland")
+    NewRoomFactory(hotel=far.hotel, room_type=far)
+    with clock.set_to(datetime(2026, 12, 31, 11, 30, tzinfo=UTC)):
+        booking = create_booking(
+            **ADA,
+            hotel=far.hotel,
+            staff=None,
+            room_type_id=far.pk,
+            check_in=date(2027, 1, 1),
+            check_out=date(2027, 1, 2),
+        )
+    assert booking.booking_id == "BK-2027-0001"
+
+
+# --- the guest's token ------------------------------------------------------------------------------------------------
+
+
+def test_the_guest_s_token_is_stored_as_a_hash_only(desk):
+    booking = create(desk)
+    token = booking.guest_token
+    assert len(token) == 32
+    assert RoomBooking.objects.get().guest_token_hash == hashlib.sha256(token.encode()).hexdigest() == hash_token(token)
+    assert token not in str(everything())
+    assert create(desk).guest_token != token
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "why"),
+    [
+        (2, 1, "The departure can't be before the arrival."),
+        (0, 366, "A stay has at most 365 nights."),
+        (-3, -1, "This stay would be over already."),
+    ],
+)
+def test_dates_that_cannot_be(first, last, why, desk):
+    refusal = refusal_of(lambda: create(desk, first, last))
+    assert (refusal.code, refusal.details) == ("VALIDATION_ERROR", {"check_out": [why]})
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (-1, 0), (0, 365)])
+def test_dates_that_can_be(first, last, desk):
+    assert create(desk, first, last).status == "CONFIRMED"
+
+
+def test_a_room_type_that_the_hotel_does_not_sell(desk):
+    inactive = RoomTypeFactory(hotel=desk.hotel, is_active=False)
+    foreign = RoomTypeFactory()
+    for room_type_id in (inactive.pk, foreign.pk, 0):
+        refusal = refusal_of(partial(create, desk, room_type_id=room_type_id))
+        assert refusal.details == {"room_type_id": ["This hotel sells no such room type."]}
+
+
+def test_a_payment_belongs_to_one_booking(desk):
+    booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=desk.hotel)
+    taken = RoomBooking.objects.get().payment_reference
+    refusal = refusal_of(lambda: create(desk, payment_provider="stripe", payment_reference=taken))
+    assert (refusal.code, refusal.status) == ("PAYMENT_REFERENCE_TAKEN", 409)
+
+
+# --- what is left to sell ---------------------------------------------------------------------------------------------
+
+# Two rooms. What is sold, as (first, last) day; then a wish, and the first night on which it finds nothing.
+AVAILABILITY = [
+    ([], (0, 1), None),
+    ([(0, 2)], (0, 2), None),
+    ([(0, 2), (0, 2)], (0, 2), 0),
+    ([(0, 2), (1, 3)], (0, 3), 1),
+    ([(0, 1), (1, 2)], (0, 2), None),  # one leaves, one comes: never two on a night
+    ([(0, 2), (0, 1)], (1, 3), None),
+    ([(0, 2), (0, 2)], (2, 4), None),  # the departure day is free again
+    ([(2, 4), (2, 4)], (0, 2), None),
+    ([(2, 4), (2, 4)], (0, 3), 2),
+    ([(0, 9), (3, 4)], (0, 9), 3),
+    ([(0, 0), (0, 0)], (0, 0), 0),  # day use takes its day
+    ([(0, 0), (0, 0)], (0, 1), 0),
+    ([(1, 1), (0, 2)], (0, 2), 1),
+    ([(0, 0), (0, 0)], (1, 2), None),
+    ([(0, 1), (0, 1)], (1, 1), None),
+    ([(0, 2), (0, 2)], (1, 1), 1),
+]
+
+
+@pytest.mark.parametrize(("sold", "wish", "full"), AVAILABILITY)
+def test_a_night_is_sold_as_often_as_there_are_rooms(sold, wish, full, desk):
+    for first, last in sold:
+        BookingFactory(hotel=desk.hotel, room_type=desk.room_type, check_in=day(first), check_out=day(last))
+    if full is None:
+        assert create(desk, *wish).status == "CONFIRMED"
+    else:
+        refusal = refusal_of(lambda: create(desk, *wish))
+        assert (refusal.code, refusal.status) == ("NO_AVAILABILITY", 409)
+        assert refusal.details == {"room_type_id": desk.room_type.pk, "date": day(full).isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        ("PENDING_PAYMENT", False),
+        ("PENDING_APPROVAL", False),
+        ("CONFIRMED", True),
+        ("COMPLETED", False),
+        ("DECLINED", False),
+        ("CANCELLED", False),
+        ("CANCELLED_DRAFT", False),
+        ("EXPIRED", False),
+        ("NO_SHOW", False),
+    ],
+)
+def test_what_counts_as_sold(status, counts, desk):
+    for _ in desk.rooms:
+        booking_in(status, hotel=desk.hotel, room_type=desk.room_type)
+    if counts:
+        assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
+    else:
+        assert create(desk).status == "CONFIRMED"
+
+
+def test_a_guest_in_house_counts_as_sold_where_they_booked(desk):
+    upgraded = NewRoomFactory(hotel=desk.hotel)
+    for room in (desk.rooms[0], upgraded):
+        booking_in("IN_HOUSE", assigned_room=room, room_type=desk.room_type)
+    assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
+    assert create(desk, room_type_id=upgraded.room_type.pk).status == "CONFIRMED"
+
+
+def test_a_room_out_of_service_is_not_sold(desk):
+    desk.rooms[0].is_active = False
+    desk.rooms[0].save()
+    create(desk)
+    assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
+
+
+def test_a_house_may_sell_more_than_it_has(desk):
+    desk.hotel.allow_overbooking = True
+    desk.hotel.save()
+    for _ in range(3):
+        assert create(desk).status == "CONFIRMED"
+
+
+stays = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), max_size=7)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(sold=stays, arrival=st.integers(0, 6), nights=st.integers(0, 4))
+def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arrival, nights, desk):
+    def taken(first: int, length: int) -> range:
+        return range(first, first + max(length, 1))
+
+    with transaction.atomic():
+        RoomBooking.objects.bulk_create(
+            BookingFactory.build(
+                hotel=desk.hotel,
+                room_type=desk.room_type,
+                check_in=day(first),
+                check_out=day(first + length),
+            )
+            for first, length in sold
+        )
+        counted = (day(night) for night in taken(arrival, nights) if sum(night in taken(*stay) for stay in sold) >= 2)
+        assert sold_out_night(desk.room_type, day(arrival), day(arrival + nights)) == next(counted, None)
+        transaction.set_rollback(True)
+
+
+def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(desk, statements):
+    with statements() as made:
+        create(desk)
+    assert order_of(made.sql()) == [
+        "lock RoomType",
+        "INSERT ReferenceCounter",
+        "INSERT RoomBooking",
+        "INSERT BookingChange",
+        "INSERT RealtimeEvent",
+        "INSERT Message",
+    ]
+
+
+def test_the_clock_of_the_house_says_what_is_over(desk):
+    with clock.set_to(NOW + timedelta(hours=11, minutes=59)):  # 02:59 in Dublin; the business day ended at two
+        assert refusal_of(lambda: create(desk, 0, 0)).code == "VALIDATION_ERROR"
+    with clock.set_to(NOW + timedelta(hours=10, minutes=59)):  # 01:59
+        assert create(desk, 0, 0).status == "CONFIRMED"
