@@ -58,8 +58,9 @@ class StripeServer(ThreadingHTTPServer):
             str, tuple[str, Answer | None]
         ] = {}  # by key: what was asked, and the answer once it is there
         self.faults: list[tuple[str, Fault]] = []
-        # Called in the request's own thread, when its key is taken and nothing is done, and when all is done but the
-        # answer is not sent.
+        # Called in the request's own thread: when it gets lost, when its key is taken and nothing is done, and when all
+        # is done but the answer is not sent.
+        self.on_loss: Callable[[Call], None] = lambda _call: None
         self.before_work: Callable[[Call], None] = lambda _call: None
         self.before_answer: Callable[[Call], None] = lambda _call: None
         self.refund_status = "succeeded"
@@ -115,6 +116,7 @@ class StripeServer(ThreadingHTTPServer):
             self.stopping.wait()
             return None
         if trouble == "lost before":
+            self.on_loss(call)
             return None
         answer = self.once(call, form, lambda: self.work(call, trouble))
         self.before_answer(call)

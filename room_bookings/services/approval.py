@@ -87,16 +87,17 @@ def decline_booking(*, booking: RoomBooking, staff: Staff, reason_code: str = ""
 def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, int]:
     """Finish what somebody began ``older_than`` ago and did not end; any number of sweeps may run at once.
 
-    Returns how many bookings there were by outcome: ``finished``, ``put_back`` (nothing had happened), ``again`` (to be
-    asked for once more), ``unanswered``, ``overtaken``, ``failed``, ``not_configured``. Not to be called within a
-    transaction.
+    Returns how many bookings there were by outcome: ``payments_finished``, ``…_put_back`` (nothing had happened),
+    ``…_again`` (to be asked for once more), ``…_unanswered``, ``…_overtaken``, ``…_failed``, ``…_not_configured``. Not
+    to be called within a transaction.
     """
     waiting = RoomBooking.objects.filter(
         payment_state__in=IN_FLIGHT_PAYMENTS, payment_requested_at__lt=clock.now() - older_than
     )
-    counts = {outcome.name.lower(): 0 for outcome in Outcome} | {"unanswered": 0, "failed": 0, "not_configured": 0}
+    outcomes = [*(outcome.name.lower() for outcome in Outcome), "unanswered", "failed", "not_configured"]
+    counts = {f"payments_{outcome}": 0 for outcome in outcomes}
     if not payments.is_configured():
-        return counts | {"not_configured": waiting.count()}
+        return counts | {"payments_not_configured": waiting.count()}
     for booking in list(waiting.order_by("payment_requested_at", "pk")):
         try:
             outcome = settle_one(booking).name.lower()
@@ -105,7 +106,7 @@ def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, i
         except Exception:  # one booking must not hold up the others' money
             logger.exception("the payment of %s could not be settled", booking.booking_id)
             outcome = "failed"
-        counts[outcome] += 1
+        counts[f"payments_{outcome}"] += 1
     return counts
 
 

@@ -461,7 +461,8 @@ def test_a_payment_that_was_given_back_elsewhere(stripe, hotel, agent):
 
 def sweep(**expected: int) -> None:
     """Run the sweep, which finds what is expected and nothing else."""
-    assert {name: found for name, found in settle_payments().items() if found} == expected
+    found = {name.removeprefix("payments_"): number for name, number in settle_payments().items() if number}
+    assert found == expected
 
 
 def test_the_sweep_leaves_alone_what_has_just_begun(stripe, hotel):
@@ -540,6 +541,34 @@ def test_an_expired_request_that_was_captured_after_all_is_refunded(stripe, hote
         sweep(finished=1)
     assert stored(booking) == ("EXPIRED", "REFUNDED")
     assert stripe.moved(booking.payment_reference) == {"refunded": 1}
+
+
+@pytest.mark.parametrize(("refunded", "payment_state"), [(True, "REFUNDED"), (False, "CAPTURED")])
+def test_a_stay_that_went_on_meanwhile_is_not_declined(stripe, hotel, agent, refunded, payment_state):
+    """Somebody was faster than the refund: what is true of the payment is written, and the stay left alone."""
+    booking = card(stripe, hotel, PaymentState.REFUNDING, status="NO_SHOW", **long_ago(agent))
+    intent = stripe.intents[booking.payment_reference]
+    intent.status, intent.refunded = "succeeded", refunded
+    before = trace(booking)[1:]
+    refused(lambda: decline_booking(booking=booking, staff=agent), 409, "BOOKING_NOT_ELIGIBLE")
+    settle_payments()
+    assert stored(booking) == ("NO_SHOW", payment_state)
+    assert trace(booking)[1:] == before
+    assert stripe.moved(booking.payment_reference) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_decline_that_a_no_show_overtakes_says_so(stripe, hotel, agent):
+    booking = captured(stripe, hotel)
+
+    def meanwhile(_call) -> None:
+        RoomBooking.objects.filter(pk=booking.pk).update(status=BookingStatus.NO_SHOW)
+        connection.close()
+
+    stripe.before_work = meanwhile
+    refused(lambda: decline_booking(booking=booking, staff=agent), 409, "BOOKING_NOT_ELIGIBLE")
+    assert stored(booking) == ("NO_SHOW", "REFUNDED")
+    assert not mails()
 
 
 def test_one_failing_booking_does_not_hold_up_the_others(stripe, hotel, manager, caplog):
@@ -704,7 +733,7 @@ def test_two_sweeps_at_once_finish_once(stripe, hotel, manager):
     for writer in writers:
         writer.start()
     counts = [writer.outcome() for writer in writers]
-    assert sorted((found["finished"], found["overtaken"]) for found in counts) == [(0, 1), (1, 0)]
+    assert sorted((found["payments_finished"], found["payments_overtaken"]) for found in counts) == [(0, 1), (1, 0)]
     assert (len(history(booking)), len(told()), len(mails())) == (1, 2, 1)
 
 
