@@ -1,4 +1,9 @@
-"""What a Django database error says of itself in PostgreSQL's terms."""
+"""What a Django database error says of itself in PostgreSQL's terms, and locks that outlive a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -19,3 +24,20 @@ def rule_message(error: BaseException) -> str | None:
     """The sentence of the rule that refused; ``None`` where it was an ordinary constraint."""
     diagnosis = getattr(error.__cause__, "diag", None)
     return diagnosis.message_primary if diagnosis and sqlstate(error) == RULE else None
+
+
+@contextmanager
+def advisory_lock(namespace: int, number: int) -> Iterator[bool]:
+    """Hold one of PostgreSQL's session locks, for work that must have no transaction open (docs/locking.md).
+
+    Never waits: yields whether the lock was to be had. It goes with the connection, however the process ends.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [namespace, number])
+        [alone] = cursor.fetchone()
+    try:
+        yield alone
+    finally:
+        if alone and connection.connection is not None and not connection.connection.closed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [namespace, number])

@@ -127,7 +127,7 @@ class Staff(models.Model):
 class IdempotentAnswer(models.Model):
     """What a request with an ``Idempotency-Key`` was answered, for its repeats; kept for a day."""
 
-    staff = models.ForeignKey(Staff, on_delete=models.CASCADE, related_name="+", db_index=False)
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="+", db_index=False)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64, help_text="SHA-256 of address and body.")
     status = models.PositiveSmallIntegerField(default=0)

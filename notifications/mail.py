@@ -22,6 +22,7 @@ from django.utils.dateformat import format as format_date
 from mailer.models import PRIORITY_DEFERRED, RESULT_FAILURE, RESULT_SUCCESS, Message, MessageLog
 
 from common import clock
+from common.database import advisory_lock
 from room_bookings.models import RoomBooking
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=4)
 # 1, 2, 4 … 128 minutes, then every four hours: about three days, after which somebody has to look at it.
 GIVE_UP_AFTER = 25
 KEEP_HISTORY_DAYS = 30
+ADVISORY_NAMESPACE = 7_302  # the first key of our advisory locks; the second is the mail's number
+LOOK_AHEAD = 50  # mails that others may be sending at this moment: more than there are workers
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -121,27 +124,31 @@ def send_queued(*, should_stop: Callable[[], bool] = lambda: False) -> int:
     return sent
 
 
-@transaction.atomic
 def send_next() -> Outcome:
     """Send the mail that has been due for longest and that nobody else is sending.
 
-    The transaction holds the mail's own row, for which nobody ever waits, until the provider has taken the mail. Killed
-    before that, the mail is still there; killed between that and the commit it goes a second time, with the same
+    Under an advisory lock of its own, for which nobody waits, and with no transaction open. Killed before the provider
+    has taken the mail, it is still there; killed between that and the commit it goes a second time, with the same
     Message-ID.
     """
     due = Q(priority__lt=PRIORITY_DEFERRED) | Q(retry_count__lt=GIVE_UP_AFTER, when_added__lte=clock.now())
     waiting = Message.objects.filter(due).order_by("priority", "when_added", "pk")
-    message = waiting.select_for_update(skip_locked=True).first()
-    if message is None:
-        return Outcome.NONE_DUE
-    try:
-        _send(message)
-    except Exception as error:  # whatever a provider, or a library for one, may come up with
-        _put_back(message, error)
-        return Outcome.FAILED
-    MessageLog.objects.log(message, RESULT_SUCCESS)
-    message.delete()
-    return Outcome.SENT
+    for number in list(waiting.values_list("pk", flat=True)[:LOOK_AHEAD]):
+        with advisory_lock(ADVISORY_NAMESPACE, number % 2**31) as alone:
+            # Read again under the lock: whoever had it before us may have sent it.
+            message = waiting.filter(pk=number).first() if alone else None
+            if message is None:
+                continue
+            try:
+                _send(message)
+            except Exception as error:  # whatever a provider, or a library for one, may come up with
+                _put_back(message, error)
+                return Outcome.FAILED
+            with transaction.atomic():
+                MessageLog.objects.log(message, RESULT_SUCCESS)
+                message.delete()
+            return Outcome.SENT
+    return Outcome.NONE_DUE
 
 
 class UnsendableError(Exception):
@@ -158,6 +165,7 @@ def _send(message: Message) -> None:
     email.send()
 
 
+@transaction.atomic
 def _put_back(message: Message, error: Exception) -> None:
     """Back into the queue, for a later try; or there to stay, until ``manage.py retry_deferred`` tries it once more."""
     MessageLog.objects.create(

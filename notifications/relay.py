@@ -10,8 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from common import clock
+from common.database import advisory_lock
 from notifications import notification_manager, transport, wakeup
 from notifications.models import EventStream, RealtimeEvent
 
@@ -101,7 +101,7 @@ class Relay:
     def _send(self, stream: EventStream) -> None:
         # Again after letting go of the lock: events that another relay numbered meanwhile found it taken.
         while not self._stopping.is_set() and _numbered(stream).exists():
-            with _sole_sender(stream) as alone:
+            with advisory_lock(ADVISORY_NAMESPACE, stream.pk) as alone:
                 if not alone:
                     return
                 try:
@@ -165,20 +165,6 @@ def _numbered(stream: EventStream) -> Any:
     return RealtimeEvent.objects.filter(
         hotel=stream.hotel_id, stream=stream.name, seq__isnull=False, sent_at=None, parked_at=None
     ).order_by("seq")
-
-
-@contextmanager
-def _sole_sender(stream: EventStream) -> Iterator[bool]:
-    """Hold the right to send the stream's events, without a transaction; yields whether it was to be had."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [ADVISORY_NAMESPACE, stream.pk])
-        [alone] = cursor.fetchone()
-    try:
-        yield alone
-    finally:
-        if alone and connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [ADVISORY_NAMESPACE, stream.pk])
 
 
 def _deliver(batch: Sequence[RealtimeEvent]) -> None:

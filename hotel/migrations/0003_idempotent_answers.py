@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('status', models.PositiveSmallIntegerField(default=0)),
                 ('body', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField(db_index=True, default=common.clock.now)),
-                ('staff', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='hotel.staff')),
+                ('staff', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='hotel.staff')),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('staff', 'key'), name='idempotent_answer_key_unique')],

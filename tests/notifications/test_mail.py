@@ -2,6 +2,8 @@
 
 import logging
 import smtplib
+import threading
+from contextlib import nullcontext
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -11,7 +13,7 @@ from django.core import mail as django_mail
 from django.core.mail.backends import locmem
 from django.core.management import call_command
 from django.core.validators import validate_email
-from django.db import transaction
+from django.db import connection, transaction
 from mailer.models import PRIORITY_DEFERRED, Message, MessageLog
 
 from common import clock
@@ -20,7 +22,7 @@ from notifications import mail
 from notifications.mail import Outcome, queue_booking_mail, send_next, send_queued
 from room_bookings.models import RoomBooking
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory
-from tests.races import Writer, overlap
+from tests.races import Writer
 
 pytestmark = pytest.mark.django_db
 
@@ -383,28 +385,78 @@ def test_history_is_forgotten_and_what_waits_is_not(provider):
 # --- with several connections -----------------------------------------------------------------------------------------
 
 
+class SlowBackend(locmem.EmailBackend):
+    """A provider that takes its time over the first mail: until the test lets it."""
+
+    began, may_end = threading.Event(), threading.Event()
+    in_transaction: list[bool] = []
+
+    def send_messages(self, messages):
+        self.in_transaction.append(connection.in_atomic_block)
+        if not self.began.is_set():
+            self.began.set()
+            assert self.may_end.wait(10)
+        return super().send_messages(messages)
+
+
+@pytest.fixture
+def slow_provider(settings):
+    settings.MAILER_EMAIL_BACKEND = f"{__name__}.SlowBackend"
+    SlowBackend.began.clear()
+    SlowBackend.may_end.clear()
+    SlowBackend.in_transaction.clear()
+    yield SlowBackend
+    SlowBackend.may_end.set()
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_mail_that_one_worker_is_sending_another_passes_by():
-    """Neither waits; and the second takes the next mail meanwhile."""
+def test_a_mail_that_one_worker_is_sending_another_passes_by(slow_provider):
+    """Neither waits, no transaction is open meanwhile, and the second takes the next mail."""
     for number in (7, 8):
         queue_booking_mail(make_booking(booking_id=f"BK-2026-000{number}"), "confirmation")
-    first, [second] = overlap(send_next, send_queued, waits=False)
-    assert (first, second) == (Outcome.SENT, 1)
-    assert sorted(delivered()) == [
-        "[The Grand & Co] Your booking BK-2026-0007 is confirmed",
-        "[The Grand & Co] Your booking BK-2026-0008 is confirmed",
-    ]
+    first = Writer(send_next)
+    first.start()
+    assert slow_provider.began.wait(10)
+    assert (send_next(), send_next()) == (Outcome.SENT, Outcome.NONE_DUE)
+    assert delivered() == ["[The Grand & Co] Your booking BK-2026-0008 is confirmed"]
+    slow_provider.may_end.set()
+    assert first.outcome() == Outcome.SENT
+    assert sorted(delivered())[0] == "[The Grand & Co] Your booking BK-2026-0007 is confirmed"
+    assert len(delivered()) == 2
+    assert slow_provider.in_transaction == [False, False]
     assert not Message.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_the_lock_both_would_send_it(monkeypatch):
+def test_without_the_lock_both_would_send_it(monkeypatch, slow_provider):
     """The twin: the race is real."""
     queue_booking_mail(make_booking(), "confirmation")
-    monkeypatch.setattr("django.db.models.query.QuerySet.select_for_update", lambda queryset, **_options: queryset)
-    first, [second] = overlap(send_next, send_next, waits=True)
-    assert (first, second) == (Outcome.SENT, Outcome.SENT)
+    monkeypatch.setattr(mail, "advisory_lock", lambda *_keys: nullcontext(enter_result=True))
+    first = Writer(send_next)
+    first.start()
+    assert slow_provider.began.wait(10)
+    assert send_next() == Outcome.SENT
+    slow_provider.may_end.set()
+    first.outcome()
     assert len(delivered()) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_worker_has_just_sent_is_not_sent_again(monkeypatch):
+    """Both saw it waiting; the second got the lock when the first had let it go."""
+    queue_booking_mail(make_booking(), "confirmation")
+    lock = mail.advisory_lock
+
+    def late(*keys):
+        monkeypatch.setattr(mail, "advisory_lock", lock)
+        other = Writer(send_next)
+        other.start()
+        assert other.outcome() == Outcome.SENT
+        return lock(*keys)
+
+    monkeypatch.setattr(mail, "advisory_lock", late)
+    assert send_next() == Outcome.NONE_DUE
+    assert len(delivered()) == 1
 
 
 @pytest.mark.django_db(transaction=True)
