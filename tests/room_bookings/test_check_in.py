@@ -1,0 +1,371 @@
+"""Arrivals: when a guest may come, into which room, and what is written when they do."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import transaction
+
+from common import clock
+from common.errors import HotelMateError
+from hotel import rights
+from housekeeping.models import RoomStatusEvent
+from room_bookings.models import BookingChange, RoomBooking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in, check_in_rooms
+from rooms.models import Room
+from tests.factories import BookingFactory, NewRoomFactory, StaffFactory, room_in
+from tests.room_bookings.desk import (
+    NOW,
+    assert_sound,
+    day,
+    last_event,
+    nothing_written,
+    open_desk,
+    order_of,
+    refusal_of,
+    told,
+)
+
+pytestmark = pytest.mark.django_db
+
+GUEST = [("rooms", "room_updated"), ("rooms", "room_occupancy_updated"), ("room-bookings", "booking_checked_in")]
+
+
+def arriving(desk, first=0, last=2, **fields) -> RoomBooking:
+    """A confirmed booking for today, with room 101."""
+    house = {"hotel": desk.hotel, "room_type": desk.room_type, "assigned_room": desk.rooms[0]}
+    return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
+
+
+def test_it_is_recorded_and_told(desk):
+    booking = arriving(desk)
+    arrived = check_in(booking=booking, staff=desk.agent)
+    stored, room = RoomBooking.objects.get(), Room.objects.get(pk=desk.rooms[0].pk)
+    assert (stored.status, stored.checked_in_at, stored.assigned_room, stored.version) == ("IN_HOUSE", NOW, room, 1)
+    assert (arrived.status, arrived.version) == ("IN_HOUSE", 1)
+    assert room.room_status == "OCCUPIED"
+    [audit] = RoomStatusEvent.objects.all()
+    assert (audit.source, audit.changed_by, audit.note) == (
+        "FRONT_DESK",
+        desk.agent,
+        f"check-in of {booking.booking_id}",
+    )
+    [change] = BookingChange.objects.all()
+    assert (change.action, change.from_status, change.to_status) == ("CHECKED_IN", "CONFIRMED", "IN_HOUSE")
+    assert (change.staff, change.to_room, change.reason) == (desk.agent, room, "")
+    assert told() == [*GUEST, ("guest", "booking_checked_in")]
+    assert_sound()
+
+
+@pytest.mark.parametrize("assigned", [True, False])
+def test_with_a_room_it_is_assigned_by_the_way(assigned, desk):
+    booking = arriving(desk, **({} if assigned else {"assigned_room": None}))
+    check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[1].pk)
+    stored = RoomBooking.objects.get()
+    assert (stored.assigned_room, stored.room_assigned_by, stored.room_assigned_at) == (desk.rooms[1], desk.agent, NOW)
+    assert [room.room_status for room in Room.objects.order_by("pk")] == ["READY_FOR_GUEST", "OCCUPIED"]
+    assert [change.action for change in BookingChange.objects.all()] == ["CHECKED_IN"]
+    assert told() == [*GUEST, ("guest", "booking_checked_in")]
+    assert_sound()
+
+
+def test_who_is_in_house_stays_there(desk):
+    booking = arriving(desk)
+    check_in(booking=booking, staff=desk.agent)
+    with nothing_written():
+        check_in(booking=booking, staff=desk.agent)
+        check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[1].pk)
+
+
+def test_it_decides_on_the_row(desk):
+    stale = arriving(desk)
+    cancel_booking(booking=RoomBooking.objects.get(), staff=desk.agent)
+    assert refusal_of(lambda: check_in(booking=stale, staff=desk.agent)).code == "BOOKING_NOT_ELIGIBLE"
+    moved = arriving(desk)
+    RoomBooking.objects.filter(pk=moved.pk).update(assigned_room=desk.rooms[1])
+    assert check_in(booking=moved, staff=desk.agent).assigned_room == desk.rooms[1]
+
+
+def test_it_locks_booking_then_room_and_writes_in_this_order(desk, statements):
+    booking = arriving(desk)
+    with statements() as made:
+        check_in(booking=booking, staff=desk.agent)
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "lock Room",
+        "UPDATE RoomBooking",
+        "INSERT BookingChange",
+        "lock Room",
+        "UPDATE Room",
+        "INSERT RoomStatusEvent",
+        "INSERT RealtimeEvent",
+        "INSERT RealtimeEvent",
+    ]
+
+
+# --- the arrival window -----------------------------------------------------------------------------------------------
+
+EARLY, WRONG, LATE = "CHECKIN_TOO_EARLY", "CHECKIN_WRONG_DATE", "CHECKIN_TOO_LATE"
+# Nights, the hotel's wall clock (day after the arrival day, hour, minute), and the answer. Check-in from 08:00; the
+# business day ends at 02:00.
+WINDOW = [
+    (1, -1, "23:59", WRONG),
+    (1, 0, "00:00", EARLY),
+    (1, 0, "01:59", EARLY),
+    (1, 0, "07:59", EARLY),
+    (1, 0, "08:00", None),
+    (1, 0, "15:00", None),
+    (1, 0, "23:59", None),
+    (1, 1, "00:00", None),  # still the night of the arrival
+    (1, 1, "01:59", None),
+    (1, 1, "02:00", LATE),
+    (1, 1, "08:00", LATE),
+    (2, 1, "02:00", None),  # the second night of two
+    (2, 1, "07:00", None),
+    (2, 1, "20:00", None),
+    (2, 2, "01:59", None),
+    (2, 2, "02:00", LATE),
+    (2, 30, "12:00", LATE),
+    (0, 0, "07:59", EARLY),  # day use
+    (0, 0, "08:00", None),
+    (0, 0, "23:00", None),
+    (0, 1, "01:59", None),
+    (0, 1, "02:00", LATE),
+]
+# Arrival days in zones east and west, in summer and winter, and on the days on which the clocks change.
+PLACES = [
+    ("Europe/Dublin", date(2026, 7, 1)),
+    ("Europe/Dublin", date(2026, 1, 15)),
+    ("Europe/Dublin", date(2026, 3, 28)),  # the clocks go forward in the night after
+    ("Europe/Dublin", date(2026, 3, 29)),
+    ("Europe/Dublin", date(2026, 10, 24)),  # and back in the night after
+    ("Europe/Dublin", date(2026, 10, 25)),
+    ("Pacific/Auckland", date(2026, 7, 1)),
+    ("Pacific/Auckland", date(2026, 9, 26)),
+    ("America/St_Johns", date(2026, 7, 1)),
+]
+
+
+def answer(work) -> str | None:
+    """The code with which ``work`` is refused, if it is; what it writes is taken back."""
+    with transaction.atomic():
+        try:
+            work()
+        except HotelMateError as refusal:
+            return refusal.code
+        finally:
+            transaction.set_rollback(True)
+    return None
+
+
+@pytest.mark.parametrize(("zone", "arrival"), PLACES)
+def test_when_a_guest_may_arrive(zone, arrival, db):
+    desk = open_desk(timezone=zone)
+    asked, answers = [], []
+    for nights, days, wall, expected in WINDOW:
+        moment = datetime.combine(arrival + timedelta(days=days), time.fromisoformat(wall), tzinfo=ZoneInfo(zone))
+        booking = BookingFactory(
+            hotel=desk.hotel,
+            room_type=desk.room_type,
+            check_in=arrival,
+            check_out=arrival + timedelta(days=nights),
+        )
+        if moment.astimezone(UTC).astimezone(ZoneInfo(zone)) != moment:
+            continue  # the clocks skip it that night
+        with clock.set_to(moment.astimezone(UTC)):
+            came = answer(lambda: check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[0].pk))  # noqa: B023
+        asked.append((nights, days, wall, expected))
+        answers.append((nights, days, wall, came))
+    assert len(asked) >= len(WINDOW) - 4
+    assert answers == asked
+
+
+@pytest.mark.parametrize(
+    ("settings", "wall", "expected"),
+    [
+        ({"early_checkin_from": time(12)}, "2026-07-01T11:59", EARLY),
+        ({"early_checkin_from": time(12)}, "2026-07-01T12:00", None),
+        ({"early_checkin_from": time(0)}, "2026-07-01T00:00", None),
+        ({"late_arrival_cutoff": time(0)}, "2026-07-01T23:59", None),
+        ({"late_arrival_cutoff": time(0)}, "2026-07-02T00:00", LATE),
+        ({"late_arrival_cutoff": time(4, 30)}, "2026-07-02T04:29", None),
+        ({"late_arrival_cutoff": time(4, 30)}, "2026-07-02T04:30", LATE),
+    ],
+)
+def test_the_window_is_the_hotel_s_own(settings, wall, expected, db):
+    desk = open_desk(**settings)
+    booking = arriving(desk, 0, 1)
+    with clock.set_to(datetime.fromisoformat(wall).replace(tzinfo=ZoneInfo("Europe/Dublin")).astimezone(UTC)):
+        assert answer(lambda: check_in(booking=booking, staff=desk.agent)) == expected
+
+
+@pytest.mark.parametrize(
+    ("role", "reason", "expected"),
+    [
+        (rights.FRONT_OFFICE_MANAGER, "Regular guest", None),
+        (rights.HOTEL_MANAGER, "Regular guest", None),
+        (rights.FRONT_OFFICE_MANAGER, " ", WRONG),
+        (rights.FRONT_OFFICE_MANAGER, "", WRONG),
+        (rights.FRONT_DESK_AGENT, "Regular guest", WRONG),
+    ],
+)
+def test_a_supervisor_s_reason_lifts_the_window(role, reason, expected, desk):
+    booking = arriving(desk, 1, 3)
+    staff = StaffFactory(hotel=desk.hotel, role=role)
+    assert answer(lambda: check_in(booking=booking, staff=staff, override_reason=reason)) == expected
+
+
+def test_the_reason_is_kept(desk):
+    check_in(booking=arriving(desk, 1, 3), staff=desk.manager, override_reason="Regular guest")
+    assert BookingChange.objects.get().reason == "Regular guest"
+
+
+# Days of the stay, and days of another booking of the room; today is day 0, and the guest sleeps here tonight.
+LIFTED = [
+    ((1, 3), (0, 1), True),
+    ((2, 3), (0, 1), True),
+    ((2, 3), (1, 2), True),
+    ((1, 3), (-2, 0), False),  # has left, or never came
+    ((1, 3), (3, 5), False),
+    ((1, 3), (0, 0), True),
+    ((-2, 0), (0, 2), True),  # came a day too late: tonight is somebody else's
+    ((-3, -1), (0, 2), True),
+    ((-3, -1), (-1, 0), True),
+    ((-2, 0), (1, 2), False),
+    ((-1, -1), (0, 1), True),
+]
+
+
+@pytest.mark.parametrize(("nights", "other", "taken"), LIFTED)
+def test_a_reason_does_not_lift_somebody_else_s_night(nights, other, taken, desk):
+    booking = arriving(desk, *nights)
+    arriving(desk, *other)
+    came = answer(lambda: check_in(booking=booking, staff=desk.manager, override_reason="Regular guest"))
+    assert came == ("ROOM_OVERLAP_CONFLICT" if taken else None)
+
+
+# --- the room ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [
+        ("OCCUPIED", False),
+        ("CHECKOUT_DIRTY", False),
+        ("CLEANING_IN_PROGRESS", False),
+        ("CLEANED_UNINSPECTED", False),
+        ("CLEANED_UNINSPECTED", True),
+        ("MAINTENANCE_REQUIRED", True),
+        ("OUT_OF_ORDER", False),
+    ],
+)
+@pytest.mark.parametrize("staff", ["agent", "manager"])
+def test_nobody_is_sent_to_a_room_that_is_not_ready(status, fault, staff, desk):
+    room = room_in(status, fault=fault, hotel=desk.hotel, room_type=desk.room_type, room_number=201)
+    RoomBooking.objects.update(check_in=day(-1), check_out=day(0))
+    booking = arriving(desk, assigned_room=room)
+    refusal = refusal_of(
+        lambda: check_in(booking=booking, staff=getattr(desk, staff), override_reason="They are tired")
+    )
+    assert (refusal.code, refusal.status) == ("ROOM_NOT_READY", 409)
+    assert refusal.message.startswith("Room not ready")
+    assert refusal.details == {"room_id": room.pk, "room_number": 201, "current_status": status}
+
+
+def test_nor_to_one_out_of_service(desk):
+    Room.objects.update(is_active=False)
+    booking = arriving(desk)
+    assert refusal_of(lambda: check_in(booking=booking, staff=desk.agent)).code == "ROOM_NOT_READY"
+
+
+@pytest.mark.parametrize(
+    ("room", "code", "status"),
+    [
+        (lambda _: NewRoomFactory(), "ROOM_NOT_FOUND", 404),
+        (lambda desk: NewRoomFactory(hotel=desk.hotel), "ROOM_TYPE_MISMATCH", 400),
+        (
+            lambda desk: NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, is_active=False),
+            "ROOM_NOT_BOOKABLE",
+            409,
+        ),
+        (lambda desk: arriving(desk, 1, 2, assigned_room=desk.rooms[1]).assigned_room, "ROOM_OVERLAP_CONFLICT", 409),
+    ],
+)
+def test_a_room_given_at_the_desk_must_be_one_that_could_be_assigned(room, code, status, desk):
+    booking, other = arriving(desk), room(desk)
+    refusal = refusal_of(lambda: check_in(booking=booking, staff=desk.agent, room_id=other.pk))
+    assert (refusal.code, refusal.status) == (code, status)
+
+
+def test_an_incomplete_party_gets_no_room_at_the_desk_where_the_house_asks_for_names(desk):
+    desk.hotel.require_complete_party = True
+    desk.hotel.save()
+    booking = arriving(desk, adults=2, assigned_room=None)
+    assert refusal_of(lambda: check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[0].pk)).code == (
+        "PARTY_INCOMPLETE"
+    )
+
+
+def test_staff_without_a_right_to_occupied_are_refused_by_the_writer(desk):
+    booking, housekeeper = arriving(desk), StaffFactory(hotel=desk.hotel, role=rights.HOUSEKEEPER)
+    assert refusal_of(lambda: check_in(booking=booking, staff=housekeeper)).status == 403
+
+
+# --- several rooms ----------------------------------------------------------------------------------------------------
+
+
+def test_today_s_arrivals_of_several_rooms(desk):
+    first, second = desk.rooms
+    dirty = room_in("CHECKOUT_DIRTY", hotel=desk.hotel, room_type=desk.room_type, room_number=103)
+    empty = NewRoomFactory(hotel=desk.hotel, room_number=104)
+    tomorrow = arriving(desk, 1, 2, assigned_room=empty)
+    foreign = NewRoomFactory()
+    going = [arriving(desk, assigned_room=room) for room in (first, second)]
+    arriving(desk, assigned_room=dirty)
+    since = last_event()
+    wanted = [second.pk, first.pk, dirty.pk, empty.pk, foreign.pk, 0, first.pk]
+    result = check_in_rooms(hotel=desk.hotel, room_ids=wanted, staff=desk.agent)
+    assert [booking.pk for booking in result.bookings] == [going[1].pk, going[0].pk]
+    assert [room.room_status for room in result.rooms] == ["OCCUPIED", "OCCUPIED"]
+    assert [(room_id, refusal.code) for room_id, refusal in result.failed] == [
+        (dirty.pk, "ROOM_NOT_READY"),
+        (empty.pk, "NO_ARRIVAL_DUE"),
+        (foreign.pk, "ROOM_NOT_FOUND"),
+        (0, "ROOM_NOT_FOUND"),
+    ]
+    assert set(RoomStatusEvent.objects.filter(to_status="OCCUPIED").values_list("source", "changed_by")) == {
+        ("SYSTEM", desk.agent.pk)
+    }
+    assert told(since) == [
+        *[("rooms", "room_updated")] * 2,
+        *[("rooms", "room_occupancy_updated")] * 2,
+        *[("room-bookings", "booking_checked_in")] * 2,
+        *[("guest", "booking_checked_in")] * 2,
+    ]
+    assert RoomBooking.objects.get(pk=tomorrow.pk).status == "CONFIRMED"
+    assert_sound()
+    with nothing_written():
+        again = check_in_rooms(hotel=desk.hotel, room_ids=[first.pk], staff=desk.agent)
+    assert [refusal.code for _, refusal in again.failed] == ["NO_ARRIVAL_DUE"]
+
+
+def test_several_rooms_are_checked_in_for_the_business_day(desk):
+    booking = arriving(desk, 0, 1)
+    with clock.set_to(NOW + timedelta(hours=10)):  # one in the morning in Dublin: still the day before
+        assert check_in_rooms(hotel=desk.hotel, room_ids=[desk.rooms[0].pk], staff=desk.agent).bookings == [booking]
+
+
+def test_several_rooms_too_early(desk):
+    arriving(desk)
+    with clock.set_to(NOW - timedelta(hours=8)):
+        result = check_in_rooms(hotel=desk.hotel, room_ids=[desk.rooms[0].pk], staff=desk.manager)
+    assert [refusal.code for _, refusal in result.failed] == [EARLY]
+
+
+def test_who_came_early_holds_the_room_tonight(desk):
+    """The guest in house from tomorrow on sleeps here tonight: nobody else of today gets the room."""
+    check_in(booking=arriving(desk, 1, 3), staff=desk.manager, override_reason="Regular guest")
+    booking = arriving(desk, 0, 1, assigned_room=None)
+    refusal = refusal_of(lambda: check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[0].pk))
+    assert refusal.code == "ROOM_OVERLAP_CONFLICT"

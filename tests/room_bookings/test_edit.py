@@ -1,0 +1,244 @@
+"""Changes of what a booking says: dates against what is free, versions, who has seen it, who comes along."""
+
+from decimal import Decimal
+
+import pytest
+
+from room_bookings.models import BookingChange, BookingGuest, RoomBooking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.edit import edit_booking, mark_seen, set_companions
+from tests.factories import BookingFactory, NewRoomFactory, booking_in
+from tests.room_bookings.desk import NOW, day, last_event, nothing_written, order_of, refusal_of, told
+
+pytestmark = pytest.mark.django_db
+
+
+def booked(desk, first=2, last=4, **fields) -> RoomBooking:
+    """A confirmed booking from ``first`` to ``last`` days after today."""
+    house = {"hotel": desk.hotel, "room_type": desk.room_type}
+    return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
+
+
+def test_it_is_recorded_and_told(desk):
+    booking = booked(desk)
+    edited = edit_booking(
+        booking=booking, staff=desk.agent, check_out=day(5), adults=2, total_amount=Decimal("99.5"), children=0
+    )
+    stored = RoomBooking.objects.get()
+    assert (stored.check_out, stored.adults, stored.total_amount, stored.version) == (day(5), 2, Decimal("99.50"), 1)
+    assert (stored.updated_at, edited.version) == (NOW, 1)
+    [change] = BookingChange.objects.all()
+    assert (change.action, change.from_status, change.to_status) == ("EDITED", "CONFIRMED", "CONFIRMED")
+    assert (change.staff, change.reason) == (desk.agent, "adults, check_out, total_amount")
+    assert told() == [("room-bookings", "booking_updated")]
+
+
+def test_the_same_again_writes_nothing(desk):
+    booking = booked(desk, primary_email="ada@example.com")
+    with nothing_written():
+        edit_booking(booking=booking, staff=desk.agent, check_out=booking.check_out, primary_email="ada@example.com")
+        edit_booking(booking=booking, staff=desk.agent)
+
+
+@pytest.mark.parametrize(("versions", "passes"), [([3], True), ([2, 3], True), ([2], False), ([4], False), ([], False)])
+def test_only_who_saw_the_newest_version_may_write(versions, passes, desk):
+    booking = booked(desk, version=3)
+    if passes:
+        assert edit_booking(booking=booking, staff=desk.agent, expected_versions=versions, adults=2).version == 4
+        return
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, expected_versions=versions, adults=2))
+    assert (refusal.status, refusal.code) == (412, "PRECONDITION_FAILED")
+    assert refusal.details == {"booking_id": booking.booking_id, "status": "CONFIRMED", "version": 3}
+
+
+def test_a_stale_version_is_refused_even_where_nothing_would_change(desk):
+    booking = booked(desk)
+    refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, expected_versions=[1], adults=1))
+
+
+def test_it_decides_on_the_row(desk):
+    stale = booked(desk)
+    cancel_booking(booking=RoomBooking.objects.get(), staff=desk.agent)
+    assert stale.status == "CONFIRMED"
+    for step in (
+        lambda: edit_booking(booking=stale, staff=desk.agent, adults=2),
+        lambda: set_companions(booking=stale, companions=[{"first_name": "Charles", "last_name": "Babbage"}]),
+    ):
+        assert refusal_of(step).code == "BOOKING_NOT_ELIGIBLE"
+    edit_booking(booking=stale, staff=desk.agent, internal_notes="Called to say so.")
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.internal_notes, stored.version) == ("CANCELLED", "Called to say so.", 2)
+
+
+def test_a_booking_that_is_over_takes_notes_only(desk):
+    booking = booking_in("COMPLETED", assigned_room=desk.rooms[0])
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, internal_notes="x", adults=2))
+    assert refusal.code == "BOOKING_NOT_ELIGIBLE"
+
+
+# --- dates ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dates", "field", "why"),
+    [
+        ({"check_in": day(5)}, "check_in", "The departure can't be before the arrival."),
+        ({"check_out": day(1)}, "check_out", "The departure can't be before the arrival."),
+        ({"check_in": day(5), "check_out": day(1)}, "check_out", "The departure can't be before the arrival."),
+        ({"check_out": day(400)}, "check_out", "A stay has at most 365 nights."),
+        ({"check_in": day(-3), "check_out": day(-1)}, "check_out", "This stay would be over already."),
+    ],
+)
+def test_dates_that_cannot_be(dates, field, why, desk):
+    booking = booked(desk)
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, **dates))
+    assert (refusal.code, refusal.details) == ("VALIDATION_ERROR", {field: [why]})
+
+
+# One room, sold on every night but those of days 6 and 7; the booking itself has the nights of days 2 and 3.
+NEW_DATES = [
+    ((2, 3), None),  # a sold-out house may shorten a stay
+    ((3, 4), None),
+    ((3, 3), None),
+    ((2, 2), None),
+    ((1, 4), 1),
+    ((2, 5), 4),
+    ((1, 5), 1),
+    ((1, 3), 1),
+    ((3, 6), 4),
+    ((4, 4), 4),  # day use is a night of its own
+    ((1, 1), 1),
+    ((6, 8), None),
+    ((6, 6), None),
+    ((5, 7), 5),
+    ((6, 9), 8),
+    ((0, 2), 0),
+]
+
+
+@pytest.mark.parametrize(("dates", "full"), NEW_DATES)
+def test_only_nights_that_are_added_must_be_free(dates, full, desk):
+    desk.rooms[1].delete()
+    booking = booked(desk)
+    for first, last in ((0, 2), (4, 6), (8, 20)):
+        booked(desk, first, last)
+    # One more on each of its own nights: the house was overbooked, and nobody is sent away for that.
+    booked(desk)
+    check_in, check_out = (day(offset) for offset in dates)
+
+    def edit():
+        return edit_booking(booking=booking, staff=desk.agent, check_in=check_in, check_out=check_out)
+
+    if full is None:
+        assert (edit().check_in, booking.check_in) == (check_in, day(2))
+    else:
+        refusal = refusal_of(edit)
+        assert (refusal.code, refusal.details["date"]) == ("NO_AVAILABILITY", day(full).isoformat())
+
+
+def test_a_house_that_overbooks_adds_any_night(desk):
+    desk.hotel.allow_overbooking = True
+    desk.hotel.save()
+    booking = booked(desk)
+    for _ in range(3):
+        booked(desk, 4, 6)
+    assert edit_booking(booking=booking, staff=desk.agent, check_out=day(6)).check_out == day(6)
+
+
+@pytest.mark.parametrize(
+    ("dates", "free"),
+    [((2, 5), True), ((2, 6), False), ((4, 6), False), ((1, 4), True), ((0, 4), False), ((5, 5), False)],
+)
+def test_the_assigned_room_must_be_free_on_the_new_nights(dates, free, desk):
+    room = desk.rooms[0]
+    booking = booked(desk, assigned_room=room)
+    before, after = booked(desk, 0, 1, assigned_room=room), booked(desk, 5, 7, assigned_room=room)
+    check_in, check_out = (day(offset) for offset in dates)
+
+    def edit():
+        return edit_booking(booking=booking, staff=desk.agent, check_in=check_in, check_out=check_out)
+
+    if free:
+        assert edit().assigned_room == room
+    else:
+        refusal = refusal_of(edit)
+        in_the_way = before if dates[0] == 0 else after
+        assert refusal.code == "ROOM_OVERLAP_CONFLICT"
+        assert refusal.details["conflicts"] == [
+            {
+                "booking_id": in_the_way.booking_id,
+                "room_number": 101,
+                "start_date": in_the_way.check_in.isoformat(),
+                "end_date": in_the_way.check_out.isoformat(),
+            }
+        ]
+
+
+def test_of_a_guest_in_house_only_the_departure_moves(desk):
+    booking = booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-1), check_out=day(1))
+    booked(desk, 2, 4, assigned_room=desk.rooms[0])
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_in=day(0)))
+    assert refusal.code == "BOOKING_ALREADY_CHECKED_IN"
+    too_long = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_out=day(3)))
+    assert too_long.code == "ROOM_OVERLAP_CONFLICT"
+    assert edit_booking(booking=booking, staff=desk.agent, check_out=day(2)).check_out == day(2)
+    assert edit_booking(booking=booking, staff=desk.agent, check_out=day(0)).check_out == day(0)
+    refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_out=day(-1)))
+
+
+def test_it_locks_booking_room_and_type_in_this_order(desk, statements):
+    booking = booked(desk, assigned_room=desk.rooms[0])
+    with statements() as made:
+        edit_booking(booking=booking, staff=desk.agent, check_out=day(6))
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "lock Room",
+        "lock RoomType",
+        "UPDATE RoomBooking",
+        "INSERT BookingChange",
+        "INSERT RealtimeEvent",
+    ]
+
+
+# --- seen, and the party ----------------------------------------------------------------------------------------------
+
+
+def test_who_saw_it_first_stays(desk):
+    booking = booked(desk)
+    seen = mark_seen(booking=booking, staff=desk.agent)
+    assert (seen.staff_seen_at, seen.staff_seen_by, seen.version) == (NOW, desk.agent, 1)
+    assert told() == [("room-bookings", "booking_updated")]
+    with nothing_written():
+        assert mark_seen(booking=booking, staff=desk.manager).staff_seen_by == desk.agent
+
+
+def test_companions_are_replaced_and_told(desk):
+    booking = booked(desk, adults=3)
+    BookingGuest.objects.create(booking=booking, first_name="Old", last_name="Friend")
+    party = [
+        {"first_name": "Charles", "last_name": "Babbage", "email": "c@example.com", "phone": "+44 1"},
+        {"first_name": "Mary", "last_name": "Somerville"},
+    ]
+    since = last_event()
+    changed = set_companions(booking=booking, companions=party)
+    assert [(person["first_name"], person["email"]) for person in changed.party] == [
+        ("Charles", "c@example.com"),
+        ("Mary", ""),
+    ]
+    assert changed.version == 1
+    assert told(since) == [("room-bookings", "booking_party_updated")]
+    with nothing_written():
+        set_companions(booking=booking, companions=party)
+    set_companions(booking=booking, companions=party[::-1])
+    assert list(booking.companions.values_list("first_name", flat=True)) == ["Mary", "Charles"]
+    assert set_companions(booking=booking, companions=[]).party == []
+
+
+def test_rooms_of_another_type_do_not_make_a_night_free(desk):
+    booking = booked(desk)
+    NewRoomFactory(hotel=desk.hotel)
+    for _ in desk.rooms:
+        booked(desk, 4, 5)
+    assert refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_out=day(5))).code == (
+        "NO_AVAILABILITY"
+    )
