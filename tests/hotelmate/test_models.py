@@ -7,9 +7,8 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 # Each may know those after it.
 ORDER = ("housekeeping", "room_bookings", "rooms", "hotel")
 OURS = {*ORDER, "notifications"}
-# What an audit row, a booking or a room names must stay; a companion goes with the booking's row, which never goes, and
-# an answer that is kept for a day with the member of staff, who never goes either.
-CASCADING = {"hotel.IdempotentAnswer.staff", "room_bookings.BookingGuest.booking"}
+# What an audit row, a booking or a room names must stay; a companion goes with the booking's row, which never goes.
+CASCADING = {"room_bookings.BookingGuest.booking"}
 
 
 def foreign_keys():
