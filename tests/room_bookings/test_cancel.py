@@ -1,0 +1,202 @@
+"""Cancelling: before the arrival, and, by a supervisor, of a guest in house."""
+
+from datetime import timedelta
+
+import pytest
+from mailer.models import Message
+
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.turnover import flag_maintenance
+from notifications.models import RealtimeEvent
+from room_bookings.models import BookingChange, OverstayIncident, RoomBooking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in
+from room_bookings.services.overstay import flag_overstays
+from rooms.models import Room
+from tests.factories import BookingFactory, booking_in
+from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, order_of, refusal_of, told
+
+pytestmark = pytest.mark.django_db
+
+BLOCK = "[CANCELLED 2026-07-01 15:00 by Maeve Byrne] "
+
+
+@pytest.fixture
+def booking(desk) -> RoomBooking:
+    """Confirmed, with room 101."""
+    for member in (desk.agent, desk.manager):
+        member.user.last_name = "Byrne"
+        member.user.save()
+    return BookingFactory(
+        hotel=desk.hotel,
+        room_type=desk.room_type,
+        assigned_room=desk.rooms[0],
+        room_assigned_at=NOW,
+        room_assigned_by=desk.agent,
+        assignment_notes="By the lift",
+        primary_email="ada@example.com",
+        special_requests="Quiet room",
+    )
+
+
+def test_it_is_recorded_told_and_mailed(desk, booking):
+    cancelled = cancel_booking(booking=booking, staff=desk.agent, reason="Ferry cancelled")
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.version, cancelled.version) == ("CANCELLED", 1, 1)
+    assert (stored.cancelled_at, stored.cancelled_by, stored.cancellation_reason) == (
+        NOW,
+        desk.agent,
+        "Ferry cancelled",
+    )
+    assert stored.special_requests == f"Quiet room\n\n{BLOCK}Ferry cancelled"
+    assert (stored.assigned_room, stored.room_assigned_at, stored.room_assigned_by, stored.assignment_notes) == (
+        *(None, None, None),
+        "",
+    )
+    assert (stored.checked_in_at, stored.checked_out_at) == (None, None)
+    change = BookingChange.objects.get()
+    assert (change.action, change.from_status, change.to_status) == ("CANCELLED", "CONFIRMED", "CANCELLED")
+    assert (change.staff, change.reason, change.from_room) == (desk.agent, "Ferry cancelled", desk.rooms[0])
+    assert told() == [("room-bookings", "booking_cancelled"), ("guest", "booking_cancelled")]
+    guest = RealtimeEvent.objects.latest("pk").envelope["payload"]
+    assert (guest["status"], guest["reason"], guest["room_number"]) == ("CANCELLED", "Ferry cancelled", None)
+    mail = Message.objects.get()
+    assert mail.subject == f"[{desk.hotel.name}] Your booking {booking.booking_id} is cancelled"
+    assert "Ferry cancelled" in mail.email.body
+    assert not RoomStatusEvent.objects.exists()  # nobody was in the room
+    assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("requests", "reason", "noted"),
+    [
+        ("", "Ferry cancelled", f"{BLOCK}Ferry cancelled"),
+        ("", "", f"{BLOCK}no reason given"),
+        ("Quiet room", "", f"Quiet room\n\n{BLOCK}no reason given"),
+    ],
+)
+def test_the_block_that_is_appended(requests, reason, noted, desk, booking):
+    RoomBooking.objects.update(special_requests=requests)
+    assert cancel_booking(booking=booking, staff=desk.agent, reason=reason).special_requests == noted
+
+
+def test_a_second_cancel_changes_nothing(desk, booking):
+    cancel_booking(booking=booking, staff=desk.agent, reason="Ferry cancelled")
+    with nothing_written():
+        again = cancel_booking(booking=booking, staff=desk.manager, reason="Another reason")
+    assert (again.cancellation_reason, again.cancelled_by) == ("Ferry cancelled", desk.agent)
+
+
+def test_it_decides_on_the_row(desk, booking):
+    stale = RoomBooking.objects.get()
+    check_in(booking=booking, staff=desk.agent)
+    refusal = refusal_of(lambda: cancel_booking(booking=stale, staff=desk.agent, reason="Ferry cancelled"))
+    assert refusal.code == "BOOKING_ALREADY_CHECKED_IN"
+
+
+@pytest.mark.parametrize("status", ["PENDING_APPROVAL", "CONFIRMED", "IN_HOUSE", "CANCELLED", "COMPLETED", "DECLINED"])
+def test_a_card_payment_comes_before_everything_else(status, desk):
+    room = {"assigned_room": desk.rooms[0]} if status in ("IN_HOUSE", "COMPLETED") else {}
+    booking = booking_in(status, card="AUTHORISED", **{"hotel": desk.hotel, "room_type": desk.room_type} | room)
+    refusal = refusal_of(lambda: cancel_booking(booking=booking, staff=desk.manager, reason="Ferry cancelled"))
+    address = f"/api/staff/hotel/{desk.hotel.slug}/room-bookings/{booking.booking_id}"
+    assert (refusal.status, refusal.code) == (403, "STRIPE_BOOKING")
+    assert refusal.details == {
+        "required_endpoints": {"approve": f"{address}/approve/", "decline": f"{address}/decline/"}
+    }
+
+
+def test_a_request_is_declined_instead(desk):
+    booking = booking_in("PENDING_APPROVAL", hotel=desk.hotel)
+    refusal = refusal_of(lambda: cancel_booking(booking=booking, staff=desk.manager, reason="x"))
+    assert (refusal.status, refusal.code) == (409, "BOOKING_NOT_ELIGIBLE")
+    assert refusal.details["required_endpoint"] == (
+        f"/api/staff/hotel/{desk.hotel.slug}/room-bookings/{booking.booking_id}/decline/"
+    )
+
+
+def test_no_address_no_mail(desk, booking):
+    RoomBooking.objects.update(primary_email="")
+    cancel_booking(booking=booking, staff=desk.agent)
+    assert not Message.objects.exists()
+
+
+def test_it_locks_before_it_writes(desk, booking, statements):
+    with statements() as made:
+        cancel_booking(booking=booking, staff=desk.agent)
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "UPDATE RoomBooking",
+        "INSERT BookingChange",
+        "INSERT RealtimeEvent",
+        "INSERT Message",
+    ]
+
+
+# --- in house ---------------------------------------------------------------------------------------------------------
+
+
+def test_cancelling_a_stay_ends_it(desk, booking):
+    check_in(booking=booking, staff=desk.agent)
+    Room.objects.update(guest_fcm_token="phone")
+    since = last_event()
+    cancelled = cancel_booking(booking=booking, staff=desk.manager, reason="Gas leak")
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.checked_in_at, stored.checked_out_at, stored.cancelled_at) == (
+        "CANCELLED",
+        *(NOW, NOW, NOW),
+    )
+    assert (stored.assigned_room, cancelled.status) == (None, "CANCELLED")
+    room = Room.objects.get(room_number=101)
+    assert (room.room_status, room.guest_fcm_token) == ("CHECKOUT_DIRTY", "")
+    audit = RoomStatusEvent.objects.latest("pk")
+    assert (audit.source, audit.changed_by) == ("SYSTEM", desk.manager)
+    assert audit.note == f"stay of {booking.booking_id} cancelled"
+    change = BookingChange.objects.latest("pk")
+    assert (change.action, change.from_status, change.from_room) == ("CANCELLED", "IN_HOUSE", desk.rooms[0])
+    task = HousekeepingTask.objects.get()
+    assert (task.task_type, task.room, task.booking) == ("TURNOVER", desk.rooms[0], booking)
+    assert told(since) == [
+        ("rooms", "room_updated"),
+        ("rooms", "room_occupancy_updated"),
+        ("room-bookings", "booking_cancelled"),
+        ("guest", "booking_cancelled"),
+    ]
+    assert_sound()
+    with nothing_written():
+        cancel_booking(booking=booking, staff=desk.manager, reason="Gas leak")
+
+
+def test_the_room_s_fault_stays(desk, booking):
+    check_in(booking=booking, staff=desk.agent)
+    flag_maintenance(room=Room.objects.get(room_number=101), staff=desk.manager, note="Gas leak", priority="HIGH")
+    cancel_booking(booking=booking, staff=desk.manager, reason="Gas leak")
+    room = Room.objects.get(room_number=101)
+    assert (room.room_status, room.maintenance_required, room.maintenance_priority) == ("CHECKOUT_DIRTY", True, "HIGH")
+
+
+def test_an_overstay_is_settled(desk):
+    booking = booking_in(
+        "IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0), checked_in_at=NOW - timedelta(2)
+    )
+    flag_overstays(desk.hotel)
+    cancel_booking(booking=booking, staff=desk.manager, reason="Thrown out")
+    assert OverstayIncident.objects.get().status == "RESOLVED"
+
+
+def test_a_stay_s_cancelling_locks_and_writes_booking_then_room(desk, booking, statements):
+    check_in(booking=booking, staff=desk.agent)
+    with statements() as made:
+        cancel_booking(booking=booking, staff=desk.manager, reason="Gas leak")
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "UPDATE RoomBooking",
+        "INSERT BookingChange",
+        "lock Room",
+        "UPDATE Room",
+        "INSERT RoomStatusEvent",
+        "INSERT RealtimeEvent",
+        "INSERT HousekeepingTask",
+        "INSERT RealtimeEvent",
+        "INSERT Message",
+    ]

@@ -1,0 +1,193 @@
+"""Departures: the stay is completed, the room dirty, whatever was noted of its faults stays."""
+
+from functools import partial
+
+import pytest
+
+from hotel import rights
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.task_services import start_task
+from housekeeping.turnover import flag_maintenance
+from room_bookings.models import BookingChange, OverstayIncident, RoomBooking
+from room_bookings.services.checkout import check_out, check_out_rooms
+from room_bookings.services.overstay import flag_overstays
+from room_bookings.services.room_move import move_room
+from rooms.models import Room
+from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, booking_in
+from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, order_of, refusal_of, told
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def guest(desk) -> RoomBooking:
+    """In house in room 101."""
+    return booking_in("IN_HOUSE", assigned_room=desk.rooms[0])
+
+
+def room_101() -> Room:
+    return Room.objects.get(room_number=101)
+
+
+def test_it_is_recorded_and_told(desk, guest):
+    since = last_event()
+    left = check_out(booking=guest, staff=desk.agent)
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.checked_out_at, stored.version) == ("COMPLETED", NOW, 1)
+    assert (stored.assigned_room, left.status) == (desk.rooms[0], "COMPLETED")  # it tells where the guest stayed
+    audit = RoomStatusEvent.objects.latest("pk")
+    assert (audit.from_status, audit.to_status, audit.source) == ("OCCUPIED", "CHECKOUT_DIRTY", "SYSTEM")
+    assert (audit.changed_by, audit.note) == (desk.agent, f"check-out of {guest.booking_id}")
+    change = BookingChange.objects.get()
+    assert (change.action, change.from_status, change.to_status) == ("CHECKED_OUT", "IN_HOUSE", "COMPLETED")
+    assert (change.staff, change.from_room, change.to_room) == (desk.agent, desk.rooms[0], None)
+    assert told(since) == [
+        ("rooms", "room_updated"),
+        ("rooms", "room_occupancy_updated"),
+        ("room-bookings", "booking_checked_out"),
+        ("guest", "booking_checked_out"),
+    ]
+    assert_sound()
+
+
+def test_who_has_left_is_gone(desk, guest):
+    check_out(booking=guest, staff=desk.agent)
+    with nothing_written():
+        assert check_out(booking=guest, staff=desk.manager).status == "COMPLETED"
+
+
+def test_it_decides_on_the_row(desk, guest):
+    stale = RoomBooking.objects.get()
+    move_room(booking=guest, to_room_id=desk.rooms[1].pk, staff=desk.agent, reason="Noise")
+    assert stale.assigned_room_id == desk.rooms[0].pk
+    check_out(booking=stale, staff=desk.agent)
+    assert [room.room_status for room in Room.objects.order_by("pk")] == ["CHECKOUT_DIRTY", "CHECKOUT_DIRTY"]
+    RoomBooking.objects.all().update(status="CONFIRMED", checked_in_at=None, checked_out_at=None)
+    assert refusal_of(lambda: check_out(booking=guest, staff=desk.agent)).code == "BOOKING_NOT_CHECKED_IN"
+
+
+def test_it_locks_and_writes_booking_then_room(desk, guest, statements):
+    with statements() as made:
+        check_out(booking=guest, staff=desk.agent)
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "UPDATE RoomBooking",
+        "INSERT BookingChange",
+        "lock Room",
+        "UPDATE Room",
+        "INSERT RoomStatusEvent",
+        "INSERT RealtimeEvent",
+        "INSERT HousekeepingTask",
+        "INSERT RealtimeEvent",
+    ]
+
+
+def test_a_fault_is_never_forgotten(desk, guest):
+    engineer = StaffFactory(hotel=desk.hotel, role=rights.HOUSEKEEPING_SUPERVISOR)
+    flag_maintenance(room=room_101(), staff=engineer, priority="HIGH", note="Shower drips")
+    check_out(booking=guest, staff=desk.agent)
+    room = room_101()
+    assert room.room_status == "CHECKOUT_DIRTY"
+    assert (room.maintenance_required, room.maintenance_priority, room.maintenance_notes) == (
+        *(True, "HIGH"),
+        "Shower drips",
+    )
+    assert RoomStatusEvent.objects.latest("pk").from_status == "MAINTENANCE_REQUIRED"
+    assert_sound()
+
+
+def test_the_guest_s_phone_and_the_last_turnover_s_notes_are_forgotten(desk, guest):
+    Room.objects.update(guest_fcm_token="phone", turnover_notes="Two towels short")
+    check_out(booking=guest, staff=desk.agent)
+    assert (room_101().guest_fcm_token, room_101().turnover_notes) == ("", "")
+    other = Room.objects.get(room_number=102)
+    assert (other.guest_fcm_token, other.turnover_notes) == ("phone", "Two towels short")
+
+
+@pytest.mark.parametrize(
+    ("status", "opened"), [(None, 1), ("OPEN", 0), ("IN_PROGRESS", 0), ("DONE", 1), ("CANCELLED", 1)]
+)
+def test_one_turnover_task_is_opened(status, opened, desk, guest):
+    if status:
+        times = {"OPEN": {}, "IN_PROGRESS": {"started_at": NOW}, "CANCELLED": {"cancelled_at": NOW}}
+        done = {"started_at": NOW, "completed_at": NOW}
+        TaskFactory(room=desk.rooms[0], status=status, **times.get(status, done))
+    before = set(HousekeepingTask.objects.values_list("pk", flat=True))
+    check_out(booking=guest, staff=desk.agent)
+    tasks = HousekeepingTask.objects.exclude(pk__in=before)
+    assert [(task.task_type, task.status, task.room, task.booking, task.created_at) for task in tasks] == [
+        ("TURNOVER", "OPEN", desk.rooms[0], guest, NOW)
+    ] * opened
+
+
+def test_a_task_that_is_open_for_another_room_or_of_another_kind_does_not_count(desk, guest):
+    TaskFactory(room=desk.rooms[1])
+    stayover = TaskFactory(room=desk.rooms[0], task_type="STAYOVER")
+    start_task(task=stayover, staff=desk.manager)
+    check_out(booking=guest, staff=desk.agent)
+    assert HousekeepingTask.objects.filter(room=desk.rooms[0], task_type="TURNOVER").count() == 1
+
+
+@pytest.mark.parametrize("dismiss", [False, True])
+def test_an_overstay_is_settled(dismiss, desk, guest):
+    RoomBooking.objects.update(check_in=day(-2), check_out=day(0))
+    flag_overstays(desk.hotel)
+    if dismiss:
+        OverstayIncident.objects.update(status="DISMISSED", acknowledged_at=NOW)
+    check_out(booking=guest, staff=desk.agent)
+    incident = OverstayIncident.objects.get()
+    assert (incident.status, incident.resolved_at) == ("RESOLVED", NOW)
+
+
+def test_the_house_itself_may_check_a_guest_out(desk, guest):
+    check_out(booking=guest, staff=None)
+    assert RoomStatusEvent.objects.latest("pk").changed_by is None
+    assert BookingChange.objects.get().staff is None
+
+
+# --- several rooms ----------------------------------------------------------------------------------------------------
+
+
+def test_whoever_is_in_house_in_several_rooms(desk, guest):
+    second = booking_in("IN_HOUSE", assigned_room=desk.rooms[1])
+    empty = NewRoomFactory(hotel=desk.hotel, room_number=103)
+    booking_in("CONFIRMED", assigned_room=empty)
+    foreign = booking_in("IN_HOUSE", assigned_room=NewRoomFactory())
+    since = last_event()
+    wanted = [desk.rooms[1].pk, empty.pk, desk.rooms[0].pk, foreign.assigned_room.pk, 0]
+    result = check_out_rooms(hotel=desk.hotel, room_ids=wanted, staff=desk.agent)
+    assert [(booking.pk, booking.status) for booking in result.bookings] == [
+        (guest.pk, "COMPLETED"),
+        (second.pk, "COMPLETED"),
+    ]
+    assert [(room.room_number, room.room_status) for room in result.rooms] == [
+        (101, "CHECKOUT_DIRTY"),
+        (102, "CHECKOUT_DIRTY"),
+    ]
+    assert [(room_id, refusal.code) for room_id, refusal in result.failed] == [
+        (empty.pk, "NOBODY_IN_HOUSE"),
+        (foreign.assigned_room.pk, "ROOM_NOT_FOUND"),
+        (0, "ROOM_NOT_FOUND"),
+    ]
+    assert told(since) == [
+        *[("rooms", "room_updated")] * 2,
+        *[("rooms", "room_occupancy_updated")] * 2,
+        *[("room-bookings", "booking_checked_out")] * 2,
+        *[("guest", "booking_checked_out")] * 2,
+    ]
+    assert HousekeepingTask.objects.count() == 2
+    foreign.refresh_from_db()
+    assert foreign.status == "IN_HOUSE"
+    assert_sound()
+    again = partial(check_out_rooms, hotel=desk.hotel, room_ids=wanted, staff=desk.agent)
+    with nothing_written():
+        assert [refusal.code for _, refusal in again().failed] == [
+            *["NOBODY_IN_HOUSE"] * 3,
+            *["ROOM_NOT_FOUND"] * 2,
+        ]
+
+
+def test_a_room_that_nobody_is_in_is_left_as_it_is(desk):
+    TaskFactory(room=desk.rooms[0])
+    with nothing_written():
+        check_out_rooms(hotel=desk.hotel, room_ids=[room.pk for room in desk.rooms], staff=desk.agent)

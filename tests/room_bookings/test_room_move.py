@@ -1,0 +1,201 @@
+"""A guest in house changes rooms."""
+
+import pytest
+
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.turnover import flag_maintenance
+from notifications.models import RealtimeEvent
+from room_bookings.models import BookingChange, RoomBooking
+from room_bookings.services.checkout import check_out
+from room_bookings.services.room_move import move_room
+from rooms.models import Room
+from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
+from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, order_of, refusal_of, told
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def guest(desk) -> RoomBooking:
+    """In house in room 101, from today for two nights."""
+    return booking_in("IN_HOUSE", assigned_room=desk.rooms[0])
+
+
+def move(desk, booking, room, **more) -> RoomBooking:
+    return move_room(booking=booking, to_room_id=room.pk, staff=desk.agent, reason="Shower drips", **more)
+
+
+def test_it_is_recorded_and_told(desk, guest):
+    old, new = desk.rooms
+    since, audits = last_event(), RoomStatusEvent.objects.count()
+    moved = move(desk, guest, new, notes="Offered breakfast")
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.assigned_room, stored.room_moved_at, stored.version) == ("IN_HOUSE", new, NOW, 1)
+    assert (stored.room_assigned_at, stored.room_assigned_by, stored.assignment_notes) == (
+        *(NOW, desk.agent),
+        "Offered breakfast",
+    )
+    assert moved.assigned_room == new
+    change = BookingChange.objects.get()
+    assert (change.action, change.from_status, change.to_status) == ("MOVED", "IN_HOUSE", "IN_HOUSE")
+    assert (change.from_room, change.to_room, change.is_upgrade) == (old, new, False)
+    assert (change.staff, change.reason) == (desk.agent, "Shower drips\nOffered breakfast")
+    rows = list(RoomStatusEvent.objects.order_by("pk")[audits:])
+    assert [(row.room, row.from_status, row.to_status) for row in rows] == [
+        (old, "OCCUPIED", "CHECKOUT_DIRTY"),
+        (new, "READY_FOR_GUEST", "OCCUPIED"),
+    ]
+    assert {(row.source, row.changed_by, row.note) for row in rows} == {
+        ("SYSTEM", desk.agent, f"move of {guest.booking_id} from 101 to 102")
+    }
+    task = HousekeepingTask.objects.get()
+    assert (task.room, task.task_type, task.booking) == (old, "TURNOVER", guest)
+    assert told(since) == [
+        *[("rooms", "room_updated")] * 2,
+        *[("rooms", "room_occupancy_updated")] * 2,
+        ("room-bookings", "booking_updated"),
+        ("guest", "booking_room_moved"),
+    ]
+    rooms = RealtimeEvent.objects.filter(pk__gt=since, stream="rooms").order_by("pk")
+    assert [
+        (event.envelope["payload"]["room_number"], event.envelope["payload"]["is_occupied"]) for event in rooms
+    ] == [
+        (101, False),
+        (102, True),
+    ] * 2
+    assert_sound()
+
+
+def test_who_is_in_that_room_already_stays(desk, guest):
+    with nothing_written():
+        move(desk, guest, desk.rooms[0])
+
+
+def test_it_decides_on_the_row(desk, guest):
+    stale = RoomBooking.objects.get()
+    move(desk, guest, desk.rooms[1])
+    third = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=103)
+    move(desk, stale, third)
+    assert [room.room_status for room in Room.objects.order_by("pk")] == [
+        "CHECKOUT_DIRTY",
+        "CHECKOUT_DIRTY",
+        "OCCUPIED",
+    ]
+    check_out(booking=guest, staff=desk.agent)
+    assert refusal_of(lambda: move(desk, stale, desk.rooms[1])).code == "BOOKING_ALREADY_CHECKED_OUT"
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+def test_it_locks_booking_then_both_rooms_in_pk_order_and_writes_in_this_order(upwards, desk, statements):
+    here, there = desk.rooms if upwards else desk.rooms[::-1]
+    booking = booking_in("IN_HOUSE", assigned_room=here)
+    with statements() as made:
+        move(desk, booking, there)
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "lock Room",
+        "UPDATE RoomBooking",
+        "INSERT BookingChange",
+        "lock Room",
+        "UPDATE Room",
+        "INSERT RoomStatusEvent",
+        "INSERT RealtimeEvent",
+        "INSERT HousekeepingTask",
+        "INSERT RealtimeEvent",
+    ]
+
+
+def test_an_upgrade_is_recorded_and_the_booked_type_stays(desk, guest):
+    suite = NewRoomFactory(hotel=desk.hotel, room_number=301)
+    moved = move(desk, guest, suite)
+    assert BookingChange.objects.get().is_upgrade is True
+    assert (moved.room_type, moved.assigned_room.room_type) == (desk.room_type, suite.room_type)
+    assert_sound()
+
+
+def test_the_guest_s_phone_moves_along(desk, guest):
+    Room.objects.filter(room_number=101).update(guest_fcm_token="phone")
+    move(desk, guest, desk.rooms[1])
+    assert list(Room.objects.order_by("pk").values_list("guest_fcm_token", flat=True)) == ["", "phone"]
+
+
+def test_the_old_room_s_fault_stays_with_it(desk, guest):
+    flag_maintenance(room=Room.objects.get(room_number=101), staff=desk.manager, note="Shower drips", priority="LOW")
+    move(desk, guest, desk.rooms[1])
+    old, new = Room.objects.order_by("pk")
+    assert (old.room_status, old.maintenance_required, old.maintenance_notes) == (
+        *("CHECKOUT_DIRTY", True),
+        "Shower drips",
+    )
+    assert (new.room_status, new.maintenance_required) == ("OCCUPIED", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "fault", "code", "beginning"),
+    [
+        ("OCCUPIED", False, "ROOM_OCCUPIED", "Room occupied"),
+        ("CHECKOUT_DIRTY", False, "ROOM_NOT_READY", "Room not ready"),
+        ("CLEANING_IN_PROGRESS", False, "ROOM_NOT_READY", "Room not ready"),
+        ("CLEANED_UNINSPECTED", False, "ROOM_NOT_READY", "Room not ready"),
+        ("CLEANED_UNINSPECTED", True, "ROOM_NOT_READY", "Room not ready"),
+        ("MAINTENANCE_REQUIRED", True, "ROOM_NOT_READY", "Room not ready"),
+        ("OUT_OF_ORDER", False, "ROOM_OUT_OF_ORDER", "Room 201"),
+    ],
+)
+def test_the_new_room_must_be_ready(status, fault, code, beginning, desk, guest):
+    room = room_in(status, fault=fault, hotel=desk.hotel, room_type=desk.room_type, room_number=201)
+    refusal = refusal_of(lambda: move(desk, guest, room))
+    assert (refusal.code, refusal.status) == (code, 409)
+    assert refusal.message.startswith(beginning)
+    assert refusal.details["current_status"] == status
+
+
+def test_a_guest_in_a_room_with_a_fault_keeps_it_occupied(desk, guest):
+    other = booking_in("IN_HOUSE", assigned_room=desk.rooms[1])
+    flag_maintenance(room=Room.objects.get(room_number=102), staff=desk.manager, note="Lamp")
+    assert refusal_of(lambda: move(desk, guest, other.assigned_room)).code == "ROOM_OCCUPIED"
+
+
+def test_a_room_out_of_service_or_of_another_hotel(desk, guest):
+    inactive = NewRoomFactory(hotel=desk.hotel, is_active=False)
+    assert refusal_of(lambda: move(desk, guest, inactive)).code == "ROOM_OUT_OF_ORDER"
+    foreign = NewRoomFactory()
+    for room_id in (foreign.pk, 0):
+        refusal = refusal_of(
+            lambda room_id=room_id: move_room(booking=guest, to_room_id=room_id, staff=desk.agent, reason="x")
+        )
+        assert (refusal.code, refusal.status) == ("ROOM_NOT_FOUND", 404)
+
+
+@pytest.mark.parametrize(
+    ("adults", "children", "beds", "fits"), [(2, 0, 2, True), (1, 1, 2, True), (2, 1, 2, False), (1, 0, 1, True)]
+)
+def test_the_party_must_fit(adults, children, beds, fits, desk, guest):
+    RoomBooking.objects.update(adults=adults, children=children)
+    room = NewRoomFactory(hotel=desk.hotel, room_type=RoomTypeFactory(hotel=desk.hotel, max_occupancy=beds))
+    if fits:
+        assert move(desk, guest, room).assigned_room == room
+    else:
+        refusal = refusal_of(lambda: move(desk, guest, room))
+        assert refusal.code == "ROOM_CAPACITY_EXCEEDED"
+        assert (refusal.details["max_occupancy"], refusal.details["guests"]) == (beds, adults + children)
+
+
+@pytest.mark.parametrize(
+    ("nights", "free"), [((2, 3), True), ((1, 2), False), ((0, 0), False), ((-1, 1), False), ((-2, 0), True)]
+)
+def test_the_new_room_must_be_free_until_the_departure(nights, free, desk, guest):
+    first, last = nights
+    other = BookingFactory(
+        hotel=desk.hotel,
+        room_type=desk.room_type,
+        assigned_room=desk.rooms[1],
+        check_in=day(first),
+        check_out=day(last),
+    )
+    if free:
+        assert move(desk, guest, desk.rooms[1]).assigned_room == desk.rooms[1]
+    else:
+        refusal = refusal_of(lambda: move(desk, guest, desk.rooms[1]))
+        assert refusal.code == "ROOM_OVERLAP_CONFLICT"
+        assert [row["booking_id"] for row in refusal.details["conflicts"]] == [other.booking_id]
