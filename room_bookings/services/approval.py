@@ -12,15 +12,13 @@ from common.formats import iso
 from hotel.models import Staff
 from room_bookings import payments
 from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
-from room_bookings.services.core import lock_booking, not_eligible, refuse_stripe, state
+from room_bookings.services.core import in_progress, is_in_flight, lock_booking, not_eligible, refuse_stripe, state
 from room_bookings.services.settlement import (
     APPROVAL,
     DECLINE,
     Outcome,
     ask,
     claim,
-    in_progress,
-    is_in_flight,
     join,
     refusal,
     settle,

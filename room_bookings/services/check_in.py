@@ -26,6 +26,7 @@ from room_bookings.services.core import (
     not_eligible,
     record,
     require_free,
+    require_settled,
     save,
     state,
 )
@@ -77,6 +78,7 @@ def check_in(
         return locked
     if locked.status != BookingStatus.CONFIRMED:
         raise not_eligible(locked, "checked in")
+    require_settled(locked)
     lifted = _require_window(locked, staff, override_reason)
     wanted = room_id or locked.assigned_room_id
     if wanted is None:
@@ -130,6 +132,7 @@ def _arrival(
         raise RoomNotFound("Room not found: this hotel has no such room.")
     if booking is None:
         raise NothingDue(f"No arrival of today has room {room.room_number}.")
+    require_settled(booking)
     _require_window(booking, staff, "")
     _require_ready(room)
     return booking, room

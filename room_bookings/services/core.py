@@ -13,6 +13,7 @@ from hotel.models import Hotel, Staff
 from housekeeping.selectors import room_lock
 from housekeeping.services import RoomNotFound
 from room_bookings.models import (
+    IN_FLIGHT_PAYMENTS,
     STRIPE,
     BookingAction,
     BookingChange,
@@ -64,6 +65,12 @@ class StripeBooking(NotAllowed):
     """A booking with a card payment is ended where the payment is, by approve or decline."""
 
     code = "STRIPE_BOOKING"
+
+
+class PaymentInProgress(Conflict):
+    """Somebody else has the payment in hand at this moment."""
+
+    code = "PAYMENT_IN_PROGRESS"
 
 
 class RoomOverlap(Conflict):
@@ -162,6 +169,28 @@ def require_dates(hotel: Hotel, check_in: date, check_out: date, field: str = "c
         raise FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
     if check_out < calendar.business_date(hotel):
         raise FieldError(field, "This stay would be over already.")
+
+
+def is_in_flight(booking: RoomBooking) -> bool:
+    """Whether somebody has begun to decide on the booking, and the provider's answer is not written yet."""
+    return booking.payment_state in IN_FLIGHT_PAYMENTS and booking.status in (
+        BookingStatus.PENDING_APPROVAL,
+        BookingStatus.CONFIRMED,
+    )
+
+
+def in_progress(booking: RoomBooking) -> PaymentInProgress:
+    """The refusal of a step that has to wait for a decision."""
+    return PaymentInProgress(
+        f"Somebody else is deciding on booking {booking.booking_id} right now. Try again in a moment.",
+        details=state(booking),
+    )
+
+
+def require_settled(booking: RoomBooking) -> None:
+    """Raise while the guest's money is on its way back: a stay must not begin, nor the arrival be given up, on that."""
+    if is_in_flight(booking):
+        raise in_progress(booking)
 
 
 def require_free(room: Room, check_in: date, check_out: date, *, without: RoomBooking) -> None:

@@ -7,7 +7,7 @@ from django.db import transaction
 from common import clock
 from hotel.models import Hotel
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
-from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
+from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.selectors import booking_lock
 from room_bookings.services.core import change, record, save
 
@@ -20,19 +20,19 @@ PAST_DEADLINE = "APPROVAL_DEADLINE_PASSED"
 def expire_approvals(hotel: Hotel) -> int:
     """Let the hotel's requests lapse whose approval deadline has passed, at most ``BATCH``; returns how many.
 
-    A card payment that was only authorised is given back by the payment sweep; one that is being captured or voided
-    at this moment is left to whoever is at it.
+    The payment sweep gives the guest's money back. A request of which the payment is being captured or voided at this
+    moment is left to whoever is at it.
     """
     late = RoomBooking.objects.filter(
         hotel=hotel, status=BookingStatus.PENDING_APPROVAL, approval_deadline_at__lt=clock.now()
     )
-    late = late.filter(payment_state__in=["", PaymentState.AUTHORISED])
+    late = late.exclude(payment_state__in=IN_FLIGHT_PAYMENTS)
     now = clock.now()
     expired = [
         booking
         for booking in booking_lock(late.order_by("pk").values_list("pk", flat=True)[:BATCH])
         if booking.status == BookingStatus.PENDING_APPROVAL
-        and booking.payment_state in ("", PaymentState.AUTHORISED)
+        and booking.payment_state not in IN_FLIGHT_PAYMENTS
         and booking.approval_deadline_at is not None
         and booking.approval_deadline_at < now
     ]
@@ -41,9 +41,7 @@ def expire_approvals(hotel: Hotel) -> int:
     for booking in expired:
         booking.status, booking.expired_at = BookingStatus.EXPIRED, now
         booking.auto_expire_reason_code = PAST_DEADLINE
-        if booking.payment_provider == STRIPE:
-            booking.payment_state, booking.payment_requested_at = PaymentState.VOIDING, now
-            booking.payment_attempt += 1
+        _give_back(booking)
     save(
         expired,
         *("status", "expired_at", "auto_expire_reason_code"),
@@ -71,12 +69,22 @@ def drop_drafts(hotel: Hotel) -> int:
         return 0
     for booking in dropped:
         booking.status = BookingStatus.CANCELLED_DRAFT
-        if booking.payment_state == PaymentState.AUTHORISED:
-            booking.payment_state, booking.payment_requested_at = PaymentState.VOIDING, clock.now()
-            booking.payment_attempt += 1
+        _give_back(booking)
     save(dropped, "status", "payment_state", "payment_requested_at", "payment_attempt")
     record(
         change(booking, BookingAction.DRAFT_DROPPED, was=BookingStatus.PENDING_PAYMENT, staff=None)
         for booking in dropped
     )
     return len(dropped)
+
+
+# What the sweep does with a payment. Captured without approval: the provider's answer came too late.
+WAY_BACK = {PaymentState.AUTHORISED: PaymentState.VOIDING, PaymentState.CAPTURED: PaymentState.REFUNDING}
+
+
+def _give_back(booking: RoomBooking) -> None:
+    """Leave it to the payment sweep to return the guest's money; the caller saves."""
+    if booking.payment_state in WAY_BACK:
+        booking.payment_state = WAY_BACK[PaymentState(booking.payment_state)]
+        booking.payment_requested_at = clock.now()
+        booking.payment_attempt += 1

@@ -7,7 +7,7 @@ from hotel import calendar
 from hotel.models import Staff
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.services.core import change, lock_booking, not_eligible, record, save, state
+from room_bookings.services.core import change, lock_booking, not_eligible, record, require_settled, save, state
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
 
@@ -28,6 +28,7 @@ def mark_no_show(*, booking: RoomBooking, staff: Staff | None, reason: str = "")
         return locked
     if locked.status != BookingStatus.CONFIRMED:
         raise not_eligible(locked, "a no-show")
+    require_settled(locked)
     if calendar.business_date(locked.hotel) <= locked.check_in:
         raise ArrivalNotOver(
             f"The guest of booking {locked.booking_id} may still arrive: {locked.check_in} is not over.",

@@ -19,21 +19,24 @@ from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
-from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, BookingStatus, PaymentState, RoomBooking
+from room_bookings.models import BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.payments import Standing
-from room_bookings.services.core import change, label, lock_booking, new_confirmation_number, record, save, state
+from room_bookings.services.core import (
+    change,
+    in_progress,
+    label,
+    lock_booking,
+    new_confirmation_number,
+    record,
+    save,
+    state,
+)
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
 logger = logging.getLogger(__name__)
 
 # So long the first caller may still be at it; then somebody who wants the opposite asks the provider what is true.
 FRESH = timedelta(seconds=60)
-
-
-class PaymentInProgress(Conflict):
-    """Somebody else has the payment in hand at this moment."""
-
-    code = "PAYMENT_IN_PROGRESS"
 
 
 class AuthorisationExpired(Conflict):
@@ -141,14 +144,6 @@ class Outcome(Enum):
     PUT_BACK = auto()  # it did not happen: the payment is as it was before
     AGAIN = auto()  # it is to be asked for once more, or something else instead
     OVERTAKEN = auto()  # somebody else has written an answer since
-
-
-def is_in_flight(locked: RoomBooking) -> bool:
-    """Whether somebody has begun to decide on the booking, and the provider's answer is not written yet."""
-    return locked.payment_state in IN_FLIGHT_PAYMENTS and locked.status in (
-        BookingStatus.PENDING_APPROVAL,
-        BookingStatus.CONFIRMED,
-    )
 
 
 def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
@@ -267,10 +262,3 @@ def refusal(booking: RoomBooking, under_way: PaymentState, standing: Standing) -
         return AuthorisationExpired(message, details=details)
     message = f"The payment provider refused: {request.failed}. Booking {booking.booking_id} is still {label(booking)}."
     return request.refusal(message, details=details)
-
-
-def in_progress(booking: RoomBooking) -> PaymentInProgress:
-    return PaymentInProgress(
-        f"Somebody else is deciding on booking {booking.booking_id} right now. Try again in a moment.",
-        details=state(booking),
-    )

@@ -18,6 +18,10 @@ from hotel.models import Hotel, Staff
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking, settle_payments
+from room_bookings.services.check_in import check_in
+from room_bookings.services.core import PaymentInProgress
+from room_bookings.services.expire import expire_approvals
+from room_bookings.services.no_show import mark_no_show
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory
 from tests.races import Writer, overlap
 from tests.stripe_server import StripeServer
@@ -762,3 +766,32 @@ def test_the_row_is_locked_before_it_is_read(hotel, agent, statements):
         approve_booking(booking=booking, staff=agent)
     assert "FOR NO KEY UPDATE" in made.sql()[0]
     assert not any(sql.startswith(("UPDATE", "INSERT")) for sql in made.sql()[:2])
+
+
+# --- what waits for the provider's answer ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [check_in, mark_no_show])
+def test_while_the_money_is_on_its_way_back_no_stay_begins_and_no_arrival_is_given_up(hotel, manager, step):
+    yesterday = clock.now().date() - timedelta(days=1)
+    booking = card(
+        None,
+        hotel,
+        PaymentState.REFUNDING,
+        status=BookingStatus.CONFIRMED,
+        check_in=yesterday,
+        check_out=yesterday + timedelta(days=5),
+    )
+    before = trace(booking)
+    with pytest.raises(PaymentInProgress):
+        step(booking=booking, staff=manager)
+    assert trace(booking) == before
+
+
+@pytest.mark.parametrize(("before", "after"), [("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
+def test_a_request_that_expires_leaves_the_money_to_the_sweep(hotel, before, after):
+    """Captured: the answer to a capture that was given up came after all."""
+    booking = card(None, hotel, PaymentState(before), approval_deadline_at=clock.now() - timedelta(minutes=1))
+    assert expire_approvals(hotel) == 1
+    booking.refresh_from_db()
+    assert (booking.status, booking.payment_state, booking.payment_attempt) == ("EXPIRED", after, 1)
