@@ -1,0 +1,47 @@
+"""Fixtures of the tests of the front desk."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from common import clock
+from hotel.models import Hotel, Staff
+from room_bookings.models import RoomBooking
+from rooms.models import Room, RoomType
+from tests.factories import NewRoomFactory, RoomTypeFactory, booking_in
+from tests.hotel.frontdesk import NOW, day
+
+
+@pytest.fixture
+def afternoon() -> Iterator[None]:
+    with clock.set_to(NOW):
+        yield
+
+
+@pytest.fixture
+def standard(afternoon: None, hotel: Hotel) -> RoomType:
+    return RoomTypeFactory(hotel=hotel, name="Standard", code="STD")
+
+
+@pytest.fixture
+def rooms(standard: RoomType) -> list[Room]:
+    """Rooms 101 to 104, ready."""
+    return [NewRoomFactory(hotel=standard.hotel, room_type=standard, room_number=101 + n) for n in range(4)]
+
+
+@pytest.fixture
+def book(standard: RoomType) -> Callable[..., RoomBooking]:
+    """``book("CONFIRMED", …)`` is a booking from today for two nights."""
+
+    def made(status: str = "CONFIRMED", **fields: Any) -> RoomBooking:
+        given = {"hotel": standard.hotel, "room_type": standard, "check_in": day(0), "check_out": day(2)}
+        return booking_in(status, **given | fields)
+
+    return made
+
+
+@pytest.fixture
+def desk(api: Callable[[Staff], Any], agent: Staff) -> Any:
+    """A client of the front desk agent."""
+    return api(agent)

@@ -1,0 +1,152 @@
+"""How many SQL statements the front desk's requests make, sign-in included: the same for one booking and for many."""
+
+import pytest
+
+from housekeeping.models import Source
+from housekeeping.services import set_room_statuses
+from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
+from room_bookings.services.overstay import flag_overstays
+from rooms.models import Room, RoomStatus
+from tests.conftest import url
+from tests.factories import NewRoomFactory
+from tests.hotel.frontdesk import NOW, day, desk_url
+
+pytestmark = pytest.mark.usefixtures("afternoon")
+
+SIZES = pytest.mark.parametrize("size", [1, 3, 100])
+
+
+def fill(standard, size: int, *, status: str, first: int, in_rooms: bool = True) -> list[RoomBooking]:
+    """So many bookings with two companions each, in rooms of their own from number ``first`` on."""
+    hotel = standard.hotel
+    Room.objects.bulk_create(Room(hotel=hotel, room_type=standard, room_number=first + n) for n in range(size))
+    rooms = list(Room.objects.filter(room_number__gte=first).order_by("pk")[:size])
+    in_house = status == BookingStatus.IN_HOUSE
+    bookings = RoomBooking.objects.bulk_create(
+        RoomBooking(
+            hotel=hotel,
+            booking_id=f"BK-2001-{room.room_number}",
+            status=status,
+            room_type=standard,
+            assigned_room=room if in_rooms else None,
+            adults=2,
+            check_in=day(0),
+            check_out=day(2),
+            checked_in_at=NOW if in_house else None,
+            cancelled_at=NOW if status == BookingStatus.CANCELLED else None,
+            primary_first_name="Ada",
+            primary_last_name="Lovelace",
+            primary_email="ada@example.com",
+        )
+        for room in rooms
+    )
+    BookingGuest.objects.bulk_create(
+        BookingGuest(booking=booking, first_name="C", last_name="B") for booking in bookings for _ in range(2)
+    )
+    if in_house:
+        set_room_statuses(
+            changes=[(room, RoomStatus.OCCUPIED) for room in rooms], source=Source.SYSTEM, all_or_nothing=True
+        )
+    return bookings
+
+
+@SIZES
+@pytest.mark.parametrize(("path", "made"), [("", 2), ("party/", 2), ("available-rooms/", 3), ("overstay/status/", 3)])
+def test_reading_one_booking(desk, agent, standard, statements, size, path, made):
+    booking = fill(standard, size, status="CONFIRMED", first=101)[-1]
+    with statements() as counted:
+        answer = desk.get(desk_url(agent, booking, path))
+    assert answer.status_code == 200
+    assert len(counted) == made, counted.sql()
+
+
+@SIZES
+@pytest.mark.parametrize(("query", "made"), [("", 4), ("?page_size=100&q=ada", 4), ("?include_counts=0", 4)])
+def test_reading_the_list(desk, agent, standard, statements, size, query, made):
+    fill(standard, size, status="CONFIRMED", first=101)
+    with statements() as counted:
+        answer = desk.get(url(agent, f"room-bookings/{query}"))
+    assert answer.json()["count"] == size
+    assert len(counted) == made, counted.sql()
+
+
+@SIZES
+@pytest.mark.parametrize(
+    ("status", "step", "body", "made"),
+    [
+        ("CONFIRMED", "", {"check_out": str(day(1)), "adults": 3}, 10),
+        ("CONFIRMED", "mark-seen/", None, 6),
+        ("CONFIRMED", "party/companions/", {"companions": [{"first_name": "C", "last_name": "D"}] * 3}, 9),
+        ("PENDING_APPROVAL", "confirm/", None, 8),
+        ("PENDING_APPROVAL", "approve/", None, 8),
+        ("PENDING_APPROVAL", "decline/", {"reason_note": "full"}, 8),
+        ("CONFIRMED", "cancel/", {"reason": "ill"}, 8),
+        ("CANCELLED", "reinstate/", {"reason": "mistake"}, 11),
+        ("CONFIRMED", "safe-assign-room/", "to", 10),
+        ("CONFIRMED", "unassign-room/", None, 7),
+        ("CONFIRMED", "check-in/", None, 14),
+        ("CONFIRMED", "check-in/", "to", 15),
+        ("IN_HOUSE", "undo-check-in/", {"reason": "mistake"}, 14),
+        ("IN_HOUSE", "check-out/", None, 14),
+        ("IN_HOUSE", "move-room/", "to", 17),
+        ("IN_HOUSE", "overstay/extend/", {"add_nights": 2}, 12),
+    ],
+)
+def test_one_step(api, office_manager, standard, statements, size, status, step, body, made):
+    in_rooms = status in ("CONFIRMED", "IN_HOUSE")
+    booking = fill(standard, size, status=status, first=101, in_rooms=in_rooms)[-1]
+    free = NewRoomFactory(hotel=standard.hotel, room_type=standard, room_number=999)
+    if body == "to":
+        body = {"to_room_id" if step == "move-room/" else "room_id": free.pk, "reason": "noise"}
+    client = api(office_manager)
+    send = {"": client.patch, "party/companions/": client.put}.get(step, client.post)
+    with statements() as counted:
+        answer = send(desk_url(office_manager, booking, step), body)
+    assert answer.status_code == 200, answer.content
+    assert len(counted) == made, counted.sql()
+
+
+def test_making_a_booking(desk, agent, standard, statements):
+    NewRoomFactory(hotel=standard.hotel, room_type=standard)
+    body = {
+        "room_type_id": standard.pk,
+        "check_in": str(day(0)),
+        "check_out": str(day(1)),
+        "primary_first_name": "Grace",
+        "primary_last_name": "Hopper",
+        "primary_email": "grace@example.com",
+        "party": [{"first_name": "Vincent", "last_name": "Hopper"}],
+    }
+    with statements() as counted:
+        answer = desk.post(url(agent, "room-bookings/"), body, HTTP_IDEMPOTENCY_KEY="a")
+    assert answer.status_code == 201
+    assert len(counted) == 14, counted.sql()
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+@pytest.mark.parametrize(
+    ("path", "status", "made"), [("rooms/checkin/", "CONFIRMED", 14), ("rooms/checkout/", "IN_HOUSE", 14)]
+)
+def test_many_rooms_at_once(desk, agent, standard, statements, size, path, status, made):
+    bookings = fill(standard, size, status=status, first=101)
+    with statements() as counted:
+        answer = desk.post(url(agent, path), {"room_ids": [booking.assigned_room_id for booking in bookings]})
+    assert answer.status_code == 200, answer.content
+    [references] = [value for key, value in answer.json()["results"].items() if key.startswith("checked_")]
+    assert len(references) == size
+    assert len(counted) == made, counted.sql()
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+@pytest.mark.parametrize(("path", "made"), [("check-out/", 16), ("rooms/checkout/", 16)])
+def test_guests_with_a_telephone_who_overstay_cost_two_more(desk, agent, standard, statements, size, path, made):
+    bookings = fill(standard, size, status="IN_HOUSE", first=101)
+    RoomBooking.objects.update(check_in=day(-2), check_out=day(-1))
+    Room.objects.update(guest_fcm_token="a device")
+    assert flag_overstays(standard.hotel) == size
+    room_ids = [booking.assigned_room_id for booking in bookings]
+    where = desk_url(agent, bookings[-1], path) if path == "check-out/" else url(agent, path)
+    with statements() as counted:
+        answer = desk.post(where, {"room_ids": room_ids})
+    assert answer.status_code == 200, answer.content
+    assert len(counted) == made, counted.sql()
