@@ -152,6 +152,16 @@ def test_another_hotels_bookings_are_never_shown(desk, ask):
         assert ask(**query) == [], query
 
 
+def test_a_room_types_code_is_the_hotels_own(desk, ask, api):
+    other = open_desk(slug="other")
+    RoomTypeFactory(hotel=other.hotel, code="SUI")
+    made(other, "Theirs", room_type=RoomTypeFactory(hotel=other.hotel, code="THEIRS"))
+    made(desk, "Ours", room_type=RoomTypeFactory(hotel=desk.hotel, code="SUI"))
+    assert ask(room_type="SUI") == ["Ours"]
+    refused = api(desk.agent).get(url(desk.agent, "room-bookings/"), {"room_type": "THEIRS"})
+    assert list(assert_error(refused, 400, "VALIDATION_ERROR")["details"]) == ["room_type"]
+
+
 def test_the_list_takes_any_bookings_right(desk, api):
     housekeeper = StaffFactory(hotel=desk.hotel)
     assert_error(api(housekeeper).get(url(housekeeper, "room-bookings/")), 403, "PERMISSION_DENIED")
