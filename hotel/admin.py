@@ -23,6 +23,13 @@ class HotelAdmin(HotelScopedAdmin):
     hotel_lookup = "pk"
     list_display = ["name", "slug", "timezone", "phone", "check_in_time", "standard_checkout_time"]
     search_fields = ["name", "slug"]
+    fieldsets = [
+        (None, {"fields": ["name", "slug", "phone", "timezone"]}),
+        ("Arrival", {"fields": ["check_in_time", "early_checkin_from", "late_arrival_cutoff"]}),
+        ("Departure", {"fields": ["standard_checkout_time", "late_checkout_grace_minutes"]}),
+        ("Requests", {"fields": ["approval_cutoff_time", "approval_cutoff_day_offset"]}),
+        ("House rules", {"fields": ["allow_overbooking", "require_complete_party"]}),
+    ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         # The slug is in URLs and channels that clients know.

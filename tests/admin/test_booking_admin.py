@@ -616,7 +616,11 @@ def test_a_refusal_is_shown_and_undoes_nobody_elses_step(desk, hotel, statements
     first, refused, already, last = stay(hotel), requested(hotel), stay(hotel), stay(hotel)
     cancel_booking(booking=already, staff=StaffFactory(hotel=hotel), reason="before")
     before = RoomBooking.objects.filter(pk=refused.pk).values().get()
-    answer = apply(desk, "cancel", first, refused, already, last)
+    with statements() as made:
+        answer = apply(desk, "cancel", first, refused, already, last)
+    # One after the other: nobody's row stays locked while others are waited for.
+    ends = [query["sql"] for query in made.captured_queries if query["sql"] in ("COMMIT", "ROLLBACK")]
+    assert ends == ["COMMIT", "ROLLBACK", "COMMIT", "COMMIT"]
     assert told(answer) == [
         f"{refused.booking_id}: Booking {refused.booking_id} waits for approval: decline it instead.",
         f"{already.booking_id} was so already.",
@@ -798,3 +802,12 @@ def test_nobody_reads_the_mail_of_all_hotels_here(model, manager, root, hotel):
 def test_the_manager_role_may_open_bookings():
     role = Group.objects.get(name=rights.HOTEL_MANAGER)
     assert role.permissions.filter(pk__in=view).exists()
+
+
+# --- the rules of the house -------------------------------------------------------------------------------------------
+
+
+def test_every_setting_of_a_hotel_is_on_its_page(desk, hotel):
+    answer = desk.get(reverse("admin:hotel_hotel_change", args=[hotel.pk]))
+    shown = {name for _, group in answer.context["adminform"].fieldsets for name in group["fields"]}
+    assert shown == {field.name for field in Hotel._meta.fields} - {"id"}
