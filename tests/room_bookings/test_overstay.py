@@ -1,0 +1,345 @@
+"""Guests who stay past their departure: flagged once, acknowledged, dismissed, given more nights."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from common import clock
+from hotel.models import Hotel
+from room_bookings.models import BookingChange, BookingExtension, OverstayIncident, RoomBooking
+from room_bookings.selectors import is_overdue, overdue_since
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in
+from room_bookings.services.checkout import check_out
+from room_bookings.services.edit import edit_booking
+from room_bookings.services.overstay import acknowledge_overstay, extend_stay, flag_overstays, overstay_state
+from room_bookings.services.reinstate import reinstate_booking
+from room_bookings.services.undo_check_in import undo_check_in
+from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
+from tests.room_bookings.desk import (
+    NOW,
+    assert_sound,
+    day,
+    last_event,
+    nothing_written,
+    open_desk,
+    order_of,
+    refusal_of,
+    told,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def guest(desk) -> RoomBooking:
+    """In house in room 101 since two days ago, and due out today at eleven: four hours ago."""
+    return staying(desk)
+
+
+def staying(desk, first=-2, last=0, **fields) -> RoomBooking:
+    known = {"assigned_room": desk.rooms[0], "check_in": day(first), "check_out": day(last)}
+    return booking_in("IN_HOUSE", **known | {"checked_in_at": NOW - timedelta(days=2)} | fields)
+
+
+def incidents() -> list[tuple[str, str]]:
+    return [(row.expected_checkout_date.isoformat(), row.status) for row in OverstayIncident.objects.order_by("pk")]
+
+
+# --- flagging ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_flagged_once(desk, guest):
+    since = last_event()
+    assert flag_overstays(desk.hotel) == 1
+    stored = RoomBooking.objects.get()
+    assert (stored.overstay_flagged_at, stored.overstay_acknowledged_at, stored.version) == (NOW, None, 1)
+    incident = OverstayIncident.objects.get()
+    assert (incident.status, incident.expected_checkout_date, incident.detected_at) == ("OPEN", day(0), NOW)
+    assert told(since) == [("room-bookings", "booking_overstay_flagged")]
+    with nothing_written():
+        assert flag_overstays(desk.hotel) == 0
+    assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("settings", "zone", "departure", "moment", "overdue"),
+    [
+        ({}, "Europe/Dublin", "2026-07-01", "2026-07-01T10:30:00Z", False),  # 11:30 there, the end of the grace
+        ({}, "Europe/Dublin", "2026-07-01", "2026-07-01T10:30:01Z", True),
+        ({}, "Europe/Dublin", "2026-01-15", "2026-01-15T11:30:00Z", False),
+        ({}, "Europe/Dublin", "2026-01-15", "2026-01-15T11:30:01Z", True),
+        ({}, "Europe/Dublin", "2026-03-29", "2026-03-29T10:30:01Z", True),  # the clocks went forward that night
+        ({}, "Europe/Dublin", "2026-10-25", "2026-10-25T11:30:00Z", False),  # and back that night
+        ({}, "Pacific/Auckland", "2026-07-01", "2026-06-30T23:30:00Z", False),
+        ({}, "Pacific/Auckland", "2026-07-01", "2026-06-30T23:30:01Z", True),
+        ({"late_checkout_grace_minutes": 0}, "Europe/Dublin", "2026-07-01", "2026-07-01T10:00:01Z", True),
+        ({"late_checkout_grace_minutes": 720}, "Europe/Dublin", "2026-07-01", "2026-07-01T22:00:00Z", False),
+        ({"late_checkout_grace_minutes": 720}, "Europe/Dublin", "2026-07-01", "2026-07-01T22:00:01Z", True),
+        (
+            {"standard_checkout_time": time(18), "late_checkout_grace_minutes": 720},
+            *("Europe/Dublin", "2026-07-01", "2026-07-02T05:00:00Z", False),
+        ),
+        (
+            {"standard_checkout_time": time(18), "late_checkout_grace_minutes": 720},
+            *("Europe/Dublin", "2026-07-01", "2026-07-02T05:00:01Z", True),
+        ),
+        ({}, "Europe/Dublin", "2026-06-01", "2026-07-01T03:00:00Z", True),
+        ({}, "Europe/Dublin", "2026-07-02", "2026-07-01T14:00:00Z", False),
+    ],
+)
+def test_when_a_guest_is_overdue(settings, zone, departure, moment, overdue, db):
+    desk = open_desk(timezone=zone, **settings)
+    departs = date.fromisoformat(departure)
+    with clock.set_to(datetime.fromisoformat(moment)):
+        staying(desk, check_in=departs - timedelta(days=2), check_out=departs)
+        assert is_overdue(desk.hotel, departs) is overdue
+        assert (overdue_since(desk.hotel) >= departs) is overdue
+        assert flag_overstays(desk.hotel) == overdue
+
+
+def test_of_every_hour_the_newest_overdue_day_is_found():
+    hotel: Hotel = HotelFactory.build(standard_checkout_time=time(23, 59), late_checkout_grace_minutes=720)
+    for hour in range(72):
+        with clock.set_to(datetime(2026, 3, 28, tzinfo=UTC) + timedelta(hours=hour)):
+            newest = overdue_since(hotel)
+            assert is_overdue(hotel, newest)
+            assert not is_overdue(hotel, newest + timedelta(days=1))
+
+
+def test_only_the_hotel_s_own_guests_who_are_in(desk, guest):
+    staying(open_desk())
+    booking_in("COMPLETED", assigned_room=desk.rooms[1], check_in=day(-3), check_out=day(-1))
+    booking_in("CONFIRMED", hotel=desk.hotel, check_in=day(-3), check_out=day(-1))
+    assert flag_overstays(desk.hotel) == 1
+
+
+# --- acknowledging ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dismiss", "status"), [(False, "ACKED"), (True, "DISMISSED")])
+def test_somebody_looks_after_it(dismiss, status, desk, guest):
+    flag_overstays(desk.hotel)
+    since = last_event()
+    acknowledge_overstay(booking=guest, staff=desk.agent, note="Packing", dismiss=dismiss)
+    incident = OverstayIncident.objects.get()
+    assert (incident.status, incident.note, incident.acknowledged_at, incident.acknowledged_by) == (
+        status,
+        *("Packing", NOW, desk.agent),
+    )
+    assert RoomBooking.objects.get().overstay_acknowledged_at == NOW
+    assert told(since) == [("room-bookings", "booking_overstay_acknowledged")]
+    with nothing_written():
+        acknowledge_overstay(booking=guest, staff=desk.manager, note="Packing", dismiss=dismiss)
+        acknowledge_overstay(booking=guest, staff=desk.manager, dismiss=dismiss)
+    acknowledge_overstay(booking=guest, staff=desk.manager, note="Taxi at three", dismiss=not dismiss)
+    incident.refresh_from_db()
+    assert (incident.status, incident.note) == ("ACKED" if dismiss else "DISMISSED", "Taxi at three")
+    assert_sound()
+
+
+def test_one_that_nothing_has_flagged_yet(desk, guest):
+    since = last_event()
+    acknowledge_overstay(booking=guest, staff=desk.agent)
+    assert incidents() == [("2026-07-01", "ACKED")]
+    assert told(since) == [
+        ("room-bookings", "booking_overstay_flagged"),
+        ("room-bookings", "booking_overstay_acknowledged"),
+    ]
+    assert flag_overstays(desk.hotel) == 0
+
+
+# --- extending --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wish", "new"), [({"add_nights": 1}, 1), ({"add_nights": 14}, 14), ({"new_checkout_date": day(3)}, 3)]
+)
+def test_nights_are_added_to_the_departure_date(wish, new, desk, guest):
+    flag_overstays(desk.hotel)
+    since = last_event()
+    extended = extend_stay(booking=guest, staff=desk.agent, **wish)
+    stored = RoomBooking.objects.get()
+    assert (stored.check_out, stored.version, extended.check_out) == (day(new), 2, day(new))
+    assert (stored.overstay_flagged_at, stored.overstay_acknowledged_at) == (None, None)
+    assert incidents() == [("2026-07-01", "RESOLVED")]
+    row = BookingExtension.objects.get()
+    assert (row.old_check_out, row.new_check_out, row.staff, row.created_at) == (day(0), day(new), desk.agent, NOW)
+    change = BookingChange.objects.get()
+    assert (change.action, change.staff, change.reason) == ("EXTENDED", desk.agent, f"{day(0)} → {day(new)}")
+    assert told(since) == [("room-bookings", "booking_overstay_extended")]
+    assert flag_overstays(desk.hotel) == 0
+    assert_sound()
+
+
+def test_it_counts_from_the_departure_even_of_one_long_overdue(desk):
+    guest = staying(desk, -9, -3)
+    assert extend_stay(booking=guest, staff=desk.agent, add_nights=1).check_out == day(-2)
+    assert flag_overstays(desk.hotel) == 1
+    assert incidents() == [("2026-06-29", "OPEN")]
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"add_nights": 0}, "add_nights"),
+        ({"new_checkout_date": day(0)}, "new_checkout_date"),
+        ({"new_checkout_date": day(-1)}, "new_checkout_date"),
+        ({"new_checkout_date": day(364)}, "new_checkout_date"),
+    ],
+)
+def test_what_adds_no_nights_or_too_many(wish, field, desk, guest):
+    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=desk.agent, **wish))
+    assert (refusal.code, list(refusal.details)) == ("VALIDATION_ERROR", [field])
+
+
+def test_what_is_in_the_way_and_what_would_do(desk, guest):
+    promised = BookingFactory(
+        hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0], check_in=day(1), check_out=day(2)
+    )
+    later = BookingFactory(
+        hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0], check_in=day(2), check_out=day(4)
+    )
+    suite = RoomTypeFactory(hotel=desk.hotel, name="Suite")
+    NewRoomFactory(hotel=desk.hotel, room_type=suite, room_number=99)
+    room_in("CHECKOUT_DIRTY", hotel=desk.hotel, room_type=desk.room_type, room_number=103)
+    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=desk.agent, add_nights=3))
+    assert (refusal.status, refusal.code) == (409, "ROOM_OVERLAP_CONFLICT")
+    assert refusal.extra == {
+        "conflicts": [
+            {
+                "booking_id": promised.booking_id,
+                "room_number": 101,
+                "start_date": "2026-07-02",
+                "end_date": "2026-07-03",
+            },
+            {"booking_id": later.booking_id, "room_number": 101, "start_date": "2026-07-03", "end_date": "2026-07-05"},
+        ],
+        # Those of the booked type first.
+        "suggested_rooms": [
+            {"room_number": 102, "room_type": desk.room_type.name},
+            {"room_number": 99, "room_type": "Suite"},
+        ],
+    }
+    assert extend_stay(booking=guest, staff=desk.agent, add_nights=1).check_out == day(1)
+
+
+def test_what_is_suggested_can_be_moved_into(desk, guest):
+    BookingFactory(
+        hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0], check_in=day(1), check_out=day(2)
+    )
+    for room, (first, last) in ((desk.rooms[1], (1, 2)), (desk.rooms[1], (5, 6))):
+        BookingFactory(
+            hotel=desk.hotel, room_type=desk.room_type, assigned_room=room, check_in=day(first), check_out=day(last)
+        )
+    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=desk.agent, add_nights=2))
+    assert refusal.extra["suggested_rooms"] == []
+
+
+def test_it_decides_on_the_row(desk, guest):
+    stale = RoomBooking.objects.get()
+    extend_stay(booking=guest, staff=desk.agent, add_nights=1)
+    assert extend_stay(booking=stale, staff=desk.agent, add_nights=1).check_out == day(2)
+    check_out(booking=guest, staff=desk.agent)
+    for step in (
+        lambda: extend_stay(booking=stale, staff=desk.agent, add_nights=1),
+        lambda: acknowledge_overstay(booking=stale, staff=desk.agent),
+    ):
+        assert refusal_of(step).code == "BOOKING_ALREADY_CHECKED_OUT"
+
+
+def test_it_locks_booking_then_room(desk, guest, statements):
+    with statements() as made:
+        extend_stay(booking=guest, staff=desk.agent, add_nights=1)
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "lock Room",
+        "UPDATE RoomBooking",
+        "INSERT BookingExtension",
+        "INSERT BookingChange",
+        "INSERT RealtimeEvent",
+    ]
+
+
+# --- the same departure missed again, and stays that began anew -------------------------------------------------------
+
+
+def test_a_departure_that_was_put_off_and_brought_forward_again_is_missed_anew(desk, guest):
+    flag_overstays(desk.hotel)
+    acknowledge_overstay(booking=guest, staff=desk.agent, note="Packing")
+    extend_stay(booking=guest, staff=desk.agent, add_nights=2)
+    assert incidents() == [("2026-07-01", "RESOLVED")]
+    edit_booking(booking=guest, staff=desk.agent, check_out=day(0))
+    with clock.set_to(NOW + timedelta(hours=1)):
+        assert flag_overstays(desk.hotel) == 1
+    incident = OverstayIncident.objects.get()
+    assert (incident.status, incident.detected_at, incident.acknowledged_by, incident.resolved_at) == (
+        *("OPEN", NOW + timedelta(hours=1)),
+        *(None, None),
+    )
+    acknowledge_overstay(booking=guest, staff=desk.manager)
+    assert incidents() == [("2026-07-01", "ACKED")]
+    assert_sound()
+
+
+def undone(desk, guest):
+    undo_check_in(booking=guest, staff=desk.manager, reason="Wrong guest")
+
+
+def cancelled_and_reinstated(desk, guest):
+    cancel_booking(booking=guest, staff=desk.manager, reason="Wrong guest")
+    reinstate_booking(booking=guest, staff=desk.manager, reason="The right guest after all")
+
+
+@pytest.mark.parametrize("anew", [undone, cancelled_and_reinstated])
+def test_a_stay_that_begins_anew_is_not_overdue_until_it_is(anew, desk):
+    """Checked in on the departure day, flagged, taken back, and checked in again."""
+    guest = staying(desk, -1, 0, checked_in_at=NOW)
+    flag_overstays(desk.hotel)
+    anew(desk, guest)
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.overstay_flagged_at, stored.overstay_acknowledged_at) == ("CONFIRMED", None, None)
+    assert incidents() == [("2026-07-01", "RESOLVED")]
+    check_in(booking=guest, staff=desk.manager, room_id=desk.rooms[1].pk, override_reason="Stays for lunch")
+    acknowledge_overstay(booking=guest, staff=desk.agent)
+    assert incidents() == [("2026-07-01", "ACKED")]
+    assert_sound()
+
+
+# --- what the desk sees -----------------------------------------------------------------------------------------------
+
+
+def test_the_state_of_an_overstay(desk, guest):
+    def state():
+        return overstay_state(RoomBooking.objects.get())
+
+    assert state() == {"is_overstay": True, "incident_state": "MISSING", "overstay": None}
+    flag_overstays(desk.hotel)
+    flagged = {
+        "status": "OPEN",
+        "hours_overdue": 4,
+        "expected_checkout_date": "2026-07-01",
+        "detected_at": "2026-07-01T14:00:00Z",
+        "extensions": [],
+    }
+    assert state() == {"is_overstay": True, "incident_state": "ACTIVE", "overstay": flagged}
+    extend_stay(booking=guest, staff=desk.agent, add_nights=2)
+    with clock.set_to(NOW + timedelta(hours=5)):
+        extension = {
+            "old_checkout_date": "2026-07-01",
+            "new_checkout_date": "2026-07-03",
+            "nights": 2,
+            "created_at": "2026-07-01T14:00:00Z",
+        }
+        assert state() == {
+            "is_overstay": False,
+            "incident_state": "ACTIVE",
+            "overstay": flagged | {"status": "RESOLVED", "extensions": [extension]},
+        }
+
+
+@pytest.mark.parametrize(("later", "hours"), [(0, 4), (1, 5), (24, 28)])
+def test_hours_overdue_count_from_the_checkout_time(later, hours, desk, guest):
+    flag_overstays(desk.hotel)
+    with clock.set_to(NOW + timedelta(hours=later)):
+        assert overstay_state(RoomBooking.objects.get())["overstay"]["hours_overdue"] == hours

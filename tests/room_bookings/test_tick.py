@@ -1,0 +1,253 @@
+"""The passing of time: what ``tick`` does once, and not again."""
+
+import logging
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection, transaction
+
+from common import clock
+from hotel.models import IdempotentAnswer
+from housekeeping.models import HousekeepingTask, TaskStatus
+from housekeeping.task_services import start_task
+from room_bookings.models import BookingChange, RoomBooking
+from room_bookings.services import periodic
+from room_bookings.services.check_in import check_in
+from room_bookings.services.expire import BATCH, expire_approvals
+from room_bookings.services.periodic import tick
+from tests.factories import BookingFactory, TaskFactory, booking_in
+from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, open_desk, order_of, told
+
+pytestmark = pytest.mark.django_db
+
+NOTHING = {"expired": 0, "drafts_dropped": 0, "overstays_flagged": 0, "stayovers_opened": 0, "answers_forgotten": 0}
+
+
+def done(result: dict[str, int]) -> dict[str, int]:
+    """What was done, payments aside."""
+    return {name: result[name] for name in NOTHING}
+
+
+def late(desk, **fields) -> RoomBooking:
+    """A request whose deadline passed a second ago."""
+    return booking_in(
+        "PENDING_APPROVAL",
+        hotel=desk.hotel,
+        room_type=desk.room_type,
+        approval_deadline_at=NOW - timedelta(seconds=1),
+        **fields,
+    )
+
+
+def test_everything_that_is_due_is_done_once(desk):
+    late(desk)
+    booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=24, seconds=1))
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0))
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_in=day(-1), check_out=day(1))
+    since = last_event()
+    expected = {"expired": 1, "drafts_dropped": 1, "overstays_flagged": 1, "stayovers_opened": 1}
+    assert done(tick()) == NOTHING | expected
+    assert told(since) == [("room-bookings", "booking_expired"), ("room-bookings", "booking_overstay_flagged")]
+    assert_sound()
+    with nothing_written():
+        assert done(tick()) == NOTHING
+
+
+def test_the_command_says_what_it_did(desk, capsys):
+    late(desk)
+    call_command("tick")
+    assert "expired" in capsys.readouterr().out
+    assert RoomBooking.objects.get().status == "EXPIRED"
+
+
+def test_a_hotel_with_nothing_due(desk):
+    booking_in("PENDING_APPROVAL", hotel=desk.hotel, approval_deadline_at=NOW)
+    booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=24))
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[0])
+    with nothing_written():
+        assert done(tick()) == NOTHING
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_past_its_deadline_expires(desk):
+    booking = late(desk)
+    assert expire_approvals(desk.hotel) == 1
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.expired_at, stored.auto_expire_reason_code, stored.version) == (
+        *("EXPIRED", NOW),
+        *("APPROVAL_DEADLINE_PASSED", 1),
+    )
+    assert stored.payment_state == ""
+    change = BookingChange.objects.get()
+    assert (change.action, change.from_status, change.to_status, change.staff) == (
+        *("EXPIRED", "PENDING_APPROVAL"),
+        *("EXPIRED", None),
+    )
+    assert told() == [("room-bookings", "booking_expired")]
+    assert booking.booking_id == stored.booking_id
+
+
+def test_the_card_of_an_expired_request_is_to_be_released(desk):
+    late(desk, card="AUTHORISED")
+    expire_approvals(desk.hotel)
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.payment_state, stored.payment_requested_at, stored.payment_attempt) == (
+        *("EXPIRED", "VOIDING"),
+        *(NOW, 1),
+    )
+
+
+@pytest.mark.parametrize("state", ["CAPTURING", "VOIDING"])
+def test_a_request_that_somebody_is_deciding_on_is_left_to_them(state, desk):
+    late(desk, card=state)
+    with nothing_written():
+        assert expire_approvals(desk.hotel) == 0
+
+
+def test_only_the_hotel_s_own_in_batches(desk):
+    other = open_desk()
+    late(other)
+    RoomBooking.objects.bulk_create(
+        BookingFactory.build(
+            hotel=desk.hotel,
+            room_type=desk.room_type,
+            status="PENDING_APPROVAL",
+            approval_deadline_at=NOW - timedelta(seconds=1),
+        )
+        for _ in range(BATCH + 2)
+    )
+    assert [expire_approvals(desk.hotel) for _ in range(3)] == [BATCH, 2, 0]
+    assert done(tick())["expired"] == 1
+    assert set(RoomBooking.objects.values_list("status", flat=True)) == {"EXPIRED"}
+
+
+def test_it_locks_before_it_writes(desk, statements):
+    late(desk)
+    with statements() as made:
+        expire_approvals(desk.hotel)
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "UPDATE RoomBooking",
+        "INSERT BookingChange",
+        "INSERT RealtimeEvent",
+    ]
+
+
+# --- drafts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("card", "payment_state"), [("", ""), ("AUTHORISED", "VOIDING")])
+def test_a_draft_that_nobody_finished_is_dropped_quietly(card, payment_state, desk):
+    booking_in("PENDING_PAYMENT", card=card, hotel=desk.hotel, created_at=NOW - timedelta(hours=25))
+    assert done(tick())["drafts_dropped"] == 1
+    stored = RoomBooking.objects.get()
+    assert (stored.status, stored.payment_state) == ("CANCELLED_DRAFT", payment_state)
+    change = BookingChange.objects.get()
+    assert (change.action, change.from_status, change.to_status) == (
+        "DRAFT_DROPPED",
+        "PENDING_PAYMENT",
+        "CANCELLED_DRAFT",
+    )
+    assert told() == []  # staff never saw it
+
+
+# --- the morning's tasks ----------------------------------------------------------------------------------------------
+
+
+def at(wall: str) -> clock.set_to:
+    """A moment by Dublin's clock in July."""
+    return clock.set_to(datetime.fromisoformat(f"{wall}+01:00").astimezone(UTC))
+
+
+def stayovers() -> list[tuple[int, date | None, str]]:
+    tasks = HousekeepingTask.objects.filter(task_type="STAYOVER").order_by("pk")
+    return [(task.room.room_number, task.for_date, task.status) for task in tasks]
+
+
+def test_each_morning_opens_one_task_per_stayover(desk):
+    guest = booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(0), check_out=day(3))
+    mornings = {
+        "2026-07-01T23:00": [],  # came today
+        "2026-07-02T05:59": [],
+        "2026-07-02T06:00": [(101, day(1), "OPEN")],
+        "2026-07-02T23:00": [(101, day(1), "OPEN")],
+        "2026-07-03T05:59": [(101, day(1), "OPEN")],
+        "2026-07-03T06:00": [(101, day(1), "CANCELLED"), (101, day(2), "OPEN")],
+        "2026-07-04T06:00": [(101, day(1), "CANCELLED"), (101, day(2), "CANCELLED")],  # leaves today
+    }
+    seen = {}
+    for wall in mornings:
+        with at(wall):
+            tick()
+            tick()
+            seen[wall] = stayovers()
+    assert seen == mornings
+    assert set(HousekeepingTask.objects.values_list("booking", flat=True)) == {guest.pk}
+
+
+def test_a_task_that_somebody_began_is_theirs(desk):
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(3))
+    tick()
+    start_task(task=HousekeepingTask.objects.get(), staff=desk.manager)
+    with clock.set_to(NOW + timedelta(days=1)):
+        tick()
+    assert stayovers() == [(101, day(0), "IN_PROGRESS"), (101, day(1), "OPEN")]
+
+
+def test_a_finished_task_is_not_opened_again(desk):
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(3))
+    done_at = {"status": TaskStatus.DONE, "started_at": NOW, "completed_at": NOW}
+    TaskFactory(room=desk.rooms[0], task_type="STAYOVER", for_date=day(0), **done_at)
+    with nothing_written():
+        tick()
+
+
+def test_the_morning_is_the_hotel_s_own(db):
+    with clock.set_to(datetime(2026, 7, 1, 19, 0, tzinfo=UTC)):  # seven in the morning of the second in Auckland
+        for zone in ("Pacific/Auckland", "Europe/Dublin"):
+            desk = open_desk(timezone=zone)
+            booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-1), check_out=day(5))
+        tick()
+    assert [for_date for _, for_date, _ in stayovers()] == [day(1), day(0)]
+
+
+def test_a_guest_who_arrived_in_the_morning_has_no_stayover(desk):
+    check_in(
+        booking=BookingFactory(hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0]),
+        staff=desk.agent,
+    )
+    assert done(tick()) == NOTHING
+
+
+# --- in parallel, and in trouble --------------------------------------------------------------------------------------
+
+
+def test_answers_kept_for_repeats_are_forgotten_after_a_day(desk):
+    for hours in (23, 25):
+        IdempotentAnswer.objects.create(
+            staff=desk.agent, key=str(hours), fingerprint="x", created_at=NOW - timedelta(hours=hours)
+        )
+    assert done(tick())["answers_forgotten"] == 1
+    assert IdempotentAnswer.objects.get().key == "23"
+
+
+def test_a_hotel_that_must_wait_does_not_hold_up_the_others(desk, monkeypatch, caplog):
+    other = open_desk()
+    late(desk)
+    late(other)
+
+    def busy(hotel):
+        if hotel == desk.hotel:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'busy' USING ERRCODE = 'lock_not_available'; END $$")
+        return expire_approvals(hotel)
+
+    monkeypatch.setattr(periodic, "expire_approvals", busy)
+    with caplog.at_level(logging.WARNING):
+        assert done(tick())["expired"] == 1
+    assert "has to wait for the next tick" in caplog.text
+    assert issubclass(caplog.records[0].exc_info[0], OperationalError)
+    assert sorted(RoomBooking.objects.values_list("status", flat=True)) == ["EXPIRED", "PENDING_APPROVAL"]
