@@ -6,6 +6,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, FilteredRelation, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
+from common.prepared import PreparedRead
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from room_bookings.models import BookingGuest, BookingStatus
@@ -43,8 +44,13 @@ def room_lock(room_ids: Iterable[int], *, hotel: Hotel | None = None) -> list[Ro
     """
     ids = list(room_ids)
     rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
-    locked = rooms.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk", flat=True)
-    return list(room_list().filter(pk__in=list(locked)).order_by("pk"))
+    locked = list(rooms.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk", flat=True))
+    if len(locked) == 1:
+        return _one_room.read(locked[0])
+    return list(room_list().filter(pk__in=locked).order_by("pk"))
+
+
+_one_room = PreparedRead(room_list)
 
 
 def latest_events(rooms: Iterable[Room]) -> dict[int, RoomStatusEvent]:

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
 from common import clock
+from common.prepared import PreparedRead
 from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.models import ACTIVE_STATUSES, BookingGuest, BookingStatus, RoomBooking
@@ -35,7 +36,12 @@ def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
     ids = list(booking_ids)
     rows = RoomBooking.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     locked = list(rows.values_list("pk", flat=True))
+    if len(locked) == 1:
+        return _one_booking.read(locked[0])
     return list(booking_list().filter(pk__in=locked).order_by("pk"))
+
+
+_one_booking = PreparedRead(booking_list)
 
 
 def taking(check_in: date, check_out: date) -> Q:
