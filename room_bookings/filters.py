@@ -60,18 +60,17 @@ ORDERINGS: dict[str, tuple[Any, ...]] = {
 }
 PARTY_SIZE = ExpressionWrapper(Cast("adults", IntegerField()) + F("children"), output_field=IntegerField())
 
-LARGEST_NUMBER = 2**63 - 1  # of PostgreSQL's bigint
 # A business day of an earlier or later date begins or ends outside the calendar of Python.
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 28)
 
 
 class NumberFilter(serializers.IntegerField):
-    """Any whole number. One that no column can hold counts as the largest, which no row has."""
+    """Any whole number; one that no column can hold finds nothing."""
 
     def to_internal_value(self, data: Any) -> int:
         if "_" in str(data):  # Python's own, as in 1_000
             self.fail("invalid")
-        return max(-LARGEST_NUMBER, min(super().to_internal_value(data), LARGEST_NUMBER))
+        return super().to_internal_value(data)
 
 
 class AmountFilter(serializers.DecimalField):
@@ -273,7 +272,7 @@ def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str,
     if "room_type" in query:
         wanted &= Q(room_type=_room_type_id(hotel, query["room_type"]))
     for word in dict.fromkeys(query.get("q", "").split()):
-        wanted &= Q(pk__in=_mentioning(hotel, word))
+        wanted &= Q(pk__in=_mentioning(word))
     return bookings.alias(party_size=PARTY_SIZE).filter(wanted)
 
 
@@ -284,19 +283,20 @@ def _room_type_id(hotel: Hotel, code_or_id: str) -> int:
     if found is not None:
         return found
     if code_or_id.isascii() and code_or_id.isdigit():
-        return int(code_or_id) if len(code_or_id) < 19 else LARGEST_NUMBER
+        return int(code_or_id)
     raise FieldError("room_type", f'room_type: this hotel has no room type with the code "{code_or_id}".')
 
 
-def _mentioning(hotel: Hotel, word: str) -> QuerySet[Any]:
-    """The ids of the bookings that mention ``word``. A union, because each part has an index and their OR has none."""
-    bookings = RoomBooking.objects.filter(hotel=hotel).order_by()
+def _mentioning(word: str) -> QuerySet[Any]:
+    """The ids of the bookings, of any hotel, that mention ``word``.
+
+    A union, because each part has an index and an OR of them would have none.
+    """
+    bookings = RoomBooking.objects.order_by()
+    guests = BookingGuest.objects.order_by()
     found = [
         bookings.alias(searched=SEARCHED_TEXT).filter(searched__icontains=word).values("pk"),
-        BookingGuest.objects.order_by()
-        .alias(searched=COMPANION_NAME)
-        .filter(searched__icontains=word, booking__hotel=hotel)
-        .values("booking"),
+        guests.alias(searched=COMPANION_NAME).filter(searched__icontains=word).values("booking"),
     ]
     if word.isascii() and word.isdigit() and len(word) < 10:
         found.append(bookings.filter(assigned_room__room_number=int(word)).values("pk"))
