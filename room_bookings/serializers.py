@@ -12,7 +12,6 @@ from common.serializers import NoteField, StrictBooleanField
 from housekeeping.serializers import LARGEST_ID
 from room_bookings.filters import BucketCounts
 from room_bookings.models import STRIPE, BookingStatus, OverstayStatus
-from room_bookings.services.overstay import LONGEST_STAY
 from rooms.models import RoomStatus, currency_code
 from rooms.serializers import ROOMS_AT_ONCE
 
@@ -196,15 +195,6 @@ class StayInput(serializers.Serializer[Any]):
     primary_email = MailField()
     primary_phone = TextField(max_length=40)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "check_in" in attrs and "check_out" in attrs:
-            nights = (attrs["check_out"] - attrs["check_in"]).days
-            if nights < 0:
-                raise serializers.ValidationError({"check_out": ["The departure can't be before the arrival."]})
-            if nights > LONGEST_STAY:
-                raise serializers.ValidationError({"check_out": [f"A stay has at most {LONGEST_STAY} nights."]})
-        return attrs
-
 
 class BookingInput(StayInput):
     room_type_id = IdField()
@@ -224,7 +214,6 @@ class BookingInput(StayInput):
     payment_reference = TextField(max_length=255, help_text="The provider's id, such as pi_…")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
         attrs["payment_provider"] = attrs.get("payment_provider") or ""
         if attrs["payment_provider"] and not attrs["payment_reference"]:
             raise serializers.ValidationError({"payment_reference": ["A card payment has a reference."]})
