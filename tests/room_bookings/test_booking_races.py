@@ -1,0 +1,591 @@
+"""People who meet at one booking or at one room: the overlap is forced, and twins show the race without the lock."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection
+from mailer.models import Message
+
+from common import clock
+from common.errors import HotelMateError
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.selectors import room_lock
+from housekeeping.task_services import open_stayover_tasks
+from notifications.models import RealtimeEvent
+from room_bookings.models import BookingChange, BookingExtension, OverstayIncident, RoomBooking
+from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in, check_in_rooms
+from room_bookings.services.checkout import check_out, check_out_rooms
+from room_bookings.services.create import create_booking
+from room_bookings.services.edit import edit_booking, mark_seen, set_companions
+from room_bookings.services.expire import expire_approvals
+from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.overstay import acknowledge_overstay, extend_stay
+from room_bookings.services.periodic import tick
+from room_bookings.services.reinstate import reinstate_booking
+from room_bookings.services.room_assignment import assign_room, unassign_room
+from room_bookings.services.room_move import move_room
+from room_bookings.services.undo_check_in import undo_check_in
+from rooms.models import Room
+from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
+from tests.housekeeping.test_races import locks_removed
+from tests.races import overlap
+from tests.room_bookings.desk import NOW, Desk, assert_sound, day
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OVERLAP, OCCUPIED, NOT_READY = "ROOM_OVERLAP_CONFLICT", "ROOM_OCCUPIED", "ROOM_NOT_READY"
+
+
+def by_itself(work: Callable[[], Any]) -> Callable[[], Any]:
+    """``work`` as another process does it: on the test's clock, and as patient as a queue of twenty needs it."""
+
+    def run() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '30s'")
+        with clock.set_to(NOW):
+            return work()
+
+    return run
+
+
+def race(first: Callable[[], Any], *others: Callable[[], Any], sound: bool = True) -> list[str]:
+    """What becomes of each: the booking's status afterwards, or the code of the refusal; nothing else may happen."""
+    result, outcomes = overlap(first, *[by_itself(other) for other in others])
+    if sound:
+        assert_sound()
+    return [word(outcome) for outcome in (result, *outcomes)]
+
+
+def word(outcome: Any) -> str:
+    if isinstance(outcome, HotelMateError):
+        return outcome.code
+    if isinstance(outcome, Exception):
+        return type(outcome).__name__
+    return str(outcome.status) if isinstance(outcome, RoomBooking) else repr(outcome)
+
+
+def coming(desk: Desk, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
+    house = {"hotel": desk.hotel, "room_type": desk.room_type}
+    return BookingFactory(**house | {"check_in": day(first), "check_out": day(last)} | fields)
+
+
+def guest(desk: Desk, room: int, first: int = 0, last: int = 2) -> RoomBooking:
+    """In house in the first, second … room of the desk."""
+    return booking_in("IN_HOUSE", assigned_room=desk.rooms[room], check_in=day(first), check_out=day(last))
+
+
+def on(step: Callable[..., Any], booking: RoomBooking, staff: Any, **more: Any) -> Callable[[], Any]:
+    """The step as a request of its own takes it: with an instance that it read before."""
+    stale = RoomBooking.objects.get(pk=booking.pk)
+    return partial(step, booking=stale, staff=staff, **more)
+
+
+def third_room(desk: Desk) -> Room:
+    desk.rooms.append(NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=103))
+    return desk.rooms[2]
+
+
+def statuses(desk: Desk) -> list[str]:
+    return [room.room_status for room in Room.objects.filter(hotel=desk.hotel).order_by("pk")]
+
+
+def actions(booking: RoomBooking) -> list[str]:
+    return list(BookingChange.objects.filter(booking=booking).order_by("pk").values_list("action", flat=True))
+
+
+def sent(event_type: str) -> int:
+    return RealtimeEvent.objects.filter(type=event_type).count()
+
+
+# --- one booking ------------------------------------------------------------------------------------------------------
+
+
+def test_twenty_cancels_of_one_booking(desk):
+    booking = coming(desk, assigned_room=desk.rooms[0], primary_email="ada@example.com")
+    cancels = [on(cancel_booking, booking, desk.agent, reason=f"reason {n}") for n in range(20)]
+    assert race(*cancels) == ["CANCELLED"] * 20
+    stored = RoomBooking.objects.get()
+    assert (stored.version, stored.cancellation_reason, stored.special_requests.count("[CANCELLED")) == (
+        *(1, "reason 0"),
+        1,
+    )
+    assert actions(booking) == ["CANCELLED"]
+    assert Message.objects.count() == 1
+    assert RealtimeEvent.objects.count() == 2  # one for the house, one for the guest
+
+
+def test_two_cancels_without_the_lock_mail_twice(desk):
+    booking = coming(desk, primary_email="ada@example.com")
+    with locks_removed():
+        race(*[on(cancel_booking, booking, desk.agent) for _ in range(2)])
+    assert (Message.objects.count(), sent("booking_cancelled")) == (2, 4)
+    assert actions(booking) == ["CANCELLED", "CANCELLED"]
+
+
+def test_a_cancel_before_a_check_in(desk):
+    booking = coming(desk, assigned_room=desk.rooms[0])
+    outcomes = race(on(cancel_booking, booking, desk.agent), on(check_in, booking, desk.agent))
+    assert outcomes == ["CANCELLED", "BOOKING_NOT_ELIGIBLE"]
+    assert statuses(desk) == ["READY_FOR_GUEST", "READY_FOR_GUEST"]
+
+
+@pytest.mark.parametrize(
+    ("who", "outcome", "room"),
+    [("agent", "BOOKING_ALREADY_CHECKED_IN", "OCCUPIED"), ("manager", "CANCELLED", "CHECKOUT_DIRTY")],
+)
+def test_a_cancel_after_a_check_in(who, outcome, room, desk):
+    booking = coming(desk, assigned_room=desk.rooms[0])
+    cancel = on(cancel_booking, booking, getattr(desk, who), reason="Ferry cancelled")
+    assert race(on(check_in, booking, desk.agent), cancel) == ["IN_HOUSE", outcome]
+    assert statuses(desk)[0] == room
+
+
+def test_a_cancel_against_a_check_in_without_the_lock_frees_an_occupied_room(desk):
+    """The twin: only the rules of the database are left to stop it."""
+    booking = coming(desk, assigned_room=desk.rooms[0])
+    with locks_removed():
+        outcomes = race(on(check_in, booking, desk.agent), on(cancel_booking, booking, desk.agent), sound=False)
+    assert outcomes == ["IN_HOUSE", "IntegrityError"]
+
+
+def test_two_check_ins_of_one_booking(desk):
+    booking = coming(desk, assigned_room=desk.rooms[0])
+    assert race(*[on(check_in, booking, desk.agent) for _ in range(3)]) == ["IN_HOUSE"] * 3
+    assert (actions(booking), RoomStatusEvent.objects.count()) == (["CHECKED_IN"], 1)
+    assert sent("booking_checked_in") == 2
+
+
+def test_two_check_ins_of_one_booking_into_two_rooms(desk):
+    booking = coming(desk)
+    check_ins = [on(check_in, booking, desk.agent, room_id=room.pk) for room in desk.rooms]
+    assert race(*check_ins) == ["IN_HOUSE", "IN_HOUSE"]
+    assert statuses(desk) == ["OCCUPIED", "READY_FOR_GUEST"]
+
+
+def test_two_check_outs_of_one_booking(desk):
+    booking = guest(desk, 0)
+    assert race(*[on(check_out, booking, desk.agent) for _ in range(3)]) == ["COMPLETED"] * 3
+    assert (actions(booking), sent("booking_checked_out")) == (["CHECKED_OUT"], 2)
+    assert HousekeepingTask.objects.count() == 1
+
+
+def test_two_check_outs_without_the_lock_are_told_twice(desk):
+    booking = guest(desk, 0)
+    with locks_removed():
+        race(*[on(check_out, booking, desk.agent) for _ in range(2)])
+    assert (actions(booking), sent("booking_checked_out")) == (["CHECKED_OUT", "CHECKED_OUT"], 4)
+
+
+STEPS = {
+    "cancel_stay": lambda desk: (cancel_booking, desk.manager, {"reason": "Gas leak"}),
+    "check_out": lambda desk: (check_out, desk.agent, {}),
+    "undo": lambda desk: (undo_check_in, desk.manager, {"reason": "Wrong guest"}),
+    "move": lambda desk: (move_room, desk.agent, {"to_room_id": desk.rooms[1].pk, "reason": "Noise"}),
+    "extend": lambda desk: (extend_stay, desk.agent, {"add_nights": 1}),
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcomes", "rooms"),
+    [
+        (
+            "cancel_stay",
+            "check_out",
+            ["CANCELLED", "BOOKING_ALREADY_CHECKED_OUT"],
+            ["CHECKOUT_DIRTY", "READY_FOR_GUEST"],
+        ),
+        ("check_out", "cancel_stay", ["COMPLETED", "BOOKING_NOT_ELIGIBLE"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("undo", "check_out", ["CONFIRMED", "BOOKING_NOT_CHECKED_IN"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("check_out", "undo", ["COMPLETED", "BOOKING_ALREADY_CHECKED_OUT"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("move", "check_out", ["IN_HOUSE", "COMPLETED"], ["CHECKOUT_DIRTY", "CHECKOUT_DIRTY"]),
+        ("check_out", "move", ["COMPLETED", "BOOKING_ALREADY_CHECKED_OUT"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("move", "cancel_stay", ["IN_HOUSE", "CANCELLED"], ["CHECKOUT_DIRTY", "CHECKOUT_DIRTY"]),
+        ("cancel_stay", "move", ["CANCELLED", "BOOKING_ALREADY_CHECKED_OUT"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("undo", "move", ["CONFIRMED", "BOOKING_NOT_CHECKED_IN"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("check_out", "extend", ["COMPLETED", "BOOKING_ALREADY_CHECKED_OUT"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("extend", "check_out", ["IN_HOUSE", "COMPLETED"], ["CHECKOUT_DIRTY", "READY_FOR_GUEST"]),
+        ("move", "move", ["IN_HOUSE", "IN_HOUSE"], ["CHECKOUT_DIRTY", "OCCUPIED"]),
+    ],
+)
+def test_two_ways_out_of_one_stay(first, second, outcomes, rooms, desk):
+    booking = guest(desk, 0)
+    ways = []
+    for name in (first, second):
+        step, staff, more = STEPS[name](desk)
+        ways.append(on(step, booking, staff, **more))
+    assert race(*ways) == outcomes
+    assert statuses(desk) == rooms
+
+
+def test_a_no_show_against_the_guest_who_arrives_after_all(desk):
+    booking = coming(desk, -1, 1, assigned_room=desk.rooms[0])
+    assert race(on(mark_no_show, booking, desk.agent), on(check_in, booking, desk.agent)) == [
+        "NO_SHOW",
+        "BOOKING_NOT_ELIGIBLE",
+    ]
+
+
+def test_the_guest_who_arrives_after_all_against_a_no_show(desk):
+    booking = coming(desk, -1, 1, assigned_room=desk.rooms[0])
+    assert race(on(check_in, booking, desk.agent), on(mark_no_show, booking, desk.agent)) == [
+        "IN_HOUSE",
+        "BOOKING_NOT_ELIGIBLE",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcomes", "told"),
+    [
+        (approve_booking, decline_booking, ["CONFIRMED", "BOOKING_NOT_ELIGIBLE"], ["APPROVED"]),
+        (decline_booking, approve_booking, ["DECLINED", "BOOKING_NOT_ELIGIBLE"], ["DECLINED"]),
+        (approve_booking, approve_booking, ["CONFIRMED", "CONFIRMED"], ["APPROVED"]),
+        (confirm_booking, approve_booking, ["CONFIRMED", "CONFIRMED"], ["CONFIRMED"]),
+        (decline_booking, decline_booking, ["DECLINED", "DECLINED"], ["DECLINED"]),
+        (confirm_booking, cancel_booking, ["CONFIRMED", "CANCELLED"], ["CONFIRMED", "CANCELLED"]),
+    ],
+)
+def test_two_decisions_on_one_request(first, second, outcomes, told, desk):
+    booking = booking_in(
+        "PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, primary_email="ada@example.com"
+    )
+    assert race(on(first, booking, desk.agent), on(second, booking, desk.manager)) == outcomes
+    assert actions(booking) == told
+    assert Message.objects.count() == len(told)
+
+
+def test_a_request_that_expires_while_somebody_approves_it(desk):
+    booking = booking_in(
+        "PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, approval_deadline_at=NOW - timedelta(seconds=1)
+    )
+    assert race(partial(expire_approvals, desk.hotel), on(approve_booking, booking, desk.agent)) == [
+        "1",
+        "BOOKING_EXPIRED",
+    ]
+
+
+def test_a_request_that_is_declined_while_it_expires(desk):
+    booking = booking_in(
+        "PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, approval_deadline_at=NOW - timedelta(seconds=1)
+    )
+    assert race(on(decline_booking, booking, desk.agent), partial(expire_approvals, desk.hotel)) == ["DECLINED", "0"]
+    assert actions(booking) == ["DECLINED"]
+
+
+def test_two_edits_of_one_booking_lose_nothing(desk):
+    booking = coming(desk)
+    edits = [on(edit_booking, booking, desk.agent, **fields) for fields in ({"adults": 2}, {"children": 1})]
+    assert race(*edits) == ["CONFIRMED", "CONFIRMED"]
+    stored = RoomBooking.objects.get()
+    assert (stored.adults, stored.children, stored.version) == (2, 1, 2)
+
+
+def test_of_two_edits_of_what_both_saw_one_is_refused(desk):
+    booking = coming(desk)
+    edits = [
+        on(edit_booking, booking, desk.agent, expected_versions=[0], **fields)
+        for fields in ({"adults": 2}, {"children": 1})
+    ]
+    assert race(*edits) == ["CONFIRMED", "PRECONDITION_FAILED"]
+
+
+def test_two_parties_for_one_booking(desk):
+    booking = coming(desk)
+    stale = RoomBooking.objects.get()
+    parties = [[{"first_name": name, "last_name": "Babbage"}] for name in ("Charles", "Georgiana")]
+    race(*[partial(set_companions, booking=stale, companions=party) for party in parties])
+    assert list(booking.companions.values_list("first_name", flat=True)) == ["Georgiana"]
+
+
+def test_who_saw_it_first(desk):
+    booking = coming(desk)
+    race(on(mark_seen, booking, desk.agent), on(mark_seen, booking, desk.manager))
+    stored = RoomBooking.objects.get()
+    assert (stored.staff_seen_by, stored.version) == (desk.agent, 1)
+
+
+# --- one room ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_bookings_assigned_to_one_room(desk):
+    assigns = [on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(3)]
+    assert race(*assigns) == ["CONFIRMED", OVERLAP, OVERLAP]
+    assert RoomBooking.objects.filter(assigned_room=desk.rooms[0]).count() == 1
+
+
+def test_two_bookings_assigned_to_one_room_without_the_lock(desk):
+    assigns = [on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(2)]
+    with locks_removed():
+        _, [second] = overlap(assigns[0], by_itself(assigns[1]))
+    # It got past the check; what stopped it is the rule of the database.
+    assert isinstance(second, IntegrityError)
+    assert second.__cause__.diag.constraint_name == "room_booking_no_overlap"
+
+
+def test_two_bookings_checked_in_to_one_room(desk):
+    check_ins = [on(check_in, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(2)]
+    assert race(*check_ins) == ["IN_HOUSE", OVERLAP]
+    assert sent("booking_checked_in") == 2
+
+
+def test_two_bookings_of_different_nights_checked_in_to_one_room(desk):
+    today = coming(desk, 0, 1, assigned_room=desk.rooms[0])
+    tomorrow = coming(desk, 1, 2, assigned_room=desk.rooms[0])
+    early = on(check_in, tomorrow, desk.manager, override_reason="Regular guest")
+    assert race(on(check_in, today, desk.agent), early) == ["IN_HOUSE", OVERLAP]
+
+
+def test_two_bookings_of_different_nights_checked_in_to_one_room_the_other_way(desk):
+    yesterday = coming(desk, -1, 1)
+    day_use = coming(desk, 0, 0)
+    room = {"room_id": desk.rooms[0].pk}
+    assert race(on(check_in, day_use, desk.agent, **room), on(check_in, yesterday, desk.agent, **room)) == [
+        "IN_HOUSE",
+        OVERLAP,
+    ]
+
+
+def test_two_opposite_moves_do_not_deadlock(desk):
+    """Each is in the other's way. Both wait for the lower room, whichever is theirs."""
+    first, second = guest(desk, 0), guest(desk, 1)
+    moves = [
+        on(move_room, first, desk.agent, to_room_id=desk.rooms[1].pk, reason="x"),
+        on(move_room, second, desk.agent, to_room_id=desk.rooms[0].pk, reason="x"),
+    ]
+    _, outcomes = overlap(partial(room_lock, [desk.rooms[0].pk]), *[by_itself(move) for move in moves])
+    assert [word(outcome) for outcome in outcomes] == [OCCUPIED, OCCUPIED]
+    assert statuses(desk) == ["OCCUPIED", "OCCUPIED"]
+    assert_sound()
+
+
+def test_two_moves_in_a_row_do_not_deadlock(desk):
+    """Out of 101 into 103, and out of 102 into 101."""
+    third_room(desk)
+    moves = [
+        on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[2].pk, reason="x"),
+        on(move_room, guest(desk, 1), desk.agent, to_room_id=desk.rooms[0].pk, reason="x"),
+    ]
+    assert race(*moves) == ["IN_HOUSE", NOT_READY]
+    assert statuses(desk) == ["CHECKOUT_DIRTY", "OCCUPIED", "OCCUPIED"]
+
+
+def test_two_guests_moving_into_one_room(desk):
+    third_room(desk)
+    moves = [on(move_room, guest(desk, room), desk.agent, to_room_id=desk.rooms[2].pk, reason="x") for room in (0, 1)]
+    assert race(*moves) == ["IN_HOUSE", OCCUPIED]
+    assert statuses(desk) == ["CHECKOUT_DIRTY", "OCCUPIED", "OCCUPIED"]
+
+
+def test_a_move_before_a_check_in_into_the_same_room(desk):
+    move = on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[1].pk, reason="x")
+    arrival = on(check_in, coming(desk), desk.agent, room_id=desk.rooms[1].pk)
+    assert race(move, arrival) == ["IN_HOUSE", OVERLAP]
+    assert statuses(desk) == ["CHECKOUT_DIRTY", "OCCUPIED"]
+
+
+def test_a_move_after_a_check_in_into_the_same_room(desk):
+    move = on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[1].pk, reason="x")
+    arrival = on(check_in, coming(desk), desk.agent, room_id=desk.rooms[1].pk)
+    assert race(arrival, move) == ["IN_HOUSE", OCCUPIED]
+    assert statuses(desk) == ["OCCUPIED", "OCCUPIED"]
+
+
+def test_a_move_against_a_check_in_without_the_lock(desk):
+    move = on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[1].pk, reason="x")
+    arrival = on(check_in, coming(desk), desk.agent, room_id=desk.rooms[1].pk)
+    with locks_removed():
+        assert race(arrival, move) == ["IN_HOUSE", "IntegrityError"]
+
+
+def test_a_departure_before_the_next_guest_s_check_in(desk):
+    leaving = guest(desk, 0, -1, 0)
+    arriving = coming(desk, 0, 2, assigned_room=desk.rooms[0])
+    assert race(on(check_out, leaving, desk.agent), on(check_in, arriving, desk.agent)) == ["COMPLETED", NOT_READY]
+
+
+def nights(desk: Desk, *, extend: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Somebody gets more nights in room 101, in house or not yet, and somebody else is given it for one of those."""
+    if extend:
+        longer = on(extend_stay, guest(desk, 0, 0, 1), desk.agent, new_checkout_date=day(3))
+    else:
+        booked = coming(desk, 0, 1, assigned_room=desk.rooms[0])
+        longer = on(edit_booking, booked, desk.agent, check_out=day(3))
+    return longer, on(assign_room, coming(desk, 1, 3), desk.agent, room_id=desk.rooms[0].pk)
+
+
+@pytest.mark.parametrize("extend", [True, False])
+@pytest.mark.parametrize("assign_first", [True, False])
+def test_more_nights_against_an_assignment(extend, assign_first, desk):
+    longer, assign = nights(desk, extend=extend)
+    outcomes = race(assign, longer) if assign_first else race(longer, assign)
+    assert outcomes == ["CONFIRMED" if assign_first or not extend else "IN_HOUSE", OVERLAP]
+
+
+@pytest.mark.parametrize("extend", [True, False])
+def test_more_nights_against_an_assignment_without_the_lock(extend, desk):
+    longer, assign = nights(desk, extend=extend)
+    with locks_removed():
+        assert race(assign, longer)[1] == "IntegrityError"
+
+
+def test_an_extension_twice(desk):
+    """Each counts from the departure that it finds; who wants it once sends an Idempotency-Key."""
+    booking = guest(desk, 0)
+    assert race(*[on(extend_stay, booking, desk.agent, add_nights=1) for _ in range(2)]) == ["IN_HOUSE", "IN_HOUSE"]
+    assert list(BookingExtension.objects.order_by("pk").values_list("old_check_out", "new_check_out")) == [
+        (day(2), day(3)),
+        (day(3), day(4)),
+    ]
+
+
+def test_a_room_is_taken_back_and_given_away(desk):
+    first, second = coming(desk, assigned_room=desk.rooms[0]), coming(desk)
+    # Taking it back asks nothing of the room: the second does not wait, and finds it taken still.
+    _, [outcome] = overlap(
+        on(unassign_room, first, desk.agent),
+        by_itself(on(assign_room, second, desk.agent, room_id=desk.rooms[0].pk)),
+        waits=False,
+    )
+    assert word(outcome) == OVERLAP
+    assert_sound()
+
+
+# --- the last room of a type ------------------------------------------------------------------------------------------
+
+
+def creating(desk: Desk, first: int = 0, last: int = 2, **more: Any) -> Callable[[], Any]:
+    house = {"hotel": desk.hotel, "staff": desk.agent, "room_type_id": desk.room_type.pk}
+    name = {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
+    return partial(create_booking, **house | name | {"check_in": day(first), "check_out": day(last)} | more)
+
+
+def test_two_bookings_of_the_last_room(desk):
+    coming(desk)
+    assert race(creating(desk), creating(desk, 1, 3)) == ["CONFIRMED", "NO_AVAILABILITY"]
+    assert RoomBooking.objects.count() == 2
+
+
+def test_two_bookings_of_the_last_room_without_the_lock_are_one_too_many(desk):
+    coming(desk)
+    with locks_removed():
+        assert race(creating(desk), creating(desk)) == ["CONFIRMED", "CONFIRMED"]
+    assert RoomBooking.objects.filter(check_in=day(0)).count() > len(desk.rooms)
+
+
+def test_a_new_booking_against_one_that_comes_back_or_gets_longer(desk):
+    for _ in desk.rooms[1:]:
+        coming(desk)
+    cancelled = booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type)
+    before = coming(desk, -1, 0)
+    back = on(reinstate_booking, cancelled, desk.manager, reason="x")
+    longer = on(edit_booking, before, desk.agent, check_out=day(1))
+    assert race(creating(desk), back, longer) == ["CONFIRMED", "NO_AVAILABILITY", "NO_AVAILABILITY"]
+
+
+def test_another_type_s_bookings_do_not_wait(desk):
+    """Who sells a night holds the row of its type, and no other until the last moment."""
+    other = RoomTypeFactory(hotel=desk.hotel)
+    NewRoomFactory(hotel=desk.hotel, room_type=other)
+    cancelled = booking_in("CANCELLED", hotel=desk.hotel, room_type=other)
+    _, [outcome] = overlap(
+        creating(desk), by_itself(on(reinstate_booking, cancelled, desk.manager, reason="x")), waits=False
+    )
+    assert word(outcome) == "CONFIRMED"
+
+
+def test_twenty_new_bookings_have_twenty_references_without_a_gap(desk):
+    desk.hotel.allow_overbooking = True
+    desk.hotel.save()
+    types = [desk.room_type, *RoomTypeFactory.create_batch(4, hotel=desk.hotel)]
+    creates = [creating(desk, room_type_id=types[number % 5].pk) for number in range(20)]
+    assert race(*creates) == ["CONFIRMED"] * 20
+    references = sorted(RoomBooking.objects.values_list("booking_id", flat=True))
+    assert references == [f"BK-2026-{number:04d}" for number in range(1, 21)]
+
+
+def test_a_booking_that_is_refused_in_the_end_leaves_no_gap(desk):
+    booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=desk.hotel)
+    taken = {"payment_provider": "stripe", "payment_reference": RoomBooking.objects.get().payment_reference}
+    assert race(creating(desk), creating(desk, **taken), creating(desk)) == [
+        "CONFIRMED",
+        "PAYMENT_REFERENCE_TAKEN",
+        "CONFIRMED",
+    ]
+    assert set(RoomBooking.objects.values_list("booking_id", flat=True)) >= {"BK-2026-0001", "BK-2026-0002"}
+
+
+# --- several rooms, and the clock -------------------------------------------------------------------------------------
+
+
+def bulk(step: Callable[..., Any], desk: Desk) -> Callable[[], str]:
+    """What became of each room: how many went, and the codes of those that did not."""
+
+    def run() -> str:
+        result = step(hotel=desk.hotel, room_ids=[room.pk for room in desk.rooms[::-1]], staff=desk.agent)
+        return " ".join([str(len(result.bookings)), *[refusal.code for _, refusal in result.failed]])
+
+    return run
+
+
+def test_a_check_out_against_that_of_all_rooms(desk):
+    first, _ = guest(desk, 0), guest(desk, 1)
+    assert race(on(check_out, first, desk.agent), bulk(check_out_rooms, desk)) == ["COMPLETED", "'1 NOBODY_IN_HOUSE'"]
+    assert sent("booking_checked_out") == 4
+
+
+def test_a_check_out_of_all_rooms_against_one(desk):
+    first, _ = guest(desk, 0), guest(desk, 1)
+    assert race(bulk(check_out_rooms, desk), on(check_out, first, desk.agent)) == ["'2'", "COMPLETED"]
+    assert sent("booking_checked_out") == 4
+
+
+def test_all_rooms_twice(desk):
+    for room in (0, 1):
+        coming(desk, assigned_room=desk.rooms[room])
+    assert race(*[bulk(check_in_rooms, desk)] * 2) == ["'2'", "'0 NO_ARRIVAL_DUE NO_ARRIVAL_DUE'"]
+    assert race(*[bulk(check_out_rooms, desk)] * 2) == ["'2'", "'0 NOBODY_IN_HOUSE NOBODY_IN_HOUSE'"]
+    assert HousekeepingTask.objects.count() == 2
+
+
+def test_a_guest_who_moves_away_while_all_are_checked_out(desk):
+    booking = guest(desk, 0)
+    third_room(desk)
+    away = on(move_room, booking, desk.agent, to_room_id=desk.rooms[2].pk, reason="x")
+    desk.rooms.pop()
+    assert race(away, bulk(check_out_rooms, desk)) == ["IN_HOUSE", "'0 NOBODY_IN_HOUSE NOBODY_IN_HOUSE'"]
+    booking.refresh_from_db()
+    assert booking.status == "IN_HOUSE"
+
+
+def test_two_ticks(desk):
+    house = {"hotel": desk.hotel, "room_type": desk.room_type}
+    booking_in("PENDING_APPROVAL", **house, approval_deadline_at=NOW - timedelta(seconds=1))
+    booking_in("PENDING_PAYMENT", **house, created_at=NOW - timedelta(hours=25))
+    guest(desk, 0, -2, 0)
+    guest(desk, 1, -1, 1)
+
+    def run() -> list[int]:
+        done = tick()
+        return [done[name] for name in ("expired", "drafts_dropped", "overstays_flagged", "stayovers_opened")]
+
+    assert race(run, run) == ["[1, 1, 1, 1]", "[0, 0, 0, 0]"]
+    assert (sent("booking_expired"), sent("booking_overstay_flagged")) == (1, 1)
+    assert HousekeepingTask.objects.count() == 1
+
+
+def test_two_clocks_open_one_stayover_task(desk):
+    guest(desk, 0, -1, 2)
+    overlap(*[by_itself(partial(open_stayover_tasks, desk.hotel, day(0)))] * 2)
+    assert HousekeepingTask.objects.count() == 1
+    assert_sound()
+
+
+def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(desk):
+    booking = guest(desk, 0, -2, 0)
+    acknowledge = on(acknowledge_overstay, booking, desk.agent)
+    assert race(acknowledge, lambda: tick()["overstays_flagged"]) == ["IN_HOUSE", "0"]
+    assert OverstayIncident.objects.get().status == "ACKED"
