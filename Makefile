@@ -13,10 +13,11 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run test check clean
+.PHONY: help run reset test check clean
 
 help:
 	@echo "make run     start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
+	@echo "make reset   make the demo anew, for today (what was done in it is lost)"
 	@echo "make test    run the tests (with ARGS='-k cancel' some of them)"
 	@echo "make check   linters, types, layers, Django's deployment checks, migrations, API schema"
 	@echo "make clean   stop everything, remove .venv and the data folder .data"
@@ -24,6 +25,10 @@ help:
 run:
 	$(call INSTALL,requirements.txt)
 	@exec $(VENV) -m hotelmate.local run
+
+reset:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m hotelmate.local reset
 
 test:
 	$(call INSTALL,requirements.txt)

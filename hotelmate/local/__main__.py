@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from hotelmate.local import LocalError
-from hotelmate.local.commands import clean, execute
+from hotelmate.local.commands import clean, execute, reset
 from hotelmate.local.run import run
 
 
@@ -13,6 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hotelmate.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start everything, until Ctrl-C")
+    commands.add_parser("reset", help="drop the embedded database and make the demo anew, for today")
     commands.add_parser("clean", help="stop everything and remove the data folder")
     exec_parser = commands.add_parser("exec", help="run a command with the database and secrets of this machine")
     exec_parser.add_argument(
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "exec":
             words = options.words[options.words[:1] == ["--"] :]
             return execute(words) if words else exec_parser.error("exec needs a COMMAND")
+        if options.command == "reset":
+            return reset()
         run() if options.command == "run" else clean()
     except (LocalError, OSError) as error:  # an OSError names the file it is about
         print(f"\n{error}", file=sys.stderr)

@@ -390,6 +390,95 @@ def test_exec_of_what_is_not_there_says_so(launch: Launch):
     assert other.output == "/no/such/program: No such file or directory\n"
 
 
+RESET = [sys.executable, "-W", "error", "-m", "hotelmate.local", "reset"]
+
+
+def psql(sql: str) -> list[str]:
+    """A command that runs ``sql`` in the house's own database."""
+    code = f"""
+import os, psycopg2
+connection = psycopg2.connect(os.environ["DATABASE_URL"])
+connection.autocommit = True
+cursor = connection.cursor()
+cursor.execute({sql!r})
+print(cursor.fetchone()[0])
+"""
+    return [*EXEC, sys.executable, "-c", code]
+
+
+def test_reset_makes_the_database_anew_and_keeps_the_password(launch: Launch, data: DataDir, nothing_left: Callable):
+    secrets = data.secrets()
+    assert launch(*psql("CREATE TABLE guests AS SELECT 'Ada' AS name; SELECT name FROM guests")).ends() == 0
+    again = launch(*RESET)
+    assert again.ends() == 0, again.output
+    assert again.output.splitlines() == [
+        "Dropping the database ...",
+        "manage.py migrate ...",
+        "stand-in migrate",
+        "manage.py seed_demo ...",
+        "stand-in seed_demo",
+        "The demo is new: `make run` starts it.",
+    ]
+    gone = launch(*psql("SELECT coalesce(to_regclass('guests')::text, 'gone')"))
+    assert (gone.ends(), gone.output) == (0, "gone\n")
+    assert data.secrets() == secrets
+    assert nothing_left()
+
+
+def test_reset_of_a_running_house_is_refused(launch: Launch, data: DataDir):
+    house = launch().says(UP)
+    before = services(data)
+    refused = launch(*RESET)
+    assert refused.ends() == 1
+    assert f"HotelMate already runs from {data.path} at http://127.0.0.1:{house.env['PORT']}" in refused.output
+    assert "Ctrl-C there" in refused.output
+    assert "Dropping" not in refused.output
+    assert services(data) == before
+
+
+def test_reset_under_another_command_is_refused(launch: Launch):
+    other = launch(*EXEC, "sh", "-c", "echo in; sleep 60").says("in")
+    refused = launch(*RESET)
+    assert refused.ends() == 1
+    assert refused.output == "\nAnother command is still at work on the database: wait for it, or end it.\n"
+    other.process.send_signal(signal.SIGTERM)
+    assert other.ends() == 128 + signal.SIGTERM
+
+
+def test_reset_never_touches_the_database_of_somebody_else(launch: Launch, data: DataDir):
+    refused = launch(*RESET, DATABASE_URL="postgres://me:secret@127.0.0.1:1/mine")
+    assert refused.ends() == 1
+    assert refused.output.startswith("\nDATABASE_URL is set, and HotelMate drops no database")
+    assert "unset it" in refused.output
+    assert "secret" not in refused.output
+    assert not data.service("postgres").is_running()
+
+
+def test_reset_after_a_killed_house_stops_what_it_left_over(launch: Launch, nothing_left: Callable[[], bool]):
+    house = launch().says(UP)
+    house.process.kill()
+    house.ends()
+    again = launch(*RESET)
+    assert again.ends() == 0, again.output
+    assert "Stopping web, left over from last time ..." in again.output
+    assert nothing_left()
+
+
+def test_a_reset_that_fails_says_so_and_stops_what_it_started(launch: Launch, nothing_left: Callable[[], bool]):
+    again = launch(*RESET, FAILS="seed_demo")
+    assert again.ends() == 1
+    assert "The demo is new" not in again.output
+    assert nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_reset_can_be_interrupted(launch: Launch, nothing_left: Callable[[], bool], number: int):
+    again = launch(*RESET, SLOW="30").says("stand-in migrate")
+    os.killpg(again.process.pid, number)
+    assert again.ends() == 128 + number
+    assert nothing_left()
+
+
 def test_clean_stops_everything_and_removes_what_is_ours(launch: Launch, data: DataDir, nothing_left: Callable):
     house = launch().says(UP)
     (data.path / "notes.txt").write_text("mine")
