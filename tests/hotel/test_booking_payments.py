@@ -1,0 +1,93 @@
+"""A booking with a card payment, from the request to the refund, at the front desk's endpoints (contract section 6)."""
+
+from datetime import timedelta
+
+import pytest
+
+from common import clock
+from hotel import invariants
+from room_bookings.models import RoomBooking
+from tests.conftest import url
+from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference
+from tests.http import assert_error, nothing_written
+
+pytestmark = pytest.mark.usefixtures("afternoon")
+
+
+@pytest.fixture
+def request_by_card(stripe, desk, agent, standard, rooms) -> RoomBooking:
+    """Made through the API, with an authorised payment."""
+    stripe.authorise("pi_1")
+    body = {
+        "room_type_id": standard.pk,
+        "check_in": str(day(1)),
+        "check_out": str(day(3)),
+        "primary_first_name": "Grace",
+        "primary_last_name": "Hopper",
+        "payment_provider": "stripe",
+        "payment_reference": "pi_1",
+    }
+    assert desk.post(url(agent, "room-bookings/"), body).json()["status"] == "PENDING_APPROVAL"
+    return RoomBooking.objects.get()
+
+
+def test_the_money_is_taken_once_and_given_back_once(stripe, desk, agent, request_by_card):
+    path = desk_url(agent, request_by_card)
+    before = desk.get(path).json()
+    approved = desk.post(path + "approve/")
+    assert approved.status_code == 200
+    assert approved.json() == desk.get(path).json()
+    assert difference(before, approved.json()) == {
+        "status": "CONFIRMED",
+        "confirmation_number": approved.json()["confirmation_number"],
+        "paid_at": NOW_ISO,
+        "decision_at": NOW_ISO,
+        "staff_seen_at": NOW_ISO,
+        "staff_seen_by_display": agent.name,
+        "is_new_for_staff": False,
+        "flags": before["flags"] | {"can_assign_room": True},
+        "version": 1,
+    }
+    with nothing_written():
+        assert desk.post(path + "approve/").json() == approved.json()
+        assert_error(desk.post(path + "cancel/"), 403, "STRIPE_BOOKING")
+    assert stripe.moved("pi_1") == {"captured": 1}
+    declined = desk.post(path + "decline/", {"reason_note": "The house is flooded."})
+    assert declined.status_code == 200
+    assert declined.json() == desk.get(path).json()
+    assert (declined.json()["status"], declined.json()["decline_reason_note"]) == ("DECLINED", "The house is flooded.")
+    with nothing_written():
+        assert desk.post(path + "decline/").json() == declined.json()
+    assert stripe.moved("pi_1") == {"captured": 1, "refunded": 1}
+    assert invariants.violations() == []
+
+
+@pytest.mark.parametrize(
+    ("step", "action", "code"),
+    [("approve/", "capture", "PAYMENT_CAPTURE_FAILED"), ("decline/", "cancel", "PAYMENT_VOID_FAILED")],
+)
+def test_a_provider_that_refuses_is_502_and_the_booking_as_it_was(
+    stripe, desk, agent, request_by_card, step, action, code
+):
+    path = desk_url(agent, request_by_card)
+    before = desk.get(path).json()
+    stripe.fail(action, "refuse")
+    assert_error(desk.post(path + step), 502, code)
+    assert desk.get(path).json() == before
+    assert stripe.moved("pi_1") == {}
+    assert desk.post(path + step).status_code == 200  # the next try does it
+
+
+def test_an_authorisation_that_has_expired_is_said_so(stripe, desk, agent, request_by_card):
+    stripe.expire("pi_1")
+    path = desk_url(agent, request_by_card)
+    before = desk.get(path).json()
+    assert_error(desk.post(path + "approve/"), 409, "AUTHORIZATION_EXPIRED")
+    assert desk.get(path).json() == before
+
+
+def test_past_the_deadline_nothing_is_approved(stripe, desk, agent, request_by_card):
+    with clock.set_to(NOW + timedelta(hours=9)), nothing_written():
+        body = assert_error(desk.post(desk_url(agent, request_by_card, "approve/")), 409, "BOOKING_EXPIRED")
+    assert body["details"]["approval_deadline_at"] == "2025-07-02T22:00:00Z"
+    assert stripe.calls == []
