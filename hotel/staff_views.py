@@ -16,10 +16,23 @@ from common.openapi import ERROR_EXAMPLES, IDEMPOTENCY_KEY, IF_MATCH_BOOKING, en
 from common.views import HotelViewSet, etag, if_match_versions
 from hotel.idempotency import Answer, answer_once
 from room_bookings import serializers as shapes
+from room_bookings.examples import (
+    BY_CARD,
+    DETAIL_EXAMPLE,
+    EXAMPLES,
+    EXTENSION_EXAMPLE,
+    NOT_IN_HOUSE,
+    OVERLAP,
+    OVERSTAY_EXAMPLE,
+    PARTY_EXAMPLE,
+    ROW_EXAMPLE,
+    SOLD_OUT,
+    STATE,
+)
 from room_bookings.filters import BUCKETS, BookingQuery, bookings_in_order, bucket_counts, filtered_bookings
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import available_rooms, booking_list
-from room_bookings.serializers import DETAIL_EXAMPLE, OVERSTAY_EXAMPLE, PARTY_EXAMPLE, BookingDetail
+from room_bookings.serializers import BookingDetail
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
@@ -40,52 +53,6 @@ from rooms.views import ANY_BOOKINGS_RIGHT
 REFERENCE = re.compile(r"[A-Za-z0-9-]{1,24}")
 GUEST_TOKEN = "guest_token"  # noqa: S105 - the name of a key
 
-# --- examples ---------------------------------------------------------------------------------------------------------
-
-STATE = {"booking_id": "BK-2026-0005", "status": "IN_HOUSE", "version": 4}
-ENDPOINTS = {
-    "approve": "/api/staff/hotel/resort/room-bookings/BK-2026-0005/approve/",
-    "decline": "/api/staff/hotel/resort/room-bookings/BK-2026-0005/decline/",
-}
-NOT_THERE = error_body("BOOKING_NOT_FOUND", "There is no such booking.")
-OVERLAP = error_body(
-    "ROOM_OVERLAP_CONFLICT",
-    "Room 101 is taken by BK-2026-0009 from 2026-07-03 to 2026-07-05.",
-    details={
-        "conflicts": [
-            {
-                "booking_id": "BK-2026-0009",
-                "room_number": 101,
-                "start_date": "2026-07-03",
-                "end_date": "2026-07-05",
-            }
-        ]
-    },
-)
-NOT_IN_HOUSE = error_body(
-    "BOOKING_NOT_CHECKED_IN", "Booking BK-2026-0005 is confirmed: the guest is not in house.", details=STATE
-)
-NOT_ELIGIBLE = error_body(
-    "BOOKING_NOT_ELIGIBLE", "Booking BK-2026-0005 is completed and can't be given a room.", details=STATE
-)
-BY_CARD = error_body(
-    "STRIPE_BOOKING",
-    "Booking BK-2026-0005 has a card payment: approve or decline it instead.",
-    details={"required_endpoints": ENDPOINTS},
-)
-SOLD_OUT = error_body(
-    "NO_AVAILABILITY",
-    "No Standard is left for the night of 2026-07-02.",
-    details={"room_type_id": 3, "date": "2026-07-02"},
-)
-EXAMPLES: dict[int, Any] = {
-    400: error_body("VALIDATION_ERROR", "room_id: A valid integer is required.", details={"room_id": ["A valid …"]}),
-    404: NOT_THERE,
-    409: NOT_ELIGIBLE,
-    412: error_body(
-        "PRECONDITION_FAILED", "Booking BK-2026-0005 has changed since you read it.", details=STATE | {"version": 5}
-    ),
-}
 ID = "`room_id` and other ids are taken as numbers or as text."
 
 
@@ -155,7 +122,7 @@ class StaffBookingView(BookingViewSet):
             "count": 1,
             "next": None,
             "previous": None,
-            "results": [shapes.ROW_EXAMPLE],
+            "results": [ROW_EXAMPLE],
             "bucket_counts": dict.fromkeys(BUCKETS, 0) | {"all": 1, "arrivals": 1},
         },
         parameters=[BookingQuery],
@@ -517,7 +484,7 @@ class StaffBookingOverstayView(BookingViewSet):
             "overstay": {
                 **OVERSTAY_EXAMPLE["overstay"],  # type: ignore[dict-item]  # a dict
                 "status": "RESOLVED",
-                "extensions": [shapes.EXTENSION_EXAMPLE],
+                "extensions": [EXTENSION_EXAMPLE],
             },
         },
         errors=[409, 422],
