@@ -30,37 +30,38 @@ from tests.room_bookings.desk import NOW, Desk, assert_sound, day, everything
 pytestmark = pytest.mark.django_db
 
 # drf draft (PENDING_PAYMENT) · ask request (PENDING_APPROVAL) · late its deadline has passed · askc with a card payment
-# con confirmed · conr with room 101 · past arrival was yesterday · conc card payment captured · in in house since today
+# con confirmed · conr with room 101 · past arrival was yesterday · conc card payment captured · back and
+# on its way back, arrival was yesterday, room 101 · in in house since today
 # over since Monday and due out today · inc card payment captured · com completed · dec declined · can cancelled
 # cans cancelled in house · drop CANCELLED_DRAFT · exp expired · nos no-show
 # fmt: off
 TABLE = """
-              drf  ask  late askc con  conr past conc in   over inc  com  dec  can  cans drop exp  nos
-edit_dates    elig ASK  ASK  ASK  CON  CON  CON  CON  IN   IN   IN   elig elig elig elig elig elig elig
-edit_arrival  elig ASK  ASK  ASK  CON  CON  CON  CON  in   in   in   elig elig elig elig elig elig elig
-edit_notes    DRF  ASK  ASK  ASK  CON  CON  CON  CON  IN   IN   IN   COM  DEC  CAN  CAN  DROP EXP  NOS
-mark_seen     DRF  ASK  ASK  ASK  CON  CON  CON  CON  IN   IN   IN   COM  DEC  CAN  CAN  DROP EXP  NOS
-companions    elig ASK  ASK  ASK  CON  CON  CON  CON  IN   IN   IN   elig elig elig elig elig elig elig
-confirm       CON  CON  late card =    =    =    =    elig elig card elig elig elig elig elig late elig
-approve       elig CON  late nkey =    =    =    =    elig elig elig elig elig elig elig elig late elig
-decline       elig DEC  DEC  nkey elig elig elig nkey elig elig elig elig =    elig elig elig elig elig
-cancel        elig elig elig card CAN  CAN  CAN  card in   in   card elig elig =    =    elig elig elig
-cancel_why    elig elig elig card CAN  CAN  CAN  card in   in   card elig elig =    =    elig elig elig
-cancel_mute   elig elig elig card CAN  CAN  CAN  card in   in   card elig elig =    =    elig elig elig
-cancel_stay   elig elig elig card CAN  CAN  CAN  card CAN  CAN  card elig elig =    =    elig elig elig
-no_show       elig elig elig elig wait wait NOS  wait elig elig elig elig elig elig elig elig elig =
-reinstate     elig elig elig elig elig elig elig elig elig elig elig elig elig CON  CON  elig elig CON
-reinstate_agt perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm
-undo          nin  nin  nin  nin  nin  nin  nin  nin  CON  long CON  left nin  nin  left nin  nin  nin
-undo_agt      perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm
-assign        elig elig elig elig CON  CON  CON  CON  in   in   in   elig elig elig elig elig elig elig
-unassign      =    =    =    =    =    CON  =    =    in   in   in   elig =    =    =    =    =    =
-check_in      elig elig elig elig elig IN   elig elig =    =    =    elig elig elig elig elig elig elig
-check_in_102  elig elig elig elig IN   IN   IN   IN   =    =    =    elig elig elig elig elig elig elig
-check_out     nin  nin  nin  nin  nin  nin  nin  nin  COM  COM  COM  =    nin  nin  left nin  nin  nin
-move          nin  nin  nin  nin  nin  nin  nin  nin  IN   IN   IN   left nin  nin  left nin  nin  nin
-acknowledge   nin  nin  nin  nin  nin  nin  nin  nin  nov  IN   nov  left nin  nin  left nin  nin  nin
-extend        nin  nin  nin  nin  nin  nin  nin  nin  IN   IN   IN   left nin  nin  left nin  nin  nin
+              drf  ask  late askc con  conr past conc back in   over inc  com  dec  can  cans drop exp  nos
+edit_dates    elig ASK  ASK  ASK  CON  CON  CON  CON  CON  IN   IN   IN   elig elig elig elig elig elig elig
+edit_arrival  elig ASK  ASK  ASK  CON  CON  CON  CON  CON  in   in   in   elig elig elig elig elig elig elig
+edit_notes    DRF  ASK  ASK  ASK  CON  CON  CON  CON  CON  IN   IN   IN   COM  DEC  CAN  CAN  DROP EXP  NOS
+mark_seen     DRF  ASK  ASK  ASK  CON  CON  CON  CON  CON  IN   IN   IN   COM  DEC  CAN  CAN  DROP EXP  NOS
+companions    elig ASK  ASK  ASK  CON  CON  CON  CON  CON  IN   IN   IN   elig elig elig elig elig elig elig
+confirm       CON  CON  late card =    =    =    =    =    elig elig card elig elig elig elig elig late elig
+approve       elig CON  late nkey =    =    =    =    =    elig elig elig elig elig elig elig elig late elig
+decline       elig DEC  DEC  nkey elig elig elig nkey nkey elig elig elig elig =    elig elig elig elig elig
+cancel        elig elig elig card CAN  CAN  CAN  card card in   in   card elig elig =    =    elig elig elig
+cancel_why    elig elig elig card CAN  CAN  CAN  card card in   in   card elig elig =    =    elig elig elig
+cancel_mute   elig elig elig card CAN  CAN  CAN  card card in   in   card elig elig =    =    elig elig elig
+cancel_stay   elig elig elig card CAN  CAN  CAN  card card CAN  CAN  card elig elig =    =    elig elig elig
+no_show       elig elig elig elig wait wait NOS  wait busy elig elig elig elig elig elig elig elig elig =
+reinstate     elig elig elig elig elig elig elig elig elig elig elig elig elig elig CON  CON  elig elig CON
+reinstate_agt perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm
+undo          nin  nin  nin  nin  nin  nin  nin  nin  nin  CON  long CON  left nin  nin  left nin  nin  nin
+undo_agt      perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm perm
+assign        elig elig elig elig CON  CON  CON  CON  CON  in   in   in   elig elig elig elig elig elig elig
+unassign      =    =    =    =    =    CON  =    =    CON  in   in   in   elig =    =    =    =    =    =
+check_in      elig elig elig elig elig IN   elig elig busy =    =    =    elig elig elig elig elig elig elig
+check_in_102  elig elig elig elig IN   IN   IN   IN   busy =    =    =    elig elig elig elig elig elig elig
+check_out     nin  nin  nin  nin  nin  nin  nin  nin  nin  COM  COM  COM  =    nin  nin  left nin  nin  nin
+move          nin  nin  nin  nin  nin  nin  nin  nin  nin  IN   IN   IN   left nin  nin  left nin  nin  nin
+acknowledge   nin  nin  nin  nin  nin  nin  nin  nin  nin  nov  IN   nov  left nin  nin  left nin  nin  nin
+extend        nin  nin  nin  nin  nin  nin  nin  nin  nin  IN   IN   IN   left nin  nin  left nin  nin  nin
 """
 # fmt: on
 
@@ -84,6 +85,7 @@ WORDS = {
     "late": "BOOKING_EXPIRED",
     "nkey": "PAYMENTS_NOT_CONFIGURED",
     "perm": "PERMISSION_DENIED",
+    "busy": "PAYMENT_IN_PROGRESS",
     "wait": "ARRIVAL_NOT_OVER",
     "long": "CHECKIN_TOO_LONG_AGO",
     "nov": "NO_OVERSTAY",
@@ -111,6 +113,7 @@ def bookings(desk: Desk) -> dict[str, Callable[[], RoomBooking]]:
         "conr": lambda: booking_in("CONFIRMED", **room),
         "past": lambda: booking_in("CONFIRMED", **house, check_in=day(-1), check_out=day(1)),
         "conc": lambda: booking_in("CONFIRMED", card="CAPTURED", **house),
+        "back": lambda: booking_in("CONFIRMED", card="REFUNDING", **room, check_in=day(-1), check_out=day(1)),
         "in": lambda: booking_in("IN_HOUSE", **room),
         "over": lambda: booking_in(
             "IN_HOUSE", **room, check_in=day(-2), check_out=day(0), checked_in_at=NOW - timedelta(days=2)

@@ -90,17 +90,18 @@ def test_a_request_past_its_deadline_expires(desk):
     assert booking.booking_id == stored.booking_id
 
 
-def test_the_card_of_an_expired_request_is_to_be_released(desk):
-    late(desk, card="AUTHORISED")
+@pytest.mark.parametrize(("card", "way_back"), [("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
+def test_the_money_of_an_expired_request_is_to_be_given_back(card, way_back, desk):
+    late(desk, card=card)
     expire_approvals(desk.hotel)
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.payment_state, stored.payment_requested_at, stored.payment_attempt) == (
-        *("EXPIRED", "VOIDING"),
+        *("EXPIRED", way_back),
         *(NOW, 1),
     )
 
 
-@pytest.mark.parametrize("state", ["CAPTURING", "VOIDING"])
+@pytest.mark.parametrize("state", ["CAPTURING", "VOIDING", "REFUNDING"])
 def test_a_request_that_somebody_is_deciding_on_is_left_to_them(state, desk):
     late(desk, card=state)
     with nothing_written():
@@ -139,7 +140,7 @@ def test_it_locks_before_it_writes(desk, statements):
 # --- drafts -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("card", "payment_state"), [("", ""), ("AUTHORISED", "VOIDING")])
+@pytest.mark.parametrize(("card", "payment_state"), [("", ""), ("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
 def test_a_draft_that_nobody_finished_is_dropped_quietly(card, payment_state, desk):
     booking_in("PENDING_PAYMENT", card=card, hotel=desk.hotel, created_at=NOW - timedelta(hours=25))
     assert done(tick())["drafts_dropped"] == 1
