@@ -78,6 +78,18 @@ def overdue_since(hotel: Hotel) -> date:
     return day
 
 
+def nights_held(booking: RoomBooking) -> tuple[date, date]:
+    """The stay that a room for this booking must be free for, as (arrival, departure).
+
+    A guest in house sleeps here tonight, whatever was booked: who came early, and who is overdue.
+    """
+    if booking.status != BookingStatus.IN_HOUSE:
+        return booking.check_in, booking.check_out
+    today = calendar.business_date(booking.hotel)
+    last = today + timedelta(days=1) if is_overdue(booking.hotel, booking.check_out) else booking.check_out
+    return min(today, booking.check_in), max(last, booking.check_out)
+
+
 def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
     """Rooms that the booking could have instead of its own, by number.
 
@@ -87,7 +99,7 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
     """
     hotel = booking.hotel
     rooms = Room.objects.filter(hotel=hotel, is_active=True).exclude(room_status=RoomStatus.OUT_OF_ORDER)
-    holders = RoomBooking.objects.filter(taking(booking.check_in, booking.check_out), assigned_room=OuterRef("pk"))
+    holders = RoomBooking.objects.filter(taking(*nights_held(booking)), assigned_room=OuterRef("pk"))
     rooms = rooms.exclude(Exists(holders.exclude(pk=booking.pk)))
     if booking.assigned_room_id is not None:
         rooms = rooms.exclude(pk=booking.assigned_room_id)

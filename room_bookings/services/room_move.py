@@ -11,6 +11,7 @@ from housekeeping.services import label as room_label
 from housekeeping.snapshots import is_occupied
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, RoomBooking
+from room_bookings.selectors import nights_held
 from room_bookings.services.check_in import RoomNotReady
 from room_bookings.services.core import change, lock_booking, record, require_free, require_in_house, save
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
@@ -92,4 +93,4 @@ def _require_fit(booking: RoomBooking, room: Room) -> None:
             f"Room {room.room_number} sleeps {beds}, and the party is {guests}.",
             details=details | {"max_occupancy": beds, "guests": guests},
         )
-    require_free(room, booking.check_in, booking.check_out, without=booking)
+    require_free(room, *nights_held(booking), without=booking)

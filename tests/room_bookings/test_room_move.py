@@ -1,11 +1,15 @@
 """A guest in house changes rooms."""
 
+from datetime import timedelta
+
 import pytest
 
+from common import clock
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.turnover import flag_maintenance
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, RoomBooking
+from room_bookings.selectors import available_rooms
 from room_bookings.services.checkout import check_out
 from room_bookings.services.room_move import move_room
 from rooms.models import Room
@@ -179,6 +183,37 @@ def test_the_party_must_fit(adults, children, beds, fits, desk, guest):
         refusal = refusal_of(lambda: move(desk, guest, room))
         assert refusal.code == "ROOM_CAPACITY_EXCEEDED"
         assert (refusal.details["max_occupancy"], refusal.details["guests"]) == (beds, adults + children)
+
+
+@pytest.mark.parametrize(
+    ("stay", "other", "free"),
+    [
+        ((1, 3), (0, 1), False),  # came before the first night, and sleeps here tonight
+        ((1, 3), (3, 4), True),
+        ((-2, 0), (0, 1), False),  # should have left this morning
+        ((-5, -3), (0, 1), False),
+        ((-5, -3), (1, 2), True),
+        ((-2, 1), (1, 2), True),
+    ],
+)
+def test_tonight_counts_whatever_was_booked(stay, other, free, desk):
+    here, there = desk.rooms
+    booking = booking_in("IN_HOUSE", assigned_room=here, check_in=day(stay[0]), check_out=day(stay[1]))
+    house = {"hotel": desk.hotel, "room_type": desk.room_type, "assigned_room": there}
+    BookingFactory(**house, check_in=day(other[0]), check_out=day(other[1]))
+    assert [room.room_number for room in available_rooms(booking)] == ([102] if free else [])
+    if free:
+        assert move(desk, booking, there).assigned_room == there
+    else:
+        assert refusal_of(lambda: move(desk, booking, there)).code == "ROOM_OVERLAP_CONFLICT"
+
+
+def test_who_leaves_this_morning_may_wait_in_a_room_that_is_promised_tonight(desk):
+    here, there = desk.rooms
+    with clock.set_to(NOW - timedelta(hours=6)):
+        booking = booking_in("IN_HOUSE", assigned_room=here, check_in=day(-2), check_out=day(0))
+        BookingFactory(hotel=desk.hotel, room_type=desk.room_type, assigned_room=there)
+        assert move(desk, booking, there).assigned_room == there
 
 
 @pytest.mark.parametrize(

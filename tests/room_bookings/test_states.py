@@ -30,10 +30,10 @@ from tests.room_bookings.desk import NOW, Desk, assert_sound, day, everything
 pytestmark = pytest.mark.django_db
 
 # drf draft (PENDING_PAYMENT) · ask request (PENDING_APPROVAL) · late its deadline has passed · askc with a card payment
-# con confirmed · conr with room 101 · past arrival was yesterday · conc card payment captured · back and
-# on its way back, arrival was yesterday, room 101 · in in house since today
-# over since Monday and due out today · inc card payment captured · com completed · dec declined · can cancelled
-# cans cancelled in house · drop CANCELLED_DRAFT · exp expired · nos no-show
+# con confirmed · conr with room 101 · past arrival was yesterday · conc card payment captured · back it is on its way
+# back, with room 101 since yesterday · in in house since today · over since Monday, due out today · inc card payment
+# captured · com completed · dec declined · can cancelled · cans cancelled in house · drop CANCELLED_DRAFT · exp expired
+# nos no-show
 # fmt: off
 TABLE = """
               drf  ask  late askc con  conr past conc back in   over inc  com  dec  can  cans drop exp  nos
