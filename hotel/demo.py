@@ -1,81 +1,43 @@
-"""The demo: two houses of the size of the real ones in the data set, with staff, guests and rooms in every state."""
+"""The demo: two houses as the real ones were on a day that becomes today, and as the hour has it.
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+The slice of the data set in ``demo_data/`` is lived through the services up to the present moment. What is told of a
+demo must be there at any hour, so that a few arrivals and departures of today are left for whoever tries it out.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connection, transaction
 
 from common import clock
-from hotel import rights
-from hotel.models import Hotel, Staff
+from hotel import calendar, rights
+from hotel.models import Hotel
 from housekeeping.models import Source
-from housekeeping.services import set_room_statuses
-from housekeeping.turnover import flag_maintenance
-from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
-from rooms.models import Priority, Room, RoomStatus, RoomType
+from housekeeping.services import set_room_status
+from housekeeping.turnover import flag_maintenance, mark_cleaned, start_cleaning
+from room_bookings.models import STRIPE
+from room_bookings.replay.houses import HOUSES, House, make_rooms, make_staff, set_password
+from room_bookings.replay.itinerary import Operation, Step, steps
+from room_bookings.replay.life import HouseLife, companions
+from room_bookings.replay.meter import Meter
+from room_bookings.replay.records import Outcome, Stay, read_stays
+from room_bookings.selectors import available_rooms
+from room_bookings.services.room_assignment import assign_room
+from rooms.models import Priority, RoomStatus
 
-ROOMS_PER_FLOOR = 30
-FIRST_NAMES = (
-    *("Aoife", "Brendan", "Ciara", "Declan", "Eimear", "Fionn", "Gráinne", "Hugh"),
-    *("Isolde", "James", "Kate", "Liam", "Muireann", "Niall", "Orla", "Pádraig"),
-)
-LAST_NAMES = (
-    *("Byrne", "Casey", "Doyle", "Egan", "Fallon", "Garvey", "Healy", "Joyce"),
-    *("Keane", "Lynch", "Moran", "Nolan", "O’Brien", "Power", "Quinn", "Ryan"),
-)
+SLICE = Path(__file__).parent / "demo_data" / "bookings.csv"
+# The day of each house in the slice that becomes today.
+TODAY = {"resort": date(2016, 12, 7), "city": date(2015, 11, 7)}
 
-
-@dataclass(frozen=True)
-class House:
-    """A demo hotel: rooms per type, sized to each type's own peak in the real data."""
-
-    slug: str
-    name: str
-    phone: str
-    timezone: str
-    rooms: dict[str, int]
-
-
-HOUSES = (
-    House(
-        "resort",
-        "Resort Hotel",
-        "+353 1 555 0100",
-        "Europe/Lisbon",
-        {"A": 75, "B": 2, "C": 13, "D": 53, "E": 33, "F": 13, "G": 9, "H": 4, "I": 8},
-    ),
-    House(
-        "city",
-        "City Hotel",
-        "+353 1 555 0200",
-        "Europe/Dublin",
-        {"A": 159, "B": 15, "C": 3, "D": 59, "E": 10, "F": 8, "G": 5, "K": 8},
-    ),
-)
-# User name after the slug, role, department, first name, last name.
-MEMBERS = (
-    ("manager", rights.HOTEL_MANAGER, Staff.Department.MANAGEMENT, "Nora", "Keane"),
-    ("supervisor", rights.HOUSEKEEPING_SUPERVISOR, Staff.Department.HOUSEKEEPING, "Orla", "Walsh"),
-    ("housekeeper", rights.HOUSEKEEPER, Staff.Department.HOUSEKEEPING, "Maeve", "Byrne"),
-    ("frontdesk", rights.FRONT_DESK_AGENT, Staff.Department.FRONT_OFFICE, "Tom", "Daly"),
-)
-# Of a hundred rooms, on a morning: how many end up where.
-SPREAD = (
-    (RoomStatus.OCCUPIED, 58),
-    (RoomStatus.CHECKOUT_DIRTY, 11),
-    (RoomStatus.CLEANING_IN_PROGRESS, 5),
-    (RoomStatus.CLEANED_UNINSPECTED, 6),
-    (RoomStatus.READY_FOR_GUEST, 17),
-    (RoomStatus.MAINTENANCE_REQUIRED, 2),
-    (RoomStatus.OUT_OF_ORDER, 1),
-)
-FAULTS = ("shower drips", "window does not close", "air conditioning is loud", "lamp by the bed is broken")
+ARRIVALS_LEFT, DEPARTURES_LEFT, OVERSTAYS = 4, 2, 1
+# Minutes ago; each a request for one of the last future stays.
+REQUESTS = (25, 70, 130, 205)
+FAULTS = ("shower drips", "window does not close", "lamp by the bed is broken")
+REPORTS = 5  # lines of progress for each house
 
 Report = Callable[[str], None]
 
@@ -85,168 +47,150 @@ def seed(password: str, report: Report) -> None:
     rights.create_roles(apps)  # again: a flush takes away what the migration made
     user_model = get_user_model()
     admin, _ = user_model.objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
-    _set_password(admin, password)
+    set_password(admin, password)
+    stays = list(read_stays(SLICE))
     for house in HOUSES:
-        _seed_house(house, password, report)
-
-
-def _set_password(user: object, password: str) -> None:
-    if not user.check_password(password):  # type: ignore[attr-defined]
-        user.set_password(password)  # type: ignore[attr-defined]
-        user.save()  # type: ignore[attr-defined]
+        _seed_house(house, [stay for stay in stays if stay.house == house.slug], password, report)
 
 
 @transaction.atomic
-def _seed_house(house: House, password: str, report: Report) -> None:
+def _seed_house(house: House, stays: Sequence[Stay], password: str, report: Report) -> None:
     hotel, _ = Hotel.objects.get_or_create(
-        slug=house.slug, defaults={"name": house.name, "phone": house.phone, "timezone": house.timezone}
+        slug=house.slug,
+        # A request is answered by the evening of the next day, so that none lapses while the demo is tried out.
+        defaults={
+            "name": house.name,
+            "phone": house.phone,
+            "timezone": house.timezone,
+            "approval_cutoff_day_offset": 1,
+        },
     )
-    staff = {name: _seed_member(hotel, name, *rest, password=password) for name, *rest in MEMBERS}
+    make_staff(hotel, password=password)
     if hotel.rooms.exists():
         report(f"{house.slug}: {hotel.rooms.count()} rooms are there already")
         return
-    chance = random.Random(house.slug)  # noqa: S311 - the same demo every time
-    floors = _seed_rooms(hotel, house, chance)
-    for number, rooms in enumerate(floors, start=1):
-        _live_a_morning(hotel, rooms, staff, chance)
-        report(f"{house.slug}: floor {number} of {len(floors)}")
-
-
-def _seed_member(
-    hotel: Hotel, name: str, role: str, department: str, first_name: str, last_name: str, *, password: str
-) -> Staff:
-    user, _ = get_user_model().objects.get_or_create(
-        username=f"{hotel.slug}-{name}",
-        defaults={"first_name": first_name, "last_name": last_name, "is_staff": name == "manager"},
+    now, today = clock.now(), calendar.business_date(hotel)
+    stays = [_moved(stay, today - TODAY[house.slug]) for stay in stays]
+    requests = _last_to_come(stays, today)
+    accepted = [stay for stay in stays if stay not in requests]
+    plan = _plan(accepted, hotel, today)
+    with clock.set_to(plan[0].moment):
+        opened = make_rooms(hotel, house)
+    life = HouseLife(
+        opened, accepted, plan, Meter(), works_off_tasks=True, extras=lambda stay: {"party": companions(stay)}
     )
-    _set_password(user, password)
-    member, _ = Staff.objects.get_or_create(
-        user=user, defaults={"hotel": hotel, "role": Group.objects.get(name=role), "department": department}
+    _take_out_of_service(life, now)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL join_collapse_limit = 1")  # the joins are in their best order already
+    for part, moment in enumerate(_parts([step.moment for step in plan if step.moment < now], now), start=1):
+        life.live(until=moment)
+        report(f"{house.slug}: {100 * part // REPORTS:>3} %, {calendar.local_time(hotel, moment):%d %B %H:%M}")
+    _ask(life, requests, now)
+    _leave_some_to_clean(life, now)
+    _assign(life, today)
+    for (operation, code), count in life.meter.refusals.items():
+        report(f"{house.slug}: {operation} refused {count} times: {code}")
+
+
+def _moved(stay: Stay, days: timedelta) -> Stay:
+    return replace(
+        stay,
+        booked=stay.booked + days,
+        arrival=stay.arrival + days,
+        departure=stay.departure + days,
+        decided=stay.decided + days,
     )
-    return member
 
 
-def _seed_rooms(hotel: Hotel, house: House, chance: random.Random) -> list[list[Room]]:
-    types = []
-    for place, (code, count) in enumerate(house.rooms.items()):
-        room_type = RoomType.objects.create(
-            hotel=hotel,
-            code=code,
-            name=f"Type {code}",
-            max_occupancy=2 + place // 3,
-            starting_price_from=Decimal(80 + 15 * place),
-            bed_setup="1 double or 2 single",
-        )
-        types += [room_type] * count
-    chance.shuffle(types)
-    rooms = [
-        Room(hotel=hotel, room_type=room_type, room_number=_number(place)) for place, room_type in enumerate(types)
+def _last_to_come(stays: Iterable[Stay], today: date) -> list[Stay]:
+    """Those that become requests waiting for approval."""
+    coming = [
+        stay for stay in stays if stay.arrival > today and stay.outcome is Outcome.CHECK_OUT and not stay.is_day_use
     ]
-    # A new room starts ready, as the database demands; every other state comes by way of the service.
-    Room.objects.bulk_create(rooms)
-    return [rooms[start : start + ROOMS_PER_FLOOR] for start in range(0, len(rooms), ROOMS_PER_FLOOR)]
+    return sorted(coming, key=lambda stay: (stay.arrival, stay.number))[-len(REQUESTS) :]
 
 
-def _number(place: int) -> int:
-    """101 … 130, 201 … 230, and so on."""
-    floor, door = divmod(place, ROOMS_PER_FLOOR)
-    return 100 * (floor + 1) + door + 1
+def _plan(stays: Iterable[Stay], hotel: Hotel, today: date) -> list[Step]:
+    """All steps but those that are left to whoever tries the demo out: they never happen by themselves."""
+    overnight = [stay for stay in stays if stay.outcome is Outcome.CHECK_OUT and not stay.is_day_use]
 
+    def last(chosen: Iterable[Stay], count: int) -> set[int]:
+        # Of the types with the most rooms, where nobody is left without one.
+        of_type = [stay for stay in chosen if stay.room_type in ("A", "D", "E")]
+        return {stay.number for stay in of_type[-count:]}
 
-def _live_a_morning(hotel: Hotel, rooms: Sequence[Room], staff: dict[str, Staff], chance: random.Random) -> None:
-    """Yesterday's departures are turned, as far as the morning has come; the other guests stay."""
-    plan = dict(zip(rooms, chance.choices(*zip(*SPREAD, strict=True), k=len(rooms)), strict=True))
-    now = clock.now()
-    began = now - timedelta(hours=chance.uniform(3, 5))
-
-    def going_to(*statuses: RoomStatus) -> list[Room]:
-        return [room for room in rooms if plan[room] in statuses]
-
-    def step(
-        at: datetime, chosen: list[Room], to_status: RoomStatus, member: str, source: Source, note: str = ""
-    ) -> None:
-        with clock.set_to(at):
-            set_room_statuses(
-                changes=[(room, to_status) for room in chosen],
-                staff=staff[member],
-                source=source,
-                note=note,
-                all_or_nothing=True,
-            )
-
-    _check_in(hotel, going_to(RoomStatus.OCCUPIED), began - timedelta(hours=chance.uniform(10, 20)), staff, chance)
-    turned = going_to(RoomStatus.READY_FOR_GUEST)[::2]
-    cleaned = turned + going_to(RoomStatus.CLEANED_UNINSPECTED)
-    cleaning = cleaned + going_to(RoomStatus.CLEANING_IN_PROGRESS)
-    dirty = cleaning + going_to(RoomStatus.CHECKOUT_DIRTY)
-    minutes = chance.uniform(25, 50)
-    step(began, dirty, RoomStatus.CHECKOUT_DIRTY, "frontdesk", Source.FRONT_DESK, "departure")
-    step(began + timedelta(minutes=20), cleaning, RoomStatus.CLEANING_IN_PROGRESS, "housekeeper", Source.HOUSEKEEPING)
-    step(
-        began + timedelta(minutes=20 + minutes),
-        cleaned,
-        RoomStatus.CLEANED_UNINSPECTED,
-        "housekeeper",
-        Source.HOUSEKEEPING,
+    arrivals = last((stay for stay in overnight if stay.arrival == today and stay.booked < today), ARRIVALS_LEFT)
+    departures = last((stay for stay in overnight if stay.left == stay.departure == today), DEPARTURES_LEFT)
+    overstays = last(
+        (stay for stay in overnight if stay.left == stay.departure == today - timedelta(days=1)), OVERSTAYS
     )
-    step(
-        began + timedelta(minutes=30 + 1.5 * minutes),
-        turned,
-        RoomStatus.READY_FOR_GUEST,
-        "supervisor",
-        Source.HOUSEKEEPING,
-    )
-    for room in going_to(RoomStatus.MAINTENANCE_REQUIRED):
-        with clock.set_to(began + timedelta(minutes=chance.uniform(10, 90))):
-            flag_maintenance(
+    left = {(number, Operation.CHECK_IN) for number in arrivals}
+    left |= {(number, Operation.CHECK_OUT) for number in arrivals | departures | overstays}
+    every = (step for stay in stays for step in steps(stay, hotel, date.min))
+    return sorted(step for step in every if (step.subject, step.operation) not in left)
+
+
+def _parts(moments: Sequence[datetime], now: datetime) -> list[datetime]:
+    """Ends of ``REPORTS`` parts with about as many steps each, the last one ``now``."""
+    return [moments[len(moments) * part // REPORTS] for part in range(1, REPORTS)] + [now]
+
+
+def _take_out_of_service(life: HouseLife, now: datetime) -> None:
+    """Rooms that nobody is sent to since yesterday: one out of order, some with faults."""
+    house = life.house
+    for place, code in enumerate(("A", "A", "D")):
+        room = life.ready[code].pop()
+        with clock.set_to(now - timedelta(hours=20 + place)):
+            if place == 0:
+                set_room_status(
+                    room=room, to_status=RoomStatus.OUT_OF_ORDER, staff=house.staff["manager"], note="refurbishment"
+                )
+            else:
+                flag_maintenance(
+                    room=room,
+                    staff=house.housekeepers[0],
+                    priority=Priority.values[place % 3],
+                    note=FAULTS[place % len(FAULTS)],
+                )
+
+
+def _ask(life: HouseLife, requests: Iterable[Stay], now: datetime) -> None:
+    """Requests that wait for the desk. Two guests can be written to; one has given a card that is none."""
+    for place, (stay, minutes) in enumerate(zip(requests, REQUESTS, strict=True)):
+        more = {"party": companions(stay), "special_requests": ("a quiet room", "a cot", "", "")[place]}
+        if place < 2:
+            more["primary_email"] = f"guest{stay.number}@example.com"
+        if place == len(REQUESTS) - 1 and stay.house == "city":
+            more["special_requests"] = "Demo: approving this one takes a STRIPE_SECRET_KEY."
+            more |= {"payment_provider": STRIPE, "payment_reference": "pi_demo_of_no_account"}
+        with clock.set_to(now - timedelta(minutes=minutes)):
+            life.create(stay, needs_approval=True, **more)
+
+
+def _leave_some_to_clean(life: HouseLife, now: datetime) -> None:
+    """A few rooms are dirty, being cleaned, or cleaned and not inspected, also when housekeeping is done elsewhere."""
+    house = life.house
+    rooms = [life.ready[code].popleft() for code in ("A", "A", "D", "A", "E", "A", "D")]
+    for room in rooms:
+        with clock.set_to(now - timedelta(minutes=80)):
+            set_room_status(
                 room=room,
-                staff=staff["housekeeper"],
-                priority=chance.choice(Priority.values),
-                note=chance.choice(FAULTS),
+                to_status=RoomStatus.CHECKOUT_DIRTY,
+                staff=house.desk,
+                source=Source.FRONT_DESK,
+                note="shown to a visitor",
             )
-    step(
-        began,
-        going_to(RoomStatus.OUT_OF_ORDER),
-        RoomStatus.OUT_OF_ORDER,
-        "manager",
-        Source.HOUSEKEEPING,
-        "refurbishment",
-    )
+    for room in rooms[3:]:
+        with clock.set_to(now - timedelta(minutes=35)):
+            start_cleaning(room=room, staff=house.housekeepers[1])
+    for room in rooms[5:]:
+        with clock.set_to(now - timedelta(minutes=10)):
+            mark_cleaned(room=room, staff=house.housekeepers[1])
 
 
-def _check_in(hotel: Hotel, rooms: list[Room], at: datetime, staff: dict[str, Staff], chance: random.Random) -> None:
-    """Guests who are in house, each with the check-in that the room's history shows."""
-    arrival = at.date()
-    year, used = arrival.year, RoomBooking.objects.count()
-    bookings = RoomBooking.objects.bulk_create(
-        RoomBooking(
-            hotel=hotel,
-            booking_id=f"BK-{year}-{used + place:04d}",
-            confirmation_number=f"{hotel.slug.upper()}-{used + place:05d}",
-            status=BookingStatus.IN_HOUSE,
-            room_type=room.room_type,
-            assigned_room=room,
-            check_in=arrival,
-            check_out=arrival + timedelta(days=chance.randint(2, 6)),
-            adults=chance.choice([1, 2, 2]),
-            primary_first_name=chance.choice(FIRST_NAMES),
-            primary_last_name=chance.choice(LAST_NAMES),
-            room_assigned_at=at,
-            room_assigned_by=staff["frontdesk"],
-            checked_in_at=at,
-            created_at=at - timedelta(days=chance.randint(1, 60)),
-        )
-        for place, room in enumerate(rooms, start=1)
-    )
-    BookingGuest.objects.bulk_create(
-        BookingGuest(booking=booking, first_name=chance.choice(FIRST_NAMES), last_name=booking.primary_last_name)
-        for booking in bookings
-        if booking.adults == 2
-    )
-    with clock.set_to(at):
-        set_room_statuses(
-            changes=[(room, RoomStatus.OCCUPIED) for room in rooms],
-            staff=staff["frontdesk"],
-            source=Source.FRONT_DESK,
-            all_or_nothing=True,
-        )
+def _assign(life: HouseLife, today: date) -> None:
+    """Every second arrival of today has its room, ready or not; of the later ones every fourth."""
+    for place, (stay, booking) in enumerate(life.expected()):
+        if place % (2 if stay.arrival == today else 4) == 0:
+            rooms = available_rooms(booking).filter(maintenance_required=False)[:20]
+            assign_room(booking=booking, room_id=rooms[stay.number % len(rooms)].pk, staff=life.house.desk)

@@ -1,0 +1,118 @@
+"""``manage.py replay_bookings``: years of real bookings, lived through the services in the order they happened."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from hotel.invariants import RULES, violations
+from room_bookings.replay.records import Stay, read_stays
+from room_bookings.replay.report import (
+    mails_waiting,
+    operation_lines,
+    outcome_lines,
+    refusal_lines,
+    result_of,
+    written_lines,
+)
+from room_bookings.replay.runner import HouseThereError, Progress, Replay, WorkerFailedError, live_all, open_houses
+
+LISTED = 20  # violations
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a fresh hotel for each of the file's and live its bookings through the real services, day by day. "
+        "Exit with 1 when the outcomes differ from the file's own or an invariant is violated."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="The data set, as .csv or .csv.gz.")
+        parser.add_argument("--hotel", choices=["resort", "city"], help="One of the two hotels; else both.")
+        parser.add_argument("--from", dest="first", type=_day, metavar="YYYY-MM-DD", help="First day of arrival.")
+        parser.add_argument("--to", dest="last", type=_day, metavar="YYYY-MM-DD", help="Last day of arrival.")
+        parser.add_argument("--workers", type=int, default=1, help="Processes that share the room types (default 1).")
+        parser.add_argument("--prefix", default="replay", help="The hotels are PREFIX-resort and PREFIX-city.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["workers"] < 1:
+            raise CommandError("--workers must be 1 or more.")
+        stays = self._stays(options)
+        try:
+            replays = open_houses(stays, prefix=options["prefix"])
+        except HouseThereError as error:
+            raise CommandError(
+                f"There is a hotel {error} already, and what happened in a hotel is never deleted: "
+                "give the new one another name with --prefix, or take a fresh database."
+            ) from None
+        mails, began = mails_waiting(), time.perf_counter()
+        try:
+            with _bar(replays) as progress:
+                meter = live_all(replays, workers=options["workers"], progress=progress)
+        except KeyboardInterrupt:
+            self.stderr.write("\nInterrupted. What was done by then stays; a new replay needs another --prefix.")
+            raise SystemExit(130) from None
+        except WorkerFailedError:
+            raise CommandError("A worker ended before its time: what it printed above says why.") from None
+        seconds = time.perf_counter() - began
+        results = [result_of(replay) for replay in replays]
+        for result in results:
+            self._say(outcome_lines(result))
+        self._say(refusal_lines(meter))
+        self._say(written_lines([replay.house for replay in replays], mails=mails_waiting() - mails))
+        self._say(operation_lines(meter))
+        speed = f"{len(stays) / seconds:.1f} bookings/s"
+        self._say([f"{len(stays):,} bookings in {seconds:,.0f} s with {options['workers']} worker(s): {speed}."])
+        if not self._check() or not all(result.is_right for result in results):
+            raise SystemExit(1)
+
+    def _stays(self, options: dict[str, Any]) -> list[Stay]:
+        try:
+            every = list(read_stays(options["file"]))
+        except (OSError, ValueError) as error:
+            raise CommandError(str(error)) from error
+        first, last = options["first"] or date.min, options["last"] or date.max
+        wanted = [stay for stay in every if options["hotel"] in (None, stay.house)]
+        stays = [stay for stay in wanted if first <= stay.arrival <= last]
+        if not stays:
+            raise CommandError(f"{options['file']} has no such booking.")
+        left_out = f"; {len(wanted) - len(stays):,} arrive on other days and are left out" if stays != wanted else ""
+        self._say([f"{len(stays):,} bookings of {options['file'].name}{left_out}."])
+        return stays
+
+    def _check(self) -> bool:
+        found = violations()
+        if found:
+            self._say([f"{len(found)} violations of invariants:", *(str(each) for each in found[:LISTED])])
+        else:
+            self._say([f"Invariants: {len(RULES)} rules checked over the whole database, no violation."])
+        return not found
+
+    def _say(self, lines: Sequence[str] | Iterator[str]) -> None:
+        self.stdout.write("\n".join(lines) + "\n\n", ending="")
+        self.stdout.flush()
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+@contextmanager
+def _bar(replays: Sequence[Replay]) -> Iterator[Progress]:
+    """A bar over the bookings' steps, with the day that the houses live through."""
+    tqdm.monitor_interval = 0  # no thread of its own, as the workers are forked
+    steps = sum(len(replay.plan) for replay in replays)
+    with tqdm(total=steps, unit=" steps", file=sys.stderr, smoothing=0.05) as bar:
+
+        def progress(day: date, done: int) -> None:
+            bar.set_description(day.isoformat(), refresh=False)
+            bar.update(done)
+
+        yield progress

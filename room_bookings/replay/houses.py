@@ -1,0 +1,140 @@
+"""The two houses of the data set: rooms of each type, sized to the type's own peak, and who works there."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
+from hotel import rights
+from hotel.models import Hotel, Staff
+from rooms.models import Room, RoomType
+
+ROOMS_PER_FLOOR = 30
+
+
+@dataclass(frozen=True)
+class House:
+    """A hotel to be: rooms per type, sized to each type's own peak in the real data."""
+
+    slug: str
+    name: str
+    phone: str
+    timezone: str
+    rooms: dict[str, int]
+
+
+HOUSES = (
+    House(
+        "resort",
+        "Resort Hotel",
+        "+353 1 555 0100",
+        "Europe/Lisbon",
+        {"A": 75, "B": 2, "C": 13, "D": 53, "E": 33, "F": 13, "G": 9, "H": 4, "I": 8},
+    ),
+    House(
+        "city",
+        "City Hotel",
+        "+353 1 555 0200",
+        "Europe/Dublin",
+        {"A": 159, "B": 15, "C": 3, "D": 59, "E": 10, "F": 8, "G": 5, "K": 8},
+    ),
+)
+# User name after the slug, role, department, first name, last name.
+MEMBERS = (
+    ("manager", rights.HOTEL_MANAGER, Staff.Department.MANAGEMENT, "Nora", "Keane"),
+    ("supervisor", rights.HOUSEKEEPING_SUPERVISOR, Staff.Department.HOUSEKEEPING, "Orla", "Walsh"),
+    ("housekeeper", rights.HOUSEKEEPER, Staff.Department.HOUSEKEEPING, "Maeve", "Byrne"),
+    ("housekeeper2", rights.HOUSEKEEPER, Staff.Department.HOUSEKEEPING, "Petra", "Novak"),
+    ("frontdesk", rights.FRONT_DESK_AGENT, Staff.Department.FRONT_OFFICE, "Tom", "Daly"),
+)
+
+
+@dataclass
+class OpenHouse:
+    """A house with everything in it, ready for its first booking."""
+
+    hotel: Hotel
+    staff: dict[str, Staff]  # by the name after the slug
+    types: dict[str, RoomType]  # by code
+    rooms: dict[str, list[Room]]  # by code
+
+    @property
+    def desk(self) -> Staff:
+        return self.staff["frontdesk"]
+
+    @property
+    def supervisor(self) -> Staff:
+        return self.staff["supervisor"]
+
+    @property
+    def housekeepers(self) -> list[Staff]:
+        return [self.staff["housekeeper"], self.staff["housekeeper2"]]
+
+
+def make_staff(hotel: Hotel, *, password: str | None = None) -> dict[str, Staff]:
+    """The hotel's people, by the name after the slug; whoever is there already stays. No password, no sign-in."""
+    return {name: _make_member(hotel, name, *rest, password=password) for name, *rest in MEMBERS}
+
+
+def _make_member(
+    hotel: Hotel, name: str, role: str, department: str, first_name: str, last_name: str, *, password: str | None
+) -> Staff:
+    user, _ = get_user_model().objects.get_or_create(
+        username=f"{hotel.slug}-{name}",
+        defaults={"first_name": first_name, "last_name": last_name, "is_staff": name == "manager"},
+    )
+    set_password(user, password)
+    member, _ = Staff.objects.get_or_create(
+        user=user, defaults={"hotel": hotel, "role": Group.objects.get(name=role), "department": department}
+    )
+    return member
+
+
+def set_password(user: object, password: str | None) -> None:
+    """Give ``user`` this password, unless it is theirs already."""
+    if password is None or not user.check_password(password):  # type: ignore[attr-defined]
+        user.set_password(password)  # type: ignore[attr-defined]
+        user.save(update_fields=["password"])  # type: ignore[attr-defined]
+
+
+def make_rooms(hotel: Hotel, house: House, *, more_types: Iterable[str] = ()) -> OpenHouse:
+    """The types and rooms of a hotel that has none yet; the types mixed over the floors. ``more_types`` have no room.
+
+    The staff is there already.
+    """
+    codes = [*house.rooms, *sorted(set(more_types) - set(house.rooms))]
+    types = {code: _make_type(hotel, code, place) for place, code in enumerate(codes)}
+    doors = [types[code] for code, count in house.rooms.items() for _ in range(count)]
+    random.Random(house.slug).shuffle(doors)  # noqa: S311 - the same house every time
+    # A new room starts ready, as the database demands; every other state comes by way of the services.
+    rooms = Room.objects.bulk_create(
+        Room(hotel=hotel, room_type=room_type, room_number=_number(place)) for place, room_type in enumerate(doors)
+    )
+    by_type: dict[str, list[Room]] = defaultdict(list)
+    for room in rooms:
+        by_type[room.room_type.code].append(room)
+    staff = {
+        member.user.username.removeprefix(f"{hotel.slug}-"): member for member in hotel.staff.select_related("user")
+    }
+    return OpenHouse(hotel, staff, types, by_type)
+
+
+def _make_type(hotel: Hotel, code: str, place: int) -> RoomType:
+    return RoomType.objects.create(
+        hotel=hotel,
+        code=code,
+        name=f"Type {code}",
+        max_occupancy=2 + place // 3,
+        starting_price_from=Decimal(80 + 15 * place),
+        bed_setup="1 double or 2 single",
+    )
+
+
+def _number(place: int) -> int:
+    """101 … 130, 201 … 230, and so on."""
+    floor, door = divmod(place, ROOMS_PER_FLOOR)
+    return 100 * (floor + 1) + door + 1

@@ -1,0 +1,185 @@
+"""The life of a house: its stays' steps in the order in which they happen, each one call of the service behind it.
+
+What the engine remembers is what the people in the house know: which rooms are ready, who sleeps where. It decides
+nothing else; the services do, on the database, by the house's own clock.
+"""
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from common import clock
+from common.errors import Conflict, HotelMateError
+from hotel.models import Staff
+from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskType
+from housekeeping.task_services import complete_task, start_task
+from housekeeping.turnover import inspect_room, mark_cleaned, start_cleaning
+from room_bookings.models import RoomBooking
+from room_bookings.replay.houses import OpenHouse
+from room_bookings.replay.itinerary import Operation, Step, turnover
+from room_bookings.replay.meter import Meter
+from room_bookings.replay.records import Stay
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in
+from room_bookings.services.checkout import check_out
+from room_bookings.services.create import create_booking
+from room_bookings.services.no_show import mark_no_show
+from rooms.models import Room
+
+FIRST_NAMES = (
+    *("Aoife", "Brendan", "Ciara", "Declan", "Eimear", "Fionn", "Gráinne", "Hugh", "Ana", "Bruno", "Clara", "Duarte"),
+    *("Isolde", "James", "Kate", "Liam", "Muireann", "Niall", "Orla", "Pádraig", "Elif", "Farid", "Giulia", "Hanna"),
+)
+LAST_NAMES = (
+    *("Byrne", "Casey", "Doyle", "Egan", "Fallon", "Garvey", "Healy", "Joyce", "Almeida", "Brandt", "Costa", "Dubois"),
+    *("Keane", "Lynch", "Moran", "Nolan", "O’Brien", "Power", "Quinn", "Ryan", "Eriksen", "Ferreira", "Gomes", "Haas"),
+)
+CANCELLATIONS = ("travel plans changed", "illness", "found another date", "flight cancelled", "no reason given")
+
+
+def guest_names(stay: Stay) -> tuple[str, str]:
+    """A first and a last name, made up: the data set names nobody."""
+    chance = random.Random(f"{stay.number} {stay.house}")  # noqa: S311 - the same guests in every run
+    return chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
+
+
+def companions(stay: Stay) -> list[dict[str, str]]:
+    """The other adults, of the guest's name."""
+    first_name, last_name = guest_names(stay)
+    start = FIRST_NAMES.index(first_name)
+    others = [FIRST_NAMES[(start + place) % len(FIRST_NAMES)] for place in range(1, stay.adults)]
+    return [{"first_name": other, "last_name": last_name} for other in others]
+
+
+HOUSEKEEPING = (Operation.START_CLEANING, Operation.MARK_CLEANED, Operation.INSPECT)
+AFTER_CREATION = (Operation.CANCEL, Operation.NO_SHOW, Operation.CHECK_IN, Operation.CHECK_OUT)
+
+
+class NoReadyRoom(Conflict):
+    """Every room of the type is taken, or housekeeping is not done with it."""
+
+    code = "NO_READY_ROOM"
+
+
+class HouseLife:
+    """Some of a house's room types, the stays in them, and what is still to come.
+
+    Two room types share no room, so that each type's life is the same whoever lives through the others meanwhile.
+    """
+
+    def __init__(
+        self,
+        house: OpenHouse,
+        stays: Iterable[Stay],
+        plan: Iterable[Step],
+        meter: Meter,
+        *,
+        works_off_tasks: bool = False,
+        extras: Callable[[Stay], Mapping[str, Any]] = lambda _: {},
+    ) -> None:
+        """``works_off_tasks``: who cleans a room also ticks off its turnover task. ``extras`` are further arguments of
+        ``create_booking`` for a stay."""
+        self.house = house
+        self._works_off_tasks, self._extras = works_off_tasks, extras
+        self.bookings: dict[int, RoomBooking] = {}  # by row number, while there is something to come
+        self._stays = {stay.number: stay for stay in stays}
+        self._to_come = list(plan)
+        heapq.heapify(self._to_come)
+        self.meter = meter
+        self._rooms = {room.pk: room for rooms in house.rooms.values() for room in rooms}
+        # Whoever was ready first is let first, so that all rooms of a type see the same number of guests.
+        self.ready = {code: deque(rooms) for code, rooms in house.rooms.items()}
+        self._sleeps_in: dict[int, Room] = {}
+
+    def live(self, until: datetime) -> int:
+        """Do every step that happens before ``until``; returns how many of the stays' own steps there were."""
+        done = 0
+        while self._to_come and self._to_come[0].moment < until:
+            step = heapq.heappop(self._to_come)
+            done += step.operation not in HOUSEKEEPING
+            if step.operation in AFTER_CREATION and step.subject not in self.bookings:
+                continue  # what came before was refused, and counted
+            with clock.set_to(step.moment):
+                try:
+                    with self.meter.measure(step.operation):
+                        self._do(step)
+                except HotelMateError as refusal:
+                    self.meter.refused(step.operation, refusal.code, refusal.message)
+                    self.bookings.pop(step.subject, None)
+        return done
+
+    def expected(self) -> list[tuple[Stay, RoomBooking]]:
+        """Whoever has a booking and has not come yet, in the order of their arrival."""
+        coming = [self._stays[number] for number in self.bookings if number not in self._sleeps_in]
+        return [
+            (stay, self.bookings[stay.number]) for stay in sorted(coming, key=lambda stay: (stay.arrival, stay.number))
+        ]
+
+    def _do(self, step: Step) -> None:
+        match step.operation:
+            case Operation.CREATE:
+                self.bookings[step.subject] = self.create(
+                    self._stays[step.subject], **self._extras(self._stays[step.subject])
+                )
+            case Operation.CANCEL:
+                reason = CANCELLATIONS[step.subject % len(CANCELLATIONS)]
+                cancel_booking(booking=self.bookings.pop(step.subject), staff=self.house.desk, reason=reason)
+            case Operation.NO_SHOW:
+                mark_no_show(booking=self.bookings.pop(step.subject), staff=self.house.desk)
+            case Operation.CHECK_IN:
+                self._arrive(step.subject)
+            case Operation.CHECK_OUT:
+                self._leave(step)
+            case Operation.START_CLEANING:
+                start_cleaning(room=self._rooms[step.subject], staff=self._cleaner(step.subject))
+                for task in self._turnover_tasks(step.subject):
+                    start_task(task=task, staff=self._cleaner(step.subject))
+            case Operation.MARK_CLEANED:
+                mark_cleaned(room=self._rooms[step.subject], staff=self._cleaner(step.subject))
+                for task in self._turnover_tasks(step.subject):
+                    complete_task(task=task, staff=self._cleaner(step.subject))
+            case Operation.INSPECT:
+                room = inspect_room(room=self._rooms[step.subject], staff=self.house.supervisor, passed=True)
+                self.ready[room.room_type.code].append(room)
+
+    def _arrive(self, number: int) -> None:
+        """Into the room of the type that has been ready for longest."""
+        ready = self.ready[self._stays[number].room_type]
+        if not ready:
+            raise NoReadyRoom("No room of the type is ready.")
+        check_in(booking=self.bookings[number], staff=self.house.desk, room_id=ready[0].pk)
+        self._sleeps_in[number] = ready.popleft()
+
+    def _leave(self, step: Step) -> None:
+        stay, room = self._stays[step.subject], self._sleeps_in.pop(step.subject)
+        check_out(booking=self.bookings.pop(step.subject), staff=self.house.desk)
+        for turn in turnover(room.pk, step.moment, in_a_hurry=stay.is_day_use):
+            heapq.heappush(self._to_come, turn)
+
+    def _turnover_tasks(self, room_id: int) -> Iterable[HousekeepingTask]:
+        if not self._works_off_tasks:
+            return []
+        return HousekeepingTask.objects.filter(room=room_id, task_type=TaskType.TURNOVER, status__in=OPEN_TASK_STATUSES)
+
+    def _cleaner(self, room_id: int) -> Staff:
+        return self.house.housekeepers[room_id % 2]
+
+    def create(self, stay: Stay, **more: Any) -> RoomBooking:
+        """Book the stay, now by the clock; ``more`` are further arguments of ``create_booking``."""
+        first_name, last_name = guest_names(stay)
+        return create_booking(
+            hotel=self.house.hotel,
+            staff=self.house.desk,
+            room_type_id=self.house.types[stay.room_type].pk,
+            check_in=stay.arrival,
+            check_out=stay.departure,
+            primary_first_name=first_name,
+            primary_last_name=last_name,
+            adults=stay.adults,
+            children=stay.children,
+            total_amount=stay.amount,
+            **more,
+        )

@@ -1,0 +1,95 @@
+"""What a replay came to: the bookings' outcomes beside the file's own, and what it took."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db.models import Sum
+
+from housekeeping.models import RoomStatusEvent
+from notifications.models import RealtimeEvent
+from room_bookings.models import BookingStatus, RoomBooking
+from room_bookings.replay.houses import OpenHouse
+from room_bookings.replay.meter import Meter
+from room_bookings.replay.records import Outcome, Stay
+from room_bookings.replay.runner import Replay
+from rooms.models import Room
+
+STATUSES = {
+    Outcome.CHECK_OUT: BookingStatus.COMPLETED,
+    Outcome.CANCELED: BookingStatus.CANCELLED,
+    Outcome.NO_SHOW: BookingStatus.NO_SHOW,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One house: how many bookings the file has of each outcome, and how many the database."""
+
+    slug: str
+    in_file: dict[str, int]
+    in_database: dict[str, int]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether each booking came to what the file says, as far as counts tell."""
+        return self.in_file == self.in_database
+
+
+def result_of(replay: Replay) -> Result:
+    """The house's outcomes, by the file's words; a status that no row of the file ends in stands as it is."""
+    words = {str(status): str(outcome) for outcome, status in STATUSES.items()}
+    statuses = RoomBooking.objects.filter(hotel=replay.house.hotel).values_list("status", flat=True)
+    in_database = Counter(words.get(status, status) for status in statuses)
+    return Result(replay.house.hotel.slug, _outcomes(replay.stays), dict(in_database))
+
+
+def _outcomes(stays: Sequence[Stay]) -> dict[str, int]:
+    return dict(Counter(str(stay.outcome) for stay in stays))
+
+
+def mails_waiting() -> int:
+    """How many mails are in the queue."""
+    return int(apps.get_model("mailer", "Message").objects.count())
+
+
+def outcome_lines(result: Result) -> Iterator[str]:
+    """The table of one house."""
+    yield f"{result.slug:<24}{'file':>10}{'replay':>10}{'difference':>12}"
+    for outcome in sorted(result.in_file.keys() | result.in_database.keys()):
+        wanted, got = result.in_file.get(outcome, 0), result.in_database.get(outcome, 0)
+        yield f"  {outcome:<22}{wanted:>10,}{got:>10,}{got - wanted:>12,}"
+    wanted, got = sum(result.in_file.values()), sum(result.in_database.values())
+    yield f"  {'all':<22}{wanted:>10,}{got:>10,}{got - wanted:>12,}"
+
+
+def refusal_lines(meter: Meter) -> Iterator[str]:
+    """Every refusal, by operation and code, with its first sentence."""
+    if not meter.refusals:
+        yield "No refusal."
+        return
+    yield f"{'refusals':<24}{'code':<28}{'count':>8}"
+    for (operation, code), count in meter.refusals.most_common():
+        yield f"  {operation:<22}{code:<28}{count:>8,}  such as: {meter.examples[operation, code]}"
+
+
+def written_lines(houses: Sequence[OpenHouse], *, mails: int) -> Iterator[str]:
+    """What there is in the database now."""
+    hotels = [house.hotel for house in houses]
+    changes = Room.objects.filter(hotel__in=hotels).aggregate(total=Sum("status_version"))["total"] or 0
+    yield f"{'status changes':<24}{changes:>10,}"
+    yield f"{'audit rows':<24}{RoomStatusEvent.objects.filter(hotel__in=hotels).count():>10,}"
+    yield f"{'events':<24}{RealtimeEvent.objects.filter(hotel__in=hotels).count():>10,}"
+    yield f"{'mails queued':<24}{mails:>10,}"
+
+
+def operation_lines(meter: Meter) -> Iterator[str]:
+    """Calls, mean time and mean number of statements of each operation."""
+    yield f"{'operation':<24}{'calls':>10}{'mean ms':>10}{'statements':>12}{'seconds':>10}"
+    for operation, tally in sorted(meter.tallies.items(), key=lambda item: -item[1].seconds):
+        mean, statements = 1000 * tally.seconds / tally.calls, tally.statements / tally.calls
+        yield f"  {operation:<22}{tally.calls:>10,}{mean:>10.2f}{statements:>12.1f}{tally.seconds:>10,.1f}"
+    calls = sum(tally.calls for tally in meter.tallies.values())
+    statements = sum(tally.statements for tally in meter.tallies.values())
+    yield f"  {'all':<22}{calls:>10,}{'':>10}{statements / max(calls, 1):>12.1f}"
