@@ -41,6 +41,12 @@ def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
     return list(booking_list().filter(pk__in=locked).order_by("pk"))
 
 
+def booking_read(booking_id: int) -> RoomBooking:
+    """One booking as it now is, with all that a list row shows; it is there."""
+    [booking] = _one_booking.read(booking_id)
+    return booking
+
+
 _one_booking = PreparedRead(booking_list)
 
 

@@ -24,7 +24,7 @@ from room_bookings.models import (
     PaymentState,
     RoomBooking,
 )
-from room_bookings.selectors import booking_list
+from room_bookings.selectors import booking_read
 from room_bookings.services.core import (
     change,
     lock_type,
@@ -111,7 +111,7 @@ def create_booking(
         raise
     BookingGuest.objects.bulk_create(BookingGuest(booking=booking, **companion) for companion in party)
     record([change(booking, BookingAction.CREATED, was="", staff=staff)])
-    created = booking_list(hotel).get(pk=booking.pk)
+    created = booking_read(booking.pk)
     realtime_booking_updated(created, "booking_created")
     if not waits:
         queue_booking_mail(created, "confirmation")
