@@ -193,4 +193,5 @@ def _assign(life: HouseLife, today: date) -> None:
     for place, (stay, booking) in enumerate(life.expected()):
         if place % (2 if stay.arrival == today else 4) == 0:
             rooms = available_rooms(booking).filter(maintenance_required=False)[:20]
-            assign_room(booking=booking, room_id=rooms[stay.number % len(rooms)].pk, staff=life.house.desk)
+            if rooms:
+                assign_room(booking=booking, room_id=rooms[stay.number % len(rooms)].pk, staff=life.house.desk)
