@@ -38,14 +38,28 @@ def business_day(hotel: Hotel, first: date, last: date | None = None) -> tuple[d
     return at(hotel, first, cutoff), at(hotel, (last or first) + timedelta(days=1), cutoff)
 
 
-def checkout_deadline(hotel: Hotel, check_out: date) -> datetime:
-    """When a guest who leaves on ``check_out`` is due out; the grace comes on top."""
+def first_free_day(check_in: date, check_out: date) -> date:
+    """The first day that a stay leaves free: its departure's, or, of a day use, the next one."""
+    return max(check_out, check_in + timedelta(days=1))
+
+
+def arrival_window(hotel: Hotel, check_in: date, check_out: date) -> tuple[datetime, datetime]:
+    """From when on a stay's guest may come, and until when (exclusive): the end of the last night's business day."""
+    opens = at(hotel, check_in, hotel.early_checkin_from)
+    return opens, business_day(hotel, first_free_day(check_in, check_out))[0]
+
+
+def checkout_deadline(hotel: Hotel, check_in: date, check_out: date) -> datetime:
+    """When the guest of a stay is due out; the grace comes on top. A day use has the room for the business day."""
+    if check_in == check_out:
+        return business_day(hotel, check_out)[1]
     return at(hotel, check_out, hotel.standard_checkout_time)
 
 
-def overstay_begins(hotel: Hotel, check_out: date) -> datetime:
-    """When the grace after the checkout deadline is over."""
-    return checkout_deadline(hotel, check_out) + timedelta(minutes=hotel.late_checkout_grace_minutes)
+def is_overdue(hotel: Hotel, check_in: date, check_out: date) -> bool:
+    """Whether a guest in house should have left by now: past the checkout deadline and its grace."""
+    grace = timedelta(minutes=hotel.late_checkout_grace_minutes)
+    return clock.now() > checkout_deadline(hotel, check_in, check_out) + grace
 
 
 def approval_deadline(hotel: Hotel, created_at: datetime) -> datetime:

@@ -16,7 +16,7 @@ from rooms.models import Room
 def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
     """Rooms with all that a snapshot shows, in one statement however many there are.
 
-    Each carries its in-house stay, if any, as ``stay_id``, ``stay_booking_id``, ``stay_check_out``,
+    Each carries its in-house stay, if any, as ``stay_id``, ``stay_booking_id``, ``stay_check_in``, ``stay_check_out``,
     ``stay_first_name``, ``stay_last_name`` and ``stay_companions`` (a list of ``{id, first_name, last_name}``).
     """
     rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
@@ -25,6 +25,7 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
         in_house=FilteredRelation("bookings", condition=Q(bookings__status=BookingStatus.IN_HOUSE)),
         stay_id=F("in_house__pk"),
         stay_booking_id=F("in_house__booking_id"),
+        stay_check_in=F("in_house__check_in"),
         stay_check_out=F("in_house__check_out"),
         stay_first_name=F("in_house__primary_first_name"),
         stay_last_name=F("in_house__primary_last_name"),

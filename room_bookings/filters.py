@@ -4,14 +4,14 @@ A tab's number is what a click on it shows: ``bucket_counts`` and ``filtered_boo
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count, ExpressionWrapper, F, IntegerField, OrderBy, Q, QuerySet
 from django.db.models.functions import Cast, Length, Substr
 from rest_framework import serializers
 
-from common import clock
 from common.errors import FieldError
 from hotel import calendar
 from hotel.models import Hotel
@@ -24,7 +24,7 @@ from room_bookings.models import (
     BookingStatus,
     RoomBooking,
 )
-from room_bookings.selectors import booking_list
+from room_bookings.selectors import booking_list, past_departure
 from rooms.models import RoomType
 
 BUCKETS = (
@@ -74,10 +74,24 @@ class NumberFilter(serializers.IntegerField):
 
 
 class AmountFilter(serializers.DecimalField):
-    """An amount of money, of any sign and with more digits than are ever stored."""
+    """An amount of money, of any sign and size; none that is stored comes near ``LARGEST``."""
+
+    LARGEST = Decimal(10) ** 12
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_digits": 20, "decimal_places": 6, **kwargs})
+        super().__init__(**{"max_digits": None, "decimal_places": None, **kwargs})
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        amount: Decimal = super().to_internal_value(data)
+        # Rounded, too: a number may have a million digits behind the point.
+        return max(-self.LARGEST, min(amount, self.LARGEST)).quantize(Decimal("0.000001"))
+
+
+class OrderingField(serializers.ChoiceField):
+    """A name of ``ORDERINGS`` with ``-`` before it, or ``+`` (which an address may turn into a blank), or neither."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return str(super().to_internal_value(str(data).lstrip("+ ")))
 
 
 class StatusListField(serializers.CharField):
@@ -134,9 +148,7 @@ class BookingQuery(serializers.Serializer[Any]):
     seen = serializers.BooleanField(required=False, help_text="Whether any of the staff has opened it.")
     seen_by_staff_id = NumberFilter(required=False)
     status = StatusListField(required=False, help_text="One or more, with commas between them.")
-    ordering = serializers.ChoiceField(
-        choices=[sign + name for name in ORDERINGS for sign in ("", "-")], default="-created_at"
-    )
+    ordering = OrderingField(choices=[sign + name for name in ORDERINGS for sign in ("", "-")], default="-created_at")
     include_counts = serializers.BooleanField(default=True, help_text="0 leaves bucket_counts out.")
 
 
@@ -203,11 +215,12 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
         "in_house": (in_house, within),
         "departures": (in_house, _days("check_out", first, last)),
         "pending": ((status.PENDING_APPROVAL,), within),
-        "checked_out": ((status.COMPLETED,), _business_days("checked_out_at", hotel, first, last)),
+        # A stay that a supervisor cancelled ended with its guest's leaving too.
+        "checked_out": ((status.COMPLETED, status.CANCELLED), _business_days("checked_out_at", hotel, first, last)),
         "cancelled": ((status.CANCELLED, status.DECLINED), within),
         "expired": ((status.EXPIRED,), within),
         "no_show": ((status.NO_SHOW,), within),
-        "overdue_checkout": (in_house, Q(check_out__lte=_due_out_until(hotel)) & within),
+        "overdue_checkout": (in_house, past_departure(hotel) & within),
     }
 
 
@@ -238,12 +251,6 @@ def _business_days(field: str, hotel: Hotel, first: date | None, last: date | No
 
 def _workable(day: date) -> date:
     return max(FIRST_DAY, min(day, LAST_DAY))
-
-
-def _due_out_until(hotel: Hotel) -> date:
-    """In-house guests with a departure on this day or before are past their checkout deadline, grace aside."""
-    today = calendar.local_now(hotel).date()
-    return today if clock.now() > calendar.checkout_deadline(hotel, today) else today - timedelta(days=1)
 
 
 def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBooking]:

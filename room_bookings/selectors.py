@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
 from common import clock
@@ -56,9 +56,9 @@ def taking(check_in: date, check_out: date) -> Q:
     The departure day is free again; day use (in and out on one day) takes that day. The same as the database's rule
     ``room_booking_no_overlap``.
     """
-    first_free = max(check_out, check_in + timedelta(days=1))
-    nights = Q(check_in__lt=first_free) & (Q(check_out__gt=check_in) | Q(check_in=check_in))
-    return nights & Q(status__in=ACTIVE_STATUSES)
+    begins_before_it_ends = Q(check_in__lt=calendar.first_free_day(check_in, check_out))
+    ends_after_it_begins = Q(check_out__gt=check_in) | Q(check_in=check_in)
+    return begins_before_it_ends & ends_after_it_begins & Q(status__in=ACTIVE_STATUSES)
 
 
 def overlapping_bookings(
@@ -69,19 +69,21 @@ def overlapping_bookings(
     return (found.exclude(pk=without.pk) if without else found).order_by("check_in", "pk")
 
 
-def is_overdue(hotel: Hotel, check_out: date) -> bool:
-    """Whether an in-house guest who leaves on ``check_out`` is past the checkout time and its grace."""
-    return clock.now() > calendar.overstay_begins(hotel, check_out)
-
-
-def overdue_since(hotel: Hotel) -> date:
-    """In-house guests with a departure on this day or before are overdue by now."""
-    day = calendar.local_now(hotel).date()
-    while not is_overdue(
-        hotel, day
-    ):  # at most twice: a late checkout time and a long grace may reach into the next day
+def past_departure(hotel: Hotel, *, grace: timedelta = timedelta(0)) -> Q:
+    """Stays whose checkout deadline was more than ``grace`` ago, as ``calendar.checkout_deadline`` has it."""
+    moment = clock.now() - grace
+    day = calendar.local_time(hotel, moment).date()
+    if moment <= calendar.at(hotel, day, hotel.standard_checkout_time):
         day -= timedelta(days=1)
-    return day
+    overnight = Q(check_in__lt=F("check_out"), check_out__lte=day)
+    return overnight | Q(
+        check_in=F("check_out"), check_out__lt=calendar.business_date(hotel, moment - timedelta.resolution)
+    )
+
+
+def overdue(hotel: Hotel) -> Q:
+    """Stays whose guests, if in house, should have left by now, the grace included."""
+    return past_departure(hotel, grace=timedelta(minutes=hotel.late_checkout_grace_minutes))
 
 
 def nights_held(booking: RoomBooking) -> tuple[date, date]:
@@ -92,7 +94,8 @@ def nights_held(booking: RoomBooking) -> tuple[date, date]:
     if booking.status != BookingStatus.IN_HOUSE:
         return booking.check_in, booking.check_out
     today = calendar.business_date(booking.hotel)
-    last = today + timedelta(days=1) if is_overdue(booking.hotel, booking.check_out) else booking.check_out
+    stays_on = calendar.is_overdue(booking.hotel, booking.check_in, booking.check_out)
+    last = today + timedelta(days=1) if stays_on else booking.check_out
     return min(today, booking.check_in), max(last, booking.check_out)
 
 
@@ -120,7 +123,7 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
         today = calendar.business_date(hotel)
         if booking.check_in <= today:
             staying = RoomBooking.objects.filter(
-                Q(check_out__gt=today) | Q(check_out__lte=overdue_since(hotel)),
+                Q(check_out__gt=today) | overdue(hotel),
                 assigned_room=OuterRef("pk"),
                 status=BookingStatus.IN_HOUSE,
             )
@@ -140,13 +143,13 @@ def sold_out_night(
     rooms = Room.objects.filter(room_type=room_type, is_active=True).count()
     sold = RoomBooking.objects.filter(taking(check_in, check_out), room_type=room_type)
     stays = [
-        (arrival, max(departure, arrival + timedelta(days=1)))
+        (arrival, calendar.first_free_day(arrival, departure))
         for arrival, departure in (sold.exclude(pk=without.pk) if without else sold).values_list(
             "check_in", "check_out"
         )
     ]
     night = check_in
-    while night < max(check_out, check_in + timedelta(days=1)):
+    while night < calendar.first_free_day(check_in, check_out):
         if sum(arrival <= night < free for arrival, free in stays) >= rooms:
             return night
         night += timedelta(days=1)

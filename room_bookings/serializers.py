@@ -110,7 +110,7 @@ class BookingEditInput(StayInput):
 
     # Longer than on a new booking: a cancellation that was taken back has left its note among the requests.
     special_requests = TextField(max_length=LONG_TEXT)
-    internal_notes = TextField(max_length=LONG_TEXT)
+    internal_notes = TextField(max_length=2000)
 
 
 class ReasonInput(serializers.Serializer[Any]):

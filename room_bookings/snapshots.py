@@ -6,7 +6,7 @@ from typing import Any
 from common import clock
 from common.formats import iso, money
 from hotel import calendar
-from room_bookings.models import STRIPE, BookingStatus, RoomBooking
+from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookingStatus, RoomBooking
 from rooms.models import Room
 
 DUE_SOON = timedelta(hours=1)  # before the approval deadline
@@ -89,7 +89,7 @@ def _approval(booking: RoomBooking, now: datetime) -> dict[str, Any]:
 
 
 def _overstay(booking: RoomBooking, now: datetime) -> dict[str, Any]:
-    deadline = calendar.checkout_deadline(booking.hotel, booking.check_out)
+    deadline = calendar.checkout_deadline(booking.hotel, booking.check_in, booking.check_out)
     grace = timedelta(minutes=booking.hotel.late_checkout_grace_minutes)
     late = now - deadline if booking.status == BookingStatus.IN_HOUSE else timedelta(0)
     if late <= timedelta(0):
@@ -108,7 +108,7 @@ def _overstay(booking: RoomBooking, now: datetime) -> dict[str, Any]:
 
 def booking_detail(booking: RoomBooking) -> dict[str, Any]:
     """The contract's detail: the row and more, JSON-safe; ``booking`` comes from where a row's does."""
-    assigned = booking.assigned_room
+    assigned, declined = booking.assigned_room, booking.status == BookingStatus.DECLINED
     return {
         **booking_row(booking),
         "primary_first_name": booking.primary_first_name,
@@ -128,8 +128,9 @@ def booking_detail(booking: RoomBooking) -> dict[str, Any]:
         "cancelled_at": iso(booking.cancelled_at),
         "cancellation_reason": booking.cancellation_reason,
         "decision_at": iso(booking.decision_at),
-        "decline_reason_code": booking.decline_reason_code,
-        "decline_reason_note": booking.decline_reason_note,
+        # Written before the provider is asked to give the money back: told when the booking is declined.
+        "decline_reason_code": booking.decline_reason_code if declined else "",
+        "decline_reason_note": booking.decline_reason_note if declined else "",
         "expired_at": iso(booking.expired_at),
         "auto_expire_reason_code": booking.auto_expire_reason_code,
         "overstay_flagged_at": iso(booking.overstay_flagged_at),
@@ -184,11 +185,11 @@ def _flags(booking: RoomBooking) -> dict[str, bool]:
     """What the state allows now; whether the caller may is in their rights."""
     confirmed, in_house = booking.status == BookingStatus.CONFIRMED, booking.status == BookingStatus.IN_HOUSE
     by_card = booking.payment_provider == STRIPE
-    hotel, first_free = booking.hotel, max(booking.check_out, booking.check_in + timedelta(days=1))
-    arrived = booking.check_in <= calendar.local_now(hotel).date() and calendar.business_date(hotel) < first_free
+    opens, closes = calendar.arrival_window(booking.hotel, booking.check_in, booking.check_out)
+    may_arrive = opens <= clock.now() < closes and booking.payment_state not in IN_FLIGHT_PAYMENTS
     return {
         "is_checked_in": in_house,
-        "can_check_in": confirmed and arrived,
+        "can_check_in": confirmed and may_arrive,
         "can_check_out": in_house,
         "can_assign_room": confirmed,
         "can_unassign_room": confirmed and booking.assigned_room_id is not None,

@@ -160,10 +160,11 @@ def _outside_window(booking: RoomBooking) -> Conflict | None:
         return CheckInWrongDate(
             f"Booking {booking.booking_id} arrives on {booking.check_in}, not today.", details=details
         )
-    if wall.date() == booking.check_in and wall.time() < hotel.early_checkin_from:
+    opens, closes = calendar.arrival_window(hotel, booking.check_in, booking.check_out)
+    if clock.now() < opens:
         return CheckInTooEarly(f"Check-in begins at {hotel.early_checkin_from:%H:%M} today.", details=details)
     # The guest of a longer stay may arrive on any of its nights; a night ends with the hotel's business day.
-    if calendar.business_date(hotel) >= max(booking.check_out, booking.check_in + timedelta(days=1)):
+    if clock.now() >= closes:
         return CheckInTooLate(f"The last night of booking {booking.booking_id} is over.", details=details)
     return None
 

@@ -18,6 +18,7 @@ from room_bookings.models import (
     BookingAction,
     BookingChange,
     BookingStatus,
+    PaymentState,
     RoomBooking,
 )
 from room_bookings.selectors import booking_lock, overlapping_bookings, sold_out_night
@@ -181,8 +182,9 @@ def is_in_flight(booking: RoomBooking) -> bool:
 
 def in_progress(booking: RoomBooking) -> PaymentInProgress:
     """The refusal of a step that has to wait for a decision."""
+    what = "refund" if booking.payment_state == PaymentState.REFUNDING else "decision"
     return PaymentInProgress(
-        f"Somebody else is deciding on booking {booking.booking_id} right now. Try again in a moment.",
+        f"The {what} of booking {booking.booking_id} is under way and not finished. Try again in a moment.",
         details=state(booking),
     )
 

@@ -21,7 +21,7 @@ from room_bookings.models import (
     OverstayStatus,
     RoomBooking,
 )
-from room_bookings.selectors import available_rooms, booking_lock, is_overdue, overdue_since, overlapping_bookings
+from room_bookings.selectors import available_rooms, booking_lock, overdue, overlapping_bookings
 from room_bookings.services.core import (
     LONGEST_STAY,
     RoomOverlap,
@@ -48,15 +48,15 @@ def flag_overstays(hotel: Hotel) -> int:
 
     Returns how many are new.
     """
-    overdue = RoomBooking.objects.filter(
-        hotel=hotel, status=BookingStatus.IN_HOUSE, check_out__lte=overdue_since(hotel), overstay_flagged_at=None
+    unflagged = RoomBooking.objects.filter(
+        overdue(hotel), hotel=hotel, status=BookingStatus.IN_HOUSE, overstay_flagged_at=None
     )
     bookings = [
         booking
-        for booking in booking_lock(overdue.values_list("pk", flat=True))
+        for booking in booking_lock(unflagged.values_list("pk", flat=True))
         if booking.status == BookingStatus.IN_HOUSE
         and booking.overstay_flagged_at is None
-        and is_overdue(hotel, booking.check_out)
+        and calendar.is_overdue(hotel, booking.check_in, booking.check_out)
     ]
     if bookings:
         _flag(bookings)
@@ -95,7 +95,7 @@ def acknowledge_overstay(*, booking: RoomBooking, staff: Staff, note: str = "", 
     """
     locked = lock_booking(booking)
     require_in_house(locked)
-    if not is_overdue(locked.hotel, locked.check_out):
+    if not calendar.is_overdue(locked.hotel, locked.check_in, locked.check_out):
         raise NoOverstay(f"The guest of booking {locked.booking_id} is due out on {locked.check_out}, and not overdue.")
     if locked.overstay_flagged_at is None:
         _flag([locked])
@@ -200,10 +200,12 @@ def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, An
 
 def overstay_state(booking: RoomBooking) -> dict[str, Any]:
     """What the desk sees of an overstay, in every status of the booking; JSON-safe (contract section 6)."""
-    overdue = booking.status == BookingStatus.IN_HOUSE and is_overdue(booking.hotel, booking.check_out)
+    is_overdue = booking.status == BookingStatus.IN_HOUSE and calendar.is_overdue(
+        booking.hotel, booking.check_in, booking.check_out
+    )
     incident = OverstayIncident.objects.filter(booking=booking).order_by("-pk").first()
     return {
-        "is_overstay": overdue,
+        "is_overstay": is_overdue,
         "incident_state": "ACTIVE" if incident else "MISSING",
         "overstay": incident and _incident(incident, booking),
     }
@@ -211,7 +213,7 @@ def overstay_state(booking: RoomBooking) -> dict[str, Any]:
 
 def _incident(incident: OverstayIncident, booking: RoomBooking) -> dict[str, Any]:
     until = incident.resolved_at or clock.now()
-    due = calendar.checkout_deadline(booking.hotel, incident.expected_checkout_date)
+    due = calendar.checkout_deadline(booking.hotel, booking.check_in, incident.expected_checkout_date)
     return {
         "status": str(incident.status),
         "hours_overdue": max(0, int((until - due).total_seconds() // 3600)),

@@ -9,7 +9,6 @@ from hotel.models import Staff
 from housekeeping.snapshots import is_occupied
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.selectors import is_overdue
 from room_bookings.services.core import (
     BookingAlreadyCheckedIn,
     RoomOverlap,
@@ -71,7 +70,7 @@ def unassign_room(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     before = locked.assigned_room
     if before is None:
         return locked
-    require_assignable(locked)
+    require_assignable(locked, "taken out of its room")
     release_room(locked)
     save([locked], *ASSIGNMENT)
     record([change(locked, BookingAction.UNASSIGNED, was=locked.status, staff=staff, from_room=before)])
@@ -96,15 +95,15 @@ def release_room(booking: RoomBooking) -> None:
     booking.assignment_notes = ""
 
 
-def require_assignable(booking: RoomBooking) -> None:
-    """Raise unless the booking's status lets it have a room or give it back."""
+def require_assignable(booking: RoomBooking, what: str = "given a room") -> None:
+    """Raise unless the booking's status lets it have a room or give it back (``what``, a past participle)."""
     if booking.status == BookingStatus.IN_HOUSE:
         raise BookingAlreadyCheckedIn(
             f"The guest of booking {booking.booking_id} is in house: move them to another room instead.",
             details=state(booking),
         )
     if booking.status != BookingStatus.CONFIRMED:
-        raise not_eligible(booking, "given a room")
+        raise not_eligible(booking, what)
 
 
 def require_assignment(booking: RoomBooking, room: Room) -> None:
@@ -129,7 +128,7 @@ def require_assignment(booking: RoomBooking, room: Room) -> None:
     if (
         is_occupied(room)
         and booking.check_in <= today
-        and (room.stay_check_out > today or is_overdue(booking.hotel, room.stay_check_out))  # type: ignore[attr-defined]
+        and (room.stay_check_out > today or calendar.is_overdue(booking.hotel, room.stay_check_in, room.stay_check_out))  # type: ignore[attr-defined]
     ):
         raise RoomOverlap(
             f"The guest in room {room.room_number} does not leave today: the room is not free for today's arrival.",

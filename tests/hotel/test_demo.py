@@ -18,7 +18,6 @@ from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.replay.houses import HOUSES
 from room_bookings.replay.records import Outcome, read_stays
-from room_bookings.selectors import is_overdue
 from rooms.models import Room
 
 pytestmark = pytest.mark.django_db
@@ -107,9 +106,8 @@ def test_at_every_hour_there_is_something_to_do(monkeypatch, hour: str):
         assert in_house.filter(check_out=today).count() >= demo.DEPARTURES_LEFT
         assert in_house.count() >= 20
         assert {"PENDING_APPROVAL", "COMPLETED", "CANCELLED", "NO_SHOW"} <= by_status.keys()
-        assert [booking.check_out for booking in in_house if is_overdue(hotel, booking.check_out)].count(
-            today - timedelta(days=1)
-        ) == demo.OVERSTAYS
+        overdue = [stay for stay in in_house if calendar.is_overdue(hotel, stay.check_in, stay.check_out)]
+        assert [stay.check_out for stay in overdue].count(today - timedelta(days=1)) == demo.OVERSTAYS
 
         # Early nothing of the day has happened; late only what is left for whoever tries it out is still to come.
         left_today = bookings.filter(checked_out_at__gte=calendar.business_day(hotel, today)[0]).count()

@@ -195,7 +195,7 @@ HELD = {
     "in_house": ["stays", "due out", "overdue"],
     "departures": ["due out"],
     "pending": ["asks"],
-    "checked_out": ["left"],
+    "checked_out": ["left", "cancelled in house"],
     "cancelled": ["cancelled", "cancelled in house", "declined"],
     "expired": ["expired"],
     "no_show": ["never came"],
@@ -262,7 +262,7 @@ def test_the_night_belongs_to_its_evening(desk, ask):
     with clock.set_to(datetime(2026, 7, 2, 0, 30, tzinfo=UTC)):
         assert ask(bucket="arrivals") == ["arrives today"]
         assert ask(bucket="departures") == ["due out"]
-        assert ask(bucket="checked_out") == ["left"]
+        assert ask(bucket="checked_out") == ["left", "cancelled in house"]
     with clock.set_to(datetime(2026, 7, 2, 1, 0, tzinfo=UTC)):
         assert ask(bucket="arrivals") == ["arrives tomorrow"]
         assert ask(bucket="departures") == ["stays"]
@@ -498,6 +498,10 @@ def assorted(desk: Desk) -> dict[str, Any]:
         ({"amount_min": "200", "amount_max": "100"}, []),
         ({"amount_max": "-0.01"}, []),
         ({"amount_min": "99999999999999"}, []),
+        ({"amount_min": "9" * 30}, []),
+        ({"amount_min": "1e999999"}, []),
+        ({"amount_max": "-1e999999"}, []),
+        ({"amount_min": "1e-999999"}, ["Seen", "Suite"]),
         ({"room_type": "999999999999999999999999"}, []),
         *[({name: "9" * digits}, []) for digits in (10, 19, 20, 999) for name in (
             "room_id", "room_number", "adults", "children", "party_size_min", "seen_by_staff_id")],
@@ -549,10 +553,7 @@ def test_a_party_of_any_size_can_be_asked_for(desk, ask):
         ("party_size_max", "few"),
         ("amount_min", "NaN"),
         ("amount_min", "-Infinity"),
-        ("amount_min", "1e999999"),
-        ("amount_min", "1e-999999"),
         ("amount_max", "1,50"),
-        ("amount_max", "9" * 30),
         ("currency", "EURO"),
         ("currency", "€€€"),
         ("status", "HERE"),

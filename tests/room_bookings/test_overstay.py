@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from common import clock
-from hotel.models import Hotel
+from hotel import calendar
 from room_bookings.models import BookingChange, BookingExtension, OverstayIncident, RoomBooking
-from room_bookings.selectors import is_overdue, overdue_since
+from room_bookings.selectors import overdue as overdue_stays
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out
@@ -15,7 +15,7 @@ from room_bookings.services.edit import edit_booking
 from room_bookings.services.overstay import acknowledge_overstay, extend_stay, flag_overstays, overstay_state
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.undo_check_in import undo_check_in
-from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
+from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
 from tests.room_bookings.desk import (
     NOW,
     assert_sound,
@@ -93,18 +93,40 @@ def test_when_a_guest_is_overdue(settings, zone, departure, moment, overdue, db)
     departs = date.fromisoformat(departure)
     with clock.set_to(datetime.fromisoformat(moment)):
         staying(desk, check_in=departs - timedelta(days=2), check_out=departs)
-        assert is_overdue(desk.hotel, departs) is overdue
-        assert (overdue_since(desk.hotel) >= departs) is overdue
+        assert calendar.is_overdue(desk.hotel, departs - timedelta(days=2), departs) is overdue
         assert flag_overstays(desk.hotel) == overdue
 
 
-def test_of_every_hour_the_newest_overdue_day_is_found():
-    hotel: Hotel = HotelFactory.build(standard_checkout_time=time(23, 59), late_checkout_grace_minutes=720)
-    for hour in range(72):
-        with clock.set_to(datetime(2026, 3, 28, tzinfo=UTC) + timedelta(hours=hour)):
-            newest = overdue_since(hotel)
-            assert is_overdue(hotel, newest)
-            assert not is_overdue(hotel, newest + timedelta(days=1))
+@pytest.mark.parametrize(
+    ("moment", "overdue"),
+    [
+        ("2026-07-01T15:00:00Z", False),  # 16:00 in Dublin: the day is theirs
+        ("2026-07-02T01:30:00Z", False),  # the business day ended at 02:00 there, and the grace is just over
+        ("2026-07-02T01:30:01Z", True),
+    ],
+)
+def test_a_day_use_is_overdue_when_the_business_day_is_over(moment, overdue, db):
+    desk = open_desk()
+    with clock.set_to(datetime.fromisoformat(moment)):
+        staying(desk, check_in=date(2026, 7, 1), check_out=date(2026, 7, 1))
+        assert calendar.is_overdue(desk.hotel, date(2026, 7, 1), date(2026, 7, 1)) is overdue
+        assert flag_overstays(desk.hotel) == overdue
+
+
+def test_at_every_hour_rows_and_rule_agree_on_who_is_overdue(db):
+    """The condition in SQL is the calendar's rule, through a night in which the clocks change."""
+    desk = open_desk(standard_checkout_time=time(23, 59), late_checkout_grace_minutes=720)
+    for start in range(27, 32):
+        for nights in (0, 1):
+            arrival = date(2026, 3, start)
+            stay = {"check_in": arrival, "check_out": arrival + timedelta(days=nights)}
+            booking_in("CONFIRMED", hotel=desk.hotel, room_type=desk.room_type, **stay)
+    bookings = list(RoomBooking.objects.all())
+    for hour in range(120):
+        with clock.set_to(datetime(2026, 3, 27, 0, 30, tzinfo=UTC) + timedelta(hours=hour)):
+            by_rule = {it.pk for it in bookings if calendar.is_overdue(desk.hotel, it.check_in, it.check_out)}
+            found = RoomBooking.objects.filter(overdue_stays(desk.hotel))
+            assert set(found.values_list("pk", flat=True)) == by_rule
 
 
 def test_only_the_hotel_s_own_guests_who_are_in(desk, guest):

@@ -201,8 +201,8 @@ def detail_of(booking: RoomBooking) -> dict[str, Any]:
         "cancelled_at": None,
         "cancellation_reason": "ill",
         "decision_at": "2026-05-01T09:31:00Z",
-        "decline_reason_code": "FULL",
-        "decline_reason_note": "no rooms",
+        "decline_reason_code": "",
+        "decline_reason_note": "",
         "expired_at": None,
         "auto_expire_reason_code": "DEADLINE",
         "overstay_flagged_at": "2026-07-01T10:30:01Z",
@@ -467,6 +467,26 @@ def test_a_room_can_be_taken_away_again():
     assert flags(with_room) == ["check_in", "assign_room", "unassign_room", "cancel", "edit_party"]
 
 
+def test_why_a_booking_was_declined_is_told_when_it_was():
+    """The reason is written before the provider is asked for the refund; when that fails, nothing has changed."""
+    reason = {"decline_reason_code": "FULL", "decline_reason_note": "no rooms"}
+    told = {status: booking_detail(shown(in_status(status, **reason))) for status in ("DECLINED", "CONFIRMED")}
+    assert {name: told["DECLINED"][name] for name in reason} == reason
+    assert {name: told["CONFIRMED"][name] for name in reason} == dict.fromkeys(reason, "")
+
+
+def test_nobody_arrives_while_the_refund_is_under_way():
+    card = {"payment_provider": STRIPE, "paid_at": clock.now()}
+    arriving = {"check_in": date(2026, 7, 1), "check_out": date(2026, 7, 2)}
+    with clock.set_to(datetime(2026, 7, 1, 14, tzinfo=UTC)):
+        assert "check_in" in flags(
+            in_status("CONFIRMED", payment_state="CAPTURED", payment_reference="pi_1", **card, **arriving)
+        )
+        assert "check_in" not in flags(
+            in_status("CONFIRMED", payment_state="REFUNDING", payment_reference="pi_2", **card, **arriving)
+        )
+
+
 @pytest.mark.parametrize("status", ["CONFIRMED", "IN_HOUSE"])
 def test_a_booking_paid_by_card_is_not_cancelled_but_declined(status):
     card = {"payment_provider": STRIPE, "payment_reference": "pi_1", "payment_state": PaymentState.AUTHORISED}
@@ -479,7 +499,8 @@ def test_a_booking_paid_by_card_is_not_cancelled_but_declined(status):
     [
         # local time in Dublin is an hour ahead; the business day ends at two in the morning
         ((2026, 7, 1), (2026, 7, 3), (2026, 6, 30, 22, 59), False),
-        ((2026, 7, 1), (2026, 7, 3), (2026, 6, 30, 23, 0), True),
+        ((2026, 7, 1), (2026, 7, 3), (2026, 7, 1, 6, 59), False),
+        ((2026, 7, 1), (2026, 7, 3), (2026, 7, 1, 7, 0), True),  # eight o'clock, when the desk begins
         ((2026, 7, 1), (2026, 7, 3), (2026, 7, 3, 0, 59), True),  # the second night, until its end
         ((2026, 7, 1), (2026, 7, 3), (2026, 7, 3, 1, 0), False),
         ((2026, 7, 1), (2026, 7, 1), (2026, 7, 1, 14, 0), True),  # day use
