@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,13 @@ from hotelmate.local.datadir import PROJECT, DataDir
 from hotelmate.local.postgres import public_place
 from hotelmate.local.run import stop_all
 from hotelmate.local.service import free_port
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hangups_are_heard() -> None:
+    """What the tests start inherits which signals are ignored: under ``nohup`` nothing would hear a SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 
 # It answers every request, and "GET /die" is the last one. That much gunicorn and the Pusher server have in common.
 STAND_IN_SERVER = """
