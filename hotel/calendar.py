@@ -9,7 +9,7 @@ from hotel.models import Hotel
 
 def local_now(hotel: Hotel) -> datetime:
     """The present moment on the hotel's wall clock (aware)."""
-    return clock.now().astimezone(ZoneInfo(hotel.timezone))
+    return local_time(hotel, clock.now())
 
 
 def local_time(hotel: Hotel, moment: datetime) -> datetime:
@@ -32,10 +32,10 @@ def business_date(hotel: Hotel, moment: datetime | None = None) -> date:
     return (wall - timedelta(hours=cutoff.hour, minutes=cutoff.minute, seconds=cutoff.second)).date()
 
 
-def business_day(hotel: Hotel, first: date, last: date | None = None) -> tuple[datetime, datetime]:
-    """The moments at which the business day ``first`` (to ``last``, both included) begins and ends (exclusive)."""
+def business_day(hotel: Hotel, day: date) -> tuple[datetime, datetime]:
+    """The moments at which the business day ``day`` begins and ends (exclusive)."""
     cutoff = hotel.late_arrival_cutoff
-    return at(hotel, first, cutoff), at(hotel, (last or first) + timedelta(days=1), cutoff)
+    return at(hotel, day, cutoff), at(hotel, day + timedelta(days=1), cutoff)
 
 
 def first_free_day(check_in: date, check_out: date) -> date:

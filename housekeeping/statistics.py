@@ -1,14 +1,14 @@
 """Figures about the house's turnover, from its rooms and its audit trail."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import connection
 
 from common import clock
 from common.formats import iso
+from hotel import calendar
 from hotel.models import Hotel
 from rooms.models import Priority, Room, RoomStatus
 
@@ -53,7 +53,7 @@ def turnover_stats(hotel: Hotel) -> dict[str, Any]:
     Of the rooms in service. Two statements.
     """
     now = clock.now()
-    midnight = now.astimezone(ZoneInfo(hotel.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = calendar.at(hotel, calendar.local_now(hotel).date(), time.min)
     rooms = list(Room.objects.filter(hotel=hotel, is_active=True).order_by("room_number"))
     by_status = Counter(room.room_status for room in rooms)
     faults = Counter(room.maintenance_priority for room in rooms if room.maintenance_required)

@@ -193,7 +193,7 @@ def explain(error: HotelMateError | OperationalError) -> tuple[str, bool]:
 class BookingForm(forms.ModelForm):
     """The notes, and the version of the booking that whoever edits them has seen."""
 
-    internal_notes = TextField(max_length=10_000, required=False, strip=False)
+    internal_notes = TextField(max_length=2000, required=False, strip=False)
 
     class Meta:
         model = RoomBooking

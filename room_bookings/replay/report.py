@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django.apps import apps
 from django.db.models import Sum
+from mailer.models import Message
 
 from housekeeping.models import RoomStatusEvent
 from notifications.models import RealtimeEvent
@@ -51,7 +51,7 @@ def _outcomes(stays: Sequence[Stay]) -> dict[str, int]:
 
 def mails_waiting() -> int:
     """How many mails are in the queue."""
-    return int(apps.get_model("mailer", "Message").objects.count())
+    return int(Message.objects.count())
 
 
 def outcome_lines(result: Result) -> Iterator[str]:

@@ -12,7 +12,15 @@ from common.formats import iso
 from hotel.models import Staff
 from room_bookings import payments
 from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
-from room_bookings.services.core import in_progress, is_in_flight, lock_booking, not_eligible, refuse_stripe, state
+from room_bookings.services.core import (
+    address,
+    in_progress,
+    is_in_flight,
+    lock_booking,
+    not_eligible,
+    refuse_stripe,
+    state,
+)
 from room_bookings.services.settlement import (
     APPROVAL,
     DECLINE,
@@ -154,10 +162,9 @@ def _begin_decline(locked: RoomBooking, staff: Staff, code: str, note: str) -> P
         return join(locked, DECLINE)
     captured = locked.payment_state == PaymentState.CAPTURED
     if locked.status == BookingStatus.CONFIRMED and not captured:
-        address = f"/api/staff/hotel/{locked.hotel.slug}/room-bookings/{locked.booking_id}/cancel/"
         raise CancelInstead(
             f"No card payment was taken for booking {locked.booking_id}: cancel it instead.",
-            details=state(locked) | {"required_endpoint": address},
+            details=state(locked) | {"required_endpoint": address(locked, "cancel")},
         )
     if locked.status not in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
         raise not_eligible(locked, "declined")

@@ -10,6 +10,7 @@ from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.services.core import (
+    address,
     change,
     lock_booking,
     not_eligible,
@@ -78,10 +79,9 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
 
 def _require_cancellable(booking: RoomBooking, staff: Staff, reason: str) -> None:
     if booking.status == BookingStatus.PENDING_APPROVAL:
-        address = f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}/decline/"
         raise DeclineInstead(
             f"Booking {booking.booking_id} waits for approval: decline it instead.",
-            details=state(booking) | {"required_endpoint": address},
+            details=state(booking) | {"required_endpoint": address(booking, "decline")},
         )
     if booking.status == BookingStatus.IN_HOUSE:
         if not (staff.can("bookings.supervise") and reason.strip()):

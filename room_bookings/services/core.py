@@ -152,13 +152,17 @@ def require_supervisor(staff: Staff, what: str) -> None:
         raise RightMissing(f"Permission denied: {what} takes a supervisor.")
 
 
+def address(booking: RoomBooking, step: str) -> str:
+    """Where clients find the step that a refusal points them to."""
+    return f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}/{step}/"
+
+
 def refuse_stripe(booking: RoomBooking) -> None:
     """Raise where a card payment hangs on the booking: approve and decline are the ways for those."""
     if booking.payment_provider == STRIPE:
-        address = f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}"
         raise StripeBooking(
             f"Booking {booking.booking_id} has a card payment: approve or decline it instead.",
-            details={"required_endpoints": {"approve": f"{address}/approve/", "decline": f"{address}/decline/"}},
+            details={"required_endpoints": {step: address(booking, step) for step in ("approve", "decline")}},
         )
 
 

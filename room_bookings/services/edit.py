@@ -1,17 +1,18 @@
 """Changes of what a booking says: dates, guests, notes; who has seen it; who comes along."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django.db import transaction
 
 from common import clock
+from hotel import calendar
 from hotel.models import Staff
 from housekeeping.selectors import room_lock
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingGuest, BookingStatus, RoomBooking
-from room_bookings.selectors import booking_list
+from room_bookings.selectors import booking_read
 from room_bookings.services.core import (
     BookingAlreadyCheckedIn,
     BookingChanged,
@@ -90,8 +91,8 @@ def _change_dates(booking: RoomBooking, changed: Mapping[str, Any]) -> set[str]:
 
 def _added_nights(booking: RoomBooking, check_in: date, check_out: date) -> list[tuple[date, date]]:
     """The nights that the new dates have and the old ones had not, as stays. A sold-out house may shorten a stay."""
-    one_day = timedelta(days=1)
-    had, free = max(booking.check_out, booking.check_in + one_day), max(check_out, check_in + one_day)
+    had = calendar.first_free_day(booking.check_in, booking.check_out)
+    free = calendar.first_free_day(check_in, check_out)
     stays = []
     if check_in < booking.check_in:
         stays.append((check_in, min(booking.check_in, free)))
@@ -125,6 +126,6 @@ def set_companions(*, booking: RoomBooking, companions: Sequence[Mapping[str, st
     BookingGuest.objects.filter(booking=locked).delete()
     BookingGuest.objects.bulk_create(BookingGuest(booking=locked, **person) for person in companions)
     save([locked])
-    fresh = booking_list().get(pk=locked.pk)
+    fresh = booking_read(locked.pk)
     realtime_booking_updated(fresh, "booking_party_updated")
     return fresh

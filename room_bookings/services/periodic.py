@@ -54,6 +54,5 @@ def _in_batches(work: Callable[[Hotel], int], hotel: Hotel) -> int:
 
 
 def _morning_tasks(hotel: Hotel) -> int:
-    if calendar.local_now(hotel).time() < MORNING:
-        return 0
-    return open_stayover_tasks(hotel, calendar.local_now(hotel).date())
+    now = calendar.local_now(hotel)
+    return open_stayover_tasks(hotel, now.date()) if now.time() >= MORNING else 0

@@ -474,7 +474,8 @@ def test_dates_may_not_run_into_the_next_guest_of_the_room(desk, agent, booking,
         ({"adults": 0}, "adults"),
         ({"primary_first_name": ""}, "primary_first_name"),
         ({"internal_notes": "\u0000"}, "internal_notes"),
-        ({"internal_notes": "x" * 10_001}, "internal_notes"),
+        ({"internal_notes": "x" * 2001}, "internal_notes"),
+        ({"special_requests": "x" * 10_001}, "special_requests"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_named(desk, agent, booking, fields, named):

@@ -632,6 +632,8 @@ def unlike(desk: Desk) -> None:
         ("-guest_name", ["10002", "10001", "9999", "10000"]),
         ("-booking_id", ["10000", "9999", "10002", "10001"]),
         ("-status", ["9999", "10002", "10001", "10000"]),
+        ("+check_in", ["10000", "9999", "10001", "10002"]),
+        (" check_in", ["10000", "9999", "10001", "10002"]),  # what an address makes of the plus
     ],
 )
 def test_order(desk, answer, ordering, references):

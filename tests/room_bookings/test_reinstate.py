@@ -218,6 +218,15 @@ def test_a_check_in_is_undone(desk):
     assert_sound()
 
 
+def test_a_stay_that_begins_anew_was_not_moved(desk):
+    booking = booked(desk)
+    check_in(booking=booking, staff=desk.agent)
+    move_room(booking=booking, to_room_id=desk.rooms[1].pk, staff=desk.agent, reason="Noise")
+    assert RoomBooking.objects.get().room_moved_at is not None
+    undo_check_in(booking=booking, staff=desk.manager, reason="Wrong guest")
+    assert RoomBooking.objects.get().room_moved_at is None
+
+
 def test_the_room_s_fault_stays_when_a_check_in_is_undone(desk):
     booking = booked(desk)
     check_in(booking=booking, staff=desk.agent)
