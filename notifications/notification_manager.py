@@ -175,6 +175,17 @@ def encoded(envelope: dict[str, Any]) -> str:
     return json.dumps(envelope, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
 
 
+def envelope_of(event: RealtimeEvent) -> dict[str, Any]:
+    """The event as clients get it: with its ``seq``, which only the staff's streams show (a guest would see gaps)."""
+    seq = None if event.stream == GUESTS else event.seq
+    return {**event.envelope, "meta": {**event.envelope["meta"], "seq": seq}}
+
+
+def messages(event: RealtimeEvent) -> list[dict[str, str]]:
+    """The event as Pusher's API takes it, once per channel; the Pusher event name is the event's type."""
+    return [{"channel": event.channel, "name": event.type, "data": encoded(envelope_of(event))}]
+
+
 def _store(events: Sequence[RealtimeEvent]) -> None:
     if not events:
         return

@@ -11,7 +11,6 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -170,7 +169,7 @@ def _numbered(stream: EventStream) -> Any:
 def _deliver(batch: Sequence[RealtimeEvent]) -> None:
     """Send a batch and mark it; where Pusher refuses it, one by one, and park the one that is refused for good."""
     try:
-        transport.send([message(event) for event in batch])
+        transport.send([message for event in batch for message in notification_manager.messages(event)])
     except pusher.errors.PusherError as error:
         if not _refused_for_good(error):
             raise
@@ -186,18 +185,6 @@ def _deliver(batch: Sequence[RealtimeEvent]) -> None:
 
 def _refused_for_good(error: pusher.errors.PusherError) -> bool:
     return isinstance(error, pusher.errors.PusherBadRequest) or str(error).startswith(REFUSED_FOR_GOOD)
-
-
-def envelope(event: RealtimeEvent) -> dict[str, Any]:
-    """The event as clients get it: with its ``seq``, which only the staff's streams show (a guest would see gaps)."""
-    complete = deepcopy(event.envelope)
-    complete["meta"]["seq"] = None if event.stream == notification_manager.GUESTS else event.seq
-    return complete
-
-
-def message(event: RealtimeEvent) -> dict[str, str]:
-    """The event as Pusher's API takes it; the Pusher event name is the event's type."""
-    return {"channel": event.channel, "name": event.type, "data": notification_manager.encoded(envelope(event))}
 
 
 def _brief(error: Exception) -> str:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from housekeeping.selectors import room_list
 from housekeeping.snapshots import NOBODY, room_snapshot
-from notifications import relay
+from notifications import notification_manager, relay
 from notifications.models import EventStream, RealtimeEvent
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import booking_list
@@ -245,7 +245,8 @@ def test_the_house_s_events_are_numbered_and_the_guest_s_show_no_number(desk):
         relay.number(EventStream.objects.create(hotel=desk.hotel, name=name))
     numbers = {
         name: [
-            relay.envelope(event)["meta"]["seq"] for event in RealtimeEvent.objects.filter(stream=name).order_by("pk")
+            notification_manager.envelope_of(event)["meta"]["seq"]
+            for event in RealtimeEvent.objects.filter(stream=name).order_by("pk")
         ]
         for name in ("rooms", "room-bookings", "guest-bookings")
     }
