@@ -3,14 +3,19 @@
 Two short steps for each stream (a hotel's rooms, a hotel's bookings). *Number*: lock the stream's own row, give the
 committed events their ``seq`` in id order, commit. *Send*: under a session advisory lock of the stream, in order, ten
 at a time, and mark what went. A number never changes, so that an event sent again after a crash is the same event.
-Any number of relays may run at once.
+
+One thread numbers and a few send, so that a provider that hangs over one hotel's event holds up neither the numbers nor
+the other hotels. Any number of relays may run at once.
 """
 
+import json
 import logging
+import queue
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -18,49 +23,74 @@ import pusher.errors
 import requests.exceptions
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, QuerySet
 
 from common import clock
 from common.database import advisory_lock
-from notifications import notification_manager, transport, wakeup
+from notifications import metrics, notification_manager, transport, wakeup
 from notifications.models import EventStream, RealtimeEvent
+from notifications.notification_manager import BOOKINGS, GUESTS, ROOMS
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0  # how long an event may wait when nobody woke the relay
+SENDERS = 3  # threads; each keeps a database connection
 BATCH = 10  # Pusher takes no more in one call
 NUMBERED_AT_ONCE = 1000
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.5, 30.0  # seconds
+# So many failures in a row, and it is asked whether the provider is at fault or the event that comes first.
+SUSPICIOUS = 5
 ADVISORY_NAMESPACE = 7_301  # the first key of our advisory locks; the second is the stream's id
 # Pusher does not take this event, now or later: malformed, or too large.
 REFUSED_FOR_GOOD = ("400", "413")
 
-# What may go wrong while the provider or the way to it fails. ValueError: an answer that is not JSON.
+# What is expected to go wrong while the provider or the way to it fails. ValueError: an answer that is not JSON.
 PROVIDER_FAILURES = (
     pusher.errors.PusherError,
     requests.exceptions.RequestException,
     transport.PusherNotConfigured,
     ValueError,
 )
+DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
+
+# Ordered, so that the planner takes the indexes for what they are: one look each.
+WAITING = """
+    SELECT hotel.id, stream.name
+    FROM hotel_hotel hotel CROSS JOIN unnest(%s) stream(name)
+    WHERE (
+        SELECT event.id FROM notifications_realtimeevent event
+        WHERE event.hotel_id = hotel.id AND event.stream = stream.name AND event.seq IS NULL
+        ORDER BY event.id LIMIT 1
+    ) IS NOT NULL OR (
+        SELECT event.id FROM notifications_realtimeevent event
+        WHERE event.hotel_id = hotel.id AND event.stream = stream.name
+            AND event.seq IS NOT NULL AND event.sent_at IS NULL AND event.parked_at IS NULL
+        ORDER BY event.seq LIMIT 1
+    ) IS NOT NULL
+    ORDER BY hotel.id, stream.name
+"""
 
 
 class BackOff(NamedTuple):
     """How often a stream has failed in a row, and when it may be tried again (``time.monotonic``)."""
 
-    failures: int
-    until: float
+    failures: int = 0
+    until: float = 0.0
 
 
 class Relay:
-    """One relay: what it remembers is only which streams to leave alone for a moment."""
+    """One relay: what it remembers is only which streams to leave alone for a moment, and which are being sent."""
 
     def __init__(self) -> None:
+        self._streams: dict[tuple[int, str], EventStream] = {}
         self._back_off: dict[int, BackOff] = {}
+        self._sending: set[int] = set()
+        self._queue: queue.SimpleQueue[EventStream | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.thread: threading.Thread | None = None
 
     def stop(self) -> None:
-        """Ask ``run`` to return after the batch at hand."""
+        """Ask ``run`` to return after the batches at hand."""
         self._stopping.set()
         wakeup.wake_local()
 
@@ -71,70 +101,125 @@ class Relay:
 
     def run(self) -> None:
         """Relay until ``stop``; survives every failure of the provider and of the database."""
+        senders = [
+            threading.Thread(target=self._run_sender, name=f"relay-sender-{number}", daemon=True)
+            for number in range(1, SENDERS + 1)
+        ]
+        for sender in senders:
+            sender.start()
         while not self._stopping.is_set():
-            try:
+            with _survived("relay"):
                 wakeup.listen()
-                self.run_once()
-            except (DatabaseError, psycopg2.Error):
-                logger.warning("the relay lost the database; it tries again", exc_info=True)
-                connection.close()
-            except Exception:  # a bug must not silence every screen of the house until somebody restarts it
-                logger.exception("the relay failed; it tries again")
+                self._hand_out()
             wakeup.wait(POLL_SECONDS)
+        for _ in senders:
+            self._queue.put(None)
+        for sender in senders:
+            sender.join()
         connection.close()
 
     def run_once(self) -> None:
-        """Number and send whatever waits, but for streams whose provider has just failed."""
-        for stream in _waiting_streams():
-            if self._stopping.is_set():
-                return
-            while number(stream) == NUMBERED_AT_ONCE:
-                pass  # a long backlog, a step at a time: each holds the stream's row only briefly
+        """Number and send whatever waits, here and now, but for streams whose provider has just failed."""
+        for stream in self._number_waiting():
             if self._may_try(stream):
                 self._send(stream)
 
-    def _may_try(self, stream: EventStream) -> bool:
-        back_off = self._back_off.get(stream.pk)
-        return back_off is None or time.monotonic() >= back_off.until
+    def _hand_out(self) -> None:
+        for stream in self._number_waiting():
+            if stream.pk not in self._sending and self._may_try(stream):
+                self._sending.add(stream.pk)
+                self._queue.put(stream)
 
-    def _send(self, stream: EventStream) -> None:
-        # Again after letting go of the lock: events that another relay numbered meanwhile found it taken.
-        while not self._stopping.is_set() and _numbered(stream).exists():
-            with advisory_lock(ADVISORY_NAMESPACE, stream.pk) as alone:
-                if not alone:
-                    return
-                try:
-                    while not self._stopping.is_set() and (batch := list(_numbered(stream)[:BATCH])):
-                        _deliver(batch)
-                except PROVIDER_FAILURES as error:
-                    self._fail(stream, error)
-                    return
-            self._back_off.pop(stream.pk, None)
+    def _run_sender(self) -> None:
+        while (stream := self._queue.get()) is not None:
+            with _survived("relay's sender"):
+                self._send(stream)
+            self._sending.discard(stream.pk)
+        connection.close()
 
-    def _fail(self, stream: EventStream, error: Exception) -> None:
-        failures = self._back_off.get(stream.pk, BackOff(0, 0.0)).failures + 1
-        pause = min(FIRST_BACK_OFF * 2 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-        self._back_off[stream.pk] = BackOff(failures, time.monotonic() + pause)
-        logger.warning("stream %s: attempt %d failed (%s); next in %.1f s", stream.pk, failures, _brief(error), pause)
+    # --- numbering ---
 
+    def _number_waiting(self) -> Iterator[EventStream]:
+        """Number what was committed; yields the streams that have something to send."""
+        for stream in self._waiting_streams():
+            while number(stream) == NUMBERED_AT_ONCE:
+                pass  # a long backlog, a step at a time: each holds the stream's row only briefly
+            yield stream
 
-def _waiting_streams() -> list[EventStream]:
-    """The streams that have something to number or to send; makes the row of a stream on its first event."""
-    keys = list(
-        RealtimeEvent.objects.filter(sent_at=None, parked_at=None).order_by().values_list("hotel", "stream").distinct()
-    )
-    if not keys:
-        return []
-    wanted = Q(pk__in=[])
-    for hotel_id, name in keys:
-        wanted |= Q(hotel=hotel_id, name=name)
-    known = list(EventStream.objects.filter(wanted).order_by("pk"))
-    if len(known) < len(keys):
+    def _waiting_streams(self) -> list[EventStream]:
+        """The streams with anything to number or to send: three looks at an index for each hotel."""
+        with connection.cursor() as cursor:
+            cursor.execute(WAITING, [[ROOMS, BOOKINGS, GUESTS]])
+            keys = cursor.fetchall()
+        if any(key not in self._streams for key in keys):
+            self._learn(keys)
+        return [self._streams[key] for key in keys]
+
+    def _learn(self, keys: Sequence[tuple[int, str]]) -> None:
+        """Remember these streams; the row of a stream is made on its first event."""
         EventStream.objects.bulk_create(
             [EventStream(hotel_id=hotel_id, name=name) for hotel_id, name in keys], ignore_conflicts=True
         )
-        known = list(EventStream.objects.filter(wanted).order_by("pk"))
-    return known
+        for stream in EventStream.objects.filter(hotel__in={hotel_id for hotel_id, _ in keys}):
+            self._streams[stream.hotel_id, stream.name] = stream
+
+    # --- sending ---
+
+    def _may_try(self, stream: EventStream) -> bool:
+        return time.monotonic() >= self._back_off.get(stream.pk, BackOff()).until
+
+    def _send(self, stream: EventStream) -> None:
+        while not self._stopping.is_set():
+            with advisory_lock(ADVISORY_NAMESPACE, stream.pk) as alone:
+                if not (alone and self._send_batches(stream)):
+                    return
+            self._sending.discard(stream.pk)
+            # What was numbered meanwhile: another relay found the lock taken, and our numberer saw us at it.
+            if not _numbered(stream).exists():
+                return
+            self._sending.add(stream.pk)
+
+    def _send_batches(self, stream: EventStream) -> bool:
+        """Send what is numbered, until told to stop; whether nothing failed."""
+        suspicious = self._back_off.get(stream.pk, BackOff()).failures >= SUSPICIOUS
+        deliver, size = (_single_out, 2) if suspicious else (_deliver, BATCH)
+        batch: list[RealtimeEvent] = []
+        try:
+            while not self._stopping.is_set() and (batch := list(_numbered(stream)[:size])):
+                deliver(batch)
+        except DATABASE_FAILURES:
+            raise
+        except Exception as error:  # a bug that one event provokes is that event's fault, as a refusal would be
+            self._fail(stream, len(batch), error)
+            return False
+        self._back_off.pop(stream.pk, None)
+        return True
+
+    def _fail(self, stream: EventStream, events: int, error: Exception) -> None:
+        failures = self._back_off.get(stream.pk, BackOff()).failures + 1
+        pause = min(FIRST_BACK_OFF * 2 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        self._back_off[stream.pk] = BackOff(failures, time.monotonic() + pause)
+        metrics.events_retried(events)
+        logger.warning(
+            "stream %s: attempt %d failed (%s); next in %.1f s",
+            stream.pk,
+            failures,
+            _brief(error),
+            pause,
+            exc_info=not isinstance(error, PROVIDER_FAILURES),
+        )
+
+
+@contextmanager
+def _survived(what: str) -> Iterator[None]:
+    """Log what went wrong and go on: nothing may silence every screen of the house until somebody restarts it."""
+    try:
+        yield
+    except DATABASE_FAILURES:
+        logger.warning("the %s lost the database; it tries again", what, exc_info=True)
+        connection.close()
+    except Exception:
+        logger.exception("the %s failed; it tries again", what)
 
 
 @transaction.atomic
@@ -144,7 +229,7 @@ def number(stream: EventStream) -> int:
     if locked is None:
         return 0
     ids = list(
-        RealtimeEvent.objects.filter(hotel=locked.hotel_id, stream=locked.name, seq=None, sent_at=None, parked_at=None)
+        RealtimeEvent.objects.filter(hotel=locked.hotel_id, stream=locked.name, seq=None)
         .order_by("pk")
         .values_list("pk", flat=True)[:NUMBERED_AT_ONCE]
     )
@@ -168,19 +253,58 @@ def _numbered(stream: EventStream) -> Any:
 
 def _deliver(batch: Sequence[RealtimeEvent]) -> None:
     """Send a batch and mark it; where Pusher refuses it, one by one, and park the one that is refused for good."""
+    messages = [message for event in batch for message in notification_manager.messages(event)]
     try:
-        transport.send([message for event in batch for message in notification_manager.messages(event)])
+        for start in range(0, len(messages), BATCH):
+            transport.send(messages[start : start + BATCH])
     except pusher.errors.PusherError as error:
         if not _refused_for_good(error):
             raise
         if len(batch) > 1:
             for event in batch:
                 _deliver([event])
-            return
-        logger.error("event %s is parked: the provider refuses it (%s)", batch[0].event_id, _brief(error))
-        RealtimeEvent.objects.filter(pk=batch[0].pk).update(parked_at=clock.now(), last_error=_brief(error))
+        else:
+            _park(batch[0], error)
         return
-    RealtimeEvent.objects.filter(pk__in=[event.pk for event in batch]).update(sent_at=clock.now())
+    now = clock.now()
+    RealtimeEvent.objects.filter(pk__in=[event.pk for event in batch]).update(sent_at=now)
+    for event in batch:
+        waited = (now - event.created_at).total_seconds()
+        metrics.event_sent(waited)
+        logger.info("event_sent %s waited_ms=%d", _identity(event), waited * 1000)
+
+
+def _single_out(batch: Sequence[RealtimeEvent]) -> None:
+    """Send the first; when it fails and the one after it does not, then it is at fault, not the provider: park it."""
+    first, *following = batch
+    try:
+        _deliver([first])
+    except DATABASE_FAILURES:
+        raise
+    except Exception as error:
+        if not following:
+            raise
+        _deliver(following)
+        _park(first, error)
+
+
+def _park(event: RealtimeEvent, error: Exception) -> None:
+    """Leave this event behind; who listens sees the gap, and the catch-up has it (``manage.py parked``)."""
+    RealtimeEvent.objects.filter(pk=event.pk).update(parked_at=clock.now(), last_error=_brief(error))
+    metrics.event_parked()
+    logger.error("event_parked %s error=%s", _identity(event), json.dumps(_brief(error)))
+
+
+def unpark(events: QuerySet[RealtimeEvent]) -> int:
+    """Let these parked events be tried once more, each with the number that it has; returns how many."""
+    count = events.order_by().update(parked_at=None, last_error="")
+    wakeup.wake()
+    return count
+
+
+def _identity(event: RealtimeEvent) -> str:
+    """What a log may say of an event: enough to find it, nothing of whom it is about."""
+    return f"event_id={event.event_id} hotel={event.hotel_id} stream={event.stream} type={event.type} seq={event.seq}"
 
 
 def _refused_for_good(error: pusher.errors.PusherError) -> bool:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -16,11 +17,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pusher
 import pysher
 import pytest
 import requests
+from django.db import connection
 from websockets.sync.client import ClientConnection, connect
 
 from notifications import relay, transport
@@ -31,6 +34,9 @@ CREDENTIALS = {"PUSHER_APP_ID": APP_ID, "PUSHER_KEY": KEY, "PUSHER_SECRET": SECR
 
 # Long enough for a loaded machine; only a failing test ever waits so long.
 PATIENCE = 10
+
+# What a worker says first.
+HELLO = "Sending events and mail, and keeping the deadlines. Ctrl-C ends it.\n"
 
 
 def hmac_hex(text: str, secret: str = SECRET) -> str:
@@ -110,6 +116,10 @@ class PysherClient:
     def next_envelope(self) -> dict[str, Any]:
         """Return the envelope of the event that is heard next."""
         return json.loads(self.next()[2])
+
+    def heard_nothing_more(self) -> bool:
+        """Whether nothing is waiting to be read."""
+        return self._heard.empty()
 
     def disconnect(self) -> None:
         # Not waited for: pysher closes the socket under its own thread, which may notice only ten seconds later.
@@ -256,3 +266,72 @@ def relay_to(settings):
         running.stop()
         running.join(10)
     transport.client.cache_clear()
+
+
+class FakePusher:
+    """Stands in for the transport: keeps what was sent, and fails as told."""
+
+    def __init__(self):
+        self.batches: list[list[dict]] = []
+        self.failures: list[Exception] = []
+        self.refuses = lambda _message: None
+
+    def send(self, batch):
+        if self.failures:
+            raise self.failures.pop(0)
+        for message in batch:
+            if error := self.refuses(message):
+                raise error
+        self.batches.append(batch)
+
+    @property
+    def envelopes(self) -> list[dict]:
+        return [json.loads(message["data"]) for batch in self.batches for message in batch]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [envelope["meta"]["seq"] for envelope in self.envelopes]
+
+
+@pytest.fixture
+def sent(monkeypatch) -> FakePusher:
+    fake = FakePusher()
+    monkeypatch.setattr(transport, "send", fake.send)
+    return fake
+
+
+@pytest.fixture
+def start_worker() -> Iterator[Callable[..., subprocess.Popen]]:
+    """``start_worker(EMAIL_URL=…)`` runs one on the tests' database; its log is in ``stderr``."""
+    started: list[subprocess.Popen] = []
+
+    def start(**environ: str) -> subprocess.Popen:
+        url = urlsplit(os.environ["DATABASE_URL"])
+        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+        environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
+        environ["DJANGO_SETTINGS_MODULE"] = "hotelmate.settings"  # not those of the tests, which send nothing
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "manage.py", "worker"],
+            cwd=ROOT,
+            env={**os.environ, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert select.select([process.stdout], [], [], 20)[0], "the worker says nothing"
+        assert process.stdout.readline() == HELLO
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for it to come true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)

@@ -22,38 +22,6 @@ from tests.races import Writer, overlap
 pytestmark = pytest.mark.django_db
 
 
-class FakePusher:
-    """Stands in for the transport: keeps what was sent, and fails as told."""
-
-    def __init__(self):
-        self.batches: list[list[dict]] = []
-        self.failures: list[Exception] = []
-        self.refuses = lambda _message: None
-
-    def send(self, batch):
-        if self.failures:
-            raise self.failures.pop(0)
-        for message in batch:
-            if error := self.refuses(message):
-                raise error
-        self.batches.append(batch)
-
-    @property
-    def envelopes(self) -> list[dict]:
-        return [json.loads(message["data"]) for batch in self.batches for message in batch]
-
-    @property
-    def numbers(self) -> list[int]:
-        return [envelope["meta"]["seq"] for envelope in self.envelopes]
-
-
-@pytest.fixture
-def sent(monkeypatch) -> FakePusher:
-    fake = FakePusher()
-    monkeypatch.setattr(transport, "send", fake.send)
-    return fake
-
-
 def make_events(count: int, hotel=None) -> list[RealtimeEvent]:
     """``count`` room_updated of one hotel."""
     room = NewRoomFactory(hotel=hotel or HotelFactory())

@@ -1,18 +1,14 @@
 """``manage.py worker`` as the process that it is: killed, stopped, in numbers, and without its provider or database."""
 
 import logging
-import os
-import select
 import signal
 import socketserver
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
@@ -25,10 +21,8 @@ from notifications.management.commands import worker
 from notifications.management.commands.worker import Job, repeat
 from room_bookings.models import BookingStatus, RoomBooking
 from tests.factories import BookingFactory, HotelFactory
-from tests.notifications.conftest import PATIENCE, ROOT
+from tests.notifications.conftest import PATIENCE, until
 from tests.races import Writer
-
-HELLO = "Sending events and mail, and keeping the deadlines. Ctrl-C ends it.\n"
 
 
 class MailServer(socketserver.ThreadingTCPServer):
@@ -88,42 +82,6 @@ def mail_server() -> Iterator[Callable[..., MailServer]]:
     yield start
     for server in servers:
         server.close()
-
-
-@pytest.fixture
-def start_worker() -> Iterator[Callable[..., subprocess.Popen]]:
-    """``start_worker(EMAIL_URL=…)`` runs one on the tests' database; its log is in ``stderr``."""
-    started: list[subprocess.Popen] = []
-
-    def start(**environ: str) -> subprocess.Popen:
-        url = urlsplit(os.environ["DATABASE_URL"])
-        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
-        environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
-        environ["DJANGO_SETTINGS_MODULE"] = "hotelmate.settings"  # not those of the tests, which send nothing
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "manage.py", "worker"],
-            cwd=ROOT,
-            env={**os.environ, **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert select.select([process.stdout], [], [], 20)[0], "the worker says nothing"
-        assert process.stdout.readline() == HELLO
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def stopped(process: subprocess.Popen, number: int = signal.SIGTERM) -> tuple[int, str, str]:

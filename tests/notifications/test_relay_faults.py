@@ -1,0 +1,297 @@
+"""The relay and what goes wrong: one bad event, one slow hotel, several relays, a stop in the middle of a batch."""
+
+import http.server
+import json
+import logging
+import signal
+import threading
+import time
+from io import StringIO
+
+import pusher.errors
+import pytest
+import requests.exceptions
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from notifications import notification_manager, relay, transport
+from notifications.models import EventStream, RealtimeEvent
+from tests.factories import HotelFactory, NewRoomFactory, StaffFactory
+from tests.notifications.conftest import PATIENCE, until
+from tests.notifications.test_relay import make_events
+
+pytestmark = pytest.mark.django_db
+
+BROKEN = pusher.errors.PusherBadStatus("500: oops")
+
+
+@pytest.fixture
+def tries(monkeypatch):
+    """``tries(count, refuses)`` lets one relay try so often, with no pause in between; returns it."""
+    monkeypatch.setattr(relay, "FIRST_BACK_OFF", 0)
+
+    def run(count: int, one: relay.Relay | None = None) -> relay.Relay:
+        one = one or relay.Relay()
+        for _ in range(count):
+            one.run_once()
+        return one
+
+    return run
+
+
+def fails_for(event: RealtimeEvent, error: Exception = BROKEN):
+    return lambda message: error if str(event.event_id) in message["data"] else None
+
+
+def parked() -> list[int]:
+    return list(RealtimeEvent.objects.filter(parked_at__isnull=False).order_by("seq").values_list("seq", flat=True))
+
+
+# --- one bad event ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [BROKEN, requests.exceptions.ReadTimeout(), ValueError("no JSON")])
+def test_an_event_that_alone_fails_time_and_again_is_parked_and_the_rest_arrives_in_order(sent, tries, error):
+    events = make_events(5)
+    sent.refuses = fails_for(events[2], error)
+    relaying = tries(relay.SUSPICIOUS)
+    assert (sent.numbers, parked()) == ([], [])  # not yet: it may be the provider
+    tries(1, relaying)
+    assert (sent.numbers, parked()) == ([1, 2, 4, 5], [3])
+    assert RealtimeEvent.objects.get(seq=3).last_error.startswith(type(error).__name__)
+    make_events(1, events[0].hotel)
+    tries(1, relaying)
+    assert sent.numbers == [1, 2, 4, 5, 6]
+
+
+def test_however_long_the_provider_is_down_nothing_is_parked(sent, tries):
+    make_events(4)
+    sent.refuses = lambda _message: BROKEN
+    relaying = tries(relay.SUSPICIOUS * 3)
+    assert (sent.numbers, parked()) == ([], [])
+    sent.refuses = lambda _message: None
+    tries(1, relaying)
+    assert sent.numbers == [1, 2, 3, 4]
+
+
+def test_an_event_that_nothing_follows_waits_until_something_does(sent, tries):
+    [bad] = make_events(1)
+    sent.refuses = fails_for(bad)
+    relaying = tries(relay.SUSPICIOUS * 2)
+    assert parked() == []
+    make_events(1, bad.hotel)
+    tries(1, relaying)
+    assert (sent.numbers, parked()) == ([2], [1])
+
+
+def test_an_event_that_we_cannot_put_into_messages_is_logged_as_a_bug_and_left_behind(sent, tries, monkeypatch, caplog):
+    events = make_events(3)
+    real = notification_manager.messages
+
+    def messages(event):
+        if event.pk == events[0].pk:
+            raise KeyError("a field that we have forgotten")
+        return real(event)
+
+    monkeypatch.setattr(notification_manager, "messages", messages)
+    tries(relay.SUSPICIOUS + 1)
+    assert (sent.numbers, parked()) == ([2, 3], [1])
+    assert caplog.records[0].exc_info[0] is KeyError
+
+
+def test_a_call_never_carries_more_than_ten_messages(sent, monkeypatch):
+    make_events(13)
+    real = notification_manager.messages
+    monkeypatch.setattr(notification_manager, "messages", lambda event: real(event) * 2)
+    relay.Relay().run_once()
+    assert [len(batch) for batch in sent.batches] == [10, 10, 6]
+    assert sent.numbers == sorted([*range(1, 14), *range(1, 14)])
+
+
+def test_parked_events_are_listed_and_sent_again_on_demand(sent, tries, capsys):
+    events = make_events(3)
+    sent.refuses = fails_for(events[0], pusher.errors.PusherBadRequest("no"))
+    tries(1)
+    assert (sent.numbers, parked()) == ([2, 3], [1])
+
+    def command(*arguments: str) -> str:
+        call_command("parked", *arguments, stdout=(out := StringIO()))
+        return out.getvalue()
+
+    line = f"{events[0].event_id} {events[0].hotel.slug}.rooms #1 room_updated: PusherBadRequest: no\n"
+    assert command().endswith(f"Z {line}")
+    assert command(str(events[1].event_id)) == "No event is parked.\n"
+    sent.refuses = lambda _message: None
+    assert command("--send-again").endswith("1 will be sent again.\n")
+    assert command() == "No event is parked.\n"
+    tries(1)
+    assert sent.numbers == [2, 3, 1]
+    with pytest.raises(CommandError, match="invalid UUID value"):
+        command("42")
+
+
+# --- what the log says ------------------------------------------------------------------------------------------------
+
+
+def test_each_event_leaves_a_line_with_its_id_and_nothing_about_anybody(sent, caplog):
+    caplog.set_level(logging.INFO, "notifications.relay")
+    staff = StaffFactory(user__last_name="Marguerite")
+    set_room_status(
+        room=NewRoomFactory(hotel=staff.hotel),
+        to_status="CHECKOUT_DIRTY",
+        staff=staff,
+        source=Source.SYSTEM,
+        note="mud",
+    )
+    event = RealtimeEvent.objects.get()
+    relay.Relay().run_once()
+    [line] = caplog.messages
+    fields = dict(part.split("=") for part in line.split()[1:])
+    assert line.startswith("event_sent event_id=")
+    assert int(fields.pop("waited_ms")) >= 0
+    assert fields == {
+        "event_id": str(event.event_id),
+        "hotel": str(staff.hotel.pk),
+        "stream": "rooms",
+        "type": "room_updated",
+        "seq": "1",
+    }
+
+
+# --- one slow hotel ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_one_hotels_event_hangs_others_are_sent_and_numbers_given(monkeypatch, relay_to, unused_port):
+    slow, quick = HotelFactory(), HotelFactory()
+    rooms = {hotel.pk: NewRoomFactory(hotel=hotel) for hotel in (slow, quick)}
+    hanging, let_go = threading.Event(), threading.Event()
+
+    def send(batch):
+        if slow.slug in batch[0]["channel"]:
+            hanging.set()
+            assert let_go.wait(PATIENCE)
+
+    monkeypatch.setattr(transport, "send", send)
+    change = {"to_status": "CHECKOUT_DIRTY", "source": Source.SYSTEM}
+    set_room_status(room=rooms[slow.pk], **change)
+    relay_to(unused_port)
+    assert hanging.wait(PATIENCE)
+    set_room_status(room=rooms[quick.pk], **change)
+    set_room_status(room=NewRoomFactory(hotel=slow), **change)
+    until(lambda: RealtimeEvent.objects.filter(hotel=quick, sent_at__isnull=False).count() == 1)
+    until(lambda: RealtimeEvent.objects.filter(hotel=slow, seq=2, sent_at=None).exists())
+    let_go.set()
+    until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_numbered_while_its_stream_is_being_sent_goes_at_once(monkeypatch, relay_to, unused_port):
+    """Without waiting for the poll, which here would come in an hour."""
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
+    room = NewRoomFactory()
+    numbers: list[int] = []
+    first, let_go = threading.Event(), threading.Event()
+
+    def send(batch):
+        numbers.extend(json.loads(message["data"])["meta"]["seq"] for message in batch)
+        if not first.is_set():
+            first.set()
+            assert let_go.wait(PATIENCE)
+
+    monkeypatch.setattr(transport, "send", send)
+    relay_to(unused_port)
+    for to_status in ("CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"):
+        set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
+        assert first.wait(PATIENCE)
+    until(lambda: EventStream.objects.filter(last_seq=3).exists())
+    let_go.set()
+    until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
+    assert numbers == [1, 2, 3]
+
+
+# --- several processes ------------------------------------------------------------------------------------------------
+
+
+class SlowPusher:
+    """Takes every batch, a quarter of a second each, and remembers what was in it."""
+
+    def __init__(self) -> None:
+        self.event_ids: list[str] = []
+        self.busy = threading.Event()
+        pusher_ = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["batch"]
+                pusher_.busy.set()
+                time.sleep(0.25)
+                pusher_.event_ids += [json.loads(event["data"])["meta"]["event_id"] for event in batch]
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def slow_pusher():
+    running = SlowPusher()
+    yield running
+    running.close()
+
+
+def sending_to(port: int) -> dict[str, str]:
+    """The environment of a process that sends there."""
+    credentials = {"PUSHER_APP_ID": "1001", "PUSHER_KEY": "hotel-key", "PUSHER_SECRET": "hotel-secret"}
+    return {**credentials, "PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(port), "PUSHER_SSL": "0"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_workers_send_each_event_once_and_in_order(count, start_worker, server):
+    hotels = [HotelFactory(slug=f"house-{number}") for number in range(2)]
+    rooms = [NewRoomFactory(hotel=hotel) for hotel in hotels]
+    with server.pysher() as client:
+        for hotel in hotels:
+            client.subscribe(f"private-{hotel.slug}.rooms")
+        processes = [start_worker(**sending_to(server.port)) for _ in range(count)]
+        for number in range(30):
+            for room in rooms:
+                to_status = "CHECKOUT_DIRTY" if number % 2 == 0 else "READY_FOR_GUEST"
+                set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
+        heard = [client.next_envelope()["meta"] for _ in range(60)]
+        until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        assert client.heard_nothing_more()
+    for hotel in hotels:
+        assert [meta["seq"] for meta in heard if meta["hotel_slug"] == hotel.slug] == list(range(1, 31))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_stopped_finishes_its_batch_and_the_next_one_repeats_nothing(start_worker, slow_pusher):
+    make_events(35)
+    ids = [str(event_id) for event_id in RealtimeEvent.objects.order_by("pk").values_list("event_id", flat=True)]
+    first = start_worker(**sending_to(slow_pusher.server.server_port))
+    assert slow_pusher.busy.wait(PATIENCE)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(PATIENCE) == 0
+    marked = RealtimeEvent.objects.filter(sent_at__isnull=False).count()
+    assert 0 < marked < 35
+    assert slow_pusher.event_ids == ids[:marked]
+    start_worker(**sending_to(slow_pusher.server.server_port))
+    until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
+    assert slow_pusher.event_ids == ids
