@@ -12,10 +12,13 @@ from rest_framework.views import APIView
 from common.errors import FieldError, HotelMateError, NotAllowed
 from common.openapi import endpoint
 from common.parsers import BodyParser, LimitedFormParser
+from hotel.authentication import StaffSessionAuthentication, StaffTokenAuthentication
 from hotel.models import Staff
 from hotel.rights import ALL_RIGHTS
 from notifications import transport
-from notifications.notification_manager import BOOKINGS, ROOMS, staff_channel
+from notifications.notification_manager import BOOKINGS, ROOMS, guest_channel, staff_channel
+from room_bookings.authentication import GuestTokenAuthentication
+from room_bookings.models import RoomBooking
 
 # Which rights open a staff channel: any one of them.
 LISTENERS = {
@@ -43,8 +46,9 @@ class PusherAuthOutput(serializers.Serializer[Any]):
 
 
 class PusherAuthView(APIView):
-    """Signs a socket into one of the caller's own private channels."""
+    """Signs a socket into one of the caller's own private channels: staff into their hotel's, a guest into theirs."""
 
+    authentication_classes = (GuestTokenAuthentication, StaffTokenAuthentication, StaffSessionAuthentication)
     permission_classes = (AllowAny,)
     parser_classes = (LimitedFormParser, BodyParser)
 
@@ -52,11 +56,14 @@ class PusherAuthView(APIView):
         """Whoever calls with no token, or a dead one, is refused the channel: 403, as any other stranger."""
         try:
             self.staff: Staff | None = getattr(request.user, "staff_profile", None)
+            self.booking: RoomBooking | None = request.auth if isinstance(request.auth, RoomBooking) else None
         except (AuthenticationFailed, NotAuthenticated) as error:
             raise ChannelRefused("Permission denied: sign in first.") from error
 
     @endpoint(
         "Sign a socket into a private channel",
+        description="Staff may listen on `private-{slug}.rooms` and `private-{slug}.room-bookings` of their own hotel, "
+        "by their rights; a guest, with the booking's token, on `private-guest-booking.{booking_id}` of that booking.",
         request=PusherAuthInput,
         request_example={"socket_id": "123.456", "channel_name": "private-resort.rooms"},
         response=PusherAuthOutput,
@@ -68,7 +75,7 @@ class PusherAuthView(APIView):
         body = PusherAuthInput(data=request.data)
         body.is_valid(raise_exception=True)
         channel, socket_id = body.validated_data["channel_name"], body.validated_data["socket_id"]
-        if not (self.staff and may_listen(self.staff, channel)):
+        if not self._is_own(channel):
             raise ChannelRefused("Permission denied: this channel is not yours.")
         try:
             return Response(transport.sign(channel, socket_id))
@@ -76,6 +83,11 @@ class PusherAuthView(APIView):
             raise RealtimeNotConfigured("Live updates are not configured on this server.") from error
         except ValueError as error:
             raise FieldError("socket_id", "This is no socket id.") from error
+
+    def _is_own(self, channel: str) -> bool:
+        if self.booking is not None:
+            return channel == guest_channel(self.booking)
+        return self.staff is not None and may_listen(self.staff, channel)
 
 
 def may_listen(staff: Staff, channel: str) -> bool:

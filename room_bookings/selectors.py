@@ -50,6 +50,14 @@ def booking_read(booking_id: int) -> RoomBooking:
 _one_booking = PreparedRead(booking_list)
 
 
+def booking_of_guest(token_hash: str) -> RoomBooking | None:
+    """The booking whose guest holds the access token with that hash (``services.create.hash_token``); one statement.
+
+    A hash needs no comparison in constant time: nobody can aim at one.
+    """
+    return RoomBooking.objects.filter(guest_token_hash=token_hash).exclude(guest_token_hash="").order_by().first()
+
+
 def taking(check_in: date, check_out: date) -> Q:
     """Bookings that hold their room on a night of the stay ``check_in`` to ``check_out``.
 

@@ -1,8 +1,9 @@
-"""Who is let into a private channel: staff into their own hotel's, by their rights; everybody else is refused."""
+"""Who is let into a private channel: staff into their own hotel's, by their rights, a guest into their booking's."""
 
 import hashlib
 import hmac
-from datetime import timedelta
+import json
+from datetime import time, timedelta
 
 import pytest
 import requests
@@ -12,9 +13,17 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from common import clock
+from hotel import calendar, rights
+from housekeeping.services import set_room_status
 from notifications import transport
+from room_bookings.models import RoomBooking
+from room_bookings.selectors import booking_of_guest
+from room_bookings.services.check_in import check_in
+from room_bookings.services.create import create_booking, hash_token
+from room_bookings.services.room_assignment import assign_room
 from tests.conftest import url
-from tests.factories import PASSWORD, HotelFactory, StaffFactory, room_in
+from tests.factories import PASSWORD, BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, room_in
+from tests.http import DocumentedClient, assert_error, document
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +108,181 @@ def test_a_browser_with_a_session(manager):
     assert answer.json() == {"auth": signature("private-grand.rooms")}
 
 
+# --- guests -----------------------------------------------------------------------------------------------------------
+
+
+def new_booking(hotel=None) -> RoomBooking:
+    """A booking as it is made at the desk: with its guest's token."""
+    room = NewRoomFactory(hotel=hotel or HotelFactory())
+    today = calendar.business_date(room.hotel)
+    guest = {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
+    stay = {"check_in": today, "check_out": today + timedelta(days=2)}
+    return create_booking(hotel=room.hotel, staff=None, room_type_id=room.room_type_id, **stay, **guest)
+
+
+def guest_client(token: str) -> DocumentedClient:
+    return with_header(f"GuestToken {token}")
+
+
+def with_header(header: str) -> DocumentedClient:
+    client = DocumentedClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=header)
+    return client
+
+
+def own_channel(booking: RoomBooking) -> str:
+    return f"private-guest-booking.{booking.booking_id}"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_guest_s_own_channel(path, hotel):
+    booking = new_booking(hotel)
+    answer = ask(guest_client(booking.guest_token), own_channel(booking), path)
+    assert (answer.status_code, answer.json()) == (200, {"auth": signature(own_channel(booking))})
+
+
+def test_a_guest_s_own_channel_by_a_form(hotel):
+    booking = new_booking(hotel)
+    form = f"socket_id={SOCKET}&channel_name={own_channel(booking)}"
+    answer = guest_client(booking.guest_token).post(
+        "/pusher/auth", form, content_type="application/x-www-form-urlencoded"
+    )
+    assert answer.json() == {"auth": signature(own_channel(booking))}
+
+
+def test_a_guest_is_let_into_nothing_else(hotel):
+    mine, neighbour, elsewhere = new_booking(hotel), new_booking(hotel), new_booking()
+    client = guest_client(mine.guest_token)
+    for channel in (
+        own_channel(neighbour),
+        own_channel(elsewhere),
+        "private-grand.rooms",
+        "private-grand.room-bookings",
+        "private-grand.guest-bookings",
+        f"private-{elsewhere.hotel.slug}.rooms",
+        "grand.rooms",
+        f"guest-booking.{mine.booking_id}",
+        f"presence-guest-booking.{mine.booking_id}",
+        f"private-encrypted-guest-booking.{mine.booking_id}",
+        own_channel(mine).lower(),
+        f"{own_channel(mine)}0",
+        own_channel(mine)[:-1],
+        f"private-guest-booking.{mine.pk}",
+        "private-guest-booking.",
+        "private-guest-booking.*",
+    ):
+        assert_error(ask(client, channel), 403, "CHANNEL_REFUSED")
+    assert ask(client, own_channel(mine)).status_code == 200
+
+
+@pytest.mark.parametrize("status", ["PENDING_APPROVAL", "COMPLETED", "CANCELLED", "EXPIRED", "CANCELLED_DRAFT"])
+def test_a_guest_may_listen_whatever_became_of_the_booking(status):
+    """How it ended is the guest's to know; nothing else is ever said on that channel."""
+    now = clock.now()
+    ended = {
+        "COMPLETED": {"checked_in_at": now, "checked_out_at": now},
+        "CANCELLED": {"cancelled_at": now},
+        "EXPIRED": {"expired_at": now},
+    }
+    booking = BookingFactory(status=status, guest_token_hash=hash_token("the-token"), **ended.get(status, {}))
+    assert ask(guest_client("the-token"), own_channel(booking)).status_code == 200
+
+
+def test_the_sign_in_of_a_guest_is_one_statement(hotel, statements):
+    booking = new_booking(hotel)
+    client = guest_client(booking.guest_token)
+    with statements() as made:
+        assert ask(client, own_channel(booking)).status_code == 200
+    assert len(made) == 1, made.sql()
+
+
+# What stands for {token} is a token that is good.
+@pytest.mark.parametrize(
+    "header",
+    [
+        "GuestToken",
+        "GuestToken ",
+        "GuestToken {token} {token}",
+        "GuestToken  {token}",
+        "GuestToken\t{token}",
+        "guesttoken {token}",
+        "GUESTTOKEN {token}",
+        "GuestToken {token}x",
+        "GuestToken x{token}",
+        "GuestToken {hash}",
+        "GuestToken {swapped}",
+        "GuestToken \xff\xfe",
+        "GuestToken {token}\xe9",
+        "GuestToken {token}\x00",
+        "GuestToken \x00",
+        "GuestToken None",
+        "GuestToken e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",  # the hash of nothing
+        "GuestToken " + "x" * 8000,
+        "Token {token}",
+        "Bearer {token}",
+        "{token}",
+    ],
+)
+def test_a_header_that_is_no_guest_s(header, hotel):
+    booking = new_booking(hotel)
+    BookingFactory(hotel=hotel, guest_token_hash="")
+    token = booking.guest_token
+    filled = header.format(token=token, hash=booking.guest_token_hash, swapped=token.swapcase())
+    for channel in (own_channel(booking), "private-grand.rooms"):
+        assert_error(ask(with_header(filled), channel), 403, "CHANNEL_REFUSED")
+    assert ask(guest_client(token), own_channel(booking)).status_code == 200
+
+
+def test_a_booking_without_a_token_is_nobody_s():
+    BookingFactory(guest_token_hash="")
+    assert booking_of_guest("") is None
+
+
+def test_a_guest_s_token_opens_no_staff_endpoint(hotel, manager):
+    token = new_booking(hotel).guest_token
+    for path in ("me/", "room-bookings/", "turnover/rooms/"):
+        assert_error(guest_client(token).get(url(manager, path)), 401, "NOT_AUTHENTICATED")
+
+
+def test_staff_and_guest_are_kept_apart_in_one_browser(hotel, manager):
+    """The header says who is asking; the session of a colleague who is signed in there adds nothing to it."""
+    booking = new_booking(hotel)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(manager.user)
+    guest = {"HTTP_AUTHORIZATION": f"GuestToken {booking.guest_token}"}
+
+    def status(channel: str, **headers: str) -> int:
+        form = f"socket_id={SOCKET}&channel_name={channel}"
+        answer = client.post("/pusher/auth", form, content_type="application/x-www-form-urlencoded", **headers)
+        return answer.status_code
+
+    assert status(own_channel(booking), **guest) == 200
+    assert status("private-grand.rooms", **guest) == 403
+    assert status("private-grand.rooms", HTTP_AUTHORIZATION="GuestToken wrong") == 403
+    assert status(own_channel(booking)) == 403
+
+
+@pytest.mark.parametrize("role", [rights.HOTEL_MANAGER, rights.FRONT_DESK_AGENT])
+def test_staff_do_not_listen_on_a_guest_s_channel(role, api, hotel):
+    assert_error(
+        ask(api(StaffFactory(hotel=hotel, role=role)), own_channel(new_booking(hotel))), 403, "CHANNEL_REFUSED"
+    )
+
+
+def test_the_document_names_the_guest_s_token():
+    assert document()["components"]["securitySchemes"]["guestToken"]["name"] == "Authorization"
+    security = [
+        (path, operation["security"])
+        for path, methods in document()["paths"].items()
+        for operation in methods.values()
+        if {"guestToken": []} in operation.get("security", [])
+    ]
+    assert security == [("/api/pusher/auth/", [{"guestToken": []}, {"token": []}, {"session": []}, {}])]
+
+
+# --- malformed --------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"socket_id": "1.2"}, {"socket_id": "one.two", "channel_name": "private-grand.rooms"}, [], "text", None],
@@ -142,3 +326,38 @@ def test_from_sign_in_to_a_live_event(server, live_server, relay_to):
             heard.append(client.next_envelope())
     assert heard[-1]["payload"]["changed_by_name"] == housekeeper.name
     assert heard[-1]["payload"]["status_version"] == changed.json()["room"]["status_version"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_guest_hears_of_their_own_stay_and_of_nobody_else_s(server, live_server, relay_to, settings):
+    """Over real HTTP and a real socket, with the public channels on as well."""
+    settings.REALTIME_PUBLIC_CHANNELS = True
+    house = HotelFactory(slug="harbour", phone="+353 1 222 3333", early_checkin_from=time(0, 0))
+    agent = StaffFactory(hotel=house, role=rights.FRONT_DESK_AGENT)
+    mine, neighbour = new_booking(house), new_booking(house)
+    for booking in (mine, neighbour):
+        room = NewRoomFactory(hotel=house, room_type=booking.room_type)
+        assign_room(booking=booking, room_id=room.pk, staff=agent)
+    relay_to(server.port)
+    headers = {"Authorization": f"GuestToken {mine.guest_token}"}
+    with server.pysher(auth_endpoint=live_server.url + "/pusher/auth", auth_endpoint_headers=headers) as client:
+        answered = client.subscribe(own_channel(mine))
+        assert answered[:2] == (own_channel(mine), "pusher_internal:subscription_succeeded")
+        check_in(booking=neighbour, staff=agent)
+        check_in(booking=mine, staff=agent)
+        set_room_status(room=room_in("READY_FOR_GUEST", hotel=house), to_status="CHECKOUT_DIRTY", source="SYSTEM")
+        heard = []
+        while not heard or heard[-1][1] != "booking_checked_in":
+            channel, event, data = client.next()
+            heard.append((channel, event, json.loads(data)))
+        # Whatever was sent before this is heard before it.
+        server.library().trigger(own_channel(mine), "that_was_all", "{}")
+        assert client.next()[1] == "that_was_all"
+    assert {channel for channel, _, _ in heard} == {own_channel(mine)}
+    assert {envelope["payload"]["booking_id"] for _, _, envelope in heard} == {mine.booking_id}
+    envelope = heard[-1][2]
+    assert (envelope["meta"]["seq"], envelope["meta"]["scope"]) == (None, {"booking_id": mine.booking_id})
+    assert {name: envelope["payload"][name] for name in ("status", "hotel_phone")} == {
+        "status": "IN_HOUSE",
+        "hotel_phone": "+353 1 222 3333",
+    }
