@@ -210,6 +210,8 @@ PUSHER_TIMEOUT = 5  # seconds for one call to Pusher; only the relay ever waits 
 REALTIME_RELAY = env.str("REALTIME_RELAY", default="thread")
 if REALTIME_RELAY not in ("thread", "off"):
     raise ImproperlyConfigured("REALTIME_RELAY is 'thread' (default: send events from the web process) or 'off'.")
+# For clients that cannot sign in to private channels: no names, addresses or notes (notifications/public_channels.py).
+REALTIME_PUBLIC_CHANNELS = env.bool("REALTIME_PUBLIC_CHANNELS", default=False)
 
 # --- mail to guests ---------------------------------------------------------------------------------------------------
 

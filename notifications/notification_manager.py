@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
@@ -14,11 +15,15 @@ from hotel.models import Hotel, Staff
 from housekeeping.snapshots import NOBODY, is_occupied, room_snapshot
 from notifications import wakeup
 from notifications.models import RealtimeEvent
+from notifications.public_channels import BOOKINGS_IN_PUBLIC, ROOMS_IN_PUBLIC
 from room_bookings.models import RoomBooking
 from room_bookings.snapshots import booking_row
 from rooms.models import Room
 
 ROOMS, BOOKINGS, GUESTS = "rooms", "room-bookings", "guest-bookings"
+# The streams that public channels show, where the settings have them; never the guests'.
+IN_PUBLIC = {ROOMS: ROOMS_IN_PUBLIC, BOOKINGS: BOOKINGS_IN_PUBLIC}
+PRIVATE = "private-"
 # Pusher takes 10,240 bytes; the seq that the relay adds needs a few.
 LARGEST_ENVELOPE = 10_000
 CUT_MARK = " … [cut]"
@@ -114,7 +119,7 @@ def _guest_event(update: BookingUpdate) -> RealtimeEvent:
 
 def guest_channel(booking: RoomBooking) -> str:
     """The private channel of one booking's guest."""
-    return f"private-guest-booking.{booking.booking_id}"
+    return f"{PRIVATE}guest-booking.{booking.booking_id}"
 
 
 def _rooms_event(event_type: str, room: Room, payload: dict[str, Any]) -> RealtimeEvent:
@@ -123,7 +128,7 @@ def _rooms_event(event_type: str, room: Room, payload: dict[str, Any]) -> Realti
 
 def staff_channel(hotel_slug: str, stream: str) -> str:
     """The private channel of one of the hotel's staff streams."""
-    return f"private-{hotel_slug}.{stream}"
+    return f"{PRIVATE}{hotel_slug}.{stream}"
 
 
 def _event(
@@ -182,8 +187,22 @@ def envelope_of(event: RealtimeEvent) -> dict[str, Any]:
 
 
 def messages(event: RealtimeEvent) -> list[dict[str, str]]:
-    """The event as Pusher's API takes it, once per channel; the Pusher event name is the event's type."""
-    return [{"channel": event.channel, "name": event.type, "data": encoded(envelope_of(event))}]
+    """The event as Pusher's API takes it, once per channel, the private one first.
+
+    With ``REALTIME_PUBLIC_CHANNELS`` an event of the staff's has a twin, made here from what is stored. The Pusher
+    event name is the envelope's type.
+    """
+    envelope = envelope_of(event)
+    sent = [_message(event.channel, envelope)]
+    if settings.REALTIME_PUBLIC_CHANNELS and event.stream in IN_PUBLIC:
+        twin = IN_PUBLIC[event.stream].twin(envelope)
+        if twin is not None:
+            sent.append(_message(event.channel.removeprefix(PRIVATE), twin))
+    return sent
+
+
+def _message(channel: str, envelope: dict[str, Any]) -> dict[str, str]:
+    return {"channel": channel, "name": envelope["type"], "data": encoded(envelope)}
 
 
 def _store(events: Sequence[RealtimeEvent]) -> None:
