@@ -212,6 +212,10 @@ if REALTIME_RELAY not in ("thread", "off"):
     raise ImproperlyConfigured("REALTIME_RELAY is 'thread' (default: send events from the web process) or 'off'.")
 # For clients that cannot sign in to private channels: no names, addresses or notes (notifications/public_channels.py).
 REALTIME_PUBLIC_CHANNELS = env.bool("REALTIME_PUBLIC_CHANNELS", default=False)
+# For so long a client may be away and still catch up; ``tick`` forgets what is older.
+EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=7)
+if not 1 <= EVENT_RETENTION_DAYS <= 3650:
+    raise ImproperlyConfigured("EVENT_RETENTION_DAYS is a number of days from 1 to 3650.")
 
 # --- mail to guests ---------------------------------------------------------------------------------------------------
 

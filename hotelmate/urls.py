@@ -19,6 +19,7 @@ from hotel.staff_views import (
 )
 from hotel.views import AccessConfigViewSet, LoginView, LogoutView, MeViewSet
 from housekeeping.views import RoomStatusViewSet, TaskViewSet
+from notifications.catch_up_views import EventViewSet
 from notifications.views import PusherAuthView
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 
@@ -112,6 +113,8 @@ hotel_urls: list[Any] = [
     booking("overstay/status/", view(StaffBookingOverstayView, get="overstay_status")),
     booking("overstay/acknowledge/", post(StaffBookingOverstayView, "acknowledge")),
     booking("overstay/extend/", post(StaffBookingOverstayView, "extend")),
+    # what a client missed
+    path("events/", view(EventViewSet, get="missed"), name="events"),
 ]
 
 api_urls: list[Any] = [

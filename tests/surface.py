@@ -22,7 +22,8 @@ NOBODY = "no rights at all"
 @dataclass(frozen=True)
 class Endpoint:
     """``target`` names the object of ``house()`` that the route's number stands for; ``roles`` may use it, by the
-    contract; ``status`` is what they then get. ``$name`` in a body stands for the id of such an object."""
+    contract; ``status`` is what they then get. ``$name`` in a body stands for the id of such an object; ``query`` is
+    what a call needs behind the question mark."""
 
     method: str
     route: str
@@ -30,6 +31,7 @@ class Endpoint:
     target: str = ""
     body: Any = None
     status: int = 200
+    query: str = ""
 
     @property
     def name(self) -> str:
@@ -37,7 +39,7 @@ class Endpoint:
 
     def path(self, slug: str, things: SimpleNamespace) -> str:
         number = str(getattr(things, self.target)) if self.target else ""
-        return f"/api/staff/hotel/{slug}/" + re.sub(r"<\w+:\w+>", number, self.route)
+        return f"/api/staff/hotel/{slug}/" + re.sub(r"<\w+:\w+>", number, self.route) + self.query
 
     def filled_body(self, things: SimpleNamespace) -> Any:
         return None if self.body is None else {key: filled(value, things) for key, value in self.body.items()}
@@ -138,6 +140,8 @@ ENDPOINTS = (
     Endpoint("GET", f"{BOOKING}overstay/status/", DESK, "overdue"),
     Endpoint("POST", f"{BOOKING}overstay/acknowledge/", DESK, "overdue"),
     Endpoint("POST", f"{BOOKING}overstay/extend/", DESK, "overdue", {"add_nights": 3}),
+    Endpoint("GET", "events/", ROLES, query="?channel=rooms"),
+    Endpoint("GET", "events/", DESK, query="?channel=room-bookings"),
 )
 # Not under a hotel's address.
 OTHER_ROUTES = {

@@ -10,6 +10,7 @@ from common import clock
 from hotel import calendar
 from hotel.models import Hotel, IdempotentAnswer
 from housekeeping.task_services import open_stayover_tasks
+from notifications.retention import forget_events
 from room_bookings.services.approval import settle_payments
 from room_bookings.services.expire import BATCH, drop_drafts, expire_approvals
 from room_bookings.services.overstay import flag_overstays
@@ -24,14 +25,16 @@ def tick() -> dict[str, int]:
     """Do whatever is due by now, in every hotel; returns how many of each were done.
 
     Requests past their approval deadline expire, unfinished bookings are dropped, overdue guests are flagged, the
-    morning's stayover tasks are opened, card payments that a crash left half done are settled.
+    morning's stayover tasks are opened, events that are kept no longer are forgotten, card payments that a crash left
+    half done are settled.
     """
-    done = {"expired": 0, "drafts_dropped": 0, "overstays_flagged": 0, "stayovers_opened": 0}
+    done = {"expired": 0, "drafts_dropped": 0, "overstays_flagged": 0, "stayovers_opened": 0, "events_forgotten": 0}
     for hotel in Hotel.objects.order_by("pk"):
         done["expired"] += _attempt(hotel, lambda hotel: _in_batches(expire_approvals, hotel))
         done["drafts_dropped"] += _attempt(hotel, lambda hotel: _in_batches(drop_drafts, hotel))
         done["overstays_flagged"] += _attempt(hotel, flag_overstays)
         done["stayovers_opened"] += _attempt(hotel, _morning_tasks)
+        done["events_forgotten"] += _attempt(hotel, forget_events)
     done["answers_forgotten"] = IdempotentAnswer.objects.filter(created_at__lt=clock.now() - ANSWERS_KEPT).delete()[0]
     return done | settle_payments()
 

@@ -99,6 +99,7 @@ def house(hotel: Hotel) -> Hotel:
     TaskFactory(room=ready)
     number(EventStream.objects.create(hotel=hotel, name="rooms"))
     RealtimeEvent.objects.create(hotel=hotel, stream="room-bookings", type="booking_created", envelope={}, seq=1)
+    EventStream.objects.create(hotel=hotel, name="room-bookings", last_seq=1)
 
     next_door = HotelFactory(slug="next-door")
     other_room = NewRoomFactory(hotel=next_door, room_number=901)
@@ -350,6 +351,21 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         "number 4 follows number 2",
         {("event_numbers", "events of rooms")},
     ),
+    (
+        "UPDATE notifications_eventstream SET last_seq = last_seq + 1 WHERE name = 'room-bookings'",
+        "number 1 is the newest, the last given is 2",
+        {("event_numbers", "events of room-bookings")},
+    ),
+    (
+        "UPDATE notifications_eventstream SET last_seq = 0 WHERE name = 'room-bookings'",
+        "number 1 is the newest, the last given is 0",
+        {("event_numbers", "events of room-bookings")},
+    ),
+    (
+        "DELETE FROM notifications_eventstream WHERE name = 'room-bookings'",
+        "number 1 is the newest, the last given is 0",
+        {("event_numbers", "events of room-bookings")},
+    ),
 ]
 
 
@@ -399,6 +415,8 @@ def test_an_audit_row_of_another_hotel(unguarded):
 
 def test_events_that_are_gone_with_age_leave_no_gap(unguarded):
     assert sql("DELETE FROM notifications_realtimeevent WHERE stream = 'rooms' AND seq <= 2") == 2
+    assert violations() == []
+    assert sql("DELETE FROM notifications_realtimeevent WHERE stream = 'rooms'") > 0
     assert violations() == []
 
 

@@ -90,6 +90,10 @@ def test_without_a_live_token_there_is_nothing_to_see(api, hotel, manager):
             answers = [endpoint.call(anonymous, hotel.slug, things), endpoint.call(left, hotel.slug, things)]
             with clock.set_to(clock.now() + timedelta(days=15)):
                 answers.append(endpoint.call(expired, hotel.slug, things))
+            if endpoint.route == "events/":
+                # The one exception: a dead token gets here what it gets from the channel itself.
+                while len(answers) > 1:
+                    assert_error(answers.pop(), 403, "CHANNEL_REFUSED")
             for answer in answers:
                 assert_error(answer, 401, "NOT_AUTHENTICATED")
                 assert answer["WWW-Authenticate"] == "Token", endpoint.name

@@ -21,7 +21,14 @@ from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing
 
 pytestmark = pytest.mark.django_db
 
-NOTHING = {"expired": 0, "drafts_dropped": 0, "overstays_flagged": 0, "stayovers_opened": 0, "answers_forgotten": 0}
+NOTHING = {
+    "expired": 0,
+    "drafts_dropped": 0,
+    "overstays_flagged": 0,
+    "stayovers_opened": 0,
+    "events_forgotten": 0,
+    "answers_forgotten": 0,
+}
 
 
 def done(result: dict[str, int]) -> dict[str, int]:

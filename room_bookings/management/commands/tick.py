@@ -8,7 +8,7 @@ from room_bookings.services.periodic import tick
 
 
 class Command(BaseCommand):
-    help = "Expire requests, flag overstays, drop drafts, open the morning's tasks, settle payments; safe to repeat."
+    help = "Expire requests, flag overstays, drop drafts, open the morning's tasks, forget old events, settle payments."
 
     def handle(self, *args: Any, **options: Any) -> None:
         for what, count in tick().items():

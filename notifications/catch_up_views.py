@@ -1,0 +1,135 @@
+"""Catching up: the events that a client missed while it was offline (contract section 7)."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.errors import NotAllowed
+from common.handlers import error_body
+from common.openapi import endpoint
+from common.views import HotelViewSet
+from notifications.catch_up import Missed, events_after, latest_seq
+from notifications.models import RealtimeEvent
+from notifications.notification_manager import envelope_of
+from notifications.views import LISTENERS, ChannelRefused
+from rooms.serializers import ROOM_EXAMPLE
+
+EVENTS_AT_ONCE = 500
+LARGEST_SEQ = 2**63 - 1
+
+ENVELOPE_EXAMPLE = {
+    "category": "rooms",
+    "type": "room_updated",
+    "payload": {
+        **ROOM_EXAMPLE,
+        "changed_fields": ["room_status", "last_cleaned_at"],
+        "source": "HOUSEKEEPING",
+        "from_status": "CLEANING_IN_PROGRESS",
+        "to_status": "CLEANED_UNINSPECTED",
+        "changed_by_name": "Maeve Byrne",
+    },
+    "meta": {
+        "hotel_slug": "resort",
+        "event_id": "0b2cf2a3-6c5c-4a3c-9d0e-6f6f3f2f9a11",
+        "seq": 422,
+        "ts": "2026-07-01T09:12:45.120000Z",
+        "scope": {"room_number": 101},
+    },
+}
+
+
+class EventsQuery(serializers.Serializer[Any]):
+    channel = serializers.ChoiceField(choices=list(LISTENERS))
+    after = serializers.IntegerField(
+        min_value=0,
+        max_value=LARGEST_SEQ,
+        required=False,
+        help_text="The last `seq` that you have seen. Left out: only `latest_seq`, where a new client starts.",
+    )
+    limit = serializers.IntegerField(
+        min_value=1, default=100, help_text=f"At most {EVENTS_AT_ONCE}; more counts as {EVENTS_AT_ONCE}."
+    )
+
+    def validate_limit(self, value: int) -> int:
+        return min(value, EVENTS_AT_ONCE)
+
+
+class EventScope(serializers.Serializer[Any]):
+    room_number = serializers.IntegerField(required=False, help_text="On the channel `rooms`.")
+    booking_id = serializers.CharField(required=False, help_text="On the channel `room-bookings`.")
+
+
+class EventMeta(serializers.Serializer[Any]):
+    hotel_slug = serializers.CharField()
+    event_id = serializers.UUIDField(help_text="The same on every redelivery: drop what you have seen.")
+    seq = serializers.IntegerField(help_text="Without gaps per channel, and never changed.")
+    ts = serializers.DateTimeField()
+    scope = EventScope()
+
+
+class EventEnvelope(serializers.Serializer[Any]):
+    """An event, exactly as it goes over the channel; ``notification_manager.envelope_of`` makes it."""
+
+    category = serializers.ChoiceField(choices=["rooms", "room_booking"])
+    type = serializers.CharField(help_text="Also the name of the Pusher event.")
+    payload = serializers.DictField(help_text="The room without its guests, or the booking's row, as after the event.")
+    meta = EventMeta()
+
+
+class EventsOutput(serializers.Serializer[Any]):
+    results = EventEnvelope(many=True)
+    latest_seq = serializers.IntegerField(
+        help_text="The newest number of the channel: until you have it, ask again after the last of `results`."
+    )
+
+
+class EventViewSet(HotelViewSet):
+    """The hotel's events, for whoever may listen to the channel."""
+
+    queryset = RealtimeEvent.objects.none()
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Here, as on the channel itself, credentials that no longer open it are refused with 403.
+
+        A client that reconnects meets the same refusal at both doors, and 401 means only that it sent nothing at all.
+        """
+        if isinstance(exc, AuthenticationFailed | NotAuthenticated) and self._credentials_given():
+            exc = ChannelRefused("Permission denied: these credentials do not open this channel.")
+        return super().handle_exception(exc)
+
+    def _credentials_given(self) -> bool:
+        return bool(self.request.headers.get("Authorization")) or settings.SESSION_COOKIE_NAME in self.request.COOKIES
+
+    @endpoint(
+        "The events that I missed",
+        response=EventsOutput,
+        example={"results": [ENVELOPE_EXAMPLE], "latest_seq": 422},
+        errors=[410],
+        error_examples={
+            410: error_body(
+                "EVENTS_EXPIRED",
+                "The events after 17 are kept no longer: reload, and go on from 422.",
+                details={"latest_seq": 422},
+            )
+        },
+        parameters=[EventsQuery],
+        tags=["realtime"],
+        description="For a client that was offline or sees a gap: the envelopes of the channel in order, sent or not. "
+        "`rooms` takes any rooms or housekeeping right, `room-bookings` a bookings right. Events are kept for "
+        "`EVENT_RETENTION_DAYS`; where some after `after` are gone, 410, and `details.latest_seq` says where to go on "
+        "after a reload. An `after` beyond `latest_seq` gives no events: such a client starts anew. Credentials that "
+        "no longer open the channel are 403, as they are there; none at all are 401.",
+    )
+    def missed(self, request: Request, slug: str) -> Response:
+        query = self.query(EventsQuery)
+        if not self.can_any(LISTENERS[query["channel"]]):
+            raise NotAllowed(self.refusal_message())
+        if "after" in query:
+            missed = events_after(self.hotel, query["channel"], after=query["after"], limit=query["limit"])
+        else:
+            missed = Missed([], latest_seq(self.hotel, query["channel"]))
+        return Response({"results": [envelope_of(event) for event in missed.events], "latest_seq": missed.latest_seq})

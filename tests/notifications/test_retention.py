@@ -1,0 +1,211 @@
+"""Old events are forgotten from the beginning of each stream; none that still waits, and no number in between."""
+
+import runpy
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import transaction
+
+import hotelmate
+from common import clock
+from hotel.invariants import violations
+from notifications import relay, retention
+from notifications.models import EventStream, RealtimeEvent
+from notifications.notification_manager import BOOKINGS, GUESTS
+from notifications.retention import forget_events
+from room_bookings.services.periodic import tick
+from tests.factories import HotelFactory
+from tests.notifications.event_log import log_of, numbers
+from tests.races import overlap
+
+pytestmark = pytest.mark.django_db
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+STREAMS = ("rooms", BOOKINGS, GUESTS)
+
+
+def old() -> dict:
+    """As fields of an event: made a day before the retention."""
+    return {"created_at": clock.now() - 8 * DAY}
+
+
+def test_what_is_older_than_a_week_goes_and_the_rest_stays(hotel):
+    now = clock.now()
+    with clock.set_to(now):
+        log_of(hotel, 2, created_at=now - 7 * DAY - SECOND)
+        log_of(hotel, 1, created_at=now - 7 * DAY)
+        log_of(hotel, 2)
+        assert forget_events(hotel) == 2
+        assert numbers(hotel) == [3, 4, 5]
+        assert forget_events(hotel) == 0
+    assert violations() == []
+
+
+def test_of_every_stream_and_of_parked_ones_too(hotel):
+    for place, stream in enumerate(STREAMS):
+        log_of(hotel, 1 + place, stream=stream, **old())
+        log_of(hotel, 1, stream=stream, sent_at=None, parked_at=clock.now(), last_error="413", **old())
+        log_of(hotel, 1, stream=stream)
+    assert forget_events(hotel) == 9
+    assert [numbers(hotel, stream) for stream in STREAMS] == [[3], [4], [5]]
+    assert violations() == []
+
+
+def test_an_event_that_waits_holds_back_all_that_follow(hotel):
+    log_of(hotel, 2, **old())
+    log_of(hotel, 1, sent_at=None, **old())
+    log_of(hotel, 2, **old())
+    assert forget_events(hotel) == 2
+    assert numbers(hotel) == [3, 4, 5]
+    assert violations() == []
+    RealtimeEvent.objects.filter(seq=3).update(sent_at=clock.now())
+    assert forget_events(hotel) == 3
+    assert numbers(hotel) == []
+    assert violations() == []
+
+
+def test_one_that_has_no_number_yet_stays_however_old_it_is(hotel):
+    log_of(hotel, 1, **old())
+    waiting = RealtimeEvent.objects.create(hotel=hotel, stream="rooms", type="room_updated", envelope={}, **old())
+    assert forget_events(hotel) == 1
+    assert list(RealtimeEvent.objects.all()) == [waiting]
+    assert relay.number(EventStream.objects.get()) == 1
+    assert forget_events(hotel) == 0
+    assert numbers(hotel) == [2]
+
+
+def test_numbers_go_on_where_everything_is_gone(hotel):
+    log_of(hotel, 3, **old())
+    assert forget_events(hotel) == 3
+    RealtimeEvent.objects.create(hotel=hotel, stream="rooms", type="room_updated", envelope={})
+    relay.number(EventStream.objects.get())
+    assert numbers(hotel) == [4]
+    assert violations() == []
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("kept", [0, 1])
+def test_many_go_in_short_steps(hotel, monkeypatch, statements, batch, kept):
+    monkeypatch.setattr(retention, "BATCH", batch)
+    log_of(hotel, 5, **old())
+    log_of(hotel, kept)
+    with statements() as made:
+        assert forget_events(hotel) == 5
+    assert numbers(hotel) == [6][:kept]
+    deletions = [sql for sql in made.sql() if sql.startswith("DELETE")]
+    assert len(deletions) == -(-5 // batch)
+
+
+def test_the_setting_says_how_long(hotel, settings):
+    settings.EVENT_RETENTION_DAYS = 2
+    log_of(hotel, 1, created_at=clock.now() - 2 * DAY)
+    log_of(hotel, 1, created_at=clock.now() - 2 * DAY + timedelta(minutes=1))
+    assert forget_events(hotel) == 1
+    assert numbers(hotel) == [2]
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "3651", "9999999999"])
+def test_the_setting_is_checked(days, monkeypatch):
+    monkeypatch.setenv("EVENT_RETENTION_DAYS", days)
+    with pytest.raises(ImproperlyConfigured, match="EVENT_RETENTION_DAYS"):
+        runpy.run_path(str(Path(hotelmate.__file__).parent / "settings.py"))
+
+
+def test_only_the_hotels_own(hotel):
+    other = HotelFactory()
+    log_of(hotel, 1, **old())
+    log_of(other, 1, **old())
+    assert forget_events(hotel) == 1
+    assert numbers(other) == [1]
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_nothing_due_costs_a_look_at_each_stream(hotel, statements, count):
+    for stream in STREAMS:
+        log_of(hotel, count, stream=stream)
+    with statements() as made:
+        assert forget_events(hotel) == 0
+    assert len(made) == 4, made.sql()
+
+
+# --- by tick ----------------------------------------------------------------------------------------------------------
+
+
+def test_tick_does_it_in_every_hotel_and_says_so(hotel, capsys):
+    other = HotelFactory()
+    for house in (hotel, other):
+        log_of(house, 2, **old())
+        log_of(house, 1)
+    assert tick()["events_forgotten"] == 4
+    assert [numbers(house) for house in (hotel, other)] == [[3], [3]]
+    call_command("tick")
+    assert "events forgotten: 0\n" in capsys.readouterr().out
+
+
+# --- in parallel ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("batch", [2, 1000])
+def test_two_ticks_at_once_forget_each_event_once(monkeypatch, batch):
+    monkeypatch.setattr(retention, "BATCH", batch)
+    hotel = HotelFactory()
+    log_of(hotel, 5, **old())
+    log_of(hotel, 2)
+    first, [second] = overlap(lambda: forget_events(hotel), lambda: forget_events(hotel))
+    assert (first, second) == (5, 0)
+    assert numbers(hotel) == [6, 7]
+    assert violations() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_tick_that_is_undone_leaves_the_work_to_the_other(monkeypatch):
+    """The second waits for the first rather than going on behind it: a gap would be left."""
+    monkeypatch.setattr(retention, "BATCH", 2)
+    hotel = HotelFactory()
+    log_of(hotel, 5, **old())
+
+    def undone():
+        """Its first step is written and taken back, its locks are held on."""
+        RealtimeEvent.objects.select_for_update().order_by("seq").filter(seq__lte=2).count()
+        list(RealtimeEvent.objects.select_for_update().order_by("seq")[:2])
+        with transaction.atomic():
+            RealtimeEvent.objects.filter(seq__lte=2).delete()
+            transaction.set_rollback(True)
+
+    _, [second] = overlap(undone, lambda: forget_events(hotel))
+    assert second == 5
+    assert numbers(hotel) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_taken_out_of_its_parking_place_meanwhile_stays():
+    hotel = HotelFactory()
+    log_of(hotel, 1, **old())
+    log_of(hotel, 1, sent_at=None, parked_at=clock.now(), **old())
+    log_of(hotel, 1, **old())
+    _, [forgotten] = overlap(
+        lambda: RealtimeEvent.objects.filter(seq=2).update(parked_at=None), lambda: forget_events(hotel)
+    )
+    assert forgotten == 1
+    assert numbers(hotel) == [2, 3]
+    assert violations() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_for_it():
+    """Neither whoever writes events, nor the relay that numbers them and marks what was sent."""
+    hotel = HotelFactory()
+    log_of(hotel, 3, **old())
+    log_of(hotel, 1, sent_at=None)
+    stream = EventStream.objects.get()
+
+    def relay_work():
+        RealtimeEvent.objects.create(hotel=hotel, stream="rooms", type="room_updated", envelope={})
+        return relay.number(stream), RealtimeEvent.objects.filter(seq=4).update(sent_at=clock.now())
+
+    assert overlap(lambda: forget_events(hotel), relay_work, waits=False) == (3, [(1, 1)])
+    assert numbers(hotel) == [4, 5]
