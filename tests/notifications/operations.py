@@ -1,0 +1,286 @@
+"""Every operation of the house, each in a world in which it succeeds, and what was told of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import time, timedelta
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+from django.core.management import call_command
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+
+from hotel import calendar
+from hotel.models import Staff
+from housekeeping.services import set_room_status
+from housekeeping.turnover import flag_maintenance
+from notifications import notification_manager
+from notifications.models import RealtimeEvent
+from room_bookings.models import RoomBooking
+from room_bookings.services.approval import settle_payments
+from room_bookings.services.expire import drop_drafts, expire_approvals
+from room_bookings.services.overstay import flag_overstays
+from rooms.models import RoomType
+from tests.conftest import token_client
+from tests.factories import NewRoomFactory, RoomTypeFactory, booking_in, room_in
+from tests.stripe_server import StripeServer
+from tests.surface import BOOKING, ENDPOINTS, WHY, Endpoint, house
+
+COMPANION = {"first_name": "Charles", "last_name": "Babbage"}
+# Where the call of ``tests.surface`` succeeds without changing anything.
+TELLING_BODIES = {f"PUT {BOOKING}party/companions/": {"companions": [COMPANION]}}
+
+Work = Callable[[], Any]
+
+
+def world(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace:
+    """The house of ``tests.surface`` (rooms 101 to 108) and rooms 109 to 116, with whatever an operation needs.
+
+    ``names`` says by reference how the table calls a booking.
+    """
+    hotel = manager.hotel
+    things = house(hotel, manager)
+    room_type = RoomType.objects.get(pk=things.room_type)
+    today, one_day = calendar.business_date(hotel), timedelta(days=1)
+    stay: dict[str, Any] = {
+        "hotel": hotel,
+        "room_type": room_type,
+        "check_in": today,
+        "check_out": today + 2 * one_day,
+    }
+    past = {"check_in": today - 2 * one_day, "check_out": today - one_day}
+    rooms = [NewRoomFactory(hotel=hotel, room_type=room_type, room_number=number) for number in range(109, 114)]
+    now = calendar.at(hotel, today, time(15))
+    bookings = {
+        "roomless": booking_in("CONFIRMED", **stay),
+        "second": booking_in("CONFIRMED", **stay, assigned_room=rooms[0]),
+        "staying": booking_in("IN_HOUSE", **stay, assigned_room=rooms[1]),
+        "dripping": booking_in("IN_HOUSE", **stay, assigned_room=rooms[2]),
+        "flagged": booking_in("IN_HOUSE", **stay | past, assigned_room=rooms[3]),
+        "absent": booking_in("CONFIRMED", **stay | {"check_in": today - one_day}, assigned_room=rooms[4]),
+        "missed": booking_in("NO_SHOW", **stay),
+        "gone": booking_in("COMPLETED", **stay | past, assigned_room=rooms[1]),
+        "draft": booking_in("PENDING_PAYMENT", **stay, created_at=now - timedelta(days=2)),
+        "lapsed": booking_in("PENDING_APPROVAL", **stay, approval_deadline_at=now - timedelta(hours=1)),
+        "lapsed2": booking_in("PENDING_APPROVAL", **stay, approval_deadline_at=now - timedelta(hours=1)),
+    }
+    flag_maintenance(room=rooms[2], staff=manager, note="shower drips")
+    if stripe:
+        bookings |= card_bookings(stripe, stay, now - timedelta(minutes=5))
+    for name, status in {"faulty": "CHECKOUT_DIRTY", "faulty_clean": "CLEANED_UNINSPECTED"}.items():
+        number = 114 if name == "faulty" else 115
+        room = room_in(status, fault=True, hotel=hotel, room_type=room_type, room_number=number)
+        setattr(things, name, room.pk)
+        setattr(things, f"{name}_no", number)
+    turned = room_in("CLEANED_UNINSPECTED", hotel=hotel, room_type=room_type, room_number=116)
+    set_room_status(room=turned, to_status="READY_FOR_GUEST", staff=manager)
+    flag_maintenance(room=turned, staff=manager, note="lamp")
+    vars(things).update(
+        {name: booking.booking_id for name, booking in bookings.items()},
+        turned=turned.pk,
+        turned_no=116,
+        other_type=RoomTypeFactory(hotel=hotel).pk,
+        second_room=rooms[0].pk,
+        staying_room=rooms[1].pk,
+        dripping_no=111,
+        dripping_room=rooms[2].pk,
+    )
+    references = set(RoomBooking.objects.filter(hotel=hotel).values_list("booking_id", flat=True))
+    things.names = {value: name for name, value in vars(things).items() if value in references}
+    things.hotel = hotel
+    return things
+
+
+def card_bookings(stripe: StripeServer, stay: dict[str, Any], asked_at: Any) -> dict[str, RoomBooking]:
+    """Bookings with a card payment: to decide on, and two whose decision a crash left half done."""
+    in_flight = {"payment_attempt": 1, "payment_requested_at": asked_at}
+    bookings = {
+        "carded": booking_in("PENDING_APPROVAL", card="AUTHORISED", **stay),
+        "paid": booking_in("CONFIRMED", card="CAPTURED", **stay),
+        "capturing": booking_in("PENDING_APPROVAL", card="CAPTURING", **stay, **in_flight),
+        "refunding": booking_in("CONFIRMED", card="REFUNDING", **stay, **in_flight, paid_at=asked_at),
+    }
+    for name, booking in bookings.items():
+        stripe.authorise(booking.payment_reference)
+        if name != "carded":
+            stripe.intents[booking.payment_reference].status = "succeeded"
+    stripe.intents[bookings["refunding"].payment_reference].refunded = True
+    return bookings
+
+
+def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) -> dict[str, Work]:
+    """By name, each operation as a call: the endpoints first, then the same in other situations, then the rest."""
+    client = token_client(manager)
+
+    def http(name: str, target: str | None = None, body: Any = None) -> Work:
+        endpoint = endpoint_of(name, target, body)
+        return lambda: call(endpoint, client, things)
+
+    def booking(step: str, target: str, body: Any = None, method: str = "POST") -> Work:
+        return http(f"{method} {BOOKING}{step}", target, body)
+
+    work = {endpoint.name: http(endpoint.name) for endpoint in ENDPOINTS if endpoint.method != "GET"}
+    work |= {
+        "mark-maintenance, room flagged": http(
+            "POST rooms/<int:rno>/mark-maintenance/", "broken_no", {"priority": "HIGH", "notes": ""}
+        ),
+        "mark-maintenance, guest in house": http("POST rooms/<int:rno>/mark-maintenance/", "left_no"),
+        "complete-maintenance, guest in house": http("POST rooms/<int:rno>/complete-maintenance/", "dripping_no"),
+        "complete-maintenance, turned over": http("POST rooms/<int:rno>/complete-maintenance/", "turned_no"),
+        "complete-maintenance, flag on a dirty room": http("POST rooms/<int:rno>/complete-maintenance/", "faulty_no"),
+        "complete-maintenance, no fault": http("POST rooms/<int:rno>/complete-maintenance/", "dirty_no"),
+        "inspect, failed": http("POST rooms/<int:rno>/inspect/", "cleaned_no", {"passed": False}),
+        "inspect, fault open": http("POST rooms/<int:rno>/inspect/", "faulty_clean_no"),
+        "room, another number": http("PATCH room-management/<int:room>/", "ready", {"room_number": 303}),
+        "room, another type": http("PATCH room-management/<int:room>/", "ready", {"room_type_id": "$other_type"}),
+        "bulk check-in, two rooms and one refused": http(
+            "POST rooms/checkin/", None, {"room_ids": ["$second_room", "$dirty", "$due"]}
+        ),
+        "bulk check-out, three rooms and one refused": http(
+            "POST rooms/checkout/", None, {"room_ids": ["$dripping_room", "$dirty", "$left", "$staying_room"]}
+        ),
+        "create, by card": http("POST room-bookings/", None, card_body()),
+        "edit, departure of a guest in house": booking("", "overdue", {"check_out": "2026-07-03"}, "PATCH"),
+        "edit, notes of a stay that is over": booking("", "gone", {"internal_notes": "Left a hat."}, "PATCH"),
+        "confirm, draft": booking("confirm/", "draft"),
+        "cancel, no room": booking("cancel/", "roomless"),
+        "cancel, in house": booking("cancel/", "overdue", WHY),
+        "no-show, with room": booking("no-show/", "absent"),
+        "reinstate, no-show": booking("reinstate/", "missed", WHY),
+        "assign, first room": booking("safe-assign-room/", "roomless", {"room_id": "$ready"}),
+        "assign, same room, a note": booking("safe-assign-room/", "arrival", {"room_id": "$due", "notes": "quiet"}),
+        "check-in, room by the way": booking("check-in/", "roomless", {"room_id": "$ready"}),
+        "check-in, another room": booking("check-in/", "arrival", {"room_id": "$ready"}),
+        "check-out, room in maintenance": booking("check-out/", "dripping"),
+        "move, from maintenance": booking("move-room/", "dripping", {"to_room_id": "$ready", **WHY}),
+        "undo check-in, room in maintenance": booking("undo-check-in/", "dripping", WHY),
+        "acknowledge, flagged": lambda: (flag(things), booking("overstay/acknowledge/", "flagged")())[1],
+        "dismiss": lambda: (flag(things), booking("overstay/acknowledge/", "flagged", {"dismiss": True})())[1],
+        "expire": lambda: expire_approvals(things.hotel),
+        "drop drafts": lambda: drop_drafts(things.hotel),
+        "flag overstays": lambda: flag_overstays(things.hotel),
+        "tick": lambda: call_command("tick", stdout=StringIO()),
+    }
+    if cards:
+        work |= {
+            "approve, by card": booking("approve/", "carded"),
+            "decline, by card": booking("decline/", "carded"),
+            "decline, refund": booking("decline/", "paid"),
+            "settle payments": settle_payments,
+        }
+    return work | in_the_admin(things, manager)
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """What the block writes is taken back; durable work (a card payment's) may begin in it."""
+    block = transaction.atomic()
+    block._from_testcase = True  # type: ignore[attr-defined]  # as the test's own transaction
+    with block:
+        yield
+        transaction.set_rollback(True)
+
+
+def endpoint_of(name: str, target: str | None = None, body: Any = None) -> Endpoint:
+    """The endpoint of that name, called as ``tests.surface`` does, or on another target with another body."""
+    [known] = [endpoint for endpoint in ENDPOINTS if endpoint.name == name]
+    body = body if body is not None else TELLING_BODIES.get(name, known.body if target is None else None)
+    return Endpoint(known.method, known.route, known.roles, target or known.target, body, known.status)
+
+
+def call(endpoint: Endpoint, client: Any, things: SimpleNamespace) -> Any:
+    """The answer; under one key, so that the same call again is a repeat and not a second wish."""
+    return endpoint.call(client, things.hotel.slug, things, HTTP_IDEMPOTENCY_KEY="once")
+
+
+def card_body() -> dict[str, Any]:
+    body = endpoint_of("POST room-bookings/").body
+    return {**body, "payment_provider": "stripe", "payment_reference": "pi_new"}
+
+
+def flag(things: SimpleNamespace) -> None:
+    """The overstays are known already; what was told of that is not of the operation."""
+    flag_overstays(things.hotel)
+    RealtimeEvent.objects.filter(type="booking_overstay_flagged").delete()
+
+
+def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:
+    """What a manager may do there."""
+    browser = Client(raise_request_exception=False)
+    browser.force_login(manager.user)
+
+    def action(name: str, *targets: str) -> Work:
+        chosen = [RoomBooking.objects.get(booking_id=getattr(things, target)).pk for target in targets]
+        data = {"action": name, "_selected_action": chosen, "apply": "1", "reason": "they rang"}
+        return lambda: browser.post(reverse("admin:room_bookings_roombooking_changelist"), data)
+
+    def form(model: str, pk: int | None, **fields: Any) -> Work:
+        address = f"admin:{model}_{'add' if pk is None else 'change'}"
+        return lambda: browser.post(reverse(address, args=[] if pk is None else [pk]), fields)
+
+    def notes() -> Any:
+        booking = RoomBooking.objects.get(booking_id=things.gone)
+        fields = {"internal_notes": "Left a hat.", "version": booking.version} | inline_forms()
+        return browser.post(reverse("admin:room_bookings_roombooking_change", args=[booking.pk]), fields)
+
+    status = {"action": "change_status", "apply": "1", "to_status": "OUT_OF_ORDER", "reason": "burst pipe"}
+    chosen = [things.cleaned, things.dirty, things.left]  # the guest in the last one stays
+    kind = {"code": "X", "name": "Renamed", "currency": "EUR", "max_occupancy": 2, "is_active": "on"}
+    room_fields = {"room_number": 303, "room_type": things.room_type, "is_active": "on"}
+    return {
+        "admin: approve": action("approve", "request"),
+        "admin: decline": action("decline", "request"),
+        "admin: cancel": action("cancel", "second", "overdue", "gone"),
+        "admin: check out": action("check_out", "staying", "overdue", "gone"),
+        "admin: no-show": action("no_show", "absent"),
+        "admin: reinstate": action("reinstate", "cancelled"),
+        "admin: notes": notes,
+        "admin: status of rooms": lambda: browser.post(
+            reverse("admin:rooms_room_changelist"), status | {"_selected_action": chosen}
+        ),
+        "admin: change a room": form("rooms_room", things.ready, **room_fields),
+        "admin: add a room": form("rooms_room", None, **room_fields),
+        "admin: delete a room": lambda: browser.post(
+            reverse("admin:rooms_room_delete", args=[things.unused]), {"post": "yes"}
+        ),
+        "admin: change a room type": form("rooms_roomtype", things.room_type, **kind),
+        "admin: add a room type": form("rooms_roomtype", None, **kind),
+    }
+
+
+def inline_forms() -> dict[str, str]:
+    """The counts that Django's admin wants to read of the tables below a form."""
+    inlines = ("companions", "changes", "overstays", "extensions")
+    return {f"{inline}-{count}_FORMS": "0" for inline in inlines for count in ("TOTAL", "INITIAL")}
+
+
+SHORT = {"room_updated": "U", "room_occupancy_updated": "O"}
+
+
+def sent(things: SimpleNamespace, since: int) -> str:
+    """What was told after the event with id ``since``, in the words of the table; each on the one right channel."""
+    return " ".join(
+        word(event, things) for event in RealtimeEvent.objects.filter(pk__gt=since).order_by("pk").select_related()
+    )
+
+
+def word(event: RealtimeEvent, things: SimpleNamespace) -> str:
+    """``U101``, ``booking_updated:arrival``, ``>booking_cancelled:arrival`` (to the guest)."""
+    [message] = notification_manager.messages(event)
+    scope = event.envelope["meta"]["scope"]
+    assert message["name"] == event.type == event.envelope["type"]
+    if message["channel"] == f"private-{things.hotel.slug}.rooms":
+        return f"{SHORT[event.type]}{scope['room_number']}"
+    reference = scope["booking_id"]
+    about = f"{event.type}:{things.names.get(reference, 'new')}"
+    if message["channel"] == f"private-{things.hotel.slug}.room-bookings":
+        return about
+    assert message["channel"] == f"private-guest-booking.{reference}"
+    return f">{about}"
+
+
+def newest(model: Any = RealtimeEvent) -> int:
+    """The id of the newest row."""
+    return model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
