@@ -44,9 +44,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "hotelmate.probes.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "common.middleware.OperationMiddleware",
     "common.middleware.UnreadableMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -82,8 +84,11 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="django.db.backends.postgresql")}
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md).
-DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c lock_timeout=3s")
+# A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md). And PostgreSQL
+# notices within a minute that a machine is gone: a relay's lock on its stream would outlive it for hours.
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
+    "options", "-c lock_timeout=3s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Shared by all web processes, as login throttling needs it; nothing on the path of a status change uses it.
 CACHES = {
@@ -242,6 +247,11 @@ STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 # A stand-in of Stripe's API, in tests.
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="") or "https://api.stripe.com"
 STRIPE_TIMEOUT = 10  # seconds for one call; no lock is held meanwhile
+
+# --- seeing it ------------------------------------------------------------------------------------------------------
+
+# Whoever sends it may read /metrics; without one nobody may, but in development everybody.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- logging ----------------------------------------------------------------------------------------------------------
 

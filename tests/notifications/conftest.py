@@ -103,8 +103,12 @@ class PysherClient:
 
     def subscribe(self, channel: str) -> tuple[str, str, Any]:
         """Subscribe, and return the server's answer."""
-        self._client.subscribe(channel)
+        self.request(channel)
         return self.next()
+
+    def request(self, channel: str) -> None:
+        """Ask to subscribe, and wait for nothing."""
+        self._client.subscribe(channel)
 
     def unsubscribe(self, channel: str) -> None:
         self._client.unsubscribe(channel)
@@ -300,33 +304,57 @@ def sent(monkeypatch) -> FakePusher:
     return fake
 
 
-@pytest.fixture
-def start_worker() -> Iterator[Callable[..., subprocess.Popen]]:
-    """``start_worker(EMAIL_URL=…)`` runs one on the tests' database; its log is in ``stderr``."""
-    started: list[subprocess.Popen] = []
+def on_the_tests_database(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+    """A process of HotelMate's own with the real settings, on the database of the tests."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+    environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
+    environ["DJANGO_SETTINGS_MODULE"] = "hotelmate.settings"  # not those of the tests, which send nothing
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
-    def start(**environ: str) -> subprocess.Popen:
-        url = urlsplit(os.environ["DATABASE_URL"])
-        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
-        environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
-        environ["DJANGO_SETTINGS_MODULE"] = "hotelmate.settings"  # not those of the tests, which send nothing
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "manage.py", "worker"],
-            cwd=ROOT,
-            env={**os.environ, **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+
+def end(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def start_worker() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``start_worker(EMAIL_URL=…)`` runs one on the tests' database; its log is in ``stderr``."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**environ: str) -> subprocess.Popen[str]:
+        process = on_the_tests_database("manage.py", "worker", **environ)
         started.append(process)
         assert select.select([process.stdout], [], [], 20)[0], "the worker says nothing"
         assert process.stdout.readline() == HELLO
         return process
 
     yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    end(started)
+
+
+@pytest.fixture
+def start_web() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``start_web(PUSHER_HOST=…)`` runs gunicorn, with the relay in its two processes, on a free port."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**environ: str) -> subprocess.Popen[str]:
+        arguments = ("-m", "gunicorn", "--config", "hotelmate/gunicorn.conf.py", "--bind", "127.0.0.1:0")
+        process = on_the_tests_database(*arguments, "--log-level", "warning", REALTIME_RELAY="thread", **environ)
+        started.append(process)
+        return process
+
+    yield start
+    end(started)
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -282,16 +282,18 @@ def test_several_workers_send_each_event_once_and_in_order(count, start_worker, 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_that_is_stopped_finishes_its_batch_and_the_next_one_repeats_nothing(start_worker, slow_pusher):
+@pytest.mark.parametrize("kind", ["worker", "web"])
+def test_whoever_is_stopped_finishes_the_batch_and_nothing_is_repeated(kind, start_worker, start_web, slow_pusher):
     make_events(35)
     ids = [str(event_id) for event_id in RealtimeEvent.objects.order_by("pk").values_list("event_id", flat=True)]
-    first = start_worker(**sending_to(slow_pusher.server.server_port))
+    start = start_worker if kind == "worker" else start_web
+    first = start(**sending_to(slow_pusher.server.server_port))
     assert slow_pusher.busy.wait(PATIENCE)
     first.send_signal(signal.SIGTERM)
     assert first.wait(PATIENCE) == 0
     marked = RealtimeEvent.objects.filter(sent_at__isnull=False).count()
     assert 0 < marked < 35
     assert slow_pusher.event_ids == ids[:marked]
-    start_worker(**sending_to(slow_pusher.server.server_port))
+    start(**sending_to(slow_pusher.server.server_port))
     until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
     assert slow_pusher.event_ids == ids
