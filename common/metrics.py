@@ -3,10 +3,37 @@
 Every label has few values, known beforehand: an operation is the name of an address and a method, never a path.
 """
 
-from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
+import logging
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from common.shared_counters import VARIABLE, Place
+
+logger = logging.getLogger(__name__)
+
+
+def _count_together() -> bool:
+    """Before the first metric is made: whether this process counts in a folder, together with others."""
+    folder = os.environ.get(VARIABLE)
+    if folder:
+        try:
+            values.ValueClass = values.MultiProcessValue(Place(Path(folder)))
+        except OSError as error:
+            logger.warning("%s=%s cannot be used (%s): each process counts alone", VARIABLE, folder, error.strerror)
+            values.ValueClass = values.MutexValue
+            return False
+    return bool(folder)
+
 
 disable_created_metrics()
 registry = CollectorRegistry()
+together = _count_together()
 
 _operation = Histogram(
     "hotelmate_operation_seconds",
@@ -18,5 +45,20 @@ _operation = Histogram(
 
 
 def operation_done(operation: str, status: int, seconds: float) -> None:
-    """A request was answered. ``operation`` is one of few, such as ``POST set-room-status``."""
-    _operation.labels(operation, str(status)).observe(seconds)
+    """A request was answered. ``operation`` is one of few, such as ``POST booking-check-in``. Never fails."""
+    try:
+        _operation.labels(operation, str(status)).observe(seconds)
+    except Exception:  # a full disk, say: whoever asked has their answer, and it is the right one
+        logger.exception("%s could not be counted", operation)
+
+
+def page(*more: Collector) -> bytes:
+    """All that is counted, by every process that counts together with this one, and what ``more`` finds at this moment;
+    in Prometheus's text format."""
+    whole = CollectorRegistry()
+    for collector in (MultiProcessCollector(None) if together else registry, *more):
+        whole.register(collector)
+    for _ in range(3):
+        with suppress(struct.error):  # a process has just started, and its file is still empty
+            return generate_latest(whole)
+    return generate_latest(whole)

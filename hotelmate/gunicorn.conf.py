@@ -3,6 +3,8 @@
 import os
 from typing import Any
 
+from common import shared_counters
+
 bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
 # Threads, because a request waits for PostgreSQL most of its time; the processes are for the cores.
 worker_class = "gthread"
@@ -13,6 +15,9 @@ graceful_timeout = 10
 # Long enough for a status change that waits for a lock (3 s), short enough to notice a worker that hangs.
 timeout = 30
 accesslog = None
+
+# What the processes count is one number on /metrics; the variable must be there before any of them counts.
+shared_counters.share()
 
 # Seconds; an event whose batch is cut short is sent again by whoever comes next.
 STOP_PATIENCE = 6

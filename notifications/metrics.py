@@ -1,8 +1,31 @@
-"""What is counted of events on their way to the screens (common/metrics.py says how it is shown)."""
+"""What is counted of events on their way to the screens, and how many wait (common/metrics.py says how it is shown)."""
 
-from prometheus_client import Counter, Histogram
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+from prometheus_client import Counter, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
+
+from common import clock
 from common.metrics import registry
+
+STREAMS = ("rooms", "room-bookings", "guest-bookings")
+# Three partial indexes, which hold what is not sent and nothing else.
+BACKLOG = """
+    SELECT stream, count(*) FILTER (WHERE NOT parked), min(created_at) FILTER (WHERE NOT parked),
+        count(*) FILTER (WHERE parked)
+    FROM (
+        SELECT stream, created_at, false AS parked FROM notifications_realtimeevent WHERE seq IS NULL
+        UNION ALL
+        SELECT stream, created_at, false FROM notifications_realtimeevent
+        WHERE seq IS NOT NULL AND sent_at IS NULL AND parked_at IS NULL
+        UNION ALL
+        SELECT stream, created_at, true FROM notifications_realtimeevent WHERE parked_at IS NOT NULL
+    ) event
+    GROUP BY stream
+"""
 
 _sent = Counter("hotelmate_events_sent", "Events that the provider has accepted.", registry=registry)
 _retried = Counter(
@@ -33,3 +56,46 @@ def events_retried(count: int) -> None:
 def event_parked() -> None:
     """The provider refused one event for good."""
     _parked.inc()
+
+
+# --- what waits -------------------------------------------------------------------------------------------------------
+
+
+class Backlog(NamedTuple):
+    """Events of one stream name, of all hotels together, that have not been sent. ``oldest_seconds`` is 0 when none
+    waits; parked ones do not."""
+
+    waiting: int = 0
+    oldest_seconds: float = 0.0
+    parked: int = 0
+
+
+def backlog(connection: BaseDatabaseWrapper) -> dict[str, Backlog]:
+    """What has not been sent, by stream name; in one statement, whose cost does not grow with what was sent."""
+    found = dict.fromkeys(STREAMS, Backlog())
+    with connection.cursor() as cursor:
+        cursor.execute(BACKLOG)
+        for stream, waiting, oldest, parked in cursor.fetchall():
+            found[stream] = Backlog(waiting, _age(oldest), parked)
+    return found
+
+
+def _age(moment: datetime | None) -> float:
+    return max(0.0, (clock.now() - moment).total_seconds()) if moment else 0.0
+
+
+def backlog_gauges(found: dict[str, Backlog]) -> Iterator[Metric]:
+    """The backlog as Prometheus reads it."""
+    for name, text, field in (
+        ("hotelmate_events_waiting", "Events that wait to be sent.", "waiting"),
+        (
+            "hotelmate_oldest_waiting_seconds",
+            "For how long the oldest of them has; 0: none.",
+            "oldest_seconds",
+        ),
+        ("hotelmate_events_parked", "Events that the provider refused for good (manage.py parked).", "parked"),
+    ):
+        gauge = GaugeMetricFamily(name, text, labels=["stream"])
+        for stream, counts in found.items():
+            gauge.add_metric([stream], getattr(counts, field))
+        yield gauge

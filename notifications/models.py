@@ -47,7 +47,7 @@ class RealtimeEvent(models.Model):
                 name="realtime_event_numbered_before_sent",
             ),
         ]
-        # Both stay small, and answer "what comes next" at once also after a day without Pusher.
+        # They stay small, and answer "what comes next" at once also after a day without Pusher.
         indexes = [
             models.Index(
                 fields=["hotel", "stream", "id"], name="realtime_event_unnumbered", condition=Q(seq__isnull=True)
@@ -57,6 +57,7 @@ class RealtimeEvent(models.Model):
                 name="realtime_event_unsent",
                 condition=Q(seq__isnull=False, sent_at=None, parked_at=None),
             ),
+            models.Index(fields=["stream"], name="realtime_event_parked", condition=Q(parked_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

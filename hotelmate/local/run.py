@@ -94,6 +94,8 @@ def start(
     if not environ.get("DATABASE_URL"):
         services["PostgreSQL"] = data.service("postgres")
     env = environment(data, url, environ) | {"DEVELOPMENT": "1", "PORT": str(port)}
+    # The web server and the worker count together.
+    env["PROMETHEUS_MULTIPROC_DIR"] = environ.get("PROMETHEUS_MULTIPROC_DIR") or str(data.run / "metrics")
     if embedded_pusher:
         say("Starting the Pusher server ...")
         start_pusher(pusher, env, pause)

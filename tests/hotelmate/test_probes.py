@@ -1,0 +1,313 @@
+"""What machines ask: /healthz, /readyz and /metrics, over plain http, by address, and while the database is away."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection, connections
+from django.db.backends.signals import connection_created
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from common import clock
+from hotelmate import probes
+from notifications.metrics import BACKLOG
+from notifications.models import RealtimeEvent
+from tests.factories import HotelFactory
+from tests.http import assert_error
+
+PATHS = ("/healthz", "/readyz", "/metrics")
+READY = {
+    "status": "ready",
+    "database": "ok",
+    "migrations": "applied",
+    "relay": {"waiting": 0, "oldest_waiting_seconds": 0.0},
+}
+AWAY = {"status": "unavailable", "database": "unreachable", "migrations": "unknown", "relay": None}
+
+
+@pytest.fixture(autouse=True)
+def _in_production(settings) -> None:
+    settings.DEVELOPMENT, settings.SECURE_SSL_REDIRECT = False, True
+    settings.ALLOWED_HOSTS, settings.METRICS_TOKEN = ["hotel.example"], "a-token"
+
+
+@pytest.fixture
+def probe() -> Callable[..., Any]:
+    """Asks over plain http, by address, as whoever holds the token; one process, which remembers what it found."""
+    client = Client(raise_request_exception=False, headers={"host": "10.0.0.7:8000", "authorization": "Bearer a-token"})
+    return lambda path, method="GET", **extra: client.generic(method, path, **extra)
+
+
+@pytest.fixture
+def no_database(monkeypatch) -> None:
+    """Nothing listens where the database should be."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    monkeypatch.setitem(connections["default"].settings_dict, "HOST", "127.0.0.1")
+    monkeypatch.setitem(connections["default"].settings_dict, "PORT", str(port))
+
+
+@pytest.fixture
+def hanging_database(monkeypatch) -> Iterator[None]:
+    """Something listens there and says nothing, as a machine that is out of its mind."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setitem(connections["default"].settings_dict, "HOST", "127.0.0.1")
+        monkeypatch.setitem(connections["default"].settings_dict, "PORT", str(server.getsockname()[1]))
+        yield
+
+
+@pytest.fixture
+def made_statements() -> Iterator[Callable[[], list[str]]]:
+    """The statements of the connections that probes open, so far."""
+    opened: list[Any] = []
+
+    def note(connection: Any, **_: Any) -> None:
+        connection.force_debug_cursor = True
+        opened.append(connection)
+
+    connection_created.connect(note)
+    yield lambda: [query["sql"] for one in opened for query in one.queries_log]
+    connection_created.disconnect(note)
+
+
+def wait_for_freshness() -> None:
+    time.sleep(probes.FRESH)
+
+
+def event(stream: str = "rooms", *, seconds: float = 0, **fields: Any) -> RealtimeEvent:
+    hotel = fields.pop("hotel", None) or HotelFactory()
+    return RealtimeEvent.objects.create(
+        hotel=hotel,
+        stream=stream,
+        channel=f"private-{hotel.slug}.{stream}",
+        type="room_updated",
+        envelope={},
+        created_at=clock.now() - timedelta(seconds=seconds),
+        **fields,
+    )
+
+
+# --- how they are reached ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", PATHS)
+def test_they_answer_plain_http_by_address(probe, path):
+    answer = probe(path)
+    assert (answer.status_code, answer["Cache-Control"]) == (200, "no-store")
+    assert int(answer["Content-Length"]) == len(answer.content) > 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", PATHS)
+def test_head_is_the_same_without_a_body(probe, path):
+    full, head = probe(path), probe(path, "HEAD")
+    assert (head.status_code, head.content, head["Content-Type"]) == (200, b"", full["Content-Type"])
+    assert int(head["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
+def test_nothing_else_can_be_done_there(probe, path, method):
+    answer = probe(path, method)
+    assert_error(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/healthz/", "/readyz/x", "//healthz", "/api/healthz", "/"])
+def test_every_other_address_keeps_its_rules(probe, path):
+    assert probe(path).status_code == 400  # no such host
+    answer = Client(headers={"host": "hotel.example"}).get(path)
+    assert (answer.status_code, answer["Location"].partition(":")[0]) == (301, "https")
+
+
+# --- alive ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_says_that_it_lives_and_asks_nobody(probe, no_database):
+    """This test may not touch the database, and there is none."""
+    answer = probe("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+# --- ready ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_ready_when_the_database_is(probe):
+    answer = probe("/readyz")
+    assert (answer.status_code, answer.json()) == (200, READY)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_database_it_is_not_and_says_no_more(probe, no_database, caplog):
+    answer = probe("/readyz")
+    assert (answer.status_code, answer.json()) == (503, AWAY)
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_hangs_costs_two_seconds_however_many_ask(probe, hanging_database):
+    began = time.monotonic()
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda: answers.append(probe("/readyz"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(503, AWAY)] * 4
+    assert probes.PATIENCE - 0.5 < time.monotonic() - began < 2 * probes.PATIENCE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_recovers(probe, monkeypatch):
+    port = connections["default"].settings_dict["PORT"]
+    monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
+    assert probe("/readyz").status_code == 503
+    monkeypatch.setitem(connections["default"].settings_dict, "PORT", port)
+    wait_for_freshness()
+    assert probe("/readyz").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_that_is_missing_keeps_it_out_until_it_is_applied(probe):
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("notifications", "0001_initial")
+    try:
+        answer = probe("/readyz")
+        assert answer.status_code == 503
+        assert answer.json() == AWAY | {"database": "ok", "migrations": "pending"}
+    finally:
+        recorder.record_applied("notifications", "0001_initial")
+    wait_for_freshness()
+    assert probe("/readyz").json() == READY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_asks_the_database_once_a_second_and_for_its_migrations_once(probe, made_statements):
+    assert probe("/readyz").status_code == 200
+    first = len(made_statements())
+    assert first == 3, made_statements()  # is there a table of migrations, which are in it, what waits
+    assert probe("/readyz").json() == READY
+    assert len(made_statements()) == first
+    wait_for_freshness()
+    assert probe("/readyz").json() == READY
+    [asked_again] = made_statements()[first:]
+    assert "notifications_realtimeevent" in asked_again
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_that_wait_are_told(probe):
+    event(seconds=30)
+    event("guest-bookings", seconds=20, seq=1)
+    event("room-bookings", seconds=500, seq=1, sent_at=clock.now())
+    event("room-bookings", seconds=500, seq=1, parked_at=clock.now())
+    body = probe("/readyz").json()
+    assert (body["status"], body["relay"]["waiting"]) == ("ready", 2)
+    assert 30 <= body["relay"]["oldest_waiting_seconds"] < 40
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [None, 1])
+def test_late_screens_are_told_and_take_nobody_out_of_service(probe, number):
+    event(seconds=probes.LATE + 1, seq=number)
+    answer = probe("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "late")
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def samples(answer: Any) -> dict[tuple[str, str], float]:
+    """``{(name, value of the label "stream"): number}``; the page is in Prometheus's format."""
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("text/plain; version=")
+    families = text_string_to_metric_families(answer.content.decode())
+    return {
+        (sample.name, sample.labels.get("stream", "")): sample.value for family in families for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize(
+    "given", [None, "", "Bearer", "Bearer ", "Bearer a-toke", "bearer a-token", "a-token", "Bearer ü"]
+)
+def test_metrics_are_for_whoever_has_the_token(given):
+    client = Client() if given is None else Client(headers={"authorization": given})
+    answer = client.get("/metrics")
+    assert_error(answer, 401, "NOT_AUTHENTICATED")
+    assert answer["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("authorization", ["Bearer a-token", "Bearer ", "Bearer None", ""])
+def test_without_a_token_in_the_settings_there_are_none(settings, authorization):
+    settings.METRICS_TOKEN = ""
+    assert_error(Client(headers={"authorization": authorization}).get("/metrics"), 404, "NOT_FOUND")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_development_they_are_open_unless_there_is_a_token(settings):
+    settings.DEVELOPMENT = True
+    assert Client().get("/metrics").status_code == 401
+    settings.METRICS_TOKEN = ""
+    assert Client().get("/metrics").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waits_and_what_is_parked_by_stream(probe, made_statements):
+    event(seconds=100)
+    event(seconds=30, seq=1)
+    event(seq=2, parked_at=clock.now())
+    event(seq=3, sent_at=clock.now())
+    event("guest-bookings", seq=1, parked_at=clock.now())
+    found = samples(probe("/metrics"))
+    assert found["hotelmate_database_up", ""] == 1
+    assert [found["hotelmate_events_waiting", name] for name in ("rooms", "room-bookings", "guest-bookings")] == [
+        2,
+        0,
+        0,
+    ]
+    assert [found["hotelmate_events_parked", name] for name in ("rooms", "room-bookings", "guest-bookings")] == [
+        1,
+        0,
+        1,
+    ]
+    assert 100 <= found["hotelmate_oldest_waiting_seconds", "rooms"] < 110
+    assert found["hotelmate_oldest_waiting_seconds", "room-bookings"] == 0
+    assert len(made_statements()) == 1, made_statements()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counters_are_shown_while_the_database_is_away(probe, no_database):
+    found = samples(probe("/metrics"))
+    assert found["hotelmate_database_up", ""] == 0
+    assert ("hotelmate_events_sent_total", "") in found
+    assert ("hotelmate_events_waiting", "rooms") not in found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_log_costs_nothing_and_a_long_backlog_little():
+    """The planner reads the small indexes of what is not sent; the log of what was sent is never read."""
+    hotel = HotelFactory()
+    RealtimeEvent.objects.bulk_create(
+        RealtimeEvent(hotel=hotel, stream="rooms", channel="c", type="t", envelope={}, seq=number, sent_at=sent)
+        for number, sent in enumerate([None] * 50 + [clock.now()] * 5000, 1)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_realtimeevent")
+        cursor.execute(f"EXPLAIN {BACKLOG}")
+        plan = "\n".join(line for [line] in cursor.fetchall())
+    assert "Seq Scan" not in plan, plan
+    for index in ("realtime_event_unnumbered", "realtime_event_unsent", "realtime_event_parked"):
+        assert index in plan
+
+
+def test_the_probes_come_before_everything_else():
+    assert django_settings.MIDDLEWARE[0] == "hotelmate.probes.ProbesMiddleware"
