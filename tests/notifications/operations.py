@@ -268,7 +268,7 @@ def sent(things: SimpleNamespace, since: int) -> str:
 
 def word(event: RealtimeEvent, things: SimpleNamespace) -> str:
     """``U101``, ``booking_updated:arrival``, ``>booking_cancelled:arrival`` (to the guest)."""
-    [message] = notification_manager.messages(event)
+    message = notification_manager.messages(event)[0]
     scope = event.envelope["meta"]["scope"]
     assert message["name"] == event.type == event.envelope["type"]
     if message["channel"] == f"private-{things.hotel.slug}.rooms":
