@@ -1,0 +1,338 @@
+"""Two houses in which whatever people write or are called carries a mark, and every operation that tells of something.
+
+A mark says whose it is and what: ``zqA_primary_email_qz`` is the e-mail address of guest A. Owners: A, the guest whom
+an operation is about; O, another guest of the house; S, its staff; B, anybody of the other house.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.db import connection, models, transaction
+
+from hotel import rights
+from hotel.models import Hotel, Staff
+from housekeeping import task_services, turnover
+from housekeeping.services import set_room_status, set_room_statuses
+from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
+from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in, check_in_rooms
+from room_bookings.services.checkout import check_out_rooms
+from room_bookings.services.create import create_booking
+from room_bookings.services.edit import edit_booking, set_companions
+from room_bookings.services.expire import drop_drafts, expire_approvals
+from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.overstay import acknowledge_overstay, flag_overstays
+from room_bookings.services.periodic import tick
+from room_bookings.services.reinstate import reinstate_booking
+from room_bookings.services.room_assignment import assign_room
+from room_bookings.services.room_move import move_room
+from room_bookings.services.undo_check_in import undo_check_in
+from rooms.models import Room
+from rooms.services import update_room
+from tests.factories import NewRoomFactory, StaffFactory, booking_in
+from tests.room_bookings.desk import NOW, Desk, day, open_desk
+from tests.room_bookings.test_states import EXPECTED, bookings, steps
+
+MARK = re.compile(r"zq([A-Z])_([a-z_]+)_qz")
+USER = get_user_model()
+APPS = ("hotel", "rooms", "room_bookings", "housekeeping")
+
+
+def mark(owner: str, what: str) -> str:
+    """Text that says whose it is and what."""
+    return f"zq{owner}_{what}_qz"
+
+
+def address(owner: str, what: str) -> str:
+    return f"{mark(owner, what)}@example.com"
+
+
+def marks_in(text: str) -> set[tuple[str, str]]:
+    """Every (owner, what) whose mark is in ``text``."""
+    return set(MARK.findall(text))
+
+
+def person(owner: str) -> dict[str, str]:
+    """A companion, as clients send one."""
+    return {
+        "first_name": mark(owner, "companion_first"),
+        "last_name": mark(owner, "companion_last"),
+        "email": address(owner, "companion_email"),
+        "phone": mark(owner, "companion_phone"),
+    }
+
+
+def primary(owner: str) -> dict[str, str]:
+    """What is typed of a guest when a booking is made."""
+    return {
+        "primary_first_name": mark(owner, "first"),
+        "primary_last_name": mark(owner, "last"),
+        "primary_email": address(owner, "email"),
+        "primary_phone": mark(owner, "phone"),
+        "special_requests": mark(owner, "special_requests"),
+    }
+
+
+def with_marks(booking: RoomBooking, owner: str) -> RoomBooking:
+    """The booking with a mark in every text that it holds, and a companion with the same."""
+    fields = primary(owner) | {
+        "booker_type": "THIRD_PARTY",
+        "booker_first_name": mark(owner, "booker_first"),
+        "booker_last_name": mark(owner, "booker_last"),
+        "booker_company": mark(owner, "booker_company"),
+        "booker_email": address(owner, "booker_email"),
+        "booker_phone": mark(owner, "booker_phone"),
+        "internal_notes": mark(owner, "internal_notes"),
+        "assignment_notes": mark(owner, "assignment_notes"),
+        "guest_token_hash": f"{mark(owner, 'token')}{booking.pk}",
+        "confirmation_number": mark(owner, "number"),
+        "decline_reason_code": mark(owner, "decline_code"),
+        "decline_reason_note": mark(owner, "decline_note"),
+        "cancellation_reason": mark(owner, "cancel_reason"),
+        "auto_expire_reason_code": mark(owner, "expire_code"),
+        "total_amount": "4321.09",
+    }
+    if not booking.payment_provider:
+        fields["payment_reference"] = mark(owner, "payment")
+    RoomBooking.objects.filter(pk=booking.pk).update(**fields)
+    BookingGuest.objects.create(booking=booking, **person(owner))
+    booking.refresh_from_db()
+    return booking
+
+
+@dataclass
+class Houses:
+    """The house of the operations, with rooms 101 to 104, and the other house."""
+
+    desk: Desk
+    other: Desk
+    boss: Staff  # may do everything in the first house
+    stay: RoomBooking  # guest O, in house in room 103
+
+
+def open_houses() -> Houses:
+    """Both houses, every text in them marked; within ``clock.set_to(NOW)``."""
+    desk, other = open_desk(slug="grand-marked"), open_desk(slug="grand")
+    StaffFactory(hotel=desk.hotel, role=rights.HOTEL_MANAGER)
+    for house, owner in ((desk, "S"), (other, "B")):
+        _mark_house(house, owner)
+    room = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=103)
+    NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=104)
+    stay = with_marks(booking_in("IN_HOUSE", assigned_room=room), "O")
+    overdue = {"check_in": day(-2), "check_out": day(0), "checked_in_at": NOW - timedelta(days=2)}
+    with_marks(booking_in("IN_HOUSE", assigned_room=other.rooms[0], **overdue), "B")
+    late = {"room_type": other.room_type, "approval_deadline_at": NOW - timedelta(hours=1)}
+    with_marks(booking_in("PENDING_APPROVAL", hotel=other.hotel, **late), "B")
+    Room.objects.update(guest_fcm_token=mark("O", "fcm_token"))
+    for house, owner in ((desk, "S"), (other, "B")):
+        house.rooms[:] = Room.objects.filter(hotel=house.hotel).order_by("room_number")
+        Room.objects.filter(hotel=house.hotel).update(turnover_notes=mark(owner, "turnover_note"))
+        house.agent = staff_member(house, rights.FRONT_DESK_AGENT)
+        house.manager = staff_member(house, rights.FRONT_OFFICE_MANAGER)
+    return Houses(desk, other, staff_member(desk, rights.HOTEL_MANAGER), stay)
+
+
+def staff_member(house: Desk, role: str) -> Staff:
+    return Staff.objects.select_related("user", "hotel").get(hotel=house.hotel, role__name=role)
+
+
+def _mark_house(house: Desk, owner: str) -> None:
+    Hotel.objects.filter(pk=house.hotel.pk).update(phone=mark(owner, "hotel_phone"))
+    house.hotel.refresh_from_db()
+    Staff.objects.filter(hotel=house.hotel).update(phone_number=mark(owner, "staff_phone"))
+    for user in USER.objects.filter(staff_profile__hotel=house.hotel):
+        user.username = f"{mark(owner, 'username')}{user.pk}"
+        user.first_name, user.last_name = mark(owner, "staff_first"), mark(owner, "staff_last")
+        user.email = address(owner, "staff_email")
+        user.save()
+
+
+# --- operations -------------------------------------------------------------------------------------------------------
+
+
+def operations(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Every operation: its name, and how it is prepared; that returns the operation itself."""
+    yield from booking_steps(houses.desk)
+    yield from typed_steps(houses)
+    yield from room_steps(houses)
+    yield from periodic_steps(houses)
+
+
+def booking_steps(desk: Desk) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Whatever changes a booking, once for each status that comes of it: the table of ``test_states``."""
+
+    def prepare(state: str, step: str) -> Callable[[], Any]:
+        return steps(desk, with_marks(bookings(desk)[state](), "A"))[step]
+
+    first = {
+        (step, outcome): state
+        for state, outcomes in reversed(EXPECTED.items())
+        for step, outcome in outcomes.items()
+        if outcome in BookingStatus.values
+    }
+    for (step, _), state in first.items():
+        yield f"{step} of {state}", partial(prepare, state, step)
+
+
+def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Operations on bookings to which somebody adds words."""
+    desk = houses.desk
+
+    def typed(state: str, operation: Callable[..., Any], **words: Any) -> Callable[[], Callable[[], Any]]:
+        def prepare() -> Callable[[], Any]:
+            booking = with_marks(bookings(desk)[state](), "A")
+            return partial(operation, booking=booking, staff=desk.manager, **words)
+
+        return prepare
+
+    def companions() -> Callable[[], Any]:
+        booking = with_marks(bookings(desk)["con"](), "A")
+        return partial(set_companions, booking=booking, companions=[person("A"), person("A")])
+
+    def bulk(operation: Callable[..., Any], state: str) -> Callable[[], Callable[[], Any]]:
+        def prepare() -> Callable[[], Any]:
+            with_marks(bookings(desk)[state](), "A")
+            ids = [room.pk for room in desk.rooms]
+            return partial(operation, hotel=desk.hotel, room_ids=ids, staff=desk.manager)
+
+        return prepare
+
+    stay = {"hotel": desk.hotel, "room_type_id": desk.room_type.pk, "check_in": day(0), "check_out": day(2)}
+    new = partial(create_booking, staff=desk.agent, **stay, **primary("A"), adults=2, party=[person("A")])
+    reason, other_room = mark("A", "typed_reason"), desk.rooms[1].pk
+    notes = {"internal_notes": mark("A", "internal_notes_typed"), "special_requests": mark("A", "requests_typed")}
+    yield "create", lambda: new
+    yield "create, to be approved", lambda: partial(new, needs_approval=True)
+    yield "companions with addresses", companions
+    yield "edit texts", typed("con", edit_booking, **notes, primary_email=address("A", "email"), adults=3)
+    yield "assign with notes", typed("con", assign_room, room_id=other_room, notes=mark("A", "assign_note"))
+    yield "confirm", typed("ask", confirm_booking)
+    yield "approve", typed("ask", approve_booking)
+    yield (
+        "decline with a note",
+        typed("ask", decline_booking, reason_code=mark("A", "typed_code"), reason_note=reason),
+    )
+    yield "cancel with a reason", typed("conr", cancel_booking, reason=reason)
+    yield "cancel a stay", typed("in", cancel_booking, reason=reason)
+    yield "no-show with a reason", typed("past", mark_no_show, reason=mark("A", "no_show_reason"))
+    yield "reinstate with a reason", typed("can", reinstate_booking, reason=mark("A", "reinstate_reason"))
+    yield "undo with a reason", typed("in", undo_check_in, reason=mark("A", "undo_reason"))
+    move = {"to_room_id": other_room, "reason": reason, "notes": mark("A", "move_note")}
+    yield "move with notes", typed("in", move_room, **move)
+    yield "acknowledge with a note", typed("over", acknowledge_overstay, note=mark("A", "overstay_note"))
+    yield "dismiss with a note", typed("over", acknowledge_overstay, note=mark("A", "overstay_note"), dismiss=True)
+    yield "check-in with a reason", typed("conr", check_in, override_reason=mark("A", "override_reason"))
+    yield "check-in of many rooms", bulk(check_in_rooms, "conr")
+    yield "check-out of many rooms", bulk(check_out_rooms, "in")
+
+
+def room_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Operations on rooms, on the free room 104 or on 103, where guest O is."""
+    desk, boss = houses.desk, houses.boss
+    note, fault = mark("S", "room_note"), mark("S", "fault_note")
+
+    def room(number: int, *way: str, faulty: bool = False) -> Room:
+        found = Room.objects.get(hotel=desk.hotel, room_number=number)
+        for status in way:
+            set_room_status(room=found, to_status=status, staff=boss)
+        if faulty:
+            turnover.flag_maintenance(room=found, staff=boss, note=fault)
+        return found
+
+    def step(
+        operation: Callable[..., Any], number: int, *way: str, faulty: bool = False, **words: Any
+    ) -> Callable[[], Callable[[], Any]]:
+        return lambda: partial(operation, room=room(number, *way, faulty=faulty), staff=boss, **words)
+
+    def to(status: str, **words: Any) -> Callable[..., Any]:
+        return partial(set_room_status, to_status=status, note=note, **words)
+
+    dirty, cleaning, cleaned = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"
+    yield "start cleaning", step(turnover.start_cleaning, 104, dirty, note=note)
+    yield "mark cleaned", step(turnover.mark_cleaned, 104, dirty, cleaning, note=note)
+    yield "inspect", step(turnover.inspect_room, 104, dirty, cleaned, passed=True, note=note)
+    yield "inspect, failed", step(turnover.inspect_room, 104, dirty, cleaned, passed=False, note=note)
+    for number in (103, 104):
+        where = "guest in house" if number == 103 else "free"
+        yield f"report a fault, {where}", step(turnover.flag_maintenance, number, note=fault)
+        yield f"report it again, {where}", step(turnover.flag_maintenance, number, faulty=True, note=note)
+        yield f"mend it, {where}", step(turnover.complete_maintenance, number, faulty=True, note=note)
+    yield "front desk", step(to(dirty, source="FRONT_DESK"), 104)
+    yield "out of order", step(to("OUT_OF_ORDER"), 104, faulty=True)
+    yield "override", step(to("READY_FOR_GUEST", source="MANAGER_OVERRIDE"), 104, dirty)
+    yield "the system", lambda: partial(to(dirty, source="SYSTEM"), room=room(104))
+    yield (
+        "several rooms",
+        lambda: partial(set_room_statuses, changes=[(room(101), dirty), (room(104), dirty)], staff=boss, note=note),
+    )
+    yield "take out of service", step(update_room, 104, is_active=False)
+    yield "another number", step(update_room, 103, room_number=303)
+    yield "task", lambda: partial(_task_from_begin_to_end, desk, boss, room(104))
+
+
+def _task_from_begin_to_end(desk: Desk, staff: Staff, room: Room) -> None:
+    words = {"room": room.pk, "task_type": "AMENITY", "note": mark("S", "task_note")}
+    task = task_services.create_task(hotel=desk.hotel, staff=staff, **words)
+    task_services.assign_task(task=task, assigned_to_id=staff.pk, note=mark("S", "task_note"))
+    task_services.start_task(task=task, staff=staff)
+    task_services.complete_task(task=task, staff=staff)
+
+
+def periodic_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """What time does; the other house has a late request and an overdue guest all along."""
+
+    def with_late_ones(operation: Callable[..., Any], *arguments: Any) -> Callable[[], Callable[[], Any]]:
+        def prepare() -> Callable[[], Any]:
+            for state in ("late", "over", "drf"):
+                with_marks(bookings(houses.desk)[state](), "A")
+            RoomBooking.objects.filter(status="PENDING_PAYMENT").update(created_at=NOW - timedelta(days=3))
+            return partial(operation, *arguments)
+
+        return prepare
+
+    yield "expire", with_late_ones(expire_approvals, houses.desk.hotel)
+    yield "drop drafts", with_late_ones(drop_drafts, houses.desk.hotel)
+    yield "flag overstays", with_late_ones(flag_overstays, houses.desk.hotel)
+    yield "tick", with_late_ones(tick)
+
+
+# --- the database -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """Whatever the block writes is undone at its end."""
+    block = transaction.atomic()
+    block._from_testcase = True  # as the test's own transaction, which durable work may begin in
+    with block:
+        yield
+        transaction.set_rollback(True)
+
+
+def text_fields() -> dict[str, tuple[str, str]]:
+    """Every field in which somebody can write something: its name, table and column."""
+    return {
+        f"{model.__name__}.{field.name}": (model._meta.db_table, field.column)
+        for model in [USER, *(model for app in APPS for model in apps.get_app_config(app).get_models())]
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.CharField | models.TextField) and not field.choices
+    }
+
+
+def marked_fields() -> set[str]:
+    """The text fields that hold a mark in some row, now."""
+    parts = [
+        f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {table} WHERE {column} LIKE '%%zq__%%_qz%%')"
+        for name, (table, column) in text_fields().items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts).replace("%%", "%"))
+        return {name for (name,) in cursor.fetchall()}

@@ -1,0 +1,336 @@
+"""Nobody hears what is not for them: every payload that can reach a channel, read for what must not be there.
+
+Whatever people write or are called carries a mark (``personal.py``). Every operation is run, everything that it would
+send is read, and only the marks that are named here may be found in it.
+"""
+
+import ast
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import override_settings
+
+from common import clock
+from hotel import rights
+from notifications import notification_manager
+from notifications.models import RealtimeEvent
+from room_bookings.models import RoomBooking
+from tests.notifications.personal import (
+    marked_fields,
+    marks_in,
+    open_houses,
+    operations,
+    taken_back,
+    text_fields,
+)
+from tests.room_bookings.desk import NOW, last_event
+
+pytestmark = pytest.mark.django_db
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("common", "hotel", "hotelmate", "housekeeping", "notifications", "room_bookings", "rooms")
+
+# What each may carry, by (whose, what); "own" is the guest of the booking that the event is about.
+MAY_CARRY = {
+    # who works here, and what they note about a room
+    "rooms": {
+        ("S", "staff_first"),
+        ("S", "staff_last"),
+        ("S", "turnover_note"),
+        ("S", "room_note"),
+        ("S", "fault_note"),
+    },
+    # what the list of bookings shows of the guest
+    "room-bookings": {("own", "first"), ("own", "last"), ("own", "email"), ("own", "phone"), ("own", "number")},
+    # why, and where to ring
+    "guest-bookings": {("own", "typed_reason"), ("S", "hotel_phone")},
+    "public": set(),
+}
+
+# Texts in which nothing stands of a person.
+IMPERSONAL = {
+    "Hotel.name",
+    "Hotel.slug",
+    "Hotel.timezone",
+    "RoomType.name",
+    "RoomType.code",
+    "RoomType.currency",
+    "RoomType.bed_setup",
+    "RoomType.short_description",
+    "RoomType.availability_message",
+    "RoomBooking.booking_id",
+    "RoomBooking.currency",
+    "IdempotentAnswer.key",
+    "IdempotentAnswer.fingerprint",
+    "User.password",
+}
+
+
+@dataclass
+class Sent:
+    """One message to Pusher."""
+
+    operation: str
+    stream: str
+    hotel_slug: str
+    owner: str  # whose booking the event is about
+    channel: str
+    name: str
+    data: str
+
+    @property
+    def is_public(self) -> bool:
+        return not self.channel.startswith("private-")
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        return json.loads(self.data)
+
+    def marks(self) -> set[tuple[str, str]]:
+        return {("own" if owner == self.owner else owner, what) for owner, what in marks_in(self.data)}
+
+
+@dataclass
+class Heard:
+    """Everything that came of running every operation."""
+
+    events: list[list[Sent]] = field(default_factory=list)  # the messages of each event
+    silent: list[str] = field(default_factory=list)  # operations that told nothing
+    logged: list[str] = field(default_factory=list)
+    marked: set[str] = field(default_factory=set)  # text fields that held a mark
+    tellers: set[tuple[str, str]] = field(default_factory=set)  # file and name of functions that told something
+
+    @property
+    def messages(self) -> list[Sent]:
+        return [message for messages in self.events for message in messages]
+
+    def of(self, stream: str) -> list[Sent]:
+        """What goes to the private channels of a stream."""
+        return [message for message in self.messages if message.stream == stream and not message.is_public]
+
+    def public(self) -> list[Sent]:
+        return [message for message in self.messages if message.is_public]
+
+
+class Log(logging.Handler):
+    """Keeps every line, with its traceback, as an operator reads it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(logging.Formatter("%(levelname)s %(name)s %(message)s").format(record))
+
+
+@pytest.fixture(scope="module")
+def heard(django_db_setup: None, django_db_blocker: Any) -> Iterator[Heard]:
+    """Every operation run once, each from the same state of the houses, with the public channels on."""
+    found, log = Heard(), Log()
+    loggers = [logging.getLogger(name) for name in ("", "django", "stripe", "mailer")]
+    for logger in loggers:
+        logger.addHandler(log)
+    try:
+        with (
+            django_db_blocker.unblock(),
+            override_settings(REALTIME_PUBLIC_CHANNELS=True),
+            clock.set_to(NOW),
+            connection.execute_wrapper(_remember_tellers(found.tellers)),
+            taken_back(),
+        ):
+            if not Group.objects.exists():
+                rights.create_roles(apps)
+            houses = open_houses()
+            for name, prepare in operations(houses):
+                with taken_back():
+                    operation = prepare()
+                    since = last_event()
+                    operation()
+                    _collect(name, since, found)
+    finally:
+        for logger in loggers:
+            logger.removeHandler(log)
+    found.logged = log.lines
+    return found
+
+
+def _collect(name: str, since: int, found: Heard) -> None:
+    events = list(RealtimeEvent.objects.filter(pk__gt=since).select_related("hotel").order_by("pk"))
+    names = RoomBooking.objects.values_list("booking_id", "primary_first_name")
+    owners = {reference: owner for reference, first in names for owner, _ in marks_in(first)}
+    for seq, event in enumerate(events, start=1):
+        event.seq = seq
+        about = event.envelope["meta"]["scope"].get("booking_id", "")
+        found.events.append(
+            [
+                Sent(name, event.stream, event.hotel.slug, owners[about] if about else "", **message)
+                for message in notification_manager.messages(event)
+            ]
+        )
+    if not events:
+        found.silent.append(name)
+    found.marked |= marked_fields()
+
+
+def _remember_tellers(tellers: set[tuple[str, str]]) -> Any:
+    """A wrapper of statements that notes who, up the stack, stores an event."""
+
+    def wrapper(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if str(sql).startswith('INSERT INTO "notifications_realtimeevent"'):
+            frame = sys._getframe()
+            while frame is not None:
+                tellers.add((frame.f_code.co_filename, frame.f_code.co_name))
+                frame = frame.f_back
+        return execute(sql, params, many, context)
+
+    return wrapper
+
+
+# --- who tells what, as the code has it -------------------------------------------------------------------------------
+
+
+def calls(*names: str) -> Iterator[tuple[str, str, ast.Call]]:
+    """Every call in the product of a function whose name begins so: file, function around it, call."""
+    for path in (path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))):
+        text = path.read_text()
+        if not any(name in text for name in names):
+            continue
+        for function in ast.walk(ast.parse(text)):
+            if isinstance(function, ast.FunctionDef):
+                for call in ast.walk(function):
+                    if isinstance(call, ast.Call) and _called(call).startswith(names):
+                        yield str(path), function.name, call
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def kinds_in_the_code() -> set[str]:
+    """Every type of event that a call names."""
+    named = calls("realtime_", "BookingUpdate", "_rooms_event")
+    constants = (node for _, _, call in named for node in ast.walk(call) if isinstance(node, ast.Constant))
+    words = {node.value for node in constants if isinstance(node.value, str)}
+    return {word for word in words if re.fullmatch(r"(room|booking)_[a-z_]+", word)}
+
+
+def test_every_operation_that_tells_something_was_run(heard):
+    tellers = {(path, function) for path, function, _ in calls("realtime_")}
+    assert len(tellers) >= 20
+    assert tellers - heard.tellers == set()
+
+
+def test_every_kind_of_event_was_heard(heard):
+    kinds = {message.envelope["type"] for message in heard.messages if not message.is_public}
+    assert kinds_in_the_code() == kinds
+    assert len(kinds) >= 17
+
+
+def test_operations_that_tell_nothing(heard):
+    assert heard.silent == ["task", "drop drafts"]
+
+
+def test_there_is_a_mark_in_everything_that_people_write(heard):
+    """A new text field comes here: mark it in ``personal.py``, or say that nothing personal stands in it."""
+    assert set(text_fields()) - heard.marked == IMPERSONAL
+
+
+# --- who may hear what ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", ["rooms", "room-bookings", "guest-bookings"])
+def test_what_private_channels_carry(stream, heard):
+    messages = heard.of(stream)
+    wrong = {(m.operation, m.name, *mark) for m in messages for mark in m.marks() - MAY_CARRY[stream]}
+    assert wrong == set()
+    # … and all of it was looked for: what may be there is there somewhere.
+    assert {mark for message in messages for mark in message.marks()} == MAY_CARRY[stream]
+
+
+def test_public_channels_carry_nothing_of_anybody(heard):
+    messages = heard.public()
+    wrong = {(m.operation, m.name, *mark) for m in messages for mark in m.marks() - MAY_CARRY["public"]}
+    assert wrong == set()
+    assert [m.operation for m in messages if "4321.09" in m.data] == []
+    assert len(messages) > 100
+
+
+def test_only_the_guest_s_own_booking_is_on_their_channel(heard):
+    for message in heard.of("guest-bookings"):
+        reference = message.channel.removeprefix("private-guest-booking.")
+        assert message.envelope["meta"]["scope"] == {"booking_id": reference}
+        assert message.envelope["payload"]["booking_id"] == reference
+        assert set(re.findall(r"BK-\d+-\d+", message.data)) == {reference}
+
+
+def test_rooms_do_not_say_which_booking(heard):
+    assert [m.operation for m in heard.of("rooms") if re.search(r"BK-\d+-\d+", m.data)] == []
+
+
+def test_what_happens_in_one_house_is_on_no_channel_of_another(heard):
+    houses = {message.hotel_slug for message in heard.messages}
+    assert houses == {"grand", "grand-marked"}
+    for message in heard.messages:
+        owners = {owner for owner, _ in marks_in(message.data)}
+        assert owners <= ({"B"} if message.hotel_slug == "grand" else {"A", "O", "S"}), message.operation
+        assert message.envelope["meta"]["hotel_slug"] == message.hotel_slug
+        if message.stream != "guest-bookings":
+            private = f"private-{message.hotel_slug}.{message.stream}"
+            assert message.channel in (private, private.removeprefix("private-")), message.operation
+
+
+def test_the_log_says_nothing_of_anybody(heard):
+    assert [line for line in heard.logged if marks_in(line)] == []
+
+
+# --- public twins -----------------------------------------------------------------------------------------------------
+
+
+def test_it_is_decided_for_every_kind_and_field_whether_the_public_sees_it(heard):
+    """A new type or field comes here: decide in ``notifications/public_channels.py``."""
+    for stream, view in notification_manager.IN_PUBLIC.items():
+        envelopes = [message.envelope for message in heard.of(stream)]
+        assert {envelope["type"] for envelope in envelopes} == set(view.types)
+        fields = {name for envelope in envelopes for name in envelope["payload"]}
+        assert fields == view.shown | set(view.hidden)
+        assert not view.shown & set(view.hidden)
+    assert set(notification_manager.IN_PUBLIC) == {"rooms", "room-bookings"}
+
+
+def test_every_staff_event_has_one_twin_and_no_guest_event_has(heard):
+    for messages in heard.events:
+        first, *others = messages
+        assert not first.is_public
+        if first.stream == "guest-bookings":
+            assert others == []
+            continue
+        [twin] = others
+        assert twin.channel == first.channel.removeprefix("private-")
+        private, public = first.envelope, twin.envelope
+        assert public["meta"] == private["meta"]
+        assert public["meta"]["seq"] is not None
+        assert list(public["payload"]) == list(private["payload"])
+        assert set(public) == set(private)
+        assert twin.name == public["type"]
+        assert public["type"] == ("booking_updated" if private["type"] == "booking_no_show" else private["type"])
+
+
+def test_a_twin_has_values_of_the_types_that_clients_know(heard):
+    """Text stays text, a list a list; what becomes null could be null before."""
+    nullable = {"total_amount", "cleaned_by_staff", "cleaned_by_staff_name", "inspected_by_staff"}
+    nullable |= {"inspected_by_staff_name", "changed_by_name"}
+    for first, *twins in heard.events:
+        for twin in twins:
+            private, public = first.envelope["payload"], twin.envelope["payload"]
+            for name, value in private.items():
+                assert type(public[name]) is type(value) or (name in nullable and public[name] is None), name

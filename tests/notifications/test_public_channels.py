@@ -1,0 +1,253 @@
+"""The public channels, for clients that cannot sign in to private ones: when there are any, and all that is in them."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from common import clock
+from hotel import rights
+from housekeeping.services import set_room_status
+from housekeeping.turnover import flag_maintenance
+from notifications import notification_manager
+from notifications.models import RealtimeEvent
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.check_in import check_in
+from room_bookings.services.no_show import mark_no_show
+from tests.factories import booking_in, room_in
+from tests.notifications.personal import marks_in, open_houses, staff_member, with_marks
+from tests.room_bookings.desk import NOW, Desk, day, open_desk
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def desk(db) -> Iterator[Desk]:
+    """A house on the afternoon of 1 July 2026."""
+    with clock.set_to(NOW):
+        yield open_desk()
+
+
+@pytest.fixture
+def in_public(settings) -> None:
+    settings.REALTIME_PUBLIC_CHANNELS = True
+
+
+def latest(**event) -> RealtimeEvent:
+    found = RealtimeEvent.objects.filter(**event).latest("pk")
+    found.seq = 7
+    return found
+
+
+def twin_of(event: RealtimeEvent) -> dict:
+    """The public message, with what it says."""
+    _, public = notification_manager.messages(event)
+    return {**public, "data": json.loads(public["data"])}
+
+
+def test_there_are_none_unless_the_settings_say_so(desk, settings):
+    assert settings.REALTIME_PUBLIC_CHANNELS is False
+    check_in(booking=booking_in("CONFIRMED", assigned_room=desk.rooms[0]), staff=desk.agent)
+    for event in RealtimeEvent.objects.all():
+        [message] = notification_manager.messages(event)
+        assert message["channel"] == event.channel
+        assert message["channel"].startswith("private-")
+
+
+def test_a_room_in_public(desk, in_public):
+    room = desk.rooms[0]
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=desk.agent, source="FRONT_DESK")
+    notes = {"maintenance_notes": "Mr Lovelace broke the lamp", "turnover_notes": "ask Maeve"}
+    event = latest(type="room_updated")
+    event.envelope["payload"] |= notes
+    event.envelope["payload"] |= {"cleaned_by_staff": "Maeve", "cleaned_by_staff_name": "Maeve"}
+    event.envelope["payload"] |= {"inspected_by_staff": "Orla", "inspected_by_staff_name": "Orla"}
+    private = event.envelope["payload"]
+    assert twin_of(event) == {
+        "channel": f"{desk.hotel.slug}.rooms",
+        "name": "room_updated",
+        "data": {
+            "category": "rooms",
+            "type": "room_updated",
+            "payload": {
+                "id": room.pk,
+                "hotel_slug": desk.hotel.slug,
+                "room_number": 101,
+                "room_type": desk.room_type.pk,
+                "room_type_name": desk.room_type.name,
+                "room_type_info": private["room_type_info"],
+                "current_price": {"amount": "95.00", "currency": "EUR"},
+                "room_status": "CHECKOUT_DIRTY",
+                "room_status_display": "Checkout dirty",
+                "is_occupied": False,
+                "is_active": True,
+                "is_bookable": False,
+                "is_out_of_order": False,
+                "maintenance_required": False,
+                "maintenance_priority": None,
+                "maintenance_notes": "",
+                "last_cleaned_at": None,
+                "cleaned_by_staff": None,
+                "cleaned_by_staff_name": None,
+                "last_inspected_at": None,
+                "inspected_by_staff": None,
+                "inspected_by_staff_name": None,
+                "turnover_notes": "",
+                "status_version": 1,
+                "status_changed_at": "2026-07-01T14:00:00Z",
+                "allowed_transitions": private["allowed_transitions"],
+                "updated_at": "2026-07-01T14:00:00Z",
+                "primary_guest": None,
+                "companions": [],
+                "guests_in_room": [],
+                "current_booking": None,
+                "changed_fields": private["changed_fields"],
+                "source": "FRONT_DESK",
+                "from_status": "READY_FOR_GUEST",
+                "to_status": "CHECKOUT_DIRTY",
+                "changed_by_name": None,
+            },
+            "meta": {
+                "hotel_slug": desk.hotel.slug,
+                "event_id": str(event.event_id),
+                "seq": 7,
+                "ts": "2026-07-01T14:00:00Z",
+                "scope": {"room_number": 101},
+            },
+        },
+    }
+
+
+def test_a_booking_in_public(desk, in_public):
+    """A no-show under the name that the clients of these channels know."""
+    contact = {"primary_email": "ada@example.com", "primary_phone": "+44 20 1", "confirmation_number": "AB12CD34"}
+    booking = booking_in(
+        "CONFIRMED",
+        hotel=desk.hotel,
+        room_type=desk.room_type,
+        check_in=day(-1),
+        check_out=day(1),
+        total_amount="240.50",
+        **contact,
+    )
+    mark_no_show(booking=booking, staff=desk.agent)
+    event = latest(type="booking_no_show")
+    private, public = notification_manager.messages(event)
+    assert (private["name"], public["name"]) == ("booking_no_show", "booking_updated")
+    assert "Lovelace" in private["data"]
+    twin = twin_of(event)
+    hidden = {
+        "guest_name": "Guest",
+        "guest_display_name": "Guest",
+        "party_primary_full_name": "Guest",
+        "primary_email": "",
+        "primary_phone": "",
+        "confirmation_number": "",
+        "total_amount": None,
+    }
+    assert twin == {
+        "channel": f"{desk.hotel.slug}.room-bookings",
+        "name": "booking_updated",
+        "data": {
+            "category": "room_booking",
+            "type": "booking_updated",
+            "payload": event.envelope["payload"] | hidden,
+            "meta": event.envelope["meta"] | {"seq": 7},
+        },
+    }
+
+
+def test_what_nobody_has_decided_on_stays_private(desk, in_public):
+    set_room_status(room=desk.rooms[0], to_status="CHECKOUT_DIRTY", source="SYSTEM")
+    event = latest(type="room_updated")
+    event.envelope["payload"]["favourite_guest"] = "Ada"
+    event.envelope["meta"]["asked_by"] = "Maeve"
+    twin = twin_of(event)["data"]
+    assert twin["payload"]["favourite_guest"] is None
+    assert "asked_by" not in twin["meta"]
+    event.type = event.envelope["type"] = "room_gossip"
+    [message] = notification_manager.messages(event)
+    assert message["channel"] == f"private-{desk.hotel.slug}.rooms"
+
+
+def test_a_guest_s_event_has_no_twin_though_its_type_is_a_staff_event_s(desk, in_public):
+    booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0])
+    check_in(booking=booking, staff=desk.agent)
+    [message] = notification_manager.messages(latest(stream="guest-bookings", type="booking_checked_in"))
+    assert message["channel"] == f"private-guest-booking.{booking.booking_id}"
+
+
+def test_a_twin_is_not_much_larger(desk, in_public):
+    """Where the private one fits into what Pusher takes, the public one does too."""
+    room = room_in("MAINTENANCE_REQUIRED", hotel=desk.hotel)
+    flag_maintenance(room=room, staff=desk.agent, note="é" * 2000)
+    stay = {"assigned_room": desk.rooms[0], "primary_first_name": "", "primary_last_name": ""}
+    check_in(booking=booking_in("CONFIRMED", **stay), staff=desk.agent)
+    for event in RealtimeEvent.objects.exclude(stream="guest-bookings"):
+        private, public = notification_manager.messages(event)
+        assert len(public["data"].encode()) <= len(private["data"].encode()) + 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog):
+    """Who listens there hears what the staff hear, in the same order under the same numbers, and of nobody's name.
+
+    The log has a line for each event, and no name either.
+    """
+    caplog.set_level(logging.INFO)
+    with clock.set_to(NOW):
+        houses = open_houses()
+        manager = staff_member(houses.desk, rights.HOTEL_MANAGER)
+        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.desk.rooms[0]), "A")
+    since = RealtimeEvent.objects.latest("pk").pk
+    slug = houses.desk.hotel.slug
+    channels = [f"{prefix}{slug}.{stream}" for prefix in ("private-", "") for stream in ("rooms", "room-bookings")]
+    with server.pysher() as client:
+        for channel in channels:
+            assert client.subscribe(channel)[1] == "pusher_internal:subscription_succeeded"
+        relay_to(server.port)
+        with clock.set_to(NOW):
+            check_in(booking=booking, staff=manager)
+            flag_maintenance(room=houses.desk.rooms[1], staff=manager, note="zqS_fault_note_qz")
+            cancel_booking(booking=booking, staff=manager, reason="zqA_typed_reason_qz")
+        events = {
+            str(event.event_id): event
+            for event in RealtimeEvent.objects.filter(pk__gt=since, stream__in=["rooms", "room-bookings"])
+        }
+        heard = {channel: [] for channel in channels}
+        while sum(map(len, heard.values())) < 2 * len(events):
+            channel, name, data = client.next()
+            envelope = json.loads(data)
+            assert name == envelope["type"]
+            if envelope["meta"]["event_id"] in events:
+                heard[channel].append(data)
+    for stream in ("rooms", "room-bookings"):
+        private, public = heard[f"private-{slug}.{stream}"], heard[f"{slug}.{stream}"]
+        assert [json.loads(data)["meta"] for data in public] == [json.loads(data)["meta"] for data in private]
+        assert [marks_in(data) for data in public] == [set()] * len(private)
+        assert marks_in("".join(private))
+    log = wait_for_log(caplog, list(events))
+    assert marks_in(log) == set()
+
+
+def wait_for_log(caplog, texts: list[str]) -> str:
+    """The log as soon as each of ``texts`` is in it; the relay writes it after sending."""
+    until = time.monotonic() + 10
+    while not all(text in caplog.text for text in texts):
+        assert time.monotonic() < until, caplog.text
+        time.sleep(0.02)
+    return caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_log_of_failures_names_nobody(relay_to, unused_port, in_public, caplog):
+    caplog.set_level(logging.INFO)
+    with clock.set_to(NOW):
+        houses = open_houses()
+        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.desk.rooms[0]), "A")
+        check_in(booking=booking, staff=houses.boss)
+    relay_to(unused_port)
+    log = wait_for_log(caplog, ["WARNING  notifications.relay"])
+    assert marks_in(log) == set()
