@@ -12,13 +12,14 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from common import clock
 from hotel import calendar
 from hotel.models import Staff
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
 from notifications import notification_manager
 from notifications.models import RealtimeEvent
-from room_bookings.models import RoomBooking
+from room_bookings.models import OverstayIncident, RoomBooking
 from room_bookings.services.approval import settle_payments
 from room_bookings.services.expire import drop_drafts, expire_approvals
 from room_bookings.services.overstay import flag_overstays
@@ -66,6 +67,7 @@ def world(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace
         "lapsed": booking_in("PENDING_APPROVAL", **stay, approval_deadline_at=now - timedelta(hours=1)),
         "lapsed2": booking_in("PENDING_APPROVAL", **stay, approval_deadline_at=now - timedelta(hours=1)),
     }
+    flag_overstay(bookings["flagged"])
     flag_maintenance(room=rooms[2], staff=manager, note="shower drips")
     if stripe:
         bookings |= card_bookings(stripe, stay, now - timedelta(minutes=5))
@@ -91,6 +93,15 @@ def world(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace
     things.names = {value: name for name, value in vars(things).items() if value in references}
     things.hotel = hotel
     return things
+
+
+def flag_overstay(booking: RoomBooking) -> None:
+    """As ``flag_overstays`` does, but for this one only."""
+    booking.overstay_flagged_at = clock.now()
+    booking.save(update_fields=["overstay_flagged_at"])
+    OverstayIncident.objects.create(
+        hotel=booking.hotel, booking=booking, expected_checkout_date=booking.check_out, detected_at=clock.now()
+    )
 
 
 def card_bookings(stripe: StripeServer, stay: dict[str, Any], asked_at: Any) -> dict[str, RoomBooking]:
@@ -123,6 +134,7 @@ def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) 
 
     work = {endpoint.name: http(endpoint.name) for endpoint in ENDPOINTS if endpoint.method != "GET"}
     work |= {
+        "house rules, checkout time": http("PATCH access-config/", None, {"standard_checkout_time": "12:00"}),
         "mark-maintenance, room flagged": http(
             "POST rooms/<int:rno>/mark-maintenance/", "broken_no", {"priority": "HIGH", "notes": ""}
         ),
@@ -133,7 +145,7 @@ def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) 
         "complete-maintenance, no fault": http("POST rooms/<int:rno>/complete-maintenance/", "dirty_no"),
         "inspect, failed": http("POST rooms/<int:rno>/inspect/", "cleaned_no", {"passed": False}),
         "inspect, fault open": http("POST rooms/<int:rno>/inspect/", "faulty_clean_no"),
-        "room, another number": http("PATCH room-management/<int:room>/", "ready", {"room_number": 303}),
+        "room, another number": http("PATCH room-management/<int:room>/", "due", {"room_number": 303}),
         "room, another type": http("PATCH room-management/<int:room>/", "ready", {"room_type_id": "$other_type"}),
         "bulk check-in, two rooms and one refused": http(
             "POST rooms/checkin/", None, {"room_ids": ["$second_room", "$dirty", "$due"]}
@@ -156,8 +168,8 @@ def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) 
         "check-out, room in maintenance": booking("check-out/", "dripping"),
         "move, from maintenance": booking("move-room/", "dripping", {"to_room_id": "$ready", **WHY}),
         "undo check-in, room in maintenance": booking("undo-check-in/", "dripping", WHY),
-        "acknowledge, flagged": lambda: (flag(things), booking("overstay/acknowledge/", "flagged")())[1],
-        "dismiss": lambda: (flag(things), booking("overstay/acknowledge/", "flagged", {"dismiss": True})())[1],
+        "acknowledge, flagged": booking("overstay/acknowledge/", "flagged"),
+        "dismiss": booking("overstay/acknowledge/", "flagged", {"dismiss": True}),
         "expire": lambda: expire_approvals(things.hotel),
         "drop drafts": lambda: drop_drafts(things.hotel),
         "flag overstays": lambda: flag_overstays(things.hotel),
@@ -198,12 +210,6 @@ def call(endpoint: Endpoint, client: Any, things: SimpleNamespace) -> Any:
 def card_body() -> dict[str, Any]:
     body = endpoint_of("POST room-bookings/").body
     return {**body, "payment_provider": "stripe", "payment_reference": "pi_new"}
-
-
-def flag(things: SimpleNamespace) -> None:
-    """The overstays are known already; what was told of that is not of the operation."""
-    flag_overstays(things.hotel)
-    RealtimeEvent.objects.filter(type="booking_overstay_flagged").delete()
 
 
 def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:

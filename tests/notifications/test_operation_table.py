@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 
 TABLE = """
 PATCH access-config/ |
+house rules, checkout time |
 POST rooms/<int:rno>/start-cleaning/ | U101
 POST rooms/<int:rno>/mark-cleaned/ | U101
 POST rooms/<int:rno>/inspect/ | U102
@@ -105,11 +106,11 @@ dismiss | booking_overstay_acknowledged:flagged
 POST room-bookings/<str:bid>/overstay/extend/ | booking_overstay_extended:overdue
 expire | booking_expired:lapsed booking_expired:lapsed2
 drop drafts |
-flag overstays | booking_overstay_flagged:overdue booking_overstay_flagged:flagged
+flag overstays | booking_overstay_flagged:overdue
 settle payments | booking_confirmed:capturing >booking_confirmed:capturing
     booking_updated:refunding >booking_declined:refunding
 tick | booking_expired:lapsed booking_expired:lapsed2
-    booking_overstay_flagged:overdue booking_overstay_flagged:flagged
+    booking_overstay_flagged:overdue
     booking_confirmed:capturing >booking_confirmed:capturing
     booking_updated:refunding >booking_declined:refunding
 admin: approve | booking_confirmed:request >booking_confirmed:request

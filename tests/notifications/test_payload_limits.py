@@ -62,10 +62,9 @@ def largest_house(character: str) -> Desk:
     return desk
 
 
-def largest_booking(desk: Desk, character: str, status: str = "CONFIRMED") -> RoomBooking:
+def largest_booking(desk: Desk, character: str) -> RoomBooking:
     """A booking of which every text is as long as it can be, and every number as large."""
-    room = {"assigned_room": desk.rooms[0]} if status == "CONFIRMED" else {"room_type": desk.room_type}
-    booking = booking_in(status, hotel=desk.hotel, booking_id=f"BK-2026-{'9' * 16}", **room)
+    booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0], booking_id=f"BK-2026-{'9' * 16}")
     texts = filled(booking, character) | {"special_requests": character * 10_000, "internal_notes": character * 2000}
     del texts["payment_reference"], texts["guest_token_hash"], texts["auto_expire_reason_code"]
     RoomBooking.objects.filter(pk=booking.pk).update(**texts, total_amount="9999999999.99", adults=32767)
