@@ -42,3 +42,13 @@ def send(batch: list[dict[str, str]]) -> None:
 def sign(channel: str, socket_id: str) -> dict[str, str]:
     """The answer that lets the socket ``socket_id`` into a private channel. A malformed name or id: ``ValueError``."""
     return client().authenticate(channel=channel, socket_id=socket_id)
+
+
+def websocket_url() -> str:
+    """Where the listeners connect. Raises ``PusherNotConfigured``."""
+    client()
+    if settings.PUSHER_HOST:
+        scheme, place = "wss" if settings.PUSHER_SSL else "ws", f"{settings.PUSHER_HOST}:{settings.PUSHER_PORT}"
+    else:
+        scheme, place = "wss", f"ws-{settings.PUSHER_CLUSTER or 'mt1'}.pusher.com"
+    return f"{scheme}://{place}/app/{settings.PUSHER_KEY}?protocol=7"

@@ -1,0 +1,164 @@
+"""``manage.py watch {slug}``: a hotel's live stream in the terminal, as its staff's screens get it.
+
+Signs itself into the private channels with the credentials of the server. What the stream leaves out, while it was away
+or otherwise, is read from the log. Shows who did something, but nothing of a guest beyond the booking's reference.
+"""
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+from django.db import connection
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from hotel.calendar import local_time
+from hotel.models import Hotel
+from notifications import transport
+from notifications.catch_up import EventsExpired, events_after, latest_seq
+from notifications.notification_manager import BOOKINGS, ROOMS, envelope_of, staff_channel
+
+PATIENCE = 10  # seconds for a connection
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two of them
+AT_ONCE = 500  # events read from the log
+# Pusher's close codes after which the same connection would be refused again: a wrong key, an unknown app.
+REFUSED_FOR_GOOD = range(4000, 4100)
+
+
+class Command(BaseCommand):
+    help = "Print the live stream of a hotel, one line per event, until Ctrl-C."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", help="the hotel's slug, such as resort")
+
+    def handle(self, *args: Any, slug: str, **options: Any) -> None:
+        hotel = Hotel.objects.filter(slug=slug).first()
+        if hotel is None:
+            known = ", ".join(Hotel.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
+            raise CommandError(f'There is no hotel "{slug}". There are: {known}.')
+        try:
+            Watch(hotel, self._say).run()
+        except transport.PusherNotConfigured as error:
+            raise CommandError(f"Nothing sends live events here. {error}") from error
+        except KeyboardInterrupt:
+            pass
+        except BrokenPipeError:
+            # Whoever read this has gone; and nobody is told of what Python still tries to write at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+class Watch:
+    """One terminal: what it remembers is the last number that it has shown of each stream."""
+
+    def __init__(self, hotel: Hotel, say: Callable[[str], None]) -> None:
+        self._hotel = hotel
+        self._say = say
+        self._streams = {staff_channel(hotel.slug, stream): stream for stream in (ROOMS, BOOKINGS)}
+        self._shown = {stream: latest_seq(hotel, stream) for stream in self._streams.values()}
+        self._pause = FIRST_PAUSE
+        self._listening: set[str] = set()
+
+    def run(self) -> None:
+        """Show what happens; comes back only by an exception. The connection may break as often as it likes."""
+        url = transport.websocket_url()
+        self._say(f"Watching {self._hotel.slug}: rooms and room bookings, in the hotel's time. Ctrl-C ends it.")
+        connected = True
+        while True:
+            connection.close()  # nothing is asked of the database for hours, perhaps
+            try:
+                with connect(url, open_timeout=PATIENCE, close_timeout=1) as socket:
+                    for text in socket:
+                        self._hear(socket, json.loads(text))
+                        if not connected and len(self._listening) == len(self._streams):
+                            self._say("Connected again.")
+                            connected = True
+                reason = "closed"
+            except BrokenPipeError:
+                raise
+            except (OSError, WebSocketException, DatabaseError) as error:
+                reason = type(error).__name__
+            self._listening.clear()
+            if connected:
+                self._say(f"The connection is lost ({reason}); trying again.")
+                connected = False
+            time.sleep(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _hear(self, socket: ClientConnection, message: Mapping[str, Any]) -> None:
+        event: str = message["event"]
+        data: Any = message.get("data")
+        stream = self._streams.get(message.get("channel", ""))
+        if event == "pusher:connection_established":
+            for channel in self._streams:
+                signed = transport.sign(channel, json.loads(data)["socket_id"])
+                socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel, **signed}}))
+        elif event == "pusher:ping":
+            socket.send(json.dumps({"event": "pusher:pong", "data": {}}))
+        elif event == "pusher:error":
+            # Without a code: of what we said, not of the connection. Of what is left, a later connection may go well.
+            if data["code"] is None or data["code"] in REFUSED_FOR_GOOD:
+                said = printable(data["message"])
+                raise CommandError(f"The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own? {said}")
+        elif event == "pusher_internal:subscription_succeeded" and stream:
+            self._listening.add(stream)
+            self._pause = FIRST_PAUSE
+            self._show_missed(stream)
+        elif stream:
+            self._show_next(stream, json.loads(data))
+
+    def _show_next(self, stream: str, envelope: Mapping[str, Any]) -> None:
+        number = envelope["meta"]["seq"]
+        if number > self._shown[stream] + 1:
+            self._show_missed(stream)
+        if number > self._shown[stream]:  # else it was shown already: a repeat
+            self._show(stream, envelope)
+
+    def _show_missed(self, stream: str) -> None:
+        """What the log has after the last number shown."""
+        try:
+            while events := events_after(self._hotel, stream, after=self._shown[stream], limit=AT_ONCE).events:
+                for event in events:
+                    self._show(stream, envelope_of(event))
+        except EventsExpired as error:
+            latest = error.details["latest_seq"]
+            self._say(f"{stream} #{self._shown[stream] + 1} to #{latest} are kept no longer.")
+            self._shown[stream] = latest
+        finally:
+            with suppress(DatabaseError):
+                connection.close()
+
+    def _show(self, stream: str, envelope: Mapping[str, Any]) -> None:
+        meta = envelope["meta"]
+        wall = local_time(self._hotel, datetime.fromisoformat(meta["ts"]))
+        self._say(f"{wall:%H:%M:%S}  {stream} #{meta['seq']}  {printable(described(envelope))}")
+        self._shown[stream] = meta["seq"]
+
+
+def described(envelope: Mapping[str, Any]) -> str:
+    """The event in a few words, without a name, an address or a note of any guest."""
+    payload, kind = envelope["payload"], envelope["type"]
+    if kind == "room_updated":
+        before, after = payload["from_status"], payload["to_status"]
+        change = f"{before} -> {after}" if before != after else f"changed: {', '.join(payload['changed_fields'])}"
+        return f"room {payload['room_number']}: {change}, by {payload['changed_by_name'] or 'the house'}"
+    if kind == "room_occupancy_updated":
+        return f"room {payload['room_number']}: {'guests in house' if payload['is_occupied'] else 'nobody in house'}"
+    room = f", room {payload['room_number']}" if payload["room_number"] else ""
+    return f"{payload['booking_id']}: {kind.removeprefix('booking_').replace('_', ' ')} ({payload['status']}{room})"
+
+
+def printable(text: object) -> str:
+    """Without control characters, by which a name could move somebody's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in str(text))

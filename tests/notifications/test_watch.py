@@ -1,0 +1,265 @@
+"""``manage.py watch`` as the process that it is, against the real server: what it prints, and what it survives."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import connection
+
+from common import clock
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from notifications.management.commands.watch import described, printable
+from notifications.models import EventStream, RealtimeEvent
+from notifications.notification_manager import encoded, envelope_of
+from room_bookings.services.check_in import check_in
+from tests.factories import booking_in, room_in
+from tests.notifications.conftest import CREDENTIALS, PATIENCE, ROOT
+from tests.room_bookings.desk import NOW, TODAY
+
+HELLO = "Watching grand: rooms and room bookings, in the hotel's time. Ctrl-C ends it."
+REFUSED = "The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own?"
+LOST = "The connection is lost"
+
+
+class Terminal:
+    """A ``manage.py watch`` whose lines can be waited for."""
+
+    def __init__(self, slug: str, **environ: str) -> None:
+        url = urlsplit(os.environ["DATABASE_URL"])
+        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+        environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "manage.py", "watch", slug],
+            cwd=ROOT,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "hotelmate.settings", **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._read = b""
+
+    def line(self) -> str:
+        """The next line, without its end."""
+        deadline = time.monotonic() + 2 * PATIENCE
+        while b"\n" not in self._read:
+            assert select.select([self.process.stdout], [], [], deadline - time.monotonic())[0], "it says nothing"
+            part = os.read(self.process.stdout.fileno(), 65536)
+            assert part, self.process.stderr.read().decode()
+            self._read += part
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode()
+
+    def lines(self, count: int) -> list[str]:
+        """So many lines, without the time that they begin with."""
+        return [self.line().partition("  ")[2] for _ in range(count)]
+
+    def stopped(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> tuple[int, str, str]:
+        output, errors = self.process.communicate(timeout=2 * PATIENCE)
+        return self.process.returncode, (self._read + output).decode(), errors.decode()
+
+
+@pytest.fixture
+def watch(server) -> Iterator[Callable[..., Terminal]]:
+    """``watch("grand")`` starts one, on the tests' database and, unless told otherwise, the tests' Pusher server."""
+    started: list[Terminal] = []
+
+    def start(slug: str = "grand", *, port: int = 0, **environ: str) -> Terminal:
+        where = {"PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(port or server.port), "PUSHER_SSL": "0"}
+        started.append(Terminal(slug, **CREDENTIALS | where | environ))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.process.kill()
+        terminal.process.communicate()
+
+
+@pytest.fixture
+def watching(watch, server, hotel) -> Callable[..., Terminal]:
+    """One that is in both channels by now."""
+
+    def start(at: Any = server) -> Terminal:
+        terminal = watch(port=at.port)
+        assert terminal.line() == HELLO
+        until_subscribed(at, hotel.slug)
+        return terminal
+
+    return start
+
+
+def until_subscribed(server: Any, slug: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    wanted = {f"private-{slug}.rooms", f"private-{slug}.room-bookings"}
+    while not wanted <= set(server.library().channels_info()["channels"]):
+        assert time.monotonic() < deadline, "it never subscribed"
+        time.sleep(0.05)
+
+
+def numbered(hotel: Any, numbers: list[int], stream: str = "rooms") -> list[RealtimeEvent]:
+    """Events in the log that no relay knows of, with these numbers."""
+    made = []
+    for _ in numbers:
+        room = room_in("READY_FOR_GUEST", hotel=hotel)
+        set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+        made.append(RealtimeEvent.objects.order_by("pk").last())
+    RealtimeEvent.objects.exclude(pk__in=[event.pk for event in made]).delete()
+    for event, number in zip(made, numbers, strict=True):
+        event.seq, event.stream = number, stream
+        event.save(update_fields=["seq", "stream"])
+    EventStream.objects.update_or_create(hotel=hotel, name=stream, defaults={"last_seq": max(numbers, default=0)})
+    return made
+
+
+def send(server: Any, event: RealtimeEvent) -> None:
+    server.library().trigger(event.channel, event.type, encoded(envelope_of(event)))
+
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_it_prints_what_happens_and_nothing_of_the_guest(watching, relay_to, server, hotel, agent):
+    booking = booking_in(
+        "CONFIRMED",
+        hotel=hotel,
+        check_in=TODAY,
+        primary_first_name="Grace",
+        primary_last_name="Hopper",
+        primary_email="grace@example.com",
+        primary_phone="+35311234567",
+    )
+    room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=booking.room_type)
+    RealtimeEvent.objects.all().delete()
+    relay_to(server.port)
+    terminal = watching()
+    with clock.set_to(NOW):
+        check_in(booking=booking, room_id=room.pk, staff=agent)
+    lines = sorted(terminal.lines(3))  # two channels: which comes first is open
+    assert lines == [
+        f"room-bookings #1  {booking.booking_id}: checked in (IN_HOUSE, room {room.room_number})",
+        f"rooms #1  room {room.room_number}: READY_FOR_GUEST -> OCCUPIED, by {agent.name}",
+        f"rooms #2  room {room.room_number}: guests in house",
+    ]
+    assert terminal.stopped() == (0, "", "")
+
+
+def test_a_gap_is_filled_from_the_log_and_a_repeat_is_not_shown(watching, server, hotel):
+    terminal = watching()
+    events = numbered(hotel, [1, 2, 3])
+    for event in (events[0], events[0], events[2], events[1], events[2]):
+        send(server, event)
+    last = numbered(hotel, [4])[0]
+    send(server, last)
+    assert [line.partition("  ")[0] for line in terminal.lines(4)] == ["rooms #1", "rooms #2", "rooms #3", "rooms #4"]
+    assert terminal.stopped() == (0, "", "")
+
+
+def test_it_begins_with_what_happens_next(watch, server, hotel):
+    numbered(hotel, [1, 2])
+    terminal = watch()
+    assert terminal.line() == HELLO
+    until_subscribed(server, "grand")
+    [event] = numbered(hotel, [3])
+    send(server, event)
+    assert terminal.line().partition("  ")[2].startswith("rooms #3  room ")
+    assert terminal.stopped() == (0, "", "")
+
+
+def test_what_is_kept_no_longer_is_said(watching, server, hotel):
+    terminal = watching()
+    [event] = numbered(hotel, [8])
+    send(server, event)
+    assert terminal.line() == "rooms #1 to #8 are kept no longer."
+    [event] = numbered(hotel, [9])
+    send(server, event)
+    assert terminal.line().partition("  ")[2].startswith("rooms #9  ")
+
+
+def test_it_comes_back_when_the_server_does_and_misses_nothing(watching, launch, hotel, unused_port):
+    with launch(unused_port) as server:
+        terminal = watching(server)
+    assert terminal.line().startswith(LOST)
+    events = numbered(hotel, [1, 2])
+    with launch(unused_port) as server:
+        assert [line.partition("  ")[0] for line in terminal.lines(2)] == ["rooms #1", "rooms #2"]
+        assert terminal.line() == "Connected again."
+        send(server, events[1])
+        send(server, numbered(hotel, [3])[0])
+        assert terminal.line().partition("  ")[2].startswith("rooms #3  ")
+        assert terminal.stopped() == (0, "", "")
+
+
+def test_ctrl_c_ends_it_also_while_there_is_no_server(watch, hotel, unused_port):
+    terminal = watch(port=unused_port)
+    assert terminal.line() == HELLO
+    assert terminal.line() == f"{LOST} (ConnectionRefusedError); trying again."
+    assert terminal.stopped() == (0, "", "")
+
+
+def test_it_ends_without_a_word_when_nobody_reads_it_any_more(watching, server, hotel):
+    terminal = watching()
+    terminal.process.stdout.close()
+    [event] = numbered(hotel, [1])
+    send(server, event)
+    assert terminal.process.wait(PATIENCE) == 0
+    assert terminal.process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("slug", "environ", "sentence"),
+    [
+        ("nowhere", {}, 'There is no hotel "nowhere". There are: grand.'),
+        ("grand", {"PUSHER_KEY": ""}, "Nothing sends live events here. Set PUSHER_APP_ID, PUSHER_KEY and"),
+        ("grand", {"PUSHER_KEY": "other"}, "The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own?"),
+        (
+            "grand",
+            {"PUSHER_SECRET": "other"},
+            "The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own?",
+        ),
+    ],
+)
+def test_what_the_user_can_put_right_is_one_sentence(watch, hotel, slug, environ, sentence):
+    code, output, errors = watch(slug, **environ).ended()
+    assert (code, output.replace(f"{HELLO}\n", "")) == (1, "")
+    assert sentence in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "words"),
+    [
+        (
+            "room_updated",
+            {
+                "room_number": 101,
+                "from_status": "OCCUPIED",
+                "to_status": "OCCUPIED",
+                "changed_fields": ["maintenance_notes", "maintenance_priority"],
+                "changed_by_name": None,
+            },
+            "room 101: changed: maintenance_notes, maintenance_priority, by the house",
+        ),
+        ("room_occupancy_updated", {"room_number": 101, "is_occupied": False}, "room 101: nobody in house"),
+        (
+            "booking_overstay_flagged",
+            {"booking_id": "BK-2026-0001", "status": "IN_HOUSE", "room_number": None},
+            "BK-2026-0001: overstay flagged (IN_HOUSE)",
+        ),
+    ],
+)
+def test_an_event_in_words(kind, payload, words):
+    assert described({"type": kind, "payload": payload}) == words
+
+
+def test_a_name_does_not_move_the_cursor():
+    assert printable("Seán\x1b[2J\r\nÓ") == "Seán?[2J??Ó"
