@@ -3,13 +3,14 @@
 import asyncio
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from notifications.pusher_server.asgi import Message, Receive, Scope, Send
-from notifications.pusher_server.credentials import Credentials, same_text
-from notifications.pusher_server.hub import Hub, RefusedError, check_channel_name, json_text
+from notifications.pusher_server.credentials import Credentials, same_text, subscription_text
+from notifications.pusher_server.hub import Hub, RefusedError, UnsupportedChannelError, check_channel_name, json_text
 
 PROTOCOL_VERSIONS = ("5", "6", "7")
 
@@ -31,10 +32,8 @@ class Code:
     INVALID_VERSION = 4006
     UNSUPPORTED_VERSION = 4007
     NO_VERSION = 4008
-    UNAUTHORIZED = 4009
     OVER_CAPACITY = 4100
     PONG_NOT_RECEIVED = 4201
-    CLIENT_EVENT_REJECTED = 4301
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,16 @@ def handshake_refusal(scope: Scope, credentials: Credentials) -> Goodbye | None:
 
 
 async def serve_websocket(
-    scope: Scope, receive: Receive, send: Send, *, hub: Hub, credentials: Credentials, activity_timeout: int
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    hub: Hub,
+    credentials: Credentials,
+    activity_timeout: int,
+    connections: set["Connection"],
 ) -> None:
-    """Serve one WebSocket from its handshake to its end.
+    """Serve one WebSocket from its handshake to its end; meanwhile it is one of the ``connections``.
 
     A client that may not connect is accepted first and refused then: a browser shows its page neither the status nor
     the body of a refused handshake, so this is the only way for a client library to learn why.
@@ -79,7 +85,12 @@ async def serve_websocket(
     await send({"type": "websocket.accept"})
     refusal = handshake_refusal(scope, credentials)
     if refusal is None:
-        await Connection(receive, send, hub=hub, credentials=credentials, activity_timeout=activity_timeout).run()
+        connection = Connection(receive, send, hub=hub, credentials=credentials, activity_timeout=activity_timeout)
+        connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            connections.discard(connection)
         return
     await send({"type": "websocket.send", "text": error_text(refusal.code, refusal.reason)})
     await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.reason})
@@ -164,15 +175,18 @@ class Connection:
         # A gap in the middle of a stream would go unnoticed; a lost connection makes the client read what it missed.
         while not self._outbox.empty():
             self._outbox.get_nowait()
-        self._close(Code.OVER_CAPACITY, "Over capacity: this client reads more slowly than events arrive")
+        self.close(Code.OVER_CAPACITY, "Over capacity: this client reads more slowly than events arrive")
 
     async def _read(self) -> None:
         while (message := await self._next_message()) is not None:
             text = message.get("text")
             if text is None:
-                self._error(None, "Binary messages are not supported: send JSON text")
+                self._error("Binary messages are not supported: send JSON text")
             else:
                 self._handle(text)
+            # What is already here is received without a pause: let the writer send its answers in between, or a client
+            # that subscribes to thousands of channels at once would count as one that does not read.
+            await asyncio.sleep(0)
 
     async def _next_message(self) -> Message | None:
         """Return what the client sends next, or None once it is gone: it left, or it no longer answers a ping."""
@@ -186,7 +200,7 @@ class Connection:
                 async with asyncio.timeout(min(PONG_TIMEOUT, self._activity_timeout)):
                     message = await self._receive()
             except TimeoutError:
-                self._close(Code.PONG_NOT_RECEIVED, "Pong reply not received")
+                self.close(Code.PONG_NOT_RECEIVED, "Pong reply not received")
                 return None
         return message if message["type"] == "websocket.receive" else None
 
@@ -211,13 +225,13 @@ class Connection:
             elif event == "pusher:unsubscribe":
                 self._unsubscribe(data)
             elif event == "pusher:signin":
-                self._error(Code.UNAUTHORIZED, "Signing in as a user is not supported by this server")
+                raise RefusedError("Signing in as a user is not supported by this server")
             elif event.startswith("client-"):
-                self._error(Code.CLIENT_EVENT_REJECTED, "Client events are not supported by this server")
+                raise RefusedError("Client events are not supported by this server")
             else:
-                raise RefusedError(f"Unknown event {event!r:.80}")
+                raise RefusedError(f"Unsupported event received on socket: {event!r:.80}")
         except RefusedError as refusal:
-            self._error(None, str(refusal))
+            self._error(str(refusal))
 
     def _subscribe(self, data: Any) -> None:
         channel = read_channel(data)
@@ -225,40 +239,54 @@ class Connection:
             raise RefusedError(f"Existing subscription to channel {channel}")
         try:
             check_channel_name(channel)
-        except RefusedError as refusal:
-            self._subscription_error(channel, "ChannelError", str(refusal), refusal.status)
+        except UnsupportedChannelError as refusal:
+            # Pusher never says this, so we may: said on the channel, it reaches the code that subscribed.
+            problem = {"type": "ChannelError", "error": str(refusal), "status": refusal.status}
+            self._tell("pusher:subscription_error", problem, channel)
             return
-        if channel.startswith("private-") and not self._may_subscribe(channel, data):
-            reason = f"Invalid signature for the subscription of {self.socket_id} to {channel}"
-            self._subscription_error(channel, "AuthError", reason, 401)
-            return
+        if channel.startswith("private-"):
+            self._check_auth(channel, data)
         self._channels.add(channel)
         self._hub.join(channel, self)
         self._tell("pusher_internal:subscription_succeeded", "{}", channel)
 
-    def _may_subscribe(self, channel: str, data: dict[str, Any]) -> bool:
+    def _check_auth(self, channel: str, data: Mapping[str, Any]) -> None:
+        """Raise ``RefusedError``, in Pusher's words, unless the subscription was signed for this very connection."""
         auth, channel_data = data.get("auth"), data.get("channel_data")
-        if not isinstance(auth, str) or not isinstance(channel_data, str | None):
-            return False
-        return same_text(auth, self._credentials.subscription_auth(self.socket_id, channel, channel_data))
+        if not auth:
+            raise RefusedError(f"Auth info required to subscribe to {channel}")
+        if not (isinstance(auth, str) and isinstance(channel_data, str | None) and ":" in auth):
+            raise RefusedError(
+                f"Auth value for subscription to {channel} is invalid: should be of format 'key:signature'"
+            )
+        key, signature = auth.split(":", 1)
+        if not same_text(key, self._credentials.key):
+            raise RefusedError(f"Invalid key in subscription auth data: {key!r:.80}")
+        signed = subscription_text(self.socket_id, channel, channel_data)
+        if not same_text(signature, self._credentials.sign(signed)):
+            raise RefusedError(
+                f"Invalid signature: Expected HMAC SHA256 hex digest of {signed:.400}, but got {signature:.80}"
+            )
 
     def _unsubscribe(self, data: Any) -> None:
         channel = read_channel(data)
-        if channel in self._channels:
-            self._channels.discard(channel)
-            self._hub.leave(channel, self)
+        if channel not in self._channels:
+            raise RefusedError(f"No current subscription to channel {channel}, or subscription in progress")
+        self._channels.discard(channel)
+        self._hub.leave(channel, self)
 
     def _leave_all(self) -> None:
         for channel in self._channels:
             self._hub.leave(channel, self)
         self._channels.clear()
 
-    def _close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Say why and close, once; nothing is delivered any more."""
         if self._closing.is_set():
             return
         self._closing.set()
         self._leave_all()
+        # Since protocol 6 the close code says it all, but pysher reads this event only, and would not come back.
         self._outbox.put_nowait(error_text(code, reason))
         self._outbox.put_nowait(Goodbye(code, reason))
 
@@ -266,8 +294,5 @@ class Connection:
         addressed = {} if channel is None else {"channel": channel}
         self.enqueue(json_text({"event": event, **addressed, "data": data}))
 
-    def _error(self, code: int | None, message: str) -> None:
-        self.enqueue(error_text(code, message))
-
-    def _subscription_error(self, channel: str, kind: str, message: str, status: int) -> None:
-        self._tell("pusher:subscription_error", {"type": kind, "error": message, "status": status}, channel)
+    def _error(self, message: str) -> None:
+        self.enqueue(error_text(None, message))

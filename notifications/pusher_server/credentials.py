@@ -31,10 +31,10 @@ class Credentials:
         """Return the hex HMAC-SHA256 of ``text``, the only signature that Pusher uses."""
         return hmac.new(self.secret.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
-    def subscription_auth(self, socket_id: str, channel: str, channel_data: str | None = None) -> str:
-        """Return the ``auth`` that lets the connection ``socket_id`` subscribe to a private ``channel``."""
-        signed = f"{socket_id}:{channel}" if channel_data is None else f"{socket_id}:{channel}:{channel_data}"
-        return f"{self.key}:{self.sign(signed)}"
+
+def subscription_text(socket_id: str, channel: str, channel_data: str | None = None) -> str:
+    """Return what is signed to let the connection ``socket_id`` subscribe to a private ``channel``."""
+    return f"{socket_id}:{channel}" if channel_data is None else f"{socket_id}:{channel}:{channel_data}"
 
 
 def credentials_from(environ: Mapping[str, str]) -> Credentials:

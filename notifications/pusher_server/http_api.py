@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -112,10 +112,18 @@ class HttpApi:
         channel = re.fullmatch(r"/channels/([^/]+)", endpoint)
         if endpoint == "/events":
             require_method(method, "POST")
-            return self._trigger([read_event(read_json(body))])
+            event = read_event(read_json(body))
+            self._trigger([event])
+            if event.info is None:
+                return {}
+            return {"channels": {name: self._attributes(name, event.info) for name in event.channels}}
         if endpoint == "/batch_events":
             require_method(method, "POST")
-            return self._trigger(read_batch(read_json(body)))
+            events = read_batch(read_json(body))
+            self._trigger(events)
+            if all(event.info is None for event in events):
+                return {}
+            return {"batch": [self._attributes(event.channels[0], event.info or ()) for event in events]}
         if endpoint == "/channels":
             require_method(method, "GET")
             return self._channel_list(query)
@@ -126,25 +134,24 @@ class HttpApi:
             raise RefusedError("Users are not supported by this server: it has no presence channels and no sign-in")
         raise RefusedError(f"Not found: {endpoint!r:.80}", status=404)
 
-    def _trigger(self, events: list[Event]) -> JsonObject:
+    def _trigger(self, events: list[Event]) -> None:
         # All are checked before the first is published, so that a refused call has published nothing.
         for event in events:
             check_event(event)
         for event in events:
             self._hub.publish(event)
-        return {}
 
     def _channel_list(self, query: Mapping[str, str]) -> JsonObject:
-        prefix, attributes = query.get("filter_by_prefix", ""), read_attributes(query)
+        prefix, attributes = query.get("filter_by_prefix", ""), read_attributes(query.get("info", ""))
         names = [name for name in self._hub.occupied_channels() if name.startswith(prefix)]
         return {"channels": {name: self._attributes(name, attributes) for name in names}}
 
     def _channel_info(self, channel: str, query: Mapping[str, str]) -> JsonObject:
         check_channel_name(channel)
         occupied = self._hub.subscription_count(channel) > 0
-        return {"occupied": occupied, **self._attributes(channel, read_attributes(query))}
+        return {"occupied": occupied, **self._attributes(channel, read_attributes(query.get("info", "")))}
 
-    def _attributes(self, channel: str, attributes: set[str]) -> JsonObject:
+    def _attributes(self, channel: str, attributes: Collection[str]) -> JsonObject:
         return {"subscription_count": self._hub.subscription_count(channel)} if attributes else {}
 
 
@@ -154,9 +161,9 @@ def require_method(method: str, expected: str) -> None:
         raise RefusedError(f"Method not allowed: use {expected}", status=405)
 
 
-def read_attributes(query: Mapping[str, str]) -> set[str]:
+def read_attributes(info: str) -> frozenset[str]:
     """Return the channel attributes that ``info`` asks for; the only one that we can tell is ``subscription_count``."""
-    attributes = set(filter(None, query.get("info", "").split(",")))
+    attributes = frozenset(filter(None, info.split(",")))
     if "user_count" in attributes:
         raise RefusedError("user_count may only be requested for presence channels, which this server does not support")
     unknown = attributes - {"subscription_count"}
@@ -191,16 +198,17 @@ def read_batch(value: JsonObject) -> list[Event]:
 
 def read_event(value: JsonObject) -> Event:
     """Return the event that a JSON object describes; whether it keeps the limits is ``check_event``'s business."""
-    if "info" in value:
-        raise RefusedError("The info parameter is not supported by this server when triggering events")
     channels = value["channels"] if "channels" in value else [value.get("channel")]
     if not isinstance(channels, list) or not channels or not all(isinstance(name, str) for name in channels):
         raise RefusedError('A "channel" name, or a "channels" list of names, is required')
-    name, data, socket_id = value.get("name"), value.get("data"), value.get("socket_id")
+    name, data, socket_id, info = (value.get(key) for key in ("name", "data", "socket_id", "info"))
     if not isinstance(name, str):
         raise RefusedError('A "name" for the event is required')
     if not isinstance(data, str):
         raise RefusedError('The "data" of an event is required and must be a string: encode anything else as JSON')
     if socket_id is not None and not (isinstance(socket_id, str) and SOCKET_ID.fullmatch(socket_id)):
         raise RefusedError("Invalid socket_id: two numbers with a dot between them were expected")
-    return Event(channels=tuple(channels), name=name, data=data, exclude=socket_id)
+    if not isinstance(info, str | None):
+        raise RefusedError("Invalid info: the names of attributes were expected, with commas between them")
+    attributes = None if info is None else read_attributes(info)
+    return Event(channels=tuple(channels), name=name, data=data, exclude=socket_id, info=attributes)

@@ -35,6 +35,10 @@ class RefusedError(Exception):
         self.status = status
 
 
+class UnsupportedChannelError(RefusedError):
+    """The channel is of a kind that Pusher has and this server has not."""
+
+
 class Subscriber(Protocol):
     """A listener: it is named by its ``socket_id`` and takes whole messages, without waiting for them to be sent."""
 
@@ -45,12 +49,17 @@ class Subscriber(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """One event for one or more channels; ``exclude`` is the socket_id of the listener that must not get it."""
+    """One event for one or more channels.
+
+    ``exclude`` is the socket_id of the listener that must not get it, ``info`` names the attributes of the channels
+    that the publisher asks for in return, None when it asks for nothing.
+    """
 
     channels: tuple[str, ...]
     name: str
     data: str
     exclude: str | None = None
+    info: frozenset[str] | None = None
 
 
 def json_text(value: object) -> str:
@@ -62,7 +71,7 @@ def check_channel_name(name: str) -> None:
     """Raise ``RefusedError`` unless ``name`` is a public or private channel that this server can serve."""
     for prefix, feature in UNSUPPORTED_CHANNELS.items():
         if name.startswith(prefix):
-            raise RefusedError(f"{feature} are not supported by this server: {name!r:.80}")
+            raise UnsupportedChannelError(f"{feature} are not supported by this server: {name!r:.80}")
     if not CHANNEL_NAME.fullmatch(name):
         raise RefusedError(
             f"Invalid channel name {name!r:.80}: use 1 to {MAX_CHANNEL_NAME} characters of a-z A-Z 0-9 _ - = @ , . ;"

@@ -9,13 +9,14 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
 import uvicorn
 
 from notifications.pusher_server.asgi import Receive, Scope, Send
-from notifications.pusher_server.connection import serve_websocket
+from notifications.pusher_server.connection import Code, Connection, serve_websocket
 from notifications.pusher_server.credentials import Credentials, CredentialsError, credentials_from
 from notifications.pusher_server.http_api import serve_http
 from notifications.pusher_server.hub import Hub
@@ -27,6 +28,10 @@ MAX_FRAME_BYTES = 64 * 1024
 
 # What a peer that has stopped reading gets when we stop, in seconds.
 STOP_PATIENCE = 0.3
+
+# How long an unused HTTP connection is kept, in seconds. A short time makes a publisher's next request meet, now and
+# then, a connection that is being closed, and fail.
+KEEP_ALIVE = 75
 
 
 class StartError(Exception):
@@ -44,6 +49,7 @@ class PusherApp:
         self._credentials = credentials
         self._activity_timeout = activity_timeout
         self._hub = Hub()
+        self._connections: set[Connection] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -55,17 +61,38 @@ class PusherApp:
                 hub=self._hub,
                 credentials=self._credentials,
                 activity_timeout=self._activity_timeout,
+                connections=self._connections,
             )
         else:
             await serve_http(scope, receive, send, hub=self._hub, credentials=self._credentials)
 
+    async def send_away(self, patience: float) -> None:
+        """Ask every client to come back in a moment; wait until they were told, but no longer than ``patience``.
+
+        Not "at once" (42xx): a client that finds nobody where we were may then wait much longer than a restart takes
+        (pusher-js 15 s), or try without a pause (pysher). And not WebSocket's own 1012 alone: pysher would stay away,
+        and pusher-js on Node takes it for a breach of the protocol.
+        """
+        for connection in list(self._connections):
+            connection.close(Code.OVER_CAPACITY, "Server is stopping: reconnect in a moment")
+        deadline = time.monotonic() + patience
+        while self._connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
 
 class PromptServer(uvicorn.Server):
-    """uvicorn's server, except that a peer that has stopped reading cannot delay the stop."""
+    """uvicorn's server, except that clients hear why it stops, and one that does not read cannot delay the stop."""
+
+    def __init__(self, config: uvicorn.Config, app: PusherApp) -> None:
+        super().__init__(config)
+        self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close every connection in the orderly way, and cut off those that are still there a moment later."""
+        for server in self.servers:
+            server.close()  # whoever is sent away must not come back to us
         asyncio.get_running_loop().call_later(STOP_PATIENCE, self._cut_off)
+        await self._app.send_away(STOP_PATIENCE)
         await super().shutdown(sockets)
 
     def _cut_off(self) -> None:
@@ -179,10 +206,11 @@ def build_server(app: PusherApp) -> PromptServer:
         access_log=False,  # request lines carry signatures
         log_level="error",  # what a client does wrong, it is told itself
         use_colors=False,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
     )
     logging.getLogger("uvicorn.error").addFilter(is_our_own_error)
-    return PromptServer(config)
+    return PromptServer(config, app)
 
 
 def is_our_own_error(record: logging.LogRecord) -> bool:

@@ -1,5 +1,6 @@
 """The HTTP API: who may call it, what it refuses, and that a refusal publishes nothing."""
 
+import http.client
 import json
 import socket
 import time
@@ -92,7 +93,10 @@ def test_signature_covers_every_query_parameter(server):
         ("/events", event("rooms", data="é" * 5_121), 413, "10240 bytes"),
         ("/events", event("rooms", socket_id="7"), 400, "Invalid socket_id"),
         ("/events", event("rooms", socket_id=7.5), 400, "Invalid socket_id"),
-        ("/events", event("rooms", info="subscription_count"), 400, "info parameter is not supported"),
+        ("/events", event("rooms", info=["subscription_count"]), 400, "Invalid info"),
+        ("/events", event("rooms", info="subscription_count,user_count"), 400, "presence channels"),
+        ("/events", event("rooms", info="mood"), 400, "Unknown info attribute"),
+        ("/batch_events", {"batch": [event("rooms"), event("rooms", info="user_count")]}, 400, "presence channels"),
         ("/batch_events", {}, 400, '"batch"'),
         ("/batch_events", {"batch": {}}, 400, '"batch"'),
         ("/batch_events", {"batch": [7]}, 400, "Each event"),
@@ -144,6 +148,17 @@ def test_query_with_countless_parameters_is_400(server):
     assert (answer.status_code, "too many parameters" in answer.text) == (400, True)
 
 
+def test_unused_connection_is_kept_for_the_next_request(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.connect()
+    connection.auto_open = 0  # a second connection would be an error, not a repair
+    for pause in (0, 5.5):  # longer than the five seconds that uvicorn grants by itself
+        time.sleep(pause)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+    connection.close()
+
+
 @pytest.mark.parametrize("data", ["x" * 10_240, "é" * 5_120, "\x01" * 10_240])
 def test_data_of_exactly_the_limit_in_bytes_arrives(server, channel, data):
     with server.websocket() as client:
@@ -181,6 +196,29 @@ def test_trigger_with_one_bad_channel_publishes_nothing(server, channel):
         client.subscribe(channel)
         assert server.post("/events", event(channel, channels=[channel, "presence-lobby"])).status_code == 400
         assert client.heard_nothing()
+
+
+def test_publisher_is_told_how_many_listen_when_it_asks(server, channel):
+    silent, asked = f"{channel}.silent", {"info": "subscription_count"}
+    with server.websocket() as one, server.websocket() as two:
+        for client in (one, two):
+            client.established()
+            client.subscribe(channel)
+        to_both = {"name": "n", "channels": [channel, silent, channel], "data": "{}"}
+        batch = [event(channel, **asked), event(channel), event(silent, **asked)]
+        assert [
+            server.post("/events", to_both).json(),
+            server.post("/events", to_both | asked).json(),
+            server.post("/events", to_both | {"info": ""}).json(),
+            server.post("/batch_events", {"batch": [event(channel), event(silent)]}).json(),
+            server.post("/batch_events", {"batch": batch}).json(),
+        ] == [
+            {},
+            {"channels": {channel: {"subscription_count": 2}, silent: {"subscription_count": 0}}},
+            {"channels": {channel: {}, silent: {}}},
+            {},
+            {"batch": [{"subscription_count": 2}, {}, {"subscription_count": 0}]},
+        ]
 
 
 @pytest.mark.parametrize("chunked", [False, True])

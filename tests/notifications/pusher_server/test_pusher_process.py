@@ -99,10 +99,31 @@ def test_stops_cleanly_within_a_second_whatever_its_clients_do(launch, with_sign
             uploading.sendall(b"POST /apps/1001/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
             client.ask("pusher:ping", {})
             code, errors, seconds = server.stop(with_signal)
+        # 41xx: come back, but give it a second.
+        assert client.receive() == {
+            "event": "pusher:error",
+            "data": {"code": 4100, "message": "Server is stopping: reconnect in a moment"},
+        }
         with pytest.raises(ConnectionClosed) as closed:
             client.receive()
-    assert (code, errors, closed.value.rcvd.code) == (0, "", 1012)
+    assert (code, errors, closed.value.rcvd.code) == (0, "", 4100)
     assert seconds < 1
+
+
+def test_client_that_was_sent_away_finds_the_door_closed(launch):
+    with launch() as server, server.websocket() as client, server.websocket(max_queue=1, close_timeout=0.1) as stuck:
+        for one in (client, stuck):
+            one.established()
+        stuck.subscribe("flood")
+        for _ in range(80):
+            batch = [{"channel": "flood", "name": "flood", "data": "x" * 10_240}] * 10
+            assert server.post("/batch_events", {"batch": batch}).status_code == 200
+        server.process.terminate()
+        assert client.receive()["data"]["code"] == 4100
+        # The stuck one still keeps the process; who comes back now would be cut off a moment later, without a word.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port))
+        assert server.process.wait(10) == 0
 
 
 def test_imports_neither_django_nor_the_project():
