@@ -3,9 +3,11 @@
 Every label has few values, known beforehand: an operation is the name of an address and a method, never a path.
 """
 
+import atexit
 import logging
 import os
 import struct
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +30,14 @@ def _count_together() -> bool:
             logger.warning("%s=%s cannot be used (%s): each process counts alone", VARIABLE, folder, error.strerror)
             values.ValueClass = values.MutexValue
             return False
+        atexit.register(_close_files)
     return bool(folder)
+
+
+def _close_files() -> None:
+    """Python complains of files that are open at its end. A thread that is left may still count: then it complains."""
+    if threading.active_count() == 1:
+        values.close_all_multiprocess_files()
 
 
 disable_created_metrics()

@@ -30,7 +30,7 @@ def operation(request: HttpRequest) -> str:
     if match is None:
         return "unknown"
     method = request.method if request.method in METHODS else "OTHER"
-    return f"{method} {match.view_name or match.route or '/'}"
+    return f"{method} {match.view_name if match.url_name else match.route or '/'}"
 
 
 class UnreadableMiddleware:

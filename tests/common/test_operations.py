@@ -1,0 +1,97 @@
+"""Each request is counted and timed by the name of its address: few names, whatever the world asks for."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from prometheus_client import REGISTRY
+
+from common import metrics
+from tests.conftest import url
+from tests.factories import NewRoomFactory, room_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def counted() -> Any:
+    """``counted()`` is ``{(operation, status): requests}`` since the test began."""
+
+    def all_of_them() -> dict[tuple[str, str], float]:
+        return {
+            (sample.labels["operation"], sample.labels["status"]): sample.value
+            for family in metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == "hotelmate_operation_seconds_count"
+        }
+
+    before = all_of_them()
+    return lambda: {
+        name: number - before.get(name, 0) for name, number in all_of_them().items() if number > before.get(name, 0)
+    }
+
+
+def test_an_operation_is_the_name_of_an_address_whatever_its_numbers(api, manager, hotel, counted):
+    client = api(manager)
+    for room in (room_in("READY_FOR_GUEST", hotel=hotel), room_in("READY_FOR_GUEST", hotel=hotel)):
+        assert client.post(url(manager, f"rooms/{room.pk}/status/"), {"to_status": "CHECKOUT_DIRTY"}).status_code == 200
+    assert client.post(url(manager, "rooms/0/status/"), {"to_status": "CHECKOUT_DIRTY"}).status_code == 404
+    assert counted() == {("POST room-status", "200"): 2, ("POST room-status", "404"): 1}
+
+
+def test_what_leads_nowhere_is_one_name(client, counted):
+    for path in ("/api/nothing/", "/api/staff/hotel/grand/rooms/12/nothing/", "/wp-login.php"):
+        assert client.get(path).status_code == 404
+    assert counted() == {("unknown", "404"): 3}
+
+
+def test_a_method_that_nobody_knows_makes_no_name(client, counted):
+    for method in ("BREW", "WHEN"):
+        assert client.generic(method, "/api/staff/login/").status_code == 405
+    assert counted() == {("OTHER login", "405"): 2}
+
+
+def test_an_address_without_a_name_goes_by_its_pattern(client, counted):
+    assert client.post("/pusher/auth").status_code == 400
+    assert client.get("/").status_code == 302
+    assert counted() == {("POST pusher/auth", "400"): 1, ("GET /", "302"): 1}
+
+
+def test_a_refused_body_and_a_bug_are_counted_too(manager, api, counted, monkeypatch):
+    client = Client(raise_request_exception=False)
+    assert (
+        client.post("/api/staff/login/", headers={"transfer-encoding": "chunked"}, CONTENT_LENGTH="").status_code == 400
+    )
+    monkeypatch.setattr("rooms.views.TurnoverViewSet.rooms", lambda *_, **__: 1 / 0)
+    assert api(manager).get(url(manager, "turnover/rooms/")).status_code == 500
+    assert counted() == {("unknown", "400"): 1, ("GET turnover-rooms", "500"): 1}
+
+
+def test_probes_and_preflights_are_not_operations(client, counted, settings):
+    settings.CORS_ALLOWED_ORIGINS = ["https://desk.example"]
+    client.get("/healthz")
+    preflight = {"origin": "https://desk.example", "access-control-request-method": "POST"}
+    assert client.options("/api/staff/login/", headers=preflight).status_code == 200
+    assert counted() == {}
+
+
+def test_counting_makes_no_statement(api, manager, hotel, statements):
+    """What it costs is in the statements' tests: the same as ever."""
+    NewRoomFactory(hotel=hotel)
+    client = api(manager)
+    with statements() as made:
+        assert client.get(url(manager, "me/")).status_code == 200
+    assert len(made) == 1
+
+
+def test_a_count_that_fails_fails_no_request(client, monkeypatch, caplog):
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("prometheus_client.Histogram.labels", full)
+    assert client.get("/api/nothing/").status_code == 404
+    assert "unknown could not be counted" in caplog.messages
+
+
+def test_nothing_is_counted_where_other_libraries_count():
+    assert not [family for family in REGISTRY.collect() if family.name.startswith("hotelmate")]

@@ -1,0 +1,253 @@
+"""What several processes count is one number: real web processes and a real worker, killed and started anew."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from django.db import connection
+from prometheus_client.parser import text_string_to_metric_families
+
+from common.shared_counters import PREFIX, VARIABLE, Place, is_deserted
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from notifications.models import RealtimeEvent
+from tests.factories import HotelFactory, room_in
+from tests.notifications.conftest import CREDENTIALS, ROOT
+
+PATIENCE = 20
+# A process of its own that takes a place, counts once, and waits for the end of its input.
+COUNTS_ONCE = """
+import sys
+from common import metrics
+metrics.operation_done("GET me", 200, 0.1)
+print(metrics.together, flush=True)
+sys.stdin.read()
+"""
+
+
+def environ(**more: str) -> dict[str, str]:
+    """That of a process on the tests' database, in development, with nothing that this process has set."""
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    ours = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "hotelmate.settings", "DEVELOPMENT": "1"}
+    return {name: value for name, value in os.environ.items() if name != VARIABLE} | ours | more
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``start("manage.py", "worker", NAME="value")``: warnings are errors; killed at the end, with its children."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*words: str, **more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "error", *words]
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = subprocess.Popen(command, cwd=ROOT, env=environ(**more), text=True, start_new_session=True, **pipes)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+    return value
+
+
+class Web:
+    """A gunicorn as in production, with two processes."""
+
+    def __init__(self, start: Callable[..., subprocess.Popen[str]], **more: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        more = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "REALTIME_RELAY": "off", **more}
+        self.process = start(
+            "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--no-control-socket", "--workers", "2", **more
+        )
+        until(self.answers)
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.process.communicate()
+        try:
+            return self.get("/healthz").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE)
+
+    def ask(self, times: int) -> None:
+        for _ in range(times):
+            assert self.get("/api/nothing/").status_code == 404
+
+    def metrics(self) -> dict[str, float]:
+        """What it shows: ``{name: the sum over its labels}``."""
+        answer = self.get("/metrics")
+        assert answer.status_code == 200
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(answer.text):
+            for sample in family.samples:
+                found[sample.name] = found.get(sample.name, 0) + sample.value
+        return found
+
+    def asked(self) -> float:
+        return self.metrics().get("hotelmate_operation_seconds_count", 0)
+
+    def children(self) -> set[int]:
+        return {
+            int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        }
+
+
+def holders(folder: Path) -> dict[int, int]:
+    """Which process counts in which place: ``{pid: place}``, as the kernel has the locks."""
+    held = {}
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        inode = int(words[5].rpartition(":")[2])
+        for place in folder.glob("place-*"):
+            if place.stat().st_ino == inode:
+                held[int(words[4])] = int(place.name.rpartition("-")[2])
+    return held
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "counts"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(start, server, folder):
+    pusher = CREDENTIALS | {"PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(server.port), "PUSHER_SSL": "0"}
+    web = Web(start, **{VARIABLE: str(folder)})
+    worker = start("manage.py", "worker", **pusher, **{VARIABLE: str(folder)})
+    assert select.select([worker.stdout], [], [], PATIENCE)[0], "the worker says nothing"
+
+    room = room_in("READY_FOR_GUEST", hotel=HotelFactory())
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    made = RealtimeEvent.objects.count()
+    until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
+    found = until(lambda: (shown := web.metrics())["hotelmate_events_sent_total"] >= made and shown)
+    assert found["hotelmate_events_sent_total"] == found["hotelmate_event_delivery_seconds_count"] == made
+    assert (found["hotelmate_events_waiting"], found["hotelmate_events_parked"]) == (0, 0)
+
+    asked = 40
+    web.ask(asked)
+    assert web.asked() == asked
+    pids = web.children()
+    assert {worker.pid, *pids} == set(holders(folder))
+
+    # One web process and the worker are killed, and others come: what those had counted stays.
+    victim = pids.pop()
+    os.kill(victim, signal.SIGKILL)
+    worker.kill()
+    worker.communicate()
+    until(lambda: len(web.children() - {victim}) == 2)
+    again = start("manage.py", "worker", **pusher, **{VARIABLE: str(folder)})
+    assert select.select([again.stdout], [], [], PATIENCE)[0], "the worker says nothing"
+    until(lambda: len(holders(folder)) == 3)
+    web.ask(asked)
+    found = web.metrics()
+    assert found["hotelmate_operation_seconds_count"] == 2 * asked
+    assert found["hotelmate_events_sent_total"] == made
+    assert sorted(holders(folder).values()) == [1, 2, 3], "places of the dead are taken again"
+
+    web.process.terminate()
+    _, errors = web.process.communicate(timeout=PATIENCE)
+    assert "Warning" not in errors
+    assert "Traceback" not in errors
+    again.terminate()
+    assert again.communicate(timeout=PATIENCE)[1] == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_setting_the_web_processes_share_a_folder_that_goes_with_them(start, tmp_path):
+    abandoned = tmp_path / f"{PREFIX}abandoned"
+    abandoned.mkdir()
+    os.utime(abandoned, (0, 0))
+    in_use = tmp_path / f"{PREFIX}in-use"
+    place = Place(in_use)
+    assert place() == 1
+    os.utime(in_use, (0, 0))
+
+    web = Web(start, TMPDIR=str(tmp_path))
+    until(lambda: len(web.children()) == 2)
+    web.ask(20)
+    assert web.asked() == 20
+    assert not abandoned.exists()
+    assert in_use.exists()
+    [own] = {*tmp_path.glob(f"{PREFIX}*")} - {in_use}
+    assert own.stat().st_mode & 0o777 == 0o700
+
+    web.process.send_signal(signal.SIGHUP)  # others come, with the same folder
+    before = web.children()
+    until(lambda: web.children().isdisjoint(before) and len(web.children()) == 2)
+    web.ask(5)
+    assert web.asked() == 25
+    assert own.exists()
+
+    web.process.terminate()
+    web.process.communicate(timeout=PATIENCE)
+    assert not own.exists()
+
+
+def test_where_nobody_is_left_counting_begins_anew(start, folder):
+    for _ in range(2):
+        first = start("-c", COUNTS_ONCE, **{VARIABLE: str(folder)})
+        assert first.stdout.readline() == "True\n"
+        second = start("-c", COUNTS_ONCE, **{VARIABLE: str(folder)})
+        assert second.stdout.readline() == "True\n"
+        assert sorted(path.name for path in folder.glob("histogram_*")) == ["histogram_1.db", "histogram_2.db"]
+        assert not is_deserted(folder)
+        first.kill()
+        second.stdin.close()
+        assert (second.wait(), second.stderr.read()) == (0, "")
+        until(lambda: is_deserted(folder))
+        third = start("-c", COUNTS_ONCE, **{VARIABLE: str(folder)})
+        assert third.stdout.readline() == "True\n"
+        assert [path.name for path in folder.glob("histogram_*")] == ["histogram_1.db"]
+        third.kill()
+        third.wait()
+
+
+def test_a_folder_that_cannot_be_used_costs_the_sum_and_nothing_else(start, tmp_path):
+    (tmp_path / "a-file").write_text("")
+    process = start("-c", COUNTS_ONCE, **{VARIABLE: str(tmp_path / "a-file")})
+    assert process.stdout.readline() == "False\n"
+    process.stdin.close()
+    assert process.wait() == 0
+    assert "cannot be used (File exists): each process counts alone" in process.stderr.read()
+
+
+def test_a_fork_takes_a_place_of_its_own(folder):
+    place = Place(folder)
+    assert (place(), place()) == (1, 1)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, str(place()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 10) == b"2"
+    os.close(reader)
+    os.close(writer)
+    assert not is_deserted(folder)
+    assert Place(folder)() == 2
