@@ -113,13 +113,15 @@ class DatabaseGauges:
     """What is asked of the database at the moment that somebody reads the metrics; without it, only that it is away."""
 
     def collect(self) -> Iterator[Metric]:
-        found = None
+        answers, found = False, None
         try:
             with patient_connection() as connection:
+                connection.ensure_connection()
+                answers = True
                 found = backlog(connection)
         except DATABASE_FAILURES:
             pass
-        yield GaugeMetricFamily("hotelmate_database_up", "Whether the database answers.", value=found is not None)
+        yield GaugeMetricFamily("hotelmate_database_up", "Whether the database answers.", value=answers)
         if found is not None:
             yield from backlog_gauges(found)
 
