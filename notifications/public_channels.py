@@ -113,6 +113,7 @@ BOOKINGS_IN_PUBLIC = PublicView(
             "party_missing_count",
             "adults",
             "children",
+            "total_amount",
             "currency",
             "paid_at",
             "checked_in_at",
@@ -141,6 +142,5 @@ BOOKINGS_IN_PUBLIC = PublicView(
         "primary_phone": "",
         # With it, a stranger on the telephone passes for the guest.
         "confirmation_number": "",
-        "total_amount": None,
     },
 )

@@ -7,3 +7,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # What the worker sends stays here; what is queued is in the table (tests/conftest.py).
 MAILER_EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 DEFAULT_FROM_EMAIL = "HotelMate <stay@hotelmate.example>"
+
+# Whatever the environment says: tests of the public channels turn them on.
+REALTIME_PUBLIC_CHANNELS = False

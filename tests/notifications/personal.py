@@ -98,7 +98,6 @@ def with_marks(booking: RoomBooking, owner: str) -> RoomBooking:
         "decline_reason_note": mark(owner, "decline_note"),
         "cancellation_reason": mark(owner, "cancel_reason"),
         "auto_expire_reason_code": mark(owner, "expire_code"),
-        "total_amount": "4321.09",
     }
     if not booking.payment_provider:
         fields["payment_reference"] = mark(owner, "payment")

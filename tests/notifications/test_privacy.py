@@ -261,7 +261,6 @@ def test_public_channels_carry_nothing_of_anybody(heard):
     messages = heard.public()
     wrong = {(m.operation, m.name, *mark) for m in messages for mark in m.marks() - MAY_CARRY["public"]}
     assert wrong == set()
-    assert [m.operation for m in messages if "4321.09" in m.data] == []
     assert len(messages) > 100
 
 
@@ -327,7 +326,7 @@ def test_every_staff_event_has_one_twin_and_no_guest_event_has(heard):
 
 def test_a_twin_has_values_of_the_types_that_clients_know(heard):
     """Text stays text, a list a list; what becomes null could be null before."""
-    nullable = {"total_amount", "cleaned_by_staff", "cleaned_by_staff_name", "inspected_by_staff"}
+    nullable = {"cleaned_by_staff", "cleaned_by_staff_name", "inspected_by_staff"}
     nullable |= {"inspected_by_staff_name", "changed_by_name"}
     for first, *twins in heard.events:
         for twin in twins:

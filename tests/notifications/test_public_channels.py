@@ -145,7 +145,6 @@ def test_a_booking_in_public(desk, in_public):
         "primary_email": "",
         "primary_phone": "",
         "confirmation_number": "",
-        "total_amount": None,
     }
     assert twin == {
         "channel": f"{desk.hotel.slug}.room-bookings",
