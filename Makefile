@@ -13,14 +13,15 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run reset test check clean
+.PHONY: help run reset test check drill-events clean
 
 help:
-	@echo "make run     start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
-	@echo "make reset   make the demo anew, for today (what was done in it is lost)"
-	@echo "make test    run the tests (with ARGS='-k cancel' some of them)"
-	@echo "make check   linters, types, layers, Django's deployment checks, migrations, API schema"
-	@echo "make clean   stop everything, remove .venv and the data folder .data"
+	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
+	@echo "make reset         make the demo anew, for today (what was done in it is lost)"
+	@echo "make test          run the tests (with ARGS='-k cancel' some of them)"
+	@echo "make check         linters, types, layers, Django's deployment checks, migrations, API schema"
+	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
+	@echo "make clean         stop everything, remove .venv and the data folder .data"
 
 run:
 	$(call INSTALL,requirements.txt)
@@ -44,6 +45,10 @@ check:
 		$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default
 	$(VENV) -m hotelmate.local exec -- manage.py makemigrations --check --dry-run
 	$(VENV) -m hotelmate.local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+drill-events:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m bench.drill_events $(ARGS)
 
 clean:
 	@if [ -x $(VENV) ]; then $(VENV) -m hotelmate.local clean; else $(PYTHON) -m hotelmate.local clean; fi

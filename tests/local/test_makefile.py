@@ -28,10 +28,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_help_is_the_default(clean_env: dict[str, str]):
     done = make(cwd=PROJECT, env=clean_env)
     assert done.returncode == 0
-    assert [line.split()[1] for line in done.stdout.splitlines()] == ["run", "reset", "test", "check", "clean"]
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [
+        "run",
+        "reset",
+        "test",
+        "check",
+        "drill-events",
+        "clean",
+    ]
 
 
-@pytest.mark.parametrize("target", ["run", "reset", "test", "check"])
+@pytest.mark.parametrize("target", ["run", "reset", "test", "check", "drill-events"])
 def test_an_old_python_is_refused_in_one_sentence(
     project: Path, clean_env: dict[str, str], tmp_path: Path, target: str
 ):

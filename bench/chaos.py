@@ -1,0 +1,44 @@
+"""What befalls the house: a plan that a seed repeats. When exactly it strikes is the machine's."""
+
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# What happens to the Pusher server, and for how many seconds. The relay gives one call to it 5 seconds.
+TROUBLES = {
+    "none": (1.0, 2.0),
+    "crashed": (0.2, 3.0),  # SIGKILL, then started anew
+    "stopped": (0.2, 3.0),  # SIGTERM, then started anew
+    "hung": (0.5, 7.0),  # SIGSTOP, then SIGCONT: it takes connections and says nothing
+    "slowed": (2.0, 4.0),  # many short SIGSTOPs
+}
+CALM = (0.3, 1.5)
+KILLABLE = ("web", "worker")
+
+
+class Strike(NamedTuple):
+    """One trouble of the Pusher server, the processes that are killed meanwhile, and a moment to recover."""
+
+    trouble: str
+    seconds: float
+    kills: tuple[tuple[float, str], ...]  # seconds after the beginning, and of what kind; ascending
+    calm: float
+
+
+# Once a run, longer than the relay is patient for: it is away, and hangs when it comes back.
+LONG_AWAY, LONG_HANG = (13.0, 17.0), (5.5, 7.0)
+
+
+def plan(seed: int) -> Iterator[Strike]:
+    """Strikes without end; in each round every trouble once, in an order of its own. First the long one."""
+    rng = random.Random(seed)
+    yield Strike("crashed", rng.uniform(*LONG_AWAY), (), 0.0)
+    yield Strike("hung", rng.uniform(*LONG_HANG), (), rng.uniform(*CALM))
+    while True:
+        troubles = sorted(TROUBLES)
+        rng.shuffle(troubles)
+        for trouble in troubles:
+            seconds = rng.uniform(*TROUBLES[trouble])
+            moments = sorted(rng.uniform(0, seconds) for _ in range(rng.choice((0, 1, 1, 2))))
+            kills = tuple((moment, rng.choice(KILLABLE)) for moment in moments)
+            yield Strike(trouble, seconds, kills, rng.uniform(*CALM))
