@@ -113,7 +113,7 @@ def numbered(hotel: Any, numbers: list[int], stream: str = "rooms") -> list[Real
         room = room_in("READY_FOR_GUEST", hotel=hotel)
         set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
         made.append(RealtimeEvent.objects.order_by("pk").last())
-    RealtimeEvent.objects.exclude(pk__in=[event.pk for event in made]).delete()
+    RealtimeEvent.objects.filter(seq=None).exclude(pk__in=[event.pk for event in made]).delete()
     for event, number in zip(made, numbers, strict=True):
         event.seq, event.stream = number, stream
         event.save(update_fields=["seq", "stream"])
@@ -179,10 +179,15 @@ def test_what_is_kept_no_longer_is_said(watching, server, hotel):
     terminal = watching()
     [event] = numbered(hotel, [8])
     send(server, event)
-    assert terminal.line() == "rooms #1 to #8 are kept no longer."
-    [event] = numbered(hotel, [9])
+    assert terminal.line() == "rooms #1 to #7 are kept no longer."
+    assert terminal.line().partition("  ")[2].startswith("rooms #8  ")
+    [event] = numbered(hotel, [13])
+    RealtimeEvent.objects.all().delete()
     send(server, event)
-    assert terminal.line().partition("  ")[2].startswith("rooms #9  ")
+    assert terminal.line() == "rooms #9 to #13 are kept no longer."
+    [event] = numbered(hotel, [14])
+    send(server, event)
+    assert terminal.line().partition("  ")[2].startswith("rooms #14  ")
 
 
 def test_it_comes_back_when_the_server_does_and_misses_nothing(watching, launch, hotel, unused_port):

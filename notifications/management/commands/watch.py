@@ -24,6 +24,7 @@ from hotel.calendar import local_time
 from hotel.models import Hotel
 from notifications import transport
 from notifications.catch_up import EventsExpired, events_after, latest_seq
+from notifications.models import RealtimeEvent
 from notifications.notification_manager import BOOKINGS, ROOMS, envelope_of, staff_channel
 
 PATIENCE = 10  # seconds for a connection
@@ -128,16 +129,27 @@ class Watch:
     def _show_missed(self, stream: str) -> None:
         """What the log has after the last number shown."""
         try:
-            while events := events_after(self._hotel, stream, after=self._shown[stream], limit=AT_ONCE).events:
-                for event in events:
+            while True:
+                try:
+                    missed = events_after(self._hotel, stream, after=self._shown[stream], limit=AT_ONCE).events
+                except EventsExpired as error:
+                    self._skip_forgotten(stream, error.details["latest_seq"])
+                    continue
+                if not missed:
+                    return
+                for event in missed:
                     self._show(stream, envelope_of(event))
-        except EventsExpired as error:
-            latest = error.details["latest_seq"]
-            self._say(f"{stream} #{self._shown[stream] + 1} to #{latest} are kept no longer.")
-            self._shown[stream] = latest
         finally:
             with suppress(DatabaseError):
                 connection.close()
+
+    def _skip_forgotten(self, stream: str, latest: int) -> None:
+        """Go on with the oldest event that is kept, or after the latest where none is."""
+        kept = RealtimeEvent.objects.filter(hotel=self._hotel, stream=stream, seq__gt=self._shown[stream])
+        oldest = kept.order_by("seq").values_list("seq", flat=True).first()
+        last = latest if oldest is None else oldest - 1
+        self._say(f"{stream} #{self._shown[stream] + 1} to #{last} are kept no longer.")
+        self._shown[stream] = last
 
     def _show(self, stream: str, envelope: Mapping[str, Any]) -> None:
         meta = envelope["meta"]
