@@ -142,6 +142,16 @@ def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data
     assert nothing_left()
 
 
+def test_the_web_server_and_the_worker_count_in_one_folder_unless_told_of_another(launch: Launch, data: DataDir):
+    for told, folder in (({}, f"{data.run}/metrics"), ({"PROMETHEUS_MULTIPROC_DIR": "/elsewhere"}, "/elsewhere")):
+        house = launch(**told).says(UP)
+        for pid in (data.service("web").pid, data.service("worker").pid):
+            environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            assert f"PROMETHEUS_MULTIPROC_DIR={folder}".encode() in environ
+        house.process.send_signal(signal.SIGTERM)
+        assert house.ends() == 0
+
+
 def test_the_second_start_has_the_keys_and_ports_of_the_first(launch: Launch, data: DataDir):
     seen = []
     for _ in range(2):
