@@ -197,8 +197,8 @@ def test_without_a_setting_the_web_processes_share_a_folder_that_goes_with_them(
     [own] = {*tmp_path.glob(f"{PREFIX}*")} - {in_use}
     assert own.stat().st_mode & 0o777 == 0o700
 
-    web.process.send_signal(signal.SIGHUP)  # others come, with the same folder
     before = web.children()
+    web.process.send_signal(signal.SIGHUP)  # others come, with the same folder
     until(lambda: web.children().isdisjoint(before) and len(web.children()) == 2)
     web.ask(5)
     assert web.asked() == 25
