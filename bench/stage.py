@@ -349,10 +349,10 @@ class Stage:
 
     def read_sent(self) -> None:
         """Take in what the Pusher server has published on the rooms' channels."""
-        for _, channel, data in self._published.new():
+        for at, channel, data in self._published.new():
             if channel.endswith(".rooms"):
                 meta = json.loads(data)["meta"]
-                self.sent.append(Sent(meta["hotel_slug"], meta["event_id"], meta["seq"]))
+                self.sent.append(Sent(meta["hotel_slug"], meta["event_id"], meta["seq"], at))
 
     def waiting(self) -> int:
         """Events that were not sent yet."""

@@ -55,6 +55,7 @@ class Sent(NamedTuple):
     hotel: str
     event_id: str
     seq: int
+    at: float = 0.0  # seconds since 1970
 
 
 class Applied(NamedTuple):
@@ -206,7 +207,7 @@ def _order(stored: Sequence[Stored], sent: Sequence[Sent]) -> list[str]:
     seen: set[str] = set()
     newest: dict[str, int] = defaultdict(int)
     late = []
-    for hotel, event_id, seq in sent:
+    for hotel, event_id, seq, _ in sent:
         if event_id not in seen:
             seen.add(event_id)
             if seq < newest[hotel]:
