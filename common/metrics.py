@@ -1,48 +1,27 @@
 """What is counted for Prometheus, by whoever does it and in whichever process; ``/metrics`` shows it (README).
 
-Every label has few values, known beforehand: an operation is the name of an address and a method, never a path.
+Every label has few values, known beforehand: an operation is the name of an address and a method, never a path. The
+processes of one machine count together where ``PROMETHEUS_MULTIPROC_DIR`` names a folder: prometheus_client keeps files
+for each process there, also for those that have ended, and adds them up.
 """
 
-import atexit
 import logging
 import os
 import struct
-import threading
 from contextlib import suppress
-from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest, values
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from common.shared_counters import VARIABLE, Place
-
 logger = logging.getLogger(__name__)
 
-
-def _count_together() -> bool:
-    """Before the first metric is made: whether this process counts in a folder, together with others."""
-    folder = os.environ.get(VARIABLE)
-    if folder:
-        try:
-            values.ValueClass = values.MultiProcessValue(Place(Path(folder)))
-        except OSError as error:
-            logger.warning("%s=%s cannot be used (%s): each process counts alone", VARIABLE, folder, error.strerror)
-            values.ValueClass = values.MutexValue
-            return False
-        atexit.register(_close_files)
-    return bool(folder)
-
-
-def _close_files() -> None:
-    """Python complains of files that are open at its end. A thread that is left may still count: then it complains."""
-    if threading.active_count() == 1:
-        values.close_all_multiprocess_files()
-
+FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+if FOLDER:
+    os.makedirs(FOLDER, mode=0o700, exist_ok=True)
 
 disable_created_metrics()
 registry = CollectorRegistry()
-together = _count_together()
 
 _operation = Histogram(
     "hotelmate_operation_seconds",
@@ -65,7 +44,7 @@ def page(*more: Collector) -> bytes:
     """All that is counted, by every process that counts together with this one, and what ``more`` finds at this moment;
     in Prometheus's text format."""
     whole = CollectorRegistry()
-    for collector in (MultiProcessCollector(None) if together else registry, *more):
+    for collector in (MultiProcessCollector(None) if FOLDER else registry, *more):
         whole.register(collector)
     for _ in range(3):
         with suppress(struct.error):  # a process has just started, and its file is still empty

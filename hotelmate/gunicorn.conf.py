@@ -1,9 +1,9 @@
 """How gunicorn serves HotelMate; every value can be overridden on its command line."""
 
 import os
+import shutil
+import tempfile
 from typing import Any
-
-from common import shared_counters
 
 bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
 # Threads, because a request waits for PostgreSQL most of its time; the processes are for the cores.
@@ -17,7 +17,9 @@ timeout = 30
 accesslog = None
 
 # What the processes count is one number on /metrics; the variable must be there before any of them counts.
-shared_counters.share()
+_COUNTERS = os.path.join(tempfile.gettempdir(), "hotelmate-metrics-")
+if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=_COUNTERS)
 
 # Seconds; an event whose batch is cut short is sent again by whoever comes next.
 STOP_PATIENCE = 6
@@ -39,3 +41,10 @@ def worker_exit(server: Any, worker: Any) -> None:
     for relay in _relays:
         relay.stop()
         relay.join(STOP_PATIENCE)
+
+
+def on_exit(server: Any) -> None:
+    """The counters of this run end with it, unless they were wanted elsewhere."""
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    if folder.startswith(_COUNTERS):
+        shutil.rmtree(folder, ignore_errors=True)

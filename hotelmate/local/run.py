@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -94,7 +95,8 @@ def start(
     if not environ.get("DATABASE_URL"):
         services["PostgreSQL"] = data.service("postgres")
     env = environment(data, url, environ) | {"DEVELOPMENT": "1", "PORT": str(port)}
-    # The web server and the worker count together.
+    # The web server and the worker count together, from nothing.
+    shutil.rmtree(data.run / "metrics", ignore_errors=True)
     env["PROMETHEUS_MULTIPROC_DIR"] = environ.get("PROMETHEUS_MULTIPROC_DIR") or str(data.run / "metrics")
     if embedded_pusher:
         say("Starting the Pusher server ...")

@@ -17,7 +17,6 @@ import requests
 from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from common.shared_counters import PREFIX, VARIABLE, Place, is_deserted
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
@@ -25,14 +24,7 @@ from tests.factories import HotelFactory, room_in
 from tests.notifications.conftest import CREDENTIALS, ROOT
 
 PATIENCE = 20
-# A process of its own that takes a place, counts once, and waits for the end of its input.
-COUNTS_ONCE = """
-import sys
-from common import metrics
-metrics.operation_done("GET me", 200, 0.1)
-print(metrics.together, flush=True)
-sys.stdin.read()
-"""
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def environ(**more: str) -> dict[str, str]:
@@ -117,18 +109,6 @@ class Web:
         }
 
 
-def holders(folder: Path) -> dict[int, int]:
-    """Which process counts in which place: ``{pid: place}``, as the kernel has the locks."""
-    held = {}
-    for line in Path("/proc/locks").read_text().splitlines():
-        words = line.split()
-        inode = int(words[5].rpartition(":")[2])
-        for place in folder.glob("place-*"):
-            if place.stat().st_ino == inode:
-                held[int(words[4])] = int(place.name.rpartition("-")[2])
-    return held
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "counts"
@@ -153,7 +133,6 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(sta
     web.ask(asked)
     assert web.asked() == asked
     pids = web.children()
-    assert {worker.pid, *pids} == set(holders(folder))
 
     # One web process and the worker are killed, and others come: what those had counted stays.
     victim = pids.pop()
@@ -163,12 +142,10 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(sta
     until(lambda: len(web.children() - {victim}) == 2)
     again = start("manage.py", "worker", **pusher, **{VARIABLE: str(folder)})
     assert select.select([again.stdout], [], [], PATIENCE)[0], "the worker says nothing"
-    until(lambda: len(holders(folder)) == 3)
     web.ask(asked)
     found = web.metrics()
     assert found["hotelmate_operation_seconds_count"] == 2 * asked
     assert found["hotelmate_events_sent_total"] == made
-    assert sorted(holders(folder).values()) == [1, 2, 3], "places of the dead are taken again"
 
     web.process.terminate()
     _, errors = web.process.communicate(timeout=PATIENCE)
@@ -180,21 +157,11 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(sta
 
 @pytest.mark.django_db(transaction=True)
 def test_without_a_setting_the_web_processes_share_a_folder_that_goes_with_them(start, tmp_path):
-    abandoned = tmp_path / f"{PREFIX}abandoned"
-    abandoned.mkdir()
-    os.utime(abandoned, (0, 0))
-    in_use = tmp_path / f"{PREFIX}in-use"
-    place = Place(in_use)
-    assert place() == 1
-    os.utime(in_use, (0, 0))
-
     web = Web(start, TMPDIR=str(tmp_path))
     until(lambda: len(web.children()) == 2)
     web.ask(20)
     assert web.asked() == 20
-    assert not abandoned.exists()
-    assert in_use.exists()
-    [own] = {*tmp_path.glob(f"{PREFIX}*")} - {in_use}
+    [own] = tmp_path.glob("hotelmate-metrics-*")
     assert own.stat().st_mode & 0o777 == 0o700
 
     before = web.children()
@@ -207,47 +174,3 @@ def test_without_a_setting_the_web_processes_share_a_folder_that_goes_with_them(
     web.process.terminate()
     web.process.communicate(timeout=PATIENCE)
     assert not own.exists()
-
-
-def test_where_nobody_is_left_counting_begins_anew(start, folder):
-    for _ in range(2):
-        first = start("-c", COUNTS_ONCE, **{VARIABLE: str(folder)})
-        assert first.stdout.readline() == "True\n"
-        second = start("-c", COUNTS_ONCE, **{VARIABLE: str(folder)})
-        assert second.stdout.readline() == "True\n"
-        assert sorted(path.name for path in folder.glob("histogram_*")) == ["histogram_1.db", "histogram_2.db"]
-        assert not is_deserted(folder)
-        first.kill()
-        second.stdin.close()
-        assert (second.wait(), second.stderr.read()) == (0, "")
-        until(lambda: is_deserted(folder))
-        third = start("-c", COUNTS_ONCE, **{VARIABLE: str(folder)})
-        assert third.stdout.readline() == "True\n"
-        assert [path.name for path in folder.glob("histogram_*")] == ["histogram_1.db"]
-        third.kill()
-        third.wait()
-
-
-def test_a_folder_that_cannot_be_used_costs_the_sum_and_nothing_else(start, tmp_path):
-    (tmp_path / "a-file").write_text("")
-    process = start("-c", COUNTS_ONCE, **{VARIABLE: str(tmp_path / "a-file")})
-    assert process.stdout.readline() == "False\n"
-    process.stdin.close()
-    assert process.wait() == 0
-    assert "cannot be used (File exists): each process counts alone" in process.stderr.read()
-
-
-def test_a_fork_takes_a_place_of_its_own(folder):
-    place = Place(folder)
-    assert (place(), place()) == (1, 1)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(writer, str(place()).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(reader, 10) == b"2"
-    os.close(reader)
-    os.close(writer)
-    assert not is_deserted(folder)
-    assert Place(folder)() == 2
