@@ -38,8 +38,8 @@ SENDERS = 3  # threads; each keeps a database connection
 BATCH = 10  # Pusher takes no more in one call
 NUMBERED_AT_ONCE = 1000
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.5, 30.0  # seconds
-# So many failures in a row, and it is asked whether the provider is at fault or the event that comes first.
-SUSPICIOUS = 5
+# So many failures in a row, and it is tried whether the provider is at fault or the event that comes first.
+SUSPICIOUS, TRIALS = 5, 3
 ADVISORY_NAMESPACE = 7_301  # the first key of our advisory locks; the second is the stream's id
 # Pusher does not take this event, now or later: malformed, or too large.
 REFUSED_FOR_GOOD = ("400", "413")
@@ -181,12 +181,15 @@ class Relay:
 
     def _send_batches(self, stream: EventStream) -> bool:
         """Send what is numbered, until told to stop; whether nothing failed."""
-        suspicious = self._back_off.get(stream.pk, BackOff()).failures >= SUSPICIOUS
-        deliver, size = (_single_out, 2) if suspicious else (_deliver, BATCH)
+        failures = self._back_off.get(stream.pk, BackOff()).failures
+        alone = BATCH if failures >= SUSPICIOUS else 0  # so many one by one: whichever is at fault is among them
         batch: list[RealtimeEvent] = []
         try:
-            while not self._stopping.is_set() and (batch := list(_numbered(stream)[:size])):
-                deliver(batch)
+            while not self._stopping.is_set() and (batch := list(_numbered(stream)[: 1 if alone else BATCH])):
+                if alone:
+                    alone = alone - 1 if _single_out(batch[0]) else 0
+                else:
+                    _deliver(batch)
         except DATABASE_FAILURES:
             raise
         except Exception as error:  # a bug that one event provokes is that event's fault, as a refusal would be
@@ -274,18 +277,24 @@ def _deliver(batch: Sequence[RealtimeEvent]) -> None:
         logger.info("event_sent %s waited_ms=%d", _identity(event), waited * 1000)
 
 
-def _single_out(batch: Sequence[RealtimeEvent]) -> None:
-    """Send the first; when it fails and the one after it does not, then it is at fault, not the provider: park it."""
-    first, *following = batch
-    try:
-        _deliver([first])
-    except DATABASE_FAILURES:
-        raise
-    except Exception as error:
-        if not following:
+def _single_out(event: RealtimeEvent) -> bool:
+    """Send one that may be why a batch fails time and again; returns whether it went, else it is parked.
+
+    It fails for good when it fails each time between two answers of the provider: an outage that ends just now is not
+    to be taken for the event's fault.
+    """
+    for _ in range(TRIALS):
+        transport.ping()
+        try:
+            _deliver([event])
+            return True
+        except DATABASE_FAILURES:
             raise
-        _deliver(following)
-        _park(first, error)
+        except Exception as error:
+            fault = error
+    transport.ping()
+    _park(event, fault)
+    return False
 
 
 def _park(event: RealtimeEvent, error: Exception) -> None:

@@ -39,6 +39,11 @@ def send(batch: list[dict[str, str]]) -> None:
     client().trigger_batch(batch, already_encoded=True)
 
 
+def ping() -> None:
+    """Ask something that concerns no event. Raises as ``send`` does, where the provider or the way to it fails."""
+    client().channels_info()
+
+
 def sign(channel: str, socket_id: str) -> dict[str, str]:
     """The answer that lets the socket ``socket_id`` into a private channel. A malformed name or id: ``ValueError``."""
     return client().authenticate(channel=channel, socket_id=socket_id)

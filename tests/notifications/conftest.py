@@ -279,6 +279,12 @@ class FakePusher:
         self.batches: list[list[dict]] = []
         self.failures: list[Exception] = []
         self.refuses = lambda _message: None
+        self.pings: list[Exception | None] = []
+
+    def ping(self):
+        """Answers, but for the failures that are told; ``None`` is an answer."""
+        if self.pings and (error := self.pings.pop(0)):
+            raise error
 
     def send(self, batch):
         if self.failures:
@@ -301,6 +307,7 @@ class FakePusher:
 def sent(monkeypatch) -> FakePusher:
     fake = FakePusher()
     monkeypatch.setattr(transport, "send", fake.send)
+    monkeypatch.setattr(transport, "ping", fake.ping)
     return fake
 
 

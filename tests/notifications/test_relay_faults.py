@@ -69,21 +69,49 @@ def test_an_event_that_alone_fails_time_and_again_is_parked_and_the_rest_arrives
 def test_however_long_the_provider_is_down_nothing_is_parked(sent, tries):
     make_events(4)
     sent.refuses = lambda _message: BROKEN
+    sent.pings = [BROKEN] * 100
     relaying = tries(relay.SUSPICIOUS * 3)
     assert (sent.numbers, parked()) == ([], [])
-    sent.refuses = lambda _message: None
+    sent.refuses, sent.pings = lambda _message: None, []
     tries(1, relaying)
     assert sent.numbers == [1, 2, 3, 4]
 
 
-def test_an_event_that_nothing_follows_waits_until_something_does(sent, tries):
+@pytest.mark.parametrize("answers", [[None, BROKEN], [None, None, BROKEN], [None, None, None, BROKEN]])
+def test_a_provider_that_comes_and_goes_has_nothing_parked(sent, tries, answers):
+    """It answers when it is asked, and fails when the event is sent, but not each time."""
+    make_events(2)
+    sent.refuses = lambda _message: BROKEN
+    relaying = tries(relay.SUSPICIOUS)
+    sent.pings = list(answers)
+    tries(1, relaying)
+    assert (sent.numbers, parked(), sent.pings) == ([], [], [])
+    tried: list[int] = []
+
+    def back_at_the_last_try(message):
+        tried.append(1)
+        return BROKEN if len(tried) < relay.TRIALS else None
+
+    sent.refuses = back_at_the_last_try
+    tries(1, relaying)
+    assert (sent.numbers, parked()) == ([1, 2], [])
+
+
+def test_an_event_is_at_fault_also_when_nothing_follows_it(sent, tries):
     [bad] = make_events(1)
     sent.refuses = fails_for(bad)
-    relaying = tries(relay.SUSPICIOUS * 2)
-    assert parked() == []
-    make_events(1, bad.hotel)
+    tries(relay.SUSPICIOUS + 1)
+    assert parked() == [1]
+
+
+def test_after_ten_that_went_one_by_one_they_go_in_batches_again(sent, tries):
+    make_events(25)
+    sent.refuses = lambda _message: BROKEN
+    relaying = tries(relay.SUSPICIOUS)
+    sent.refuses = lambda _message: None
     tries(1, relaying)
-    assert (sent.numbers, parked()) == ([2], [1])
+    assert [len(batch) for batch in sent.batches] == [1] * 10 + [10, 5]
+    assert sent.numbers == list(range(1, 26))
 
 
 def test_an_event_that_we_cannot_put_into_messages_is_logged_as_a_bug_and_left_behind(sent, tries, monkeypatch, caplog):
