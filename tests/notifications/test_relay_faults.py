@@ -160,6 +160,25 @@ def test_parked_events_are_listed_and_sent_again_on_demand(sent, tries, capsys):
         command("42")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_a_real_server_cannot_take_in_time_is_parked(server, relay_to, monkeypatch):
+    """The server answers all else meanwhile, also when it is asked only whether it is there."""
+    monkeypatch.setattr(relay, "FIRST_BACK_OFF", 0.01)
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0.01)
+    [bad, good] = make_events(2)
+    real = transport.send
+
+    def send(batch):
+        if any(str(bad.event_id) in message["data"] for message in batch):
+            raise requests.exceptions.ReadTimeout
+        real(batch)
+
+    monkeypatch.setattr(transport, "send", send)
+    relay_to(server.port)
+    until(lambda: RealtimeEvent.objects.filter(pk=good.pk, sent_at__isnull=False).exists())
+    assert parked() == [1]
+
+
 # --- what the log says ------------------------------------------------------------------------------------------------
 
 
