@@ -31,15 +31,20 @@ LONG_AWAY, LONG_HANG = (13.0, 17.0), (7.0, 9.5)
 
 
 def plan(seed: int) -> Iterator[Strike]:
-    """Strikes without end; in each round every trouble once, in an order of its own. First the long one."""
+    """Strikes without end: each round has every trouble once, in an order of its own; after the first, the long one."""
     rng = random.Random(seed)
+    yield from _round(rng)
     yield Strike("crashed", rng.uniform(*LONG_AWAY), (), 0.0)
     yield Strike("hung", rng.uniform(*LONG_HANG), (), rng.uniform(*CALM))
     while True:
-        troubles = sorted(TROUBLES)
-        rng.shuffle(troubles)
-        for trouble in troubles:
-            seconds = rng.uniform(*TROUBLES[trouble])
-            moments = sorted(rng.uniform(0, seconds) for _ in range(rng.choice((1, 1, 2, 2))))
-            kills = tuple((moment, rng.choice(KILLABLE)) for moment in moments)
-            yield Strike(trouble, seconds, kills, rng.uniform(*CALM))
+        yield from _round(rng)
+
+
+def _round(rng: random.Random) -> Iterator[Strike]:
+    troubles = sorted(TROUBLES)
+    rng.shuffle(troubles)
+    for trouble in troubles:
+        seconds = rng.uniform(*TROUBLES[trouble])
+        moments = sorted(rng.uniform(0, seconds) for _ in range(rng.choice((1, 1, 2, 2))))
+        kills = tuple((moment, rng.choice(KILLABLE)) for moment in moments)
+        yield Strike(trouble, seconds, kills, rng.uniform(*CALM))

@@ -29,7 +29,7 @@ from hotelmate.local.run import say
 from hotelmate.local.signals import StopRequestedError, StopSignals
 
 WRITERS = 4
-RATE = 50  # changes a second, for the times
+RATE = 50  # changes a second; also amid the chaos, where a faster machine would be done before it has begun
 WARM_UP = 2.0  # seconds: the first requests of a process load what it needs
 WEB_PROCESSES, WORKERS = 3, 2  # of the chaos
 ROLLING = 1.0  # seconds for which a step of the second part goes on undisturbed
@@ -151,7 +151,7 @@ def under_chaos(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
     rng = random.Random(seed)
     began = time.monotonic()
     with progress(stage, scale.changes) as enough:
-        stage.start_writers(WRITERS, seed=seed)
+        stage.start_writers(WRITERS, seed=seed, rate=RATE)
         for strike in chaos.plan(seed):
             stage.perform(strike, rng)
             if enough():

@@ -193,8 +193,8 @@ class Stage:
         self._start(self.pusher, *words, port=self.pusher_port)
         await_answer("The Pusher server", self.pusher, "/healthz", self.pause)
 
-    def start_writers(self, count: int, *, seed: object, rate: float = 0.0) -> None:
-        """Clients that change rooms, ``rate`` times a second in all, or as fast as they are answered."""
+    def start_writers(self, count: int, *, seed: object, rate: float) -> None:
+        """Clients that change rooms, ``rate`` times a second in all, or as often as they are answered."""
         self.writers = [self._service(f"writer-{number + 1}") for number in range(count)]
         for place, writer in enumerate(self.writers):
             who = ("--seed", seed, "--place", place, "--writers", count, "--rate", rate / count)

@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", required=True)
     parser.add_argument("--place", type=int, required=True, help="which of the writers this is, from 0")
     parser.add_argument("--writers", type=int, required=True, help="how many there are")
-    parser.add_argument("--rate", type=float, default=0.0, help="changes a second; 0: as fast as they are answered")
+    parser.add_argument("--rate", type=float, required=True, help="changes a second")
     options = parser.parse_args()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
@@ -91,7 +91,7 @@ def main() -> None:
     rng = random.Random(f"{options.seed}.{options.place}")
     hotels = json.loads(options.hotels.read_text())
     writer = Writer(hotels, options.port, rng, options.place, options.writers)
-    interval = 1 / options.rate if options.rate else 0.0
+    interval = 1 / options.rate
     due = time.monotonic() + rng.uniform(0, interval)
     while not stopping.wait(max(0.0, due - time.monotonic())):
         line = writer.change()
