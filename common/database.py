@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg2
+from django.db import Error as DatabaseError
 from django.db import connection
+
+# Whatever goes wrong between us and PostgreSQL, as Django wraps it and, where it does not, as the driver says it.
+DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -325,25 +325,26 @@ ONE_HOTEL = " UNION ALL ".join(
 
 # The oldest may be gone, as events are kept for a time only.
 EVENT_NUMBERS = """
-    SELECT hotel.slug, 'events of ' || event.stream, found.detail
+    SELECT hotel.slug, 'events of ' || event.stream, 'number ' || event.seq || ' follows number ' || event.seq_before
     FROM (
-        SELECT hotel_id, stream, seq,
-            lag(seq) OVER numbers AS seq_before, lead(seq) OVER numbers IS NULL AS is_newest
+        SELECT hotel_id, stream, seq, lag(seq) OVER (PARTITION BY hotel_id, stream ORDER BY seq) AS seq_before
         FROM notifications_realtimeevent
         WHERE seq IS NOT NULL
-        WINDOW numbers AS (PARTITION BY hotel_id, stream ORDER BY seq)
+    ) event
+    JOIN hotel_hotel hotel ON hotel.id = event.hotel_id
+    WHERE event.seq <> event.seq_before + 1
+    UNION ALL
+    SELECT hotel.slug, 'events of ' || event.stream,
+        'number ' || event.newest || ' is the newest, the last given is ' || coalesce(given.last_seq, 0)
+    FROM (
+        SELECT hotel_id, stream, max(seq) AS newest FROM notifications_realtimeevent
+        WHERE seq IS NOT NULL
+        GROUP BY hotel_id, stream
     ) event
     JOIN hotel_hotel hotel ON hotel.id = event.hotel_id
     LEFT JOIN notifications_eventstream given ON given.hotel_id = event.hotel_id AND given.name = event.stream
-    CROSS JOIN LATERAL (SELECT concat_ws(
-        '; ',
-        CASE WHEN event.seq <> event.seq_before + 1
-            THEN 'number ' || event.seq || ' follows number ' || event.seq_before END,
-        CASE WHEN event.is_newest AND event.seq IS DISTINCT FROM given.last_seq
-            THEN 'number ' || event.seq || ' is the newest, the last given is ' || coalesce(given.last_seq, 0) END
-    ) AS detail) found
-    WHERE found.detail <> ''
-    ORDER BY 1, 2, event.seq
+    WHERE event.newest IS DISTINCT FROM given.last_seq
+    ORDER BY 1, 2, 3
 """
 
 RULES = (

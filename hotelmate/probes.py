@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
@@ -23,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from common import metrics
+from common.database import DATABASE_FAILURES
 from common.handlers import error_body
 from notifications.metrics import backlog, backlog_gauges
 
@@ -32,7 +31,6 @@ PATIENCE = 2
 FRESH = 1.0
 # Seconds; screens that are later than this are worth a look.
 LATE = 60.0
-DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
 
 
 @contextmanager

@@ -255,19 +255,18 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- logging ----------------------------------------------------------------------------------------------------------
 
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         # 4xx answers are the caller's business, not the log's.
         "django.request": {"handlers": ["console"], "level": "ERROR", "propagate": False},
         # A line for each event: for a log that somebody collects, not for the terminal of ``make run``.
-        "notifications.relay": {"level": "WARNING" if DEVELOPMENT else LOG_LEVEL},
+        "notifications.relay": {"level": env.str("LOG_LEVEL", default="WARNING" if DEVELOPMENT else "INFO")},
         # At INFO it logs each call, and what Stripe says of a card that it refused.
         "stripe": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # Below that, its own commands log subjects and addresses.

@@ -36,9 +36,11 @@ def events_after(hotel: Hotel, stream: str, *, after: int, limit: int) -> Missed
     latest = latest_seq(hotel, stream)
     events = list(RealtimeEvent.objects.filter(hotel=hotel, stream=stream, seq__gt=after).order_by("seq")[:limit])
     numbers = [event.seq or 0 for event in events]  # they all have one
-    if numbers[:1] != [after + 1] and (numbers or after < latest):
+    # Where none is left, the oldest is the one that comes next.
+    oldest = numbers[0] if numbers else latest + 1
+    if oldest > after + 1:
         raise EventsExpired(
             f"The events after {after} are kept no longer: reload, and go on from {latest}.",
-            details={"latest_seq": latest},
+            details={"oldest_seq": oldest, "latest_seq": latest},
         )
     return Missed(events, max([latest, *numbers]))

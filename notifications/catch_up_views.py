@@ -113,7 +113,7 @@ class EventViewSet(HotelViewSet):
             410: error_body(
                 "EVENTS_EXPIRED",
                 "The events after 17 are kept no longer: reload, and go on from 422.",
-                details={"latest_seq": 422},
+                details={"oldest_seq": 118, "latest_seq": 422},
             )
         },
         parameters=[EventsQuery],

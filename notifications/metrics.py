@@ -10,8 +10,8 @@ from prometheus_client.core import GaugeMetricFamily
 
 from common import clock
 from common.metrics import registry
+from notifications.models import STREAMS
 
-STREAMS = ("rooms", "room-bookings", "guest-bookings")
 # Three partial indexes, which hold what is not sent and nothing else.
 BACKLOG = """
     SELECT stream, count(*) FILTER (WHERE NOT parked), min(created_at) FILTER (WHERE NOT parked),
@@ -33,7 +33,9 @@ _retried = Counter(
     "Events in a batch that failed and will be tried again: one event in three failed attempts counts three times.",
     registry=registry,
 )
-_parked = Counter("hotelmate_events_parked", "Events that the provider refused for good.", registry=registry)
+_parked = Counter(
+    "hotelmate_events_parked", "Events that were given up, as the provider would not take them.", registry=registry
+)
 _delivery = Histogram(
     "hotelmate_event_delivery_seconds",
     "From the moment an event was made to the provider's acceptance.",
@@ -54,7 +56,7 @@ def events_retried(count: int) -> None:
 
 
 def event_parked() -> None:
-    """The provider refused one event for good."""
+    """One event was given up."""
     _parked.inc()
 
 
@@ -93,7 +95,7 @@ def backlog_gauges(found: dict[str, Backlog]) -> Iterator[Metric]:
             "For how long the oldest of them has; 0: none.",
             "oldest_seconds",
         ),
-        ("hotelmate_events_parked", "Events that the provider refused for good (manage.py parked).", "parked"),
+        ("hotelmate_events_parked_now", "Events that are given up at the moment (manage.py parked).", "parked"),
     ):
         gauge = GaugeMetricFamily(name, text, labels=["stream"])
         for stream, counts in found.items():

@@ -9,6 +9,9 @@ from django.db.models import Q
 from common import clock
 from hotel.models import Hotel
 
+# The streams of a hotel: what its staff hear of rooms and of bookings, and what guests hear of theirs.
+ROOMS, BOOKINGS, GUESTS = STREAMS = ("rooms", "room-bookings", "guest-bookings")
+
 
 class EventStream(models.Model):
     """One ordered stream of a hotel's events; whoever numbers its events locks this row and no other."""
@@ -36,7 +39,7 @@ class RealtimeEvent(models.Model):
     created_at = models.DateTimeField(default=clock.now)
     seq = models.BigIntegerField(null=True)
     sent_at = models.DateTimeField(null=True)
-    parked_at = models.DateTimeField(null=True, help_text="When the provider refused it for good.")
+    parked_at = models.DateTimeField(null=True, help_text="When it was given up, as the provider would not take it.")
     last_error = models.TextField(blank=True)
 
     class Meta:

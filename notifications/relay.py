@@ -16,20 +16,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psycopg2
 import pusher.errors
 import requests.exceptions
-from django.db import Error as DatabaseError
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from common import clock
-from common.database import advisory_lock
+from common.database import DATABASE_FAILURES, advisory_lock
 from notifications import metrics, notification_manager, transport, wakeup
-from notifications.models import EventStream, RealtimeEvent
-from notifications.notification_manager import BOOKINGS, GUESTS, ROOMS
+from notifications.models import STREAMS, EventStream, RealtimeEvent
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +41,13 @@ ADVISORY_NAMESPACE = 7_301  # the first key of our advisory locks; the second is
 # Pusher does not take this event, now or later: malformed, or too large.
 REFUSED_FOR_GOOD = ("400", "413")
 
-# What is expected to go wrong while the provider or the way to it fails. ValueError: an answer that is not JSON.
+# What is expected to go wrong while the provider or the way to it fails; an answer that is no JSON, for one.
 PROVIDER_FAILURES = (
     pusher.errors.PusherError,
     requests.exceptions.RequestException,
     transport.PusherNotConfigured,
-    ValueError,
+    json.JSONDecodeError,
 )
-DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
 
 # Ordered, so that the planner takes the indexes for what they are: one look each.
 WAITING = """
@@ -70,6 +66,32 @@ WAITING = """
     ORDER BY hotel.id, stream.name
 """
 
+NUMBER = """
+    WITH ready AS (
+        SELECT id, row_number() OVER (ORDER BY id) AS place FROM notifications_realtimeevent
+        WHERE hotel_id = %s AND stream = %s AND seq IS NULL
+        ORDER BY id LIMIT %s
+    ), stream AS (
+        UPDATE notifications_eventstream SET last_seq = last_seq + (SELECT count(*) FROM ready)
+        WHERE id = %s AND EXISTS (SELECT FROM ready)
+        RETURNING last_seq - (SELECT count(*) FROM ready) AS before
+    ), numbered AS (
+        UPDATE notifications_realtimeevent event SET seq = stream.before + ready.place
+        FROM ready, stream
+        WHERE event.id = ready.id
+        RETURNING event.id
+    )
+    SELECT count(*) FROM numbered
+"""
+
+# In plain SQL, as they come with each event: Django takes longer to put them together than PostgreSQL to answer.
+NEXT = """
+    SELECT * FROM notifications_realtimeevent
+    WHERE hotel_id = %s AND stream = %s AND seq IS NOT NULL AND sent_at IS NULL AND parked_at IS NULL
+    ORDER BY seq LIMIT %s
+"""
+MARK = "UPDATE notifications_realtimeevent SET sent_at = %s WHERE id = ANY(%s)"
+
 
 class BackOff(NamedTuple):
     """How often a stream has failed in a row, and when it may be tried again (``time.monotonic``)."""
@@ -83,6 +105,8 @@ class Relay:
 
     def __init__(self) -> None:
         self._streams: dict[tuple[int, str], EventStream] = {}
+        # Shared by the threads without a lock: each step is one of Python's own, and a stream that is taken up twice,
+        # or once too late, costs a look; the lock in the database decides who sends.
         self._back_off: dict[int, BackOff] = {}
         self._sending: set[int] = set()
         self._queue: queue.SimpleQueue[EventStream | None] = queue.SimpleQueue()
@@ -119,7 +143,7 @@ class Relay:
         connection.close()
 
     def run_once(self) -> None:
-        """Number and send whatever waits, here and now, but for streams whose provider has just failed."""
+        """Number and send whatever waits, once and in this thread, as tests want it; ``run`` has senders for it."""
         for stream in self._number_waiting():
             if self._may_try(stream):
                 self._send(stream)
@@ -147,9 +171,9 @@ class Relay:
             yield stream
 
     def _waiting_streams(self) -> list[EventStream]:
-        """The streams with anything to number or to send: three looks at an index for each hotel."""
+        """The streams with anything to number or to send: two looks for each, however much waits."""
         with connection.cursor() as cursor:
-            cursor.execute(WAITING, [[ROOMS, BOOKINGS, GUESTS]])
+            cursor.execute(WAITING, [list(STREAMS)])
             keys = cursor.fetchall()
         if any(key not in self._streams for key in keys):
             self._learn(keys)
@@ -175,7 +199,7 @@ class Relay:
                     return
             self._sending.discard(stream.pk)
             # What was numbered meanwhile: another relay found the lock taken, and our numberer saw us at it.
-            if not _numbered(stream).exists():
+            if not _next(stream, 1):
                 return
             self._sending.add(stream.pk)
 
@@ -185,7 +209,7 @@ class Relay:
         alone = BATCH if failures >= SUSPICIOUS else 0  # so many one by one: whichever is at fault is among them
         batch: list[RealtimeEvent] = []
         try:
-            while not self._stopping.is_set() and (batch := list(_numbered(stream)[: 1 if alone else BATCH])):
+            while not self._stopping.is_set() and (batch := _next(stream, 1 if alone else BATCH)):
                 if alone:
                     alone = alone - 1 if _single_out(batch[0]) else 0
                 else:
@@ -228,30 +252,18 @@ def _survived(what: str) -> Iterator[None]:
 @transaction.atomic
 def number(stream: EventStream) -> int:
     """Give the stream's committed events their ``seq``; returns how many. Nothing when another relay is at it."""
-    locked = EventStream.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=stream.pk).first()
-    if locked is None:
+    locked = EventStream.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=stream.pk)
+    if not locked.values_list("pk"):
         return 0
-    ids = list(
-        RealtimeEvent.objects.filter(hotel=locked.hotel_id, stream=locked.name, seq=None)
-        .order_by("pk")
-        .values_list("pk", flat=True)[:NUMBERED_AT_ONCE]
-    )
-    if not ids:
-        return 0
+    # A statement of its own, so that it sees what was committed, and numbered, before the lock was had.
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE notifications_realtimeevent event SET seq = %s + numbered.place "
-            "FROM unnest(%s) WITH ORDINALITY AS numbered(id, place) WHERE event.id = numbered.id",
-            [locked.last_seq, ids],
-        )
-    EventStream.objects.filter(pk=locked.pk).update(last_seq=F("last_seq") + len(ids))
-    return len(ids)
+        cursor.execute(NUMBER, [stream.hotel_id, stream.name, NUMBERED_AT_ONCE, stream.pk])
+        return int(cursor.fetchone()[0])
 
 
-def _numbered(stream: EventStream) -> Any:
-    return RealtimeEvent.objects.filter(
-        hotel=stream.hotel_id, stream=stream.name, seq__isnull=False, sent_at=None, parked_at=None
-    ).order_by("seq")
+def _next(stream: EventStream, count: int) -> list[RealtimeEvent]:
+    """The first of the stream's events that are numbered and wait to be sent."""
+    return list(RealtimeEvent.objects.raw(NEXT, [stream.hotel_id, stream.name, count]))
 
 
 def _deliver(batch: Sequence[RealtimeEvent]) -> None:
@@ -270,7 +282,8 @@ def _deliver(batch: Sequence[RealtimeEvent]) -> None:
             _park(batch[0], error)
         return
     now = clock.now()
-    RealtimeEvent.objects.filter(pk__in=[event.pk for event in batch]).update(sent_at=now)
+    with connection.cursor() as cursor:
+        cursor.execute(MARK, [now, [event.pk for event in batch]])
     for event in batch:
         waited = (now - event.created_at).total_seconds()
         metrics.event_sent(waited)

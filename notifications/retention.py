@@ -25,6 +25,7 @@ def forget_events(hotel: Hotel) -> int:
 
 
 def _forget(stream: EventStream, before: datetime) -> int:
+    # Those that had a number when this began: what comes in meanwhile is none of its business.
     numbered = RealtimeEvent.objects.filter(
         hotel=stream.hotel_id, stream=stream.name, seq__lte=stream.last_seq
     ).order_by("seq")

@@ -41,7 +41,7 @@ def send(batch: list[dict[str, str]]) -> None:
 
 def ping() -> None:
     """Ask something that concerns no event. Raises as ``send`` does, where the provider or the way to it fails."""
-    client().channels_info()
+    client().channel_info("ping")
 
 
 def sign(channel: str, socket_id: str) -> dict[str, str]:

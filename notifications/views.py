@@ -16,7 +16,8 @@ from hotel.authentication import StaffSessionAuthentication, StaffTokenAuthentic
 from hotel.models import Staff
 from hotel.rights import ALL_RIGHTS
 from notifications import transport
-from notifications.notification_manager import BOOKINGS, ROOMS, guest_channel, staff_channel
+from notifications.models import BOOKINGS, ROOMS
+from notifications.notification_manager import guest_channel, staff_channel
 from room_bookings.authentication import GuestTokenAuthentication
 from room_bookings.models import RoomBooking
 

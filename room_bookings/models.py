@@ -1,5 +1,6 @@
 """Bookings, their parties and their history, and what the database guarantees about them."""
 
+import hashlib
 from decimal import Decimal
 
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -30,6 +31,11 @@ class BookingStatus(models.TextChoices):
     CANCELLED_DRAFT = "CANCELLED_DRAFT", "Cancelled draft"
     EXPIRED = "EXPIRED", "Expired"
     NO_SHOW = "NO_SHOW", "No-show"
+
+
+def hash_token(token: str) -> str:
+    """How a guest's access token is stored and looked up: the token itself is random, so that a plain hash does."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 # A booking in one of these holds its room for its nights.

@@ -11,7 +11,7 @@ from common import clock
 from common.prepared import PreparedRead
 from hotel import calendar
 from hotel.models import Hotel
-from room_bookings.models import ACTIVE_STATUSES, BookingGuest, BookingStatus, RoomBooking
+from room_bookings.models import ACTIVE_STATUSES, BookingGuest, BookingStatus, RoomBooking, hash_token
 from rooms.models import Room, RoomStatus, RoomType
 
 
@@ -50,12 +50,12 @@ def booking_read(booking_id: int) -> RoomBooking:
 _one_booking = PreparedRead(booking_list)
 
 
-def booking_of_guest(token_hash: str) -> RoomBooking | None:
-    """The booking whose guest holds the access token with that hash (``services.create.hash_token``); one statement.
+def booking_of_guest(token: str) -> RoomBooking | None:
+    """The booking whose guest holds this access token; one statement.
 
-    A hash needs no comparison in constant time: nobody can aim at one.
+    A hash needs no comparison in constant time: nobody can aim at one. No token has the blank hash of those without.
     """
-    return RoomBooking.objects.filter(guest_token_hash=token_hash).exclude(guest_token_hash="").order_by().first()
+    return RoomBooking.objects.filter(guest_token_hash=hash_token(token)).order_by().first()
 
 
 def taking(check_in: date, check_out: date) -> Q:

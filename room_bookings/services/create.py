@@ -1,6 +1,5 @@
 """New bookings: by telephone, at the desk, or by card and then waiting for approval."""
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -23,6 +22,7 @@ from room_bookings.models import (
     BookingStatus,
     PaymentState,
     RoomBooking,
+    hash_token,
 )
 from room_bookings.selectors import booking_read
 from room_bookings.services.core import (
@@ -132,8 +132,3 @@ def next_reference(year: int) -> str:
         )
         number: Any = cursor.fetchone()
     return f"BK-{year}-{number[0]:04d}"
-
-
-def hash_token(token: str) -> str:
-    """How a guest's access token is stored and looked up: the token itself is random, so that a plain hash does."""
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -3,8 +3,7 @@
 import pytest
 
 from hotel.models import Hotel
-from room_bookings.models import BookingGuest, RoomBooking
-from room_bookings.services.create import hash_token
+from room_bookings.models import BookingGuest, RoomBooking, hash_token
 from tests.conftest import url
 from tests.factories import HotelFactory, RoomTypeFactory
 from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference, events

@@ -274,7 +274,7 @@ def test_what_waits_and_what_is_parked_by_stream(probe, made_statements):
         0,
         0,
     ]
-    assert [found["hotelmate_events_parked", name] for name in ("rooms", "room-bookings", "guest-bookings")] == [
+    assert [found["hotelmate_events_parked_now", name] for name in ("rooms", "room-bookings", "guest-bookings")] == [
         1,
         0,
         1,

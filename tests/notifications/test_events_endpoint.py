@@ -131,7 +131,7 @@ def test_behind_the_oldest_that_is_kept_it_is_gone(api, hotel, housekeeper):
     assert seqs(ask(client, hotel, after=4)) == [5, 6, 7]
     for after in (0, 3):
         body = assert_error(ask(client, hotel, after=after, limit=1), 410, "EVENTS_EXPIRED")
-        assert body["details"] == {"latest_seq": 7}
+        assert body["details"] == {"oldest_seq": 5, "latest_seq": 7}
         assert body["message"] == f"The events after {after} are kept no longer: reload, and go on from 7."
     assert ask(client, hotel).json() == {"results": [], "latest_seq": 7}
 

@@ -127,7 +127,7 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(sta
     until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
     found = until(lambda: (shown := web.metrics())["hotelmate_events_sent_total"] >= made and shown)
     assert found["hotelmate_events_sent_total"] == found["hotelmate_event_delivery_seconds_count"] == made
-    assert (found["hotelmate_events_waiting"], found["hotelmate_events_parked"]) == (0, 0)
+    assert (found["hotelmate_events_waiting"], found["hotelmate_events_parked_now"]) == (0, 0)
 
     asked = 40
     web.ask(asked)

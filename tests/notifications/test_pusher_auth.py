@@ -16,10 +16,10 @@ from common import clock
 from hotel import calendar, rights
 from housekeeping.services import set_room_status
 from notifications import transport
-from room_bookings.models import RoomBooking
+from room_bookings.models import RoomBooking, hash_token
 from room_bookings.selectors import booking_of_guest
 from room_bookings.services.check_in import check_in
-from room_bookings.services.create import create_booking, hash_token
+from room_bookings.services.create import create_booking
 from room_bookings.services.room_assignment import assign_room
 from tests.conftest import url
 from tests.factories import PASSWORD, BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, room_in

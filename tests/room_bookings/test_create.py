@@ -13,9 +13,9 @@ from mailer.models import Message
 
 from common import clock
 from hotel.calendar import approval_deadline
-from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking
+from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking, hash_token
 from room_bookings.selectors import sold_out_night
-from room_bookings.services.create import create_booking, hash_token
+from room_bookings.services.create import create_booking
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in
 from tests.room_bookings.desk import NOW, assert_sound, day, everything, order_of, refusal_of, told
 

@@ -1,4 +1,4 @@
-"""``manage.py parked``: the events that the provider refused, and a second chance for them."""
+"""``manage.py parked``: the events that were given up, and a second chance for them."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,8 +12,8 @@ from notifications.models import RealtimeEvent
 
 class Command(BaseCommand):
     help = (
-        "List the events that Pusher refused and that were left behind. Clients get them from the catch-up endpoint, "
-        "so that sending them again is only worth it when everything was refused, as by a misconfigured proxy."
+        "List the events that Pusher would not take and that were given up. Clients get them from the catch-up "
+        "endpoint, so that sending them again is only worth it when everything was refused, as by a wrong proxy."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -10,13 +10,12 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import close_old_connections
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -24,8 +23,8 @@ from hotel.calendar import local_time
 from hotel.models import Hotel
 from notifications import transport
 from notifications.catch_up import EventsExpired, events_after, latest_seq
-from notifications.models import RealtimeEvent
-from notifications.notification_manager import BOOKINGS, ROOMS, envelope_of, staff_channel
+from notifications.models import BOOKINGS, ROOMS
+from notifications.notification_manager import envelope_of, staff_channel
 
 PATIENCE = 10  # seconds for a connection
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two of them
@@ -77,7 +76,6 @@ class Watch:
         self._say(f"Watching {self._hotel.slug}: rooms and room bookings, in the hotel's time. Ctrl-C ends it.")
         connected = True
         while True:
-            connection.close()  # nothing is asked of the database for hours, perhaps
             try:
                 with connect(url, open_timeout=PATIENCE, close_timeout=1) as socket:
                     for text in socket:
@@ -128,28 +126,19 @@ class Watch:
 
     def _show_missed(self, stream: str) -> None:
         """What the log has after the last number shown."""
-        try:
-            while True:
-                try:
-                    missed = events_after(self._hotel, stream, after=self._shown[stream], limit=AT_ONCE).events
-                except EventsExpired as error:
-                    self._skip_forgotten(stream, error.details["latest_seq"])
-                    continue
-                if not missed:
-                    return
-                for event in missed:
-                    self._show(stream, envelope_of(event))
-        finally:
-            with suppress(DatabaseError):
-                connection.close()
-
-    def _skip_forgotten(self, stream: str, latest: int) -> None:
-        """Go on with the oldest event that is kept, or after the latest where none is."""
-        kept = RealtimeEvent.objects.filter(hotel=self._hotel, stream=stream, seq__gt=self._shown[stream])
-        oldest = kept.order_by("seq").values_list("seq", flat=True).first()
-        last = latest if oldest is None else oldest - 1
-        self._say(f"{stream} #{self._shown[stream] + 1} to #{last} are kept no longer.")
-        self._shown[stream] = last
+        close_old_connections()  # it was asked nothing for hours, perhaps
+        while True:
+            try:
+                missed = events_after(self._hotel, stream, after=self._shown[stream], limit=AT_ONCE).events
+            except EventsExpired as error:
+                last = error.details["oldest_seq"] - 1
+                self._say(f"{stream} #{self._shown[stream] + 1} to #{last} are kept no longer.")
+                self._shown[stream] = last
+                continue
+            if not missed:
+                return
+            for event in missed:
+                self._show(stream, envelope_of(event))
 
     def _show(self, stream: str, envelope: Mapping[str, Any]) -> None:
         meta = envelope["meta"]

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import psycopg2
 from django.core.management.base import BaseCommand
-from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
+from common.database import DATABASE_FAILURES
 from notifications import mail, relay
 from room_bookings.services import periodic
 
@@ -45,7 +44,7 @@ def repeat(job: Job, stopping: threading.Event) -> None:
         try:
             close_old_connections()  # also one that died since, or in the job
             job.run()
-        except (DatabaseError, psycopg2.Error) as error:
+        except DATABASE_FAILURES as error:
             logger.warning("%s lost the database (%s); again in %g s", job.name, type(error).__name__, job.seconds)
         except Exception:  # a bug in one job must not end it for good
             logger.exception("%s failed; again in %g s", job.name, job.seconds)
