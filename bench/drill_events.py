@@ -7,14 +7,13 @@ whether a client at the desk notices that the Pusher server is down or hangs. Ex
 """
 
 import argparse
-import math
 import os
 import random
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from typing import NamedTuple
@@ -22,10 +21,12 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from bench import chaos
-from bench.stage import Request, Stage, opened
-from bench.verdict import Arrival, failures, percentile, repeats
+from bench.stage import Stage, opened
+from bench.verdict import failures, percentile, repeats, way_to_screen
+from bench.writer import Request
 from hotelmate.local import LocalError
 from hotelmate.local.run import say
+from hotelmate.local.service import wait_until
 from hotelmate.local.signals import StopRequestedError, StopSignals
 
 WRITERS = 4
@@ -79,7 +80,11 @@ class Report:
         self.lines += ["", title]
 
     def fact(self, name: str, text: str) -> None:
-        self.lines.append(f"  {name:<28}{text}")
+        self.lines.append(f"  {name:<26}{text}")
+
+    def row(self, title: str, *cells: str | float, word: str = "") -> None:
+        texts = (cell if isinstance(cell, str) else f"{cell:,.1f}" for cell in cells)
+        self.fact(title, "".join(f"{text:>9}" for text in texts) + f"  {word}".rstrip())
 
     def judge(self, part: str, found: Sequence[str]) -> None:
         self.broken += [f"{part}: {sentence}" for sentence in found]
@@ -150,64 +155,62 @@ def under_chaos(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
     stage.start_screens()
     rng = random.Random(seed)
     began = time.monotonic()
-    with progress(stage, scale.changes) as enough:
+    with progress(stage, scale.changes):
         stage.start_writers(WRITERS, seed=seed, rate=RATE)
-        for strike in chaos.plan(seed):
-            stage.perform(strike, rng)
-            if enough():
-                break
-    stage.stop_writers()
+        strikes = chaos.plan(seed)
+        while stage.committed() < scale.changes:
+            stage.perform(next(strikes), rng)
     seconds = time.monotonic() - began
     say("Waiting until all has arrived ...")
-    drained = stage.drain()
-    verify(stage, "chaos", report)
+    drained = settle(stage, "chaos", report)
 
     changes, arrivals = stage.committed(), stage.screens.arrivals
-    ways = Counter(arrival.way for arrival in arrivals)
     report.head(
         f"Chaos: {WRITERS} clients write, 3 hotels, {WEB_PROCESSES} web processes with a relay each, {WORKERS} workers"
     )
-    report.fact("committed", f"{changes:,} changes in {seconds:.0f} s")
+    report.fact("committed", f"{changes:,} changes in {seconds:.0f} s: {changes / seconds:.0f} events/s in all")
     report.fact("killed with SIGKILL", listed(stage.kills + Counter(pusher=stage.troubles["crashed"])))
     report.fact("the Pusher server", listed(Counter({k: v for k, v in stage.troubles.items() if k != "none"})))
     report.fact("requests", answers(stage.requests))
-    report.fact(
-        "sent",
-        f"{len(stage.sent):,} times, {repeats(event.event_id for event in stage.sent):,} of them again",
-    )
+    report.fact("sent", f"{len(stage.sent):,} times, {repeats(stage.sent):,} of them again")
     report.fact("arrived", f"{len({arrival.event_id for arrival in arrivals}):,} events")
-    report.fact("  live", f"{ways['live']:,}, {sent_again(arrivals):,} of them again")
+    live = [arrival for arrival in arrivals if arrival.way == "live"]
+    report.fact("  live", f"{len(live):,}, {repeats(live):,} of them again")
     again = stage.screens.counts["connected"] - len(stage.last_seqs())
-    report.fact("  from the log", f"{ways['replay']:,}; the screens had to connect again {again:,} times")
+    report.fact("  from the log", f"{len(arrivals) - len(live):,}; the screens had to connect again {again:,} times")
     report.fact("all there after", f"{drained:.1f} s" if drained is not None else "never")
-    stage.stop_relays()
 
 
 @contextmanager
-def progress(stage: Stage, wanted: int) -> Iterator[Callable[[], bool]]:
-    """A bar that moves whenever somebody waits; gives a function that says whether there are enough changes."""
-    quietly, due = stage.pause, 0.0
+def progress(stage: Stage, wanted: int) -> Iterator[None]:
+    """A bar that moves whenever somebody waits."""
+    due = 0.0
     with tqdm(total=wanted, unit=" changes", disable=None) as bar:
 
-        def pause(seconds: float) -> None:
+        def show() -> None:
             nonlocal due
-            quietly(seconds)
             if time.monotonic() >= due:
                 due = time.monotonic() + 0.5
                 bar.n = min(stage.committed(), wanted)
                 stage.screens.read()
                 bar.set_postfix_str(f"arrived {len(stage.screens.applied):,}, killed {stage.kills.total()}")
 
-        stage.pause = pause
-        try:
-            yield lambda: stage.committed() >= wanted
-        finally:
-            stage.pause = quietly
-            bar.n = wanted
+        stage.on_pause = show
+        yield
+        stage.on_pause = lambda: None
+        bar.n = wanted
 
 
-def verify(stage: Stage, part: str, report: Report) -> None:
-    """Compare all that ever happened with all that ever arrived."""
+def settle(stage: Stage, part: str, report: Report) -> float | None:
+    """End a part: let all arrive, and compare all that ever happened with all that ever arrived.
+
+    Returns after how many seconds it was there, or None when it was not.
+    """
+    stage.stop_writers()
+    drained = stage.drain()
+    if drained is None:
+        report.judge(part, ["not all events arrived within a minute and a half"])
+    stage.stop_relays()
     stage.screens.read()
     stage.read_sent()
     report.judge(
@@ -226,11 +229,7 @@ def verify(stage: Stage, part: str, report: Report) -> None:
         stage.run("manage.py", "check_invariants")
     except LocalError as error:
         report.judge(part, [str(error)])
-
-
-def sent_again(arrivals: Iterable[Arrival]) -> int:
-    """How often a screen got live what it had got live before."""
-    return repeats(arrival.event_id for arrival in arrivals if arrival.way == "live")
+    return drained
 
 
 def listed(counts: Counter[str]) -> str:
@@ -251,57 +250,40 @@ def answers(requests: Sequence[Request]) -> str:
 def with_relays(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
     """Nobody is killed: nothing is sent twice; and how long the way to the screen is."""
     report.head("Relays: nothing killed; milliseconds from the commit to the Pusher server (p50) and to the screen")
-    columns = "".join(f"{name:>8}" for name in ("changes", "a s", "twice", "Pusher", "p50", "p95", "p99", "max"))
-    report.lines.append(f"  {'':<28}{columns}")
+    report.row("all hotels together", "events", "events/s", "twice", "Pusher", "p50", "p95", "p99", "max")
     for relays in DEPLOYMENTS:
         say(f"{relays.title} ...")
         one_deployment(stage, relays, seed, scale, report)
-    report.lines.append(f"  {'target':<36}{RATE:>8}{0:>8}{'':>8}{TARGET_P50:>8.1f}{'':>8}{TARGET_P99:>8.1f}")
+    report.row("wanted", "", f"{RATE}", "0", "", TARGET_P50, "", TARGET_P99)
 
 
 def one_deployment(stage: Stage, relays: Relays, seed: int, scale: Scale, report: Report) -> None:
     """One row of the table."""
     stage.start_web(processes=relays.web, relay="thread" if relays.threads else "off")
     stage.start_workers(relays.workers)
-    stage.drain()
-    stage.read_sent()
-    known, first, first_sent = set(stage.changes()), len(stage.screens.arrivals), len(stage.sent)
+    began = time.time()
     stage.start_writers(WRITERS, seed=f"{seed}.{relays.title}", rate=RATE)
     stage.pause(WARM_UP)
-    counted_from = time.time()
-    end = time.monotonic() + scale.seconds
-    for worker in cycle(stage.workers if relays.rolling else [None]):
-        stage.pause(min(ROLLING, max(0.0, end - time.monotonic())))
-        if time.monotonic() >= end:
-            break
-        if worker:
-            worker.stop()
-            stage.start_worker(worker)
-            stage.await_worker(worker)
-    seconds = time.time() - counted_from
-    stage.stop_writers()
-    if stage.drain() is None:
-        report.judge(relays.title, ["not all events arrived within a minute and a half"])
+    counted_from, end = time.time(), time.monotonic() + scale.seconds
+    workers = cycle(stage.workers)
+    while (left := end - time.monotonic()) > 0:
+        stage.pause(min(ROLLING, left))
+        if relays.rolling:
+            stage.restart(next(workers))
+    counted_to = time.time()
+    settle(stage, relays.title, report)
 
-    arrivals = stage.screens.arrivals[first:]
-    commits = {change: at for change, at in stage.changes().items() if change not in known}
-    stage.read_sent()
-    twice = max(sent_again(arrivals), repeats(event.event_id for event in stage.sent[first_sent:]))
-    published = {event.event_id: event.at for event in stage.sent[first_sent:]}
-    ways: dict[str, tuple[float, float]] = {}  # milliseconds to the Pusher server, and to the screen
-    for arrival in arrivals:
-        committed = commits.get(arrival.change, 0.0)
-        if arrival.way == "live" and committed >= counted_from:
-            to_pusher, to_screen = published[arrival.event_id] - committed, arrival.at - committed
-            ways.setdefault(arrival.event_id, (to_pusher * 1000, to_screen * 1000))
-    sent, seen = zip(*(ways.values() or [(math.nan, math.nan)]), strict=True)
-    figures = [percentile(sent, 0.5), *(percentile(seen, share) for share in (0.5, 0.95, 0.99, 1.0))]
-    row = "".join(f"{value:>8.1f}" for value in figures)
-    report.lines.append(f"  {relays.title:<28}{len(commits):>8,}{len(ways) / seconds:>8.0f}{twice:>8,}{row}")
+    arrived = [arrival for arrival in stage.screens.arrivals if arrival.way == "live" and arrival.at >= began]
+    twice = max(repeats(arrived), repeats(event for event in stage.sent if event.at >= began))
     if twice:
         report.judge(relays.title, [f"{twice} events were sent twice, and nobody was killed"])
-    stage.stop_relays()
-    verify(stage, relays.title, report)
+    to_pusher, to_screen = way_to_screen(
+        stage.changes(), stage.sent, stage.screens.arrivals, since=counted_from, until=counted_to
+    )
+    p50, p95, p99, longest = (percentile(to_screen, share) for share in (0.5, 0.95, 0.99, 1.0))
+    word = "as wanted" if p50 <= TARGET_P50 and p99 <= TARGET_P99 else "slower"
+    counts = f"{len(to_screen):,}", f"{len(to_screen) / (counted_to - counted_from):.0f}", f"{twice:,}"
+    report.row(relays.title, *counts, percentile(to_pusher, 0.5), p50, p95, p99, longest, word=word)
 
 
 # --- 3: requests ------------------------------------------------------------------------------------------------------
@@ -312,11 +294,10 @@ def at_the_desk(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
     say("Requests with the Pusher server up, down and hanging ...")
     stage.start_web(processes=2, relay="thread")
     stage.start_workers(1)
-    stage.drain()
     first = len(stage.requests)
     stage.start_writers(WRITERS, seed=f"{seed}.desk", rate=RATE)
     stage.pause(WARM_UP)
-    blocks: list[tuple[str, float, float]] = []
+    blocks: dict[str, list[tuple[float, float]]] = defaultdict(list)
     rng = random.Random(seed)
     for _ in range(scale.cycles):
         for state in rng.sample(sorted(STATES), len(STATES)):
@@ -324,45 +305,32 @@ def at_the_desk(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
                 stage.pause(0.3)  # by now every relay has noticed
                 began = time.time()
                 stage.pause(scale.block)
-                blocks.append((state, began, time.time()))
-            caught_up(stage)
-    stage.stop_writers()
-    if stage.drain() is None:
-        report.judge("requests", ["not all events arrived within a minute and a half"])
+                blocks[state].append((began, time.time()))
+            # Every block is to start alike: with little that still waits to be sent.
+            wait_until(lambda: stage.waiting() <= RATE / 5, 60, stage.pause)
+    settle(stage, "requests", report)
+
     requests = stage.requests[first:]
     times = {
         state: [
             request.seconds * 1000
             for request in requests
-            for name, began, ended in blocks
-            if name == state and began <= request.started < ended
+            if any(began <= request.started < ended for began, ended in blocks[state])
         ]
         for state in STATES
     }
     report.head("Requests: milliseconds for a change of status, while the Pusher server is")
-    report.lines.append(f"  {'':<28}{'requests':>8}{'p50':>8}{'p95':>8}{'max':>8}{'p50 / up':>10}{'p95 / up':>10}")
+    report.row("", "requests", "p50", "p95", "max", "p50 / up", "p95 / up")
     for state, values in times.items():
-        p50, p95 = percentile(values, 0.5), percentile(values, 0.95)
-        ratios = (p50 / percentile(times["up"], 0.5), p95 / percentile(times["up"], 0.95))
-        report.lines.append(
-            f"  {state:<28}{len(values):>8,}{p50:>8.1f}{p95:>8.1f}{max(values):>8.1f}"
-            f"{ratios[0]:>10.2f}{ratios[1]:>10.2f}"
-        )
+        p50, p95, longest = (percentile(values, share) for share in (0.5, 0.95, 1.0))
+        ratios = (f"{value / percentile(times['up'], share):.2f}" for value, share in ((p50, 0.5), (p95, 0.95)))
+        report.row(state, f"{len(values):,}", p50, p95, longest, *ratios)
     report.fact("answers", answers(requests))
     # A writer who waits for a relay waits as long as that waits for Pusher: till the block's end, or its own time-out.
     blocked = sum(value > scale.block * 1000 / 2 for state in ("down", "hanging") for value in times[state])
     busy = sum(request.status == 503 for request in requests)
     if blocked or busy:
         report.judge("requests", [f"{blocked} writers waited for a relay, {busy} were told that the house is busy"])
-    stage.stop_relays()
-    verify(stage, "requests", report)
-
-
-def caught_up(stage: Stage) -> None:
-    """Wait, for a minute at most, until what piled up meanwhile is sent: every block is to start alike."""
-    give_up = time.monotonic() + 60
-    while stage.waiting() > RATE / 5 and time.monotonic() < give_up:
-        stage.pause(0.1)
 
 
 if __name__ == "__main__":

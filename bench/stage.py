@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import psycopg2
 
 from bench.chaos import Strike
 from bench.verdict import Applied, Arrival, Change, Sent, Stored
+from bench.writer import Request
 from hotelmate.local import LocalError
 from hotelmate.local.datadir import PROJECT, DataDir
 from hotelmate.local.environment import environment
@@ -76,35 +77,35 @@ class Screens:
                 raise LocalError(f"The screen in {facts['hotel']} gave up: {facts['error']}")
 
 
-class Request:
-    """One request of a writer."""
-
-    def __init__(self, line: Sequence[Any]) -> None:
-        self.started, self.seconds, self.status, self.hotel, self.room_id, self.version = line
-
-
 class Stage:
     """The processes, by name, and what is known of them. Use ``opened``."""
 
     def __init__(self, data: DataDir, pause: Pause) -> None:
         self.data = data
-        self.pause = pause
+        self.on_pause: Callable[[], None] = lambda: None  # called whenever somebody has waited for a moment
+        self._pause = pause
         self.kills: Counter[str] = Counter()
         self.troubles: Counter[str] = Counter()
-        self.hotels_file, self._record = data.path / "hotels.json", data.path / "published.jsonl"
+        # In the folders that `python -m hotelmate.local clean` removes.
+        self._hotels, self._record, self._tmp = data.run / "hotels", data.logs / "published.jsonl", data.run / "tmp"
         free = (port for port in random.sample(PORTS, len(PORTS)) if port_is_free(port))
         self.web_port, self.pusher_port = next(free), next(free)
-        self.web, self.pusher = data.service("web"), data.service("pusher")
+        self.web: Service
+        self.pusher: Service
         self.workers: list[Service] = []
         self.writers: list[Service] = []
         self.screens: Screens
         self.requests: list[Request] = []
         self.sent: list[Sent] = []
         self._published: Lines
-        self._writer_lines: list[Lines] = []
-        self._services: list[Service] = [self.web, self.pusher]
+        self._services: dict[str, Service] = {}
         self._env: dict[str, str] = {}
         self._database: Any = None
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; raises StopRequestedError when it is time to stop."""
+        self._pause(seconds)
+        self.on_pause()
 
     # --- up and down --------------------------------------------------------------------------------------------------
 
@@ -125,25 +126,22 @@ class Stage:
             "DJANGO_SETTINGS_MODULE": "hotelmate.settings",
             "PUSHER_PORT": str(self.pusher_port),
             # What a process that is killed leaves behind goes with the rest.
-            "TMPDIR": str(self.data.path / "tmp"),
+            "TMPDIR": str(self._tmp),
         }
-        (self.data.path / "tmp").mkdir()
+        self._tmp.mkdir()
         self._database = stack.enter_context(closing(psycopg2.connect(url)))
         self._database.autocommit = True
         self.run("manage.py", "migrate")
-        self.run("-m", "bench.hotels", str(self.hotels_file))
+        self.run("-m", "bench.hotels", self._hotels)
         self.start_pusher()
         self._published = Lines(self._record)
 
     def start_screens(self) -> None:
         """The subscriber, once there is a web server to ask."""
-        service = self._service("subscriber")
         address = f"ws://127.0.0.1:{self.pusher_port}/app/{self._env['PUSHER_KEY']}?protocol=7&client=drill&version=1"
-        self._start(
-            service, "-m", "bench.subscriber", self.hotels_file, "--port", self.web_port, "--pusher", address, port=0
-        )
-        self.screens = Screens(service)
-        hotels = len(json.loads(self.hotels_file.read_text()))
+        words = ("-m", "bench.subscriber", self._hotels, "--port", self.web_port, "--pusher", address)
+        self.screens = Screens(self._start("subscriber", *words))
+        hotels = len(json.loads(self._hotels.read_text()))
 
         def connected() -> bool:
             self.screens.read()
@@ -151,55 +149,46 @@ class Stage:
 
         self._await(connected, "the screens")
 
-    def run(self, *words: object) -> str:
-        """Run one of our programs to its end; returns what it printed. Raises LocalError when it fails."""
-        task = self._service("task")
-        self._start(task, *words, port=0)
+    def run(self, *words: object) -> None:
+        """Run one of our programs to its end. Raises LocalError when it fails."""
+        task = self._start("task", *words)
         wait_until(lambda: not task.is_running(), 300, self.pause)
-        assert task.log
-        said = task.log.read_text()
-        if task.exit_code:
-            raise LocalError(f"{' '.join(map(str, words))} failed:\n{said[-4000:]}")
-        return said
+        task.stop()  # from here on its exit code is known, and it has one also when it would not end
+        if task.exit_code != 0:
+            raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.last_words(40)}")
 
     def start_web(self, *, processes: int, relay: str) -> None:
         """gunicorn as it is deployed; ``relay``: thread or off."""
         self._env |= {"WEB_CONCURRENCY": str(processes), "REALTIME_RELAY": relay}
         bind = f"127.0.0.1:{self.web_port}"
         words = ("-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", bind, "--no-control-socket")
-        self._start(self.web, *words, port=self.web_port)
+        self.web = self._start("web", *words, port=self.web_port)
         await_answer("The web server", self.web, "/api/docs/", self.pause)
         self._await(lambda: len(self.web_processes()) == processes, "all web processes")
 
     def start_workers(self, count: int) -> None:
         """``manage.py worker``, so many times."""
-        self.workers = [self._service(f"worker-{number + 1}") for number in range(count)]
+        self.workers = [self._start_worker(f"worker-{number + 1}") for number in range(count)]
         for worker in self.workers:
-            self.start_worker(worker)
-        for worker in self.workers:
-            self.await_worker(worker)
+            self._await_worker(worker)
 
-    def start_worker(self, worker: Service) -> None:
-        """One of them, without waiting for it."""
-        self._start(worker, "manage.py", "worker", port=0)
-
-    def await_worker(self, worker: Service) -> None:
-        """Wait until it says that it works."""
-        self._await(lambda: WORKER_HELLO in worker.last_words(1000), worker.name)
+    def restart(self, worker: Service) -> None:
+        """Tell one of them to stop (SIGTERM), and start it anew."""
+        worker.stop()
+        self._start_worker(worker.name)
+        self._await_worker(worker)
 
     def start_pusher(self) -> None:
         """The embedded Pusher server, always on the same port, as the others know it."""
         words = ("-m", "bench.pusher", self._record, "--port", self.pusher_port)
-        self._start(self.pusher, *words, port=self.pusher_port)
+        self.pusher = self._start("pusher", *words, port=self.pusher_port)
         await_answer("The Pusher server", self.pusher, "/healthz", self.pause)
 
     def start_writers(self, count: int, *, seed: object, rate: float) -> None:
         """Clients that change rooms, ``rate`` times a second in all, or as often as they are answered."""
-        self.writers = [self._service(f"writer-{number + 1}") for number in range(count)]
-        for place, writer in enumerate(self.writers):
-            who = ("--seed", seed, "--place", place, "--writers", count, "--rate", rate / count)
-            self._start(writer, "-m", "bench.writer", self.hotels_file, "--port", self.web_port, *who, port=0)
-        self._writer_lines = [Lines(writer.log) for writer in self.writers]
+        words: list[object] = ["-m", "bench.writer", self._hotels, "--port", self.web_port]
+        words += ["--seed", seed, "--writers", count, "--rate", rate / count]
+        self.writers = [self._start(f"writer-{place + 1}", *words, "--place", place) for place in range(count)]
 
     def stop_writers(self) -> None:
         """Let them finish the request at hand."""
@@ -208,7 +197,7 @@ class Stage:
                 os.kill(writer.pid or 0, signal.SIGTERM)
         for writer in self.writers:
             writer.stop(seconds=40)
-        self.read_requests()
+            self.requests += [Request(*line) for line in Lines(writer.log).new()]
 
     def stop_relays(self) -> None:
         """Web server and workers, in the orderly way."""
@@ -218,18 +207,21 @@ class Stage:
 
     def kill_all(self) -> None:
         """Nothing stays behind; a process that stands still hears SIGKILL too."""
-        for service in reversed(self._services):
+        for service in self._services.values():
             service.stop(signal.SIGKILL)
 
-    def _service(self, name: str) -> Service:
-        service = self.data.service(name)
-        self._services.append(service)
+    def _start(self, name: str, *words: object, port: int = 0) -> Service:
+        service = self._services.setdefault(name, self.data.service(name))
+        service.start([sys.executable, *map(str, words)], port=port, env=self._env, cwd=PROJECT)
         return service
 
-    def _start(self, service: Service, *words: object, port: int) -> None:
-        service.start([sys.executable, *map(str, words)], port=port, env=self._env, cwd=PROJECT)
+    def _start_worker(self, name: str) -> Service:
+        return self._start(name, "manage.py", "worker")
 
-    def _await(self, condition: Any, what: str) -> None:
+    def _await_worker(self, worker: Service) -> None:
+        self._await(lambda: WORKER_HELLO in worker.last_words(1000), worker.name)
+
+    def _await(self, condition: Callable[[], bool], what: str) -> None:
         if not wait_until(condition, 60, self.pause):
             raise LocalError(f"{what}: not there after a minute")
 
@@ -257,7 +249,7 @@ class Stage:
             worker = rng.choice(self.workers)
             worker.stop(signal.SIGKILL)
             self.kills[kind] += 1
-            self.start_worker(worker)
+            self._start_worker(worker.name)
 
     def web_processes(self) -> list[int]:
         """gunicorn's children."""
@@ -341,11 +333,6 @@ class Stage:
         """The changes that a writer was told of: hotel, room number, version."""
         numbers = dict(self.query("SELECT id, room_number FROM rooms_room"))
         return {(seen.hotel, numbers[seen.room_id], seen.version) for seen in self.requests if seen.version}
-
-    def read_requests(self) -> None:
-        """Take in what the writers have printed."""
-        for lines in self._writer_lines:
-            self.requests += map(Request, lines.new())
 
     def read_sent(self) -> None:
         """Take in what the Pusher server has published on the rooms' channels."""

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -143,8 +142,7 @@ class Screen:
         return answer
 
     def _tell(self, kind: str, **facts: Any) -> None:
-        sys.stdout.write(json.dumps({"kind": kind, "hotel": self.slug, **facts}) + "\n")
-        sys.stdout.flush()
+        print(json.dumps({"kind": kind, "hotel": self.slug, **facts}), flush=True)
 
 
 async def listen(screens: list[Screen]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 LISTED = 5  # of each kind of failure; the rest is counted
@@ -200,9 +200,10 @@ def _order(stored: Sequence[Stored], sent: Sequence[Sent]) -> list[str]:
     for event in sorted(stored, key=lambda event: (event.hotel, event.seq or 0)):
         versions[event.hotel, event.room].append(event.version)
     found = _some(
-        f"{hotel}: by their numbers, the events of room {room} go {_first_steps(row)}"
+        f"{hotel}: by the numbers, event {place} of room {room} has version {version}"
         for (hotel, room), row in versions.items()
-        if row != list(range(1, len(row) + 1))
+        for place, version in enumerate(row, start=1)
+        if version != place
     )
     seen: set[str] = set()
     newest: dict[str, int] = defaultdict(int)
@@ -216,29 +217,39 @@ def _order(stored: Sequence[Stored], sent: Sequence[Sent]) -> list[str]:
     return found + _some(late)
 
 
-def _first_steps(row: Sequence[int]) -> str:
-    wrong = next(place for place, version in enumerate(row) if version != place + 1)
-    return "… " * (wrong > 2) + ", ".join(map(str, row[max(0, wrong - 2) : wrong + 3])) + " …"
-
-
 def _screens(applied: Sequence[Applied], last_seqs: dict[str, int]) -> list[str]:
     drawn: dict[str, list[int]] = defaultdict(list)
     for event in applied:
         drawn[event.hotel].append(event.seq)
-    found = []
-    for hotel, last in sorted(last_seqs.items()):
-        if drawn[hotel] != list(range(1, last + 1)):
-            found.append(f"{hotel}: the screen did not draw the events 1 to {last}, each once and in order")
-    return found
+    return [
+        f"{hotel}: the screen did not draw the events 1 to {last}, each once and in order"
+        for hotel, last in sorted(last_seqs.items())
+        if drawn[hotel] != list(range(1, last + 1))
+    ]
 
 
-def repeats(event_ids: Iterable[str]) -> int:
+def repeats(events: Iterable[Sent | Arrival]) -> int:
     """How many came that had come before."""
-    counts = Counter(event_ids)
+    counts = Counter(event.event_id for event in events)
     return counts.total() - len(counts)
 
 
+def way_to_screen(
+    commits: Mapping[Change, float], sent: Sequence[Sent], arrivals: Sequence[Arrival], *, since: float, until: float
+) -> tuple[list[float], list[float]]:
+    """Milliseconds from the commit to the Pusher server and to the screen, of what was committed in that time."""
+    published = {event.event_id: event.at for event in reversed(sent)}  # of several times the first
+    seen = {arrival.event_id: arrival for arrival in reversed(arrivals) if arrival.way == "live"}
+    to_pusher, to_screen = [], []
+    for event_id, arrival in seen.items():
+        committed = commits.get(arrival.change, 0.0)
+        if since <= committed < until:
+            to_pusher.append((published[event_id] - committed) * 1000)
+            to_screen.append((arrival.at - committed) * 1000)
+    return to_pusher, to_screen
+
+
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that ``share`` of ``values`` do not exceed (nearest rank)."""
-    ordered = sorted(values)
+    """The value that ``share`` of ``values`` do not exceed (nearest rank); of none, not a number."""
+    ordered = sorted(values) or [math.nan]
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,7 +1,6 @@
 """``python -m bench.writer``: a client that changes rooms over HTTP until SIGTERM, and prints what it was answered.
 
-One line of JSON for each request: ``[started, seconds, status, hotel, room id, version]``; ``started`` in seconds since
-1970, ``status`` 0 where no answer came, ``version`` that of the change where the answer confirms one, else null.
+One line of JSON for each: the values of a ``Request``.
 """
 
 import argparse
@@ -9,11 +8,10 @@ import http.client
 import json
 import random
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Where a room goes from here: steps of the workflow map that need no guest. A fault is mended before it is cleaned.
 NEXT = {
@@ -30,6 +28,17 @@ SHARE_OF_MEETINGS, MEETING_ROOMS = 0.25, 3
 TIMEOUT = 30  # seconds for one answer, as long as gunicorn gives a worker
 
 
+class Request(NamedTuple):
+    """One request, and how it was answered."""
+
+    started: float  # seconds since 1970
+    seconds: float
+    status: int  # 0: no answer
+    hotel: str
+    room_id: int
+    version: int | None  # of the change that the answer confirms
+
+
 class Writer:
     """One client: what it believes of each room, and its connection."""
 
@@ -41,8 +50,8 @@ class Writer:
         self._statuses: dict[int, str] = {}
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
 
-    def change(self) -> list[Any]:
-        """Change a room, whatever comes of it; returns the line to print."""
+    def change(self) -> Request:
+        """Change a room, whatever comes of it."""
         hotel = self._rng.choice(self._hotels)
         rooms = self._shared if self._rng.random() < SHARE_OF_MEETINGS else self._own
         room = self._rng.choice(rooms[hotel["slug"]])
@@ -58,7 +67,7 @@ class Writer:
                 version = answer["room"]["status_version"]
         elif "current_status" in answer.get("details", {}):
             self._statuses[room] = answer["details"]["current_status"]
-        return [started, seconds, status, hotel["slug"], room, version]
+        return Request(started, seconds, status, hotel["slug"], room, version)
 
     def _post(self, hotel: dict[str, Any], room: int, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
         try:
@@ -94,14 +103,12 @@ def main() -> None:
     interval = 1 / options.rate
     due = time.monotonic() + rng.uniform(0, interval)
     while not stopping.wait(max(0.0, due - time.monotonic())):
-        line = writer.change()
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
-        status, version = line[2], line[5]
-        if version is not None:
+        request = writer.change()
+        print(json.dumps(request), flush=True)
+        if request.version is not None:
             # Whoever is late does not hurry afterwards: that would be another load than the one that was asked for.
             due = max(due + interval, time.monotonic())
-        elif status == 0:
+        elif request.status == 0:
             stopping.wait(0.05)  # the web process was killed
 
 

@@ -1,10 +1,13 @@
 """The drill can fail: its verdict on logs in which one thing is wrong, its plan, and how it is stopped."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -12,9 +15,10 @@ import psutil
 import pytest
 
 from bench.chaos import TROUBLES, plan
-from bench.verdict import Applied, Arrival, Change, Sent, Stored, failures, percentile, repeats
+from bench.verdict import Applied, Arrival, Change, Sent, Stored, failures, percentile, repeats, way_to_screen
 from bench.writer import NEXT
 from hotelmate.local.datadir import PROJECT
+from hotelmate.local.service import wait_until
 from rooms.models import TRANSITIONS, RoomStatus
 
 STEPS = ("READY_FOR_GUEST", "CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "READY_FOR_GUEST")
@@ -67,7 +71,7 @@ def test_repeats_and_what_comes_both_ways_are_no_failure(log: Log):
     log.sent += [log.sent[3], log.sent[4], log.sent[3]]
     log.arrivals += [log.arrivals[3], log.arrivals[4], log.arrivals[0]._replace(way="replay")]
     assert log.failures() == []
-    assert repeats(event.event_id for event in log.sent) == 3
+    assert repeats(log.sent) == 3
 
 
 def test_what_comes_from_the_log_first_may_come_live_later(log: Log):
@@ -162,7 +166,10 @@ def test_an_order_of_sending_that_is_not_that_of_the_numbers(log: Log):
 def test_numbers_that_turn_the_order_of_a_room_around(log: Log):
     log.stored[0] = log.stored[0]._replace(version=2)
     log.stored[2] = log.stored[2]._replace(version=1)
-    assert log.failures() == ["north: by their numbers, the events of room 101 go 2, 1, 3 …"]
+    assert log.failures() == [
+        "north: by the numbers, event 1 of room 101 has version 2",
+        "north: by the numbers, event 2 of room 101 has version 1",
+    ]
 
 
 def test_a_repeat_with_another_body(log: Log):
@@ -191,6 +198,20 @@ def test_percentiles_are_by_nearest_rank():
     values = [float(value) for value in range(100, 0, -1)]
     assert [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
     assert percentile([7.0], 0.5) == 7.0
+    assert math.isnan(percentile([], 0.5))
+
+
+def test_the_way_to_the_screen_is_that_of_the_first_time_live(log: Log):
+    """Committed at 0, 1, … 5 seconds; each is published 2 ms and seen 5 ms later."""
+    commits = {change: float(second) for second, change in enumerate(log.changes)}
+    sent = [event._replace(at=second + 0.002) for second, event in enumerate(log.sent)]
+    arrivals = [event._replace(at=second + 0.005) for second, event in enumerate(log.arrivals)]
+    arrivals[3] = arrivals[3]._replace(way="replay")
+    sent.append(sent[2]._replace(at=9))
+    arrivals.append(arrivals[2]._replace(at=9))
+    to_pusher, to_screen = way_to_screen(commits, sent, arrivals, since=1, until=5)  # 1, 2 and 4
+    assert to_pusher == pytest.approx([2, 2, 2])
+    assert to_screen == pytest.approx([5, 5, 5])
 
 
 def test_a_seed_repeats_the_plan_and_each_round_has_every_trouble():
@@ -214,25 +235,43 @@ def test_the_writers_go_by_the_workflow_map_and_need_no_guest():
         assert set(following) <= set(TRANSITIONS[status]) - {RoomStatus.OCCUPIED}
 
 
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path):
+@contextmanager
+def drill_in(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A drill whose PostgreSQL, Pusher server and web server run by now, with its folder below ``folder``."""
     with subprocess.Popen(
         [sys.executable, "-m", "bench.drill_events", "--seed", "1"],
         cwd=PROJECT,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as drill:
         try:
             assert drill.stdout
-            said = drill.stdout.readline()  # PostgreSQL and the Pusher server run by now
+            said = drill.stdout.readline()
             assert said.startswith("Seed 1, in "), said + drill.stdout.read()
-            assert running_from(tmp_path)
-            drill.send_signal(signal.SIGINT)
-            output, _ = drill.communicate(timeout=60)
+            assert wait_until(lambda: any(file.read_text() for file in folder.glob("*/run/web.json")), 30)
+            assert running_from(folder)
+            yield drill
         finally:
             drill.kill()
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path):
+    with drill_in(tmp_path) as drill:
+        drill.send_signal(signal.SIGINT)
+        output, _ = drill.communicate(timeout=60)
     assert (drill.returncode, output.strip()) == (130, "Stopped.")
+    assert list(tmp_path.iterdir()) == []
+    assert not running_from(tmp_path)
+
+
+def test_after_kill_9_clean_leaves_nothing_behind(tmp_path: Path):
+    with drill_in(tmp_path) as drill:
+        drill.kill()
+    (folder,) = tmp_path.iterdir()
+    clean = [sys.executable, "-m", "hotelmate.local", "clean"]
+    subprocess.run(clean, cwd=PROJECT, env={**os.environ, "HOTELMATE_DATA_DIR": str(folder)}, check=True)
     assert list(tmp_path.iterdir()) == []
     assert not running_from(tmp_path)
 
