@@ -28,7 +28,7 @@ from hotelmate.local.run import await_answer
 from hotelmate.local.service import Pause, Service, port_is_free, wait_until
 
 # Of the shell, nothing else: no database, provider or setting of anybody's is touched.
-INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH")
 # Below the ports that the kernel hands out: while the Pusher server is away, nobody else may get its port by chance.
 PORTS = range(20_000, 32_000)
 WORKER_HELLO = "Sending events and mail"
@@ -289,13 +289,11 @@ class Stage:
         """The rows of one statement."""
         with self._database.cursor() as cursor:
             cursor.execute(statement, parameters)
-            rows: list[Any] = cursor.fetchall()
-            return rows
+            return list(cursor.fetchall())
 
     def committed(self) -> int:
         """How many changes there are."""
-        count: int = self.query("SELECT count(*) FROM housekeeping_roomstatusevent")[0][0]
-        return count
+        return int(self.query("SELECT count(*) FROM housekeeping_roomstatusevent")[0][0])
 
     def changes(self) -> dict[Change, float]:
         """Every committed change, and when it was committed (seconds since 1970)."""
@@ -343,10 +341,8 @@ class Stage:
 
     def waiting(self) -> int:
         """Events that were not sent yet."""
-        count: int = self.query(
-            "SELECT count(*) FROM notifications_realtimeevent WHERE sent_at IS NULL AND parked_at IS NULL"
-        )[0][0]
-        return count
+        statement = "SELECT count(*) FROM notifications_realtimeevent WHERE sent_at IS NULL AND parked_at IS NULL"
+        return int(self.query(statement)[0][0])
 
     def drain(self, seconds: float = 90) -> float | None:
         """Wait until all is sent and drawn; returns after how many seconds, or None when it does not come to that."""
