@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pusher
@@ -26,7 +27,12 @@ import requests
 from django.db import connection
 from websockets.sync.client import ClientConnection, connect
 
+from common import clock
 from notifications import relay, transport
+from tests.notifications.operations import Work, operations, world
+from tests.room_bookings.desk import NOW
+
+Value = TypeVar("Value")
 
 ROOT = Path(__file__).parents[2]
 APP_ID, KEY, SECRET = "1001", "hotel-key", "hotel-secret"
@@ -34,6 +40,11 @@ CREDENTIALS = {"PUSHER_APP_ID": APP_ID, "PUSHER_KEY": KEY, "PUSHER_SECRET": SECR
 
 # Long enough for a loaded machine; only a failing test ever waits so long.
 PATIENCE = 10
+# For a whole process of HotelMate to be there.
+STARTING = 20
+
+# Names the folder in which processes count together.
+COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 
 # What a worker says first.
 HELLO = "Sending events and mail, and keeping the deadlines. Ctrl-C ends it.\n"
@@ -259,7 +270,7 @@ def relay_to(settings):
     started: list[relay.Relay] = []
 
     def start(port: int) -> relay.Relay:
-        settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1001", "hotel-key", "hotel-secret"
+        settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = APP_ID, KEY, SECRET
         settings.PUSHER_HOST, settings.PUSHER_PORT, settings.PUSHER_SSL = "127.0.0.1", port, False
         transport.client.cache_clear()
         started.append(relay.start_thread())
@@ -311,62 +322,88 @@ def sent(monkeypatch) -> FakePusher:
     return fake
 
 
-def on_the_tests_database(*arguments: str, **environ: str) -> subprocess.Popen[str]:
-    """A process of HotelMate's own with the real settings, on the database of the tests."""
-    url = urlsplit(os.environ["DATABASE_URL"])
-    name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
-    environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
-    environ["DJANGO_SETTINGS_MODULE"] = "hotelmate.settings"  # not those of the tests, which send nothing
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def sending_to(port: int) -> dict[str, str]:
+    """The environment of a process that sends there."""
+    return {**CREDENTIALS, "PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(port), "PUSHER_SSL": "0"}
 
 
-def end(processes: list[subprocess.Popen[str]]) -> None:
-    for process in processes:
-        process.kill()
+@pytest.fixture
+def start_hotelmate() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``start_hotelmate("manage.py", "worker", NAME="value")`` runs a process on the database of the tests.
+
+    With the real settings, in development; a warning in it is an error. Killed at the end, with its children.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+        ours = {
+            "DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl(),
+            "DJANGO_SETTINGS_MODULE": "hotelmate.settings",  # not those of the tests, which send nothing
+            "DEVELOPMENT": "1",
+        }
+        inherited = {name: value for name, value in os.environ.items() if name != COUNTERS}
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", *arguments],
+            cwd=ROOT,
+            env={**inherited, **ours, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
 @pytest.fixture
-def start_worker() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """``start_worker(EMAIL_URL=…)`` runs one on the tests' database; its log is in ``stderr``."""
-    started: list[subprocess.Popen[str]] = []
+def start_worker(start_hotelmate) -> Callable[..., subprocess.Popen[str]]:
+    """``start_worker(EMAIL_URL=…)`` runs one that works by then; its log is in ``stderr``."""
 
     def start(**environ: str) -> subprocess.Popen[str]:
-        process = on_the_tests_database("manage.py", "worker", **environ)
-        started.append(process)
-        assert select.select([process.stdout], [], [], 20)[0], "the worker says nothing"
+        process = start_hotelmate("manage.py", "worker", **environ)
+        assert select.select([process.stdout], [], [], STARTING)[0], "the worker says nothing"
         assert process.stdout.readline() == HELLO
         return process
 
-    yield start
-    end(started)
+    return start
 
 
 @pytest.fixture
-def start_web() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """``start_web(PUSHER_HOST=…)`` runs gunicorn, with the relay in its two processes, on a free port."""
-    started: list[subprocess.Popen[str]] = []
+def start_web(start_hotelmate) -> Callable[..., subprocess.Popen[str]]:
+    """``start_web(PUSHER_HOST=…)`` runs gunicorn with two processes, which relay, on a free port unless told which."""
 
-    def start(**environ: str) -> subprocess.Popen[str]:
-        arguments = ("-m", "gunicorn", "--config", "hotelmate/gunicorn.conf.py", "--bind", "127.0.0.1:0")
-        process = on_the_tests_database(*arguments, "--log-level", "warning", REALTIME_RELAY="thread", **environ)
-        started.append(process)
-        return process
+    def start(port: int = 0, **environ: str) -> subprocess.Popen[str]:
+        arguments = ("-m", "gunicorn", "--config", "hotelmate/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}")
+        environ = {"REALTIME_RELAY": "thread", "WEB_CONCURRENCY": "2", **environ}
+        return start_hotelmate(*arguments, "--no-control-socket", "--log-level", "warning", **environ)
 
-    yield start
-    end(started)
+    return start
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait for it to come true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
+def until(condition: Callable[[], Value], seconds: float = PATIENCE) -> Value:
+    """Wait for it to come true; returns what it came to."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.02)
+    return value
+
+
+@pytest.fixture
+def things(manager, stripe) -> Iterator[SimpleNamespace]:
+    """The world of the operations, on the afternoon of 1 July 2026."""
+    with clock.set_to(NOW):
+        yield world(manager, stripe)
+
+
+@pytest.fixture
+def work(things, manager) -> dict[str, Work]:
+    """The operations, by name."""
+    return operations(things, manager, cards=True)

@@ -1,50 +1,63 @@
-"""A log of events as services and relay leave it, made in one go."""
+"""A log of events: as services and relay leave it, made in one go; or as a room's changes make it."""
 
-from datetime import datetime
 from typing import Any
 
 from common import clock
 from hotel.models import Hotel
-from notifications.models import EventStream, RealtimeEvent
-from notifications.notification_manager import BOOKINGS, GUESTS, staff_channel
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from notifications.models import BOOKINGS, GUESTS, ROOMS, EventStream, RealtimeEvent
+from notifications.notification_manager import staff_channel
+from tests.factories import HotelFactory, NewRoomFactory
 
-CATEGORIES = {"rooms": "rooms", BOOKINGS: "room_booking", GUESTS: "room_booking"}
+CATEGORIES = {ROOMS: "rooms", BOOKINGS: "room_booking", GUESTS: "room_booking"}
 
 
-def log_of(
-    hotel: Hotel, count: int, *, stream: str = "rooms", created_at: datetime | None = None, **fields: Any
-) -> Any:
+def make_events(count: int, hotel: Hotel | None = None) -> list[RealtimeEvent]:
+    """``count`` room_updated of one hotel, by the service."""
+    room = NewRoomFactory(hotel=hotel or HotelFactory())
+    for number in range(count):
+        to_status = "CHECKOUT_DIRTY" if number % 2 == 0 else "READY_FOR_GUEST"
+        set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
+    return list(RealtimeEvent.objects.filter(hotel=room.hotel).order_by("pk"))
+
+
+def log_of(hotel: Hotel, count: int, *, stream: str = ROOMS, **fields: Any) -> list[RealtimeEvent]:
     """So many more events of the stream, numbered on from its last, and sent unless ``fields`` say otherwise."""
     known, _ = EventStream.objects.get_or_create(hotel=hotel, name=stream)
-    moment = created_at or clock.now()
-    events = []
-    for seq in range(known.last_seq + 1, known.last_seq + count + 1):
-        event = RealtimeEvent(
-            hotel=hotel,
-            stream=stream,
-            channel=staff_channel(hotel.slug, stream),
-            type="room_updated",
-            created_at=moment,
-            seq=seq,
-            **{"sent_at": moment} | fields,
-        )
-        event.envelope = {
-            "category": CATEGORIES[stream],
-            "type": event.type,
-            "payload": {"note": f"Zimmer {seq}: Lüftung, 窓, “leak”", "rates": ["95.00", None, True]},
-            "meta": {
-                "hotel_slug": hotel.slug,
-                "event_id": str(event.event_id),
-                "ts": "2026-07-01T14:00:00Z",
-                "scope": {"room_number": 101},
-            },
-        }
-        events.append(event)
+    fields = {"created_at": clock.now()} | fields
+    fields = {"sent_at": fields["created_at"]} | fields
+    numbers = range(known.last_seq + 1, known.last_seq + count + 1)
     known.last_seq += count
     known.save()
-    return RealtimeEvent.objects.bulk_create(events)
+    return RealtimeEvent.objects.bulk_create(_event(hotel, stream, seq=number, **fields) for number in numbers)
 
 
-def numbers(hotel: Hotel, stream: str = "rooms") -> list[int | None]:
+def unnumbered(hotel: Hotel, *, stream: str = ROOMS, **fields: Any) -> RealtimeEvent:
+    """One more event of the stream, as a service leaves it: no relay has seen it yet."""
+    event = _event(hotel, stream, **fields)
+    event.save()
+    return event
+
+
+def _event(hotel: Hotel, stream: str, **fields: Any) -> RealtimeEvent:
+    event = RealtimeEvent(
+        hotel=hotel, stream=stream, channel=staff_channel(hotel.slug, stream), type="room_updated", **fields
+    )
+    event.envelope = {
+        "category": CATEGORIES[stream],
+        "type": event.type,
+        "payload": {"note": f"Zimmer {event.seq}: Lüftung, 窓, “leak”", "rates": ["95.00", None, True]},
+        "meta": {
+            "hotel_slug": hotel.slug,
+            "event_id": str(event.event_id),
+            "ts": "2026-07-01T14:00:00Z",
+            "scope": {"room_number": 101},
+        },
+    }
+    return event
+
+
+def numbers(hotel: Hotel, stream: str = ROOMS) -> list[int | None]:
     """The numbers of the stream's events that are kept, in order of their making."""
     return list(RealtimeEvent.objects.filter(hotel=hotel, stream=stream).order_by("pk").values_list("seq", flat=True))

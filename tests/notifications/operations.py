@@ -1,14 +1,12 @@
 """Every operation of the house, each in a world in which it succeeds, and what was told of it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import time, timedelta
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 from django.core.management import call_command
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -18,7 +16,7 @@ from hotel.models import Staff
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
 from notifications import notification_manager
-from notifications.models import RealtimeEvent
+from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
 from room_bookings.models import OverstayIncident, RoomBooking
 from room_bookings.services.approval import settle_payments
 from room_bookings.services.expire import drop_drafts, expire_approvals
@@ -185,16 +183,6 @@ def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) 
     return work | in_the_admin(things, manager)
 
 
-@contextmanager
-def taken_back() -> Iterator[None]:
-    """What the block writes is taken back; durable work (a card payment's) may begin in it."""
-    block = transaction.atomic()
-    block._from_testcase = True  # type: ignore[attr-defined]  # as the test's own transaction
-    with block:
-        yield
-        transaction.set_rollback(True)
-
-
 def endpoint_of(name: str, target: str | None = None, body: Any = None) -> Endpoint:
     """The endpoint of that name, called as ``tests.surface`` does, or on another target with another body."""
     [known] = [endpoint for endpoint in ENDPOINTS if endpoint.name == name]
@@ -275,18 +263,23 @@ def sent(things: SimpleNamespace, since: int) -> str:
 def word(event: RealtimeEvent, things: SimpleNamespace) -> str:
     """``U101``, ``booking_updated:arrival``, ``>booking_cancelled:arrival`` (to the guest)."""
     message = notification_manager.messages(event)[0]
-    scope = event.envelope["meta"]["scope"]
-    assert message["name"] == event.type == event.envelope["type"]
-    if message["channel"] == f"private-{things.hotel.slug}.rooms":
-        return f"{SHORT[event.type]}{scope['room_number']}"
-    reference = scope["booking_id"]
+    envelope, slug = event.envelope, things.hotel.slug
+    meta = dict(envelope["meta"])
+    scope = meta.pop("scope")
+    assert set(envelope) == {"category", "type", "payload", "meta"}
+    assert message["name"] == event.type == envelope["type"]
+    assert meta == {"hotel_slug": slug, "event_id": str(event.event_id), "ts": "2026-07-01T14:00:00Z"}
+    assert message["channel"] == event.channel
+    if event.stream == ROOMS:
+        number = envelope["payload"]["room_number"]
+        assert (event.channel, envelope["category"]) == (f"private-{slug}.rooms", "rooms")
+        assert scope == {"room_number": number}
+        return f"{SHORT[event.type]}{number}"
+    reference = envelope["payload"]["booking_id"]
+    assert (scope, envelope["category"]) == ({"booking_id": reference}, "room_booking")
     about = f"{event.type}:{things.names.get(reference, 'new')}"
-    if message["channel"] == f"private-{things.hotel.slug}.room-bookings":
+    if event.stream == BOOKINGS:
+        assert event.channel == f"private-{slug}.room-bookings"
         return about
-    assert message["channel"] == f"private-guest-booking.{reference}"
+    assert (event.stream, event.channel) == (GUESTS, f"private-guest-booking.{reference}")
     return f">{about}"
-
-
-def newest(model: Any = RealtimeEvent) -> int:
-    """The id of the newest row."""
-    return model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0

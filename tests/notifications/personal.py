@@ -6,7 +6,6 @@ an operation is about; O, another guest of the house; S, its staff; B, anybody o
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.db import connection, models, transaction
+from django.db import connection, models
 
 from hotel import rights
 from hotel.models import Hotel, Staff
@@ -304,16 +303,6 @@ def periodic_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[
 
 
 # --- the database -----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def taken_back() -> Iterator[None]:
-    """Whatever the block writes is undone at its end."""
-    block = transaction.atomic()
-    block._from_testcase = True  # as the test's own transaction, which durable work may begin in
-    with block:
-        yield
-        transaction.set_rollback(True)
 
 
 def text_fields() -> dict[str, tuple[str, str]]:

@@ -11,13 +11,13 @@ from common import clock
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications import relay
-from notifications.models import EventStream, RealtimeEvent
-from notifications.notification_manager import BOOKINGS, GUESTS, messages
+from notifications.models import BOOKINGS, GUESTS, EventStream, RealtimeEvent
+from notifications.notification_manager import messages
 from notifications.retention import forget_events
 from tests.conftest import url
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, booking_in
 from tests.http import DocumentedClient, assert_error, nothing_written
-from tests.notifications.event_log import log_of
+from tests.notifications.event_log import log_of, unnumbered
 
 pytestmark = pytest.mark.django_db
 
@@ -68,7 +68,7 @@ def test_events_come_sent_or_not_parked_or_not_once_they_have_a_number(api, hote
     log_of(hotel, 1, sent_at=None)
     log_of(hotel, 1, sent_at=None, parked_at=now, last_error="413")
     log_of(hotel, 1)
-    RealtimeEvent.objects.create(hotel=hotel, stream="rooms", type="room_updated", envelope={"meta": {}})  # no number
+    unnumbered(hotel)
     answer = ask(api(housekeeper), hotel, after=0)
     assert seqs(answer) == [1, 2, 3, 4]
     assert answer.json()["latest_seq"] == 4

@@ -1,80 +1,31 @@
 """What several processes count is one number: real web processes and a real worker, killed and started anew."""
 
 import os
-import select
 import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
-from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
 from tests.factories import HotelFactory, room_in
-from tests.notifications.conftest import CREDENTIALS, ROOT
+from tests.notifications.conftest import COUNTERS, PATIENCE, STARTING, sending_to, until
 
-PATIENCE = 20
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-
-
-def environ(**more: str) -> dict[str, str]:
-    """That of a process on the tests' database, in development, with nothing that this process has set."""
-    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-    ours = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "hotelmate.settings", "DEVELOPMENT": "1"}
-    return {name: value for name, value in os.environ.items() if name != VARIABLE} | ours | more
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """``start("manage.py", "worker", NAME="value")``: warnings are errors; killed at the end, with its children."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(*words: str, **more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-W", "error", *words]
-        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        process = subprocess.Popen(command, cwd=ROOT, env=environ(**more), text=True, start_new_session=True, **pipes)
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-    return value
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Web:
     """A gunicorn as in production, with two processes."""
 
-    def __init__(self, start: Callable[..., subprocess.Popen[str]], **more: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        more = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "REALTIME_RELAY": "off", **more}
-        self.process = start(
-            "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--no-control-socket", "--workers", "2", **more
-        )
-        until(self.answers)
+    def __init__(self, start: Callable[..., subprocess.Popen[str]], port: int, **environ: str) -> None:
+        self.port = port
+        self.process = start(port, REALTIME_RELAY="off", **environ)
+        until(self.answers, STARTING)
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.process.communicate()
@@ -109,17 +60,12 @@ class Web:
         }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "counts"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(start, server, folder):
-    pusher = CREDENTIALS | {"PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(server.port), "PUSHER_SSL": "0"}
-    web = Web(start, **{VARIABLE: str(folder)})
-    worker = start("manage.py", "worker", **pusher, **{VARIABLE: str(folder)})
-    assert select.select([worker.stdout], [], [], PATIENCE)[0], "the worker says nothing"
+def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(
+    start_web, start_worker, server, unused_port, tmp_path
+):
+    folder = {COUNTERS: str(tmp_path / "counts")}
+    web = Web(start_web, unused_port, **folder)
+    worker = start_worker(**sending_to(server.port), **folder)
 
     room = room_in("READY_FOR_GUEST", hotel=HotelFactory())
     set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
@@ -140,8 +86,7 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(sta
     worker.kill()
     worker.communicate()
     until(lambda: len(web.children() - {victim}) == 2)
-    again = start("manage.py", "worker", **pusher, **{VARIABLE: str(folder)})
-    assert select.select([again.stdout], [], [], PATIENCE)[0], "the worker says nothing"
+    again = start_worker(**sending_to(server.port), **folder)
     web.ask(asked)
     found = web.metrics()
     assert found["hotelmate_operation_seconds_count"] == 2 * asked
@@ -155,9 +100,8 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(sta
     assert again.communicate(timeout=PATIENCE)[1] == ""
 
 
-@pytest.mark.django_db(transaction=True)
-def test_without_a_setting_the_web_processes_share_a_folder_that_goes_with_them(start, tmp_path):
-    web = Web(start, TMPDIR=str(tmp_path))
+def test_without_a_setting_the_web_processes_share_a_folder_that_goes_with_them(start_web, unused_port, tmp_path):
+    web = Web(start_web, unused_port, TMPDIR=str(tmp_path))
     until(lambda: len(web.children()) == 2)
     web.ask(20)
     assert web.asked() == 20

@@ -13,11 +13,11 @@ from rest_framework.test import APIClient
 
 from common import clock
 from tests.conftest import token_client
-from tests.factories import HotelFactory, StaffFactory
+from tests.factories import PASSWORD, HotelFactory, StaffFactory
 from tests.hotelmate.test_scope import member
-from tests.http import DocumentedClient, nothing_written, stored
-from tests.notifications.operations import call, endpoint_of, newest, operations, sent, taken_back, world
-from tests.room_bookings.desk import NOW
+from tests.http import DocumentedClient, nothing_written, stored, undone
+from tests.notifications.operations import call, endpoint_of, operations, sent, world
+from tests.room_bookings.desk import NOW, last_event
 from tests.surface import ENDPOINTS, MANAGER, NOBODY, ROLES, Endpoint
 
 pytestmark = pytest.mark.django_db
@@ -136,18 +136,6 @@ EXPECTED = {
 TELLING = [name for name, events in EXPECTED.items() if events]
 
 
-@pytest.fixture
-def things(manager, stripe):
-    """The world of the operations, on the afternoon of 1 July 2026."""
-    with clock.set_to(NOW):
-        yield world(manager, stripe)
-
-
-@pytest.fixture
-def work(things, manager):
-    return operations(things, manager, cards=True)
-
-
 def test_every_operation_has_its_line(work):
     assert set(work) == set(EXPECTED)
     assert {endpoint.name for endpoint in ENDPOINTS if endpoint.method != "GET"} <= set(EXPECTED)
@@ -156,8 +144,8 @@ def test_every_operation_has_its_line(work):
 def test_exactly_these_events_in_this_order_on_these_channels(work, things):
     told = {}
     for name, operation in work.items():
-        with taken_back():
-            since = newest()
+        with undone():
+            since = last_event()
             answer = operation()
             told[name] = sent(things, since)
             assert getattr(answer, "status_code", 200) < 400, (name, answer.content)
@@ -167,9 +155,9 @@ def test_exactly_these_events_in_this_order_on_these_channels(work, things):
 def test_the_same_again_tells_nothing(work, things):
     told = {}
     for name in TELLING:
-        with taken_back():
+        with undone():
             work[name]()
-            since = newest()
+            since = last_event()
             answer = work[name]()
             told[name] = sent(things, since)
             assert getattr(answer, "status_code", 200) < 500, (name, answer.content)
@@ -177,20 +165,20 @@ def test_the_same_again_tells_nothing(work, things):
 
 
 def test_what_is_rolled_back_is_not_told(work, things, django_capture_on_commit_callbacks):
-    before = newest()
+    before = last_event()
     for name in TELLING:
         with django_capture_on_commit_callbacks() as callbacks:
-            with pytest.raises(ZeroDivisionError), taken_back():
+            with pytest.raises(ZeroDivisionError), undone():
                 work[name]()
                 assert sent(things, before) == EXPECTED[name]
                 raise ZeroDivisionError
-            assert newest() == before, name
+            assert last_event() == before, name
         assert callbacks == [], name
 
 
 def test_reading_tells_nothing(api, manager, things):
     client = api(manager)
-    since = newest()
+    since = last_event()
     for endpoint in ENDPOINTS:
         if endpoint.method == "GET":
             answer = call(endpoint, client, things)
@@ -199,11 +187,19 @@ def test_reading_tells_nothing(api, manager, things):
 
 
 def test_signing_in_and_out_tells_nothing(api, manager, things):
-    since = newest()
-    APIClient().post("/api/staff/login/", {"username": "manager", "password": "wrong"}, format="json")
+    since = last_event()
     client = api(manager)
-    for method, path in [("post", "/api/pusher/auth/"), ("get", "/api/schema/"), ("post", "/api/staff/logout/")]:
-        getattr(client, method)(path)
+    channel = {"socket_id": "1.1", "channel_name": f"private-{things.hotel.slug}.rooms"}
+    answers = [
+        APIClient().post("/api/staff/login/", {"username": "manager", "password": "wrong"}, format="json"),
+        APIClient().post("/api/staff/login/", {"username": "manager", "password": PASSWORD}, format="json"),
+        client.post("/api/pusher/auth/"),
+        client.post("/api/pusher/auth/", channel),
+        client.get("/api/schema/"),
+        client.post("/api/staff/logout/"),
+        client.get("/api/staff/hotel/grand/me/"),
+    ]
+    assert [answer.status_code for answer in answers] == [401, 200, 400, 200, 200, 204, 401]
     assert sent(things, since) == ""
 
 
@@ -215,7 +211,7 @@ def telling_endpoints():
 
 
 def test_who_may_not_tells_nothing(hotel, things):
-    since = newest()
+    since = last_event()
     strangers = {role: token_client(member(hotel, role)) for role in (*ROLES, NOBODY) if role != MANAGER} | {
         "another hotel's": token_client(StaffFactory(hotel=HotelFactory(), role=MANAGER))
     }
@@ -224,7 +220,7 @@ def test_who_may_not_tells_nothing(hotel, things):
         for role, client in {**strangers, "nobody's": DocumentedClient(raise_request_exception=False)}.items():
             if role not in endpoint.roles:
                 assert call(endpoint, client, things).status_code in (401, 403), (endpoint.name, role)
-                assert newest() == since, (endpoint.name, role)
+                assert last_event() == since, (endpoint.name, role)
                 refused += 1
     assert refused >= 3 * len(telling_endpoints())
 
@@ -340,7 +336,7 @@ def test_what_fails_at_its_commit_is_not_told(no_event_survives_its_commit):
         things = world(manager)
         work = operations(things, manager)
         no_event_survives_its_commit()
-        before, since = stored(), newest()
+        before, since = stored(), last_event()
         for name in sorted(TELLING, key="tick".__eq__):
             if name in work:
                 try:
@@ -350,4 +346,4 @@ def test_what_fails_at_its_commit_is_not_told(no_event_survives_its_commit):
                 else:
                     assert name == "tick" or name.startswith("admin: ") or answer.status_code == 503, name
                 # What a tick does without telling, it has done.
-                assert newest() == since if name == "tick" else stored() == before, name
+                assert last_event() == since if name == "tick" else stored() == before, name

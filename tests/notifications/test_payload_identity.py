@@ -9,19 +9,18 @@ from typing import Any
 
 import pytest
 
-from common import clock
 from housekeeping.selectors import room_list
 from housekeeping.snapshots import room_snapshot
 from notifications import notification_manager
-from notifications.models import RealtimeEvent
+from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
 from room_bookings.models import DRAFT_STATUSES
 from room_bookings.selectors import booking_list
 from room_bookings.snapshots import booking_detail
 from tests.conftest import token_client
-from tests.http import nothing_written
-from tests.notifications.operations import call, endpoint_of, newest, operations, sent, taken_back, world
+from tests.http import nothing_written, undone
+from tests.notifications.operations import call, endpoint_of, sent
 from tests.notifications.test_operation_table import EXPECTED, TELLING
-from tests.room_bookings.desk import NOW
+from tests.room_bookings.desk import last_event
 
 pytestmark = pytest.mark.django_db
 
@@ -29,28 +28,20 @@ OF_THE_CHANGE = {"changed_fields", "source", "from_status", "to_status", "change
 NOBODY = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
 
 
-@pytest.fixture
-def things(manager, stripe):
-    with clock.set_to(NOW):
-        yield world(manager, stripe)
-
-
-@pytest.fixture
-def work(things, manager):
-    return operations(things, manager, cards=True)
-
-
-def as_heard(since: int) -> dict[tuple[str, Any], dict[str, Any]]:
-    """The newest payload of each room and booking, by (stream, id), as a subscriber parses it; and its type."""
-    heard: dict[tuple[str, Any], dict[str, Any]] = {}
-    for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream="guest-bookings").order_by("pk"):
+def as_heard(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
+    """The newest payload of each booking, and of each room in either type of event, as a subscriber parses it."""
+    heard: dict[tuple[str, Any, str], dict[str, Any]] = {}
+    for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream=GUESTS).order_by("pk"):
         envelope = json.loads(notification_manager.messages(event)[0]["data"])
         payload = envelope["payload"]
         if envelope["type"] == "room_updated":
             assert payload.keys() >= OF_THE_CHANGE
             assert payload["to_status"] == payload["room_status"]
             payload = {name: value for name, value in payload.items() if name not in OF_THE_CHANGE}
-        heard[event.stream, payload.get("room_number" if event.stream == "rooms" else "booking_id")] = payload
+        if event.stream == ROOMS:
+            heard[ROOMS, payload["room_number"], event.type] = payload
+        else:
+            heard[BOOKINGS, payload["booking_id"], ""] = payload
     return heard
 
 
@@ -64,21 +55,21 @@ def test_each_event_is_what_the_next_read_says(work, things, hotel, housekeeper,
     base = f"/api/staff/hotel/{hotel.slug}"
     compared = 0
     for name in TELLING:
-        with taken_back():
-            since = newest()
+        with undone():
+            since = last_event()
             work[name]()
             heard = as_heard(since)
             rows = desk_screen.get(f"{base}/room-bookings/?include_counts=0&page_size=100").json()["results"]
             bookings = {row["booking_id"]: row for row in rows}
-            for (stream, subject), payload in heard.items():
-                if stream == "rooms":
+            for (stream, subject, kind), payload in heard.items():
+                if stream == ROOMS:
                     shown = rooms_screen.get(f"{base}/room-management/{subject}/").json()
                     shown = shown if shown["is_occupied"] else shown | NOBODY
                 else:
                     shown = bookings[subject]
-                assert payload.keys() == shown.keys(), (name, stream)
+                assert payload.keys() == shown.keys(), (name, stream, kind)
                 different = {key: (payload[key], shown[key]) for key in shown if not same(payload[key], shown[key])}
-                assert different == {}, (name, stream, subject)
+                assert different == {}, (name, stream, subject, kind)
                 compared += 1
     assert compared > len(TELLING)
 
@@ -88,12 +79,10 @@ def test_each_event_is_what_the_next_read_says(work, things, hotel, housekeeper,
 
 def screens(things: SimpleNamespace) -> dict[tuple[str, Any], dict[str, Any]]:
     """All that the house's screens show: every room, and every booking that a list has with its own detail."""
-    rooms = {("rooms", room.pk): room_snapshot(room) for room in room_list(things.hotel)}
+    rooms = {(ROOMS, room.pk): room_snapshot(room) for room in room_list(things.hotel)}
     bookings = booking_list(things.hotel).exclude(status__in=DRAFT_STATUSES)
     # The room's own status is the rooms' screens' business.
-    return rooms | {
-        ("room-bookings", booking.booking_id): booking_detail(booking) | {"room": None} for booking in bookings
-    }
+    return rooms | {(BOOKINGS, booking.booking_id): booking_detail(booking) | {"room": None} for booking in bookings}
 
 
 def changed(before: dict[Any, Any], after: dict[Any, Any]) -> set[tuple[str, Any]]:
@@ -102,30 +91,30 @@ def changed(before: dict[Any, Any], after: dict[Any, Any]) -> set[tuple[str, Any
 
 def told_of(since: int) -> set[tuple[str, Any]]:
     return {
-        (event.stream, event.envelope["payload"]["id" if event.stream == "rooms" else "booking_id"])
-        for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream="guest-bookings")
+        (event.stream, event.envelope["payload"]["id" if event.stream == ROOMS else "booking_id"])
+        for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream=GUESTS)
     }
 
 
 # The contract has no event for these: a screen shows them at its next read. By operation, whose rows change untold.
 UNTOLD = {
-    "house rules, checkout time": {"room-bookings"},  # deadlines
-    "POST room-management/": {"rooms"},
-    "DELETE room-management/<int:room>/": {"rooms"},
-    "POST room-types/<int:pk>/rooms/bulk-create/": {"rooms"},
-    "PATCH room-types/<int:pk>/": {"rooms"},
-    "room, another number": {"room-bookings"},  # of those that have the room
-    "admin: add a room": {"rooms"},
-    "admin: delete a room": {"rooms"},
-    "admin: change a room type": {"rooms", "room-bookings"},
+    "house rules, checkout time": {BOOKINGS},  # deadlines
+    "POST room-management/": {ROOMS},
+    "DELETE room-management/<int:room>/": {ROOMS},
+    "POST room-types/<int:pk>/rooms/bulk-create/": {ROOMS},
+    "PATCH room-types/<int:pk>/": {ROOMS},
+    "room, another number": {BOOKINGS},  # of those that have the room
+    "admin: add a room": {ROOMS},
+    "admin: delete a room": {ROOMS},
+    "admin: change a room type": {ROOMS, BOOKINGS},
 }
 
 
 def test_what_changes_on_a_screen_is_told_and_nothing_else(work, things):
     before, untold = screens(things), {}
     for name, operation in work.items():
-        with taken_back():
-            since = newest()
+        with undone():
+            since = last_event()
             operation()
             on_screen, told = changed(before, screens(things)), told_of(since)
         assert told <= on_screen, (name, told - on_screen)
@@ -134,8 +123,19 @@ def test_what_changes_on_a_screen_is_told_and_nothing_else(work, things):
     assert untold == UNTOLD
 
 
-BOOKINGS = ("arrival", "late", "request", "cancelled", "overdue", "roomless", "dripping", "missed", "gone", "lapsed")
-ROOMS = ("dirty", "cleaned", "ready", "broken", "unused", "due", "left", "faulty", "turned")
+TRIED_BOOKINGS = [
+    "arrival",
+    "late",
+    "request",
+    "cancelled",
+    "overdue",
+    "roomless",
+    "dripping",
+    "missed",
+    "gone",
+    "lapsed",
+]
+TRIED_ROOMS = ["dirty", "cleaned", "ready", "broken", "unused", "due", "left", "faulty", "turned"]
 
 
 def attempts() -> list[tuple[str, str]]:
@@ -145,11 +145,11 @@ def attempts() -> list[tuple[str, str]]:
         if name.split()[0] not in ("POST", "PATCH", "PUT"):
             continue
         if "<str:bid>" in name:
-            found += [(name, target) for target in BOOKINGS]
+            found += [(name, target) for target in TRIED_BOOKINGS]
         elif "<int:rno>" in name:
-            found += [(name, f"{target}_no") for target in ROOMS]
+            found += [(name, f"{target}_no") for target in TRIED_ROOMS]
         elif "<int:rid>" in name:
-            found += [(name, target) for target in ROOMS]
+            found += [(name, target) for target in TRIED_ROOMS]
     return found
 
 
@@ -158,8 +158,8 @@ def test_every_endpoint_on_everything_tells_what_it_changes_and_no_more(things, 
     client, before = token_client(manager), screens(things)
     done = refused = 0
     for name, target in attempts():
-        with taken_back():
-            since = newest()
+        with undone():
+            since = last_event()
             answer = call(endpoint_of(name, target, endpoint_of(name).body), client, things)
             if answer.status_code < 400:
                 assert changed(before, screens(things)) == told_of(since), (name, target)

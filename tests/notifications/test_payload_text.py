@@ -17,7 +17,7 @@ from room_bookings.services.room_move import move_room
 from rooms.services import update_room
 from tests.factories import booking_in, room_in
 from tests.http import assert_error, nothing_written
-from tests.notifications.operations import endpoint_of, world
+from tests.notifications.operations import endpoint_of
 from tests.room_bookings.desk import NOW
 from tests.surface import BOOKING, Endpoint
 
@@ -61,12 +61,6 @@ SENT = [
     (f"POST {BOOKING}move-room/", "notes"),
     (f"POST {BOOKING}overstay/acknowledge/", "note"),
 ]
-
-
-@pytest.fixture
-def things(manager):
-    with clock.set_to(NOW):
-        yield world(manager)
 
 
 @pytest.mark.parametrize("text", [NUL, SURROGATE], ids=["NUL", "lone surrogate"])

@@ -25,12 +25,12 @@ from hotel import rights
 from notifications import notification_manager
 from notifications.models import RealtimeEvent
 from room_bookings.models import RoomBooking
+from tests.http import undone
 from tests.notifications.personal import (
     marked_fields,
     marks_in,
     open_houses,
     operations,
-    taken_back,
     text_fields,
 )
 from tests.room_bookings.desk import NOW, last_event
@@ -146,13 +146,13 @@ def heard(django_db_setup: None, django_db_blocker: Any) -> Iterator[Heard]:
             override_settings(REALTIME_PUBLIC_CHANNELS=True),
             clock.set_to(NOW),
             connection.execute_wrapper(_remember_tellers(found.tellers)),
-            taken_back(),
+            undone(),
         ):
             if not Group.objects.exists():
                 rights.create_roles(apps)
             houses = open_houses()
             for name, prepare in operations(houses):
-                with taken_back():
+                with undone():
                     operation = prepare()
                     since = last_event()
                     operation()

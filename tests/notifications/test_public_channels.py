@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +16,7 @@ from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.no_show import mark_no_show
 from tests.factories import booking_in, room_in
+from tests.notifications.conftest import until
 from tests.notifications.personal import marks_in, open_houses, staff_member, with_marks
 from tests.room_bookings.desk import NOW, Desk, day, open_desk
 
@@ -196,6 +196,7 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
     The log has a line for each event, and no name either.
     """
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "notifications.relay")  # which is quiet in development
     with clock.set_to(NOW):
         houses = open_houses()
         manager = staff_member(houses.desk, rights.HOTEL_MANAGER)
@@ -227,17 +228,8 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
         assert [json.loads(data)["meta"] for data in public] == [json.loads(data)["meta"] for data in private]
         assert [marks_in(data) for data in public] == [set()] * len(private)
         assert marks_in("".join(private))
-    log = wait_for_log(caplog, list(events))
-    assert marks_in(log) == set()
-
-
-def wait_for_log(caplog, texts: list[str]) -> str:
-    """The log as soon as each of ``texts`` is in it; the relay writes it after sending."""
-    until = time.monotonic() + 10
-    while not all(text in caplog.text for text in texts):
-        assert time.monotonic() < until, caplog.text
-        time.sleep(0.02)
-    return caplog.text
+    until(lambda: all(event_id in caplog.text for event_id in events))  # the relay writes it after sending
+    assert marks_in(caplog.text) == set()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -248,5 +240,5 @@ def test_a_log_of_failures_names_nobody(relay_to, unused_port, in_public, caplog
         booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.desk.rooms[0]), "A")
         check_in(booking=booking, staff=houses.boss)
     relay_to(unused_port)
-    log = wait_for_log(caplog, ["WARNING  notifications.relay"])
-    assert marks_in(log) == set()
+    until(lambda: "WARNING  notifications.relay" in caplog.text)
+    assert marks_in(caplog.text) == set()

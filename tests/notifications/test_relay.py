@@ -17,18 +17,10 @@ from housekeeping.services import set_room_status, set_room_statuses
 from notifications import relay, transport, wakeup
 from notifications.models import EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
+from tests.notifications.event_log import make_events
 from tests.races import Writer, overlap
 
 pytestmark = pytest.mark.django_db
-
-
-def make_events(count: int, hotel=None) -> list[RealtimeEvent]:
-    """``count`` room_updated of one hotel."""
-    room = NewRoomFactory(hotel=hotel or HotelFactory())
-    for number in range(count):
-        to_status = "CHECKOUT_DIRTY" if number % 2 == 0 else "READY_FOR_GUEST"
-        set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
-    return list(RealtimeEvent.objects.filter(hotel=room.hotel).order_by("pk"))
 
 
 def test_events_are_numbered_in_order_and_sent_in_batches_of_ten(sent):
@@ -88,7 +80,9 @@ def test_numbering_goes_on_while_pusher_is_down_and_numbers_stay(sent):
         transport.PusherNotConfigured(),
     ],
 )
-def test_a_failure_loses_nothing_and_backs_off(failure, sent):
+def test_a_failure_loses_nothing_and_backs_off(failure, sent, monkeypatch):
+    monkeypatch.setattr(relay, "FIRST_BACK_OFF", 600)
+    monkeypatch.setattr(relay, "LONGEST_BACK_OFF", 1200)
     make_events(3)
     sent.failures = [failure]
     one = relay.Relay()
@@ -98,7 +92,8 @@ def test_a_failure_loses_nothing_and_backs_off(failure, sent):
     assert sent.batches == []
     [back_off] = one._back_off.values()
     assert back_off.failures == 1
-    assert 0.2 <= back_off.until - time.monotonic() <= 0.5
+    # From half of it to all of it, less the moment that has passed since.
+    assert 290 <= back_off.until - time.monotonic() <= 600
 
 
 def test_what_pusher_refuses_for_good_is_parked_and_the_rest_arrives(sent, caplog):

@@ -19,8 +19,8 @@ from housekeeping.services import set_room_status
 from notifications import notification_manager, relay, transport
 from notifications.models import EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory
-from tests.notifications.conftest import PATIENCE, until
-from tests.notifications.test_relay import make_events
+from tests.notifications.conftest import PATIENCE, sending_to, until
+from tests.notifications.event_log import make_events
 
 pytestmark = pytest.mark.django_db
 
@@ -299,12 +299,6 @@ def slow_pusher():
     running.close()
 
 
-def sending_to(port: int) -> dict[str, str]:
-    """The environment of a process that sends there."""
-    credentials = {"PUSHER_APP_ID": "1001", "PUSHER_KEY": "hotel-key", "PUSHER_SECRET": "hotel-secret"}
-    return {**credentials, "PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(port), "PUSHER_SSL": "0"}
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("count", [2, 4])
 def test_several_workers_send_each_event_once_and_in_order(count, start_worker, server):
@@ -330,7 +324,9 @@ def test_several_workers_send_each_event_once_and_in_order(count, start_worker, 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", ["worker", "web"])
-def test_whoever_is_stopped_finishes_the_batch_and_nothing_is_repeated(kind, start_worker, start_web, slow_pusher):
+def test_whoever_is_stopped_finishes_the_batch_and_nothing_is_repeated(
+    kind, start_worker, start_web, slow_pusher, relay_to
+):
     make_events(35)
     ids = [str(event_id) for event_id in RealtimeEvent.objects.order_by("pk").values_list("event_id", flat=True)]
     start = start_worker if kind == "worker" else start_web
@@ -341,6 +337,6 @@ def test_whoever_is_stopped_finishes_the_batch_and_nothing_is_repeated(kind, sta
     marked = RealtimeEvent.objects.filter(sent_at__isnull=False).count()
     assert 0 < marked < 35
     assert slow_pusher.event_ids == ids[:marked]
-    start(**sending_to(slow_pusher.server.server_port))
+    relay_to(slow_pusher.server.server_port)
     until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
     assert slow_pusher.event_ids == ids

@@ -13,18 +13,16 @@ import hotelmate
 from common import clock
 from hotel.invariants import violations
 from notifications import relay, retention
-from notifications.models import EventStream, RealtimeEvent
-from notifications.notification_manager import BOOKINGS, GUESTS
+from notifications.models import STREAMS, EventStream, RealtimeEvent
 from notifications.retention import forget_events
 from room_bookings.services.periodic import tick
 from tests.factories import HotelFactory
-from tests.notifications.event_log import log_of, numbers
+from tests.notifications.event_log import log_of, numbers, unnumbered
 from tests.races import overlap
 
 pytestmark = pytest.mark.django_db
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
-STREAMS = ("rooms", BOOKINGS, GUESTS)
 
 
 def old() -> dict:
@@ -69,7 +67,7 @@ def test_an_event_that_waits_holds_back_all_that_follow(hotel):
 
 def test_one_that_has_no_number_yet_stays_however_old_it_is(hotel):
     log_of(hotel, 1, **old())
-    waiting = RealtimeEvent.objects.create(hotel=hotel, stream="rooms", type="room_updated", envelope={}, **old())
+    waiting = unnumbered(hotel, **old())
     assert forget_events(hotel) == 1
     assert list(RealtimeEvent.objects.all()) == [waiting]
     assert relay.number(EventStream.objects.get()) == 1
@@ -80,7 +78,7 @@ def test_one_that_has_no_number_yet_stays_however_old_it_is(hotel):
 def test_numbers_go_on_where_everything_is_gone(hotel):
     log_of(hotel, 3, **old())
     assert forget_events(hotel) == 3
-    RealtimeEvent.objects.create(hotel=hotel, stream="rooms", type="room_updated", envelope={})
+    unnumbered(hotel)
     relay.number(EventStream.objects.get())
     assert numbers(hotel) == [4]
     assert violations() == []
@@ -203,7 +201,7 @@ def test_nobody_waits_for_it():
     stream = EventStream.objects.get()
 
     def relay_work():
-        RealtimeEvent.objects.create(hotel=hotel, stream="rooms", type="room_updated", envelope={})
+        unnumbered(hotel)
         return relay.number(stream), RealtimeEvent.objects.filter(seq=4).update(sent_at=clock.now())
 
     assert overlap(lambda: forget_events(hotel), relay_work, waits=False) == (3, [(1, 1)])

@@ -4,24 +4,23 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from django.db import connection
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from common import clock
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications.management.commands.watch import described, printable
-from notifications.models import EventStream, RealtimeEvent
+from notifications.models import ROOMS, EventStream, RealtimeEvent
 from notifications.notification_manager import encoded, envelope_of
 from room_bookings.services.check_in import check_in
 from tests.factories import booking_in, room_in
-from tests.notifications.conftest import CREDENTIALS, PATIENCE, ROOT
+from tests.notifications.conftest import PATIENCE, STARTING, sending_to, until
 from tests.room_bookings.desk import NOW, TODAY
 
 HELLO = "Watching grand: rooms and room bookings, in the hotel's time. Ctrl-C ends it."
@@ -32,26 +31,17 @@ LOST = "The connection is lost"
 class Terminal:
     """A ``manage.py watch`` whose lines can be waited for."""
 
-    def __init__(self, slug: str, **environ: str) -> None:
-        url = urlsplit(os.environ["DATABASE_URL"])
-        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
-        environ = {"DATABASE_URL": url._replace(path=f"/{name}").geturl(), **environ}
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "manage.py", "watch", slug],
-            cwd=ROOT,
-            env={**os.environ, "DJANGO_SETTINGS_MODULE": "hotelmate.settings", **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
         self._read = b""
 
     def line(self) -> str:
         """The next line, without its end."""
-        deadline = time.monotonic() + 2 * PATIENCE
+        deadline = time.monotonic() + STARTING
         while b"\n" not in self._read:
             assert select.select([self.process.stdout], [], [], deadline - time.monotonic())[0], "it says nothing"
             part = os.read(self.process.stdout.fileno(), 65536)
-            assert part, self.process.stderr.read().decode()
+            assert part, self.process.stderr.read()
             self._read += part
         line, _, self._read = self._read.partition(b"\n")
         return line.decode()
@@ -60,29 +50,24 @@ class Terminal:
         """So many lines, without the time that they begin with."""
         return [self.line().partition("  ")[2] for _ in range(count)]
 
-    def stopped(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        self.process.send_signal(number)
+    def stopped(self) -> tuple[int, str, str]:
+        """Ctrl-C; returns its exit code and what it wrote to stdout, but for the lines that were read, and stderr."""
+        self.process.send_signal(signal.SIGINT)
         return self.ended()
 
     def ended(self) -> tuple[int, str, str]:
-        output, errors = self.process.communicate(timeout=2 * PATIENCE)
-        return self.process.returncode, (self._read + output).decode(), errors.decode()
+        output, errors = self.process.communicate(timeout=STARTING)
+        return self.process.returncode, self._read.decode() + output, errors
 
 
 @pytest.fixture
-def watch(server) -> Iterator[Callable[..., Terminal]]:
-    """``watch("grand")`` starts one, on the tests' database and, unless told otherwise, the tests' Pusher server."""
-    started: list[Terminal] = []
+def watch(server, start_hotelmate) -> Callable[..., Terminal]:
+    """``watch()`` starts one of the house ``grand`` with, unless told otherwise, the tests' Pusher server."""
 
-    def start(slug: str = "grand", *, port: int = 0, **environ: str) -> Terminal:
-        where = {"PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(port or server.port), "PUSHER_SSL": "0"}
-        started.append(Terminal(slug, **CREDENTIALS | where | environ))
-        return started[-1]
+    def start(port: int = 0, **environ: str) -> Terminal:
+        return Terminal(start_hotelmate("manage.py", "watch", "grand", **sending_to(port or server.port) | environ))
 
-    yield start
-    for terminal in started:
-        terminal.process.kill()
-        terminal.process.communicate()
+    return start
 
 
 @pytest.fixture
@@ -90,23 +75,16 @@ def watching(watch, server, hotel) -> Callable[..., Terminal]:
     """One that is in both channels by now."""
 
     def start(at: Any = server) -> Terminal:
-        terminal = watch(port=at.port)
+        terminal = watch(at.port)
         assert terminal.line() == HELLO
-        until_subscribed(at, hotel.slug)
+        wanted = {f"private-{hotel.slug}.rooms", f"private-{hotel.slug}.room-bookings"}
+        until(lambda: wanted <= set(at.library().channels_info()["channels"]))
         return terminal
 
     return start
 
 
-def until_subscribed(server: Any, slug: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    wanted = {f"private-{slug}.rooms", f"private-{slug}.room-bookings"}
-    while not wanted <= set(server.library().channels_info()["channels"]):
-        assert time.monotonic() < deadline, "it never subscribed"
-        time.sleep(0.05)
-
-
-def numbered(hotel: Any, numbers: list[int], stream: str = "rooms") -> list[RealtimeEvent]:
+def numbered(hotel: Any, numbers: list[int], stream: str = ROOMS) -> list[RealtimeEvent]:
     """Events in the log that no relay knows of, with these numbers."""
     made = []
     for _ in numbers:
@@ -153,25 +131,15 @@ def test_it_prints_what_happens_and_nothing_of_the_guest(watching, relay_to, ser
     assert terminal.stopped() == (0, "", "")
 
 
-def test_a_gap_is_filled_from_the_log_and_a_repeat_is_not_shown(watching, server, hotel):
+def test_it_shows_what_happens_from_now_on_fills_a_gap_from_the_log_and_repeats_nothing(watching, server, hotel):
+    numbered(hotel, [1, 2])
     terminal = watching()
-    events = numbered(hotel, [1, 2, 3])
+    events = numbered(hotel, [3, 4, 5])
     for event in (events[0], events[0], events[2], events[1], events[2]):
         send(server, event)
-    last = numbered(hotel, [4])[0]
+    last = numbered(hotel, [6])[0]
     send(server, last)
-    assert [line.partition("  ")[0] for line in terminal.lines(4)] == ["rooms #1", "rooms #2", "rooms #3", "rooms #4"]
-    assert terminal.stopped() == (0, "", "")
-
-
-def test_it_begins_with_what_happens_next(watch, server, hotel):
-    numbered(hotel, [1, 2])
-    terminal = watch()
-    assert terminal.line() == HELLO
-    until_subscribed(server, "grand")
-    [event] = numbered(hotel, [3])
-    send(server, event)
-    assert terminal.line().partition("  ")[2].startswith("rooms #3  room ")
+    assert [line.partition("  ")[0] for line in terminal.lines(4)] == ["rooms #3", "rooms #4", "rooms #5", "rooms #6"]
     assert terminal.stopped() == (0, "", "")
 
 
@@ -205,7 +173,7 @@ def test_it_comes_back_when_the_server_does_and_misses_nothing(watching, launch,
 
 
 def test_ctrl_c_ends_it_also_while_there_is_no_server(watch, hotel, unused_port):
-    terminal = watch(port=unused_port)
+    terminal = watch(unused_port)
     assert terminal.line() == HELLO
     assert terminal.line() == f"{LOST} (ConnectionRefusedError); trying again."
     assert terminal.stopped() == (0, "", "")
@@ -217,27 +185,27 @@ def test_it_ends_without_a_word_when_nobody_reads_it_any_more(watching, server, 
     [event] = numbered(hotel, [1])
     send(server, event)
     assert terminal.process.wait(PATIENCE) == 0
-    assert terminal.process.stderr.read() == b""
+    assert terminal.process.stderr.read() == ""
 
 
-@pytest.mark.parametrize(
-    ("slug", "environ", "sentence"),
-    [
-        ("nowhere", {}, 'There is no hotel "nowhere". There are: grand.'),
-        ("grand", {"PUSHER_KEY": ""}, "Nothing sends live events here. Set PUSHER_APP_ID, PUSHER_KEY and"),
-        ("grand", {"PUSHER_KEY": "other"}, "The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own?"),
-        (
-            "grand",
-            {"PUSHER_SECRET": "other"},
-            "The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own?",
-        ),
-    ],
-)
-def test_what_the_user_can_put_right_is_one_sentence(watch, hotel, slug, environ, sentence):
-    code, output, errors = watch(slug, **environ).ended()
-    assert (code, output.replace(f"{HELLO}\n", "")) == (1, "")
-    assert sentence in errors
+@pytest.mark.parametrize("wrong", ["PUSHER_KEY", "PUSHER_SECRET"])
+def test_who_is_refused_is_told_in_one_sentence(watch, hotel, wrong):
+    code, output, errors = watch(**{wrong: "other"}).ended()
+    assert (code, output) == (1, f"{HELLO}\n")
+    assert REFUSED in errors
     assert errors.count("\n") == 1
+
+
+def test_a_hotel_that_there_is_not(hotel):
+    with pytest.raises(CommandError, match=r'^There is no hotel "nowhere"\. There are: grand\.$'):
+        call_command("watch", "nowhere")
+
+
+def test_without_a_provider_it_says_what_to_set(hotel, settings, capsys):
+    settings.PUSHER_KEY = ""
+    with pytest.raises(CommandError, match=r"^Nothing sends live events here\. Set PUSHER_APP_ID, PUSHER_KEY and .*$"):
+        call_command("watch", "grand")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

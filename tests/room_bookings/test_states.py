@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
 
 from common.errors import HotelMateError
 from room_bookings.models import BookingStatus, RoomBooking
@@ -25,6 +24,7 @@ from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import booking_in
+from tests.http import undone
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day, everything
 
 pytestmark = pytest.mark.django_db
@@ -169,9 +169,7 @@ def steps(desk: Desk, booking: RoomBooking) -> dict[str, Callable[[], RoomBookin
 def outcome(booking: RoomBooking, work: Callable[[], RoomBooking]) -> str:
     """What ``work`` comes to, in the words of the table; it is taken back afterwards."""
     before = everything()
-    taken_back = transaction.atomic()
-    taken_back._from_testcase = True  # as the test's own transaction, which durable work may begin in
-    with taken_back:
+    with undone():
         try:
             returned = work()
         except HotelMateError as refusal:
@@ -187,7 +185,6 @@ def outcome(booking: RoomBooking, work: Callable[[], RoomBooking]) -> str:
             if written and stored.version <= booking.version:
                 result += " without a new version"
             assert_sound()
-        transaction.set_rollback(True)
     return result
 
 
