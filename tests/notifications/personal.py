@@ -40,6 +40,7 @@ from tests.factories import NewRoomFactory, StaffFactory, booking_in
 from tests.room_bookings.desk import NOW, Desk, day, open_desk
 from tests.room_bookings.test_states import EXPECTED, bookings, steps
 
+AMOUNT = "9753124.68"  # what each stay costs: a mark that is no text
 MARK = re.compile(r"zq([A-Z])_([a-z_]+)_qz")
 USER = get_user_model()
 APPS = ("hotel", "rooms", "room_bookings", "housekeeping")
@@ -97,6 +98,7 @@ def with_marks(booking: RoomBooking, owner: str) -> RoomBooking:
         "decline_reason_note": mark(owner, "decline_note"),
         "cancellation_reason": mark(owner, "cancel_reason"),
         "auto_expire_reason_code": mark(owner, "expire_code"),
+        "total_amount": AMOUNT,
     }
     if not booking.payment_provider:
         fields["payment_reference"] = mark(owner, "payment")

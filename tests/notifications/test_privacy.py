@@ -23,10 +23,11 @@ from django.test import override_settings
 from common import clock
 from hotel import rights
 from notifications import notification_manager
-from notifications.models import RealtimeEvent
+from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
 from room_bookings.models import RoomBooking
 from tests.http import undone
 from tests.notifications.personal import (
+    AMOUNT,
     marked_fields,
     marks_in,
     open_houses,
@@ -43,7 +44,7 @@ PRODUCT = ("common", "hotel", "hotelmate", "housekeeping", "notifications", "roo
 # What each may carry, by (whose, what); "own" is the guest of the booking that the event is about.
 MAY_CARRY = {
     # who works here, and what they note about a room
-    "rooms": {
+    ROOMS: {
         ("S", "staff_first"),
         ("S", "staff_last"),
         ("S", "turnover_note"),
@@ -51,9 +52,9 @@ MAY_CARRY = {
         ("S", "fault_note"),
     },
     # what the list of bookings shows of the guest
-    "room-bookings": {("own", "first"), ("own", "last"), ("own", "email"), ("own", "phone"), ("own", "number")},
+    BOOKINGS: {("own", "first"), ("own", "last"), ("own", "email"), ("own", "phone"), ("own", "number")},
     # why, and where to ring
-    "guest-bookings": {("own", "typed_reason"), ("S", "hotel_phone")},
+    GUESTS: {("own", "typed_reason"), ("S", "hotel_phone")},
     "public": set(),
 }
 
@@ -248,7 +249,7 @@ def test_there_is_a_mark_in_everything_that_people_write(heard):
 # --- who may hear what ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stream", ["rooms", "room-bookings", "guest-bookings"])
+@pytest.mark.parametrize("stream", [ROOMS, BOOKINGS, GUESTS])
 def test_what_private_channels_carry(stream, heard):
     messages = heard.of(stream)
     wrong = {(m.operation, m.name, *mark) for m in messages for mark in m.marks() - MAY_CARRY[stream]}
@@ -265,15 +266,19 @@ def test_public_channels_carry_nothing_of_anybody(heard):
 
 
 def test_only_the_guest_s_own_booking_is_on_their_channel(heard):
-    for message in heard.of("guest-bookings"):
+    for message in heard.of(GUESTS):
         reference = message.channel.removeprefix("private-guest-booking.")
         assert message.envelope["meta"]["scope"] == {"booking_id": reference}
         assert message.envelope["payload"]["booking_id"] == reference
         assert set(re.findall(r"BK-\d+-\d+", message.data)) == {reference}
 
 
+def test_what_a_stay_costs_is_on_the_bookings_channels_alone(heard):
+    assert {m.stream for m in heard.messages if AMOUNT in m.data} == {BOOKINGS}
+
+
 def test_rooms_do_not_say_which_booking(heard):
-    assert [m.operation for m in heard.of("rooms") if re.search(r"BK-\d+-\d+", m.data)] == []
+    assert [m.operation for m in heard.of(ROOMS) if re.search(r"BK-\d+-\d+", m.data)] == []
 
 
 def test_what_happens_in_one_house_is_on_no_channel_of_another(heard):
@@ -283,7 +288,7 @@ def test_what_happens_in_one_house_is_on_no_channel_of_another(heard):
         owners = {owner for owner, _ in marks_in(message.data)}
         assert owners <= ({"B"} if message.hotel_slug == "grand" else {"A", "O", "S"}), message.operation
         assert message.envelope["meta"]["hotel_slug"] == message.hotel_slug
-        if message.stream != "guest-bookings":
+        if message.stream != GUESTS:
             private = f"private-{message.hotel_slug}.{message.stream}"
             assert message.channel in (private, private.removeprefix("private-")), message.operation
 
@@ -303,14 +308,14 @@ def test_it_is_decided_for_every_kind_and_field_whether_the_public_sees_it(heard
         fields = {name for envelope in envelopes for name in envelope["payload"]}
         assert fields == view.shown | set(view.hidden)
         assert not view.shown & set(view.hidden)
-    assert set(notification_manager.IN_PUBLIC) == {"rooms", "room-bookings"}
+    assert set(notification_manager.IN_PUBLIC) == {ROOMS, BOOKINGS}
 
 
 def test_every_staff_event_has_one_twin_and_no_guest_event_has(heard):
     for messages in heard.events:
         first, *others = messages
         assert not first.is_public
-        if first.stream == "guest-bookings":
+        if first.stream == GUESTS:
             assert others == []
             continue
         [twin] = others

@@ -11,7 +11,7 @@ from hotel import rights
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
 from notifications import notification_manager
-from notifications.models import RealtimeEvent
+from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.no_show import mark_no_show
@@ -174,7 +174,7 @@ def test_what_nobody_has_decided_on_stays_private(desk, in_public):
 def test_a_guest_s_event_has_no_twin_though_its_type_is_a_staff_event_s(desk, in_public):
     booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0])
     check_in(booking=booking, staff=desk.agent)
-    [message] = notification_manager.messages(latest(stream="guest-bookings", type="booking_checked_in"))
+    [message] = notification_manager.messages(latest(stream=GUESTS, type="booking_checked_in"))
     assert message["channel"] == f"private-guest-booking.{booking.booking_id}"
 
 
@@ -184,7 +184,7 @@ def test_a_twin_is_not_much_larger(desk, in_public):
     flag_maintenance(room=room, staff=desk.agent, note="é" * 2000)
     stay = {"assigned_room": desk.rooms[0], "primary_first_name": "", "primary_last_name": ""}
     check_in(booking=booking_in("CONFIRMED", **stay), staff=desk.agent)
-    for event in RealtimeEvent.objects.exclude(stream="guest-bookings"):
+    for event in RealtimeEvent.objects.exclude(stream=GUESTS):
         private, public = notification_manager.messages(event)
         assert len(public["data"].encode()) <= len(private["data"].encode()) + 50
 
@@ -203,7 +203,7 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
         booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.desk.rooms[0]), "A")
     since = RealtimeEvent.objects.latest("pk").pk
     slug = houses.desk.hotel.slug
-    channels = [f"{prefix}{slug}.{stream}" for prefix in ("private-", "") for stream in ("rooms", "room-bookings")]
+    channels = [f"{prefix}{slug}.{stream}" for prefix in ("private-", "") for stream in (ROOMS, BOOKINGS)]
     with server.pysher() as client:
         for channel in channels:
             assert client.subscribe(channel)[1] == "pusher_internal:subscription_succeeded"
@@ -214,7 +214,7 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
             cancel_booking(booking=booking, staff=manager, reason="zqA_typed_reason_qz")
         events = {
             str(event.event_id): event
-            for event in RealtimeEvent.objects.filter(pk__gt=since, stream__in=["rooms", "room-bookings"])
+            for event in RealtimeEvent.objects.filter(pk__gt=since, stream__in=[ROOMS, BOOKINGS])
         }
         heard = {channel: [] for channel in channels}
         while sum(map(len, heard.values())) < 2 * len(events):
@@ -223,7 +223,7 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
             assert name == envelope["type"]
             if envelope["meta"]["event_id"] in events:
                 heard[channel].append(data)
-    for stream in ("rooms", "room-bookings"):
+    for stream in (ROOMS, BOOKINGS):
         private, public = heard[f"private-{slug}.{stream}"], heard[f"{slug}.{stream}"]
         assert [json.loads(data)["meta"] for data in public] == [json.loads(data)["meta"] for data in private]
         assert [marks_in(data) for data in public] == [set()] * len(private)
