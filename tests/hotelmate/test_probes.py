@@ -167,9 +167,7 @@ def test_without_a_database_it_is_not_and_says_no_more(probe, no_database, caplo
 @pytest.mark.django_db
 def test_a_database_that_hangs_is_asked_once_however_many_ask(probe, hanging_database, monkeypatch):
     monkeypatch.setattr(probes, "FRESH", 3600)
-    assert (
-        probe("/healthz").status_code == 200
-    )  # from now on it is one process: Django's client sets up at its first call
+    assert probe("/healthz").status_code == 200  # Django's client sets up at its first call; then it is one process
     answers: list[Any] = []
     threads = [threading.Thread(target=lambda: answers.append(probe("/readyz"))) for _ in range(4)]
     for thread in threads:
