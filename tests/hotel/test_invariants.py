@@ -18,7 +18,7 @@ from hotel.invariants import RULES, Rule, Violation, violations
 from hotel.models import Hotel
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
-from notifications.models import EventStream, RealtimeEvent
+from notifications.models import BOOKINGS, ROOMS, EventStream, RealtimeEvent
 from notifications.relay import number
 from room_bookings.models import BookingChange, BookingExtension, BookingStatus, OverstayIncident
 from rooms.models import Room
@@ -97,9 +97,9 @@ def house(hotel: Hotel) -> Hotel:
         hotel=hotel, booking=coming, old_check_out=day, new_check_out=day.replace(day=6), staff=clerk
     )
     TaskFactory(room=ready)
-    number(EventStream.objects.create(hotel=hotel, name="rooms"))
-    RealtimeEvent.objects.create(hotel=hotel, stream="room-bookings", type="booking_created", envelope={}, seq=1)
-    EventStream.objects.create(hotel=hotel, name="room-bookings", last_seq=1)
+    number(EventStream.objects.create(hotel=hotel, name=ROOMS))
+    RealtimeEvent.objects.create(hotel=hotel, stream=BOOKINGS, type="booking_created", envelope={}, seq=1)
+    EventStream.objects.create(hotel=hotel, name=BOOKINGS, last_seq=1)
 
     next_door = HotelFactory(slug="next-door")
     other_room = NewRoomFactory(hotel=next_door, room_number=901)

@@ -11,7 +11,7 @@ from common import clock
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications import relay
-from notifications.models import BOOKINGS, GUESTS, EventStream, RealtimeEvent
+from notifications.models import BOOKINGS, GUESTS, ROOMS, EventStream, RealtimeEvent
 from notifications.notification_manager import messages
 from notifications.retention import forget_events
 from tests.conftest import url
@@ -40,7 +40,7 @@ def test_what_the_house_did_comes_in_order_as_it_was_sent(api, hotel, housekeepe
     room = NewRoomFactory(hotel=hotel)
     for to_status in ("CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"):
         set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
-    relay.number(EventStream.objects.create(hotel=hotel, name="rooms"))
+    relay.number(EventStream.objects.create(hotel=hotel, name=ROOMS))
     answer = ask(api(housekeeper), hotel, after=0)
     results = answer.json()["results"]
     assert [envelope["payload"]["room_status"] for envelope in results] == [

@@ -23,7 +23,7 @@ from django.test import override_settings
 from common import clock
 from hotel import rights
 from notifications import notification_manager
-from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
+from notifications.models import BOOKINGS, GUESTS, ROOMS, STREAMS, RealtimeEvent
 from room_bookings.models import RoomBooking
 from tests.http import undone
 from tests.notifications.personal import (
@@ -249,7 +249,7 @@ def test_there_is_a_mark_in_everything_that_people_write(heard):
 # --- who may hear what ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stream", [ROOMS, BOOKINGS, GUESTS])
+@pytest.mark.parametrize("stream", STREAMS)
 def test_what_private_channels_carry(stream, heard):
     messages = heard.of(stream)
     wrong = {(m.operation, m.name, *mark) for m in messages for mark in m.marks() - MAY_CARRY[stream]}

@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from housekeeping.models import Source
 from housekeeping.services import set_room_status, set_room_statuses
 from notifications import relay, transport, wakeup
-from notifications.models import EventStream, RealtimeEvent
+from notifications.models import ROOMS, EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
 from tests.notifications.event_log import make_events
 from tests.races import Writer, overlap
@@ -137,7 +137,7 @@ def test_one_hotels_failure_does_not_hold_up_another(sent):
 
 def test_a_number_is_given_once(hotel):
     make_events(2, hotel)
-    stream = EventStream.objects.create(hotel=hotel, name="rooms")
+    stream = EventStream.objects.create(hotel=hotel, name=ROOMS)
     assert relay.number(stream) == 2
     with pytest.raises(IntegrityError, match="realtime_event_seq_unique"), transaction.atomic():
         RealtimeEvent.objects.update(seq=1)
@@ -149,7 +149,7 @@ def test_a_number_is_given_once(hotel):
 @pytest.mark.django_db(transaction=True)
 def test_while_another_relay_numbers_this_one_passes_by():
     make_events(2, hotel := HotelFactory())
-    stream = EventStream.objects.create(hotel=hotel, name="rooms")
+    stream = EventStream.objects.create(hotel=hotel, name=ROOMS)
     first, [second] = overlap(lambda: relay.number(stream), lambda: relay.number(stream), waits=False)
     assert (first, second) == (2, None)
 

@@ -15,8 +15,7 @@ from common.errors import HotelMateError
 from hotel import invariants, rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from notifications import notification_manager
-from notifications.models import RealtimeEvent
+from notifications.models import GUESTS, RealtimeEvent
 from room_bookings.models import (
     BookingChange,
     BookingExtension,
@@ -106,7 +105,7 @@ def nothing_written() -> Iterator[None]:
 def told(since: int = 0) -> list[tuple[str, str]]:
     """The events after the one with id ``since``, as (channel, type); guests' channels without their reference."""
     return [
-        (event.channel.rpartition(".")[2] if event.stream != notification_manager.GUESTS else "guest", event.type)
+        (event.channel.rpartition(".")[2] if event.stream != GUESTS else "guest", event.type)
         for event in RealtimeEvent.objects.filter(pk__gt=since).order_by("pk")
     ]
 

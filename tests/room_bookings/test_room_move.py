@@ -7,7 +7,7 @@ import pytest
 from common import clock
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.turnover import flag_maintenance
-from notifications.models import RealtimeEvent
+from notifications.models import ROOMS, RealtimeEvent
 from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.selectors import available_rooms
 from room_bookings.services.checkout import check_out
@@ -60,7 +60,7 @@ def test_it_is_recorded_and_told(desk, guest):
         ("room-bookings", "booking_updated"),
         ("guest", "booking_room_moved"),
     ]
-    rooms = RealtimeEvent.objects.filter(pk__gt=since, stream="rooms").order_by("pk")
+    rooms = RealtimeEvent.objects.filter(pk__gt=since, stream=ROOMS).order_by("pk")
     assert [
         (event.envelope["payload"]["room_number"], event.envelope["payload"]["is_occupied"]) for event in rooms
     ] == [
