@@ -12,3 +12,8 @@ def iso(moment: datetime | None) -> str | None:
 def money(amount: Decimal | None) -> str | None:
     """A decimal string with two places."""
     return None if amount is None else f"{amount:.2f}"
+
+
+def printable(text: object) -> str:
+    """One line without control characters, which could move somebody's cursor or begin a line of a log."""
+    return "".join(character if character.isprintable() else "?" for character in str(text))

@@ -22,6 +22,8 @@ if FOLDER:
 
 disable_created_metrics()
 registry = CollectorRegistry()
+# How a folder says that somebody has cleaned it, or has written half a file.
+UNREADABLE = (OSError, ValueError, struct.error)
 
 _operation = Histogram(
     "hotelmate_operation_seconds",
@@ -47,6 +49,10 @@ def page(*more: Collector) -> bytes:
     for collector in (MultiProcessCollector(None) if FOLDER else registry, *more):
         whole.register(collector)
     for _ in range(3):
-        with suppress(struct.error):  # a process has just started, and its file is still empty
+        with suppress(*UNREADABLE):  # a process has just started, and its file is still empty
             return generate_latest(whole)
-    return generate_latest(whole)
+    logger.warning("the counters in %s cannot be read: /metrics shows only what is asked of the database", FOLDER)
+    rest = CollectorRegistry()
+    for collector in more:
+        rest.register(collector)
+    return generate_latest(rest)

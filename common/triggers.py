@@ -69,6 +69,20 @@ class NeverChanged(Rule):
         return refuse(self.name, f"{model._meta.verbose_name_plural} are never changed or deleted")
 
 
+class FixedField(Rule):
+    """A field keeps the value with which its row was made."""
+
+    when = pgtrigger.Before
+
+    def __init__(self, *, name: str, field: str):
+        self.field = field
+        super().__init__(name=name, operation=pgtrigger.UpdateOf(field))
+
+    def get_func(self, model: Any) -> str:
+        refusal = refuse(self.name, f"the {self.field} of a {model._meta.verbose_name} never changes")
+        return f"IF NEW.{self.field} IS DISTINCT FROM OLD.{self.field} THEN {refusal} END IF; RETURN NEW;"
+
+
 class SameHotel(Rule):
     """Every row that ``links`` names (foreign key name → table) belongs to this row's hotel, which never changes.
 

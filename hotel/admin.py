@@ -32,8 +32,8 @@ class HotelAdmin(HotelScopedAdmin):
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # The slug is in URLs and channels that clients know.
-        return [] if request.user.is_superuser or obj is None else ["slug"]
+        # The slug is in the addresses and channels that clients know; who had another hotel's would hear its events.
+        return [] if obj is None else ["slug"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 from common import clock
-from common.triggers import SameHotel
+from common.triggers import FixedField, SameHotel
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
 
 
@@ -64,6 +64,7 @@ class Hotel(models.Model):
                 condition=Q(approval_cutoff_day_offset__in=[0, 1]), name="hotel_approval_offset_0_or_1"
             ),
         ]
+        triggers = [FixedField(name="hotel_slug_fixed", field="slug")]
 
     def __str__(self) -> str:
         return self.name

@@ -32,6 +32,13 @@ FRESH = 1.0
 # Seconds; screens that are later than this are worth a look.
 LATE = 60.0
 
+UNAVAILABLE: dict[str, Any] = {
+    "status": "unavailable",
+    "database": "unreachable",
+    "migrations": "unknown",
+    "relay": None,
+}
+
 
 @contextmanager
 def patient_connection() -> Iterator[BaseDatabaseWrapper]:
@@ -62,19 +69,19 @@ class Readiness:
         with 200: every web process shares that lag, and to take them all out of service would turn late screens into
         no service at all.
         """
-        with self._lock:  # whoever comes while somebody looks gets what they find
+        # Whoever comes while somebody looks gets what they find; not for ever, as a database may freeze.
+        if not self._lock.acquire(timeout=2 * PATIENCE):
+            return 503, UNAVAILABLE
+        try:
             if time.monotonic() >= self._until:
                 self._found = self._look()
                 self._until = time.monotonic() + FRESH
             return self._found
+        finally:
+            self._lock.release()
 
     def _look(self) -> tuple[int, dict[str, Any]]:
-        body: dict[str, Any] = {
-            "status": "unavailable",
-            "database": "unreachable",
-            "migrations": "unknown",
-            "relay": None,
-        }
+        body = dict(UNAVAILABLE)
         try:
             with patient_connection() as connection:
                 connection.ensure_connection()

@@ -252,6 +252,8 @@ STRIPE_TIMEOUT = 10  # seconds for one call; no lock is held meanwhile
 
 # Whoever sends it may read /metrics; without one nobody may, but in development everybody.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if not METRICS_TOKEN.isascii():
+    raise ImproperlyConfigured("METRICS_TOKEN has characters that no header can carry: take letters and digits.")
 
 # --- logging ----------------------------------------------------------------------------------------------------------
 

@@ -25,13 +25,17 @@ from django.db.models import QuerySet
 
 from common import clock
 from common.database import DATABASE_FAILURES, advisory_lock
+from common.formats import printable
 from notifications import metrics, notification_manager, transport, wakeup
 from notifications.models import STREAMS, EventStream, RealtimeEvent
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0  # how long an event may wait when nobody woke the relay
-SENDERS = 3  # threads; each keeps a database connection
+# While another relay numbers a stream, ours cannot know whether it has seen what was committed last: look again soon.
+OVERLAP_SECONDS = 0.02
+SENDERS = 4  # threads; each keeps a database connection
+SUSPECTS = 2  # of them may be at streams that have failed; the others are there for those that have not
 BATCH = 10  # Pusher takes no more in one call
 NUMBERED_AT_ONCE = 1000
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.5, 30.0  # seconds
@@ -110,6 +114,7 @@ class Relay:
         self._back_off: dict[int, BackOff] = {}
         self._sending: set[int] = set()
         self._queue: queue.SimpleQueue[EventStream | None] = queue.SimpleQueue()
+        self._overlapped = False
         self._stopping = threading.Event()
         self.thread: threading.Thread | None = None
 
@@ -132,10 +137,12 @@ class Relay:
         for sender in senders:
             sender.start()
         while not self._stopping.is_set():
+            self._overlapped = False
             with _survived("relay"):
-                wakeup.listen()
+                if wakeup.listen():
+                    self._streams.clear()  # while we were cut off, the database may have been restored
                 self._hand_out()
-            wakeup.wait(POLL_SECONDS)
+            wakeup.wait(OVERLAP_SECONDS if self._overlapped else POLL_SECONDS)
         for _ in senders:
             self._queue.put(None)
         for sender in senders:
@@ -150,15 +157,22 @@ class Relay:
 
     def _hand_out(self) -> None:
         for stream in self._number_waiting():
-            if stream.pk not in self._sending and self._may_try(stream):
+            if stream.pk not in self._sending and self._may_try(stream) and not self._too_many_like(stream):
                 self._sending.add(stream.pk)
                 self._queue.put(stream)
 
+    def _too_many_like(self, stream: EventStream) -> bool:
+        suspects = sum(pk in self._back_off for pk in self._sending.copy())
+        return stream.pk in self._back_off and suspects >= SUSPECTS
+
     def _run_sender(self) -> None:
         while (stream := self._queue.get()) is not None:
+            was_suspect = stream.pk in self._back_off
             with _survived("relay's sender"):
                 self._send(stream)
             self._sending.discard(stream.pk)
+            if was_suspect:
+                wakeup.wake_local()  # another one may be tried now
         connection.close()
 
     # --- numbering ---
@@ -166,8 +180,10 @@ class Relay:
     def _number_waiting(self) -> Iterator[EventStream]:
         """Number what was committed; yields the streams that have something to send."""
         for stream in self._waiting_streams():
-            while number(stream) == NUMBERED_AT_ONCE:
-                pass  # a long backlog, a step at a time: each holds the stream's row only briefly
+            with _survived("relay"):
+                while (count := number(stream)) == NUMBERED_AT_ONCE:
+                    pass  # a long backlog, a step at a time: each holds the stream's row only briefly
+                self._overlapped |= count is None
             yield stream
 
     def _waiting_streams(self) -> list[EventStream]:
@@ -211,9 +227,9 @@ class Relay:
         try:
             while not self._stopping.is_set() and (batch := _next(stream, 1 if alone else BATCH)):
                 if alone:
-                    alone = alone - 1 if _single_out(batch[0]) else 0
+                    alone = alone - 1 if self._single_out(batch[0]) else 0
                 else:
-                    _deliver(batch)
+                    self._deliver(batch)
         except DATABASE_FAILURES:
             raise
         except Exception as error:  # a bug that one event provokes is that event's fault, as a refusal would be
@@ -221,6 +237,50 @@ class Relay:
             return False
         self._back_off.pop(stream.pk, None)
         return True
+
+    def _deliver(self, batch: Sequence[RealtimeEvent]) -> None:
+        """Send a batch and mark it; where Pusher refuses it, one by one, and park the one that is refused for good."""
+        messages = [message for event in batch for message in notification_manager.messages(event)]
+        try:
+            for start in range(0, len(messages), BATCH):
+                transport.send(messages[start : start + BATCH])
+        except pusher.errors.PusherError as error:
+            if not _refused_for_good(error):
+                raise
+            self._deliver_singly(batch, error)
+        else:
+            _mark(batch)
+
+    def _deliver_singly(self, refused: Sequence[RealtimeEvent], error: Exception) -> None:
+        if len(refused) == 1:
+            transport.ping()  # whoever refuses everything, as a wrong proxy does, refuses this too
+            _park(refused[0], error)
+            return
+        for event in refused:
+            if self._stopping.is_set():
+                return
+            self._deliver([event])
+
+    def _single_out(self, event: RealtimeEvent) -> bool:
+        """Send one that may be why a batch fails time and again; returns whether it went, else it is parked.
+
+        It fails for good when it fails each time between two answers of the provider: an outage that ends just now is
+        not to be taken for the event's fault.
+        """
+        for _ in range(TRIALS):
+            transport.ping()
+            try:
+                self._deliver([event])
+                return True
+            except DATABASE_FAILURES:
+                raise
+            except Exception as error:
+                if self._stopping.is_set():
+                    raise
+                fault = error
+        transport.ping()
+        _park(event, fault)
+        return False
 
     def _fail(self, stream: EventStream, events: int, error: Exception) -> None:
         failures = self._back_off.get(stream.pk, BackOff()).failures + 1
@@ -250,11 +310,11 @@ def _survived(what: str) -> Iterator[None]:
 
 
 @transaction.atomic
-def number(stream: EventStream) -> int:
-    """Give the stream's committed events their ``seq``; returns how many. Nothing when another relay is at it."""
+def number(stream: EventStream) -> int | None:
+    """Give the stream's committed events their ``seq``; returns how many, ``None`` when another relay is at it."""
     locked = EventStream.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=stream.pk)
     if not locked.values_list("pk"):
-        return 0
+        return None
     # A statement of its own, so that it sees what was committed, and numbered, before the lock was had.
     with connection.cursor() as cursor:
         cursor.execute(NUMBER, [stream.hotel_id, stream.name, NUMBERED_AT_ONCE, stream.pk])
@@ -266,21 +326,7 @@ def _next(stream: EventStream, count: int) -> list[RealtimeEvent]:
     return list(RealtimeEvent.objects.raw(NEXT, [stream.hotel_id, stream.name, count]))
 
 
-def _deliver(batch: Sequence[RealtimeEvent]) -> None:
-    """Send a batch and mark it; where Pusher refuses it, one by one, and park the one that is refused for good."""
-    messages = [message for event in batch for message in notification_manager.messages(event)]
-    try:
-        for start in range(0, len(messages), BATCH):
-            transport.send(messages[start : start + BATCH])
-    except pusher.errors.PusherError as error:
-        if not _refused_for_good(error):
-            raise
-        if len(batch) > 1:
-            for event in batch:
-                _deliver([event])
-        else:
-            _park(batch[0], error)
-        return
+def _mark(batch: Sequence[RealtimeEvent]) -> None:
     now = clock.now()
     with connection.cursor() as cursor:
         cursor.execute(MARK, [now, [event.pk for event in batch]])
@@ -288,26 +334,6 @@ def _deliver(batch: Sequence[RealtimeEvent]) -> None:
         waited = (now - event.created_at).total_seconds()
         metrics.event_sent(waited)
         logger.info("event_sent %s waited_ms=%d", _identity(event), waited * 1000)
-
-
-def _single_out(event: RealtimeEvent) -> bool:
-    """Send one that may be why a batch fails time and again; returns whether it went, else it is parked.
-
-    It fails for good when it fails each time between two answers of the provider: an outage that ends just now is not
-    to be taken for the event's fault.
-    """
-    for _ in range(TRIALS):
-        transport.ping()
-        try:
-            _deliver([event])
-            return True
-        except DATABASE_FAILURES:
-            raise
-        except Exception as error:
-            fault = error
-    transport.ping()
-    _park(event, fault)
-    return False
 
 
 def _park(event: RealtimeEvent, error: Exception) -> None:
@@ -335,7 +361,7 @@ def _refused_for_good(error: pusher.errors.PusherError) -> bool:
 
 def _brief(error: Exception) -> str:
     """The kind of failure and what Pusher said of it; never what was sent, nor the signed address."""
-    said = f": {str(error)[:120]}" if isinstance(error, pusher.errors.PusherError) else ""
+    said = f": {printable(error)[:120]}" if isinstance(error, pusher.errors.PusherError) else ""
     return f"{type(error).__name__}{said}"
 
 

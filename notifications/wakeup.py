@@ -42,13 +42,15 @@ def wake_local() -> None:
         os.write(_writer, b"!")
 
 
-def listen() -> None:
-    """Hear the NOTIFY of other processes on this thread's connection; to be called again after a reconnect."""
+def listen() -> bool:
+    """Hear the NOTIFY of other processes on this thread's connection; returns whether that is a new connection."""
     connection.ensure_connection()
-    if getattr(connection, "listens_on", None) is not connection.connection:
-        with connection.cursor() as cursor:
-            cursor.execute(f"LISTEN {CHANNEL}")
-        connection.listens_on = connection.connection  # type: ignore[attr-defined]
+    if getattr(connection, "listens_on", None) is connection.connection:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(f"LISTEN {CHANNEL}")
+    connection.listens_on = connection.connection  # type: ignore[attr-defined]
+    return True
 
 
 def wait(seconds: float) -> None:
@@ -57,14 +59,22 @@ def wait(seconds: float) -> None:
     # What came in answer to the relay's own statements is here already, and no longer on the wire.
     if database is not None and not database.closed and not database.notifies:
         try:
-            select.select([_reader, database], [], [], seconds)
+            _wait_for(seconds, _reader, database.fileno())
             database.poll()
         except (psycopg2.Error, OSError, ValueError):
             connection.close()  # the next turn of the relay connects anew
     elif database is None or database.closed:
-        select.select([_reader], [], [], seconds)
+        _wait_for(seconds, _reader)
     if connection.connection is not None:
         connection.connection.notifies.clear()
     with suppress(BlockingIOError):
         while os.read(_reader, 4096):
             pass
+
+
+def _wait_for(seconds: float, *descriptors: int) -> None:
+    """Until one can be read; not by ``select``, which knows no descriptor above 1,023."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    poll.poll(seconds * 1000)

@@ -169,7 +169,7 @@ def test_filters(desk, hotel):
     day = today(hotel)
     coming = stay(hotel, check_in=day)
     later = stay(hotel, check_in=day + timedelta(days=40), room_type=coming.room_type)
-    guest = in_house(hotel)
+    guest = in_house(hotel, check_in=day)  # the business day's, also after midnight
     gone = stay(hotel, status="CANCELLED", cancelled_at=clock.now(), check_in=day - timedelta(days=400))
     ids = {"coming": coming, "later": later, "guest": guest, "gone": gone}
 

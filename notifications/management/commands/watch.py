@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from common.formats import printable
 from hotel.calendar import local_time
 from hotel.models import Hotel
 from notifications import transport
@@ -158,8 +159,3 @@ def described(envelope: Mapping[str, Any]) -> str:
         return f"room {payload['room_number']}: {'guests in house' if payload['is_occupied'] else 'nobody in house'}"
     room = f", room {payload['room_number']}" if payload["room_number"] else ""
     return f"{payload['booking_id']}: {kind.removeprefix('booking_').replace('_', ' ')} ({payload['status']}{room})"
-
-
-def printable(text: object) -> str:
-    """Without control characters, by which a name could move somebody's cursor."""
-    return "".join(character if character.isprintable() else "?" for character in str(text))
