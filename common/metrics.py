@@ -45,14 +45,15 @@ def operation_done(operation: str, status: int, seconds: float) -> None:
 def page(*more: Collector) -> bytes:
     """All that is counted, by every process that counts together with this one, and what ``more`` finds at this moment;
     in Prometheus's text format."""
-    whole = CollectorRegistry()
-    for collector in (MultiProcessCollector(None) if FOLDER else registry, *more):
-        whole.register(collector)
     for _ in range(3):
         with suppress(*UNREADABLE):  # a process has just started, and its file is still empty
-            return generate_latest(whole)
+            return _text(MultiProcessCollector(None) if FOLDER else registry, *more)
     logger.warning("the counters in %s cannot be read: /metrics shows only what is asked of the database", FOLDER)
-    rest = CollectorRegistry()
-    for collector in more:
-        rest.register(collector)
-    return generate_latest(rest)
+    return _text(*more)
+
+
+def _text(*collectors: Collector) -> bytes:
+    whole = CollectorRegistry()
+    for collector in collectors:
+        whole.register(collector)
+    return generate_latest(whole)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
 from common import metrics
 from tests.conftest import url
@@ -95,3 +95,16 @@ def test_a_count_that_fails_fails_no_request(client, monkeypatch, caplog):
 
 def test_nothing_is_counted_where_other_libraries_count():
     assert not [family for family in REGISTRY.collect() if family.name.startswith("hotelmate")]
+
+
+@pytest.mark.parametrize("trouble", ["empty file", "no folder"])
+def test_counters_that_cannot_be_read_cost_only_themselves(trouble, monkeypatch, tmp_path, caplog):
+    """A process died before it had written anything, or somebody cleaned up."""
+    folder = tmp_path / "gone" if trouble == "no folder" else tmp_path
+    (tmp_path / "counter_1.db").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    monkeypatch.setattr(metrics, "FOLDER", str(folder))
+    more = CollectorRegistry()
+    Gauge("hotelmate_something", "What the database says.", registry=more).set(4)
+    assert b"hotelmate_something 4.0" in metrics.page(more)
+    assert "cannot be read" in caplog.text

@@ -1,8 +1,11 @@
 """What holds for the models of all apps, and for the way Django reaches the database."""
 
+import pytest
 from django.apps import apps
-from django.db import connection, models
+from django.db import IntegrityError, connection, models, transaction
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+from hotel.models import Hotel
 
 # Each may know those after it.
 ORDER = ("housekeeping", "room_bookings", "rooms", "hotel")
@@ -49,3 +52,13 @@ def test_no_app_knows_one_above_it():
             assert ORDER.index(app) <= ORDER.index(target), name
         else:
             assert target == "auth", name
+
+
+@pytest.mark.django_db
+def test_a_hotel_keeps_its_slug(hotel):
+    """Whoever had the slug of another hotel would hear what that one's waiting events say."""
+    with pytest.raises(IntegrityError, match="the slug of a hotel never changes"), transaction.atomic():
+        Hotel.objects.filter(pk=hotel.pk).update(slug="another")
+    Hotel.objects.filter(pk=hotel.pk).update(slug=hotel.slug, name="Another")
+    hotel.refresh_from_db()
+    assert hotel.name == "Another"
