@@ -55,13 +55,13 @@ PROVIDER_FAILURES = (
 
 # Ordered, so that the planner takes the indexes for what they are: one look each.
 WAITING = """
-    SELECT hotel.id, stream.name
-    FROM hotel_hotel hotel CROSS JOIN unnest(%s) stream(name)
-    WHERE (
+    SELECT hotel.id, stream.name, unnumbered.id IS NOT NULL
+    FROM hotel_hotel hotel CROSS JOIN unnest(%s) stream(name) LEFT JOIN LATERAL (
         SELECT event.id FROM notifications_realtimeevent event
         WHERE event.hotel_id = hotel.id AND event.stream = stream.name AND event.seq IS NULL
         ORDER BY event.id LIMIT 1
-    ) IS NOT NULL OR (
+    ) unnumbered ON true
+    WHERE unnumbered.id IS NOT NULL OR (
         SELECT event.id FROM notifications_realtimeevent event
         WHERE event.hotel_id = hotel.id AND event.stream = stream.name
             AND event.seq IS NOT NULL AND event.sent_at IS NULL AND event.parked_at IS NULL
@@ -171,29 +171,30 @@ class Relay:
             with _survived("relay's sender"):
                 self._send(stream)
             self._sending.discard(stream.pk)
-            if was_suspect:
-                wakeup.wake_local()  # another one may be tried now
+            if was_suspect and stream.pk not in self._back_off:
+                wakeup.wake_local()  # the provider is back for it: perhaps for the next one, too
         connection.close()
 
     # --- numbering ---
 
     def _number_waiting(self) -> Iterator[EventStream]:
         """Number what was committed; yields the streams that have something to send."""
-        for stream in self._waiting_streams():
-            with _survived("relay"):
-                while (count := number(stream)) == NUMBERED_AT_ONCE:
-                    pass  # a long backlog, a step at a time: each holds the stream's row only briefly
-                self._overlapped |= count is None
+        for stream, unnumbered in self._waiting_streams():
+            if unnumbered:
+                with _survived("relay"):
+                    while (count := number(stream)) == NUMBERED_AT_ONCE:
+                        pass  # a long backlog, a step at a time: each holds the stream's row only briefly
+                    self._overlapped |= count is None
             yield stream
 
-    def _waiting_streams(self) -> list[EventStream]:
-        """The streams with anything to number or to send: two looks for each, however much waits."""
+    def _waiting_streams(self) -> list[tuple[EventStream, bool]]:
+        """The streams with anything to send, and whether it has to be numbered first: two looks, however much waits."""
         with connection.cursor() as cursor:
             cursor.execute(WAITING, [list(STREAMS)])
-            keys = cursor.fetchall()
-        if any(key not in self._streams for key in keys):
-            self._learn(keys)
-        return [self._streams[key] for key in keys]
+            waiting = [((hotel_id, name), unnumbered) for hotel_id, name, unnumbered in cursor.fetchall()]
+        if any(key not in self._streams for key, _ in waiting):
+            self._learn([key for key, _ in waiting])
+        return [(self._streams[key], unnumbered) for key, unnumbered in waiting]
 
     def _learn(self, keys: Sequence[tuple[int, str]]) -> None:
         """Remember these streams; the row of a stream is made on its first event."""

@@ -13,11 +13,14 @@ import pytest
 import requests.exceptions
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from common.database import advisory_lock
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications import notification_manager, relay, transport
-from notifications.models import EventStream, RealtimeEvent
+from notifications.models import ROOMS, EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory
 from tests.notifications.conftest import PATIENCE, sending_to, until
 from tests.notifications.event_log import make_events
@@ -257,6 +260,43 @@ def test_what_is_numbered_while_its_stream_is_being_sent_goes_at_once(monkeypatc
     let_go.set()
     until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
     assert numbers == [1, 2, 3]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_does_not_keep_looking_at_a_failing_stream_that_another_one_sends(monkeypatch, relay_to, unused_port):
+    stream = EventStream.objects.create(hotel=make_events(1)[0].hotel, name=ROOMS)
+    looks: list[float] = []
+    looked_twice = threading.Event()
+
+    def look(namespace, number):
+        looks.append(time.monotonic())
+        if len(looks) == 2:
+            looked_twice.set()
+        return advisory_lock(namespace, number)
+
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0.5)
+    monkeypatch.setattr(relay, "advisory_lock", look)
+    failing = {stream.pk: relay.BackOff(failures=1)}
+    monkeypatch.setattr(relay, "Relay", lambda make=relay.Relay: with_back_off(make(), failing))
+    with advisory_lock(relay.ADVISORY_NAMESPACE, stream.pk) as alone:
+        assert alone
+        relay_to(unused_port)
+        assert looked_twice.wait(PATIENCE)
+    assert looks[1] - looks[0] > 0.4  # with the poll, and no sooner
+
+
+def with_back_off(one: relay.Relay, failing: dict[int, relay.BackOff]) -> relay.Relay:
+    one._back_off.update(failing)
+    return one
+
+
+def test_a_backlog_that_has_its_numbers_is_not_numbered_again_at_each_look(sent, tries):
+    make_events(3)
+    sent.refuses = lambda _: BROKEN
+    relaying = tries(1)
+    with CaptureQueriesContext(connection) as statements:
+        tries(1, relaying)
+    assert not [query for query in statements.captured_queries if "notifications_eventstream" in query["sql"]]
 
 
 # --- several processes ------------------------------------------------------------------------------------------------
