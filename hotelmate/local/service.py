@@ -82,7 +82,10 @@ class Service:
     @property
     def exit_code(self) -> int | None:
         """How the process ended, when it was ours; None while it runs or when somebody else started it."""
-        return self._child.poll() if self._child else None
+        if self._child is None:
+            return None
+        # The lock goes a moment before the process can be asked how it ended.
+        return self._child.poll() if self.is_running() else self._child.wait()
 
     def is_running(self) -> bool:
         """Whether any process of the tree is alive, whoever started it."""
