@@ -21,6 +21,17 @@ class NoStaffProfile(NotAllowed):
     code = "NO_STAFF_PROFILE"
 
 
+def staff_of(user: Any, slug: str | None) -> Any:
+    """The active staff profile of ``user``, at the hotel ``slug`` (``None``: at any). Raises ``NotAllowed``."""
+    staff = getattr(user, "staff_profile", None)
+    if staff is None or not staff.is_active:
+        raise NoStaffProfile("This user is not on the staff of a hotel.")
+    if slug is not None and slug != staff.hotel.slug:
+        # The same answer whether that hotel exists or not.
+        raise HotelAccessDenied("Permission denied: you are not on the staff of this hotel.")
+    return staff
+
+
 class HotelViewSet(GenericViewSet):
     """A view of one hotel's things, for that hotel's staff.
 
@@ -35,13 +46,8 @@ class HotelViewSet(GenericViewSet):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.staff = getattr(request.user, "staff_profile", None)
-        if self.staff is None or not self.staff.is_active:
-            raise NoStaffProfile("This user is not on the staff of a hotel.")
+        self.staff = staff_of(request.user, kwargs["slug"])
         self.hotel = self.staff.hotel
-        if kwargs["slug"] != self.hotel.slug:
-            # The same answer whether that hotel exists or not.
-            raise HotelAccessDenied("Permission denied: you are not on the staff of this hotel.")
         self._require_right()
         # Read even where no body is needed, so that a broken one is refused before anything happens.
         request.data  # noqa: B018 - the property parses

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import ForeignKey, QuerySet
@@ -13,9 +11,9 @@ from knox.admin import AuthTokenAdmin
 from knox.models import AuthToken
 
 from common.admin import HotelScopedAdmin, SuperuserOnlyMixin
+from hotel.forms import AdminSignInForm
 from hotel.models import Hotel, Staff
 from hotel.rights import ROLE_RIGHTS
-from hotel.throttles import seconds_to_wait
 
 
 @admin.register(Hotel)
@@ -70,19 +68,9 @@ class StaffAdmin(HotelScopedAdmin):
         return super().get_queryset(request).select_related("user", "hotel", "role")
 
 
-class ThrottledSignInForm(AdminAuthenticationForm):
-    """The admin's sign-in, tried as often as the API's and no more."""
-
-    def clean(self) -> dict[str, Any]:
-        wait = seconds_to_wait(self.request, str(self.cleaned_data.get("username", "")))
-        if wait is not None:
-            raise forms.ValidationError(f"Too many tries. Try again in {wait:.0f} seconds.", code="throttled")
-        return super().clean()
-
-
 admin.site.site_header = admin.site.site_title = "HotelMate"
 admin.site.index_title = "The house"
-admin.site.login_form = ThrottledSignInForm
+admin.site.login_form = AdminSignInForm
 admin.site.unregister([User, Group, AuthToken])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 
-from hotel.selectors import permissions_of
+from hotel.selectors import permissions_array, permissions_of
 
 User = get_user_model()
 
@@ -14,17 +14,23 @@ class StaffBackend(ModelBackend):
     """Django's model backend, with three additions.
 
     A session of a deactivated member ends at the next request; a member's permissions include those of the role and are
-    read in one statement, once per request; and a right password of an inactive user is told apart from a wrong one, so
-    that the sign-in can say which it was.
+    read with the session's user, in one statement; and a right password of an inactive user is told apart from a wrong
+    one, so that the sign-in can say which it was.
     """
 
     def user_can_authenticate(self, user: Any) -> bool:
         return True  # the sign-ins refuse inactive users themselves, with a reason
 
     def get_user(self, user_id: Any) -> Any:
-        user = User.objects.select_related("staff_profile__hotel", "staff_profile__role").filter(pk=user_id).first()
+        user = (
+            User.objects.select_related("staff_profile__hotel", "staff_profile__role")
+            .annotate(held_permissions=permissions_array("pk"))
+            .filter(pk=user_id)
+            .first()
+        )
         if user is None or not user.is_active:
             return None
+        user.held_permissions = set(user.held_permissions)
         profile = getattr(user, "staff_profile", None)
         return user if profile is None or profile.is_active else None
 

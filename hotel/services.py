@@ -34,15 +34,21 @@ def sign_in(*, username: str, password: str) -> tuple[Staff, str]:
     user = authenticate(username=username, password=password)
     if user is None:
         raise WrongCredentials
+    staff = staff_to_sign_in(user)
+    with transaction.atomic():
+        AuthToken.objects.filter(user=user, expiry__lte=clock.now()).delete()
+        _, token = AuthToken.objects.create(user=user)
+    return staff, token
+
+
+def staff_to_sign_in(user: Any) -> Staff:
+    """The staff profile of a user whose password was right. Raises ``SignInRefused``: only active staff come in."""
     staff = Staff.objects.select_related("user", "hotel", "role").filter(user=user).first()
     if staff is None:
         raise SignInRefused("This user is not on the staff of a hotel.")
     if not (user.is_active and staff.is_active):
         raise SignInRefused("This account is deactivated. Ask your manager.")
-    with transaction.atomic():
-        AuthToken.objects.filter(user=user, expiry__lte=clock.now()).delete()
-        _, token = AuthToken.objects.create(user=user)
-    return staff, token
+    return staff
 
 
 def sign_out(token: AuthToken) -> None:

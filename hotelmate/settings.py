@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "room_bookings",
     "housekeeping",
     "notifications",
+    "board",
 ]
 
 MIDDLEWARE = [
@@ -112,6 +113,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+LOGIN_URL = "board:sign-in"
+LOGIN_REDIRECT_URL = "board:home"
 REST_KNOX = {"TOKEN_TTL": timedelta(days=14), "AUTH_HEADER_PREFIX": "Token"}
 LOGIN_THROTTLE = env.str("LOGIN_THROTTLE", default="10/min")
 LOGIN_THROTTLE_ADDRESS = env.str("LOGIN_THROTTLE_ADDRESS", default="120/min")

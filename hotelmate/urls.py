@@ -131,6 +131,8 @@ urlpatterns = [
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/", include(api_urls)),
+    path("board", RedirectView.as_view(url="/board/")),
+    path("board/", include("board.urls")),
     # with and without the slash, and where pusher-js looks by default
     *[path(route, PusherAuthView.as_view(schema=None)) for route in ("api/pusher/auth", "pusher/auth", "pusher/auth/")],
 ]

@@ -50,11 +50,35 @@ def sign(channel: str, socket_id: str) -> dict[str, str]:
     return client().authenticate(channel=channel, socket_id=socket_id)
 
 
+def listener_settings() -> dict[str, Any] | None:
+    """What a browser's Pusher client needs: ``{key, host, port, tls, cluster}``; ``None`` when there is no Pusher.
+
+    With a server of our own ``cluster`` is blank; with Pusher Channels ``host`` is.
+    """
+    if not (settings.PUSHER_APP_ID and settings.PUSHER_KEY and settings.PUSHER_SECRET):
+        return None
+    own = bool(settings.PUSHER_HOST)
+    return {
+        "key": settings.PUSHER_KEY,
+        "host": settings.PUSHER_HOST,
+        "port": settings.PUSHER_PORT if own else 443,
+        "tls": settings.PUSHER_SSL if own else True,
+        "cluster": "" if own else settings.PUSHER_CLUSTER or "mt1",
+    }
+
+
+def listener_origins() -> list[str]:
+    """Where a browser's Pusher client connects, as a Content-Security-Policy names it."""
+    listener = listener_settings()
+    if listener is None:
+        return []
+    if listener["host"]:
+        return [f"{'wss' if listener['tls'] else 'ws'}://{listener['host']}:{listener['port']}"]
+    # The second is for networks that let no websocket through.
+    return [f"wss://ws-{listener['cluster']}.pusher.com", f"https://sockjs-{listener['cluster']}.pusher.com"]
+
+
 def websocket_url() -> str:
     """Where the listeners connect. Raises ``PusherNotConfigured``."""
     client()
-    if settings.PUSHER_HOST:
-        scheme, place = "wss" if settings.PUSHER_SSL else "ws", f"{settings.PUSHER_HOST}:{settings.PUSHER_PORT}"
-    else:
-        scheme, place = "wss", f"ws-{settings.PUSHER_CLUSTER or 'mt1'}.pusher.com"
-    return f"{scheme}://{place}/app/{settings.PUSHER_KEY}?protocol=7"
+    return f"{listener_origins()[0]}/app/{settings.PUSHER_KEY}?protocol=7"

@@ -35,7 +35,7 @@ def test_no_other_api_address_exists():
     own = {f"api/{pattern.pattern}" for pattern in api_urls}
     flat = {str(pattern.pattern) for pattern in urlpatterns}
     assert own - {"api/staff/hotel/<slug:slug>/"} == OTHER_ROUTES - {"api/pusher/auth"}
-    assert flat == {"", "admin", "admin/", "api/", "api/pusher/auth", "pusher/auth", "pusher/auth/"}
+    assert flat == {"", "admin", "admin/", "api/", "board", "board/", "api/pusher/auth", "pusher/auth", "pusher/auth/"}
 
 
 @pytest.mark.parametrize("role", [*ROLES, NOBODY])

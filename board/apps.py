@@ -1,0 +1,7 @@
+"""The app of the live board; it has no tables."""
+
+from django.apps import AppConfig
+
+
+class BoardConfig(AppConfig):
+    name = "board"

@@ -1,0 +1,101 @@
+"""The state of the board: all that a screen needs to show the house as it is now, in four statements."""
+
+from typing import Any
+
+from django.db.models import F, Q
+
+from common import clock
+from common.formats import iso
+from hotel import calendar
+from hotel.models import Hotel, Staff
+from housekeeping.models import OPEN_TASK_STATUSES
+from housekeeping.policy import OVERRIDE, status_transitions
+from housekeeping.selectors import room_list, task_list
+from housekeeping.snapshots import room_snapshot, task_snapshot
+from notifications import transport
+from notifications.catch_up import latest_seqs
+from notifications.models import BOOKINGS
+from notifications.views import LISTENERS
+from room_bookings.models import BookingStatus, RoomBooking
+from room_bookings.snapshots import guest_name
+from rooms.models import RoomStatus
+
+
+def board_state(staff: Staff) -> dict[str, Any]:
+    """The house of ``staff`` as they may see it, JSON-safe; names and references of guests need a bookings right.
+
+    Four statements: the streams' numbers, rooms, stays, tasks. The numbers come first: whatever is committed between
+    them and the rooms has a higher number, so that a screen that follows from there misses nothing.
+    """
+    hotel = staff.hotel
+    heard = {stream: any(staff.can(right) for right in rights) for stream, rights in LISTENERS.items()}
+    sees_bookings = heard[BOOKINGS]
+    latest = latest_seqs(hotel)
+    rooms = room_list(hotel).filter(is_active=True).order_by("room_number")
+    arrivals, departures = _stays(hotel, sees_bookings=sees_bookings)
+    now = clock.now()
+    return {
+        "hotel": {
+            "slug": hotel.slug,
+            "name": hotel.name,
+            "timezone": hotel.timezone,
+            "business_date": calendar.business_date(hotel).isoformat(),
+        },
+        "now": iso(now),
+        "me": _me(staff, sees_bookings=sees_bookings),
+        "statuses": [{"value": value, "label": label} for value, label in RoomStatus.choices],
+        "rooms": [room_snapshot(room, guests=sees_bookings) for room in rooms],
+        "arrivals": arrivals,
+        "departures": departures,
+        "my_tasks": [
+            task_snapshot(task, now) | ({} if sees_bookings else {"booking": None})
+            for task in task_list(hotel).filter(assigned_to=staff, status__in=OPEN_TASK_STATUSES)
+        ],
+        "seq": {stream: latest[stream] if hears else None for stream, hears in heard.items()},
+        "realtime": transport.listener_settings(),
+    }
+
+
+def _me(staff: Staff, *, sees_bookings: bool) -> dict[str, Any]:
+    return {
+        "id": staff.pk,
+        "name": staff.name,
+        "role": staff.role.name,
+        "sees_bookings": sees_bookings,
+        "may": {
+            "history": staff.can("housekeeping.status_history_read"),
+            "flag": staff.can("rooms.maintenance_flag"),
+            "clear": staff.can("rooms.maintenance_clear"),
+            "override": staff.can(OVERRIDE),
+        },
+        "status_transitions": status_transitions(staff),
+    }
+
+
+def _stays(hotel: Hotel, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Who is expected today, and who is in house and due out by today; by room, and those without one last."""
+    today = calendar.business_date(hotel)
+    arriving = Q(status=BookingStatus.CONFIRMED, check_in=today)
+    leaving = Q(status=BookingStatus.IN_HOUSE, check_out__lte=today)
+    stays = RoomBooking.objects.filter(arriving | leaving, hotel=hotel).select_related("room_type", "assigned_room")
+    if not sees_bookings:
+        stays = stays.filter(assigned_room__isnull=False)
+    arrivals, departures = [], []
+    for stay in stays.order_by(F("assigned_room__room_number").asc(nulls_last=True), "primary_last_name", "pk"):
+        column = arrivals if stay.status == BookingStatus.CONFIRMED else departures
+        column.append(_stay(hotel, stay, sees_bookings=sees_bookings))
+    return arrivals, departures
+
+
+def _stay(hotel: Hotel, stay: RoomBooking, *, sees_bookings: bool) -> dict[str, Any]:
+    in_house = stay.status == BookingStatus.IN_HOUSE
+    return {
+        "booking_id": stay.booking_id if sees_bookings else None,
+        "guest_name": guest_name(stay) if sees_bookings else None,
+        "room_number": stay.assigned_room.room_number if stay.assigned_room else None,
+        "room_type_name": stay.room_type.name,
+        "check_in": stay.check_in.isoformat(),
+        "check_out": stay.check_out.isoformat(),
+        "status": str(stay.status),
+        "is_overdue": in_house and calendar.is_overdue(hotel, stay.check_in, stay.check_out),
+    }

@@ -1,0 +1,117 @@
+"""The pages of the live board: the sign-in, the board itself and its state, the chart of turn times."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.generic import View
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from board.state import board_state
+from common.errors import NotAllowed
+from common.views import HotelViewSet, staff_of
+from hotel.forms import StaffSignInForm
+from hotel.models import Staff
+from hotel.rights import ALL_RIGHTS
+from notifications import transport
+from rooms.models import Room
+
+NO_COPY = "private, no-store"
+
+
+class Page(View):
+    """A page of the board: it holds names of guests, so nobody keeps a copy, and it runs no script but our own."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return self.protected(super().dispatch(request, *args, **kwargs))
+
+    def protected(self, response: HttpResponseBase) -> HttpResponseBase:
+        """The answer with the headers of every page of the board."""
+        response["Cache-Control"] = NO_COPY
+        response["Content-Security-Policy"] = content_security_policy()
+        return response
+
+
+def content_security_policy() -> str:
+    """What a page of the board may load and whom it may call: ourselves, and the live events' server."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            " ".join(["connect-src 'self'", *transport.listener_origins()]),
+            "img-src 'self' data:",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+class StaffPage(Page):
+    """A page for the staff of a hotel. Sets ``self.staff``; whoever is not signed in is sent to the sign-in."""
+
+    staff: Staff
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return self.protected(redirect_to_login(request.get_full_path()))
+        try:
+            self.staff = staff_of(request.user, kwargs.get("slug"))
+            require_a_right(self.staff)
+        except NotAllowed as refusal:
+            return self.protected(render(request, "board/refused.html", {"message": refusal.message}, status=403))
+        return super().dispatch(request, *args, **kwargs)
+
+
+def require_a_right(staff: Staff) -> None:
+    """Whoever works with rooms or bookings sees the board. Raises ``NotAllowed``."""
+    if not any(staff.can(right) for right in ALL_RIGHTS):
+        raise NotAllowed("Permission denied: your role does not include this.")
+
+
+class HomeView(StaffPage):
+    """Leads to the own hotel's board."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return redirect("board:board", self.staff.hotel.slug)
+
+
+class BoardView(StaffPage):
+    """The board, with the state that it shows first."""
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        return render(request, "board/board.html", {"hotel": self.staff.hotel, "state": board_state(self.staff)})
+
+
+class StateViewSet(HotelViewSet):
+    """The board's state as JSON, for a page that refreshes itself. For our own page, so not in the API's document."""
+
+    queryset = Room.objects.none()
+    rights: ClassVar = {"state": ALL_RIGHTS}
+    schema = None
+
+    def state(self, request: Request, slug: str) -> Response:
+        return Response(board_state(self.staff), headers={"Cache-Control": NO_COPY})
+
+
+class TurnTimesView(StaffPage):
+    """How fast rooms are turned, day by day."""
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        return render(request, "board/turn_times.html", {"hotel": self.staff.hotel})
+
+
+class SignInView(Page, LoginView):
+    """Sign in with a user name and a password; then the page that was asked for, or the own hotel's board."""
+
+    template_name = "board/sign_in.html"
+    authentication_form = StaffSignInForm
+
+
+class SignOutView(Page, LogoutView):
+    """Sign out, by POST."""
+
+    next_page = "board:sign-in"
