@@ -1,5 +1,6 @@
 """The pages of the live board: the sign-in, the board itself and its state, the chart of turn times."""
 
+from datetime import time
 from typing import Any, ClassVar
 
 from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
@@ -9,15 +10,19 @@ from django.views.generic import View
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from board.chart import chart, day_name, headline
 from board.state import board_state
 from common.errors import NotAllowed
 from common.views import HotelViewSet, staff_of
+from hotel import calendar
 from hotel.forms import StaffSignInForm
-from hotel.models import Staff
+from hotel.models import Hotel, Staff
 from hotel.rights import ALL_RIGHTS
+from housekeeping.statistics import turn_times, turn_times_by_day
 from notifications import transport
 from rooms.models import Room
 
+DAYS = 30  # that the chart of turn times shows
 NO_COPY = "private, no-store"
 
 
@@ -101,7 +106,23 @@ class TurnTimesView(StaffPage):
     """How fast rooms are turned, day by day."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
-        return render(request, "board/turn_times.html", {"hotel": self.staff.hotel})
+        return render(request, "board/turn_times.html", turn_times_page(self.staff.hotel))
+
+
+def turn_times_page(hotel: Hotel, days: int = DAYS) -> dict[str, Any]:
+    """What the page of turn times shows: the last days, what is usual, and what to read from them."""
+    by_day = turn_times_by_day(hotel, days)
+    [month] = turn_times(hotel, [calendar.at(hotel, by_day[0]["date"], time.min)])
+    sentence, comparison = headline(by_day[-1], month, days)
+    return {
+        "hotel": hotel,
+        "days": [{**day, "name": day_name(day["date"])} for day in reversed(by_day)],
+        "number_of_days": days,
+        "month": month,
+        "headline": sentence,
+        "comparison": comparison,
+        "chart": chart(by_day, month["p50_minutes"]) if month["count"] else None,
+    }
 
 
 class SignInView(Page, LoginView):
