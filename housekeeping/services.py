@@ -15,7 +15,7 @@ from common.formats import iso
 from hotel.models import Staff
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import can_change_room_status
-from housekeeping.selectors import latest_events, room_lock
+from housekeeping.selectors import latest_events, room_list, room_lock
 from housekeeping.snapshots import facts_allow, is_occupied
 from notifications import notification_manager
 from rooms.models import Priority, Room, RoomStatus
@@ -163,6 +163,35 @@ def set_room_statuses(
         StatusOutcome(take_over(room, outcome.room), outcome.event, outcome.refusal)
         for (room, _), outcome in zip(wanted, outcomes, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class StatusForecast:
+    """What would become of one room: changed, already so (neither), or refused."""
+
+    room: Room
+    changes: bool = False
+    refusal: HotelMateError | None = None
+
+
+def foresee_room_statuses(
+    *, changes: Iterable[tuple[Room, str]], staff: Staff | None, source: str = Source.HOUSEKEEPING, note: str = ""
+) -> list[StatusForecast]:
+    """What ``set_room_statuses`` would do now, by the same checks; nothing is locked, written or told.
+
+    One statement. Forecasts come in the order of ``changes``; their rooms are those of ``selectors.room_list``.
+    """
+    wanted = [(room.pk, to_status) for room, to_status in changes]
+    rooms = {room.pk: room for room in room_list().filter(pk__in=[pk for pk, _ in wanted])}
+    request = StatusRequest(staff, source, note)
+    return [_foresee(rooms[pk], to_status, request) for pk, to_status in wanted if pk in rooms]
+
+
+def _foresee(room: Room, to_status: str, request: StatusRequest) -> StatusForecast:
+    try:
+        return StatusForecast(room, changes=_check(room, to_status, request, None))
+    except HotelMateError as refusal:
+        return StatusForecast(room, refusal=refusal)
 
 
 def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Room:

@@ -26,6 +26,7 @@ from room_bookings.services.settlement import (
     DECLINE,
     Outcome,
     ask,
+    check_join,
     claim,
     join,
     refusal,
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 # How often a caller who was overtaken looks again before giving up.
 ROUNDS = 4
+NOTHING_TO_CAPTURE = ("", PaymentState.CAPTURED)
 DECIDED = (BookingStatus.CONFIRMED, BookingStatus.DECLINED)
 
 
@@ -143,36 +145,60 @@ def _decide(
 
 
 def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
-    if locked.status == BookingStatus.CONFIRMED:
+    if not check_approval(locked):
         return None
     if is_in_flight(locked):
-        # Decided before, and in time: the deadline is not asked again.
         return join(locked, APPROVAL)
-    _require_open(locked, "approved")
-    if locked.payment_state in ("", PaymentState.CAPTURED):
+    if locked.payment_state in NOTHING_TO_CAPTURE:
         write_confirmed(locked, BookingAction.APPROVED, staff)
         return None
     return claim(locked, PaymentState.CAPTURING, staff)
 
 
+def check_approval(booking: RoomBooking) -> bool:
+    """Whether there is anything to approve; raises the refusal if it may not be. Writes nothing, asks no provider."""
+    if booking.status == BookingStatus.CONFIRMED:
+        return False
+    if is_in_flight(booking):
+        # Decided before, and in time: the deadline is not asked again.
+        check_join(booking, APPROVAL)
+        return True
+    _require_open(booking, "approved")
+    if booking.payment_state not in NOTHING_TO_CAPTURE:
+        payments.require_configured()
+    return True
+
+
 def _begin_decline(locked: RoomBooking, staff: Staff, code: str, note: str) -> PaymentState | None:
-    if locked.status == BookingStatus.DECLINED:
+    if not check_decline(locked):
         return None
     if is_in_flight(locked):
         return join(locked, DECLINE)
     captured = locked.payment_state == PaymentState.CAPTURED
-    if locked.status == BookingStatus.CONFIRMED and not captured:
-        raise CancelInstead(
-            f"No card payment was taken for booking {locked.booking_id}: cancel it instead.",
-            details=state(locked) | {"required_endpoint": address(locked, "cancel")},
-        )
-    if locked.status not in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
-        raise not_eligible(locked, "declined")
     locked.decline_reason_code, locked.decline_reason_note = code, note
     if not locked.payment_state:
         write_declined(locked, staff)
         return None
     return claim(locked, PaymentState.REFUNDING if captured else PaymentState.VOIDING, staff)
+
+
+def check_decline(booking: RoomBooking) -> bool:
+    """Whether there is anything to decline; raises the refusal if it may not be. Writes nothing, asks no provider."""
+    if booking.status == BookingStatus.DECLINED:
+        return False
+    if is_in_flight(booking):
+        check_join(booking, DECLINE)
+        return True
+    if booking.status == BookingStatus.CONFIRMED and booking.payment_state != PaymentState.CAPTURED:
+        raise CancelInstead(
+            f"No card payment was taken for booking {booking.booking_id}: cancel it instead.",
+            details=state(booking) | {"required_endpoint": address(booking, "cancel")},
+        )
+    if booking.status not in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
+        raise not_eligible(booking, "declined")
+    if booking.payment_state:
+        payments.require_configured()
+    return True
 
 
 def _require_open(locked: RoomBooking, what: str) -> None:

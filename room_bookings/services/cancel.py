@@ -44,10 +44,8 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
     stays as it is: nothing is written, sent or mailed. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
-    refuse_stripe(locked)
-    if locked.status == BookingStatus.CANCELLED:
+    if not check_cancellation(locked, staff, reason):
         return locked
-    _require_cancellable(locked, staff, reason)
     was, room, moment = locked.status, locked.assigned_room, clock.now()
     in_house = was == BookingStatus.IN_HOUSE
     locked.status = BookingStatus.CANCELLED
@@ -77,7 +75,11 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
     return locked
 
 
-def _require_cancellable(booking: RoomBooking, staff: Staff, reason: str) -> None:
+def check_cancellation(booking: RoomBooking, staff: Staff, reason: str) -> bool:
+    """Whether there is anything to cancel; raises the refusal if it may not be. Writes nothing."""
+    refuse_stripe(booking)
+    if booking.status == BookingStatus.CANCELLED:
+        return False
     if booking.status == BookingStatus.PENDING_APPROVAL:
         raise DeclineInstead(
             f"Booking {booking.booking_id} waits for approval: decline it instead.",
@@ -92,6 +94,7 @@ def _require_cancellable(booking: RoomBooking, staff: Staff, reason: str) -> Non
             )
     elif booking.status != BookingStatus.CONFIRMED:
         raise not_eligible(booking, "cancelled")
+    return True
 
 
 def _block(booking: RoomBooking, staff: Staff) -> str:

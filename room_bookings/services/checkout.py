@@ -24,11 +24,17 @@ def check_out(*, booking: RoomBooking, staff: Staff | None) -> RoomBooking:
     Somebody who has left already is gone: nothing is written. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
-    if locked.status == BookingStatus.COMPLETED:
-        return locked
-    require_in_house(locked)
-    _leave([locked], staff, f"check-out of {locked.booking_id}")
+    if check_departure(locked):
+        _leave([locked], staff, f"check-out of {locked.booking_id}")
     return locked
+
+
+def check_departure(booking: RoomBooking) -> bool:
+    """Whether there is anybody to check out; raises the refusal if the guest never came. Writes nothing."""
+    if booking.status == BookingStatus.COMPLETED:
+        return False
+    require_in_house(booking)
+    return True
 
 
 @transaction.atomic

@@ -24,16 +24,8 @@ def mark_no_show(*, booking: RoomBooking, staff: Staff | None, reason: str = "")
     The same again changes nothing. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
-    if locked.status == BookingStatus.NO_SHOW:
+    if not check_no_show(locked):
         return locked
-    if locked.status != BookingStatus.CONFIRMED:
-        raise not_eligible(locked, "a no-show")
-    require_settled(locked)
-    if calendar.business_date(locked.hotel) <= locked.check_in:
-        raise ArrivalNotOver(
-            f"The guest of booking {locked.booking_id} may still arrive: {locked.check_in} is not over.",
-            details=state(locked) | {"check_in": locked.check_in.isoformat()},
-        )
     was, room = locked.status, locked.assigned_room
     locked.status = BookingStatus.NO_SHOW
     release_room(locked)
@@ -41,3 +33,18 @@ def mark_no_show(*, booking: RoomBooking, staff: Staff | None, reason: str = "")
     record([change(locked, BookingAction.NO_SHOW, was=was, staff=staff, reason=reason, from_room=room)])
     realtime_booking_updated(locked, "booking_no_show")
     return locked
+
+
+def check_no_show(booking: RoomBooking) -> bool:
+    """Whether the booking is still to be marked; raises the refusal if the guest may come. Writes nothing."""
+    if booking.status == BookingStatus.NO_SHOW:
+        return False
+    if booking.status != BookingStatus.CONFIRMED:
+        raise not_eligible(booking, "a no-show")
+    require_settled(booking)
+    if calendar.business_date(booking.hotel) <= booking.check_in:
+        raise ArrivalNotOver(
+            f"The guest of booking {booking.booking_id} may still arrive: {booking.check_in} is not over.",
+            details=state(booking) | {"check_in": booking.check_in.isoformat()},
+        )
+    return True

@@ -28,14 +28,9 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     Raises NoAvailability. What was noted of the cancellation stays among the special requests and in the history.
     Returns the booking as it is now.
     """
-    require_supervisor(staff, "reinstating a booking")
     locked = lock_booking(booking)
-    if locked.status not in (BookingStatus.CANCELLED, BookingStatus.NO_SHOW):
-        raise not_eligible(locked, "reinstated")
-    if locked.check_out < calendar.business_date(locked.hotel):
-        raise BookingNotEligible(f"The stay of booking {locked.booking_id} is over.", details=state(locked))
-    if room_type := lock_type(locked.hotel, locked.room_type_id):
-        require_availability(locked.hotel, room_type, locked.check_in, locked.check_out)
+    lock_type(locked.hotel, locked.room_type_id)
+    check_reinstatement(locked, staff)
     was = locked.status
     locked.status = BookingStatus.CONFIRMED
     locked.cancelled_at = locked.cancelled_by = None
@@ -52,3 +47,17 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     realtime_booking_updated(locked, "booking_updated")
     queue_booking_mail(locked, "confirmation")
     return locked
+
+
+def check_reinstatement(booking: RoomBooking, staff: Staff) -> bool:
+    """That the booking may be reinstated; raises the refusal if not. Writes nothing.
+
+    Of availability it is sure only while the room type is locked.
+    """
+    require_supervisor(staff, "reinstating a booking")
+    if booking.status not in (BookingStatus.CANCELLED, BookingStatus.NO_SHOW):
+        raise not_eligible(booking, "reinstated")
+    if booking.check_out < calendar.business_date(booking.hotel):
+        raise BookingNotEligible(f"The stay of booking {booking.booking_id} is over.", details=state(booking))
+    require_availability(booking.hotel, booking.room_type, booking.check_in, booking.check_out)
+    return True

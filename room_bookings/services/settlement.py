@@ -148,14 +148,20 @@ class Outcome(Enum):
 
 def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
     """Go on with what somebody began, if it is wanted too; else it must be old before one may ask what became of it."""
-    payments.require_configured()
-    under_way, since = PaymentState(locked.payment_state), locked.payment_requested_at
+    check_join(locked, wanted)
+    under_way = PaymentState(locked.payment_state)
     if under_way in wanted:
         locked.payment_requested_at = clock.now()
         locked.save(update_fields=["payment_requested_at"])
-    elif since is not None and since > clock.now() - FRESH:
-        raise in_progress(locked)
     return under_way
+
+
+def check_join(booking: RoomBooking, wanted: Collection[PaymentState]) -> None:
+    """Raise unless ``join`` would go on. Writes and asks nothing."""
+    payments.require_configured()
+    since = booking.payment_requested_at
+    if booking.payment_state not in wanted and since is not None and since > clock.now() - FRESH:
+        raise in_progress(booking)
 
 
 def claim(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> PaymentState:
