@@ -6,14 +6,32 @@ import tempfile
 from typing import Any
 
 bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
-# Threads, because a request waits for PostgreSQL most of its time; the processes are for the cores.
+wsgi_app = "hotelmate.wsgi:application"
+# Threads, because a request waits for PostgreSQL most of its time; the processes are for the cores. Each thread keeps a
+# database connection, and so do the six of a relay: two processes of four threads take up to 20.
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
-wsgi_app = "hotelmate.wsgi:application"
-graceful_timeout = 10
-# Long enough for a status change that waits for a lock (3 s), short enough to notice a worker that hangs.
+# Each process loads the code for itself, so that a reload (SIGHUP) brings new code; and no thread is there to be lost
+# in a fork.
+preload_app = False
+# Processes stay until a reload: they do not grow, and each new one costs a relay's start and a file of counters.
+max_requests = 0
+# Seconds. How long a process whose main loop hangs may live; a slow request does not count as that, its thread waits
+# elsewhere. What a request may wait for has limits of its own: 3 s for a lock, 10 s for an answer of Stripe.
 timeout = 30
+# Seconds for the requests at hand after a SIGTERM or a SIGHUP: two answers of Stripe. Then what is left is killed; a
+# supervisor must wait longer (deploy/systemd/).
+graceful_timeout = 20
+# Seconds for which a connection stays open for a next request. A proxy in front must let go of it sooner, or it may
+# send a request into a connection that is just being closed (deploy/Caddyfile does).
+keepalive = 5
+# A process shows that it lives by touching a file: in memory, where no slow disk makes it look dead.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn makes a file of its own there
+# Nobody steers it through a socket in a home folder that a service may not have.
+control_socket_disable = True
+# No access log: addresses of people and references of bookings would be in it. /metrics counts the requests, and a
+# proxy can log what is lawful where it stands.
 accesslog = None
 
 # What the processes count is one number on /metrics; the variable must be there before any of them counts.
