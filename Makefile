@@ -13,14 +13,16 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run reset test check drill-events clean
+.PHONY: help run reset test test-browser screenshots check drill-events clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
 	@echo "make reset         make the demo anew, for today (what was done in it is lost)"
 	@echo "make test          run the tests (with ARGS='-k cancel' some of them)"
+	@echo "make test-browser  run the tests that drive a browser: chromium, or the one that HOTELMATE_CHROMIUM names"
 	@echo "make check         linters, types, layers, Django's deployment checks, migrations, API schema"
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
+	@echo "make screenshots   make the pictures in docs/screenshots anew"
 	@echo "make clean         stop everything, remove .venv and the data folder .data"
 
 run:
@@ -34,6 +36,14 @@ reset:
 test:
 	$(call INSTALL,requirements.txt)
 	@exec $(VENV) -m pytest -n auto $(ARGS)
+
+test-browser:
+	$(call INSTALL,requirements.txt requirements-dev.txt)
+	@exec $(VENV) -m pytest -n 0 tests/browser $(ARGS)
+
+screenshots:
+	$(call INSTALL,requirements.txt requirements-dev.txt)
+	@exec $(VENV) -m pytest -n 0 tests/browser/screenshots.py
 
 check:
 	$(call INSTALL,requirements.txt requirements-dev.txt)

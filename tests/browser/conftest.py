@@ -1,0 +1,170 @@
+"""A browser, a running HotelMate, and a hotel for each test; whatever a page complains of fails the test."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.test.utils import setup_databases, teardown_databases
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
+
+from hotel.models import Staff
+from tests.browser.house import House, Site, encoded_password, running
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+DESK = {"width": 1280, "height": 800}
+# A page of the house that has not come so far by then never will.
+PATIENCE_MS = 10_000
+
+Open = Callable[..., Page]
+
+
+def chromium(playwright: Playwright) -> str:
+    """The browser to drive: the one that is named, else an installed one, else Playwright's own."""
+    named = os.environ.get("HOTELMATE_CHROMIUM")
+    found = [named] if named else [*filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path]
+    for path in found:
+        if os.access(path, os.X_OK):
+            return path
+    pytest.exit(
+        "The browser tests need chromium: `apt install chromium`, `.venv/bin/playwright install chromium`, "
+        "or name one in HOTELMATE_CHROMIUM.",
+        returncode=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        # As root, as on most machines of CI, chromium runs without its sandbox only. No name leads anywhere.
+        arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        started = playwright.chromium.launch(executable_path=chromium(playwright), args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def _database(
+    browser: Browser, django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """A database where what is written is committed, because the processes of the house read it.
+
+    Nothing is rolled back or flushed: each test has a hotel of its own. pytest-django would make one only for tests
+    that it rolls back.
+    """
+    # Playwright keeps an event loop in this thread, where Django suspects the code of being asynchronous; and its
+    # connections from before that loop are others than those that are made under it (hence ``browser`` first).
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        yield
+        teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def site(_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running(tmp_path_factory.mktemp("house") / "web.log") as there:
+        yield there
+        said = there.log.read_text()
+    # No traceback, no warning, whatever the tests did.
+    assert said == ""
+
+
+@pytest.fixture(scope="session")
+def password(_database: None) -> str:
+    return encoded_password()
+
+
+@pytest.fixture
+def house(site: Site, password: str) -> House:
+    """A hotel that is this test's alone."""
+    return House(password)
+
+
+@dataclass
+class Complaints:
+    """What pages said on their console, threw, or asked of other machines."""
+
+    heard: list[str] = field(default_factory=list)
+    _expected: list[str] = field(default_factory=list)
+
+    def expect(self, pattern: str) -> None:
+        """The browser itself logs each answer of 400 and above, and each lost connection."""
+        self._expected.append(pattern)
+
+    def follow(self, context: BrowserContext, site: Site) -> None:
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.heard.append(f"thrown: {error.error}"))
+        context.on("request", lambda request: self._require_ours(request.url))
+        context.on("page", lambda page: page.on("websocket", lambda socket: self._require_ours(socket.url)))
+
+    def unexpected(self) -> list[str]:
+        return [text for text in self.heard if not any(re.search(pattern, text) for pattern in self._expected)]
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.heard.append(f"{message.type}: {message.text} [{message.location.get('url')}]")
+
+    def _require_ours(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            self.heard.append(f"asked elsewhere: {url}")
+
+
+@pytest.fixture
+def complaints() -> Iterator[Complaints]:
+    """Every page of the test is silent but for what the test expects."""
+    complaints = Complaints()
+    yield complaints
+    assert complaints.unexpected() == []
+
+
+@pytest.fixture
+def window(browser: Browser, site: Site, complaints: Complaints) -> Iterator[Callable[..., BrowserContext]]:
+    """``window(member)`` is a browser window of its own, where that member has signed in; ``None`` has not."""
+    opened: list[BrowserContext] = []
+
+    def window(member: Staff | None = None, **options: Any) -> BrowserContext:
+        options = {"viewport": DESK, "reduced_motion": "reduce", **options}
+        context = browser.new_context(base_url=site.address, **options)
+        context.set_default_timeout(PATIENCE_MS)
+        opened.append(context)
+        complaints.follow(context, site)
+        if member is not None:
+            context.add_cookies([site.session(member)])
+        return context
+
+    yield window
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def board(window: Callable[..., BrowserContext]) -> Open:
+    """``board(member)`` is the member's board in a window of its own, once it is live."""
+
+    def board(member: Staff, query: str = "", **options: Any) -> Page:
+        page = window(member, **options).new_page()
+        page.goto(f"/board/{member.hotel.slug}/{query}")
+        expect_state(page, "live")
+        return page
+
+    return board
+
+
+def expect_state(page: Page, state: str) -> None:
+    """Wait until the board says how it is connected: live, reconnecting, polling or offline."""
+    expect(page.locator("#connection")).to_have_attribute("data-state", state)
