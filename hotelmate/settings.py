@@ -190,6 +190,9 @@ SESSION_COOKIE_HTTPONLY = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = None if DEVELOPMENT else BASE_DIR / "staticfiles"
+# What npm has installed for the board (package.json). Where it is not, the board takes it from its makers' CDN.
+PUSHER_JS = BASE_DIR / "node_modules" / "pusher-js" / "dist" / "web"
+STATICFILES_DIRS = [("pusher-js", PUSHER_JS)] if PUSHER_JS.is_dir() else []
 WHITENOISE_USE_FINDERS = DEVELOPMENT
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

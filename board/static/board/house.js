@@ -1,0 +1,99 @@
+// Owns what the screen knows of the house, and how news changes it. Pure: no page, no network.
+
+export const floorOf = (room) => Math.floor(room.room_number / 100);
+
+// Of two snapshots of one room the older never wins.
+export function isCurrent(incoming, known) {
+  if (!known) return true;
+  if (incoming.status_version !== known.status_version) return incoming.status_version > known.status_version;
+  return notBefore(incoming.updated_at, known.updated_at);
+}
+
+// ISO 8601 in UTC: JavaScript reads milliseconds, the text has the microseconds.
+function notBefore(time, other) {
+  const difference = Date.parse(time) - Date.parse(other);
+  return difference ? difference > 0 : time >= other;
+}
+
+// The stay of a booking's row, as arrivals and departures list it; null when it is on neither list today.
+export function stayOf(row, businessDate) {
+  const arrives = row.status === "CONFIRMED" && row.check_in === businessDate;
+  const leaves = row.status === "IN_HOUSE" && row.check_out <= businessDate;
+  if (!arrives && !leaves) return null;
+  const { booking_id, guest_name, room_number, room_type_name, check_in, check_out, status, is_overstay } = row;
+  return { booking_id, guest_name, room_number, room_type_name, check_in, check_out, status, is_overdue: leaves && Boolean(is_overstay) };
+}
+
+export function houseOf(state) {
+  const house = { rooms: new Map() };
+  takeState(house, state);
+  return house;
+}
+
+// Takes a whole state; answers whether the rooms are other ones than before. `exact`: nothing newer has been heard,
+// so that a room it does not name is gone.
+export function takeState(house, state, exact = true) {
+  const { rooms, ...rest } = state;
+  Object.assign(house, rest);
+  house.clockAhead = Date.parse(state.now) - Date.now();
+  let others = false;
+  for (const room of rooms) {
+    const known = house.rooms.get(room.room_number);
+    others ||= !known || known.room_type !== room.room_type;
+    if (isCurrent(room, known)) house.rooms.set(room.room_number, room);
+  }
+  const named = new Set(rooms.map((room) => room.room_number));
+  for (const number of exact ? [...house.rooms.keys()] : []) {
+    if (!named.has(number)) others = house.rooms.delete(number);
+  }
+  return others;
+}
+
+// Takes one room; answers "changed", "others" (one more room, or one fewer) or null (nothing new).
+export function takeRoom(house, room) {
+  const known = house.rooms.get(room.room_number);
+  if (!isCurrent(room, known)) return null;
+  if (!room.is_active) return house.rooms.delete(room.room_number) ? "others" : null;
+  // An event shows no guests: who is in the room stays known until an event or an answer says otherwise.
+  house.rooms.set(room.room_number, { ...known, ...room });
+  return known ? "changed" : "others";
+}
+
+// Takes a booking's row; answers the numbers of the rooms whose dues it touches.
+export function takeBooking(house, row) {
+  const touched = new Set();
+  const stay = stayOf(row, house.hotel.business_date);
+  for (const list of ["arrivals", "departures"]) {
+    const before = house[list].find((known) => known.booking_id === row.booking_id);
+    if (before) touched.add(before.room_number);
+    house[list] = house[list].filter((known) => known !== before);
+  }
+  if (stay) {
+    house[stay.status === "IN_HOUSE" ? "departures" : "arrivals"].push(stay);
+    touched.add(stay.room_number);
+    for (const list of ["arrivals", "departures"]) house[list].sort(byRoom);
+  }
+  touched.delete(null);
+  return touched;
+}
+
+const byRoom = (a, b) => (a.room_number ?? Infinity) - (b.room_number ?? Infinity) || (a.guest_name ?? "").localeCompare(b.guest_name ?? "");
+
+export const now = (house) => Date.now() + house.clockAhead;
+
+export function duesOf(house, number) {
+  const leaving = house.departures.find((stay) => stay.room_number === number);
+  const coming = house.arrivals.find((stay) => stay.room_number === number);
+  return { leaving, coming };
+}
+
+// The events of one channel in order: "take" the next one, "drop" a repeat, or fill a "gap" first.
+export function sequel(seq, last) {
+  if (seq <= last) return "drop";
+  return seq === last + 1 ? "take" : "gap";
+}
+
+export function stepsFor(room, me) {
+  const mine = me.status_transitions[room.room_status] ?? [];
+  return room.allowed_transitions.filter((status) => mine.includes(status));
+}

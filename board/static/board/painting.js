@@ -1,0 +1,204 @@
+// Owns the page's picture of the house: tiles by floor, counts, filters, arrivals and departures.
+
+import { duesOf, floorOf, now } from "./house.js";
+import { ago, day, dueWords, faultWords, labelOf, readiness } from "./words.js";
+
+const $ = (selector, within = document) => within.querySelector(selector);
+const FILTERS = ["status", "floor", "type", "mine"];
+
+export function element(name, attributes = {}, ...children) {
+  const made = Object.assign(document.createElement(name), attributes);
+  made.append(...children);
+  return made;
+}
+
+export function painter(house) {
+  const floors = $("#floors");
+  const form = $("#filters");
+  const template = $("#tile-template");
+  const tiles = new Map();
+
+  // Everything anew: at the start, and when there are other rooms than before.
+  function paintAll() {
+    tiles.clear();
+    const byFloor = Map.groupBy ? Map.groupBy(sortedRooms(), floorOf) : grouped(sortedRooms(), floorOf);
+    floors.replaceChildren(...[...byFloor].map(([floor, rooms]) => {
+      const list = element("ul", { className: "tiles" }, ...rooms.map(newTile));
+      const heading = element("h2", { id: `floor-${floor}`, textContent: `Floor ${floor}` });
+      const section = element("section", { className: "floor" }, heading, list);
+      section.setAttribute("aria-labelledby", heading.id);
+      return section;
+    }));
+    fillFilters(byFloor);
+    paintSummaries();
+  }
+
+  const sortedRooms = () => [...house.rooms.values()].sort((a, b) => a.room_number - b.room_number);
+
+  function newTile(room) {
+    const item = template.content.firstElementChild.cloneNode(true);
+    tiles.set(room.room_number, item);
+    paint(item, room);
+    return item;
+  }
+
+  // One tile; what it shows already is left alone, so that nothing flickers and no screen reader is told twice.
+  function paint(item, room) {
+    const tile = item.firstElementChild;
+    const label = labelOf(house, room.room_status);
+    const since = ago(room.status_changed_at, now(house));
+    const dues = dueWords(duesOf(house, room.room_number));
+    const fault = faultWords(room);
+    tile.dataset.room = room.room_number;
+    if (tile.dataset.status !== room.room_status) tile.dataset.status = room.room_status;
+    setText($(".number", tile), room.room_number);
+    setText($(".type", tile), room.room_type_name);
+    setText($(".label", tile), label);
+    setText($(".time", tile), since.short);
+    setText($(".dues", tile), dues.join(" · "));
+    setText($(".fault", tile), fault);
+    $(".fault", tile).dataset.priority = room.maintenance_priority ?? "";
+    tile.classList.toggle("overdue", dues.includes("overdue out"));
+    const name = [`Room ${room.room_number}`, room.room_type_name, label, fault, since.long, ...dues].filter(Boolean).join(", ");
+    if (tile.getAttribute("aria-label") !== name) tile.setAttribute("aria-label", name);
+    item.hidden = !isWanted(room);
+  }
+
+  function paintRoom(number) {
+    const room = house.rooms.get(number);
+    const item = tiles.get(number);
+    if (room && item) paint(item, room);
+  }
+
+  // Counts, shown floors, arrivals and departures: small, so they are painted whole.
+  function paintSummaries() {
+    paintCounts();
+    for (const section of floors.children) section.hidden = !section.querySelector("li:not([hidden])");
+    const shown = floors.querySelectorAll("li:not([hidden])").length;
+    setText($("#shown"), shown === tiles.size ? `${shown} rooms` : `${shown} of ${tiles.size} rooms`);
+    $("button[type=reset]", form).hidden = shown === tiles.size && !new FormData(form).get("mine");
+    paintStays("arrivals", (stay) => readiness(house.rooms.get(stay.room_number), stay), "Nobody else is expected today.");
+    paintStays("departures", (stay) => (stay.is_overdue ? "overdue" : stay.check_out < house.hotel.business_date ? `since ${day(stay.check_out)}` : "today"), "Nobody is due out today.");
+    setText($("#day"), day(house.hotel.business_date, { weekday: "long", day: "numeric", month: "long" }));
+  }
+
+  function paintCounts() {
+    const counts = $("#counts");
+    if (!counts.children.length) {
+      counts.append(...house.statuses.map(({ value, label }) => {
+        const button = element("button", { type: "button" },
+          element("span", { className: "mark" }), element("b", { className: "count" }), " ", element("span", { className: "label", textContent: label }));
+        button.dataset.status = value;
+        return element("li", {}, button);
+      }));
+    }
+    const wanted = wishes();
+    const rooms = [...house.rooms.values()].filter((room) => isWanted(room, { ...wanted, status: "" }));
+    for (const button of counts.querySelectorAll("button")) {
+      setText($(".count", button), rooms.filter((room) => room.room_status === button.dataset.status).length);
+      button.setAttribute("aria-pressed", String(wanted.status === button.dataset.status));
+    }
+  }
+
+  function paintStays(id, word, nobody) {
+    const rows = house[id].map((stay) => {
+      const room = house.rooms.get(stay.room_number);
+      const number = stay.room_number === null ? "–" : room
+        ? element("button", { type: "button", className: "link", textContent: stay.room_number })
+        : String(stay.room_number);
+      if (room) Object.assign(number.dataset, { open: stay.room_number });
+      const state = element("td", {}, element("span", { className: "mark" }), ` ${word(stay)}`);
+      state.dataset.status = id === "arrivals" ? room?.room_status ?? "" : "";
+      state.classList.toggle("overdue", stay.is_overdue);
+      return element("tr", {}, element("td", {}, number),
+        element("td", {}, stay.guest_name ?? "", element("small", { textContent: stay.room_type_name })), state);
+    });
+    if (!rows.length) rows.push(element("tr", {}, element("td", { colSpan: 3, className: "nobody", textContent: nobody })));
+    setText($(`#${id} th:nth-child(2)`), house.me.sees_bookings ? "Guest" : "Type");
+    setText($(`#${id}-count`), house[id].length);
+    const body = $(`#${id} tbody`);
+    const focused = body.contains(document.activeElement) ? document.activeElement.dataset.open : null;
+    body.replaceChildren(...rows);
+    if (focused) body.querySelector(`[data-open="${focused}"]`)?.focus();
+  }
+
+  // --- filters, kept in the address ---
+
+  const wishes = () => Object.fromEntries(FILTERS.map((name) => [name, new FormData(form).get(name) ?? ""]));
+
+  function isWanted(room, wanted = wanting) {
+    return (!wanted.status || room.room_status === wanted.status)
+      && (!wanted.floor || String(floorOf(room)) === wanted.floor)
+      && (!wanted.type || room.room_type_name === wanted.type)
+      && (!wanted.mine || house.my_tasks.some((task) => task.room_number === room.room_number));
+  }
+
+  let wanting = {};
+
+  function fillFilters(byFloor) {
+    const asked = new URLSearchParams(location.search);
+    const types = [...new Set(sortedRooms().map((room) => room.room_type_name))].sort();
+    fill("status", house.statuses.map(({ value, label }) => [value, label]));
+    fill("floor", [...byFloor.keys()].map((floor) => [String(floor), `Floor ${floor}`]));
+    fill("type", types.map((type) => [type, type]));
+    form.elements.mine.checked = Boolean(asked.get("mine"));
+    applyFilters();
+
+    function fill(name, choices) {
+      const select = form.elements[name];
+      select.replaceChildren(select.options[0], ...choices.map(([value, label]) => element("option", { value, textContent: label })));
+      select.value = choices.some(([value]) => value === asked.get(name)) ? asked.get(name) : "";
+    }
+  }
+
+  function applyFilters() {
+    wanting = wishes();
+    for (const [number, item] of tiles) item.hidden = !isWanted(house.rooms.get(number));
+    const query = new URLSearchParams(Object.entries(wanting).filter(([, value]) => value));
+    history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : "") + location.hash);
+  }
+
+  form.addEventListener("change", () => { applyFilters(); paintSummaries(); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(() => { applyFilters(); paintSummaries(); form.elements.status.focus(); }));
+  $("#counts").addEventListener("click", (event) => {
+    const status = event.target.closest("button")?.dataset.status;
+    if (!status) return;
+    form.elements.status.value = form.elements.status.value === status ? "" : status;
+    applyFilters();
+    paintSummaries();
+  });
+
+  floors.addEventListener("keydown", (event) => {
+    const tile = event.target.closest(".tile");
+    const next = tile && neighbour(tile, event.key, [...floors.querySelectorAll("li:not([hidden]) .tile")]);
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+
+  return { paintAll, paintRoom, paintSummaries, paintTimes: () => { for (const number of tiles.keys()) paintRoom(number); } };
+}
+
+export function setText(node, text) {
+  if (node.textContent !== String(text)) node.textContent = text;
+}
+
+function grouped(items, keyOf) {
+  const groups = new Map();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
+}
+
+// The tile that an arrow key leads to: the next in reading order, or the nearest one in the row above or below.
+function neighbour(tile, key, all) {
+  const at = all.indexOf(tile);
+  if (key === "ArrowRight") return all[at + 1];
+  if (key === "ArrowLeft") return all[at - 1];
+  if (key !== "ArrowUp" && key !== "ArrowDown") return null;
+  const { left, top } = tile.getBoundingClientRect();
+  const places = all.map((other) => ({ other, box: other.getBoundingClientRect() }))
+    .filter(({ box }) => (key === "ArrowUp" ? box.top < top - 1 : box.top > top + 1));
+  places.sort((a, b) => Math.abs(a.box.top - top) - Math.abs(b.box.top - top) || Math.abs(a.box.left - left) - Math.abs(b.box.left - left));
+  return places[0]?.other;
+}

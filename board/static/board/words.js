@@ -1,0 +1,77 @@
+// Owns the words: statuses, times, faults and dues, as the house says them.
+
+export const PRIORITIES = { LOW: "low", MED: "medium", HIGH: "high" };
+
+const UNITS = [[86_400_000, "d", "day"], [3_600_000, "h", "hour"], [60_000, "min", "minute"]];
+
+// How long ago: short for a tile, in full for whoever listens.
+export function ago(since, now) {
+  const past = Math.max(0, now - Date.parse(since));
+  // Under two days hours say more than days.
+  for (const [length, short, long] of UNITS) {
+    if (past >= (short === "d" ? 2 * length : length)) {
+      const count = Math.floor(past / length);
+      return { short: `${count} ${short}`, long: `for ${count} ${long}${count === 1 ? "" : "s"}` };
+    }
+  }
+  return { short: "now", long: "just now" };
+}
+
+export function dueWords({ leaving, coming }) {
+  const words = [];
+  if (leaving) words.push(leaving.is_overdue ? "overdue out" : "due out");
+  if (coming) words.push("due in");
+  return words;
+}
+
+export function faultWords(room) {
+  if (!room.maintenance_required) return "";
+  const priority = PRIORITIES[room.maintenance_priority];
+  return priority ? `fault, ${priority}` : "fault";
+}
+
+const READINESS = {
+  OCCUPIED: "still occupied",
+  CHECKOUT_DIRTY: "dirty",
+  CLEANING_IN_PROGRESS: "being cleaned",
+  CLEANED_UNINSPECTED: "to be inspected",
+  READY_FOR_GUEST: "ready",
+  MAINTENANCE_REQUIRED: "in maintenance",
+  OUT_OF_ORDER: "out of order",
+};
+
+export function readiness(room, stay) {
+  if (stay.room_number === null) return "no room yet";
+  if (!room) return "room not in service";
+  if (room.room_status === "READY_FOR_GUEST" && room.maintenance_required) return "ready, but has a fault";
+  return READINESS[room.room_status];
+}
+
+// What the button says that takes a room from where it is to the next status.
+export function verb(from, to) {
+  const verbs = {
+    OCCUPIED: "Guest is in",
+    CHECKOUT_DIRTY: from === "READY_FOR_GUEST" ? "Not clean after all" : "Must be cleaned",
+    CLEANING_IN_PROGRESS: from === "CLEANED_UNINSPECTED" ? "Clean again" : "Start cleaning",
+    CLEANED_UNINSPECTED: "Cleaned",
+    READY_FOR_GUEST: "Ready for guest",
+    MAINTENANCE_REQUIRED: "Needs maintenance",
+    OUT_OF_ORDER: "Out of order",
+  };
+  return verbs[to] ?? to;
+}
+
+export const labelOf = (house, status) => house.statuses.find(({ value }) => value === status)?.label ?? status;
+
+export function clock(iso, timezone) {
+  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: timezone }).format(new Date(iso));
+}
+
+export function moment(iso, timezone) {
+  const options = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: timezone };
+  return new Intl.DateTimeFormat("en-GB", options).format(new Date(iso));
+}
+
+export function day(date, options = { day: "numeric", month: "short" }) {
+  return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" }).format(new Date(`${date}T00:00:00Z`));
+}
