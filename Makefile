@@ -54,6 +54,7 @@ check:
 	env -u DEVELOPMENT ALLOWED_HOSTS=hotel.example \
 		$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default
 	$(VENV) -m hotelmate.local exec -- manage.py makemigrations --check --dry-run
+	$(VENV) -m hotelmate.local exec -- $(VENV) -m deploy.lint_migrations
 	$(VENV) -m hotelmate.local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 drill-events:
