@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 STEPS = (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080)
 MOST_LINES = 5
 # A day this many times as slow as usual is cut off at the top, so that the others can still be read.
-OUTLIER = 4
+OUTLIER = 3
 DAYS_PER_LABEL = 7
-# The share of a day's place that its bar takes, and the pixels of the plot's height (board/turn_times.css).
+# The share of a day's place that its bar takes, and the plot's height in pixels.
 BAR = 0.64
-HEIGHT = 280
+HEIGHT = 320
 
 
 class Line(NamedTuple):
@@ -24,10 +24,11 @@ class Line(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A day's mark. ``x``, ``middle`` and ``width`` are percentages of the plot's width, the others pixels."""
+    """A day's mark. ``x``, ``middle``, ``right`` and ``width`` are percentages of the plot's width, the rest pixels."""
 
     x: float
     middle: float
+    right: float
     width: float
     top: float
     height: float
@@ -70,6 +71,7 @@ def chart(days: Sequence[dict[str, Any]], usual: float | None) -> Chart:
         Bar(
             x=round(place * (index + (1 - BAR) / 2), 3),
             middle=round(place * (index + 0.5), 3),
+            right=round(place * (index + (1 + BAR) / 2), 3),
             width=round(place * BAR, 3),
             # As thin as a line, a bar of no time at all can still be seen.
             top=min(y(day["p50_minutes"]), HEIGHT - 2),
@@ -121,8 +123,8 @@ def headline(today: dict[str, Any], month: dict[str, Any], days: int) -> tuple[s
     if not month["count"]:
         return f"No room has been made ready in the last {days} days", ""
     usually = (
-        f"Over the last {days} days it was half within {spoken(month['p50_minutes'])} and nine in ten within "
-        f"{spoken(month['p90_minutes'])}, of {rooms(month['count'])}."
+        f"Over the last {days} days, of {rooms(month['count'])}, half were ready within "
+        f"{spoken(month['p50_minutes'])} and nine in ten within {spoken(month['p90_minutes'])}."
     )
     if not today["count"]:
         return "No room has been made ready today yet", usually

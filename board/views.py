@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from board.chart import chart, day_name, headline
+from board.pusher_js import pusher_js
 from board.state import board_state
 from common.errors import NotAllowed
 from common.views import HotelViewSet, staff_of
@@ -35,16 +36,20 @@ class Page(View):
     def protected(self, response: HttpResponseBase) -> HttpResponseBase:
         """The answer with the headers of every page of the board."""
         response["Cache-Control"] = NO_COPY
-        response["Content-Security-Policy"] = content_security_policy()
+        response["Content-Security-Policy"] = content_security_policy(self.script_origin())
         return response
 
+    def script_origin(self) -> str:
+        """Where the page gets a script from that is not ours; blank for nowhere."""
+        return ""
 
-def content_security_policy() -> str:
+
+def content_security_policy(script_origin: str) -> str:
     """What a page of the board may load and whom it may call: ourselves, and the live events' server."""
     return "; ".join(
         [
             "default-src 'none'",
-            "script-src 'self'",
+            f"script-src 'self' {script_origin}".strip(),
             "style-src 'self'",
             " ".join(["connect-src 'self'", *transport.listener_origins()]),
             "img-src 'self' data:",
@@ -88,7 +93,10 @@ class BoardView(StaffPage):
     """The board, with the state that it shows first."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
-        return render(request, "board/board.html", {"hotel": self.staff.hotel, "state": board_state(self.staff)})
+        return render(request, "board/board.html", {"state": board_state(self.staff)})
+
+    def script_origin(self) -> str:
+        return pusher_js().origin
 
 
 class StateViewSet(HotelViewSet):
