@@ -10,7 +10,6 @@ nothing reads any more is dropped) is allowed by the migration itself, with its 
 import os
 import subprocess
 import sys
-import tempfile
 import tomllib
 from pathlib import Path
 
@@ -77,13 +76,11 @@ def lint(migration: migrations.Migration, state: ProjectState) -> str:
     allowed: dict[str, str] = getattr(migration, "lint_allows", {})
     if unexplained := [rule for rule, reason in allowed.items() if not reason.strip()]:
         return f"{migration}: lint_allows needs a reason for {', '.join(unexplained)}."
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{migration.app_label}.{migration.name}.sql"
-        path.write_text(sql_of(migration, state))
-        # What is excluded here replaces what the file excludes.
-        excluded = [*tomllib.loads(CONFIGURATION.read_text())["excluded_rules"], *allowed]
-        command = [str(SQUAWK), "--config", str(CONFIGURATION), f"--exclude={','.join(excluded)}", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+    # What is excluded here replaces what the file excludes.
+    excluded = [*tomllib.loads(CONFIGURATION.read_text())["excluded_rules"], *allowed]
+    command = [str(SQUAWK), "--config", str(CONFIGURATION), f"--exclude={','.join(excluded)}", "--reporter=gcc"]
+    command.append(f"--stdin-filepath={migration.app_label}.{migration.name}.sql")
+    done = subprocess.run(command, input=sql_of(migration, state), capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
