@@ -1,0 +1,224 @@
+"""Pages of the documentation as programs: their commands are run as written, and their answers compared.
+
+A page's ```bash blocks run one after the other in one shell, and what follows a block, up to the next, is its answer:
+```json is what the block prints, a line of ```text stands in that or, live, in what a terminal beside it prints; ``…``
+stands for anything. A status in bold (``**409**``), said right before a block or its answer, is that of the block's last
+request; of all others it is a success. ```python blocks are the files that their first line names.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hotelmate.local.datadir import PROJECT
+from tests.docs.excerpts import differences, excerpt, line_shape
+
+ADDRESS, PASSWORD = "http://127.0.0.1:8000", "the one that make run printed"
+# Commands that go on until Ctrl-C: each has a terminal of its own.
+FOLLOWERS = re.compile(r"(listen|follow)\.py")
+PATIENCE = 20
+
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_STATUS = re.compile(r"\*\*([1-5]\d\d)\*\*")
+
+# Stops at nothing, as a terminal does, and notes what failed; but not that a reader such as `head` had enough (141, 32).
+_PROLOGUE = r"""
+set -E -o pipefail
+trap 'code=$?; [ $code = 141 ] || [ $code = 32 ] || echo "\`$BASH_COMMAND\` exits $code" >> failed' ERR
+: > failed
+"""
+_BLOCK = r"""
+source block-{number}.sh < /dev/null > printed-{number} 2> complained-{number}
+cat failed > failed-{number}; : > failed; wc -l < "$SERVED" > served-{number}
+"""
+# As a reader does, wait for what it says first.
+_FOLLOWER = r"""
+( trap - ERR; exec setsid bash block-{number}.sh < /dev/null > printed-{number} 2> complained-{number} ) &
+echo $! >> followers; for _ in {{1..200}}; do [ -s printed-{number} ] && break; sleep 0.1; done
+: > failed-{number}; wc -l < "$SERVED" > served-{number}
+"""
+
+
+@dataclass
+class Exchange:
+    """A block of commands, and what the page says becomes of it."""
+
+    commands: str
+    line: int
+    status: int | None = None
+    answers: list[str] = field(default_factory=list)  # JSON
+    lines: list[str] = field(default_factory=list)  # text
+
+    @property
+    def is_follower(self) -> bool:
+        return bool(FOLLOWERS.search(self.commands))
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the answer is a refusal, where no status says so."""
+        return any('"code"' in answer and '"message"' in answer for answer in self.answers)
+
+
+@dataclass
+class Page:
+    """A page, taken apart."""
+
+    exchanges: list[Exchange]
+    files: dict[str, str]
+
+
+@dataclass
+class Played:
+    """What came of an exchange: what was printed, what went wrong, the status of each request."""
+
+    printed: str
+    complaints: str
+    failed: str
+    statuses: list[int]
+
+
+def read(text: str) -> Page:
+    """Take a page's Markdown apart."""
+    page, end = Page([], {}), 0
+    for block in _FENCE.finditer(text):
+        language, content, prose = block[1], block[2], text[end : block.start()]
+        end = block.end()
+        if language == "bash":
+            page.exchanges.append(Exchange(content, line=text.count("\n", 0, block.start()) + 2))
+        elif language == "json" and page.exchanges:
+            page.exchanges[-1].answers.append(content)
+        elif language == "text" and page.exchanges:
+            page.exchanges[-1].lines += content.splitlines()
+        elif language == "python":
+            page.files[content.partition("\n")[0].removeprefix("#").split()[0]] = content
+            continue
+        if page.exchanges and (said := _STATUS.search(prose)):
+            page.exchanges[-1].status = int(said[1])
+    return page
+
+
+def play(page: Page, folder: Path, *, address: str, password: str, environ: Mapping[str, str]) -> list[Played]:
+    """Run a page's blocks in ``folder``, made to look like a clone; ``environ`` names the file SERVED."""
+    _clone(folder)
+    for name, content in page.files.items():
+        (folder / name).write_text(content.replace(ADDRESS, address))
+    script = [_PROLOGUE]
+    for number, exchange in enumerate(page.exchanges):
+        commands = exchange.commands.replace(ADDRESS, address).replace(PASSWORD, password)
+        (folder / f"block-{number}.sh").write_text(commands)
+        script.append((_FOLLOWER if exchange.is_follower else _BLOCK).format(number=number))
+    served = Path(environ["SERVED"])
+    before = len(served.read_text().splitlines())
+    shell = subprocess.Popen(["bash", "-c", "".join(script)], cwd=folder, env={**environ}, start_new_session=True)
+    try:
+        assert shell.wait(60) == 0, "the page's shell ended early"
+        _await_live_lines(page, folder)
+    finally:
+        _stop(shell, folder)
+    statuses = [int(line.split()[0]) for line in served.read_text().splitlines()]
+    played = []
+    for number in range(len(page.exchanges)):
+        until = int((folder / f"served-{number}").read_text())
+        texts = [(folder / f"{name}-{number}").read_text() for name in ("printed", "complained", "failed")]
+        played.append(Played(*texts, statuses=statuses[before:until]))
+        before = until
+    return played
+
+
+def _clone(folder: Path) -> None:
+    """What a command of a page finds in the folder it is pasted in."""
+    folder.mkdir(parents=True)
+    for path in PROJECT.iterdir():
+        if not path.name.startswith("."):
+            (folder / path.name).symlink_to(path)
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+
+
+def _await_live_lines(page: Page, folder: Path) -> None:
+    """Wait until the terminals beside have printed what they are to print: it comes a moment later."""
+    deadline = time.monotonic() + PATIENCE
+    while any(exchange.is_follower for exchange in page.exchanges) and time.monotonic() < deadline:
+        printed = [(folder / f"printed-{number}").read_text() for number in range(len(page.exchanges))]
+        live = _live(page, printed)
+        if not any(
+            list(_missing(exchange, text, live)) for exchange, text in zip(page.exchanges, printed, strict=True)
+        ):
+            return
+        time.sleep(0.05)
+
+
+def _stop(shell: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """End the shell and the terminals beside it, each a session of its own."""
+    followers = folder / "followers"
+    sessions = [int(pid) for pid in followers.read_text().split()] if followers.exists() else []
+    for session in [shell.pid, *sessions]:
+        try:
+            os.killpg(session, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    shell.wait()
+
+
+def problems(page: Page, played: list[Played]) -> list[str]:
+    """Where the page says other than what came of it; empty for a page that is right."""
+    live = _live(page, [result.printed for result in played])
+    return [
+        f"line {exchange.line}: {problem}"
+        for exchange, result in zip(page.exchanges, played, strict=True)
+        for problem in _problems(exchange, result, live)
+    ]
+
+
+def _live(page: Page, printed: list[str]) -> list[str]:
+    return [
+        line
+        for exchange, text in zip(page.exchanges, printed, strict=True)
+        if exchange.is_follower
+        for line in text.splitlines()
+    ]
+
+
+def _missing(exchange: Exchange, printed: str, live: list[str]) -> Iterator[str]:
+    """The text lines that nothing has printed."""
+    there = {line_shape(line) for line in [*printed.splitlines(), *live]}
+    return (line for line in exchange.lines if line_shape(line) not in there)
+
+
+def _problems(exchange: Exchange, result: Played, live: list[str]) -> Iterator[str]:
+    for failure in result.failed.splitlines():
+        yield failure
+    if result.complaints:
+        yield f"it complains: {result.complaints}"
+    yield from _wrong_statuses(exchange, result.statuses)
+    for answer in exchange.answers:
+        try:
+            printed = excerpt(result.printed)
+        except ValueError:
+            yield f"it prints no JSON: {result.printed}"
+            continue
+        yield from differences(excerpt(answer), printed)
+    for line in _missing(exchange, result.printed, live):
+        yield f"nothing prints {line!r}; it prints {result.printed}"
+
+
+def _wrong_statuses(exchange: Exchange, statuses: list[int]) -> Iterator[str]:
+    if not statuses:
+        if exchange.status or exchange.answers:
+            yield "it asks nothing of the server"
+        return
+    *others, last = statuses
+    if any(status >= 300 for status in others):
+        yield f"its requests answer {statuses}"
+    if exchange.status is not None and last != exchange.status:
+        yield f"the page says {exchange.status}, the answer is {last}"
+    if exchange.status is None and (last >= 400) is not exchange.is_refused:
+        yield f"the answer is {last}, of which the page says nothing"
