@@ -1,10 +1,128 @@
 // Owns the page as a whole: reads the embedded state, and lets news of the house reach the picture and the panel.
 
-import { houseOf } from "./house.js";
-import { painter } from "./painting.js";
+import { client } from "./api.js";
+import { houseOf, now, takeBooking, takeRoom, takeState } from "./house.js";
+import { follow } from "./live.js";
+import { painter, setText } from "./painting.js";
+import { panel } from "./panel.js";
+import { clock } from "./words.js";
 
-const state = JSON.parse(document.getElementById("board-state").textContent);
+const HALF_A_MINUTE = 30_000;
+const WORDS = { live: "Live", reconnecting: "Reconnecting…", polling: "Checking every few seconds", offline: "Offline" };
+
+const $ = (selector) => document.querySelector(selector);
+const state = JSON.parse($("#board-state").textContent);
+const { token } = $("#csrf").dataset;
+const { slug } = state.hotel;
+
 const house = houseOf(state);
 const picture = painter(house);
 picture.paintAll();
-setInterval(picture.paintTimes, 30_000);
+
+let lastAnswer = now(house);
+let connection = "";
+let isOver = false;
+
+const api = client({
+  token,
+  heard(answered) {
+    if (answered) lastAnswer = now(house);
+    feed.heard(answered);
+  },
+  over(sentence) {
+    isOver = true;
+    feed.stop();
+    trouble(`${sentence} This page is no longer kept up to date.`, true);
+    if ($("#room").open) $("#room").close();
+  },
+});
+
+const room = panel({ house, api, slug, took: (snapshot) => paintNews(takeRoom(house, snapshot), snapshot.room_number) });
+
+// --- news ---
+
+function paintNews(news, number) {
+  if (news === "others") picture.paintAll();
+  if (news === "changed") {
+    picture.paintRoom(number);
+    picture.paintSummaries();
+  }
+  if (news) room.refreshIf(number);
+}
+
+function show(stream, { payload }) {
+  if (stream === "rooms") {
+    const occupied = house.rooms.get(payload.room_number)?.is_occupied;
+    paintNews(takeRoom(house, payload), payload.room_number);
+    // Who came or left changes what is due; those who see no bookings hear of it only from the state.
+    if (!house.me.sees_bookings && occupied !== payload.is_occupied) soon();
+    return;
+  }
+  for (const number of takeBooking(house, payload)) {
+    picture.paintRoom(number);
+    room.refreshIf(number);
+  }
+  picture.paintSummaries();
+}
+
+async function reload() {
+  const fresh = await api.get(`/board/${slug}/state/`);
+  // Somebody else has signed in here meanwhile, or the rights are other ones: a page of its own.
+  if (fresh.me.id !== house.me.id || fresh.me.sees_bookings !== house.me.sees_bookings) location.reload();
+  if (takeState(house, fresh)) picture.paintAll();
+  else repaint();
+  room.refresh();
+  return fresh.seq;
+}
+
+function repaint() {
+  picture.paintTimes();
+  picture.paintSummaries();
+}
+
+// --- connection ---
+
+function tell(how) {
+  if (how === connection) return;
+  connection = how;
+  $("#connection").dataset.state = how;
+  setText($("#connection .words"), WORDS[how]);
+  if (isOver) return;
+  trouble(how === "offline" ? `The server has not answered since ${clock(lastAnswer, house.hotel.timezone)}: what you see may be out of date.` : "");
+}
+
+function trouble(sentence, withLink = false) {
+  const box = $("#trouble");
+  setText(box.querySelector("p"), sentence);
+  box.querySelector("a").hidden = !withLink;
+  box.hidden = !sentence;
+}
+
+const feed = follow({ realtime: state.realtime, slug, token, seq: state.seq, api, show, reload, tell });
+
+// --- what is not told ---
+
+const hearsAll = Object.values(state.seq).every((number) => number !== null);
+const REFRESH = (hearsAll ? 5 : 1) * 60_000;
+let refreshing = setInterval(feed.refresh, REFRESH);
+let pending;
+
+function soon() {
+  clearTimeout(pending);
+  pending = setTimeout(feed.refresh, 2_000);
+}
+
+setInterval(() => { repaint(); room.refresh(); }, HALF_A_MINUTE);
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState !== "visible" || isOver) return;
+  clearInterval(refreshing);
+  refreshing = setInterval(feed.refresh, REFRESH);
+  feed.refresh();
+});
+
+for (const place of ["#floors", "#arrivals", "#departures"]) {
+  $(place).addEventListener("click", (event) => {
+    const button = event.target.closest("[data-room], [data-open]");
+    if (button) room.open(Number(button.dataset.room ?? button.dataset.open));
+  });
+}

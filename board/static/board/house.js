@@ -30,9 +30,8 @@ export function houseOf(state) {
   return house;
 }
 
-// Takes a whole state; answers whether the rooms are other ones than before. `exact`: nothing newer has been heard,
-// so that a room it does not name is gone.
-export function takeState(house, state, exact = true) {
+// Takes a whole state; answers whether the rooms are other ones than before.
+export function takeState(house, state) {
   const { rooms, ...rest } = state;
   Object.assign(house, rest);
   house.clockAhead = Date.parse(state.now) - Date.now();
@@ -43,7 +42,7 @@ export function takeState(house, state, exact = true) {
     if (isCurrent(room, known)) house.rooms.set(room.room_number, room);
   }
   const named = new Set(rooms.map((room) => room.room_number));
-  for (const number of exact ? [...house.rooms.keys()] : []) {
+  for (const number of [...house.rooms.keys()]) {
     if (!named.has(number)) others = house.rooms.delete(number);
   }
   return others;

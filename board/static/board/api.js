@@ -1,0 +1,43 @@
+// Owns the talk with the server: JSON over the session's cookie, and what a refusal or a silence means.
+
+const SILENCE = 15_000; // milliseconds after which a request counts as unanswered
+const NO_ANSWER = new Set([502, 504]); // a proxy speaks, the server behind it does not
+
+export class Refusal extends Error {
+  constructor(status, code, message) {
+    super(message);
+    Object.assign(this, { status, code });
+  }
+
+  get isSilence() { return this.status === 0; }
+}
+
+// `heard(answered)` is told of every request; `over(sentence)` when the server no longer knows this session.
+export function client({ token, heard, over }) {
+  async function call(method, url, { body, headers = {} } = {}) {
+    const answer = await fetch(url, {
+      method,
+      headers: { Accept: "application/json", "X-CSRFToken": token, ...(body && { "Content-Type": "application/json" }), ...headers },
+      body: body && JSON.stringify(body),
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.timeout(SILENCE),
+    }).catch(() => null);
+    const answered = Boolean(answer) && !NO_ANSWER.has(answer.status);
+    heard(answered);
+    if (!answered) throw new Refusal(0, "NO_ANSWER", "The server does not answer.");
+    const said = await answer.json().catch(() => ({}));
+    if (answer.ok) return said;
+    const message = said.message ?? "Something went wrong on the server.";
+    // The page asks only for what its member of staff may see: refused, they have been signed out or have left.
+    if (answer.status === 401) over("You are signed out.");
+    else if (answer.status === 403 && method === "GET") over(message);
+    else if (answer.status === 403 && message.startsWith("CSRF")) over("You have signed in again in another window.");
+    throw new Refusal(answer.status, said.code ?? "", message);
+  }
+
+  return {
+    get: (url) => call("GET", url),
+    post: (url, body, headers) => call("POST", url, { body, headers }),
+  };
+}

@@ -1,0 +1,206 @@
+// Owns the dialog of one room: what is known of it, the steps that its viewer may take, and its history.
+
+import { duesOf, now, stepsFor } from "./house.js";
+import { element, setText } from "./painting.js";
+import { ago, day, dueWords, faultWords, labelOf, moment, verb } from "./words.js";
+
+const $ = (selector, within = document) => within.querySelector(selector);
+// A finger that comes down twice, or as the buttons change beneath it, means the first thing only.
+const SETTLE = 700;
+
+// `took(room)` is told of each room that the server answers, so that the rest of the page learns of it, too.
+export function panel({ house, api, slug, took }) {
+  const dialog = $("#room");
+  const base = `/api/staff/hotel/${slug}`;
+  const note = $("#note");
+  let number = null;
+  let busy = false;
+  let settled = 0; // when the buttons last became other ones
+  let painted = {}; // what the room's parts show, so that only what changes is painted
+
+  function open(roomNumber) {
+    number = roomNumber;
+    painted = {};
+    note.value = "";
+    refuse("");
+    setText($("#done"), "");
+    $("#history").replaceChildren();
+    paint();
+    dialog.showModal();
+    $("#room-heading").focus();
+    settled = 0;
+    readRoom().catch(() => {});
+  }
+
+  const room = () => house.rooms.get(number);
+  const isOpen = () => number !== null && dialog.open;
+
+  function paint() {
+    const it = room();
+    if (!it) {
+      refuse(`Room ${number} is no longer on the board.`);
+      for (const part of ["#steps", "#fault"]) $(part).hidden = true;
+      return;
+    }
+    $("#steps").hidden = false;
+    setText($("#room-heading"), `Room ${it.room_number}`);
+    $("#room-status").dataset.status = it.room_status;
+    setText($("#room-status .label"), labelOf(house, it.room_status));
+    setText($("#room-status .since"), ago(it.status_changed_at, now(house)).long);
+    paintFacts(it);
+    paintSteps(it);
+    paintFault(it);
+    if (!once("history", it.status_version)) readHistory(it);
+  }
+
+  // Whether `part` shows `what` already; from now on it does.
+  function once(part, what) {
+    const key = JSON.stringify(what);
+    const same = painted[part] === key;
+    painted[part] = key;
+    return same;
+  }
+
+  function paintFacts(it) {
+    const zone = house.hotel.timezone;
+    const { leaving, coming } = duesOf(house, it.room_number);
+    const when = (time, who) => time && [moment(time, zone), who].filter(Boolean).join(", ");
+    const guest = it.primary_guest && `${it.primary_guest.first_name} ${it.primary_guest.last_name}`;
+    const until = it.current_booking && `until ${day(it.current_booking.check_out)}`;
+    const tasks = house.my_tasks.filter((task) => task.room_number === it.room_number);
+    const facts = [
+      ["Type", it.room_type_name],
+      ["Guest", guest && [guest, until].filter(Boolean).join(", ")],
+      ["Today", dueWords({ leaving, coming }).join(", ")],
+      ["Arriving", coming?.guest_name],
+      ["My task", tasks.map((task) => [task.task_type_display, task.note].filter(Boolean).join(": ")).join("\n")],
+      ["Cleaned", when(it.last_cleaned_at, it.cleaned_by_staff_name)],
+      ["Inspected", when(it.last_inspected_at, it.inspected_by_staff_name)],
+      ["Notes", it.turnover_notes],
+    ].filter(([, value]) => value);
+    if (once("facts", facts)) return;
+    $("#facts").replaceChildren(...facts.flatMap(([term, value]) => [
+      element("dt", { textContent: term }), element("dd", { textContent: value }),
+    ]));
+  }
+
+  function paintSteps(it) {
+    const steps = stepsFor(it, house.me);
+    if (once("steps", [it.status_version, steps])) return;
+    const group = $("#steps .buttons");
+    const held = group.contains(document.activeElement);
+    group.replaceChildren(...steps.map((status) => {
+      const button = element("button", { type: "button" }, element("span", { className: "mark" }), verb(it.room_status, status));
+      button.dataset.to = button.dataset.status = status;
+      return button;
+    }));
+    $("#steps .none").hidden = steps.length > 0;
+    settled = performance.now();
+    if (held) $("#room-heading").focus();
+  }
+
+  function paintFault(it) {
+    const { flag, clear } = house.me.may;
+    const fault = faultWords(it);
+    const known = fault && [fault[0].toUpperCase() + fault.slice(1), it.maintenance_notes].filter(Boolean).join("\n");
+    setText($("#fault .known"), known);
+    $("#fault [data-flag]").hidden = !flag;
+    $("#fault [data-fault=mended]").hidden = !(clear && (fault || it.room_status === "MAINTENANCE_REQUIRED"));
+    $("#fault").hidden = !(flag || fault);
+  }
+
+  async function readRoom() {
+    const asked = number;
+    const answer = await api.get(`${base}/room-management/${asked}/`);
+    took(answer);
+    if (isOpen() && asked === number) paint();
+  }
+
+  async function readHistory(it) {
+    const { history } = house.me.may;
+    setText($("#history-note"), history ? "" : "Your role does not see the history of a room.");
+    if (!history) return;
+    const answer = await api.get(`${base}/rooms/${it.id}/status-history/?limit=20`).catch(() => null);
+    if (!isOpen() || it.room_number !== number) return;
+    if (!answer) {
+      setText($("#history-note"), "The history cannot be read right now.");
+      painted.history = null;
+      return;
+    }
+    const { status_history: events, total_events: total } = answer;
+    $("#history").replaceChildren(...events.map(historyItem));
+    setText($("#history-note"), total > events.length ? `The newest ${events.length} of ${total} changes.` : total ? "" : "Nothing has happened to this room yet.");
+  }
+
+  function historyItem(event) {
+    const who = [event.changed_by_name ?? "HotelMate", event.source_display.toLowerCase()].join(", ");
+    const time = element("time", { dateTime: event.created_at, textContent: moment(event.created_at, house.hotel.timezone) });
+    const change = element("div", {}, labelOf(house, event.from_status), " → ", element("b", { textContent: labelOf(house, event.to_status) }));
+    const item = element("li", {}, change, element("small", {}, time, ` · ${who}`));
+    if (event.note) item.append(element("q", { textContent: event.note }));
+    return item;
+  }
+
+  function refuse(text) {
+    const refusal = $("#refusal");
+    refusal.hidden = !text;
+    setText(refusal, text);
+  }
+
+  // One request at a time, whatever is tapped meanwhile.
+  async function send(url, body, headers) {
+    const at = number;
+    busy = true;
+    markBusy();
+    refuse("");
+    setText($("#done"), "");
+    try {
+      const answer = await api.post(url, body, headers);
+      took(answer.room);
+      if (at === number) {
+        note.value = "";
+        setText($("#done"), answer.message);
+      }
+    } catch (refusal) {
+      await explain(refusal, at);
+    } finally {
+      busy = false;
+      markBusy();
+      if (isOpen()) paint();
+    }
+  }
+
+  // What the server said, and what is true now: read anew, as what the panel showed may be what misled.
+  async function explain(refusal, at) {
+    const read = await readRoom().then(() => true, () => false);
+    if (at !== number) return;
+    const sentence = refusal.isSilence && read ? "The server did not answer in time." : refusal.message;
+    const truth = read && room() ? ` Room ${number} is now: ${labelOf(house, room().room_status)}.` : " It is not known whether this was done.";
+    refuse(sentence + truth);
+  }
+
+  function markBusy() {
+    for (const button of dialog.querySelectorAll("[data-to], [data-fault]")) {
+      if (busy) button.setAttribute("aria-disabled", "true");
+      else button.removeAttribute("aria-disabled");
+    }
+  }
+
+  dialog.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (event.target === dialog || button?.matches("[data-close]")) dialog.close();
+    if (!button || busy || !room()) return;
+    const { id, status_version: version } = room();
+    if (button.dataset.to && performance.now() - settled > SETTLE) {
+      send(`${base}/rooms/${id}/status/`, { to_status: button.dataset.to, note: note.value }, { "If-Match": `"${version}"` });
+    } else if (button.dataset.fault === "report") {
+      send(`${base}/rooms/${number}/mark-maintenance/`, { priority: $("#priority").value, notes: note.value });
+    } else if (button.dataset.fault === "mended") {
+      send(`${base}/rooms/${number}/complete-maintenance/`, { notes: note.value });
+    }
+  });
+  for (const form of dialog.querySelectorAll("form")) form.addEventListener("submit", (event) => event.preventDefault());
+  dialog.addEventListener("close", () => { number = null; });
+
+  return { open, refresh: () => isOpen() && paint(), refreshIf: (changed) => isOpen() && changed === number && paint() };
+}
