@@ -1,17 +1,43 @@
-"""Forgets events that are old, so that the log does not grow for ever: the oldest first, and none that waits."""
+"""Forgets events that are old, so that the log does not grow for ever: the oldest first, and none that waits. And after
+a restore, all that were sent."""
 
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from common import clock
 from hotel.models import Hotel
-from notifications.models import EventStream, RealtimeEvent
+from notifications.models import STREAMS, EventStream, RealtimeEvent
 
 BATCH = 1000  # events in one transaction
+
+# Every stream goes on from the time in milliseconds: more than any number that it can have had, also after an earlier
+# restore, and still exact in JavaScript.
+BEGIN_ANEW = """
+    UPDATE notifications_eventstream SET last_seq = greatest(last_seq, (extract(epoch FROM %s) * 1000)::bigint)
+"""
+
+
+@transaction.atomic
+def begin_anew() -> int:
+    """After a restore: make every screen read everything anew; returns how many events still wait to be sent.
+
+    A backup's numbers are behind those that the screens have seen, and what gets such a number for the second time
+    would pass for known. So the log is emptied and the numbers jump: whoever asks for what follows their last number is
+    answered 410, and the next event is a gap. What waited when the backup was made is sent, with new numbers.
+    """
+    settled = Q(sent_at__isnull=False) | Q(parked_at__isnull=False)
+    RealtimeEvent.objects.filter(settled).delete()
+    RealtimeEvent.objects.filter(seq__isnull=False).update(seq=None)
+    # Also those that had their first event after the backup.
+    streams = [EventStream(hotel=hotel, name=name) for hotel in Hotel.objects.all() for name in STREAMS]
+    EventStream.objects.bulk_create(streams, ignore_conflicts=True)
+    with connection.cursor() as cursor:
+        cursor.execute(BEGIN_ANEW, [clock.now()])
+    return RealtimeEvent.objects.count()
 
 
 def forget_events(hotel: Hotel) -> int:

@@ -1,0 +1,86 @@
+"""Screens that have seen more than the database of a backup remembers read everything anew, and miss nothing then."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+
+from common import clock
+from hotel.invariants import violations
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from notifications import relay
+from notifications.models import ROOMS, STREAMS, EventStream, RealtimeEvent
+from notifications.retention import begin_anew
+from tests.conftest import url
+from tests.factories import NewRoomFactory
+from tests.http import assert_error
+from tests.notifications.event_log import log_of, numbers, unnumbered
+
+pytestmark = pytest.mark.django_db
+
+
+def ask(api, staff, *, channel: str = "rooms", **query: int):
+    return api(staff).get(url(staff, "events/"), {"channel": channel, **query})
+
+
+def last_number(hotel, stream: str = ROOMS) -> int:
+    return EventStream.objects.get(hotel=hotel, name=stream).last_seq
+
+
+@pytest.mark.parametrize("seen", [0, 430, 437, 1_000_000])
+def test_a_screen_that_asks_is_told_to_reload_whatever_it_has_seen(api, hotel, manager, seen):
+    log_of(hotel, 430)
+    begin_anew()
+    answer = ask(api, manager, after=seen)
+    assert_error(answer, 410, "EVENTS_EXPIRED")
+    assert answer.json()["details"]["latest_seq"] == last_number(hotel)
+    assert ask(api, manager, after=last_number(hotel)).json() == {"results": [], "latest_seq": last_number(hotel)}
+
+
+def test_what_happens_next_is_a_gap_for_every_screen(api, hotel, manager):
+    log_of(hotel, 430)
+    begin_anew()
+    jumped = last_number(hotel)
+    set_room_status(room=NewRoomFactory(hotel=hotel), to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+    relay.number(EventStream.objects.get(hotel=hotel, name=ROOMS))
+    assert numbers(hotel) == [jumped + 1]
+    assert jumped > 1_000_000_000_000
+    assert_error(ask(api, manager, after=437), 410, "EVENTS_EXPIRED")
+    assert violations() == []
+
+
+def test_a_stream_whose_first_event_came_after_the_backup_jumps_too(api, hotel, manager):
+    begin_anew()
+    assert EventStream.objects.filter(hotel=hotel).count() == 3
+    assert_error(ask(api, manager, channel="room-bookings", after=3), 410, "EVENTS_EXPIRED")
+
+
+def test_what_waited_is_sent_under_a_new_number_and_in_its_order(hotel):
+    log_of(hotel, 3)
+    log_of(hotel, 1, sent_at=None, parked_at=clock.now(), last_error="413")
+    waiting = [*log_of(hotel, 2, sent_at=None), unnumbered(hotel)]
+    assert begin_anew() == 3
+    jumped = last_number(hotel)
+    relay.number(EventStream.objects.get(hotel=hotel, name=ROOMS))
+    assert numbers(hotel) == [jumped + 1, jumped + 2, jumped + 3]
+    assert list(RealtimeEvent.objects.order_by("seq").values_list("event_id", flat=True)) == [
+        event.event_id for event in waiting
+    ]
+    assert violations() == []
+
+
+def test_a_second_restore_of_the_same_backup_jumps_further(hotel):
+    begin_anew()
+    first = [last_number(hotel, stream) for stream in STREAMS]
+    log_of(hotel, 50)
+    EventStream.objects.update(last_seq=0)
+    with clock.set_to(clock.now() + timedelta(hours=1)):
+        begin_anew()
+    assert all(last_number(hotel, stream) > before + 50 for stream, before in zip(STREAMS, first, strict=True))
+
+
+def test_the_command_says_what_is_still_to_be_sent(hotel, capsys):
+    unnumbered(hotel)
+    call_command("after_restore")
+    assert capsys.readouterr().out == "Every screen will read everything anew. To be sent: 1 events, 0 mails.\n"
