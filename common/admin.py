@@ -57,6 +57,17 @@ class HotelScopedAdmin(admin.ModelAdmin):
         exclude = list(super().get_exclude(request, obj) or [])
         return exclude if request.user.is_superuser or self.hotel_lookup == "pk" else [*exclude, "hotel"]
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """With each field the form carries what the page showed, so that only what somebody changed is written."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.show_hidden_initial = True
+        return field
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Who is of no hotel has none to add a row to."""
+        return (request.user.is_superuser or own_hotel(request) is not None) and super().has_add_permission(request)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         readonly = list(super().get_readonly_fields(request, obj))
         # A row never moves to another hotel (the database refuses it too).
@@ -85,9 +96,26 @@ class HotelScopedAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        if not change and self.hotel_lookup == "hotel" and obj.hotel_id is None:
+        """A new row is of the own hotel; of an old one what the form changed is written, and nothing else."""
+        if change:
+            obj.save(update_fields=form.changed_data)
+            return
+        if self.hotel_lookup == "hotel" and obj.hotel_id is None:
             obj.hotel = own_hotel(request)
-        super().save_model(request, obj, form, change)
+        obj.save()
+
+
+class ReadOnlyAdmin(HotelScopedAdmin):
+    """Rows that only services write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 class SuperuserOnlyMixin:

@@ -14,6 +14,7 @@ from common.admin import HotelScopedAdmin, SuperuserOnlyMixin
 from hotel.forms import AdminSignInForm
 from hotel.models import Hotel, Staff
 from hotel.rights import ROLE_RIGHTS
+from hotel.services import update_access_config
 
 
 @admin.register(Hotel)
@@ -33,14 +34,30 @@ class HotelAdmin(HotelScopedAdmin):
         # The slug is in the addresses and channels that clients know; who had another hotel's would hear its events.
         return [] if obj is None else ["slug"]
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)
+
+    def save_model(self, request: HttpRequest, obj: Hotel, form: Any, change: bool) -> None:
+        """Through the service, which writes only what the form changed: somebody else may be setting the rest."""
+        if change:
+            update_access_config(hotel=obj, **{name: form.cleaned_data[name] for name in form.changed_data})
+        else:
+            obj.save()
 
 
 @admin.register(Staff)
 class StaffAdmin(HotelScopedAdmin):
     list_display = ["name", "hotel", "department", "role", "is_active", "is_on_duty"]
-    list_filter = ["department", "role", "is_active", ("hotel", admin.RelatedOnlyFieldListFilter)]
+    list_filter = [
+        "department",
+        ("role", admin.RelatedOnlyFieldListFilter),
+        "is_active",
+        "is_on_duty",
+        ("hotel", admin.RelatedOnlyFieldListFilter),
+    ]
     list_select_related = ["user", "hotel", "role"]
     search_fields = ["user__username", "user__first_name", "user__last_name"]
 
@@ -48,9 +65,11 @@ class StaffAdmin(HotelScopedAdmin):
         readonly = list(super().get_readonly_fields(request, obj))
         if obj is None:
             return readonly
-        # Nobody but a superuser gives themselves another role.
-        own = not request.user.is_superuser and obj.user_id == request.user.pk
-        return [*readonly, "user", *(["role"] if own else [])]
+        # Nobody but a superuser gives themselves another role, and nobody locks themselves out by a slip.
+        own = obj.user_id == request.user.pk
+        if not request.user.is_superuser and (own or obj.role.name not in ROLE_RIGHTS):
+            readonly.append("role")
+        return [*readonly, "user", *(["is_active"] if own else [])]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "role" and not request.user.is_superuser:
@@ -68,8 +87,6 @@ class StaffAdmin(HotelScopedAdmin):
         return super().get_queryset(request).select_related("user", "hotel", "role")
 
 
-admin.site.site_header = admin.site.site_title = "HotelMate"
-admin.site.index_title = "The house"
 admin.site.login_form = AdminSignInForm
 admin.site.unregister([User, Group, AuthToken])
 

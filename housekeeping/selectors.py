@@ -1,14 +1,17 @@
 """Reads of rooms together with who is in them, and of their history."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, FilteredRelation, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
+from common import clock
 from common.prepared import PreparedRead
 from hotel.models import Hotel
-from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.models import OPEN_TASK_STATUSES, TASK_DUE, HousekeepingTask, RoomStatusEvent
 from room_bookings.models import BookingGuest, BookingStatus
 from rooms.models import Room
 
@@ -75,3 +78,10 @@ def task_list(hotel: Hotel) -> QuerySet[HousekeepingTask]:
         .select_related("room", "booking", "assigned_to__user", "created_by__user")
         .order_by("-created_at", "-pk")
     )
+
+
+def late_tasks() -> Q:
+    """Tasks that are open and past their due time, as ``HousekeepingTask.is_overdue_at`` has it."""
+    now = clock.now()
+    past = [Q(priority=priority, created_at__lt=now - wait) for priority, wait in TASK_DUE.items()]
+    return Q(status__in=OPEN_TASK_STATUSES) & reduce(or_, past)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import IS_POPUP_VAR
-from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.options import IS_POPUP_VAR, IncorrectLookupParameters
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import ValidationError
 from django.db import OperationalError
@@ -16,17 +16,18 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
-from common.admin import HotelScopedAdmin
-from common.errors import HotelMateError
+from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
+from common.errors import HotelMateError, NotAllowed
 from common.handlers import unavailability
-from hotel.models import Staff
+from hotel.figures import DUES, due
+from hotel.models import Hotel, Staff
 from room_bookings.models import BookingChange, BookingExtension, BookingGuest, OverstayIncident, RoomBooking
-from room_bookings.services.approval import approve_booking, decline_booking
-from room_bookings.services.cancel import cancel_booking
-from room_bookings.services.checkout import check_out
+from room_bookings.services.approval import approve_booking, check_approval, check_decline, decline_booking
+from room_bookings.services.cancel import cancel_booking, check_cancellation
+from room_bookings.services.checkout import check_departure, check_out
 from room_bookings.services.edit import edit_booking
-from room_bookings.services.no_show import mark_no_show
-from room_bookings.services.reinstate import reinstate_booking
+from room_bookings.services.no_show import check_no_show, mark_no_show
+from room_bookings.services.reinstate import check_reinstatement, reinstate_booking
 from room_bookings.snapshots import guest_name
 
 MOST_AT_ONCE = 100
@@ -51,12 +52,14 @@ class TextField(forms.CharField):
 
 
 class Step(NamedTuple):
-    """An action: the right that it takes, its words, and the service behind it, with the reason where one is asked."""
+    """An action: the right that it takes, its words, the service's check and the service, with the reason where one is
+    asked."""
 
     right: str
     title: str
     warning: str
     done: str
+    check: Callable[[RoomBooking, Staff, str], bool]
     take: Callable[[RoomBooking, Staff, str], RoomBooking]
     asks_reason: bool = False
 
@@ -67,6 +70,7 @@ STEPS = {
         "Approve requests",
         "Card payments are captured, and the guests get a confirmation.",
         "Approved",
+        lambda booking, *_: check_approval(booking),
         lambda booking, staff, _: approve_booking(booking=booking, staff=staff),
     ),
     "decline": Step(
@@ -74,6 +78,7 @@ STEPS = {
         "Decline requests",
         "Card payments are given back, and the guests are told.",
         "Declined",
+        lambda booking, *_: check_decline(booking),
         lambda booking, staff, reason: decline_booking(booking=booking, staff=staff, reason_note=reason),
         asks_reason=True,
     ),
@@ -82,6 +87,7 @@ STEPS = {
         "Check out",
         "The guests have left, and their rooms are to be cleaned.",
         "Checked out",
+        lambda booking, *_: check_departure(booking),
         lambda booking, staff, _: check_out(booking=booking, staff=staff),
     ),
     "cancel": Step(
@@ -89,6 +95,7 @@ STEPS = {
         "Cancel bookings",
         "The rooms are free for others, and the guests are told. The stay of a guest in house is ended.",
         "Cancelled",
+        check_cancellation,
         lambda booking, staff, reason: cancel_booking(booking=booking, staff=staff, reason=reason),
         asks_reason=True,
     ),
@@ -97,6 +104,7 @@ STEPS = {
         "Mark as no-show",
         "The guests did not come; the rooms are free for others.",
         "Marked as no-show",
+        lambda booking, *_: check_no_show(booking),
         lambda booking, staff, _: mark_no_show(booking=booking, staff=staff),
     ),
     "reinstate": Step(
@@ -104,10 +112,18 @@ STEPS = {
         "Reinstate bookings",
         "The bookings are confirmed again, without a room, and the guests get a confirmation.",
         "Reinstated",
+        lambda booking, staff, _: check_reinstatement(booking, staff),
         lambda booking, staff, reason: reinstate_booking(booking=booking, staff=staff, reason=reason),
         asks_reason=True,
     ),
 }
+
+
+class OtherHotel(NotAllowed):
+    """A superuser sees the bookings of all hotels, and takes the steps of their own."""
+
+    def __init__(self, booking: RoomBooking):
+        super().__init__(f"only the staff of {booking.hotel} may do this.")
 
 
 class ReasonForm(forms.Form):
@@ -127,7 +143,7 @@ def ask_or_take(
     if applied:
         # Whoever no longer matches the list's filters was changed by somebody else, and is told so by the service.
         queryset = bookings_admin.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
-    bookings = list(queryset.select_related("room_type", "assigned_room").order_by("pk")[: MOST_AT_ONCE + 1])
+    bookings = list(queryset.select_related("hotel", "room_type", "assigned_room").order_by("pk")[: MOST_AT_ONCE + 1])
     if not bookings or len(bookings) > MOST_AT_ONCE:
         messages.error(request, f"Choose between 1 and {MOST_AT_ONCE} bookings.")
         return None
@@ -137,14 +153,43 @@ def ask_or_take(
         return None
     context = {
         **bookings_admin.admin_site.each_context(request),
+        **foresee(step, request, bookings),
         "title": step.title,
         "step": step,
         "action": name,
         "form": form,
-        "rows": [(booking, guest_name(booking)) for booking in bookings],
         "opts": bookings_admin.model._meta,
+        "media": bookings_admin.media,
     }
     return TemplateResponse(request, "admin/room_bookings/roombooking/step.html", context)
+
+
+class Foreseen(NamedTuple):
+    """A booking on the page that asks, and why its step would be refused."""
+
+    booking: RoomBooking
+    guest: str
+    reason: str = ""
+
+
+def foresee(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> dict[str, list[Foreseen]]:
+    """What would become of each booking now, by the service's own check: nothing is locked, written or told.
+
+    A card payment's provider is not asked beforehand: what it refuses shows when the step is taken.
+    """
+    staff = request.user.staff_profile  # type: ignore[union-attr]
+    outcomes: dict[str, list[Foreseen]] = {"rows": [], "already": [], "refused": []}
+    for booking in bookings:
+        guest = guest_name(booking)
+        try:
+            if booking.hotel_id != staff.hotel_id:
+                raise OtherHotel(booking)
+            # The page asks for a reason, so that there will be one.
+            outcome = "rows" if step.check(booking, staff, "asked for") else "already"
+            outcomes[outcome].append(Foreseen(booking, guest))
+        except HotelMateError as refusal:
+            outcomes["refused"].append(Foreseen(booking, guest, refusal.message))
+    return outcomes
 
 
 def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: str) -> None:
@@ -156,10 +201,9 @@ def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: 
     staff = request.user.staff_profile  # type: ignore[union-attr]
     done = 0
     for tried, booking in enumerate(bookings, 1):
-        if booking.hotel_id != staff.hotel_id:
-            messages.error(request, f"{booking.booking_id}: only the staff of {booking.hotel} may do this.")
-            continue
         try:
+            if booking.hotel_id != staff.hotel_id:
+                raise OtherHotel(booking)
             after = step.take(booking, staff, reason)
         except (HotelMateError, OperationalError) as error:
             sentence, is_the_bookings = explain(error)
@@ -285,12 +329,44 @@ class ExtensionsInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("booking", "staff__user")
 
 
+class TodayFilter(admin.SimpleListFilter):
+    """What is to be seen to on each hotel's business date; the numbers of the home page are these."""
+
+    title = "today"
+    parameter_name = "today"
+    WORDS = {
+        "arrivals": "Arrivals still to come",
+        "room_ready": "… whose room is ready",
+        "room_not_ready": "… whose room is not ready yet",
+        "without_room": "… who have no room yet",
+        "due_out": "Departures still in house",
+        "overdue": "… who are overdue",
+        "in_house": "In house",
+        "requests": "Requests to approve",
+        "late_requests": "… past their deadline",
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(self.WORDS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[RoomBooking]) -> QuerySet[RoomBooking]:
+        name = self.value()
+        if name is None:
+            return queryset
+        if name not in DUES:
+            raise IncorrectLookupParameters(name)
+        hotel = own_hotel(request)
+        every = request.user.is_superuser
+        return queryset.filter(due(name, Hotel.objects.all() if every else [hotel] if hotel else []))
+
+
 @admin.register(RoomBooking)
 class RoomBookingAdmin(HotelScopedAdmin):
     form = BookingForm
     inlines = [CompanionsInline, HistoryInline, OverstaysInline, ExtensionsInline]
     list_display = ["booking_id", "hotel", "guest", "status", "check_in", "check_out", "room_type", "room", "amount"]
     list_filter = [
+        TodayFilter,
         "status",
         "check_in",
         ("assigned_room", admin.EmptyFieldListFilter),
@@ -397,6 +473,23 @@ class RoomBookingAdmin(HotelScopedAdmin):
     def amount(self, booking: RoomBooking) -> str | None:
         return None if booking.total_amount is None else f"{booking.total_amount} {booking.currency}"
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.show_hidden_initial = False  # the version tells of changes meanwhile
+        return field
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """The steps of the booking's life. (What is edited in the admin is one of them.)"""
+        # Read by the page, that is, when the caller may see the booking.
+        changes = {"changes": partial(self.changes, unquote(object_id))}
+        return super().history_view(request, object_id, {**changes, **(extra_context or {})})
+
+    @staticmethod
+    def changes(booking_pk: Any) -> list[BookingChange]:
+        rows = BookingChange.objects.filter(booking=booking_pk).select_related("staff__user", "from_room", "to_room")
+        return list(rows.order_by("-pk"))
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The steps that the caller's rights allow; none without a staff profile, as the history names who did it."""
         staff = member(request)
@@ -433,3 +526,32 @@ class RoomBookingAdmin(HotelScopedAdmin):
             expected_versions=[form.cleaned_data["version"]],
             internal_notes=form.cleaned_data["internal_notes"],
         )
+
+
+@admin.register(BookingChange)
+class BookingChangeAdmin(ReadOnlyAdmin):
+    """The steps of all bookings: who cancelled what this week, and why."""
+
+    list_display = ["created_at", "hotel", "booking", "action", "staff", "from_room", "to_room", "reason"]
+    list_filter = ["action", "created_at", ("hotel", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["hotel", "booking", "staff__user", "from_room", "to_room"]
+    search_fields = ["booking__booking_id", "reason", "staff__user__username", "staff__user__last_name"]
+    search_help_text = "Reference, reason, or who did it."
+    show_full_result_count = False
+    fields = [
+        "created_at",
+        "hotel",
+        "booking",
+        "action",
+        "staff",
+        "from_status",
+        "to_status",
+        "from_room",
+        "to_room",
+        "is_upgrade",
+        "reason",
+    ]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may open bookings reads of each what was done to it; so do they here."""
+        return self.admin_site.get_model_admin(RoomBooking).has_view_permission(request)

@@ -1,19 +1,28 @@
 """Rooms and room types in the admin. A room's status is read here and changed by an action, through the service."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from common.admin import HotelScopedAdmin
-from housekeeping.models import Source
+from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE
-from housekeeping.services import STATUS_FIELDS, set_room_statuses
+from housekeeping.selectors import status_event_list
+from housekeeping.services import STATUS_FIELDS, foresee_room_statuses, set_room_statuses
 from rooms import services
 from rooms.models import Room, RoomStatus, RoomType
+
+# The page that asks sends each chosen room back, and Django takes a thousand fields of a form.
+MOST_AT_ONCE = 900
+SHOWN_EVENTS = 20
 
 
 class StatusForm(forms.Form):
@@ -21,7 +30,7 @@ class StatusForm(forms.Form):
 
     to_status = forms.ChoiceField(label="New status", choices=RoomStatus.choices)
     reason = forms.CharField(
-        max_length=2000, widget=forms.Textarea(attrs={"rows": 3}), help_text="Kept in the audit trail."
+        max_length=2000, widget=AdminTextareaWidget(attrs={"rows": 3}), help_text="Kept in the audit trail."
     )
 
 
@@ -44,13 +53,46 @@ class RoomAdmin(HotelScopedAdmin):
         "status_changed_at",
         "is_active",
     ]
-    list_filter = ["room_status", "maintenance_required", "is_active", ("hotel", admin.RelatedOnlyFieldListFilter)]
+    list_filter = [
+        "room_status",
+        "maintenance_required",
+        "maintenance_priority",
+        "is_active",
+        ("room_type", admin.RelatedOnlyFieldListFilter),
+        ("hotel", admin.RelatedOnlyFieldListFilter),
+    ]
     list_select_related = ["hotel", "room_type"]
     search_fields = ["=room_number", "room_type__name"]
+    search_help_text = "Room number or type."
     ordering = ["hotel", "room_number"]
-    exclude = ["guest_fcm_token"]
+    fieldsets = [
+        (None, {"fields": ["hotel", "room_number", "room_type", "is_active"]}),
+        ("Status", {"fields": ["room_status", "status_changed_at", "status_version"]}),
+        ("Fault", {"fields": ["maintenance_required", "maintenance_priority", "maintenance_notes"]}),
+        (
+            "Turnover",
+            {
+                "fields": [
+                    "last_cleaned_at",
+                    "cleaned_by_staff",
+                    "last_inspected_at",
+                    "inspected_by_staff",
+                    "turnover_notes",
+                ]
+            },
+        ),
+        (None, {"fields": ["created_at", "updated_at"]}),
+    ]
     readonly_fields = [*STATUS_FIELDS, "created_at"]
     actions = ["change_status"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new room has nothing to read yet; only a superuser chooses its hotel."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is not None:
+            return fieldsets
+        fields = ["room_number", "room_type", "is_active"]
+        return [(None, {"fields": ["hotel", *fields] if request.user.is_superuser else fields})]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write what the form changed and nothing else: a status that moved meanwhile is not overwritten."""
@@ -61,31 +103,90 @@ class RoomAdmin(HotelScopedAdmin):
         fields = {names.get(name, name): getattr(obj, names.get(name, name)) for name in form.changed_data}
         services.update_room(room=obj, staff=getattr(request.user, "staff_profile", None), **fields)
 
+    # --- history ------------------------------------------------------------------------------------------------------
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        room = context.get("original")
+        if room is not None:
+            context |= self.trail(request, room.pk)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """The room's audit trail, and below it what was edited in the admin."""
+        # Read by the page, that is, when the caller may see the room.
+        trail = {"trail": partial(self.trail, request, unquote(object_id))}
+        return super().history_view(request, object_id, {**trail, **(extra_context or {})})
+
+    def trail(self, request: HttpRequest, room_id: Any) -> dict[str, Any]:
+        """The newest of the room's changes, and where they all are."""
+        # One more than is shown tells whether there are others.
+        newest = list(status_event_list(Room(pk=room_id))[: SHOWN_EVENTS + 1])
+        events_admin = self.admin_site.get_model_admin(RoomStatusEvent)
+        return {
+            "events": newest[:SHOWN_EVENTS],
+            "has_more_events": len(newest) > SHOWN_EVENTS,
+            "may_see_all_events": events_admin.has_view_permission(request),
+        }
+
+    # --- the action ---------------------------------------------------------------------------------------------------
+
     def has_change_status_permission(self, request: HttpRequest) -> bool:
         staff = getattr(request.user, "staff_profile", None)
         return staff is not None and staff.can(OVERRIDE)
 
     @admin.action(description="Change the status of the selected rooms…", permissions=["change_status"])
     def change_status(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse | None:
-        """Ask for the status and a reason, then override through the service; what it refuses is shown."""
-        form = StatusForm(request.POST if "apply" in request.POST else None)
+        """Ask for status and reason, say what each room would come to, then override through the service."""
+        step = next((name for name in ("apply", "preview", "again") if name in request.POST), None)
+        if step:
+            # Whichever no longer matches the list's filters was changed by somebody else, and is told of all the same.
+            chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+            chosen += request.POST.getlist("others") if step == "again" else []
+            queryset = self.get_queryset(request).filter(pk__in=chosen)
+        rooms = list(queryset.select_related("hotel").order_by("pk")[: MOST_AT_ONCE + 1])
+        if not rooms or len(rooms) > MOST_AT_ONCE:
+            messages.error(request, f"Choose between 1 and {MOST_AT_ONCE} rooms.")
+            return None
+        form = StatusForm(request.POST if step in ("apply", "preview") else None, initial=request.POST.dict())
         if not form.is_valid():
-            context = {
-                **self.admin_site.each_context(request),
-                "title": "Change the status of rooms",
-                "form": form,
-                "rooms": queryset,
-                "opts": self.model._meta,
-                # Of "all rooms that match", the page before sends only those that it showed.
-                "selected": queryset.values_list("pk", flat=True),
-            }
-            return TemplateResponse(request, "admin/rooms/room/change_status.html", context)
-        outcomes = set_room_statuses(
-            changes=[(room, form.cleaned_data["to_status"]) for room in queryset.order_by("pk")],
-            staff=request.user.staff_profile,  # type: ignore[union-attr]
-            source=Source.MANAGER_OVERRIDE,
-            note=form.cleaned_data["reason"],
-        )
+            return self._page(request, form, {"rooms": rooms, "selected": [room.pk for room in rooms]})
+        change: dict[str, Any] = {
+            "changes": [(room, form.cleaned_data["to_status"]) for room in rooms],
+            "staff": request.user.staff_profile,  # type: ignore[union-attr]
+            "source": Source.MANAGER_OVERRIDE,
+            "note": form.cleaned_data["reason"],
+        }
+        if step == "apply":
+            self._apply(request, change)
+            return None
+        forecasts = foresee_room_statuses(**change)
+        done = [forecast.room for forecast in forecasts if forecast.changes]
+        others = [forecast.room for forecast in forecasts if not forecast.changes]
+        context = {
+            "is_preview": True,
+            "label": RoomStatus(form.cleaned_data["to_status"]).label,
+            "done": done,
+            "already": [forecast.room for forecast in forecasts if not (forecast.changes or forecast.refusal)],
+            "refused": [(forecast.room, forecast.refusal.message) for forecast in forecasts if forecast.refusal],
+            # The button does what it says and no more; only who goes back takes the others along.
+            "selected": [room.pk for room in done or others],
+            "others": [room.pk for room in others] if done else [],
+        }
+        return self._page(request, form, context)
+
+    def _page(self, request: HttpRequest, form: StatusForm, context: dict[str, Any]) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Change the status of rooms",
+            "form": form,
+            "opts": self.model._meta,
+            "media": self.media,
+            **context,
+        }
+        return TemplateResponse(request, "admin/rooms/room/change_status.html", context)
+
+    def _apply(self, request: HttpRequest, change: dict[str, Any]) -> None:
+        outcomes = set_room_statuses(**change)
         changed = sum(outcome.event is not None for outcome in outcomes)
         if changed:
             messages.success(request, f"Changed {changed} of {len(outcomes)} rooms.")
@@ -94,4 +195,3 @@ class RoomAdmin(HotelScopedAdmin):
                 messages.error(request, outcome.refusal.message)
             elif outcome.event is None:
                 messages.info(request, f"{outcome.room} was so already.")
-        return None

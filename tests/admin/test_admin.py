@@ -135,9 +135,8 @@ def test_the_form_of_a_room_writes_no_status(desk, manager):
 
 def test_a_form_that_the_service_refuses_says_why(desk, manager):
     room = room_in("OCCUPIED", hotel=manager.hotel)
-    answer = desk.post(
-        page(Room, "change", room.pk), {"room_number": room.room_number, "room_type": room.room_type_id}, follow=True
-    )
+    data = {"room_number": room.room_number, "room_type": room.room_type_id, "initial-is_active": "True"}
+    answer = desk.post(page(Room, "change", room.pk), data, follow=True)
     assert "Room occupied" in answer.content.decode()
     assert Room.objects.get(pk=room.pk).is_active
 

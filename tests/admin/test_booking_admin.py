@@ -761,7 +761,7 @@ def test_an_action_does_not_reach_another_hotel(action, desk, hotel):
 def test_an_action_on_all_that_match_takes_the_hundred_at_most(desk, hotel):
     bookings = [stay(hotel) for _ in range(3)]
     asked = choose(desk, "cancel", bookings[0], select_across="1")
-    assert [booking.pk for booking, _ in asked.context["rows"]] == [booking.pk for booking in bookings]
+    assert [row.booking.pk for row in asked.context["rows"]] == [booking.pk for booking in bookings]
     room_type = bookings[0].room_type
     for _ in range(98):
         BookingFactory(hotel=hotel, room_type=room_type)

@@ -1,0 +1,115 @@
+"""The admin's site: the home page with today's figures, and what holds for every page of it."""
+
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from common.admin import own_hotel
+from hotel.figures import DUES, HouseFigures, todays_figures
+from hotel.models import Hotel
+from housekeeping.models import HousekeepingTask
+from room_bookings.models import RoomBooking
+from rooms.models import Priority, Room, RoomStatus
+
+IN_SERVICE = {"is_active__exact": 1}
+
+
+class HouseAdminSite(AdminSite):
+    """Django's admin, in which a member of staff reads their hotel's own time and sees its day first."""
+
+    site_header = site_title = "HotelMate"
+    index_title = "The house"
+    index_template = "admin/home.html"
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Every page, on the wall clock of the caller's hotel; of who has none, in UTC."""
+
+        @wraps(view)
+        def in_local_time(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            hotel = own_hotel(request)
+            with timezone.override(hotel.timezone if hotel else None):
+                response: Any = view(request, *args, **kwargs)
+                # Rendered later, the times would be somebody else's.
+                return response.render() if hasattr(response, "render") else response
+
+        return super().admin_view(in_local_time, cacheable)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The home page: the figures of the member's hotel, or of every hotel for a superuser."""
+        return super().index(request, {**home(self, request), **(extra_context or {})})
+
+
+def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
+    """What the home page shows: of rooms, bookings and tasks whatever the caller may open the list of."""
+    hotel = own_hotel(request)
+    sees = {
+        name: site.get_model_admin(model).has_view_permission(request)
+        for name, model in (("rooms", Room), ("bookings", RoomBooking), ("tasks", HousekeepingTask))
+    }
+    own = [hotel] if hotel else []
+    hotels = list(Hotel.objects.all()) if request.user.is_superuser else own
+    houses = [House(figures, among_others=request.user.is_superuser) for figures in todays_figures(hotels, **sees)]
+    return {"houses": houses, "sees": sees, "faults": [priority.label for priority in reversed(Priority)]}
+
+
+class House:
+    """One hotel's figures with their words and the lists behind them, for the template."""
+
+    def __init__(self, figures: HouseFigures, *, among_others: bool):
+        self.figures, self.hotel = figures, figures.hotel
+        self.only = {"hotel__id__exact": figures.hotel.pk} if among_others else {}
+        self.board, self.turn_times = (
+            reverse(f"board:{page}", kwargs={"slug": figures.hotel.slug}) for page in ("board", "turn-times")
+        )
+
+    def rooms_link(self, **query: Any) -> str:
+        return self._link(Room, IN_SERVICE | query)
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Every status in the order of a room's life, with its count and the rooms behind it."""
+        return [
+            {
+                "value": status.value,
+                "label": status.label,
+                "count": self.figures.statuses.get(status.value, 0),
+                "link": self.rooms_link(room_status__exact=status.value),
+            }
+            for status in RoomStatus
+        ]
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The open faults by priority, the most urgent first."""
+        return [
+            {
+                "label": priority.label,
+                "count": self.figures.faults.get(priority.value, 0),
+                "link": self.rooms_link(maintenance_required__exact=1, maintenance_priority__exact=priority.value),
+            }
+            for priority in reversed(Priority)
+        ]
+
+    def fault_count(self) -> int:
+        return sum(self.figures.faults.values())
+
+    def with_room(self) -> int:
+        return self.figures.dues.get("arrivals", 0) - self.figures.dues.get("without_room", 0)
+
+    def links(self) -> dict[str, str]:
+        """The lists behind the other figures, by name."""
+        bookings = {name: self._link(RoomBooking, {"today": name}) for name in DUES}
+        return bookings | {
+            "rooms": self.rooms_link(),
+            "bookable": self.rooms_link(room_status__exact=RoomStatus.READY_FOR_GUEST.value),
+            "faults": self.rooms_link(maintenance_required__exact=1),
+            "tasks": self._link(HousekeepingTask, {"work": "open"}),
+            "late_tasks": self._link(HousekeepingTask, {"work": "late"}),
+        }
+
+    def _link(self, model: Any, query: dict[str, Any]) -> str:
+        page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        return f"{page}?{urlencode(query | self.only)}"
