@@ -31,7 +31,7 @@ def board_state(staff: Staff) -> dict[str, Any]:
     heard = {stream: any(staff.can(right) for right in rights) for stream, rights in LISTENERS.items()}
     sees_bookings = heard[BOOKINGS]
     latest = latest_seqs(hotel)
-    rooms = room_list(hotel).filter(is_active=True).order_by("room_number")
+    rooms = list(room_list(hotel).filter(is_active=True).order_by("room_number"))
     arrivals, departures = _stays(hotel, sees_bookings=sees_bookings)
     now = clock.now()
     return {

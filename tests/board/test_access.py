@@ -1,0 +1,230 @@
+"""Who gets to see the board, what each page sends along, and what becomes of odd requests."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.urls import reverse
+
+from board import views
+from board.pusher_js import CDN, FROM_CDN, INTEGRITY, Script
+from hotel import rights
+from hotel.models import Staff
+from tests.conftest import token_client
+from tests.factories import HotelFactory, StaffFactory, UserFactory
+from tests.http import assert_error
+
+PAGES = ("/board/grand/", "/board/grand/turn-times/")
+STATE = "/board/grand/state/"
+pages = pytest.mark.parametrize("path", PAGES)
+NOT_YOURS = "Permission denied: you are not on the staff of this hotel."
+NO_PROFILE = "This user is not on the staff of a hotel."
+
+
+def refused(answer, sentence: str) -> None:
+    """A page that says in a sentence why, and nothing of any hotel."""
+    assert answer.status_code == 403
+    assert answer["Content-Type"].startswith("text/html")
+    page = answer.content.decode()
+    assert sentence in page
+    assert "board-state" not in page
+    assert "Other" not in page
+
+
+def test_the_addresses_have_these_names():
+    assert [reverse(f"board:{name}") for name in ("home", "sign-in", "sign-out")] == [
+        "/board/",
+        "/board/sign-in/",
+        "/board/sign-out/",
+    ]
+    assert [reverse(f"board:{name}", args=["grand"]) for name in ("board", "state", "turn-times")] == [
+        PAGES[0],
+        STATE,
+        PAGES[1],
+    ]
+
+
+@pytest.mark.parametrize("role", [*rights.ROLE_RIGHTS])
+def test_every_role_gets_in(browser, hotel, role):
+    client = browser(StaffFactory(hotel=hotel, role=role))
+    assert [client.get(path).status_code for path in (*PAGES, STATE)] == [200, 200, 200]
+    assert client.get("/board/").headers["Location"] == "/board/grand/"
+    assert client.get("/board").headers["Location"] == "/board/"
+
+
+@pytest.mark.parametrize("path", ["/board/", *PAGES, "/board/no-such-hotel/"])
+def test_a_stranger_is_sent_to_the_sign_in_and_back(browser, hotel, path):
+    answer = browser().get(f"{path}?status=OCCUPIED")
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/board/sign-in/?next={path}%3Fstatus%3DOCCUPIED"
+    assert answer["Cache-Control"] == "private, no-store"
+
+
+def test_a_stranger_reads_no_state(browser, hotel):
+    answer = browser().get(STATE)
+    assert_error(answer, 401, "NOT_AUTHENTICATED")
+    assert answer["WWW-Authenticate"] == "Token"
+
+
+@pytest.mark.parametrize("slug", ["other", "no-such-hotel"])
+def test_another_hotels_board_is_closed_whether_that_hotel_exists_or_not(browser, manager, slug):
+    HotelFactory(slug="other")
+    client = browser(manager)
+    for path in PAGES:
+        refused(client.get(path.replace("grand", slug)), NOT_YOURS)
+    assert assert_error(client.get(f"/board/{slug}/state/"), 403, "HOTEL_ACCESS_DENIED")["message"] == NOT_YOURS
+
+
+@pytest.mark.parametrize("superuser", [False, True])
+def test_who_is_on_no_hotels_staff_sees_no_board(browser, hotel, superuser):
+    client = browser()
+    client.force_login(UserFactory(is_superuser=superuser, is_staff=superuser))
+    for path in ("/board/", *PAGES):
+        refused(client.get(path), NO_PROFILE)
+    assert_error(client.get(STATE), 403, "NO_STAFF_PROFILE")
+
+
+def test_a_superuser_on_the_staff_sees_their_own_board_and_no_other(browser, manager):
+    HotelFactory(slug="other")
+    manager.user.is_superuser = True
+    manager.user.save()
+    client = browser(manager)
+    assert client.get(STATE).status_code == 200
+    assert client.get("/board/other/state/").status_code == client.get("/board/other/").status_code == 403
+
+
+def test_a_role_without_rights_sees_no_board(browser, hotel):
+    Group.objects.create(name="visitor")
+    client = browser(StaffFactory(hotel=hotel, role="visitor"))
+    for path in ("/board/", *PAGES):
+        refused(client.get(path), "Permission denied: your role does not include this.")
+    assert_error(client.get(STATE), 403, "PERMISSION_DENIED")
+
+
+@pytest.mark.parametrize("what", ["user", "profile"])
+def test_a_deactivated_member_is_out_at_the_next_request(browser, manager, what):
+    client = browser(manager)
+    assert client.get(PAGES[0]).status_code == 200
+    if what == "user":
+        manager.user.is_active = False
+        manager.user.save()
+    else:
+        Staff.objects.filter(pk=manager.pk).update(is_active=False)
+    for path in PAGES:
+        assert client.get(path)["Location"] == f"/board/sign-in/?next={path}"
+    assert_error(client.get(STATE), 401, "NOT_AUTHENTICATED")
+
+
+def test_a_right_that_is_taken_away_is_gone_at_the_next_request(browser, agent):
+    client = browser(agent)
+    assert client.get(STATE).json()["me"]["sees_bookings"] is True
+    agent.role.permissions.remove(*agent.role.permissions.filter(content_type__app_label="room_bookings"))
+    assert client.get(STATE).json()["me"]["sees_bookings"] is False
+
+
+def test_a_client_with_a_token_reads_the_state_too(manager):
+    assert token_client(manager).get(STATE).status_code == 200
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+def policy(answer) -> dict[str, str]:
+    directives = answer["Content-Security-Policy"].split("; ")
+    return {name: value for name, _, value in (directive.partition(" ") for directive in directives)}
+
+
+@pytest.mark.parametrize("path", ["/board/", *PAGES, "/board/other/", "/board/sign-in/"])
+def test_nobody_keeps_a_page_frames_it_or_puts_scripts_into_it(browser, manager, path):
+    answer = browser(manager).get(path)
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["Cache-Control"] == "private, no-store"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    rules = policy(answer)
+    script, connect = rules.pop("script-src"), rules.pop("connect-src")
+    assert script.split()[0] == connect.split()[0] == "'self'"
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    assert rules == {
+        "default-src": "'none'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+def test_nobody_keeps_the_state(browser, manager):
+    assert browser(manager).get(STATE)["Cache-Control"] == "private, no-store"
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/board/other/", "/board/sign-in/"])
+def test_the_markup_needs_no_more_than_the_policy_allows(browser, manager, path):
+    """A style attribute, a handler in an attribute or a script in the page would be dead."""
+    page = browser(manager).get(path).content.decode()
+    assert " style=" not in page
+    assert "<style" not in page
+    assert " onclick=" not in page
+    scripts = [tag.split(">", 1)[0] for tag in page.split("<script")[1:]]
+    assert all(" src=" in tag or 'type="application/json"' in tag for tag in scripts), scripts
+
+
+def test_only_the_board_loads_the_script_of_another_origin(browser, manager, monkeypatch):
+    monkeypatch.setattr(views, "pusher_js", lambda: Script(FROM_CDN, origin=CDN, integrity=INTEGRITY))
+    client = browser(manager)
+    assert policy(client.get(PAGES[0]))["script-src"] == f"'self' {CDN}"
+    assert policy(client.get(PAGES[1]))["script-src"] == "'self'"
+    assert policy(client.get("/board/sign-in/"))["script-src"] == "'self'"
+    monkeypatch.setattr(views, "pusher_js", lambda: Script("/static/pusher-js/pusher.min.js"))
+    assert policy(client.get(PAGES[0]))["script-src"] == "'self'"
+
+
+# --- odd requests -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/board/", *PAGES, STATE])
+def test_a_board_is_only_read(browser, manager, path):
+    client = browser(manager)
+    for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
+        assert client.generic(method, path).status_code == 405, method
+
+
+@pytest.mark.parametrize("path", ["/board/", *PAGES, STATE, "/board/sign-in/"])
+def test_head_and_options_are_no_fault_of_ours(browser, manager, path):
+    client = browser(manager)
+    assert client.head(path).status_code == client.get(path).status_code
+    assert client.options(path).status_code in (200, 405)
+
+
+JUNK = (
+    "/board/grand",
+    "/board/grand/state",
+    "/board/grand/nothing/",
+    "/board/gr%00and/",
+    "/board/gr%C3%A4nd/",
+    "/board/%F0%28%8C%28/",
+    "/board/grand/state/../../admin/",
+    "/board//",
+    "/board/" + "x" * 3000 + "/" + "y" * 3000 + "/",
+    "/board/grand%2Fstate%2Fx/",
+)
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_a_junk_address_is_not_found(browser, manager, signed_in):
+    client = browser(manager if signed_in else None)
+    for path in JUNK:
+        assert client.get(path).status_code == 404, path
+
+
+@pytest.mark.parametrize("path", [*PAGES, STATE, "/board/sign-in/"])
+def test_a_junk_query_is_ignored(browser, manager, path):
+    client = browser(manager)
+    for query in ("?%00", "?status=%FF", "?" + "a=b&" * 900, "?next=//evil.example"):
+        assert client.get(path + query).status_code == 200, query
+
+
+def test_a_cookie_of_nobodys_session_is_a_stranger(browser, hotel):
+    client = browser()
+    for value in ("junk", "", "x" * 3000, "\xff"):
+        client.cookies["sessionid"] = value
+        assert client.get(PAGES[0]).status_code == 302, value
+        assert_error(client.get(STATE), 401)

@@ -1,0 +1,321 @@
+"""What the board shows, and to whom: embedded in the page and as JSON, the same."""
+
+import json
+from datetime import UTC, datetime, time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+
+from common import clock
+from hotel import calendar, rights
+from housekeeping.models import Source
+from housekeeping.policy import status_transitions
+from housekeeping.services import set_room_status
+from housekeeping.snapshots import task_snapshot
+from notifications import relay
+from notifications.models import BOOKINGS, ROOMS, EventStream
+from rooms.models import RoomStatus
+from tests.board.conftest import PERSONAL, embedded, furnish
+from tests.conftest import url
+from tests.factories import NewRoomFactory, StaffFactory, booking_in, room_in
+from tests.hotelmate.test_statements import fill
+from tests.notifications.event_log import log_of
+
+PAGE, STATE = "/board/grand/", "/board/grand/state/"
+NOON = datetime(2026, 7, 1, 11, 0, tzinfo=UTC)  # in Dublin
+AGENT, OFFICE = rights.FRONT_DESK_AGENT, rights.FRONT_OFFICE_MANAGER
+HOUSEKEEPER, SUPERVISOR, MANAGER = rights.HOUSEKEEPER, rights.HOUSEKEEPING_SUPERVISOR, rights.HOTEL_MANAGER
+# By the contract's table of roles (section 2).
+SEES_BOOKINGS = {AGENT, OFFICE, MANAGER}
+MAY = {
+    AGENT: {"history": True, "flag": True, "clear": False, "override": False},
+    OFFICE: {"history": True, "flag": True, "clear": True, "override": False},
+    HOUSEKEEPER: {"history": False, "flag": True, "clear": False, "override": False},
+    SUPERVISOR: {"history": True, "flag": True, "clear": True, "override": False},
+    MANAGER: {"history": True, "flag": True, "clear": True, "override": True},
+}
+by_role = pytest.mark.parametrize("role", list(MAY))
+
+
+@pytest.fixture(autouse=True)
+def _noon():
+    """Deadlines and business days are of one moment."""
+    with clock.set_to(NOON):
+        yield
+
+
+@pytest.fixture
+def grand(hotel):
+    """Room 101's guest should have gone yesterday, 102's goes today: by eleven and half an hour of grace at the
+    latest, and it is noon."""
+    hotel.standard_checkout_time = time(13, 0)
+    hotel.save()
+    return hotel
+
+
+# --- how much it costs ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 3, 300])
+@pytest.mark.parametrize("path", [PAGE, STATE])
+def test_a_board_of_any_size_makes_six_statements(browser, hotel, manager, statements, size, path):
+    """Session; user with staff, hotel, role and rights; streams; rooms; stays; tasks."""
+    fill(hotel, manager, size)
+    client = browser(manager)
+    with statements() as made:
+        answer = client.get(path)
+    assert len(made) == 6, made.sql()
+    state = embedded(answer) if path == PAGE else answer.json()
+    assert (len(state["rooms"]), len(state["departures"]), len(state["my_tasks"])) == (size, -(-size // 3), size)
+
+
+# --- what is in it ----------------------------------------------------------------------------------------------------
+
+
+@by_role
+def test_the_page_and_the_state_say_the_same(browser, grand, role):
+    staff = StaffFactory(hotel=grand, role=role)
+    furnish(grand, staff)
+    client = browser(staff)
+    assert embedded(client.get(PAGE)) == client.get(STATE).json()
+
+
+@by_role
+def test_a_role_sees_the_rooms_as_the_api_shows_them(browser, api, grand, role):
+    staff = StaffFactory(hotel=grand, role=role)
+    furnish(grand, staff)
+    columns = api(staff).get(url(staff, "turnover/rooms/")).json().values()
+    shown = sorted((room for column in columns for room in column["rooms"]), key=lambda room: room["room_number"])
+    state = browser(staff).get(STATE).json()
+    assert state["rooms"] == shown
+    assert [room["room_number"] for room in shown] == [101, 102, 103, 104, 105]
+    assert all(("primary_guest" in room) is (role in SEES_BOOKINGS) for room in shown)
+
+
+@by_role
+def test_a_role_reads_who_it_is_and_what_it_may(browser, grand, role):
+    staff = StaffFactory(hotel=grand, role=role)
+    assert browser(staff).get(STATE).json()["me"] == {
+        "id": staff.pk,
+        "name": staff.name,
+        "role": role,
+        "sees_bookings": role in SEES_BOOKINGS,
+        "may": MAY[role],
+        "status_transitions": status_transitions(staff),
+    }
+
+
+def test_the_state_has_these_keys_and_no_others(browser, grand, manager, settings):
+    settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "secret"
+    settings.PUSHER_HOST, settings.PUSHER_PORT, settings.PUSHER_SSL = "127.0.0.1", 6001, False
+    state = browser(manager).get(STATE).json()
+    assert state.pop("me")
+    assert state == {
+        "hotel": {"slug": "grand", "name": "Grand", "timezone": "Europe/Dublin", "business_date": "2026-07-01"},
+        "now": "2026-07-01T11:00:00Z",
+        "statuses": [{"value": status.value, "label": status.label} for status in RoomStatus],
+        "rooms": [],
+        "arrivals": [],
+        "departures": [],
+        "my_tasks": [],
+        "seq": {"rooms": 0, "room-bookings": 0},
+        "realtime": {"key": "key", "host": "127.0.0.1", "port": 6001, "tls": False, "cluster": ""},
+    }
+
+
+def stay(booking, *, overdue: bool = False) -> dict[str, Any]:
+    return {
+        "booking_id": booking.booking_id,
+        "guest_name": "Ada Lovelace",
+        "room_number": booking.assigned_room.room_number if booking.assigned_room else None,
+        "room_type_name": "Double",
+        "check_in": booking.check_in.isoformat(),
+        "check_out": booking.check_out.isoformat(),
+        "status": booking.status,
+        "is_overdue": overdue,
+    }
+
+
+def test_the_desk_sees_who_comes_and_who_goes(browser, grand, agent):
+    house = furnish(grand, agent)
+    state = browser(agent).get(STATE).json()
+    assert state["arrivals"] == [stay(house.arriving), stay(house.without_room)]
+    assert state["departures"] == [stay(house.overdue, overdue=True), stay(house.leaving)]
+
+
+def test_who_is_due_out_today_is_overdue_once_the_grace_is_over(browser, grand, agent):
+    furnish(grand, agent)
+    due = calendar.at(grand, NOON.date(), time(13, 30))
+    for moment, overdue in [(due, [True, False]), (due.replace(second=1), [True, True])]:
+        with clock.set_to(moment):
+            state = browser(agent).get(STATE).json()
+        assert [departure["is_overdue"] for departure in state["departures"]] == overdue
+
+
+def test_the_business_day_goes_on_after_midnight(browser, grand, agent):
+    furnish(grand, agent)
+    with clock.set_to(datetime(2026, 7, 2, 0, 59, tzinfo=UTC)):  # 1:59 in Dublin, the cutoff is at two
+        state = browser(agent).get(STATE).json()
+    assert state["hotel"]["business_date"] == "2026-07-01"
+    assert len(state["arrivals"]) == 2
+    with clock.set_to(datetime(2026, 7, 2, 1, 0, tzinfo=UTC)):
+        state = browser(agent).get(STATE).json()
+    assert state["hotel"]["business_date"] == "2026-07-02"
+    assert [arrival["check_in"] for arrival in state["arrivals"]] == ["2026-07-02"]
+
+
+def test_housekeeping_sees_the_rooms_of_who_comes_and_goes_but_not_who(browser, grand, housekeeper):
+    house = furnish(grand, housekeeper)
+    state = browser(housekeeper).get(STATE).json()
+    nobody = {"booking_id": None, "guest_name": None}
+    assert state["arrivals"] == [stay(house.arriving) | nobody]
+    assert state["departures"] == [stay(house.overdue, overdue=True) | nobody, stay(house.leaving) | nobody]
+
+
+@pytest.mark.parametrize("role", [HOUSEKEEPER, SUPERVISOR])
+def test_no_page_of_housekeeping_names_a_guest(browser, grand, role):
+    staff = StaffFactory(hotel=grand, role=role)
+    furnish(grand, staff)
+    for path in (PAGE, STATE, "/board/grand/turn-times/"):
+        page = browser(staff).get(path).content.decode()
+        assert [word for word in PERSONAL if word in page] == [], path
+
+
+def test_the_desk_reads_names_and_references_but_no_addresses(browser, grand, agent):
+    """So that the test above can fail."""
+    furnish(grand, agent)
+    page = browser(agent).get(PAGE).content.decode()
+    assert [word for word in PERSONAL if word in page] == ["Ada", "Lovelace", "Charles", "Babbage", "BK-2000"]
+
+
+@by_role
+def test_my_tasks_are_mine_and_open(browser, grand, role):
+    staff = StaffFactory(hotel=grand, role=role)
+    house = furnish(grand, staff)
+    mine = json.loads(json.dumps(task_snapshot(house.tasks["mine"], NOON)))
+    if role not in SEES_BOOKINGS:
+        mine["booking"] = None
+    assert browser(staff).get(STATE).json()["my_tasks"] == [mine]
+
+
+def test_another_hotels_rooms_guests_and_tasks_are_not_in_it(browser, grand, manager):
+    other = StaffFactory(role=MANAGER)
+    furnish(other.hotel, other)
+    log_of(other.hotel, 3)
+    state = browser(manager).get(STATE).json()
+    assert (state["rooms"], state["arrivals"], state["departures"], state["my_tasks"]) == ([], [], [], [])
+    assert state["seq"] == {"rooms": 0, "room-bookings": 0}
+
+
+def test_what_a_guest_is_called_cannot_leave_the_script_element(browser, grand, agent):
+    name = "</script><script>alert(1)</script>"
+    booking_in("CONFIRMED", hotel=grand, check_in=NOON.date(), primary_first_name=name)
+    page = browser(agent).get(PAGE)
+    assert b"alert(1)</script>" not in page.content
+    assert embedded(page)["arrivals"][0]["guest_name"] == f"{name} Lovelace"
+
+
+# --- following from there ---------------------------------------------------------------------------------------------
+
+
+@by_role
+def test_a_role_follows_the_streams_that_it_may_hear(browser, grand, role):
+    log_of(grand, 4)
+    log_of(grand, 2, stream=BOOKINGS)
+    state = browser(StaffFactory(hotel=grand, role=role)).get(STATE).json()
+    assert state["seq"] == {"rooms": 4, "room-bookings": 2 if role in SEES_BOOKINGS else None}
+
+
+def test_whoever_works_with_bookings_only_sees_the_board_and_hears_no_rooms(browser, grand):
+    staff = StaffFactory(hotel=grand, role=HOUSEKEEPER)
+    staff.role.permissions.set([])
+    give(staff, "bookings.checkin")
+    log_of(grand, 4)
+    state = browser(staff).get(STATE).json()
+    assert state["seq"] == {"rooms": None, "room-bookings": 0}
+    assert state["me"]["sees_bookings"] is True
+
+
+def give(staff, right: str) -> None:
+    """That right alone, on the user."""
+    app_label, _, codename = rights.permission(right).partition(".")
+    staff.user.user_permissions.add(Permission.objects.get(content_type__app_label=app_label, codename=codename))
+
+
+@pytest.mark.parametrize("path", [PAGE, STATE])
+def test_a_change_while_the_state_is_read_is_shown_or_caught_up(browser, api, grand, housekeeper, path):
+    """Before each statement another room gets dirty and its event gets its number."""
+    rooms = [NewRoomFactory(hotel=grand) for _ in range(6)]
+    stream = EventStream.objects.create(hotel=grand, name=ROOMS)
+    client, waiting, busy = browser(housekeeper), list(rooms), []
+
+    def meanwhile(execute, sql, params, many, context):
+        if not busy and waiting and sql.startswith("SELECT"):
+            busy.append(True)
+            set_room_status(room=waiting.pop(), to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
+            relay.number(stream)
+            busy.clear()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(meanwhile):
+        answer = client.get(path)
+    state = embedded(answer) if path == PAGE else answer.json()
+    changed = {room.pk for room in rooms} - {room.pk for room in waiting}
+    shown = {room["id"] for room in state["rooms"] if room["room_status"] == "CHECKOUT_DIRTY"}
+    missed = api(housekeeper).get(url(housekeeper, f"events/?channel=rooms&after={state['seq']['rooms']}")).json()
+    caught_up = {event["payload"]["id"] for event in missed["results"]}
+    assert len(changed) == 6  # one before each of the six statements
+    assert shown | caught_up == changed
+    assert len(shown & caught_up) == 1  # between the numbers and the rooms: told twice, which harms nobody
+
+
+# --- where the live events come from ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("configured", "told", "origins"),
+    [
+        ({}, None, ""),
+        (
+            {"PUSHER_HOST": "live.example", "PUSHER_PORT": 6001, "PUSHER_SSL": True},
+            {"key": "key", "host": "live.example", "port": 6001, "tls": True, "cluster": ""},
+            " wss://live.example:6001",
+        ),
+        (
+            {"PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": 6001, "PUSHER_SSL": False},
+            {"key": "key", "host": "127.0.0.1", "port": 6001, "tls": False, "cluster": ""},
+            " ws://127.0.0.1:6001",
+        ),
+        (
+            {"PUSHER_HOST": "", "PUSHER_CLUSTER": "eu", "PUSHER_PORT": 6001, "PUSHER_SSL": False},
+            {"key": "key", "host": "", "port": 443, "tls": True, "cluster": "eu"},
+            " wss://ws-eu.pusher.com https://sockjs-eu.pusher.com",
+        ),
+        (
+            {"PUSHER_HOST": "", "PUSHER_CLUSTER": ""},
+            {"key": "key", "host": "", "port": 443, "tls": True, "cluster": "mt1"},
+            " wss://ws-mt1.pusher.com https://sockjs-mt1.pusher.com",
+        ),
+    ],
+    ids=["none", "own, tls", "own, plain", "Pusher", "Pusher's first cluster"],
+)
+def test_the_page_may_connect_to_where_the_state_says(browser, grand, manager, settings, configured, told, origins):
+    credentials = {"PUSHER_APP_ID": "1", "PUSHER_KEY": "key", "PUSHER_SECRET": "secret"}
+    for name, value in {**(credentials if configured else dict.fromkeys(credentials, "")), **configured}.items():
+        setattr(settings, name, value)
+    page = browser(manager).get(PAGE)
+    assert embedded(page)["realtime"] == told
+    assert f"; connect-src 'self'{origins}; " in page["Content-Security-Policy"]
+
+
+def test_the_secret_is_nowhere_in_the_page(browser, grand, manager, settings):
+    settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "a-very-secret-word"
+    assert b"a-very-secret-word" not in browser(manager).get(PAGE).content
+
+
+def test_rooms_come_by_number(browser, grand, manager):
+    for number in (1203, 7, 310):
+        room_in("CHECKOUT_DIRTY", hotel=grand, room_number=number)
+    assert [room["room_number"] for room in browser(manager).get(STATE).json()["rooms"]] == [7, 310, 1203]
