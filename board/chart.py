@@ -136,7 +136,8 @@ def headline(today: dict[str, Any], month: dict[str, Any], days: int) -> tuple[s
             f"nine in ten within {spoken(today['p90_minutes'])}"
         )
     if month["count"] == today["count"]:
-        return first, f"They are the only rooms made ready in the last {days} days."
+        these = "It is the only room" if today["count"] == 1 else "They are the only rooms"
+        return first, f"{these} made ready in the last {days} days."
     return first, f"{_compared(today['p50_minutes'], month['p50_minutes'])} {usually}"
 
 
