@@ -204,6 +204,7 @@ STORAGES = {
 }
 LANGUAGE_CODE = "en"
 USE_I18N = False
+DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "j M Y", "H:i", "j M Y, H:i"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
