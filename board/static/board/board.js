@@ -94,7 +94,9 @@ function tell(how) {
 function trouble(sentence, withLink = false) {
   const box = $("#trouble");
   setText(box.querySelector("p"), sentence);
-  box.querySelector("a").hidden = !withLink;
+  const link = box.querySelector("a");
+  link.hidden = !withLink;
+  link.search = new URLSearchParams({ next: location.pathname + location.search });
   box.hidden = !sentence;
 }
 

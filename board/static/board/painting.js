@@ -1,7 +1,7 @@
 // Owns the page's picture of the house: tiles by floor, counts, filters, arrivals and departures.
 
 import { duesOf, floorOf, now } from "./house.js";
-import { ago, day, dueWords, faultWords, labelOf, readiness } from "./words.js";
+import { SHORT, ago, day, dueWords, faultWords, labelOf, readiness } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const FILTERS = ["status", "floor", "type", "mine"];
@@ -15,6 +15,7 @@ export function element(name, attributes = {}, ...children) {
 export function painter(house) {
   const floors = $("#floors");
   const form = $("#filters");
+  const wall = $("#wall");
   const template = $("#tile-template");
   const tiles = new Map();
 
@@ -54,11 +55,12 @@ export function painter(house) {
     setText($(".number", tile), room.room_number);
     setText($(".type", tile), room.room_type_name);
     setText($(".label", tile), label);
+    setText($(".short", tile), SHORT[room.room_status] ?? label);
     setText($(".time", tile), since.short);
-    setText($(".dues", tile), dues.join(" · "));
+    setText($(".dues", tile), dues.map((due) => due.replace(" ", "\u00a0")).join(" "));
     setText($(".fault", tile), fault);
     $(".fault", tile).dataset.priority = room.maintenance_priority ?? "";
-    tile.classList.toggle("overdue", dues.includes("overdue out"));
+    tile.classList.toggle("overdue", dues.includes("overdue"));
     const name = [`Room ${room.room_number}`, room.room_type_name, label, fault, since.long, ...dues].filter(Boolean).join(", ");
     if (tile.getAttribute("aria-label") !== name) tile.setAttribute("aria-label", name);
     item.hidden = !isWanted(room);
@@ -142,6 +144,7 @@ export function painter(house) {
     fill("floor", [...byFloor.keys()].map((floor) => [String(floor), `Floor ${floor}`]));
     fill("type", types.map((type) => [type, type]));
     form.elements.mine.checked = Boolean(asked.get("mine"));
+    wall.checked = Boolean(asked.get("wall"));
     applyFilters();
 
     function fill(name, choices) {
@@ -154,11 +157,12 @@ export function painter(house) {
   function applyFilters() {
     wanting = wishes();
     for (const [number, item] of tiles) item.hidden = !isWanted(house.rooms.get(number));
-    const query = new URLSearchParams(Object.entries(wanting).filter(([, value]) => value));
+    const query = new URLSearchParams(Object.entries({ ...wanting, wall: wall.checked ? "1" : "" }).filter(([, value]) => value));
+    document.body.classList.toggle("wall", wall.checked);
     history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : "") + location.hash);
   }
 
-  form.addEventListener("change", () => { applyFilters(); paintSummaries(); });
+  for (const control of [form, wall]) control.addEventListener("change", () => { applyFilters(); paintSummaries(); });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => { applyFilters(); paintSummaries(); form.elements.status.focus(); }));
   $("#counts").addEventListener("click", (event) => {

@@ -2,6 +2,15 @@
 
 export const PRIORITIES = { LOW: "low", MED: "medium", HIGH: "high" };
 
+// For a wall, where a status has one short line.
+export const SHORT = {
+  CHECKOUT_DIRTY: "Dirty",
+  CLEANING_IN_PROGRESS: "Cleaning",
+  CLEANED_UNINSPECTED: "To inspect",
+  READY_FOR_GUEST: "Ready",
+  MAINTENANCE_REQUIRED: "Maintenance",
+};
+
 const UNITS = [[86_400_000, "d", "day"], [3_600_000, "h", "hour"], [60_000, "min", "minute"]];
 
 // How long ago: short for a tile, in full for whoever listens.
@@ -19,7 +28,7 @@ export function ago(since, now) {
 
 export function dueWords({ leaving, coming }) {
   const words = [];
-  if (leaving) words.push(leaving.is_overdue ? "overdue out" : "due out");
+  if (leaving) words.push(leaving.is_overdue ? "overdue" : "due out");
   if (coming) words.push("due in");
   return words;
 }
