@@ -80,7 +80,8 @@ def _stays(hotel: Hotel, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], 
     stays = RoomBooking.objects.filter(arriving | leaving, hotel=hotel).select_related("room_type", "assigned_room")
     if not sees_bookings:
         stays = stays.filter(assigned_room__isnull=False)
-    arrivals, departures = [], []
+    arrivals: list[dict[str, Any]] = []
+    departures: list[dict[str, Any]] = []
     for stay in stays.order_by(F("assigned_room__room_number").asc(nulls_last=True), "primary_last_name", "pk"):
         column = arrivals if stay.status == BookingStatus.CONFIRMED else departures
         column.append(_stay(hotel, stay, sees_bookings=sees_bookings))

@@ -22,7 +22,7 @@ class StaffBackend(ModelBackend):
         return True  # the sign-ins refuse inactive users themselves, with a reason
 
     def get_user(self, user_id: Any) -> Any:
-        user = (
+        user: Any = (
             User.objects.select_related("staff_profile__hotel", "staff_profile__role")
             .annotate(held_permissions=permissions_array("pk"))
             .filter(pk=user_id)
