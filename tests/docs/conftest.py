@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -45,7 +45,7 @@ class Docs:
 
 
 @pytest.fixture(scope="session")
-def _houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Docs]]:
+def _house_of_today(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Docs]]:
     if shutil.which("curl") is None:
         pytest.fail("The documentation's requests are made with curl, and there is none here: apt install curl.")
     houses: list[Docs] = []
@@ -61,9 +61,9 @@ def _houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Docs]]:
 
 
 @pytest.fixture
-def house(_houses: Iterator[Docs]) -> Docs:
+def house(_house_of_today: Callable[[], Docs]) -> Docs:
     """The house of this day, by the calendar of the shell in which the pages are pasted."""
-    return _houses()
+    return _house_of_today()
 
 
 def _today() -> date:

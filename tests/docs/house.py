@@ -1,7 +1,7 @@
-"""The house that the pages of the documentation talk to: the demo's resort with fewer guests, at three in the afternoon.
+"""The house that the documentation's pages talk to: the demo's resort with fewer guests, at three in the afternoon.
 
-``python -m tests.docs.house`` makes it in the database of DATABASE_URL; gunicorn serves ``tests.docs.house:application``.
-In both the clock runs, but ``CLOCK_OFFSET`` seconds away from the machine's: arrivals may come, whatever the hour.
+``python -m tests.docs.house`` makes it in the database of DATABASE_URL; gunicorn serves its ``application``. In both
+the clock runs, but ``CLOCK_OFFSET`` seconds away from the machine's: arrivals may come, whatever the hour.
 """
 
 import os
@@ -21,10 +21,11 @@ from room_bookings.replay.houses import HOUSES  # noqa: E402
 from room_bookings.replay.records import Outcome, Stay, read_stays  # noqa: E402
 
 OFFSET = timedelta(seconds=float(os.environ["CLOCK_OFFSET"]))
-SERVED = os.environ.get("SERVED", "")  # a file: one line for each request, "403 POST /api/…"
+SERVED = os.environ["SERVED"]  # a file: a line for each of curl's requests, "403 POST /api/…"
 
 
 def moment() -> datetime:
+    """What the house's clock says."""
     return datetime.now(UTC) + OFFSET
 
 
@@ -32,8 +33,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """HotelMate, at its hour; each answer's status is noted before the client has it."""
 
     def noted(status: str, *rest: Any) -> Any:
-        with open(SERVED, "a") as file:
-            file.write(f"{status[:3]} {environ['REQUEST_METHOD']} {environ['PATH_INFO']}\n")
+        if environ.get("HTTP_USER_AGENT", "").startswith("curl"):
+            with open(SERVED, "a") as file:
+                file.write(f"{status[:3]} {environ['REQUEST_METHOD']} {environ['PATH_INFO']}\n")
         return start_response(status, *rest)
 
     with clock.set_to(moment()):

@@ -2,8 +2,8 @@
 
 A page's ```bash blocks run one after the other in one shell, and what follows a block, up to the next, is its answer:
 ```json is what the block prints, a line of ```text stands in that or, live, in what a terminal beside it prints; ``…``
-stands for anything. A status in bold (``**409**``), said right before a block or its answer, is that of the block's last
-request; of all others it is a success. ```python blocks are the files that their first line names.
+stands for anything. A status in bold (``**409**``), right before a block or its answer, is that of the block's last
+request; all others are a success. ```python blocks are the files that their first line names.
 """
 
 import os
@@ -27,10 +27,11 @@ PATIENCE = 20
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STATUS = re.compile(r"\*\*([1-5]\d\d)\*\*")
 
-# Stops at nothing, as a terminal does, and notes what failed; but not that a reader such as `head` had enough (141, 32).
+# Stops at nothing, as a terminal does, and notes what failed; but for who writes to a `head` that has enough (141, 32).
 _PROLOGUE = r"""
 set -E -o pipefail
-trap 'code=$?; [ $code = 141 ] || [ $code = 32 ] || echo "\`$BASH_COMMAND\` exits $code" >> failed' ERR
+noted() { [[ $1 = 141 || $1 = 32 || $2 = "source block-"* ]] || echo "\`$2\` exits $1" >> failed; }
+trap 'noted $? "$BASH_COMMAND"' ERR
 : > failed
 """
 _BLOCK = r"""
@@ -117,7 +118,7 @@ def play(page: Page, folder: Path, *, address: str, password: str, environ: Mapp
     before = len(served.read_text().splitlines())
     shell = subprocess.Popen(["bash", "-c", "".join(script)], cwd=folder, env={**environ}, start_new_session=True)
     try:
-        assert shell.wait(60) == 0, "the page's shell ended early"
+        assert shell.wait(90) == 0, "the page's shell ended early"
         _await_live_lines(page, folder)
     finally:
         _stop(shell, folder)
@@ -194,8 +195,7 @@ def _missing(exchange: Exchange, printed: str, live: list[str]) -> Iterator[str]
 
 
 def _problems(exchange: Exchange, result: Played, live: list[str]) -> Iterator[str]:
-    for failure in result.failed.splitlines():
-        yield failure
+    yield from result.failed.splitlines()
     if result.complaints:
         yield f"it complains: {result.complaints}"
     yield from _wrong_statuses(exchange, result.statuses)

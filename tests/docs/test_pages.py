@@ -1,26 +1,42 @@
 """What the documentation tells a reader to type is typed, and the answers are those that it shows."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from hotelmate.local.datadir import PROJECT
-from tests.docs.pages import Exchange, Page, problems, read
+from tests.docs.conftest import PASSWORD
+from tests.docs.excerpts import differences, excerpt
+from tests.docs.pages import Page, problems, read
+from tests.notifications.conftest import until
 
 GUIDES = PROJECT / "docs" / "guides"
+FIRST = GUIDES / "sign-in.md"
 PAGES = [PROJECT / "README.md", *sorted(GUIDES.glob("*.md"))]
+REALTIME = (PROJECT / "docs" / "realtime.md").read_text()
 
 
-def page_of(path: Path) -> Page:
-    """The page; a guide but the first begins where the first one's variables are set."""
-    page = read(path.read_text())
-    if path.parent == GUIDES and path.name != "sign-in.md":
-        page.exchanges.insert(0, variables())
+def page_of(path: Path, text: str = "") -> Page:
+    """The page, with another text if one is given; a guide but the first begins where the first's variables are set."""
+    page = read(text or path.read_text())
+    if path.parent == GUIDES and path != FIRST:
+        page.exchanges.insert(0, read(FIRST.read_text()).exchanges[0])
     return page
 
 
-def variables() -> Exchange:
-    return read((GUIDES / "sign-in.md").read_text()).exchanges[0]
+def mistakes(text: str) -> Iterator[str]:
+    """The text with one mistake in what it says of the answers, each in turn: a key, a word, a status."""
+    for block in re.finditer(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for key in re.finditer(r'"(\w+)":(?: "([A-Z_a-z. ]{3,})"| (true|false|null))?', block[1]):
+            for part in (1, 2, 3):
+                if key[part]:
+                    start, end = (block.start(1) + at for at in key.span(part))
+                    yield f"{text[:start]}{'0' if part == 3 else 'wrong'}{text[end:]}"
+    for status in re.finditer(r"\*\*([45]\d\d|20\d)\*\*", text):
+        yield f"{text[: status.start(1)]}418{text[status.end(1) :]}"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -28,3 +44,65 @@ def test_a_page_does_what_it_says(house, path):
     page = page_of(path)
     played = house.play(page)
     assert problems(page, played) == []
+    # And no word of it goes unread.
+    wrong = list(mistakes(path.read_text()))
+    assert len(wrong) > 5
+    for text in wrong:
+        assert problems(page_of(path, text), played), text
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("$HOTEL/me/", "$HOTEL/you/", "the answer is 404, of which the page says nothing"),
+        ("$API/logout/", "$API/login/", "the page says 204, the answer is 400"),
+        ("curl -s $HOTEL/me/", "curl --no-such-option $HOTEL/me/", "it complains: curl: option --no-such-option"),
+        ("curl -s $HOTEL/me/", "cur1 -s $HOTEL/me/", "cur1: command not found"),
+        ('-H "$MAEVE" | python3', '-H "$NOBODY" | python3', "the answer is 401, of which the page says nothing"),
+        ("-X POST $API/logout/", "$API/logout/", "the page says 204, the answer is 405"),
+        ('housekeeper", "password": "wrong"', 'housekeeper"', "the page says 401, the answer is 400"),
+        ("resort-housekeeper", "city-frontdesk", "exits 1"),
+        ("8000/api", "8000/ipa", "404"),
+    ],
+)
+def test_a_wrong_command_is_noticed(house, right, wrong, problem):
+    text = FIRST.read_text()
+    assert right in text
+    page = page_of(FIRST, text.replace(right, wrong))
+    assert problem in "\n".join(problems(page, house.play(page)))
+
+
+def test_a_live_line_that_never_comes_is_noticed(house, monkeypatch):
+    path = GUIDES / "follow-live.md"
+    monkeypatch.setattr("tests.docs.pages.PATIENCE", 0.5)
+    page = page_of(path, path.read_text().replace("#256 room 129: room_updated", "#256 room 129: room_painted"))
+    [problem] = problems(page, house.play(page))
+    assert "nothing prints '#256 room 129: room_painted'" in problem
+
+
+def test_live_events_are_as_their_page_shows_them(house):
+    api = f"{house.address}/api"
+    member = requests.post(
+        f"{api}/staff/login/", json={"username": "resort-housekeeper", "password": PASSWORD}, timeout=10
+    ).json()
+    hotel, headers = f"{api}/staff/hotel/resort", {"Authorization": f"Token {member['token']}"}
+
+    def events(query: str) -> dict:
+        [address] = re.findall(
+            r"`GET /api(/staff/hotel/\{slug\}/events/\?channel=rooms&after=422&limit=500)`", REALTIME
+        )
+        address = address.replace("{slug}", "resort").replace("&after=422", query)
+        return requests.get(api + address, headers=headers, timeout=10).json()
+
+    last = events("")["latest_seq"]
+    dashboard = requests.get(f"{hotel}/housekeeping/dashboard/", headers=headers, timeout=10).json()
+    number = dashboard["rooms_by_status"]["CLEANING_IN_PROGRESS"][0]["room_number"]
+    requests.post(f"{hotel}/rooms/{number}/mark-cleaned/", headers=headers, timeout=10)
+    [envelope] = until(lambda: events(f"&after={last}")["results"])
+    [shown] = re.findall(r"^```json\n(.*?)^```$", REALTIME, re.MULTILINE | re.DOTALL)
+    assert list(differences(excerpt(shown), envelope)) == []
+    for path in re.findall(r"`(?:POST )?(?:/api)?(/pusher/auth/?)`", REALTIME):
+        for prefix in (api, house.address):
+            channel = {"socket_id": "123.456", "channel_name": "private-resort.rooms"}
+            answer = requests.post(prefix + path, data=channel, headers=headers, timeout=10)
+            assert (answer.status_code, [*answer.json()]) == (200, ["auth"])

@@ -1,0 +1,63 @@
+"""Every link of the documentation to a file of the project, and to a heading in it, leads there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from hotelmate.local.datadir import PROJECT
+
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+_CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<(?:img|a)\b[^>]*(?:src|href)=\"([^\"]+)\"")
+_HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+
+
+def links(text: str) -> list[str]:
+    """Where a page's links lead, other sites left out."""
+    found = [link or tag for link, tag in _LINK.findall(_CODE.sub("", text))]
+    return [link for link in found if not re.match(r"[a-z]+:", link)]
+
+
+def anchors(text: str) -> set[str]:
+    """The names of a page's headings, as GitHub makes them."""
+    names: dict[str, int] = {}
+    found = set()
+    for heading in _HEADING.findall(re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        name = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        found.add(f"{name}-{names[name]}" if name in names else name)
+        names[name] = names.get(name, 0) + 1
+    return found
+
+
+def dead(page: Path, text: str) -> Iterator[str]:
+    """The links of a page that lead nowhere."""
+    for link in links(text):
+        path, _, anchor = unquote(link).partition("#")
+        target = page if not path else page.parent / path
+        if not target.exists():
+            yield f"{link}: no such file"
+        elif anchor and (target.suffix != ".md" or anchor not in anchors(target.read_text())):
+            yield f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_lead_somewhere(page):
+    assert list(dead(page, page.read_text())) == []
+
+
+def test_a_dead_link_is_found():
+    page = PROJECT / "docs" / "README.md"
+    text = "# A `b` & c, again\n[1](#a-b--c-again) [2](guides/sign-in.md#get-a-token) [3](../LICENSE) ![4](https://x.y)"
+    assert list(dead(page, text.replace("#a-b--c-again", "realtime.md"))) == []
+    assert anchors(text) == {"a-b--c-again"}
+    assert list(dead(page, "[1](guides/sign-out.md)")) == ["guides/sign-out.md: no such file"]
+    assert list(dead(page, "[1](guides/sign-in.md#out)")) == ["guides/sign-in.md#out: no such heading"]
+    assert list(dead(page, "[1][a]\n![2](no.png)")) == ["no.png: no such file"]
+
+
+def test_there_is_something_to_check():
+    assert sum(len(links(page.read_text())) for page in PAGES) > 20
