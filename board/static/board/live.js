@@ -83,7 +83,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
       ...own,
       cluster: cluster || "mt1", // pusher-js wants one, also where the host decides
       forceTLS: tls,
-      enabledTransports: ["ws", "wss"],
+      enabledTransports: ["ws"], // with TLS where it is forced; "wss" would also be tried where it is not
       channelAuthorization: { endpoint: "/pusher/auth", headers: { "X-CSRFToken": token } },
     });
     pusher.connection.bind("state_change", ({ current }) => current === "connected" || lose());

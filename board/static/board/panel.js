@@ -15,7 +15,7 @@ export function panel({ house, api, slug, took }) {
   const note = $("#note");
   let number = null;
   let busy = false;
-  let settled = 0; // when the buttons last became other ones
+  let unsettled; // while the buttons have just become other ones
   let painted = {}; // what the room's parts show, so that only what changes is painted
 
   function open(roomNumber) {
@@ -28,7 +28,7 @@ export function panel({ house, api, slug, took }) {
     paint();
     dialog.showModal();
     $("#room-heading").focus();
-    settled = 0;
+    settle();
     readRoom().catch(() => {});
   }
 
@@ -95,7 +95,9 @@ export function panel({ house, api, slug, took }) {
       return button;
     }));
     $("#steps .none").hidden = steps.length > 0;
-    settled = performance.now();
+    clearTimeout(unsettled);
+    unsettled = setTimeout(settle, SETTLE);
+    markHeld();
     if (held) $("#room-heading").focus();
   }
 
@@ -151,7 +153,7 @@ export function panel({ house, api, slug, took }) {
   async function send(url, body, headers) {
     const at = number;
     busy = true;
-    markBusy();
+    markHeld();
     refuse("");
     setText($("#done"), "");
     try {
@@ -165,7 +167,7 @@ export function panel({ house, api, slug, took }) {
       await explain(refusal, at);
     } finally {
       busy = false;
-      markBusy();
+      markHeld();
       if (isOpen()) paint();
     }
   }
@@ -179,9 +181,16 @@ export function panel({ house, api, slug, took }) {
     refuse(sentence + truth);
   }
 
-  function markBusy() {
+  function settle() {
+    clearTimeout(unsettled);
+    unsettled = undefined;
+    markHeld();
+  }
+
+  // Buttons that take no tap at the moment say so.
+  function markHeld() {
     for (const button of dialog.querySelectorAll("[data-to], [data-fault]")) {
-      if (busy) button.setAttribute("aria-disabled", "true");
+      if (busy || (unsettled && button.dataset.to)) button.setAttribute("aria-disabled", "true");
       else button.removeAttribute("aria-disabled");
     }
   }
@@ -191,7 +200,7 @@ export function panel({ house, api, slug, took }) {
     if (event.target === dialog || button?.matches("[data-close]")) dialog.close();
     if (!button || busy || !room()) return;
     const { id, status_version: version } = room();
-    if (button.dataset.to && performance.now() - settled > SETTLE) {
+    if (button.dataset.to && !unsettled) {
       send(`${base}/rooms/${id}/status/`, { to_status: button.dataset.to, note: note.value }, { "If-Match": `"${version}"` });
     } else if (button.dataset.fault === "report") {
       send(`${base}/rooms/${number}/mark-maintenance/`, { priority: $("#priority").value, notes: note.value });
