@@ -23,7 +23,7 @@ help:
 	@echo "make check         linters, types, layers, Django's deployment checks, migrations, API schema"
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
 	@echo "make screenshots   make the pictures in docs/screenshots anew"
-	@echo "make clean         stop everything, remove .venv and the data folder .data"
+	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
 
 run:
 	$(call INSTALL,requirements.txt)
@@ -63,5 +63,5 @@ drill-events:
 
 clean:
 	@if [ -x $(VENV) ]; then $(VENV) -m hotelmate.local clean; else $(PYTHON) -m hotelmate.local clean; fi
-	@echo "Removing .venv"
-	@rm -rf .venv
+	@echo "Removing .venv and node_modules"
+	@rm -rf .venv node_modules

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
-from hotelmate.local import LocalError
+from hotelmate.local import LocalError, npm
 from hotelmate.local.datadir import PROJECT, DataDir, try_lock
 from hotelmate.local.environment import database, environment, uses_embedded_pusher
 from hotelmate.local.service import Pause, Service, free_port, port_is_free, wait_until
@@ -87,6 +87,7 @@ def start(
             service.stop()
     check_port(port)
 
+    npm.install(say, pause, environ)
     say("Starting PostgreSQL ..." if not environ.get("DATABASE_URL") else "Checking DATABASE_URL ...")
     url = stack.enter_context(database(data, environ, pause))
     for service in (pusher, setup, worker, web):
