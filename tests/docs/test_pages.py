@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from hotelmate.local.datadir import PROJECT
-from tests.docs.conftest import PASSWORD
+from tests.docs.conftest import PASSWORD, require_curl
 from tests.docs.excerpts import differences, excerpt
 from tests.docs.pages import Page, problems, read
 from tests.notifications.conftest import until
@@ -106,3 +106,10 @@ def test_live_events_are_as_their_page_shows_them(house):
             channel = {"socket_id": "123.456", "channel_name": "private-resort.rooms"}
             answer = requests.post(prefix + path, data=channel, headers=headers, timeout=10)
             assert (answer.status_code, [*answer.json()]) == (200, ["auth"])
+
+
+def test_who_has_no_curl_is_told(monkeypatch):
+    require_curl()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(pytest.fail.Exception, match=r"^The documentation's requests are made with curl, and .*\.$"):
+        require_curl()
