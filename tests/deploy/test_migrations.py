@@ -1,0 +1,81 @@
+"""A migration that meets a lock gives up in seconds, and whoever came after it has waited no longer."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from django.db import OperationalError, connection, models, transaction
+
+from rooms.models import Room
+from tests.factories import NewRoomFactory
+from tests.races import Writer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PATIENCE = 10  # seconds
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def waits_for_a_table(pid: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = %s AND NOT granted)", [pid])
+        return bool(cursor.fetchone()[0])
+
+
+def add_a_column() -> float:
+    """As a migration does; returns how many seconds it waited until it gave up."""
+    field = models.TextField(null=True)
+    field.set_attributes_from_name("example")
+    began = time.monotonic()
+    with pytest.raises(OperationalError, match="lock timeout"), connection.schema_editor() as editor:
+        editor.add_field(Room, field)
+    return time.monotonic() - began
+
+
+def test_a_migration_behind_a_long_report_gives_up_and_the_desk_goes_on():
+    room = NewRoomFactory()
+    migration = Writer(add_a_column)
+    desk = Writer(lambda: Room.objects.filter(pk=room.pk).update(room_number=999))
+    with transaction.atomic():
+        assert Room.objects.count() == 1  # a report, which stays open
+        migration.start()
+        migration.connected.wait(PATIENCE)
+        until(lambda: waits_for_a_table(migration.pid))
+        desk.start()
+        desk.connected.wait(PATIENCE)
+        until(lambda: waits_for_a_table(desk.pid))  # it queues behind the migration
+        waited = migration.outcome()
+        assert desk.outcome() == 1  # and is served once that has given up, while the report is still open
+    assert 2.5 < waited < 5
+    with connection.cursor() as cursor:
+        columns = {
+            column.name for column in connection.introspection.get_table_description(cursor, Room._meta.db_table)
+        }
+    assert "example" not in columns
+
+
+def test_without_the_time_limit_it_would_have_waited_on():
+    """The twin: what the settings spare the desk."""
+
+    def patiently() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+            cursor.execute("LOCK TABLE rooms_room IN ACCESS EXCLUSIVE MODE")
+
+    done = threading.Event()
+    migration = Writer(lambda: (transaction.atomic(patiently)(), done.set()))
+    with transaction.atomic():
+        Room.objects.count()
+        migration.start()
+        migration.connected.wait(PATIENCE)
+        assert not done.wait(4)
+        assert waits_for_a_table(migration.pid)
+    migration.outcome()
+    assert done.is_set()
