@@ -34,12 +34,14 @@ def board_state(staff: Staff) -> dict[str, Any]:
     rooms = list(room_list(hotel).filter(is_active=True).order_by("room_number"))
     arrivals, departures = _stays(hotel, sees_bookings=sees_bookings)
     now = clock.now()
+    today = calendar.business_date(hotel, now)
     return {
         "hotel": {
             "slug": hotel.slug,
             "name": hotel.name,
             "timezone": hotel.timezone,
-            "business_date": calendar.business_date(hotel).isoformat(),
+            "business_date": today.isoformat(),
+            "business_day_ends": iso(calendar.business_day(hotel, today)[1]),
         },
         "now": iso(now),
         "me": _me(staff, sees_bookings=sees_bookings),

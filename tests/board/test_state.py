@@ -113,7 +113,13 @@ def test_the_state_has_these_keys_and_no_others(browser, grand, manager, setting
     state = browser(manager).get(STATE).json()
     assert state.pop("me")
     assert state == {
-        "hotel": {"slug": "grand", "name": "Grand", "timezone": "Europe/Dublin", "business_date": "2026-07-01"},
+        "hotel": {
+            "slug": "grand",
+            "name": "Grand",
+            "timezone": "Europe/Dublin",
+            "business_date": "2026-07-01",
+            "business_day_ends": "2026-07-02T01:00:00Z",
+        },
         "now": "2026-07-01T11:00:00Z",
         "statuses": [{"value": status.value, "label": status.label} for status in RoomStatus],
         "rooms": [],

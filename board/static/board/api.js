@@ -14,7 +14,7 @@ export class Refusal extends Error {
 
 // `heard(answered)` is told of every request; `over(sentence)` when the server no longer knows this session.
 export function client({ token, heard, over }) {
-  async function call(method, url, { body, headers = {} } = {}) {
+  async function call(method, url, { body, headers = {}, isOurs = false } = {}) {
     const answer = await fetch(url, {
       method,
       headers: { Accept: "application/json", "X-CSRFToken": token, ...(body && { "Content-Type": "application/json" }), ...headers },
@@ -29,15 +29,17 @@ export function client({ token, heard, over }) {
     const said = await answer.json().catch(() => ({}));
     if (answer.ok) return said;
     const message = said.message ?? "Something went wrong on the server.";
-    // The page asks only for what its member of staff may see: refused, they have been signed out or have left.
     if (answer.status === 401) over("You are signed out.");
-    else if (answer.status === 403 && method === "GET") over(message);
+    else if (answer.status === 403 && isOurs) over(message);
     else if (answer.status === 403 && message.startsWith("CSRF")) over("You have signed in again in another window.");
     throw new Refusal(answer.status, said.code ?? "", message);
   }
 
   return {
-    get: (url) => call("GET", url),
+    // What every viewer of the board may read: who is refused it has left the house.
+    get: (url) => call("GET", url, { isOurs: true }),
+    // What some may not read.
+    look: (url) => call("GET", url),
     post: (url, body, headers) => call("POST", url, { body, headers }),
   };
 }

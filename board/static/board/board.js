@@ -114,7 +114,11 @@ function soon() {
   pending = setTimeout(feed.refresh, 2_000);
 }
 
-setInterval(() => { repaint(); room.refresh(); }, HALF_A_MINUTE);
+setInterval(() => {
+  repaint();
+  room.refresh();
+  if (now(house) >= Date.parse(house.hotel.business_day_ends)) feed.refresh();
+}, HALF_A_MINUTE);
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState !== "visible" || isOver) return;
   clearInterval(refreshing);

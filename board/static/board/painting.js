@@ -57,7 +57,8 @@ export function painter(house) {
     setText($(".label", tile), label);
     setText($(".short", tile), SHORT[room.room_status] ?? label);
     setText($(".time", tile), since.short);
-    setText($(".dues", tile), dues.map((due) => due.replace(" ", "\u00a0")).join(" "));
+    // "due out, in": the words of both would not fit.
+    setText($(".dues", tile), dues.join(", ").replace(", due", ","));
     setText($(".fault", tile), fault);
     $(".fault", tile).dataset.priority = room.maintenance_priority ?? "";
     tile.classList.toggle("overdue", dues.includes("overdue"));

@@ -29,7 +29,6 @@ export function panel({ house, api, slug, took }) {
     dialog.showModal();
     $("#room-heading").focus();
     settle();
-    readRoom().catch(() => {});
   }
 
   const room = () => house.rooms.get(number);
@@ -51,6 +50,8 @@ export function panel({ house, api, slug, took }) {
     paintSteps(it);
     paintFault(it);
     if (!once("history", it.status_version)) readHistory(it);
+    // At first, and when somebody has come: who it is no event says.
+    if (!once("guest", it.is_occupied)) readRoom().catch(() => {});
   }
 
   // Whether `part` shows `what` already; from now on it does.
@@ -113,7 +114,7 @@ export function panel({ house, api, slug, took }) {
 
   async function readRoom() {
     const asked = number;
-    const answer = await api.get(`${base}/room-management/${asked}/`);
+    const answer = await api.look(`${base}/room-management/${asked}/`);
     took(answer);
     if (isOpen() && asked === number) paint();
   }
@@ -122,7 +123,7 @@ export function panel({ house, api, slug, took }) {
     const { history } = house.me.may;
     setText($("#history-note"), history ? "" : "Your role does not see the history of a room.");
     if (!history) return;
-    const answer = await api.get(`${base}/rooms/${it.id}/status-history/?limit=20`).catch(() => null);
+    const answer = await api.look(`${base}/rooms/${it.id}/status-history/?limit=20`).catch(() => null);
     if (!isOpen() || it.room_number !== number) return;
     if (!answer) {
       setText($("#history-note"), "The history cannot be read right now.");
@@ -177,7 +178,8 @@ export function panel({ house, api, slug, took }) {
     const read = await readRoom().then(() => true, () => false);
     if (at !== number) return;
     const sentence = refusal.isSilence && read ? "The server did not answer in time." : refusal.message;
-    const truth = read && room() ? ` Room ${number} is now: ${labelOf(house, room().room_status)}.` : " It is not known whether this was done.";
+    const unknown = refusal.isSilence ? " It is not known whether this was done." : "";
+    const truth = read && room() ? ` Room ${number} is now: ${labelOf(house, room().room_status)}.` : unknown;
     refuse(sentence + truth);
   }
 
