@@ -38,7 +38,16 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   async function askAll() {
     for (const stream of streams) await catchUp(stream);
     asked = true;
-    if (!isLive()) askIn(ASK_EVERY);
+    if (isLive()) return;
+    askIn(ASK_EVERY);
+    tryAgain();
+  }
+
+  // Left alone, pusher-js waits from 15 seconds to a minute after a refused connection before it tries the next one.
+  function tryAgain() {
+    if (!pusher || pusher.connection.state === "connected") return;
+    pusher.disconnect();
+    pusher.connect();
   }
 
   async function catchUp(stream) {
