@@ -1,14 +1,15 @@
 """A HotelMate for a browser to visit: gunicorn with its relay, the Pusher server, the tests' database; and hotels."""
 
+import datetime as dt
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -20,12 +21,23 @@ from factory import Transformer
 from playwright.sync_api import Cookie
 
 from common import clock
-from hotel import rights
+from hotel import calendar, rights
 from hotel.models import Hotel, Staff
 from hotelmate.local.datadir import PROJECT
 from hotelmate.local.service import free_port
-from rooms.models import Room, RoomType
-from tests.factories import PASSWORD, HotelFactory, RoomTypeFactory, StaffFactory, room_in
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from room_bookings.models import BookingStatus
+from rooms.models import Room, RoomStatus, RoomType
+from tests.factories import (
+    PASSWORD,
+    BookingFactory,
+    HotelFactory,
+    RoomTypeFactory,
+    StaffFactory,
+    booking_in,
+    room_in,
+)
 from tests.notifications.conftest import COUNTERS, CREDENTIALS, sending_to, start_process, until
 
 # For a server to answer; only a failing test waits so long.
@@ -157,6 +169,54 @@ class House:
         return room_in(status, fault=fault, hotel=self.hotel, room_number=number, room_type=self.room_type(kind))
 
 
-def now_ms() -> float:
-    """The moment on the clock that ``Date.now()`` reads in the browser."""
-    return time.time() * 1000
+# Who sleeps here, and who is expected.
+GUESTS = [name.split() for name in ("Ada Lovelace", "Grace Hopper", "Mary Somerville", "Emmy Noether", "Joan Clarke")]
+
+
+def furnish(house: House) -> None:
+    """A house at work in the early afternoon: 40 rooms on four floors in every status, 106 and 108 with a fault,
+    arrivals with and without a room that is ready, departures in time and late."""
+    today = calendar.business_date(house.hotel)
+    kinds = {1: "Double", 2: "Double", 3: "Twin", 4: "Suite"}
+    statuses = dict(enumerate(RoomStatus.values, 101)) | {
+        **dict.fromkeys((203, 204, 302, 405), RoomStatus.CHECKOUT_DIRTY),
+        **dict.fromkeys((205, 303), RoomStatus.CLEANING_IN_PROGRESS),
+        **dict.fromkeys((108, 206, 304, 406), RoomStatus.CLEANED_UNINSPECTED),
+        407: RoomStatus.OUT_OF_ORDER,
+    }
+    leaving = {207: 0, 305: 0, 408: 1}
+    staying = {109, 208, 209, 306, 307, 308, 402, 409}
+    rooms = {}
+    for place, number in enumerate(floor * 100 + place for floor in range(1, 5) for place in range(1, 11)):
+        with clock.set_to(clock.now() - timedelta(minutes=7 + 11 * (place * 17 % 23))):
+            status = statuses.get(number, RoomStatus.READY_FOR_GUEST)
+            rooms[number] = house.room(number, status, kind=kinds[number // 100], fault=number == 108)
+    for place, number in enumerate([*leaving, *staying]):
+        first, last = GUESTS[place % len(GUESTS)]
+        until = today - timedelta(days=leaving[number]) if number in leaving else today + timedelta(days=1 + place % 3)
+        since = today - timedelta(days=2 + place % 2)
+        with clock.set_to(calendar.at(house.hotel, since, dt.time(15, 10 + place))):
+            fields = {"primary_first_name": first, "primary_last_name": last, "check_in": since, "check_out": until}
+            booking_in(BookingStatus.IN_HOUSE, assigned_room=rooms[number], **fields)
+    for number, (first, last) in zip((104, 110, 204, 301, None), reversed(GUESTS), strict=True):
+        BookingFactory(
+            hotel=house.hotel,
+            room_type=house.room_type("Twin" if number in (301, None) else "Double"),
+            assigned_room=rooms.get(number),
+            primary_first_name=first,
+            primary_last_name=last,
+            check_in=today,
+            check_out=today + timedelta(days=2),
+        )
+
+
+def turn_rooms(house: House, days: int, rooms: int) -> None:
+    """So many days on each of which so many rooms were turned, faster from week to week."""
+    there = [house.room(number) for number in range(501, 501 + rooms)]
+    noon = calendar.at(house.hotel, calendar.local_now(house.hotel).date(), dt.time(12, 0))
+    for ago in range(days - 1, -1, -1):
+        for place, room in enumerate(there):
+            minutes = 40 + ago + place * 17 + (ago * 7 + place * 13) % 19
+            for status, at in (("CHECKOUT_DIRTY", minutes), ("READY_FOR_GUEST", 0)):
+                with clock.set_to(noon - timedelta(days=ago, minutes=at)):
+                    set_room_status(room=room, to_status=status, source=Source.SYSTEM)

@@ -1,0 +1,222 @@
+"""Everybody can work with it: on a phone, on a wall, without a mouse, with a screen reader."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from hotel import rights
+from rooms.models import RoomStatus
+from tests.browser.pages import (
+    expect_state,
+    expect_status,
+    open_room,
+    overflow,
+    serious_findings,
+    small_targets,
+    step,
+    tile,
+)
+from tests.factories import PASSWORD
+
+PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+WALL = {"viewport": {"width": 1920, "height": 1080}}
+
+
+# --- a phone ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_housekeeper_does_her_rounds_on_a_phone(house, window):
+    maeve = house.member(rights.HOUSEKEEPER)
+    house.room(101, "CHECKOUT_DIRTY")
+    page = window(**PHONE).new_page()
+    page.goto("/board/")
+    assert overflow(page) == 0
+    assert small_targets(page) == []
+    page.get_by_label("User name").fill(maeve.user.username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").tap()
+    expect_state(page, "live")
+    tile(page, 101).tap()
+    page.get_by_role("button", name="Start cleaning").tap()
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    page.get_by_label("Note").fill("one towel is missing")
+    page.get_by_role("button", name="Cleaned", exact=True).tap()
+    expect_status(page, 101, "CLEANED_UNINSPECTED")
+    page.get_by_role("button", name="Close").tap()
+    expect(page.locator("dialog#room")).to_be_hidden()
+    page.locator('#counts [data-status="CLEANED_UNINSPECTED"]').tap()
+    expect(tile(page, 101)).to_be_visible()
+    expect(page.locator(".tile:visible")).to_have_count(1)
+
+
+def test_a_phone_never_scrolls_sideways_and_a_finger_hits_everything(busy_house, board):
+    page = board(busy_house.member(), **PHONE)
+    assert overflow(page) == 0
+    assert small_targets(page) == []
+    panel = open_room(page, 106)
+    expect(panel.locator("#history > li")).not_to_have_count(0)
+    assert overflow(page) == 0
+    assert small_targets(page) == []
+    box = panel.bounding_box()
+    assert box
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 375
+
+
+def test_the_turn_times_fit_on_a_phone(busy_house, window):
+    page = window(busy_house.member(), **PHONE).new_page()
+    page.goto(f"{busy_house.path}turn-times/")
+    assert overflow(page) == 0
+    assert small_targets(page) == []
+
+
+# --- a wall -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_wall_screen_shows_a_floor_of_ten_in_one_row(house, board):
+    for number in range(101, 111):
+        house.room(number)
+    page = board(house.member(), **WALL)
+    assert overflow(page) == 0
+    tops = page.locator(".tile").evaluate_all(
+        "tiles => tiles.map(tile => Math.round(tile.getBoundingClientRect().top))"
+    )
+    assert len(tops) == 10
+    assert len(set(tops)) == 1
+
+
+# --- a keyboard -------------------------------------------------------------------------------------------------------
+
+
+def press_until(page: Page, key: str, selector: str) -> None:
+    """Press the key until the focus is on what the selector names, and no more than a patient person would."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"{key} never leads to {selector}")
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(house, window):
+    maeve = house.member(rights.HOUSEKEEPER)
+    for number in (101, 102, 103):
+        house.room(number, "CHECKOUT_DIRTY")
+    page = window().new_page()
+    page.goto("/board/")
+    press_until(page, "Tab", "[name=username]")
+    page.keyboard.type(maeve.user.username)
+    press_until(page, "Tab", "[name=password]")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect_state(page, "live")
+
+    press_until(page, "Tab", ".tile[data-room='102']")
+    page.keyboard.press("Enter")
+    panel = page.locator("dialog#room")
+    expect(panel.get_by_role("heading", name="Room 102")).to_be_visible()
+    assert page.evaluate("() => document.activeElement.closest('dialog') !== null")
+    press_until(page, "Tab", "textarea")
+    page.keyboard.type("by keyboard")
+    press_until(page, "Tab", "[data-to=CLEANING_IN_PROGRESS]")
+    page.keyboard.press("Enter")
+    expect_status(page, 102, "CLEANING_IN_PROGRESS")
+    # The focus stays within the panel, though its buttons are other ones now.
+    assert page.evaluate("() => document.activeElement.closest('dialog') !== null")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(tile(page, 102)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(tile(page, 103)).to_be_focused()
+
+
+def test_where_the_focus_is_can_be_seen(house, board):
+    house.room(101)
+    page = board(house.member())
+    press_until(page, "Tab", ".tile")
+    outline = tile(page, 101).evaluate("tile => { const style = getComputedStyle(tile); return style.outlineStyle; }")
+    assert outline != "none"
+
+
+# --- a screen reader --------------------------------------------------------------------------------------------------
+
+
+def test_axe_is_at_work(house, board):
+    """The scans below find what they are to find: with three planted faults, each is named."""
+    page = board(house.member())
+    page.evaluate("""() => document.querySelector("main").insertAdjacentHTML("beforeend",
+        '<button></button><img src="/static/board/icon.svg"><p id="faint">hardly to be read</p>')""")
+    page.evaluate(
+        """() => Object.assign(document.getElementById("faint").style, {color: "#999", background: "#aaa"})"""
+    )
+    found = " ".join(serious_findings(page))
+    for rule in ("button-name", "image-alt", "color-contrast"):
+        assert rule in found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [{}, PHONE, WALL], ids=["desk", "phone", "wall"])
+def test_the_board_and_an_open_room_have_no_serious_finding(busy_house, board, scheme, size):
+    page = board(busy_house.member(), color_scheme=scheme, **size)
+    assert serious_findings(page) == []
+    panel = open_room(page, 106)
+    expect(panel.locator("#history > li")).not_to_have_count(0)
+    assert serious_findings(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_sign_in_has_no_serious_finding_also_when_it_refuses(house, window, scheme):
+    page = window(color_scheme=scheme).new_page()
+    page.goto("/board/sign-in/")
+    assert serious_findings(page) == []
+    page.get_by_label("User name").fill("nobody")
+    page.get_by_label("Password").fill("nothing")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert serious_findings(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_refusals_and_trouble_have_no_serious_finding(busy_house, board, scheme, complaints):
+    complaints.expect("status of 40|WebSocket")
+    member = busy_house.member(rights.HOUSEKEEPING_SUPERVISOR)
+    page = board(member, color_scheme=scheme)
+    open_room(page, 108)
+    step(page, "READY_FOR_GUEST").click()
+    expect(page.locator("#refusal")).to_be_visible()
+    assert serious_findings(page) == []
+    member.is_active = False
+    member.save()
+    step(page, "CHECKOUT_DIRTY").click()
+    expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
+    assert serious_findings(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_turn_times_have_no_serious_finding(turned_house, window, scheme):
+    page = window(turned_house.member(), color_scheme=scheme).new_page()
+    page.goto(f"{turned_house.path}turn-times/")
+    expect(page.locator("svg").first).to_be_visible()
+    assert serious_findings(page) == []
+
+
+def test_the_admins_home_has_no_serious_finding(busy_house, window, complaints):
+    complaints.expect("favicon.ico")
+    page = window(busy_house.member(user__is_staff=True)).new_page()
+    page.goto("/admin/")
+    expect(page.get_by_role("link", name="Rooms", exact=True).first).to_be_visible()
+    assert serious_findings(page) == []
+
+
+def test_every_status_can_be_told_without_colours(busy_house, board):
+    """The mark beside the words differs from status to status, also to whom all colours are one."""
+    page = board(busy_house.member(), forced_colors="active")
+    for status in RoomStatus:
+        expect(page.locator(f'.tile[data-status="{status}"]').first).to_contain_text(status.label)
+
+
+def test_the_connection_and_a_refusal_are_announced(busy_house, board, complaints):
+    complaints.expect("status of 409")
+    page = board(busy_house.member(rights.HOUSEKEEPING_SUPERVISOR))
+    expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
+    open_room(page, 108)
+    step(page, "READY_FOR_GUEST").click()
+    expect(page.get_by_role("alert")).to_contain_text("maintenance", ignore_case=True)

@@ -1,0 +1,136 @@
+"""What the board shows: every room in words, counts, filters, who comes and who goes."""
+
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from hotel import calendar, rights
+from rooms.models import RoomStatus
+from tests.browser.pages import shown, tile
+from tests.factories import BookingFactory, TaskFactory, booking_in
+
+
+@pytest.fixture
+def ten_rooms(house):
+    """One room of each status, and three more that are ready, on three floors."""
+    for number, status in enumerate(RoomStatus.values, 101):
+        house.room(number, status)
+    house.room(201, kind="Suite")
+    house.room(202)
+    house.room(1203, kind="Suite")
+    return house
+
+
+def test_every_room_is_a_tile_under_its_floor_that_says_all_in_words(ten_rooms, board):
+    page = board(ten_rooms.member())
+    for floor, numbers in (("Floor 1", range(101, 108)), ("Floor 2", (201, 202)), ("Floor 12", (1203,))):
+        tiles = page.get_by_role("region", name=floor, exact=True).locator("button.tile")
+        assert tiles.evaluate_all("tiles => tiles.map(tile => Number(tile.dataset.room))") == list(numbers)
+    for number, status in enumerate(RoomStatus, 101):
+        here = tile(page, number)
+        expect(here).to_have_attribute("data-status", status)
+        for text in (str(number), "Double", status.label):
+            expect(here).to_contain_text(text)
+        name = here.get_attribute("aria-label") or ""
+        assert f"Room {number}" in name and "Double" in name and status.label in name
+    expect(tile(page, 106)).to_contain_text("fault")
+    assert "Suite" in (tile(page, 1203).get_attribute("aria-label") or "")
+
+
+def test_a_tile_tells_how_long_it_has_been_so(house, board):
+    page = board(house.member())
+    house.room(101)
+    page.clock.install()
+    page.reload()
+    expect(tile(page, 101)).to_contain_text("now")
+    page.clock.fast_forward("02:10:00")
+    expect(tile(page, 101)).to_contain_text("2 h")
+
+
+def test_counts_say_how_many_rooms_are_in_each_status_and_filter_when_tapped(ten_rooms, board):
+    page = board(ten_rooms.member())
+    for status in RoomStatus:
+        count = page.locator(f'#counts [data-status="{status}"]')
+        expect(count).to_contain_text(status.label)
+        expect(count).to_contain_text("4" if status == RoomStatus.READY_FOR_GUEST else "1")
+    page.locator('#counts [data-status="OUT_OF_ORDER"]').click()
+    assert shown(page) == [107]
+    expect(page.get_by_label("Status", exact=True)).to_have_value("OUT_OF_ORDER")
+    page.locator('#counts [data-status="OUT_OF_ORDER"]').click()
+    assert len(shown(page)) == 10
+
+
+def test_filters_narrow_the_board_together_and_survive_a_reload(ten_rooms, board):
+    member = ten_rooms.member(rights.HOUSEKEEPER)
+    page = board(member)
+    page.get_by_label("Status", exact=True).select_option("Ready for guest")
+    assert shown(page) == [105, 201, 202, 1203]
+    page.get_by_label("Type", exact=True).select_option("Suite")
+    assert shown(page) == [201, 1203]
+    page.get_by_label("Floor", exact=True).select_option("Floor 12")
+    assert shown(page) == [1203]
+    expect(page.get_by_role("region", name="Floor 1", exact=True)).to_be_hidden()
+    page.reload()
+    expect(tile(page, 1203)).to_be_visible()
+    assert shown(page) == [1203]
+    expect(page.get_by_label("Type", exact=True)).to_have_value("Suite")
+    page.get_by_label("Floor", exact=True).select_option("All")
+    page.get_by_label("Type", exact=True).select_option("All")
+    page.get_by_label("Status", exact=True).select_option("All")
+    assert len(shown(page)) == 10
+    assert "?" not in page.url
+
+
+def test_my_tasks_are_the_rooms_in_which_somebody_waits_for_me(ten_rooms, board):
+    maeve, orla = ten_rooms.member(rights.HOUSEKEEPER), ten_rooms.member(rights.HOUSEKEEPER, "Orla")
+    rooms = {room.room_number: room for room in ten_rooms.hotel.rooms.all()}
+    TaskFactory(room=rooms[102], assigned_to=maeve)
+    TaskFactory(room=rooms[103], assigned_to=orla)
+    TaskFactory(room=rooms[104])
+    page = board(maeve)
+    page.get_by_label("My tasks").check()
+    assert shown(page) == [102]
+    page.reload()
+    expect(tile(page, 102)).to_be_visible()
+    assert shown(page) == [102]
+    assert shown(board(orla, "?mine=1")) == [103]
+
+
+def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(house, board):
+    today = calendar.business_date(house.hotel)
+    ready, dirty, leaving = house.room(101), house.room(102, "CHECKOUT_DIRTY"), house.room(103)
+    for room, name in ((ready, "Ada"), (dirty, "Grace"), (None, "Mary")):
+        fields = {"assigned_room": room, "room_type": house.room_type("Double"), "primary_first_name": name}
+        BookingFactory(hotel=house.hotel, check_in=today, check_out=today + timedelta(days=2), **fields)
+    booking_in("IN_HOUSE", assigned_room=leaving, check_in=today - timedelta(days=2), check_out=today)
+    page = board(house.member(rights.FRONT_DESK_AGENT))
+    arrivals, departures = (page.get_by_role("table", name=name) for name in ("Arrivals", "Departures"))
+    expect(arrivals.get_by_role("row").filter(has_text="Ada")).to_contain_text("101")
+    expect(arrivals.get_by_role("row").filter(has_text="Ada")).to_contain_text("ready")
+    expect(arrivals.get_by_role("row").filter(has_text="Grace")).to_contain_text("dirty")
+    expect(arrivals.get_by_role("row").filter(has_text="Mary")).to_contain_text("no room")
+    # Check-out was at 11:00, and in this house it is past 13:00.
+    expect(departures.get_by_role("row").filter(has_text="103")).to_contain_text("overdue")
+    assert "due in" in (tile(page, 102).get_attribute("aria-label") or "")
+    assert "overdue" in (tile(page, 103).get_attribute("aria-label") or "")
+
+
+def test_who_may_not_see_bookings_sees_no_name_of_a_guest(house, board):
+    today = calendar.business_date(house.hotel)
+    BookingFactory(
+        hotel=house.hotel,
+        room_type=house.room_type("Double"),
+        assigned_room=house.room(101),
+        check_in=today,
+        check_out=today + timedelta(days=1),
+    )
+    page = board(house.member(rights.HOUSEKEEPER))
+    expect(page.get_by_role("table", name="Arrivals")).to_contain_text("101")
+    assert "Lovelace" not in page.content()
+
+
+def test_without_javascript_the_page_says_that_it_needs_it(house, window):
+    page = window(house.member(), java_script_enabled=False).new_page()
+    page.goto(house.path)
+    expect(page.locator("noscript p")).to_contain_text("The board needs JavaScript")

@@ -1,0 +1,249 @@
+"""The board follows the house: within a second, over every way there is, and after each kind of interruption."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from hotel import calendar, rights
+from housekeeping.services import set_room_status
+from room_bookings.services.check_in import check_in
+from rooms.models import Room
+from tests.browser.pages import expect_state, expect_status, open_room, step, tile, touched, watch_tiles
+from tests.conftest import token_client
+from tests.factories import BookingFactory, TaskFactory
+
+# What the browser itself says of a connection that is gone.
+LOST = r"WebSocket connection|net::ERR_|WebSocket is already"
+
+
+def change(room: Room, to_status: str, staff: Any) -> None:
+    """Somebody elsewhere takes the room to another status."""
+    set_room_status(room=room, to_status=to_status, staff=staff)
+
+
+WATCH = """number => {
+    const tile = document.querySelector(`button.tile[data-room="${number}"]`);
+    window.seen = [];
+    new MutationObserver(() => {
+        const status = tile.dataset.status;
+        if (status !== window.seen.at(-1)?.status) window.seen.push({status, at: Date.now()});
+    }).observe(tile, {attributes: true, attributeFilter: ["data-status"]});
+}"""
+
+
+def watch(page: Page, number: int) -> None:
+    """From now on the page remembers each status that the room's tile shows, and when it came."""
+    page.evaluate(WATCH, number)
+
+
+def seen(page: Page) -> list[str]:
+    """What ``watch`` has seen, in order."""
+    found: list[str] = page.evaluate("() => window.seen.map(one => one.status)")
+    return found
+
+
+@pytest.fixture
+def dirty(house):
+    return house.room(101, "CHECKOUT_DIRTY")
+
+
+def test_a_change_in_one_window_is_seen_in_another_within_a_second(house, dirty, board, measured):
+    housekeeper, wall = board(house.member(rights.HOUSEKEEPER)), board(house.member(rights.FRONT_DESK_AGENT, "Tom"))
+    watch(wall, 101)
+    housekeeper.evaluate("""() => document.addEventListener("click", () => { window.clicked = Date.now(); }, true)""")
+    took = []
+    open_room(housekeeper, 101)
+    for to_status in ("CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "CLEANING_IN_PROGRESS", "CHECKOUT_DIRTY"):
+        step(housekeeper, to_status).click()
+        expect_status(wall, 101, to_status)
+        expect_status(housekeeper, 101, to_status)
+        took.append(wall.evaluate("() => window.seen.at(-1).at") - housekeeper.evaluate("() => window.clicked"))
+    measured(f"From a tap to the tile on another screen: {', '.join(f'{ms:.0f}' for ms in took)} ms")
+    assert max(took) < 1000
+
+
+def test_a_change_made_over_the_api_is_seen(house, dirty, board):
+    page = board(house.member(rights.FRONT_DESK_AGENT))
+    answer = token_client(house.member(rights.HOUSEKEEPER)).post(
+        f"{house.api}rooms/{dirty.pk}/status/", {"to_status": "CLEANING_IN_PROGRESS"}
+    )
+    assert answer.status_code == 200
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    expect(page.locator('#counts [data-status="CLEANING_IN_PROGRESS"]')).to_contain_text("1")
+
+
+def test_an_open_panel_follows_too(house, dirty, board):
+    page, supervisor = board(house.member()), house.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla")
+    panel = open_room(page, 101)
+    change(dirty, "CLEANED_UNINSPECTED", supervisor)
+    expect(panel).to_contain_text("Cleaned uninspected")
+    expect(panel.locator("#history")).to_contain_text("Orla")
+    expect(step(page, "READY_FOR_GUEST")).to_be_visible()
+    expect(step(page, "CLEANED_UNINSPECTED")).to_be_hidden()
+
+
+def test_an_event_repaints_one_tile(house, dirty, board):
+    for number in range(102, 112):
+        house.room(number)
+    housekeeper = house.member(rights.HOUSEKEEPER)
+    page = board(house.member())
+    watch_tiles(page)
+    change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    expect(page.locator('#counts [data-status="CLEANING_IN_PROGRESS"]')).to_contain_text("1")
+    assert touched(page) == ["101"]
+
+
+def test_a_board_whose_server_dies_says_so_and_catches_up_when_it_is_back(house, dirty, board, site, complaints):
+    complaints.expect(LOST)
+    housekeeper = house.member(rights.HOUSEKEEPER)
+    page = board(house.member())
+    expect(page.locator("#connection")).to_have_text("Live")
+    watch(page, 101)
+    site.pusher.kill()
+    try:
+        expect(page.locator("#connection")).not_to_have_text("Live")
+        assert page.locator("#connection").get_attribute("data-state") in ("reconnecting", "polling")
+        change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
+        change(dirty, "CLEANED_UNINSPECTED", housekeeper)
+    finally:
+        site.pusher.start()
+    expect_status(page, 101, "CLEANED_UNINSPECTED")
+    expect_state(page, "live")
+    # From here on it hears again, and nothing of before comes a second time.
+    change(dirty, "CHECKOUT_DIRTY", housekeeper)
+    expect_status(page, 101, "CHECKOUT_DIRTY")
+    assert [status for status in seen(page) if status != "CLEANING_IN_PROGRESS"] == [
+        "CLEANED_UNINSPECTED",
+        "CHECKOUT_DIRTY",
+    ]
+    assert seen(page).count("CLEANING_IN_PROGRESS") <= 1
+
+
+def test_while_the_live_server_is_away_the_board_still_shows_what_changes(house, dirty, board, site, complaints):
+    complaints.expect(LOST)
+    page = board(house.member())
+    site.pusher.kill()
+    try:
+        expect_state(page, "polling")
+        expect(page.locator("#connection")).to_have_text("Checking every few seconds")
+        change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+        expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    finally:
+        site.pusher.start()
+
+
+def test_a_phone_without_a_network_says_offline_and_catches_up(house, dirty, board, complaints):
+    complaints.expect(LOST)
+    housekeeper = house.member(rights.HOUSEKEEPER)
+    page = board(house.member())
+    watch(page, 101)
+    page.context.set_offline(True)
+    expect_state(page, "offline")
+    expect(page.locator("#connection")).to_have_text("Offline")
+    change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
+    change(dirty, "CLEANED_UNINSPECTED", housekeeper)
+    page.context.set_offline(False)
+    expect_status(page, 101, "CLEANED_UNINSPECTED")
+    expect_state(page, "live")
+    assert seen(page)[-1] == "CLEANED_UNINSPECTED"
+    assert len(seen(page)) == len(set(seen(page)))
+
+
+def test_without_pusher_js_the_board_asks_every_few_seconds(house, dirty, window, complaints):
+    complaints.expect("net::ERR_FAILED")
+    context = window(house.member())
+    context.route("**/pusher.min.js", lambda route: route.abort())
+    page = context.new_page()
+    page.goto(house.path)
+    expect_state(page, "polling")
+    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+
+
+def test_an_event_that_got_lost_is_fetched_when_the_next_one_comes(house, dirty, window):
+    other, housekeeper = house.room(102, "CHECKOUT_DIRTY"), house.member(rights.HOUSEKEEPER)
+    context = window(house.member())
+    swallowed: list[str] = []
+
+    def between(socket):
+        server = socket.connect_to_server()
+
+        def pass_on(message):
+            if '"room_updated"' in message and not swallowed:
+                swallowed.append(message)
+            else:
+                socket.send(message)
+
+        server.on_message(pass_on)
+
+    context.route_web_socket("ws://127.0.0.1:*/**", between)
+    page = context.new_page()
+    page.goto(house.path)
+    expect_state(page, "live")
+    change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
+    change(other, "CLEANING_IN_PROGRESS", housekeeper)
+    expect_status(page, 102, "CLEANING_IN_PROGRESS")
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    assert len(swallowed) == 1
+
+
+def test_a_repeated_event_changes_nothing(house, dirty, window):
+    housekeeper = house.member(rights.HOUSEKEEPER)
+    context = window(house.member())
+    heard: list[str] = []
+    sockets: list[Any] = []
+
+    def between(socket):
+        server = socket.connect_to_server()
+        sockets.append(socket)
+
+        def pass_on(message):
+            if '"room_updated"' in message:
+                heard.append(message)
+            socket.send(message)
+
+        server.on_message(pass_on)
+
+    context.route_web_socket("ws://127.0.0.1:*/**", between)
+    page = context.new_page()
+    page.goto(house.path)
+    expect_state(page, "live")
+    watch(page, 101)
+    change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    change(dirty, "CLEANED_UNINSPECTED", housekeeper)
+    expect_status(page, 101, "CLEANED_UNINSPECTED")
+    sockets[-1].send(heard[0])
+    change(dirty, "CHECKOUT_DIRTY", housekeeper)
+    expect_status(page, 101, "CHECKOUT_DIRTY")
+    assert seen(page) == ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "CHECKOUT_DIRTY"]
+
+
+def test_an_arrival_that_is_checked_in_leaves_the_list(house, board):
+    agent, room = house.member(rights.FRONT_DESK_AGENT), house.room(101)
+    today = calendar.business_date(house.hotel)
+    booking = BookingFactory(
+        hotel=house.hotel,
+        room_type=room.room_type,
+        assigned_room=room,
+        check_in=today,
+        check_out=today + timedelta(days=1),
+    )
+    page = board(agent)
+    arrivals = page.get_by_role("table", name="Arrivals")
+    expect(arrivals).to_contain_text("Lovelace")
+    check_in(booking=booking, staff=agent)
+    expect_status(page, 101, "OCCUPIED")
+    expect(arrivals).not_to_contain_text("Lovelace")
+
+
+def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(house, dirty, board):
+    housekeeper = house.member(rights.HOUSEKEEPER)
+    page = board(housekeeper, "?mine=1")
+    expect(tile(page, 101)).to_be_hidden()
+    TaskFactory(room=dirty, assigned_to=housekeeper)
+    page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
+    expect(tile(page, 101)).to_be_visible()

@@ -1,0 +1,202 @@
+"""The panel of one room: its next steps for whoever looks, notes, faults, and refusals that say why."""
+
+import pytest
+from playwright.sync_api import expect
+
+from hotel import rights
+from housekeeping.services import set_room_status
+from tests.browser.pages import deafen, expect_state, expect_status, open_room, step, steps, tile
+
+DIRTY, CLEANING, CLEANED, READY = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"
+FAULT, OUT = "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"
+
+# By contract section 5, in rooms where nobody is in house.
+STEPS = {
+    rights.HOUSEKEEPER: {
+        DIRTY: {CLEANING, CLEANED, FAULT},
+        CLEANED: {CLEANING, DIRTY, FAULT},
+        READY: {FAULT},
+        OUT: {FAULT},
+    },
+    rights.HOUSEKEEPING_SUPERVISOR: {
+        DIRTY: {CLEANING, CLEANED, FAULT},
+        CLEANED: {READY, CLEANING, DIRTY, FAULT},
+        READY: {FAULT, OUT},
+        OUT: {DIRTY, FAULT, READY},
+    },
+    rights.FRONT_DESK_AGENT: {DIRTY: {FAULT}, CLEANED: {FAULT}, READY: {DIRTY, FAULT}, OUT: {FAULT}},
+    rights.HOTEL_MANAGER: {
+        DIRTY: {CLEANING, CLEANED, READY, FAULT},
+        CLEANED: {READY, CLEANING, DIRTY, FAULT},
+        READY: {DIRTY, FAULT, OUT},
+        OUT: {DIRTY, FAULT, READY},
+    },
+}
+
+
+@pytest.mark.parametrize("role", STEPS)
+def test_the_steps_are_those_that_the_room_allows_and_the_role_may(house, board, role):
+    for number, status in enumerate(STEPS[role], 101):
+        house.room(number, status)
+    page = board(house.member(role))
+    for number, (status, expected) in enumerate(STEPS[role].items(), 101):
+        open_room(page, number)
+        assert steps(page) == expected, status
+        page.keyboard.press("Escape")
+
+
+def test_a_step_with_its_note_is_in_the_history(house, board):
+    house.room(101, DIRTY)
+    page = board(house.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla"))
+    panel = open_room(page, 101)
+    panel.get_by_label("Note").fill("extra towels")
+    step(page, CLEANED).click()
+    newest = panel.locator("#history > li").first
+    expect(newest).to_contain_text("extra towels")
+    expect(newest).to_contain_text("Orla")
+    expect(panel.get_by_label("Note")).to_have_value("")
+    expect_status(page, 101, CLEANED)
+    assert steps(page) == {READY, CLEANING, DIRTY, FAULT}
+
+
+def test_who_may_not_read_histories_works_without_one(house, board):
+    house.room(101, DIRTY)
+    page = board(house.member(rights.HOUSEKEEPER))
+    panel = open_room(page, 101)
+    step(page, CLEANING).click()
+    expect_status(page, 101, CLEANING)
+    assert panel.locator("#history > li").count() == 0
+
+
+def test_a_fault_is_reported_and_mended(house, board):
+    room = house.room(101)
+    housekeeper, supervisor = (
+        board(house.member(rights.HOUSEKEEPER)),
+        board(house.member(rights.HOUSEKEEPING_SUPERVISOR)),
+    )
+    panel = open_room(housekeeper, 101)
+    expect(panel.get_by_role("button", name="Fault is mended")).to_be_hidden()
+    panel.get_by_label("Note").fill("the shower drips")
+    panel.get_by_label("Priority").select_option("High")
+    panel.get_by_role("button", name="Report a fault").click()
+    expect_status(supervisor, 101, FAULT)
+    expect(tile(supervisor, 101)).to_contain_text("high")
+    room.refresh_from_db()
+    assert (room.maintenance_priority, room.maintenance_notes) == ("HIGH", "the shower drips")
+    # Who may report a fault may not call it mended.
+    expect(panel.get_by_role("button", name="Fault is mended")).to_be_hidden()
+
+    panel = open_room(supervisor, 101)
+    expect(panel).to_contain_text("the shower drips")
+    panel.get_by_role("button", name="Fault is mended").click()
+    # Never cleaned and inspected since the house opened: so it is first to be cleaned.
+    expect(tile(housekeeper, 101)).not_to_contain_text("fault")
+    room.refresh_from_db()
+    assert not room.maintenance_required
+    expect_status(housekeeper, 101, room.room_status)
+
+
+def test_a_double_click_sends_one_request(house, board):
+    room = house.room(101, DIRTY)
+    page = board(house.member(rights.HOUSEKEEPER))
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    open_room(page, 101)
+    step(page, CLEANING).dblclick()
+    expect_status(page, 101, CLEANING)
+    expect(step(page, CLEANED)).to_be_enabled()
+    assert sent == [f"{page.url.split('/board')[0]}{house.api}rooms/{room.pk}/status/"]
+    room.refresh_from_db()
+    assert room.room_status == CLEANING
+
+
+def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(house, window, complaints):
+    complaints.expect("status of 412")
+    room = house.room(101, DIRTY)
+    context = window(house.member(rights.HOUSEKEEPER))
+    missed = deafen(context)
+    page = context.new_page()
+    page.goto(house.path)
+    expect_state(page, "live")
+    panel = open_room(page, 101)
+    set_room_status(room=room, to_status=CLEANED, staff=house.member(rights.HOUSEKEEPER, "Nora"))
+    panel.get_by_label("Note").fill("my note")
+    step(page, CLEANING).click()
+    refusal = page.locator("#refusal")
+    expect(refusal).to_contain_text("Room 101 has changed since you read it")
+    expect(refusal).to_contain_text("cleaned uninspected", ignore_case=True)
+    expect_status(page, 101, CLEANED)
+    expect(panel).to_contain_text("Cleaned uninspected")
+    assert steps(page) == {CLEANING, DIRTY, FAULT}
+    # What was typed is not lost; and the next try, made knowingly, goes through.
+    expect(panel.get_by_label("Note")).to_have_value("my note")
+    step(page, DIRTY).click()
+    expect_status(page, 101, DIRTY)
+    expect(refusal).to_be_hidden()
+    assert missed
+
+
+def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown(house, board, complaints):
+    complaints.expect("status of 409")
+    room = house.room(101, CLEANED, fault=True)
+    page = board(house.member(rights.HOUSEKEEPING_SUPERVISOR))
+    open_room(page, 101)
+    step(page, READY).click()
+    expect(page.locator("#refusal")).to_contain_text("maintenance", ignore_case=True)
+    expect_status(page, 101, CLEANED)
+    room.refresh_from_db()
+    assert room.room_status == CLEANED
+
+
+def test_a_right_taken_away_meanwhile_is_refused_with_the_reason(house, board, complaints):
+    complaints.expect("status of 403")
+    housekeeper = house.member(rights.HOUSEKEEPER)
+    house.room(101, DIRTY)
+    page = board(housekeeper)
+    open_room(page, 101)
+    housekeeper.role = house.member(rights.FRONT_DESK_AGENT).role
+    housekeeper.save()
+    step(page, CLEANING).click()
+    expect(page.locator("#refusal")).to_contain_text("Permission denied")
+    expect_status(page, 101, DIRTY)
+
+
+def test_a_step_that_finds_no_network_says_so_and_can_be_tried_again(house, board, complaints):
+    complaints.expect("net::ERR_")
+    house.room(101, DIRTY)
+    page = board(house.member(rights.HOUSEKEEPER))
+    open_room(page, 101)
+    page.route("**/status/", lambda route: route.abort())
+    step(page, CLEANING).click()
+    expect(page.locator("#refusal")).to_be_visible()
+    expect_status(page, 101, DIRTY)
+    page.unroute("**/status/")
+    step(page, CLEANING).click()
+    expect_status(page, 101, CLEANING)
+    expect(page.locator("#refusal")).to_be_hidden()
+
+
+def test_who_is_deactivated_in_mid_use_is_told_to_sign_in_again(house, board, complaints):
+    complaints.expect("status of 40[13]|WebSocket")
+    housekeeper = house.member(rights.HOUSEKEEPER)
+    house.room(101, DIRTY)
+    page = board(housekeeper)
+    open_room(page, 101)
+    housekeeper.is_active = False
+    housekeeper.save()
+    step(page, CLEANING).click()
+    expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
+    expect_status(page, 101, DIRTY)
+    page.get_by_role("link", name="Sign in again").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_notes_and_names_are_shown_as_text_and_never_run(house, board):
+    house.room(101, DIRTY, kind="<img src=x onerror=alert(1)>")
+    page = board(house.member(rights.HOTEL_MANAGER, first="<b>Max</b>"))
+    expect(tile(page, 101)).to_contain_text("<img src=x onerror=alert(1)>")
+    panel = open_room(page, 101)
+    panel.get_by_label("Note").fill("<script>alert(1)</script>")
+    step(page, CLEANED).click()
+    expect(panel.locator("#history > li").first).to_contain_text("<script>alert(1)</script>")
+    assert page.locator("img[src=x], #history b b").count() == 0
