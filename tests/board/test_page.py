@@ -148,9 +148,9 @@ def test_each_file_says_what_it_owns():
 
 @pytest.fixture
 def installed(monkeypatch):
-    """``installed(True)``: npm has been here. Whether it has on this machine does not matter."""
+    """``installed(there=True)``: npm has been here. Whether it has on this machine does not matter."""
 
-    def decide(there: bool) -> None:
+    def decide(*, there: bool) -> None:
         find = finders.find
         monkeypatch.setattr(django_settings, "WHITENOISE_USE_FINDERS", True)
         monkeypatch.setattr(
@@ -169,14 +169,14 @@ def script_of(answer) -> dict[str, str | None]:
 
 
 def test_pusher_js_is_ours_where_npm_has_installed_it(browser, manager, installed):
-    installed(True)
+    installed(there=True)
     answer = browser(manager).get(BOARD)
     assert script_of(answer) == {"id": "pusher-js", "src": "/static/pusher-js/pusher.min.js", "async": None}
     assert "script-src 'self';" in answer["Content-Security-Policy"]
 
 
 def test_else_it_is_its_makers_and_only_that_file(browser, manager, installed):
-    installed(False)
+    installed(there=False)
     answer = browser(manager).get(BOARD)
     assert script_of(answer) == {
         "id": "pusher-js",
