@@ -1,5 +1,6 @@
 """The state of the board: all that a screen needs to show the house as it is now, in four statements."""
 
+from datetime import date
 from typing import Any
 
 from django.db.models import F, Q
@@ -32,9 +33,9 @@ def board_state(staff: Staff) -> dict[str, Any]:
     sees_bookings = heard[BOOKINGS]
     latest = latest_seqs(hotel)
     rooms = list(room_list(hotel).filter(is_active=True).order_by("room_number"))
-    arrivals, departures = _stays(hotel, sees_bookings=sees_bookings)
     now = clock.now()
     today = calendar.business_date(hotel, now)
+    arrivals, departures = _stays(hotel, today, sees_bookings=sees_bookings)
     return {
         "hotel": {
             "slug": hotel.slug,
@@ -74,9 +75,8 @@ def _me(staff: Staff, *, sees_bookings: bool) -> dict[str, Any]:
     }
 
 
-def _stays(hotel: Hotel, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _stays(hotel: Hotel, today: date, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Who is expected today, and who is in house and due out by today; by room, and those without one last."""
-    today = calendar.business_date(hotel)
     arriving = Q(status=BookingStatus.CONFIRMED, check_in=today)
     leaving = Q(status=BookingStatus.IN_HOUSE, check_out__lte=today)
     stays = RoomBooking.objects.filter(arriving | leaving, hotel=hotel).select_related("room_type", "assigned_room")
