@@ -194,6 +194,8 @@ STATIC_ROOT = None if DEVELOPMENT else BASE_DIR / "staticfiles"
 PUSHER_JS = BASE_DIR / "node_modules" / "pusher-js" / "dist" / "web"
 STATICFILES_DIRS = [("pusher-js", PUSHER_JS)] if PUSHER_JS.is_dir() else []
 WHITENOISE_USE_FINDERS = DEVELOPMENT
+# Else a file that is edited while the server runs would be cut at its old length.
+WHITENOISE_AUTOREFRESH = DEVELOPMENT
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
