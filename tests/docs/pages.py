@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,8 +41,8 @@ cat failed > failed-{number}; : > failed; wc -l < "$SERVED" > served-{number}
 """
 # As a reader does, wait for what it says first.
 _FOLLOWER = r"""
-( trap - ERR; exec setsid bash block-{number}.sh < /dev/null > printed-{number} 2> complained-{number} ) &
-echo $! >> followers; for _ in {{1..200}}; do [ -s printed-{number} ] && break; sleep 0.1; done
+bash block-{number}.sh < /dev/null > printed-{number} 2> complained-{number} &
+for _ in {{1..200}}; do [ -s printed-{number} ] && break; sleep 0.1; done
 : > failed-{number}; wc -l < "$SERVED" > served-{number}
 """
 
@@ -121,7 +122,9 @@ def play(page: Page, folder: Path, *, address: str, password: str, environ: Mapp
         assert shell.wait(90) == 0, "the page's shell ended early"
         _await_live_lines(page, folder)
     finally:
-        _stop(shell, folder)
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)  # and the terminals beside it
+        shell.wait()
     statuses = [int(line.split()[0]) for line in served.read_text().splitlines()]
     played = []
     for number in range(len(page.exchanges)):
@@ -150,23 +153,11 @@ def _await_live_lines(page: Page, folder: Path) -> None:
     while any(exchange.is_follower for exchange in page.exchanges) and time.monotonic() < deadline:
         printed = [(folder / f"printed-{number}").read_text() for number in range(len(page.exchanges))]
         live = _live(page, printed)
-        if not any(
-            list(_missing(exchange, text, live)) for exchange, text in zip(page.exchanges, printed, strict=True)
-        ):
+        if not [
+            line for said, text in zip(page.exchanges, printed, strict=True) for line in _missing(said, text, live)
+        ]:
             return
         time.sleep(0.05)
-
-
-def _stop(shell: "subprocess.Popen[bytes]", folder: Path) -> None:
-    """End the shell and the terminals beside it, each a session of its own."""
-    followers = folder / "followers"
-    sessions = [int(pid) for pid in followers.read_text().split()] if followers.exists() else []
-    for session in [shell.pid, *sessions]:
-        try:
-            os.killpg(session, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    shell.wait()
 
 
 def problems(page: Page, played: list[Played]) -> list[str]:
@@ -190,7 +181,7 @@ def _live(page: Page, printed: list[str]) -> list[str]:
 
 def _missing(exchange: Exchange, printed: str, live: list[str]) -> Iterator[str]:
     """The text lines that nothing has printed."""
-    there = {line_shape(line) for line in [*printed.splitlines(), *live]}
+    there = {line_shape(line) for line in [*printed.splitlines(), *live]} if exchange.lines else set()
     return (line for line in exchange.lines if line_shape(line) not in there)
 
 
