@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -36,11 +37,34 @@ class ErrorBody(serializers.Serializer[Any]):
     details = serializers.DictField()
 
 
+class InvalidBody(ErrorBody):
+    """A malformed request; each field that is wrong stands beside the five keys, with its messages."""
+
+
+class InvalidBodyExtension(OpenApiSerializerExtension):
+    """Says so in the document: fields of any name."""
+
+    target_class = InvalidBody
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": {"type": "array", "items": {"type": "string"}}}
+
+
+class SignInBody(ErrorBody):
+    """Who is calling is not known, or may not come in: what a sign-in form shows."""
+
+    non_field_errors = serializers.ListField(child=serializers.CharField())
+
+
 ERROR_EXAMPLES = {
     400: error_body(
-        "VALIDATION_ERROR", "to_status: This field is required.", details={"to_status": ["This field is required."]}
+        "VALIDATION_ERROR",
+        "to_status: This field is required.",
+        details={"to_status": ["This field is required."]},
+        extra={"to_status": ["This field is required."]},
     ),
-    401: error_body("NOT_AUTHENTICATED", "Invalid token."),
+    401: error_body("NOT_AUTHENTICATED", "Invalid token.", extra={"non_field_errors": ["Invalid token."]}),
     403: error_body("PERMISSION_DENIED", "Permission denied: your role does not include this."),
     404: error_body("ROOM_NOT_FOUND", "Room not found: this hotel has no such room."),
     409: error_body(
@@ -121,7 +145,12 @@ def endpoint(
         summary=summary,
         description=description or summary,
         request=request,
-        responses={status: response, **dict.fromkeys(sorted(codes), ErrorBody), **(error_shapes or {})},
+        responses={
+            status: response,
+            **dict.fromkeys(sorted(codes), ErrorBody),
+            **{code: shape for code, shape in ((400, InvalidBody), (401, SignInBody)) if code in codes},
+            **(error_shapes or {}),
+        },
         parameters=list(parameters),
         examples=examples,
         tags=tags,

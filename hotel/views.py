@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.openapi import endpoint
+from common.handlers import error_body
+from common.openapi import ERROR_EXAMPLES, SignInBody, endpoint
 from common.views import HotelViewSet
 from hotel.models import Staff
 from hotel.rights import ACTIONS
@@ -26,6 +27,9 @@ from hotel.services import sign_in, sign_out, update_access_config
 from hotel.throttles import LoginThrottle
 from housekeeping.policy import status_transitions
 
+NO_PROFILE = "This user is not on the staff of a hotel."
+TOO_LARGE, THROTTLED = (ERROR_EXAMPLES[status]["message"] for status in (413, 429))
+
 
 class LoginView(APIView):
     """Sign in with a user name and a password."""
@@ -41,6 +45,12 @@ class LoginView(APIView):
         response=LoginOutput,
         example={"token": "5bb2…", **PERMISSIONS_EXAMPLE},
         errors=[401, 403, 429],
+        error_examples={
+            403: error_body("NO_STAFF_PROFILE", NO_PROFILE, extra={"non_field_errors": [NO_PROFILE]}),
+            413: error_body("BODY_TOO_LARGE", TOO_LARGE, extra={"non_field_errors": [TOO_LARGE]}),
+            429: error_body("THROTTLED", THROTTLED, extra={"non_field_errors": [THROTTLED]}),
+        },
+        error_shapes=dict.fromkeys((403, 413, 429), SignInBody),
         tags=["sign-in"],
         auth=False,
     )
