@@ -5,6 +5,7 @@ import { sequel } from "./house.js";
 
 const PATIENCE = 3_000; // before a lost connection is made up for by asking
 const ASK_EVERY = 4_000;
+const ONE_TRY = 7_000; // what a slow network may take to connect
 const SUBSCRIBE_AGAIN = 2_000;
 const AT_ONCE = 500;
 
@@ -20,6 +21,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   let stopped = false;
   let timer;
   let pusher;
+  let tried = 0; // when pusher-js was last made to try again
 
   const isLive = () => streams.length > 0 && carried.size === streams.length;
   const announce = () => stopped || tell(isLive() ? "live" : !answered ? "offline" : asked ? "polling" : "reconnecting");
@@ -45,7 +47,8 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
 
   // Left alone, pusher-js waits from 15 seconds to a minute after a refused connection before it tries the next one.
   function tryAgain() {
-    if (!pusher || pusher.connection.state === "connected") return;
+    if (!pusher || pusher.connection.state === "connected" || performance.now() - tried < ONE_TRY) return;
+    tried = performance.now();
     pusher.disconnect();
     pusher.connect();
   }

@@ -60,7 +60,7 @@ export function readiness(room, stay) {
 export function verb(from, to) {
   const verbs = {
     OCCUPIED: "Guest is in",
-    CHECKOUT_DIRTY: from === "READY_FOR_GUEST" ? "Not clean after all" : "Must be cleaned",
+    CHECKOUT_DIRTY: ["MAINTENANCE_REQUIRED", "OUT_OF_ORDER"].includes(from) ? "Must be cleaned" : "Dirty again",
     CLEANING_IN_PROGRESS: from === "CLEANED_UNINSPECTED" ? "Clean again" : "Start cleaning",
     CLEANED_UNINSPECTED: "Cleaned",
     READY_FOR_GUEST: "Ready for guest",
