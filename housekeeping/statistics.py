@@ -30,9 +30,7 @@ TURNS = """
         FROM counted GROUP BY room_id, turn
     )
 """
-TURNS_SINCE = (
-    TURNS
-    + """
+SINCE = """
     SELECT count(minutes) FILTER (WHERE ready_at >= since),
            percentile_cont(0.5) WITHIN GROUP (ORDER BY minutes) FILTER (WHERE ready_at >= since),
            percentile_cont(0.9) WITHIN GROUP (ORDER BY minutes) FILTER (WHERE ready_at >= since)
@@ -40,11 +38,8 @@ TURNS_SINCE = (
          LEFT JOIN turns ON minutes IS NOT NULL
     GROUP BY place ORDER BY place
 """
-)
 # A turn is of the day on which it ended: a room that was dirty overnight counts when it is ready.
-TURNS_BY_DAY = (
-    TURNS
-    + """
+BY_DAY = """
     SELECT count(minutes),
            percentile_cont(0.5) WITHIN GROUP (ORDER BY minutes),
            percentile_cont(0.9) WITHIN GROUP (ORDER BY minutes)
@@ -52,12 +47,11 @@ TURNS_BY_DAY = (
          LEFT JOIN turns ON minutes IS NOT NULL AND ready_at >= since AND ready_at < until
     GROUP BY place ORDER BY place
 """
-)
 
 
 def turn_times(hotel: Hotel, since: list[datetime]) -> list[dict[str, Any]]:
     """For each moment: how many rooms were turned since, and in how many minutes (p50, p90; null without any)."""
-    return _turn_times(TURNS_SINCE, hotel, since)
+    return _turn_times(SINCE, hotel, since)
 
 
 def turn_times_by_day(hotel: Hotel, days: int = 30) -> list[dict[str, Any]]:
@@ -66,14 +60,14 @@ def turn_times_by_day(hotel: Hotel, days: int = 30) -> list[dict[str, Any]]:
     today = calendar.local_now(hotel).date()
     dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
     midnights = [calendar.at(hotel, day, time.min) for day in [*dates, today + timedelta(days=1)]]
-    times = _turn_times(TURNS_BY_DAY, hotel, midnights[:-1], ends=midnights[1:])
+    times = _turn_times(BY_DAY, hotel, midnights[:-1], ends=midnights[1:])
     return [{"date": day, **figures} for day, figures in zip(dates, times, strict=True)]
 
 
-def _turn_times(statement: str, hotel: Hotel, windows: list[datetime], **more: Any) -> list[dict[str, Any]]:
+def _turn_times(figures: str, hotel: Hotel, windows: list[datetime], **more: Any) -> list[dict[str, Any]]:
     earliest = min(windows) - LONGEST_TURN
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"hotel": hotel.pk, "windows": windows, "earliest": earliest, **more})
+        cursor.execute(TURNS + figures, {"hotel": hotel.pk, "windows": windows, "earliest": earliest, **more})
         rows = cursor.fetchall()
     return [{"count": count, "p50_minutes": _minutes(p50), "p90_minutes": _minutes(p90)} for count, p50, p90 in rows]
 
