@@ -1,7 +1,7 @@
 """The commands of docs/deployment.md, "Backup" and "Restore", as they stand there: run while the house writes.
 
 With a PostgreSQL of its own, whose programs (pg_dump, pg_restore, psql, createdb) come with it. What a test cannot have
-is put in its place: systemctl, sudo, and the path of the environment file and of the backups.
+is put in its place: systemctl, runuser, and the path of the environment file and of the backups.
 """
 
 import json
@@ -21,7 +21,7 @@ from hotelmate.local.service import wait_until
 
 PROGRAMS = wheel_folder() / "pginstall" / "bin"
 STUBS = {
-    "sudo": 'shift 2; exec "$@"',  # sudo -u postgres: the test is it already
+    "runuser": 'shift 3; exec "$@"',  # -u postgres --: the test is it already
     "systemctl": 'echo "$@" >> "$SYSTEMCTL"',
     "hotelmate": f'cd {PROJECT}; exec {sys.executable} manage.py "$@"',
 }
