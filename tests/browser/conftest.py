@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from playwright.sync_api import (
 )
 
 from hotel.models import Staff
+from hotelmate.local import npm
+from hotelmate.local.datadir import PROJECT
 from tests.browser.house import House, Site, encoded_password, furnish, running, turn_rooms
 from tests.browser.pages import expect_state
 
@@ -30,19 +33,21 @@ DESK = {"width": 1280, "height": 800}
 PATIENCE_MS = 10_000
 
 Open = Callable[..., Page]
-FIGURES = pytest.StashKey[list[str]]()
+MEASURED = "measured"
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What the tests measured, whether they passed or not."""
-    for line in config.stash.get(FIGURES, []):
-        terminalreporter.write_line(line)
+    for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
+        for name, line in report.user_properties:
+            if name == MEASURED:
+                terminalreporter.write_line(line)
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """``measured("a sentence with a figure")`` is printed at the end of the run."""
-    return request.config.stash.setdefault(FIGURES, []).append
+    return lambda line: record_property(MEASURED, line)
 
 
 def chromium(playwright: Playwright) -> str:
@@ -90,6 +95,9 @@ def _database(
 
 @pytest.fixture(scope="session")
 def site(_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    npm.install(print, time.sleep)  # as `make run` does
+    if not npm.is_installed(PROJECT):
+        pytest.exit("The browser tests need pusher-js: install npm, which fetches it, and try again.", returncode=1)
     with running(tmp_path_factory.mktemp("house") / "web.log") as there:
         yield there
         said = there.log.read_text()
