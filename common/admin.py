@@ -1,18 +1,15 @@
 """The base of every admin page: those who are not superusers see, find and link their own hotel's rows only."""
 
-import logging
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import DataError, IntegrityError
+from django.db import IntegrityError
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponseRedirect
 
 from common.database import rule_message
 from common.errors import HotelMateError
-
-logger = logging.getLogger(__name__)
 
 
 def own_hotel(request: HttpRequest) -> Any:
@@ -72,17 +69,6 @@ class HotelScopedAdmin(admin.ModelAdmin):
         readonly = list(super().get_readonly_fields(request, obj))
         # A row never moves to another hotel (the database refuses it too).
         return [*readonly, "hotel"] if obj is not None and self.hotel_lookup == "hotel" else readonly
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """A filter or a selection that makes no sense is not an error page either."""
-        try:
-            return super().changelist_view(request, *args, **kwargs)
-        except (ValueError, DataError):
-            if not (request.GET or request.POST):
-                raise  # nothing that the caller sent: a bug, and the redirect would come back here for ever
-            logger.warning("a changelist refused its address or selection", exc_info=True)
-            messages.error(request, "That address or selection makes no sense here.")
-            return HttpResponseRedirect(request.path)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """A form that a service or the database refuses is not an error page: say so, and change nothing."""

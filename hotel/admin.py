@@ -103,4 +103,12 @@ class SuperusersGroupAdmin(SuperuserOnlyMixin, GroupAdmin):
 
 @admin.register(AuthToken)
 class SuperusersTokenAdmin(SuperuserOnlyMixin, AuthTokenAdmin):
-    """Who is signed in; the tokens themselves are not to be seen, only their hashes."""
+    """Who is signed in. A token is made by a sign-in and by nothing else; deleting it signs that device out."""
+
+    fields = ["user", "created", "expiry"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

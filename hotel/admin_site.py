@@ -1,11 +1,14 @@
 """The admin's site: the home page with today's figures, and what holds for every page of it."""
 
+import logging
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.db import DataError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,7 +19,11 @@ from housekeeping.models import HousekeepingTask
 from room_bookings.models import RoomBooking
 from rooms.models import Priority, Room, RoomStatus
 
+logger = logging.getLogger(__name__)
+
 IN_SERVICE = {"is_active__exact": 1}
+# What Django's own pages raise at filters, selections and formsets that nobody makes with a mouse.
+SENSELESS = (ValueError, IndexError, DataError)
 
 
 class HouseAdminSite(AdminSite):
@@ -25,19 +32,29 @@ class HouseAdminSite(AdminSite):
     site_header = site_title = "HotelMate"
     index_title = "The house"
     index_template = "admin/home.html"
+    site_url = "/board/"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Every page, on the wall clock of the caller's hotel; of who has none, in UTC."""
+        """Every page: on the wall clock of the caller's hotel (UTC for who has none), and whatever it is asked."""
 
         @wraps(view)
-        def in_local_time(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if "\0" in request.path:
+                raise Http404
             hotel = own_hotel(request)
-            with timezone.override(hotel.timezone if hotel else None):
-                response: Any = view(request, *args, **kwargs)
-                # Rendered later, the times would be somebody else's.
-                return response.render() if hasattr(response, "render") else response
+            try:
+                with timezone.override(hotel.timezone if hotel else None):
+                    response: Any = view(request, *args, **kwargs)
+                    # Rendered later, the times would be somebody else's.
+                    return response.render() if hasattr(response, "render") else response
+            except SENSELESS:
+                if not (request.GET or request.POST):
+                    raise  # nothing that the caller sent: a bug, and the redirect would come back here for ever
+                logger.warning("a page of the admin refused its address or form", exc_info=True)
+                messages.error(request, "That address, selection or form makes no sense here.")
+                return HttpResponseRedirect(request.path)
 
-        return super().admin_view(in_local_time, cacheable)
+        return super().admin_view(page, cacheable)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The home page: the figures of the member's hotel, or of every hotel for a superuser."""
@@ -54,7 +71,12 @@ def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
     own = [hotel] if hotel else []
     hotels = list(Hotel.objects.all()) if request.user.is_superuser else own
     houses = [House(figures, among_others=request.user.is_superuser) for figures in todays_figures(hotels, **sees)]
-    return {"houses": houses, "sees": sees, "faults": [priority.label for priority in reversed(Priority)]}
+    return {
+        "houses": houses,
+        "sees": sees,
+        "own_hotel": hotel,  # the board is for the house's own staff
+        "faults": [priority.label for priority in reversed(Priority)],
+    }
 
 
 class House:

@@ -21,7 +21,14 @@ from common.errors import HotelMateError, NotAllowed
 from common.handlers import unavailability
 from hotel.figures import DUES, due
 from hotel.models import Hotel, Staff
-from room_bookings.models import BookingChange, BookingExtension, BookingGuest, OverstayIncident, RoomBooking
+from room_bookings.models import (
+    BookingAction,
+    BookingChange,
+    BookingExtension,
+    BookingGuest,
+    OverstayIncident,
+    RoomBooking,
+)
 from room_bookings.services.approval import approve_booking, check_approval, check_decline, decline_booking
 from room_bookings.services.cancel import cancel_booking, check_cancellation
 from room_bookings.services.checkout import check_departure, check_out
@@ -284,6 +291,14 @@ class CompanionsInline(ReadOnlyInline):
     fields = ["first_name", "last_name", "email", "phone"]
 
 
+def why(change: BookingChange) -> str:
+    """The reason of a step; of an edit, which names the fields that it changed, their names in words."""
+    if change.action != BookingAction.EDITED:
+        return change.reason
+    words = {field.name: str(field.verbose_name) for field in RoomBooking._meta.fields}
+    return ", ".join(words.get(name, name.replace("_", " ")) for name in change.reason.split(", "))
+
+
 class HistoryInline(ReadOnlyInline):
     model = BookingChange
     verbose_name_plural = "history"
@@ -296,8 +311,13 @@ class HistoryInline(ReadOnlyInline):
         "from_room",
         "to_room",
         "is_upgrade",
-        "reason",
+        "why",
     ]
+    readonly_fields = ["why"]
+
+    @admin.display(description="reason")
+    def why(self, change: BookingChange) -> str:
+        return why(change)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BookingChange]:
         return super().get_queryset(request).select_related("staff__user", "from_room", "to_room")
@@ -486,9 +506,9 @@ class RoomBookingAdmin(HotelScopedAdmin):
         return super().history_view(request, object_id, {**changes, **(extra_context or {})})
 
     @staticmethod
-    def changes(booking_pk: Any) -> list[BookingChange]:
+    def changes(booking_pk: Any) -> list[tuple[BookingChange, str]]:
         rows = BookingChange.objects.filter(booking=booking_pk).select_related("staff__user", "from_room", "to_room")
-        return list(rows.order_by("-pk"))
+        return [(change, why(change)) for change in rows.order_by("-pk")]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The steps that the caller's rights allow; none without a staff profile, as the history names who did it."""
@@ -532,7 +552,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
 class BookingChangeAdmin(ReadOnlyAdmin):
     """The steps of all bookings: who cancelled what this week, and why."""
 
-    list_display = ["created_at", "hotel", "booking", "action", "staff", "from_room", "to_room", "reason"]
+    list_display = ["created_at", "hotel", "booking", "action", "staff", "from_room", "to_room", "why"]
     list_filter = ["action", "created_at", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel", "booking", "staff__user", "from_room", "to_room"]
     search_fields = ["booking__booking_id", "reason", "staff__user__username", "staff__user__last_name"]
@@ -549,8 +569,12 @@ class BookingChangeAdmin(ReadOnlyAdmin):
         "from_room",
         "to_room",
         "is_upgrade",
-        "reason",
+        "why",
     ]
+
+    @admin.display(description="reason")
+    def why(self, change: BookingChange) -> str:
+        return why(change)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever may open bookings reads of each what was done to it; so do they here."""

@@ -49,7 +49,7 @@ class RoomAdmin(HotelScopedAdmin):
         "hotel",
         "room_type",
         "room_status",
-        "maintenance_priority",
+        "fault",
         "status_changed_at",
         "is_active",
     ]
@@ -68,7 +68,7 @@ class RoomAdmin(HotelScopedAdmin):
     fieldsets = [
         (None, {"fields": ["hotel", "room_number", "room_type", "is_active"]}),
         ("Status", {"fields": ["room_status", "status_changed_at", "status_version"]}),
-        ("Fault", {"fields": ["maintenance_required", "maintenance_priority", "maintenance_notes"]}),
+        ("Fault", {"fields": ["fault", "maintenance_notes"]}),
         (
             "Turnover",
             {
@@ -83,8 +83,12 @@ class RoomAdmin(HotelScopedAdmin):
         ),
         (None, {"fields": ["created_at", "updated_at"]}),
     ]
-    readonly_fields = [*STATUS_FIELDS, "created_at"]
+    readonly_fields = [*STATUS_FIELDS, "fault", "created_at"]
     actions = ["change_status"]
+
+    @admin.display(description="open fault", ordering="maintenance_priority", empty_value="–")
+    def fault(self, room: Room) -> str | None:
+        return f"{room.get_maintenance_priority_display()} priority" if room.maintenance_required else None
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new room has nothing to read yet; only a superuser chooses its hotel."""

@@ -1,0 +1,109 @@
+"""A row of every model that the admin knows, in one hotel, with a word that must not be read in another."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Model
+from django.test import Client
+from django.urls import URLPattern, reverse
+from knox.models import AuthToken
+
+from common import clock
+from hotel import rights
+from hotel.models import Hotel, Staff
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.turnover import flag_maintenance
+from room_bookings.models import BookingChange, RoomBooking
+from room_bookings.services.edit import edit_booking
+from rooms.models import Room, RoomType
+from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
+
+User = get_user_model()
+
+
+def live(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Model]:
+    """One row of each registered model, of one hotel; whatever of it can be read as words has ``mark`` in it."""
+    hotel = hotel or HotelFactory(name=f"{mark} Hotel", slug=mark.lower())
+    room_type = RoomTypeFactory(hotel=hotel, name=f"{mark} suite", code=mark[:9])
+    room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=room_type)
+    user = User.objects.create_user(mark.lower(), f"{mark}@example.com", first_name=mark, last_name=mark)
+    member = StaffFactory(hotel=hotel, user=user, role=rights.HOTEL_MANAGER, phone_number=mark)
+    flag_maintenance(room=room, staff=member, note=f"noted at {mark}")
+    booking = BookingFactory(
+        hotel=hotel,
+        room_type=room_type,
+        booking_id=f"BK-1999-{mark}",
+        primary_first_name=mark,
+        primary_last_name=mark,
+        primary_email=f"{mark}@example.com",
+        check_in=clock.now().date() + timedelta(days=1),
+    )
+    edit_booking(booking=booking, staff=member, internal_notes=f"{mark} likes tea")
+    token, _ = AuthToken.objects.create(user=user)
+    booking.refresh_from_db()
+    room.refresh_from_db()
+    return {
+        User: user,
+        Group: Group.objects.create(name=f"role of {mark}"),
+        AuthToken: token,
+        Hotel: hotel,
+        Staff: member,
+        RoomType: room_type,
+        Room: room,
+        RoomStatusEvent: RoomStatusEvent.objects.get(room=room),
+        HousekeepingTask: TaskFactory(room=room, note=f"a task of {mark}", assigned_to=member),
+        RoomBooking: booking,
+        BookingChange: BookingChange.objects.get(booking=booking),
+    }
+
+
+def registered() -> list[type[Model]]:
+    return list(admin.site._registry)
+
+
+def name(model: type[Model]) -> str:
+    return f"{model._meta.app_label}.{model._meta.model_name}"
+
+
+def page(model: type[Model], kind: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{kind}", args=args)
+
+
+def patterns(model: type[Model]) -> Iterator[tuple[URLPattern, bool]]:
+    """The model's own addresses, and whether each names a row."""
+    for pattern in admin.site._registry[model].get_urls():
+        yield pattern, bool(pattern.pattern.regex.groups)
+
+
+def browser(user: Any) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def root() -> Client:
+    """A browser in which a superuser of no hotel is signed in."""
+    return browser(User.objects.create_superuser("root"))
+
+
+def manager_of(hotel: Hotel) -> Staff:
+    return StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER, user__username="boss", user__is_staff=True)
+
+
+def allowed_everything(hotel: Hotel) -> Staff:
+    """A member with every permission there is, who is no superuser all the same."""
+    member = manager_of(hotel)
+    member.user.user_permissions.set(Permission.objects.all())
+    return member
+
+
+CALLERS: dict[str, Callable[[Hotel], Staff]] = {"manager": manager_of, "with all permissions": allowed_everything}
+
+
+def everything() -> dict[str, list[Any]]:
+    """All rows of all registered models."""
+    return {name(model): list(model._default_manager.order_by("pk").values()) for model in registered()}
