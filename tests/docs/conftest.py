@@ -107,7 +107,7 @@ def _house(folder: Path) -> Iterator[Docs]:
             "WEB_CONCURRENCY": "1",
         }
         environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        subprocess.run([sys.executable, "-m", "tests.docs.house"], cwd=PROJECT, env=environ, check=True, timeout=60)
+        subprocess.run([sys.executable, "-m", "tests.docs.house"], cwd=PROJECT, env=environ, check=True, timeout=100)
         web = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--no-control-socket"]
         web += ["--log-level", "warning", "--bind", f"127.0.0.1:{port}", "tests.docs.house:application"]
         process = subprocess.Popen(web, cwd=PROJECT, env=environ)
