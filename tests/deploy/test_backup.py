@@ -7,6 +7,7 @@ is put in its place: systemctl, runuser, and the path of the environment file an
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hotelmate.local.datadir import PROJECT, DataDir
-from hotelmate.local.postgres import NAME, EmbeddedPostgres, wheel_folder
+from hotelmate.local.postgres import NAME, EmbeddedPostgres, public_place, wheel_folder
 from hotelmate.local.service import wait_until
 
 PROGRAMS = wheel_folder() / "pginstall" / "bin"
@@ -117,6 +118,7 @@ def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server.acquire()
     yield server
     server.release()
+    shutil.rmtree(public_place(data.path), ignore_errors=True)
 
 
 @pytest.fixture
