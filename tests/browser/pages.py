@@ -27,8 +27,9 @@ def shown(page: Page) -> list[int]:
 
 
 def open_room(page: Page, number: int) -> Locator:
-    """Tap the room's tile; returns its panel."""
-    tile(page, number).click()
+    """Tap the room's tile; returns its panel, when it has read what the room is now."""
+    with page.expect_response(f"**/room-management/{number}/"):
+        tile(page, number).click()
     panel = page.locator("dialog#room")
     expect(panel.get_by_role("heading", name=f"Room {number}")).to_be_visible()
     return panel
