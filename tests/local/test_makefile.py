@@ -34,13 +34,16 @@ def test_help_is_the_default(clean_env: dict[str, str]):
         "test",
         "test-browser",
         "check",
+        "contract",
         "drill-events",
         "screenshots",
         "clean",
     ]
 
 
-@pytest.mark.parametrize("target", ["run", "reset", "test", "test-browser", "check", "drill-events", "screenshots"])
+@pytest.mark.parametrize(
+    "target", ["run", "reset", "test", "test-browser", "check", "contract", "drill-events", "screenshots"]
+)
 def test_an_old_python_is_refused_in_one_sentence(
     project: Path, clean_env: dict[str, str], tmp_path: Path, target: str
 ):
