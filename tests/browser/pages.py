@@ -104,6 +104,22 @@ def touched(page: Page) -> list[str]:
     return found
 
 
+CUT_OFF = """() => [...document.querySelectorAll(".tile *")]
+    .filter(node => node.checkVisibility() && !node.childElementCount && node.textContent.trim())
+    .filter(node => {
+        const text = document.createRange();
+        text.selectNodeContents(node);
+        return text.getBoundingClientRect().right > node.closest(".tile").getBoundingClientRect().right;
+    })
+    .map(node => `${node.closest(".tile").dataset.room}: ${node.textContent}`)"""
+
+
+def cut_off(page: Page) -> list[str]:
+    """The words that reach beyond their tile."""
+    found: list[str] = page.evaluate(CUT_OFF)
+    return found
+
+
 SMALL_TARGETS = """() => [...document.querySelectorAll('a, button, input, select, textarea')]
     .filter(node => node.checkVisibility({visibilityProperty: true, opacityProperty: true}))
     .filter(node => !document.querySelector('dialog[open]') || node.closest('dialog[open]'))

@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 from hotel import rights
 from rooms.models import RoomStatus
 from tests.browser.pages import (
+    cut_off,
     expect_state,
     expect_status,
     open_room,
@@ -82,6 +83,12 @@ def test_a_wall_screen_shows_a_floor_of_ten_in_one_row(house, board):
     )
     assert len(tops) == 10
     assert len(set(tops)) == 1
+
+
+@pytest.mark.parametrize("size", [{}, PHONE, WALL], ids=["desk", "phone", "wall"])
+def test_no_word_on_a_tile_is_cut_off(busy_house, board, size):
+    page = board(busy_house.member(), **size)
+    assert cut_off(page) == []
 
 
 # --- a keyboard -------------------------------------------------------------------------------------------------------
