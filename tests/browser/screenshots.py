@@ -1,0 +1,100 @@
+"""The pictures in docs/screenshots, made by ``make screenshots``: nothing here is checked but their size."""
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from common import clock
+from hotel import rights
+from hotel.models import Staff
+from hotelmate.local.datadir import PROJECT
+from tests.browser.conftest import Complaints
+from tests.browser.house import House, Site, furnish, turn_rooms
+from tests.browser.pages import expect_state, open_room, step
+from tests.browser.test_access import PHONE, WALL
+from tests.factories import HotelFactory
+
+FOLDER = PROJECT / "docs" / "screenshots"
+LARGEST = 300_000  # bytes
+
+
+CITIES = (
+    "Europe/Dublin",
+    "America/Halifax",
+    "America/New_York",
+    "America/Denver",
+    "America/Los_Angeles",
+    "Pacific/Honolulu",
+    "Pacific/Auckland",
+    "Australia/Sydney",
+    "Asia/Tokyo",
+    "Asia/Bangkok",
+    "Asia/Dubai",
+    "Africa/Nairobi",
+)
+
+
+def afternoon_city() -> str:
+    """Where it is early afternoon now, as far as there is such a city."""
+    return min(CITIES, key=lambda city: abs(clock.now().astimezone(ZoneInfo(city)).hour - 13))
+
+
+def take(page: Page, name: str) -> None:
+    path = FOLDER / f"{name}.png"
+    page.screenshot(path=path, animations="disabled")
+    assert path.stat().st_size <= LARGEST
+
+
+def live(context: BrowserContext, path: str) -> Page:
+    page = context.new_page()
+    page.goto(path)
+    expect_state(page, "live")
+    return page
+
+
+def member(house: House, role: str, name: str) -> Staff:
+    first, last = name.split()
+    return house.member(role, first, user__last_name=last, user__is_staff=role == rights.HOTEL_MANAGER)
+
+
+@pytest.fixture
+def belvedere(site: Site, password: str) -> House:
+    house = House(password, HotelFactory(name="Hotel Belvedere", slug="belvedere", timezone=afternoon_city()))
+    furnish(house)
+    return house
+
+
+def test_screenshots(belvedere: House, window: Callable[..., BrowserContext], complaints: Complaints):
+    complaints.expect("favicon.ico")
+    FOLDER.mkdir(exist_ok=True)
+    manager = member(belvedere, rights.HOTEL_MANAGER, "Siobhan Kelly")
+    supervisor = member(belvedere, rights.HOUSEKEEPING_SUPERVISOR, "Orla Walsh")
+    housekeeper = member(belvedere, rights.HOUSEKEEPER, "Maeve Byrne")
+    agent = member(belvedere, rights.FRONT_DESK_AGENT, "Tom Daly")
+
+    take(live(window(agent, color_scheme="dark", **WALL), belvedere.path), "board-wall-dark")
+
+    phone = live(window(housekeeper, **PHONE), belvedere.path)
+    take(phone, "board-phone")
+    open_room(phone, 203)
+    phone.get_by_label("Note").fill("bed for a child is gone")
+    step(phone, "CLEANED_UNINSPECTED").tap()
+    expect(phone.locator("dialog#room #done")).not_to_be_empty()
+
+    desk = live(window(supervisor), belvedere.path)
+    panel = open_room(desk, 203)
+    expect(panel.locator("#history > li").first).to_contain_text("bed for a child is gone")
+    take(desk, "board-desk-room")
+
+    # After the boards, whose floors it would add to.
+    turn_rooms(belvedere, days=30, rooms=6)
+    chart = window(manager).new_page()
+    chart.goto(f"{belvedere.path}turn-times/")
+    expect(chart.locator("svg").first).to_be_visible()
+    take(chart, "turn-times")
+
+    admin = window(manager).new_page()
+    admin.goto("/admin/")
+    take(admin, "admin-home")
