@@ -6,13 +6,8 @@ export const floorOf = (room) => Math.floor(room.room_number / 100);
 export function isCurrent(incoming, known) {
   if (!known) return true;
   if (incoming.status_version !== known.status_version) return incoming.status_version > known.status_version;
-  return notBefore(incoming.updated_at, known.updated_at);
-}
-
-// ISO 8601 in UTC: JavaScript reads milliseconds, the text has the microseconds.
-function notBefore(time, other) {
-  const difference = Date.parse(time) - Date.parse(other);
-  return difference ? difference > 0 : time >= other;
+  // ISO 8601 in UTC sorts as text, but for the Z: a whole second has no fraction.
+  return incoming.updated_at.slice(0, -1) >= known.updated_at.slice(0, -1);
 }
 
 // The stay of a booking's row, as arrivals and departures list it; null when it is on neither list today.

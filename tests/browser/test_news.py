@@ -1,0 +1,145 @@
+"""What news does to what the screen knows: board/static/board/house.js, which is pure, called in the browser itself."""
+
+from typing import Any
+
+import pytest
+
+TODAY = "2026-07-01"
+OLD, NEW = "2026-07-01T09:00:00.000001Z", "2026-07-01T09:00:00.000002Z"
+CALL = "async ([name, ...arguments_]) => (await import('/static/board/house.js'))[name](...arguments_)"
+TAKE = """async ([state, name, news]) => {
+    const house = await import('/static/board/house.js');
+    const known = house.houseOf(state);
+    const answer = house[name](known, news);
+    return {
+        answer: answer instanceof Set ? [...answer].sort() : answer,
+        rooms: [...known.rooms.values()],
+        arrivals: known.arrivals.map(stay => stay.booking_id),
+        departures: known.departures.map(stay => stay.booking_id),
+    };
+}"""
+
+
+@pytest.fixture
+def page(house, window):
+    page = window().new_page()
+    page.goto("/board/sign-in/")
+    return page
+
+
+def room(number: int = 101, **fields: Any) -> dict[str, Any]:
+    return {
+        "room_number": number,
+        "room_type": 1,
+        "is_active": True,
+        "room_status": "CHECKOUT_DIRTY",
+        "status_version": 4,
+        "updated_at": OLD,
+        **fields,
+    }
+
+
+def row(reference: str = "BK-1", **fields: Any) -> dict[str, Any]:
+    return {
+        "booking_id": reference,
+        "guest_name": "Ada Lovelace",
+        "room_number": 101,
+        "room_type_name": "Double",
+        "check_in": TODAY,
+        "check_out": "2026-07-03",
+        "status": "CONFIRMED",
+        "is_overstay": False,
+        "primary_email": "ada@example.com",
+        **fields,
+    }
+
+
+def state(*rooms: dict[str, Any], arrivals: Any = (), departures: Any = ()) -> dict[str, Any]:
+    return {
+        "hotel": {"business_date": TODAY},
+        "now": OLD,
+        "rooms": list(rooms),
+        "arrivals": list(arrivals),
+        "departures": list(departures),
+    }
+
+
+@pytest.mark.parametrize(
+    ("incoming", "known", "expected"),
+    [
+        (room(), None, True),
+        (room(status_version=5), room(), True),
+        (room(status_version=3, updated_at=NEW), room(), False),
+        (room(updated_at=NEW), room(), True),
+        (room(), room(updated_at=NEW), False),
+        (room(), room(), True),
+        (room(updated_at="2026-07-01T09:00:00Z"), room(), False),  # no microseconds at all: the first moment
+        (room(updated_at="2026-07-01T09:00:01Z"), room(), True),
+    ],
+)
+def test_of_two_snapshots_of_a_room_the_older_never_wins(page, incoming, known, expected):
+    assert page.evaluate(CALL, ["isCurrent", incoming, known]) is expected
+
+
+@pytest.mark.parametrize(("seq", "expected"), [(4, "drop"), (5, "drop"), (6, "take"), (7, "gap")])
+def test_events_are_taken_once_and_in_order(page, seq, expected):
+    assert page.evaluate(CALL, ["sequel", seq, 5]) == expected
+
+
+def test_an_event_changes_its_room_and_leaves_what_it_does_not_tell(page):
+    before = room(primary_guest={"first_name": "Ada"})
+    after = page.evaluate(TAKE, [state(before, room(102)), "takeRoom", room(status_version=5)])
+    assert after["answer"] == "changed"
+    assert after["rooms"] == [{**before, "status_version": 5}, room(102)]
+    after = page.evaluate(TAKE, [state(before), "takeRoom", room(status_version=5, primary_guest=None)])
+    assert after["rooms"][0]["primary_guest"] is None
+
+
+def test_an_old_event_changes_nothing(page):
+    after = page.evaluate(TAKE, [state(room()), "takeRoom", room(status_version=3, room_status="OCCUPIED")])
+    assert (after["answer"], after["rooms"]) == (None, [room()])
+
+
+def test_a_room_joins_the_board_and_leaves_it(page):
+    after = page.evaluate(TAKE, [state(room()), "takeRoom", room(102)])
+    assert (after["answer"], after["rooms"]) == ("others", [room(), room(102)])
+    after = page.evaluate(TAKE, [state(room(), room(102)), "takeRoom", room(102, is_active=False)])
+    assert (after["answer"], after["rooms"]) == ("others", [room()])
+    after = page.evaluate(TAKE, [state(room()), "takeRoom", room(102, is_active=False)])
+    assert (after["answer"], after["rooms"]) == (None, [room()])
+
+
+def test_a_new_state_replaces_what_is_older_and_keeps_what_is_newer(page):
+    known = state(room(101, status_version=9), room(102), room(103))
+    fresh = state(room(101), room(102, status_version=5))
+    after = page.evaluate(TAKE, [known, "takeState", fresh])
+    assert after["answer"] is True  # 103 is gone
+    assert after["rooms"] == [room(101, status_version=9), room(102, status_version=5)]
+    assert page.evaluate(TAKE, [known, "takeState", known])["answer"] is False
+
+
+@pytest.mark.parametrize(
+    ("news", "arrivals", "departures", "touched"),
+    [
+        (row("BK-2", room_number=102), ["BK-1", "BK-2"], ["BK-9"], [102]),
+        (row("BK-2", room_number=None), ["BK-1", "BK-2"], ["BK-9"], []),
+        (row("BK-2", check_in="2026-07-02"), ["BK-1"], ["BK-9"], []),
+        (row(room_number=102), ["BK-1"], ["BK-9"], [101, 102]),  # another room
+        (row(status="CANCELLED"), [], ["BK-9"], [101]),
+        (row(status="IN_HOUSE"), [], ["BK-9"], [101]),  # checked in, for two nights
+        (row(status="IN_HOUSE", check_out=TODAY), [], ["BK-1", "BK-9"], [101]),  # for the day
+        (row("BK-9", room_number=109, status="COMPLETED"), ["BK-1"], [], [109]),
+        (row("BK-9", room_number=109, status="IN_HOUSE"), ["BK-1"], [], [109]),  # extended
+    ],
+)
+def test_a_booking_comes_to_the_lists_and_leaves_them(page, news, arrivals, departures, touched):
+    leaving = row("BK-9", room_number=109, status="IN_HOUSE", check_in="2026-06-28", check_out=TODAY)
+    after = page.evaluate(TAKE, [state(room(), arrivals=[row()], departures=[leaving]), "takeBooking", news])
+    assert (after["arrivals"], after["departures"], after["answer"]) == (arrivals, departures, touched)
+
+
+def test_the_steps_are_the_rooms_and_the_viewers_in_the_rooms_order(page):
+    steps = ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"]
+    me = {"status_transitions": {"CHECKOUT_DIRTY": ["READY_FOR_GUEST", "CLEANING_IN_PROGRESS", "OUT_OF_ORDER"]}}
+    assert page.evaluate(CALL, ["stepsFor", room(allowed_transitions=steps), me]) == [steps[0], steps[2]]
+    assert page.evaluate(CALL, ["stepsFor", room(allowed_transitions=steps), {"status_transitions": {}}]) == []
