@@ -194,6 +194,7 @@ def welcome(env: Mapping[str, str], seconds: float, worker_log: str) -> str:
     return f"""
 HotelMate is up after {seconds:.1f} s.
 
+  Board      {address}/board/
   API docs   {address}/api/docs/
   Admin      {address}/admin/
   Pusher     {pusher}, key {env["PUSHER_KEY"]}
