@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -55,6 +56,13 @@ class HouseAdminSite(AdminSite):
                 return HttpResponseRedirect(request.path)
 
         return super().admin_view(page, cacheable)
+
+    def autocomplete_view(self, request: HttpRequest) -> Any:
+        """Choices for a field; there are none for a link that is asked for from its other side."""
+        try:
+            return super().autocomplete_view(request)
+        except AttributeError as error:
+            raise PermissionDenied from error
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The home page: the figures of the member's hotel, or of every hotel for a superuser."""

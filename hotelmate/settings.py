@@ -206,7 +206,7 @@ STORAGES = {
 }
 LANGUAGE_CODE = "en"
 USE_I18N = False
-DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "j M Y", "H:i", "j M Y, H:i"
+FORMAT_MODULE_PATH = "hotelmate.formats"
 USE_TZ = True
 TIME_ZONE = "UTC"
 

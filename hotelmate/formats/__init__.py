@@ -1,0 +1,1 @@
+"""How pages write days and times, by language."""
