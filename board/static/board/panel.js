@@ -22,8 +22,7 @@ export function panel({ house, api, slug, took }) {
     number = roomNumber;
     painted = {};
     note.value = "";
-    refuse("");
-    setText($("#done"), "");
+    say("", "");
     $("#history").replaceChildren();
     paint();
     dialog.showModal();
@@ -36,8 +35,10 @@ export function panel({ house, api, slug, took }) {
 
   function paint() {
     const it = room();
+    // What was said of an earlier state is no longer true.
+    if (it && !once("version", it.status_version) && !busy) say("", "");
     if (!it) {
-      refuse(`Room ${number} is no longer on the board.`);
+      say("", `Room ${number} is no longer on the board.`);
       for (const part of ["#steps", "#fault"]) $(part).hidden = true;
       return;
     }
@@ -144,10 +145,10 @@ export function panel({ house, api, slug, took }) {
     return item;
   }
 
-  function refuse(text) {
-    const refusal = $("#refusal");
-    refusal.hidden = !text;
-    setText(refusal, text);
+  function say(done, refusal) {
+    setText($("#done"), done);
+    setText($("#refusal"), refusal);
+    $("#refusal").hidden = !refusal;
   }
 
   // One request at a time, whatever is tapped meanwhile.
@@ -155,14 +156,13 @@ export function panel({ house, api, slug, took }) {
     const at = number;
     busy = true;
     markHeld();
-    refuse("");
-    setText($("#done"), "");
+    say("", "");
     try {
       const answer = await api.post(url, body, headers);
       took(answer.room);
       if (at === number) {
         note.value = "";
-        setText($("#done"), answer.message);
+        say(answer.message, "");
       }
     } catch (refusal) {
       await explain(refusal, at);
@@ -180,7 +180,7 @@ export function panel({ house, api, slug, took }) {
     const sentence = refusal.isSilence && read ? "The server did not answer in time." : refusal.message;
     const unknown = refusal.isSilence ? " It is not known whether this was done." : "";
     const truth = read && room() ? ` Room ${number} is now: ${labelOf(house, room().room_status)}.` : unknown;
-    refuse(sentence + truth);
+    say("", sentence + truth);
   }
 
   function settle() {
