@@ -87,7 +87,7 @@ def fields_of_junk(model: Any, value: str) -> dict[str, str]:
     return data
 
 
-@pytest.fixture(params=["superuser", *CALLERS])
+@pytest.fixture(params=["superuser", "with all permissions"])
 def caller(request: pytest.FixtureRequest, db: None) -> Client:
     hotel = HotelFactory(slug="grand")
     if request.param == "superuser":
@@ -113,11 +113,11 @@ def test_lists(model, caller):
 def test_rows_that_never_were(model, caller):
     for pk in PKS:
         for kind in ("change/", "delete/", "history/", "password/", ""):
-            for answer in (
-                caller.get(f"{page(model, 'changelist')}{pk}/{kind}"),
-                caller.post(f"{page(model, 'changelist')}{pk}/{kind}", {"post": "yes"}),
-            ):
-                assert answer.status_code in (302, 400, 403, 404), (pk, kind, answer.status_code)
+            answer = caller.get(f"{page(model, 'changelist')}{pk}/{kind}")
+            assert answer.status_code in (302, 400, 403, 404), (pk, kind, answer.status_code)
+        for kind in ("change/", "delete/"):
+            answer = caller.post(f"{page(model, 'changelist')}{pk}/{kind}", {"post": "yes"})
+            assert answer.status_code in (302, 400, 403, 404), (pk, kind, answer.status_code)
 
 
 @pytest.mark.parametrize("model", registered(), ids=name)

@@ -1,0 +1,219 @@
+"""The home page: the day's figures of the own hotel, or of every hotel for a superuser; of what one may see only."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from common import clock
+from hotel import calendar, rights
+from hotel.figures import DUES, due, todays_figures
+from hotel.models import Hotel
+from housekeeping.models import HousekeepingTask
+from housekeeping.selectors import late_tasks
+from room_bookings.admin import TodayFilter
+from room_bookings.models import RoomBooking
+from room_bookings.selectors import overdue
+from tests.admin.world import User, browser, root
+from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, TaskFactory, booking_in, room_in
+
+pytestmark = pytest.mark.django_db
+
+# Past the check-out time and its grace in Dublin.
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+def a_day(hotel: Hotel) -> None:
+    """A house at noon: what is counted, and beside each what is not."""
+    today = calendar.business_date(hotel)
+    ready, dirty = room_in("READY_FOR_GUEST", hotel=hotel), room_in("CHECKOUT_DIRTY", hotel=hotel)
+    room_in("MAINTENANCE_REQUIRED", hotel=hotel)
+    room_in("CHECKOUT_DIRTY", hotel=hotel, fault=True)
+    room_in("READY_FOR_GUEST", hotel=hotel, is_active=False)
+    for room in (ready, dirty, None):
+        BookingFactory(hotel=hotel, room_type=ready.room_type, assigned_room=room, check_in=today)
+    BookingFactory(hotel=hotel, check_in=today + timedelta(days=1), room_type=ready.room_type)
+    for arrival, departure in ((-2, 0), (-2, -1), (-1, 1)):
+        booking_in(
+            "IN_HOUSE",
+            assigned_room=NewRoomFactory(hotel=hotel, room_type=ready.room_type),
+            check_in=today + timedelta(days=arrival),
+            check_out=today + timedelta(days=departure),
+        )
+    for hours in (-1, 1):
+        booking_in(
+            "PENDING_APPROVAL",
+            hotel=hotel,
+            room_type=ready.room_type,
+            approval_deadline_at=clock.now() + timedelta(hours=hours),
+        )
+    TaskFactory(room=dirty, priority="HIGH", created_at=clock.now() - timedelta(hours=3))
+    TaskFactory(room=dirty, priority="LOW", created_at=clock.now() - timedelta(hours=3))
+    TaskFactory(room=dirty, status="CANCELLED", cancelled_at=clock.now())
+
+
+def figures(answer: Any) -> dict[str, Any]:
+    [house] = answer.context["houses"]
+    found = house.figures
+    return {
+        "rooms": found.rooms,
+        "bookable": found.bookable,
+        "statuses": {status: count for status, count in found.statuses.items() if count},
+        "faults": dict(found.faults),
+        "dues": dict(found.dues),
+        "tasks": (found.open_tasks, found.late_tasks),
+    }
+
+
+A_DAY = {
+    "rooms": 7,
+    "bookable": 1,
+    "statuses": {"READY_FOR_GUEST": 1, "CHECKOUT_DIRTY": 2, "MAINTENANCE_REQUIRED": 1, "OCCUPIED": 3},
+    "faults": {"LOW": 0, "MED": 2, "HIGH": 0},
+    "dues": {
+        "arrivals": 3,
+        "without_room": 1,
+        "room_ready": 1,
+        "room_not_ready": 1,
+        "due_out": 2,
+        "in_house": 3,
+        "overdue": 2,
+        "requests": 2,
+        "late_requests": 1,
+    },
+    "tasks": (2, 1),
+}
+
+
+@pytest.fixture
+def desk(manager) -> Client:
+    return browser(manager.user)
+
+
+def test_a_manager_sees_the_own_houses_day(desk, hotel):
+    with clock.set_to(NOON):
+        a_day(hotel)
+        a_day(HotelFactory(name="Elsewhere"))
+        answer = desk.get("/admin/")
+    assert figures(answer) == A_DAY
+    text = answer.content.decode()
+    assert f"{hotel.name}, Tuesday, 10 March 2026" in text
+    assert "Elsewhere" not in text
+    assert f"/board/{hotel.slug}/" in text
+    assert f"/board/{hotel.slug}/turn-times/" in text
+
+
+def test_the_business_date_is_the_hotels_own(desk, hotel):
+    Hotel.objects.filter(pk=hotel.pk).update(timezone="Pacific/Kiritimati")
+    with clock.set_to(NOON):  # two in the morning there, when its business day begins
+        assert "Wednesday, 11 March 2026" in desk.get("/admin/").content.decode()
+
+
+def test_each_figure_leads_to_as_many_rows(desk, root_client, hotel):
+    with clock.set_to(NOON):
+        a_day(hotel)
+        a_day(HotelFactory())
+        for client in (desk, root_client):
+            house = next(h for h in client.get("/admin/").context["houses"] if h.hotel == hotel)
+            links = house.links()
+            wanted = {name: house.figures.dues[name] for name in DUES}
+            wanted |= {"rooms": 7, "bookable": 1, "faults": 2, "tasks": 2, "late_tasks": 1}
+            assert set(wanted) == set(links)
+            wanted = {links[name]: count for name, count in wanted.items()}
+            wanted |= {row["link"]: row["count"] for row in [*house.statuses(), *house.faults()]}
+            for link, count in wanted.items():
+                listed = client.get(link)
+                assert listed.status_code == 200, link
+                assert listed.context["cl"].queryset.count() == count, link
+
+
+@pytest.fixture
+def root_client(db: None) -> Client:
+    return root()
+
+
+def test_the_list_of_bookings_filters_by_every_due():
+    assert set(TodayFilter.WORDS) == set(DUES)
+
+
+def test_a_superuser_sees_a_row_for_each_hotel_in_as_many_statements(root_client, statements):
+    hotels = [HotelFactory(name=f"House {number}") for number in (1, 2, 3)]
+    with clock.set_to(NOON):
+        for hotel in hotels:
+            a_day(hotel)
+        with statements() as made:
+            answer = root_client.get("/admin/")
+        assert [house.hotel for house in answer.context["houses"]] == hotels
+        assert [house.figures.bookable for house in answer.context["houses"]] == [1, 1, 1]
+        assert all(dict(house.figures.dues) == A_DAY["dues"] for house in answer.context["houses"])
+        assert len(made) == 6  # session, user, hotels, rooms, bookings, tasks
+        for house in answer.context["houses"]:
+            assert house.hotel.name in answer.content.decode()
+
+
+def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, hotel):
+    with clock.set_to(NOON):
+        a_day(hotel)
+        with statements() as made:
+            assert len(root_client.get("/admin/").context["houses"]) == 1
+    assert len(made) == 6
+
+
+def test_a_manager_takes_one_statement_less(desk, hotel, statements):
+    with clock.set_to(NOON):
+        a_day(hotel)
+        with statements() as made:
+            desk.get("/admin/")
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_figures_of_any_number_of_hotels(number, statements, db):
+    hotels = [HotelFactory() for _ in range(number)]
+    with statements() as made:
+        assert [found.hotel for found in todays_figures(hotels)] == hotels
+    assert len(made) == (3 if number else 0)
+    assert not RoomBooking.objects.filter(due("arrivals", [])).exists()
+
+
+def test_overdue_is_as_the_calendar_has_it(hotel):
+    """The figures' condition and the row's own answer are one."""
+    with clock.set_to(NOON):
+        a_day(hotel)
+        late = [task for task in HousekeepingTask.objects.all() if task.is_overdue_at(clock.now())]
+        assert list(HousekeepingTask.objects.filter(late_tasks()).order_by("pk")) == late
+        staying = RoomBooking.objects.filter(hotel=hotel, status="IN_HOUSE")
+        by_hand = [stay.pk for stay in staying if calendar.is_overdue(hotel, stay.check_in, stay.check_out)]
+        assert sorted(staying.filter(overdue(hotel)).values_list("pk", flat=True)) == sorted(by_hand)
+
+
+SECTIONS = {"view_room": "rooms-today", "view_roombooking": "guests-today", "view_housekeepingtask": "work-today"}
+
+
+@pytest.mark.parametrize("codename", SECTIONS)
+def test_who_may_not_open_a_list_does_not_see_its_figures(codename, hotel, statements):
+    member = StaffFactory(hotel=hotel, role=rights.HOUSEKEEPER, user__is_staff=True)
+    member.user.user_permissions.add(*Permission.objects.filter(codename=codename))
+    with clock.set_to(NOON):
+        a_day(hotel)
+        with statements() as made:
+            text = browser(member.user).get("/admin/").content.decode()
+    sees = {name for name in SECTIONS.values() if f'id="{name}"' in text}
+    # Faults are rooms' figures and stand with the work.
+    assert sees == {SECTIONS[codename], *(["work-today"] if codename == "view_room" else [])}
+    assert ("Open faults" in text) == (codename == "view_room")
+    assert ("Tasks open" in text) == (codename == "view_housekeepingtask")
+    assert len([sql for sql in made.sql() if "COUNT(" in sql]) == 1
+
+
+def test_a_user_who_is_on_no_staff_reads_a_sentence(db, hotel):
+    client = browser(User.objects.create_user("nobody", is_staff=True))
+    text = client.get("/admin/").content.decode()
+    assert "You are on the staff of no hotel" in text
+    assert hotel.name not in text
+
+
+def test_a_superuser_of_an_empty_house_is_told_what_to_do(root_client):
+    assert "There is no hotel yet." in root_client.get("/admin/").content.decode()

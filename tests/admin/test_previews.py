@@ -1,0 +1,317 @@
+"""Before many rows change: the page that asks says what would be refused and why, and writes and locks nothing."""
+
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from common import clock
+from hotel import calendar, rights
+from hotel.models import Hotel
+from housekeeping.models import RoomStatusEvent, Source
+from housekeeping.services import foresee_room_statuses, set_room_statuses
+from room_bookings.admin import STEPS, foresee
+from room_bookings.models import RoomBooking
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.edit import edit_booking
+from rooms.admin import MOST_AT_ONCE
+from rooms.models import Room, RoomStatus
+from tests.admin.world import browser, page
+from tests.factories import (
+    BookingFactory,
+    HotelFactory,
+    NewRoomFactory,
+    RoomTypeFactory,
+    StaffFactory,
+    booking_in,
+    in_house,
+    room_in,
+)
+from tests.http import nothing_written, undone
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def desk(manager) -> Client:
+    return browser(manager.user)
+
+
+def choose(client: Client, action: str, *rows: Any, **fields: Any) -> Any:
+    data = {"action": action, "_selected_action": [row.pk for row in rows], **fields}
+    return client.post(page(type(rows[0]), "changelist"), data, follow=True)
+
+
+def hidden(answer: Any, name: str) -> list[int]:
+    return [int(part.split('"')[0]) for part in answer.content.decode().split(f'name="{name}" value="')[1:]]
+
+
+# --- rooms ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_each_room_would_come_to(desk, hotel):
+    dirty, occupied = room_in("CHECKOUT_DIRTY", hotel=hotel), room_in("OCCUPIED", hotel=hotel)
+    same = room_in("OUT_OF_ORDER", hotel=hotel)
+    with nothing_written():
+        asked = choose(desk, "change_status", dirty, occupied, same, preview="1", to_status="OUT_OF_ORDER", reason="r")
+    assert [room.pk for room in asked.context["done"]] == [dirty.pk]
+    assert [room.pk for room in asked.context["already"]] == [same.pk]
+    assert [(room.pk, why) for room, why in asked.context["refused"]] == [
+        (occupied.pk, f"Room occupied: a guest is in house in room {occupied.room_number}.")
+    ]
+    text = unescape(asked.content.decode())
+    assert f"Room {dirty.room_number}, now checkout dirty" in text
+    assert f"Room occupied: a guest is in house in room {occupied.room_number}." in text
+    assert "Is so already (1)" in text
+    assert 'value="Change 1 room"' in text
+    # The button does what it says: only that room is sent along.
+    assert hidden(asked, "_selected_action") == [dirty.pk]
+    done = choose(desk, "change_status", dirty, apply="1", to_status="OUT_OF_ORDER", reason="r")
+    assert [str(message) for message in done.context["messages"]] == ["Changed 1 of 1 rooms."]
+
+
+def test_without_anything_to_do_there_is_no_button(desk, hotel):
+    occupied = room_in("OCCUPIED", hotel=hotel)
+    asked = choose(desk, "change_status", occupied, preview="1", to_status="READY_FOR_GUEST", reason="r")
+    text = asked.content.decode()
+    assert "There is nothing to change." in text
+    assert 'name="apply"' not in text
+    assert 'name="again"' in text
+
+
+def test_who_goes_back_takes_all_rooms_and_words_along(desk, hotel):
+    dirty, occupied = room_in("CHECKOUT_DIRTY", hotel=hotel), room_in("OCCUPIED", hotel=hotel)
+    fields = {"to_status": "OUT_OF_ORDER", "reason": "burst pipe"}
+    asked = choose(desk, "change_status", dirty, occupied, preview="1", **fields)
+    again = choose(desk, "change_status", dirty, again="1", others=hidden(asked, "others"), **fields)
+    assert hidden(again, "_selected_action") == [dirty.pk, occupied.pk]
+    form = again.context["form"]
+    assert (form["to_status"].value(), form["reason"].value()) == ("OUT_OF_ORDER", "burst pipe")
+    assert "burst pipe" in again.content.decode()
+
+
+def test_what_changed_since_the_page_asked_is_told(desk, hotel):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    fields = {"to_status": "OUT_OF_ORDER", "reason": "burst pipe"}
+    assert choose(desk, "change_status", room, preview="1", **fields).context["done"]
+    in_house(room)
+    answer = choose(desk, "change_status", room, apply="1", **fields)
+    assert [str(message) for message in answer.context["messages"]] == [
+        f"Room occupied: a guest is in house in room {room.room_number}."
+    ]
+
+
+def test_a_room_that_left_the_filtered_list_is_told_of_all_the_same(desk, hotel):
+    room = room_in("OUT_OF_ORDER", hotel=hotel)
+    answer = desk.post(
+        f"{page(Room, 'changelist')}?room_status__exact=CHECKOUT_DIRTY",
+        {
+            "action": "change_status",
+            "_selected_action": room.pk,
+            "apply": "1",
+            "to_status": "OUT_OF_ORDER",
+            "reason": "burst pipe",
+        },
+        follow=True,
+    )
+    assert [str(message) for message in answer.context["messages"]] == [f"{room} was so already."]
+
+
+def test_the_forecast_is_what_the_service_does(hotel, manager):
+    """For every status a room can be in, with and without a fault, to every status."""
+    rooms = [room_in(status, hotel=hotel) for status in RoomStatus.values]
+    rooms += [room_in("CHECKOUT_DIRTY", hotel=hotel, fault=True), room_in("OUT_OF_ORDER", hotel=hotel, fault=True)]
+    plain = StaffFactory(hotel=hotel)
+    stranger = StaffFactory(role=rights.HOTEL_MANAGER)
+    callers = [
+        (manager, Source.MANAGER_OVERRIDE, "because"),
+        (manager, Source.MANAGER_OVERRIDE, " "),
+        (plain, Source.HOUSEKEEPING, ""),
+        (stranger, Source.MANAGER_OVERRIDE, "because"),
+    ]
+    refused = 0
+    for staff, source, note in callers:
+        for target in [*RoomStatus.values, "NO_STATUS"]:
+            asked = {"changes": [(room, target) for room in rooms], "staff": staff, "source": source, "note": note}
+            forecasts = foresee_room_statuses(**asked)
+            with undone():
+                fresh = [(Room.objects.get(pk=room.pk), target) for room in rooms]
+                outcomes = set_room_statuses(**{**asked, "changes": fresh})
+            for forecast, outcome in zip(forecasts, outcomes, strict=True):
+                assert forecast.room.pk == outcome.room.pk
+                assert forecast.changes == (outcome.event is not None)
+                assert str(forecast.refusal) == str(outcome.refusal)
+                refused += forecast.refusal is not None
+    assert refused > 20
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_preview_takes_a_constant_number_of_statements_and_no_lock(number, desk, hotel, statements):
+    rooms = [room_in("CHECKOUT_DIRTY", hotel=hotel) for _ in range(number)]
+    with statements() as made:
+        choose(desk, "change_status", *rooms, preview="1", to_status="OUT_OF_ORDER", reason="r")
+    assert len(made) == 10  # Django reads the list behind the page too; the rooms, and the rooms with their guests
+    assert not [sql for sql in made.sql() if "FOR " in sql or not sql.startswith("SELECT")]
+
+
+def test_more_rooms_than_a_form_can_carry_are_refused_in_words(desk, hotel):
+    first = NewRoomFactory(hotel=hotel)
+    Room.objects.bulk_create(
+        Room(hotel=hotel, room_type=first.room_type, room_number=10_000 + n) for n in range(MOST_AT_ONCE)
+    )
+    asked = choose(desk, "change_status", first, select_across="1")
+    assert [str(message) for message in asked.context["messages"]] == [f"Choose between 1 and {MOST_AT_ONCE} rooms."]
+    Room.objects.filter(room_number=10_000).delete()
+    asked = choose(desk, "change_status", first, select_across="1")
+    assert len(hidden(asked, "_selected_action")) == MOST_AT_ONCE
+    every = list(Room.objects.all())
+    preview = choose(desk, "change_status", *every, preview="1", to_status="OUT_OF_ORDER", reason="r")
+    assert len(preview.context["done"]) == MOST_AT_ONCE
+
+
+# --- bookings ---------------------------------------------------------------------------------------------------------
+
+CARD = ["AUTHORISED", "CAPTURING", "CAPTURED", "VOIDING", "REFUNDING"]
+
+
+def every_kind(hotel: Hotel) -> list[RoomBooking]:
+    """A booking in every status, with every state of a card payment where there can be one, and at every deadline."""
+    room_type = RoomTypeFactory(hotel=hotel)
+    NewRoomFactory.create_batch(20, hotel=hotel, room_type=room_type)
+    today = calendar.business_date(hotel)
+    days = {"check_in": today + timedelta(days=3), "hotel": hotel, "room_type": room_type}
+    plain = ["PENDING_APPROVAL", "CONFIRMED", "PENDING_PAYMENT", "DECLINED", "CANCELLED", "NO_SHOW", "EXPIRED"]
+    bookings = [booking_in(status, **days) for status in plain]
+    bookings += [booking_in(status, card=card, **days) for status in ("PENDING_APPROVAL", "CONFIRMED") for card in CARD]
+    bookings.append(booking_in("PENDING_APPROVAL", **days, approval_deadline_at=clock.now() - timedelta(hours=1)))
+    bookings.append(booking_in("CONFIRMED", **{**days, "check_in": today - timedelta(days=1)}))
+    bookings.append(booking_in("IN_HOUSE", assigned_room=NewRoomFactory(hotel=hotel)))
+    bookings.append(booking_in("COMPLETED", assigned_room=NewRoomFactory(hotel=hotel)))
+    long_ago = {**days, "check_in": today - timedelta(days=40)}
+    bookings.append(booking_in("CANCELLED", **long_ago))
+    bookings.append(booking_in("CANCELLED", **{**days, "room_type": RoomTypeFactory(hotel=hotel)}))  # sold out
+    return bookings
+
+
+@pytest.mark.parametrize("key", ["", "sk_test"])
+@pytest.mark.parametrize("action", STEPS)
+def test_the_page_says_of_each_booking_what_the_service_would(action, key, hotel, manager, settings, rf):
+    """No card payment's provider is reached here: what would ask it counts as begun."""
+    settings.STRIPE_SECRET_KEY = key
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"  # nobody is there
+    step, request = STEPS[action], rf.get("/")
+    request.user = manager.user
+    every_kind(hotel)
+    bookings = list(RoomBooking.objects.select_related("hotel", "room_type"))
+    with nothing_written():
+        found = foresee(step, request, bookings)
+    told = {row.booking.pk: row.reason for row in found["refused"]}
+    already = {row.booking.pk for row in found["already"]}
+    assert len(told) + len(already) + len(found["rows"]) == len(bookings)
+    assert told
+    assert found["rows"]
+    for booking in bookings:
+        asks = bool(booking.payment_provider) and action in ("approve", "decline")
+        if asks and booking.pk not in told and booking.pk not in already:
+            continue
+        reason, version = "", None
+        with undone():
+            try:
+                version = step.take(booking, manager, "asked for").version
+            except Exception as refusal:
+                reason = str(refusal)
+        assert reason == told.get(booking.pk, ""), (booking.status, booking.payment_state)
+        assert reason or (version == booking.version) == (booking.pk in already), (booking.status, version)
+
+
+def test_the_groups_are_on_the_page(desk, hotel, manager):
+    room_type = NewRoomFactory(hotel=hotel).room_type
+    good, gone, wrong = (BookingFactory(hotel=hotel, room_type=room_type) for _ in range(3))
+    cancel_booking(booking=gone, staff=manager, reason="before")
+    RoomBooking.objects.filter(pk=wrong.pk).update(status="PENDING_APPROVAL")
+    asked = choose(desk, "cancel", good, gone, wrong)
+    text = unescape(asked.content.decode())
+    assert "Cancel bookings: 1 booking" in text
+    assert "Is so already (1)" in text
+    assert f"Booking {wrong.booking_id} waits for approval: decline it instead." in text
+    assert hidden(asked, "_selected_action") == [good.pk]
+    none = choose(desk, "cancel", gone, wrong).content.decode()
+    assert "There is nothing to do." in none
+    assert 'name="apply"' not in none
+
+
+def test_a_superuser_is_told_that_other_hotels_bookings_are_not_theirs(hotel):
+    member = StaffFactory(hotel=hotel, user__is_staff=True, user__is_superuser=True)
+    other = BookingFactory(hotel=HotelFactory(name="The Other"))
+    text = choose(browser(member.user), "cancel", other).content.decode()
+    assert "only the staff of The Other may do this." in text
+    assert 'name="apply"' not in text
+
+
+@pytest.mark.parametrize("action", [action for action in STEPS if action != "reinstate"])
+def test_the_page_that_asks_takes_a_constant_number_of_statements_and_no_lock(action, desk, hotel, statements):
+    counts = []
+    bookings = every_kind(hotel)
+    for number in (1, 3, len(bookings)):
+        with statements() as made:
+            choose(desk, action, *bookings[:number])
+        counts.append(len(made))
+        assert not [sql for sql in made.sql() if "FOR " in sql or not sql.startswith("SELECT")]
+    assert counts == [8, 8, 8]  # Django reads the list behind the page too; the bookings
+
+
+# --- histories --------------------------------------------------------------------------------------------------------
+
+
+def test_a_rooms_page_and_history_tell_its_trail_in_words_and_local_time(desk, hotel, statements):
+    hotel.timezone = "Asia/Tokyo"
+    hotel.save()
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    event = RoomStatusEvent.objects.get(room=room)
+    for kind in ("change", "history"):
+        text = unescape(desk.get(page(Room, kind, room.pk)).content.decode())
+        for words in ("Ready for guest", "Checkout dirty", "System", f"?room__id__exact={room.pk}"):
+            assert words in text, (kind, words)
+        assert "READY_FOR_GUEST" not in text
+        local = calendar.local_time(hotel, event.created_at)
+        assert f"{local.day} {local:%b %Y, %H:%M}" in text
+    listed = desk.get(f"{page(RoomStatusEvent, 'changelist')}?room__id__exact={room.pk}")
+    assert [row.pk for row in listed.context["cl"].queryset] == [event.pk]
+    # Everywhere in the admin, not only there.
+    assert f"{local.day} {local:%b %Y, %H:%M}" in listed.content.decode()
+
+
+def test_a_rooms_trail_is_bounded_and_newest_first(desk, hotel, manager, statements):
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    counts = []
+    for number in (1, 3, 30):
+        while RoomStatusEvent.objects.filter(room=room).count() < number:
+            target = "CLEANING_IN_PROGRESS" if room.room_status == "CHECKOUT_DIRTY" else "CHECKOUT_DIRTY"
+            set_room_statuses(changes=[(room, target)], staff=manager)
+        with statements() as made:
+            answer = desk.get(page(Room, "change", room.pk))
+        counts.append(len(made))
+    versions = [event.version for event in answer.context["events"]]
+    assert versions == list(range(30, 10, -1))
+    assert "The newest 20" in answer.content.decode()
+    assert len(set(counts[1:])) == 1
+
+
+def test_who_may_not_read_the_audit_trail_gets_no_link_to_it(hotel):
+    member = StaffFactory(hotel=hotel, user__is_staff=True, role=rights.HOTEL_MANAGER)
+    member.role.permissions.remove(*member.role.permissions.filter(codename="view_roomstatusevent"))
+    room = room_in("CHECKOUT_DIRTY", hotel=hotel)
+    text = browser(member.user).get(page(Room, "change", room.pk)).content.decode()
+    assert "room__id__exact" not in text
+
+
+def test_a_bookings_history_tells_its_steps_in_words(desk, hotel, manager):
+    booking = BookingFactory(hotel=hotel, room_type=NewRoomFactory(hotel=hotel).room_type)
+    edit_booking(booking=booking, staff=manager, internal_notes="vegan", primary_first_name="Grace")
+    cancel_booking(booking=booking, staff=manager, reason="they rang")
+    for kind in ("change", "history"):
+        text = unescape(desk.get(page(RoomBooking, kind, booking.pk)).content.decode())
+        for words in ("Edited", "internal notes, primary first name", "Cancelled", "they rang", manager.name):
+            assert words in text, (kind, words)
