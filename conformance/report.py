@@ -1,5 +1,6 @@
 """What is printed: one line for each row of the contract, and what was wrong."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,11 @@ class Table:
         return add
 
 
+def once(lines: list[str]) -> list[str]:
+    """Each deviation once, wherever in an array it stands."""
+    return list(dict.fromkeys(re.sub(r"\[\d+\]", "[]", line) for line in lines))
+
+
 class Report:
     """Counts, and prints each row when it is done."""
 
@@ -58,7 +64,8 @@ class Report:
         self.rows.append(row)
         verdict = "WRONG" if row.wrong else (f"not reached: {row.not_reached}" if row.not_reached else "ok")
         self._say(f"{row.section:>2}  {row.title:<66.66} {row.calls:>4}  {verdict}")
-        shown = list(dict.fromkeys(row.wrong))
+        row.wrong = once(row.wrong)
+        shown = row.wrong
         for line in shown[:12]:
             self._say(f"      {line}")
         if len(shown) > 12:
@@ -68,7 +75,7 @@ class Report:
         """Print the summary; returns whether there was no deviation."""
         wrong = [row for row in self.rows if row.wrong]
         left = [row for row in self.rows if row.not_reached and not row.wrong]
-        deviations = sum(len(set(row.wrong)) for row in wrong)
+        deviations = sum(len(row.wrong) for row in wrong)
         self._say(
             f"\n{len(self.rows)} rows, {sum(row.calls for row in self.rows):,} requests, "
             f"{time.monotonic() - self._began:.0f} s: {deviations or 'no'} deviations"

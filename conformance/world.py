@@ -15,7 +15,7 @@ from conformance.checking import problems
 from conformance.client import Member, Wire
 from conformance.ears import Ears, Heard
 from conformance.report import Deviation, Report, Row
-from conformance.shapes import FORGETS, META, ROOM, ROOM_UPDATED, ROW, TO_THE_GUEST
+from conformance.shapes import DETAIL, FORGETS, META, ROOM, ROOM_UPDATED, ROW, TO_THE_GUEST
 
 ROLES = {
     "manager": "hotel manager",
@@ -130,6 +130,7 @@ class World:
         made = self.manager.post(path, {"range_from": first, "range_to": first + 149}, status=201)
         self._fresh = made["created_rooms"]
         self.own_rooms.update(room["room_number"] for room in self._fresh)
+        self.small_room = self.add_room(self.small_type)
 
     def _all_rooms(self) -> Iterator[list[dict[str, Any]]]:
         page, more = 1, True
@@ -172,6 +173,19 @@ class World:
             room = self.manager.post(f"rooms/{room['id']}/status/", body)["room"]
         return room
 
+    def add_room(self, room_type: dict[str, Any]) -> dict[str, Any]:
+        """One more room, of that type."""
+        body = {"room_number": self.new_number(), "room_type_id": room_type["id"]}
+        return dict(self.manager.post("room-management/", body, status=201))
+
+    def lone_type(self) -> dict[str, Any]:
+        """A type of which there is one room."""
+        code = f"{self.new_number()}-{self.run}"
+        body = {"name": f"Lone {code}", "code": code, "max_occupancy": 2}
+        made: dict[str, Any] = self.manager.post("room-types/", body, status=201)
+        self.add_room(made)
+        return made
+
     def new_number(self) -> int:
         """A room number that no room has."""
         number = next(self._numbers)
@@ -198,7 +212,7 @@ class World:
             **GUEST,
             **more,
         }
-        booking: dict[str, Any] = self.frontdesk.post("room-bookings/", body, status=201)
+        booking: dict[str, Any] = self.frontdesk.post("room-bookings/", body, status=201, shape=DETAIL)
         self.own_bookings.add(booking["booking_id"])
         return booking
 
@@ -207,7 +221,7 @@ class World:
         booking, room = self.book(arrival, nights, **more), self.room()
         path = f"room-bookings/{booking['booking_id']}/check-in/"
         body = {"room_id": str(room["id"])}
-        return self.frontdesk.post(path, body), room
+        return self.frontdesk.post(path, body, shape=DETAIL), room
 
     def overdue(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """A guest who came yesterday for one night, and it is past checkout time and grace; and the room."""

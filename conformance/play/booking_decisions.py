@@ -202,9 +202,7 @@ def reinstate(w: World) -> None:
 
 @row("reinstate: 409 NO_AVAILABILITY")
 def reinstate_full(w: World) -> None:
-    number = w.new_number()
-    kind = w.manager.post("room-types/", {"name": f"One {w.run}", "code": f"O{w.run}", "max_occupancy": 2}, status=201)
-    w.manager.post("room-management/", {"room_number": number, "room_type_id": kind["id"]}, status=201)
+    kind = w.lone_type()
     booking = w.book(50, 1, room_type_id=kind["id"])
     w.frontdesk.post(w.path(booking, "cancel/"))
     w.book(50, 1, room_type_id=kind["id"])

@@ -53,8 +53,7 @@ def assign_refused(w: World) -> None:
     theirs = w.stranger.get("room-management/")["results"][0]["id"]
     for rid in (theirs, "999999999"):
         w.frontdesk.post(path, {"room_id": rid}, status=404, code="ROOM_NOT_FOUND", begins="Room not found")
-    small = next(one for rooms in w._all_rooms() for one in rooms if one["room_type"] == w.small_type["id"])
-    w.frontdesk.post(path, {"room_id": small["id"]}, status=400, code="ROOM_TYPE_MISMATCH")
+    w.frontdesk.post(path, {"room_id": w.small_room["id"]}, status=400, code="ROOM_TYPE_MISMATCH")
     broken, idle = w.room("OUT_OF_ORDER"), w.room()
     w.manager.patch(f"room-management/{idle['id']}/", {"is_active": False})
     for one in (broken, idle):
@@ -106,14 +105,13 @@ def move_refused(w: World) -> None:
     path, free = w.path(booking, "move-room/"), w.room()
     why = {"reason": "noise"}
     _, occupied = w.arrived()
-    small = next(one for rooms in w._all_rooms() for one in rooms if one["room_type"] == w.small_type["id"])
     promised = w.room()
     w.frontdesk.post(w.path(w.book(1, 2), "safe-assign-room/"), {"room_id": promised["id"]})
     for room, code in (
         (occupied, "ROOM_OCCUPIED"),
         (w.room("CHECKOUT_DIRTY"), "ROOM_NOT_READY"),
         (w.room("OUT_OF_ORDER"), "ROOM_OUT_OF_ORDER"),
-        (small, "ROOM_CAPACITY_EXCEEDED"),
+        (w.small_room, "ROOM_CAPACITY_EXCEEDED"),
         (promised, "ROOM_OVERLAP_CONFLICT"),
     ):
         w.frontdesk.post(path, {"to_room_id": str(room["id"]), **why}, status=409, code=code)
