@@ -5,6 +5,15 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
+# How a window is opened.
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 375, "height": 667},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
+WALL: dict[str, Any] = {"viewport": {"width": 1920, "height": 1080}}
+
 
 def tile(page: Page, number: int) -> Locator:
     return page.locator(f'button.tile[data-room="{number}"]')

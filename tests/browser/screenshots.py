@@ -12,8 +12,7 @@ from hotel.models import Staff
 from hotelmate.local.datadir import PROJECT
 from tests.browser.conftest import Complaints
 from tests.browser.house import House, Site, furnish, turn_rooms
-from tests.browser.pages import expect_state, open_room, step
-from tests.browser.test_access import PHONE, WALL
+from tests.browser.pages import PHONE, WALL, expect_state, open_room, step
 from tests.factories import HotelFactory
 
 FOLDER = PROJECT / "docs" / "screenshots"
@@ -74,7 +73,7 @@ def test_screenshots(belvedere: House, window: Callable[..., BrowserContext], co
     housekeeper = member(belvedere, rights.HOUSEKEEPER, "Maeve Byrne")
     agent = member(belvedere, rights.FRONT_DESK_AGENT, "Tom Daly")
 
-    take(live(window(agent, color_scheme="dark", **WALL), belvedere.path), "board-wall-dark")
+    take(live(window(agent, color_scheme="dark", **WALL), f"{belvedere.path}?wall=1"), "board-wall-dark")
 
     phone = live(window(housekeeper, **PHONE), belvedere.path)
     take(phone, "board-phone")

@@ -6,6 +6,8 @@ from playwright.sync_api import Page, expect
 from hotel import rights
 from rooms.models import RoomStatus
 from tests.browser.pages import (
+    PHONE,
+    WALL,
     cut_off,
     expect_state,
     expect_status,
@@ -17,10 +19,6 @@ from tests.browser.pages import (
     tile,
 )
 from tests.factories import PASSWORD
-
-PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-WALL = {"viewport": {"width": 1920, "height": 1080}}
-
 
 # --- a phone ----------------------------------------------------------------------------------------------------------
 
@@ -167,6 +165,13 @@ def test_the_board_and_an_open_room_have_no_serious_finding(busy_house, board, s
     panel = open_room(page, 106)
     expect(panel.locator("#history > li")).not_to_have_count(0)
     assert serious_findings(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_rooms_on_one_screen_have_no_serious_finding(busy_house, board, scheme):
+    page = board(busy_house.member(), "?wall=1", color_scheme=scheme, **WALL)
+    assert serious_findings(page) == []
+    assert cut_off(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

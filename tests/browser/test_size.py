@@ -4,14 +4,14 @@ from playwright.sync_api import expect
 
 from housekeeping.services import set_room_status
 from rooms.models import Room
-from tests.browser.pages import expect_state, expect_status, tile, touched, watch_tiles
+from tests.browser.pages import WALL, cut_off, expect_state, expect_status, overflow, tile, touched, watch_tiles
 from tests.factories import NewRoomFactory
 
 
 def fill(house, count: int) -> None:
-    """So many rooms, twenty to a floor."""
+    """So many rooms, thirty to a floor."""
     kind = house.room_type("Double")
-    numbers = [floor * 100 + place for floor in range(1, 100) for place in range(1, 21)][:count]
+    numbers = [floor * 100 + place for floor in range(1, 100) for place in range(1, 31)][:count]
     rooms = [NewRoomFactory.build(hotel=house.hotel, room_type=kind, room_number=number) for number in numbers]
     Room.objects.bulk_create(rooms)
 
@@ -50,9 +50,26 @@ def test_300_rooms_are_painted_from_the_page_itself(house, window, complaints, m
     page = context.new_page()
     page.goto(house.path)
     expect(page.locator("button.tile")).to_have_count(300)
-    expect(tile(page, 1520)).to_contain_text("Ready for guest")
+    expect(tile(page, 1020)).to_contain_text("Ready for guest")
     painted = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
     measured(f"A board of 300 rooms: first contentful paint after {painted:.0f} ms")
+
+
+def test_a_wall_screen_shows_210_rooms_without_scrolling(house, board):
+    """As many as the resort of the demo has."""
+    fill(house, 210)
+    page = board(house.member(), **WALL)
+    page.get_by_label("All rooms on one screen").check()
+    page.reload()  # a wall screen that starts anew shows the same
+    expect_state(page, "live")
+    assert page.locator("button.tile:visible").count() == 210
+    lowest = page.locator("button.tile").evaluate_all(
+        "tiles => Math.max(...tiles.map(tile => tile.getBoundingClientRect().bottom))"
+    )
+    assert lowest <= WALL["viewport"]["height"]
+    assert overflow(page) == 0
+    assert cut_off(page) == []
+    expect(tile(page, 730)).to_contain_text("730")
 
 
 def test_in_a_house_of_300_rooms_one_change_touches_one_tile(house, board):
