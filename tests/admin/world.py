@@ -25,11 +25,16 @@ from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, Staff
 User = get_user_model()
 
 
+def number(mark: str) -> int:
+    """The room's, which no other has."""
+    return 900_000 + int.from_bytes(mark[:2].encode())
+
+
 def live(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Model]:
     """One row of each registered model, of one hotel; whatever of it can be read as words has ``mark`` in it."""
     hotel = hotel or HotelFactory(name=f"{mark} Hotel", slug=mark.lower())
     room_type = RoomTypeFactory(hotel=hotel, name=f"{mark} suite", code=mark[:9])
-    room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=room_type)
+    room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=room_type, room_number=number(mark))
     user = User.objects.create_user(mark.lower(), f"{mark}@example.com", first_name=mark, last_name=mark)
     member = StaffFactory(hotel=hotel, user=user, role=rights.HOTEL_MANAGER, phone_number=mark)
     flag_maintenance(room=room, staff=member, note=f"noted at {mark}")
