@@ -212,7 +212,7 @@ def furnish(house: House) -> None:
 
 def turn_rooms(house: House, days: int, rooms: int) -> None:
     """So many days on each of which so many rooms were turned, faster from week to week."""
-    there = [house.room(number) for number in range(501, 501 + rooms)]
+    there = [house.room(number) for number in range(901, 901 + rooms)]
     noon = calendar.at(house.hotel, calendar.local_now(house.hotel).date(), dt.time(12, 0))
     for ago in range(days - 1, -1, -1):
         for place, room in enumerate(there):
