@@ -16,7 +16,6 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
-    Playwright,
     expect,
     sync_playwright,
 )
@@ -27,6 +26,7 @@ from hotelmate.local.datadir import PROJECT
 from tests.browser.house import House, Site, encoded_password, furnish, running, turn_rooms
 from tests.browser.pages import expect_state
 
+NAMED = "HOTELMATE_CHROMIUM"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DESK = {"width": 1280, "height": 800}
 # A page of the house that has not come so far by then never will.
@@ -50,18 +50,29 @@ def measured(record_property: Callable[[str, object], None]) -> Callable[[str], 
     return lambda line: record_property(MEASURED, line)
 
 
-def chromium(playwright: Playwright) -> str:
+def pytest_configure() -> None:
+    """Before anything starts: what is missing is said in a sentence. The workers inherit what is found."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    npm.install(print, time.sleep)  # as `make run` does
+    if not npm.is_installed(PROJECT):
+        raise pytest.UsageError("The browser tests need pusher-js: install npm, which fetches it, and try again.")
+    os.environ[NAMED] = chromium()
+
+
+def chromium() -> str:
     """The browser to drive: the one that is named, else an installed one, else Playwright's own."""
-    named = os.environ.get("HOTELMATE_CHROMIUM")
-    found = [named] if named else [*filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path]
-    for path in found:
-        if os.access(path, os.X_OK):
-            return path
-    pytest.exit(
-        "The browser tests need chromium: `apt install chromium`, `.venv/bin/playwright install chromium`, "
-        "or name one in HOTELMATE_CHROMIUM.",
-        returncode=1,
-    )
+    named = os.environ.get(NAMED)
+    found = [named] if named else [*filter(None, map(shutil.which, BROWSERS))]
+    if not found:
+        with sync_playwright() as playwright:
+            found = [playwright.chromium.executable_path]
+    if not os.access(found[0], os.X_OK):
+        raise pytest.UsageError(
+            f"The browser tests need a browser, and {found[0]} is none: `apt install chromium`, "
+            f"`.venv/bin/playwright install chromium`, or name one in {NAMED}."
+        )
+    return found[0]
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +81,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # As root, as on most machines of CI, chromium runs without its sandbox only. No name leads anywhere.
         arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-        started = playwright.chromium.launch(executable_path=chromium(playwright), args=arguments)
+        started = playwright.chromium.launch(executable_path=os.environ[NAMED], args=arguments)
         yield started
         started.close()
 
@@ -95,9 +106,6 @@ def _database(
 
 @pytest.fixture(scope="session")
 def site(_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    npm.install(print, time.sleep)  # as `make run` does
-    if not npm.is_installed(PROJECT):
-        pytest.exit("The browser tests need pusher-js: install npm, which fetches it, and try again.", returncode=1)
     with running(tmp_path_factory.mktemp("house") / "web.log") as there:
         yield there
         said = there.log.read_text()
