@@ -123,6 +123,7 @@ def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(house, window
     panel.get_by_label("Note").fill("my note")
     step(page, CLEANING).click()
     refusal = page.locator("#refusal")
+    expect(refusal).to_be_visible()
     expect(refusal).to_contain_text("Room 101 has changed since you read it")
     expect(refusal).to_contain_text("cleaned uninspected", ignore_case=True)
     expect_status(page, 101, CLEANED)
@@ -142,7 +143,7 @@ def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown
     page = board(house.member(rights.HOUSEKEEPING_SUPERVISOR))
     open_room(page, 101)
     step(page, READY).click()
-    expect(page.locator("#refusal")).to_contain_text("maintenance", ignore_case=True)
+    expect(page.locator("#refusal:visible")).to_contain_text("maintenance", ignore_case=True)
     expect_status(page, 101, CLEANED)
     room.refresh_from_db()
     assert room.room_status == CLEANED
@@ -157,7 +158,7 @@ def test_a_right_taken_away_meanwhile_is_refused_with_the_reason(house, board, c
     housekeeper.role = house.member(rights.FRONT_DESK_AGENT).role
     housekeeper.save()
     step(page, CLEANING).click()
-    expect(page.locator("#refusal")).to_contain_text("Permission denied")
+    expect(page.locator("#refusal:visible")).to_contain_text("Permission denied")
     expect_status(page, 101, DIRTY)
 
 
