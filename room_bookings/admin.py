@@ -34,7 +34,7 @@ from room_bookings.services.cancel import cancel_booking, check_cancellation
 from room_bookings.services.checkout import check_departure, check_out
 from room_bookings.services.edit import edit_booking
 from room_bookings.services.no_show import check_no_show, mark_no_show
-from room_bookings.services.reinstate import check_reinstatement, reinstate_booking
+from room_bookings.services.reinstate import check_reinstatement, reinstate_booking, sold_out_for
 from room_bookings.snapshots import guest_name
 
 MOST_AT_ONCE = 100
@@ -60,15 +60,16 @@ class TextField(forms.CharField):
 
 class Step(NamedTuple):
     """An action: the right that it takes, its words, the service's check and the service, with the reason where one is
-    asked."""
+    asked. What a check has to know of other rows ``read`` reads beforehand, for all bookings at once."""
 
     right: str
     title: str
     warning: str
     done: str
-    check: Callable[[RoomBooking, Staff, str], bool]
+    check: Callable[[RoomBooking, Staff, str, Any], bool]
     take: Callable[[RoomBooking, Staff, str], RoomBooking]
     asks_reason: bool = False
+    read: Callable[[list[RoomBooking]], Any] = lambda _: None
 
 
 STEPS = {
@@ -102,7 +103,7 @@ STEPS = {
         "Cancel bookings",
         "The rooms are free for others, and the guests are told. The stay of a guest in house is ended.",
         "Cancelled",
-        check_cancellation,
+        lambda booking, staff, reason, _: check_cancellation(booking, staff, reason),
         lambda booking, staff, reason: cancel_booking(booking=booking, staff=staff, reason=reason),
         asks_reason=True,
     ),
@@ -119,9 +120,10 @@ STEPS = {
         "Reinstate bookings",
         "The bookings are confirmed again, without a room, and the guests get a confirmation.",
         "Reinstated",
-        lambda booking, staff, _: check_reinstatement(booking, staff),
+        lambda booking, staff, _, nights: check_reinstatement(booking, staff, nights),
         lambda booking, staff, reason: reinstate_booking(booking=booking, staff=staff, reason=reason),
         asks_reason=True,
+        read=sold_out_for,
     ),
 }
 
@@ -186,13 +188,14 @@ def foresee(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
     """
     staff = request.user.staff_profile  # type: ignore[union-attr]
     outcomes: dict[str, list[Foreseen]] = {"rows": [], "already": [], "refused": []}
+    known = step.read(bookings)
     for booking in bookings:
         guest = guest_name(booking)
         try:
             if booking.hotel_id != staff.hotel_id:
                 raise OtherHotel(booking)
             # The page asks for a reason, so that there will be one.
-            outcome = "rows" if step.check(booking, staff, "asked for") else "already"
+            outcome = "rows" if step.check(booking, staff, "asked for", known) else "already"
             outcomes[outcome].append(Foreseen(booking, guest))
         except HotelMateError as refusal:
             outcomes["refused"].append(Foreseen(booking, guest, refusal.message))

@@ -1,10 +1,11 @@
 """Reads of bookings, of the rooms they may have, and of what a house has left to sell."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
 from common import clock
@@ -148,17 +149,41 @@ def sold_out_night(
 
     Two statements. Only a caller that has locked the room type's row may rely on it.
     """
-    rooms = Room.objects.filter(room_type=room_type, is_active=True).count()
-    sold = RoomBooking.objects.filter(taking(check_in, check_out), room_type=room_type)
-    stays = [
-        (arrival, calendar.first_free_day(arrival, departure))
-        for arrival, departure in (sold.exclude(pk=without.pk) if without else sold).values_list(
-            "check_in", "check_out"
+    return sold_out_nights([(room_type.pk, check_in, check_out)], without=without)[0]
+
+
+def sold_out_nights(
+    stays: Sequence[tuple[int, date, date]], *, without: RoomBooking | None = None
+) -> list[date | None]:
+    """``sold_out_night`` of each (pk of a room type, arrival, departure); two statements for any number of them."""
+    if not stays:
+        return []
+    types = {room_type_id for room_type_id, _, _ in stays}
+    rooms = Room.objects.filter(room_type__in=types, is_active=True).order_by().values_list("room_type")
+    rooms_of = dict(rooms.annotate(Count("pk")))
+    first = min(arrival for _, arrival, _ in stays)
+    free = max(calendar.first_free_day(arrival, departure) for _, arrival, departure in stays)
+    bookings = RoomBooking.objects.filter(taking(first, free), room_type__in=types).order_by()
+    if without is not None:
+        bookings = bookings.exclude(pk=without.pk)
+    sold = Counter(
+        (room_type_id, night)
+        for room_type_id, arrival, departure in bookings.values_list("room_type", "check_in", "check_out")
+        for night in _nights(max(arrival, first), min(calendar.first_free_day(arrival, departure), free))
+    )
+    return [
+        next(
+            (
+                night
+                for night in _nights(arrival, calendar.first_free_day(arrival, departure))
+                if sold[room_type_id, night] >= rooms_of.get(room_type_id, 0)
+            ),
+            None,
         )
+        for room_type_id, arrival, departure in stays
     ]
-    night = check_in
-    while night < calendar.first_free_day(check_in, check_out):
-        if sum(arrival <= night < free for arrival, free in stays) >= rooms:
-            return night
-        night += timedelta(days=1)
-    return None
+
+
+def _nights(first: date, free: date) -> Iterator[date]:
+    """The nights from ``first`` on, up to the day that is free again."""
+    return (first + timedelta(days=number) for number in range((free - first).days))

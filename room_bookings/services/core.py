@@ -226,10 +226,15 @@ def require_availability(
         return
     night = sold_out_night(room_type, check_in, check_out, without=without)
     if night is not None:
-        raise NoAvailability(
-            f"No {room_type.name} is left for the night of {night}.",
-            details={"room_type_id": room_type.pk, "date": night.isoformat()},
-        )
+        raise sold_out(room_type, night)
+
+
+def sold_out(room_type: RoomType, night: date) -> NoAvailability:
+    """The refusal of a stay of whose type no room is left on that night."""
+    return NoAvailability(
+        f"No {room_type.name} is left for the night of {night}.",
+        details={"room_type_id": room_type.pk, "date": night.isoformat()},
+    )
 
 
 # Without letters and digits that are mistaken for one another on the telephone.

@@ -1,5 +1,8 @@
 """Taking back a cancellation or a no-show."""
 
+from collections.abc import Mapping, Sequence
+from datetime import date
+
 from django.db import transaction
 
 from hotel import calendar
@@ -7,6 +10,7 @@ from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.selectors import sold_out_nights
 from room_bookings.services.core import (
     BookingNotEligible,
     change,
@@ -17,8 +21,11 @@ from room_bookings.services.core import (
     require_availability,
     require_supervisor,
     save,
+    sold_out,
     state,
 )
+
+SUPERVISED = "reinstating a booking"
 
 
 @transaction.atomic
@@ -28,9 +35,12 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     Raises NoAvailability. What was noted of the cancellation stays among the special requests and in the history.
     Returns the booking as it is now.
     """
+    require_supervisor(staff, SUPERVISED)
     locked = lock_booking(booking)
+    _require_eligible(locked)
+    # Last: whoever sells a night of the type waits for it.
     lock_type(locked.hotel, locked.room_type_id)
-    check_reinstatement(locked, staff)
+    require_availability(locked.hotel, locked.room_type, locked.check_in, locked.check_out)
     was = locked.status
     locked.status = BookingStatus.CONFIRMED
     locked.cancelled_at = locked.cancelled_by = None
@@ -49,15 +59,27 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     return locked
 
 
-def check_reinstatement(booking: RoomBooking, staff: Staff) -> bool:
-    """That the booking may be reinstated; raises the refusal if not. Writes nothing.
+def sold_out_for(bookings: Sequence[RoomBooking]) -> dict[int, date]:
+    """By the pk of a booking the first night for which its type is sold out now; those that fit in are not there.
 
-    Of availability it is sure only while the room type is locked.
+    Two statements for any number of bookings. Nothing is locked: by the time of the step it may have changed.
     """
-    require_supervisor(staff, "reinstating a booking")
+    nights = sold_out_nights([(booking.room_type_id, booking.check_in, booking.check_out) for booking in bookings])
+    return {booking.pk: night for booking, night in zip(bookings, nights, strict=True) if night is not None}
+
+
+def check_reinstatement(booking: RoomBooking, staff: Staff, nights: Mapping[int, date]) -> bool:
+    """That the booking may be reinstated, by what ``sold_out_for`` found; raises the refusal if not. Writes nothing."""
+    require_supervisor(staff, SUPERVISED)
+    _require_eligible(booking)
+    if booking.pk in nights and not booking.hotel.allow_overbooking:
+        raise sold_out(booking.room_type, nights[booking.pk])
+    return True
+
+
+def _require_eligible(booking: RoomBooking) -> None:
+    """Raise unless it is a cancellation or a no-show of a stay that is not over."""
     if booking.status not in (BookingStatus.CANCELLED, BookingStatus.NO_SHOW):
         raise not_eligible(booking, "reinstated")
     if booking.check_out < calendar.business_date(booking.hotel):
         raise BookingNotEligible(f"The stay of booking {booking.booking_id} is over.", details=state(booking))
-    require_availability(booking.hotel, booking.room_type, booking.check_in, booking.check_out)
-    return True

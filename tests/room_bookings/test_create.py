@@ -14,7 +14,7 @@ from mailer.models import Message
 from common import clock
 from hotel.calendar import approval_deadline
 from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking, hash_token
-from room_bookings.selectors import sold_out_night
+from room_bookings.selectors import sold_out_night, sold_out_nights
 from room_bookings.services.create import create_booking
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in
 from tests.room_bookings.desk import NOW, assert_sound, day, everything, order_of, refusal_of, told
@@ -279,7 +279,13 @@ def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arriva
             for first, length in sold
         )
         counted = (day(night) for night in taken(arrival, nights) if sum(night in taken(*stay) for stay in sold) >= 2)
-        assert sold_out_night(desk.room_type, day(arrival), day(arrival + nights)) == next(counted, None)
+        first = next(counted, None)
+        stay = (desk.room_type.pk, day(arrival), day(arrival + nights))
+        assert sold_out_night(desk.room_type, *stay[1:]) == first
+        # Asked together with a longer stay, and with one of a type that has no room.
+        none = RoomTypeFactory(hotel=desk.hotel).pk
+        asked = [(desk.room_type.pk, day(-3), day(12)), stay, (none, day(2), day(3))]
+        assert sold_out_nights(asked)[1:] == [first, day(2)]
         transaction.set_rollback(True)
 
 

@@ -143,6 +143,24 @@ def test_it_locks_booking_then_type(desk, statements):
     ]
 
 
+def test_who_may_not_locks_nothing(desk, statements):
+    booking = booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type)
+    with statements() as made:
+        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=desk.agent, reason="x"))
+    assert refusal.code == "PERMISSION_DENIED"
+    assert order_of(made.sql()) == []
+
+
+@pytest.mark.parametrize(("status", "last"), [("CONFIRMED", 2), ("CANCELLED", -1)])
+def test_a_refusal_that_lies_in_the_booking_leaves_the_type_to_those_who_sell_it(status, last, desk, statements):
+    stay = {"check_in": day(-2), "check_out": day(last)}
+    booking = booking_in(status, hotel=desk.hotel, room_type=desk.room_type, **stay)
+    with statements() as made:
+        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=desk.manager, reason="x"))
+    assert refusal.code == "BOOKING_NOT_ELIGIBLE"
+    assert order_of(made.sql()) == ["lock RoomBooking"]
+
+
 # --- no-show ----------------------------------------------------------------------------------------------------------
 
 
