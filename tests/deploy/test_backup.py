@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,9 +23,13 @@ from hotelmate.local.service import wait_until
 
 PROGRAMS = wheel_folder() / "pginstall" / "bin"
 STUBS = {
-    "runuser": 'shift 3; exec "$@"',  # -u postgres --: the test is it already
+    # -u postgres --: goes into Debian's cluster by itself.
+    "runuser": "shift 3; PGHOST=127.0.0.1 PGDATABASE=postgres PGPORT=$SERVER_PORT PGUSER=$SERVER_USER"
+    ' PGPASSWORD=$SERVER_PASSWORD exec "$@"',
     "systemctl": 'echo "$@" >> "$SYSTEMCTL"',
     "hotelmate": f'cd {PROJECT}; exec {sys.executable} manage.py "$@"',
+    # What every account of the machine reads in `ps`.
+    **{name: f'echo "$@" >> "$SHOWN"; exec {PROGRAMS}/{name} "$@"' for name in ("pg_dump", "pg_restore")},
 }
 
 # A house of six rooms whose statuses change for ever, each change with its event and its number.
@@ -129,20 +134,23 @@ def env(postgres: EmbeddedPostgres, tmp_path: Path) -> dict[str, str]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
-    (tmp_path / "hotelmate.env").write_text(f"DATABASE_URL='{postgres.url()}'\nALLOWED_HOSTS='hotel.example'\n")
-    # Where the superuser of Debian's cluster goes by itself.
-    password = re.search(r":([^:@]+)@", postgres.url())
-    assert password
-    server = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.service.port), "PGUSER": NAME, "PGPASSWORD": password[1]}
+    url = urlsplit(postgres.url())
+    assert url.password
+    nameless = url._replace(netloc=url.netloc.replace(f":{url.password}@", "@")).geturl()
+    (tmp_path / "hotelmate.env").write_text(
+        f"DATABASE_URL='{nameless}'\nPGPASSWORD='{url.password}'\nALLOWED_HOSTS='hotel.example'\n"
+    )
     return {
         **os.environ,
-        **server,
-        "PGDATABASE": "postgres",
+        "SERVER_PORT": str(postgres.service.port),
+        "SERVER_USER": NAME,
+        "SERVER_PASSWORD": url.password,
         "PATH": f"{tmp_path / 'bin'}:{PROGRAMS}:{os.environ['PATH']}",
         "PYTHONPATH": str(PROJECT),
         "DATABASE_URL": postgres.url(),
         "DJANGO_SETTINGS_MODULE": "hotelmate.settings",
         "SYSTEMCTL": str(tmp_path / "systemctl"),
+        "SHOWN": str(tmp_path / "shown"),
     }
 
 
@@ -154,6 +162,13 @@ def documented(heading: str, tmp_path: Path) -> str:
     return text.replace("/etc/hotelmate.env", str(tmp_path / "hotelmate.env")).replace(
         "/var/backups/hotelmate", str(tmp_path)
     )
+
+
+def timer_command(tmp_path: Path) -> str:
+    """What hotelmate-backup.service runs, without what is systemd's way to write it."""
+    unit = (PROJECT / "deploy" / "systemd" / "hotelmate-backup.service").read_text()
+    [command] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    return command.replace("$$", "$").replace("%%", "%").replace("/var/backups/hotelmate", str(tmp_path))
 
 
 def shell(commands: str, env: dict[str, str]) -> str:
@@ -211,5 +226,11 @@ def test_a_backup_made_at_work_is_restored_by_the_documented_commands(env: dict[
     assert restored["last_seq"] > 1_000_000 > end["last_seq"]
     python(WORK_ON, env)
     assert "No violation." in shell("hotelmate check_invariants", env)
+    # The timer's own, with the settings of the file and no others.
+    shell(f"set -a; . {tmp_path}/hotelmate.env; {timer_command(tmp_path)}", env | {"DATABASE_URL": ""})
+    assert len([*tmp_path.glob("*-*-*-*.dump")]) == 1
+    shown = (tmp_path / "shown").read_text()
+    assert shown.count("/hotelmate\n") == 2  # the URL, of the two pg_dump
+    assert env["SERVER_PASSWORD"] not in shown
     before = env | {"DATABASE_URL": re.sub(r"/\w+$", "/hotelmate_before", env["DATABASE_URL"])}
     assert json.loads(python(LOOK, before)) == end

@@ -5,6 +5,7 @@ import runpy
 import shlex
 from configparser import ConfigParser
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import get_commands
@@ -81,7 +82,15 @@ def test_a_service_takes_its_settings_from_the_one_file_and_knows_no_other_varia
 
 def test_the_environment_file_names_documented_variables_and_all_that_have_to_be_set():
     assert in_environment_file() <= documented()
-    assert in_environment_file() >= {"SECRET_KEY", "DATABASE_URL", "ALLOWED_HOSTS", "TRUST_PROXY_PROTO", "NUM_PROXIES"}
+    needed = {"SECRET_KEY", "DATABASE_URL", "PGPASSWORD", "ALLOWED_HOSTS", "TRUST_PROXY_PROTO", "NUM_PROXIES"}
+    assert in_environment_file() >= needed
+
+
+def test_the_database_url_can_stand_on_a_command_line():
+    """`ps` shows it to every account; the password is in PGPASSWORD, which whoever connects reads for itself."""
+    [url] = re.findall(r"^DATABASE_URL='(.*)'$", (DEPLOY / "hotelmate.env").read_text(), re.MULTILINE)
+    assert urlsplit(url).username
+    assert urlsplit(url).password is None
 
 
 def test_the_environment_file_means_the_same_to_a_shell_and_to_systemd():
