@@ -4,15 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from hotel import calendar, rights
 from housekeeping.services import set_room_status
+from notifications.models import RealtimeEvent
 from room_bookings.services.check_in import check_in
 from rooms.models import Room
 from tests.browser.pages import expect_state, expect_status, open_room, step, tile, touched, watch_tiles
 from tests.conftest import token_client
 from tests.factories import BookingFactory, TaskFactory
+from tests.notifications.conftest import until
 
 # What the browser itself says of a connection that is gone.
 LOST = r"WebSocket connection|net::ERR_|WebSocket is already"
@@ -150,6 +152,44 @@ def test_a_phone_without_a_network_says_offline_and_catches_up(house, dirty, boa
     expect_state(page, "live")
     assert seen(page)[-1] == "CLEANED_UNINSPECTED"
     assert len(seen(page)) == len(set(seen(page)))
+
+
+def test_what_happened_before_the_first_connection_is_fetched_once_it_is_there(house, dirty, window):
+    context = window(house.member())
+    held: list[Route] = []
+    context.route("**/pusher.min.js", lambda route: held.append(route))
+    page = context.new_page()
+    page.goto(house.path, wait_until="domcontentloaded")
+    expect_status(page, 101, "CHECKOUT_DIRTY")
+    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    # Pusher has it, and tells it to nobody who comes later.
+    until(lambda: not RealtimeEvent.objects.filter(hotel=house.hotel, sent_at=None).exists())
+    held[0].continue_()
+    expect_state(page, "live")
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+
+
+def test_a_question_that_the_server_refused_once_is_asked_again_and_the_board_goes_live(
+    house, dirty, window, complaints
+):
+    complaints.expect("status of 503")
+    context = window(house.member())
+    refused: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+        else:
+            refused.append(route.request.url)
+            route.fulfill(status=503, json={"code": "DATABASE_BUSY", "message": "Try again.", "details": {}})
+
+    context.route("**/events/?*", refuse_once)
+    page = context.new_page()
+    page.goto(house.path)
+    expect_state(page, "live")
+    assert len(refused) == 1
+    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
 def test_without_pusher_js_the_board_asks_every_few_seconds(house, dirty, window, complaints):

@@ -29,8 +29,10 @@ def page(house, window):
 
 def room(number: int = 101, **fields: Any) -> dict[str, Any]:
     return {
+        "id": number,
         "room_number": number,
         "room_type": 1,
+        "room_type_name": "Double",
         "is_active": True,
         "room_status": "CHECKOUT_DIRTY",
         "status_version": 4,
@@ -116,6 +118,26 @@ def test_a_new_state_replaces_what_is_older_and_keeps_what_is_newer(page):
     assert after["answer"] is True  # 103 is gone
     assert after["rooms"] == [room(101, status_version=9), room(102, status_version=5)]
     assert page.evaluate(TAKE, [known, "takeState", known])["answer"] is False
+
+
+def test_a_number_that_another_room_has_got_shows_that_room(page):
+    """101 has become 110, and 102 has become 101: whatever the versions of those two are."""
+    first, second = room(101, id=1, status_version=9, primary_guest={"first_name": "Ada"}), room(102, id=2)
+    moved, followed = {**first, "room_number": 110}, {**second, "room_number": 101}
+    after = page.evaluate(TAKE, [state(first, second), "takeState", state(followed, moved)])
+    assert (after["answer"], after["rooms"]) == (True, [followed, moved])
+    after = page.evaluate(TAKE, [state(first, second), "takeRoom", moved])
+    assert (after["answer"], after["rooms"]) == ("others", [second, moved])
+    after = page.evaluate(TAKE, [state(first, second), "takeRoom", followed])
+    assert (after["answer"], after["rooms"]) == ("others", [followed])
+    after = page.evaluate(TAKE, [state(moved, followed), "takeRoom", {**first, "updated_at": OLD, "status_version": 8}])
+    assert (after["answer"], after["rooms"]) == (None, [moved, followed])
+
+
+def test_a_type_of_another_name_is_one_more_to_choose_from(page):
+    suite = room(room_type_name="Suite")
+    assert page.evaluate(TAKE, [state(room()), "takeState", state(suite)])["answer"] is True
+    assert page.evaluate(TAKE, [state(room()), "takeRoom", suite])["answer"] == "others"
 
 
 @pytest.mark.parametrize(

@@ -30,28 +30,26 @@ export function takeState(house, state) {
   const { rooms, ...rest } = state;
   Object.assign(house, rest);
   house.clockAhead = Date.parse(state.now) - Date.now();
-  let others = false;
-  for (const room of rooms) {
-    const known = house.rooms.get(room.room_number);
-    others ||= !known || known.room_type !== room.room_type;
-    if (isCurrent(room, known)) house.rooms.set(room.room_number, room);
-  }
-  const named = new Set(rooms.map((room) => room.room_number));
-  for (const number of [...house.rooms.keys()]) {
-    if (!named.has(number)) others = house.rooms.delete(number);
-  }
-  return others;
+  const known = new Map([...house.rooms.values()].map((room) => [room.id, room]));
+  const newest = rooms.map((room) => (isCurrent(room, known.get(room.id)) ? room : known.get(room.id)));
+  house.rooms = new Map(newest.map((room) => [room.room_number, room]));
+  return newest.length !== known.size || newest.some((room) => !hasSamePlace(room, known.get(room.id)));
 }
 
-// Takes one room; answers "changed", "others" (one more room, or one fewer) or null (nothing new).
+// Takes one room; answers "changed", "others" (one more room, one fewer, or one that belongs elsewhere) or null
+// (nothing new). A room is the same one by its id: numbers are given to other rooms.
 export function takeRoom(house, room) {
-  const known = house.rooms.get(room.room_number);
+  const known = [...house.rooms.values()].find(({ id }) => id === room.id);
   if (!isCurrent(room, known)) return null;
-  if (!room.is_active) return house.rooms.delete(room.room_number) ? "others" : null;
+  if (known && (!room.is_active || known.room_number !== room.room_number)) house.rooms.delete(known.room_number);
+  if (!room.is_active) return known ? "others" : null;
   // An event shows no guests: who is in the room stays known until an event or an answer says otherwise.
   house.rooms.set(room.room_number, { ...known, ...room });
-  return known ? "changed" : "others";
+  return hasSamePlace(room, known) ? "changed" : "others";
 }
+
+const hasSamePlace = (room, known) =>
+  room.room_number === known?.room_number && room.room_type_name === known.room_type_name;
 
 // Takes a booking's row; answers the numbers of the rooms whose dues it touches.
 export function takeBooking(house, row) {

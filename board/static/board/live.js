@@ -14,7 +14,8 @@ const AT_ONCE = 500;
 export function follow({ realtime, slug, token, seq, api, show, reload, tell }) {
   const streams = Object.keys(seq).filter((stream) => seq[stream] !== null);
   const last = { ...seq };
-  const carried = new Set(); // channels that the socket carries now
+  const channels = {}; // of pusher-js, per stream
+  const carried = new Set(); // streams that the socket carries now
   let queue = Promise.resolve(); // one step at a time
   let answered = true;
   let asked = false; // everything has been asked for since the connection was lost
@@ -38,7 +39,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   }
 
   async function askAll() {
-    for (const stream of streams) await catchUp(stream);
+    for (const stream of streams) await bring(stream);
     asked = true;
     if (isLive()) return;
     askIn(ASK_EVERY);
@@ -51,6 +52,13 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     tried = performance.now();
     pusher.disconnect();
     pusher.connect();
+  }
+
+  // Pusher replays nothing: the socket carries a stream once what came before it is on the screen.
+  async function bring(stream) {
+    await catchUp(stream);
+    if (channels[stream]?.subscribed) carried.add(stream);
+    if (isLive()) clearTimeout(timer);
   }
 
   async function catchUp(stream) {
@@ -103,12 +111,8 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   }
 
   function subscribe(stream) {
-    const channel = pusher.subscribe(`private-${slug}.${stream}`);
-    channel.bind("pusher:subscription_succeeded", () => next(async () => {
-      await catchUp(stream); // Pusher replays nothing
-      if (channel.subscribed) carried.add(stream);
-      if (isLive()) clearTimeout(timer);
-    }));
+    const channel = channels[stream] = pusher.subscribe(`private-${slug}.${stream}`);
+    channel.bind("pusher:subscription_succeeded", () => next(() => bring(stream)));
     channel.bind("pusher:subscription_error", ({ status }) => {
       if (status === 401 || status === 403) next(readAnew); // says so if we have been signed out
       setTimeout(() => stopped || pusher.subscribe(channel.name), SUBSCRIBE_AGAIN);
@@ -117,7 +121,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   }
 
   function lose() {
-    if (!isLive() && !carried.size) return;
+    if (!carried.size) return;
     carried.clear();
     asked = false;
     askIn(PATIENCE);

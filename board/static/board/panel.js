@@ -36,7 +36,7 @@ export function panel({ house, api, slug, took }) {
   function paint() {
     const it = room();
     // What was said of an earlier state is no longer true.
-    if (it && !once("version", it.status_version) && !busy) say("", "");
+    if (it && !once("version", [it.id, it.status_version]) && !busy) say("", "");
     if (!it) {
       say("", `Room ${number} is no longer on the board.`);
       for (const part of ["#steps", "#fault"]) $(part).hidden = true;
@@ -50,9 +50,9 @@ export function panel({ house, api, slug, took }) {
     paintFacts(it);
     paintSteps(it);
     paintFault(it);
-    if (!once("history", it.status_version)) readHistory(it);
+    if (!once("history", [it.id, it.status_version])) readHistory(it);
     // At first, and when somebody has come: who it is no event says.
-    if (!once("guest", it.is_occupied)) readRoom().catch(() => {});
+    if (!once("guest", [it.id, it.is_occupied])) readRoom().catch(() => {});
   }
 
   // Whether `part` shows `what` already; from now on it does.
@@ -88,7 +88,7 @@ export function panel({ house, api, slug, took }) {
 
   function paintSteps(it) {
     const steps = stepsFor(it, house.me);
-    if (once("steps", [it.status_version, steps])) return;
+    if (once("steps", [it.id, it.status_version, steps])) return;
     const group = $("#steps .buttons");
     const held = group.contains(document.activeElement);
     group.replaceChildren(...steps.map((status) => {
