@@ -74,7 +74,7 @@ class NewRoomFactory(factory.django.DjangoModelFactory):
 
     hotel = factory.SubFactory(HotelFactory)
     room_type = factory.SubFactory(RoomTypeFactory, hotel=factory.SelfAttribute("..hotel"))
-    room_number = factory.Sequence(lambda n: 101 + n)
+    room_number = factory.Sequence(lambda n: 10_001 + n)  # beyond the numbers that tests name themselves
 
 
 class BookingFactory(factory.django.DjangoModelFactory):
