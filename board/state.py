@@ -3,14 +3,14 @@
 from datetime import date
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Q
 
 from common import clock
 from common.formats import iso
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import OPEN_TASK_STATUSES
-from housekeeping.policy import OVERRIDE, status_transitions
+from housekeeping.policy import status_transitions
 from housekeeping.selectors import room_list, task_list
 from housekeeping.snapshots import room_snapshot, task_snapshot
 from notifications import transport
@@ -63,20 +63,18 @@ def _me(staff: Staff, *, sees_bookings: bool) -> dict[str, Any]:
     return {
         "id": staff.pk,
         "name": staff.name,
-        "role": staff.role.name,
         "sees_bookings": sees_bookings,
         "may": {
             "history": staff.can("housekeeping.status_history_read"),
             "flag": staff.can("rooms.maintenance_flag"),
             "clear": staff.can("rooms.maintenance_clear"),
-            "override": staff.can(OVERRIDE),
         },
         "status_transitions": status_transitions(staff),
     }
 
 
 def _stays(hotel: Hotel, today: date, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Who is expected today, and who is in house and due out by today; by room, and those without one last."""
+    """Who is expected today, and who is in house and due out by today; the page puts them in order."""
     arriving = Q(status=BookingStatus.CONFIRMED, check_in=today)
     leaving = Q(status=BookingStatus.IN_HOUSE, check_out__lte=today)
     stays = RoomBooking.objects.filter(arriving | leaving, hotel=hotel).select_related("room_type", "assigned_room")
@@ -84,7 +82,7 @@ def _stays(hotel: Hotel, today: date, *, sees_bookings: bool) -> tuple[list[dict
         stays = stays.filter(assigned_room__isnull=False)
     arrivals: list[dict[str, Any]] = []
     departures: list[dict[str, Any]] = []
-    for stay in stays.order_by(F("assigned_room__room_number").asc(nulls_last=True), "primary_last_name", "pk"):
+    for stay in stays.order_by("pk"):
         column = arrivals if stay.status == BookingStatus.CONFIRMED else departures
         column.append(_stay(hotel, stay, sees_bookings=sees_bookings))
     return arrivals, departures

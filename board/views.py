@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from board.chart import chart, day_name, headline
-from board.pusher_js import pusher_js
+from board.pusher_js import Script, pusher_js
 from board.state import board_state
 from common.errors import NotAllowed
 from common.views import HotelViewSet, staff_of
@@ -28,7 +28,12 @@ NO_COPY = "private, no-store"
 
 
 class Page(View):
-    """A page of the board: it holds names of guests, so nobody keeps a copy, and it runs no script but our own."""
+    """A page of the board: it holds names of guests, so nobody keeps a copy, and it runs no script but our own.
+
+    ``self.script`` is pusher-js on a page that needs it, which may be its makers'.
+    """
+
+    script: Script | None = None
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return self.protected(super().dispatch(request, *args, **kwargs))
@@ -36,20 +41,17 @@ class Page(View):
     def protected(self, response: HttpResponseBase) -> HttpResponseBase:
         """The answer with the headers of every page of the board."""
         response["Cache-Control"] = NO_COPY
-        response["Content-Security-Policy"] = content_security_policy(self.script_origin())
+        response["Content-Security-Policy"] = content_security_policy(self.script)
         return response
 
-    def script_origin(self) -> str:
-        """Where the page gets a script from that is not ours; blank for nowhere."""
-        return ""
 
-
-def content_security_policy(script_origin: str) -> str:
+def content_security_policy(script: Script | None) -> str:
     """What a page of the board may load and whom it may call: ourselves, and the live events' server."""
+    theirs = [script.url] if script and script.integrity else []
     return "; ".join(
         [
             "default-src 'none'",
-            f"script-src 'self' {script_origin}".strip(),
+            " ".join(["script-src 'self'", *theirs]),
             "style-src 'self'",
             " ".join(["connect-src 'self'", *transport.listener_origins()]),
             "img-src 'self' data:",
@@ -93,10 +95,10 @@ class BoardView(StaffPage):
     """The board, with the state that it shows first."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
-        return render(request, "board/board.html", {"state": board_state(self.staff)})
-
-    def script_origin(self) -> str:
-        return pusher_js().origin
+        state = board_state(self.staff)
+        if state["realtime"]:
+            self.script = pusher_js()
+        return render(request, "board/board.html", {"state": state, "script": self.script})
 
 
 class StateViewSet(HotelViewSet):

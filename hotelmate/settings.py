@@ -201,7 +201,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEVELOPMENT
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "hotelmate.static_files.HashedFilesStorage"
     },
 }
 LANGUAGE_CODE = "en"

@@ -74,8 +74,7 @@ def listener_origins() -> list[str]:
         return []
     if listener["host"]:
         return [f"{'wss' if listener['tls'] else 'ws'}://{listener['host']}:{listener['port']}"]
-    # The second is for networks that let no websocket through.
-    return [f"wss://ws-{listener['cluster']}.pusher.com", f"https://sockjs-{listener['cluster']}.pusher.com"]
+    return [f"wss://ws-{listener['cluster']}.pusher.com"]
 
 
 def websocket_url() -> str:

@@ -33,6 +33,12 @@ def browser() -> Callable[..., Client]:
     return signed_in
 
 
+@pytest.fixture
+def pusher_account(settings: Any) -> None:
+    """Live events are sent: the board listens."""
+    settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "secret"
+
+
 def embedded(page: Any) -> dict[str, Any]:
     """The state that the page brings along."""
     assert page.status_code == 200, page.content

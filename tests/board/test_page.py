@@ -168,14 +168,14 @@ def script_of(answer) -> dict[str, str | None]:
     return attributes
 
 
-def test_pusher_js_is_ours_where_npm_has_installed_it(browser, manager, installed):
+def test_pusher_js_is_ours_where_npm_has_installed_it(browser, manager, installed, pusher_account):
     installed(there=True)
     answer = browser(manager).get(BOARD)
     assert script_of(answer) == {"id": "pusher-js", "src": "/static/pusher-js/pusher.min.js", "async": None}
     assert "script-src 'self';" in answer["Content-Security-Policy"]
 
 
-def test_else_it_is_its_makers_and_only_that_file(browser, manager, installed):
+def test_else_it_is_its_makers_and_only_that_file(browser, manager, installed, pusher_account):
     installed(there=False)
     answer = browser(manager).get(BOARD)
     assert script_of(answer) == {
@@ -185,9 +185,15 @@ def test_else_it_is_its_makers_and_only_that_file(browser, manager, installed):
         "crossorigin": "anonymous",
         "async": None,
     }
-    assert scripts.FROM_CDN.startswith(f"{scripts.CDN}/")
-    assert f"script-src 'self' {scripts.CDN};" in answer["Content-Security-Policy"]
+    assert f"script-src 'self' {scripts.FROM_CDN};" in answer["Content-Security-Policy"]
     assert re.fullmatch(r"sha384-[A-Za-z0-9+/]{64}", scripts.INTEGRITY)
+
+
+def test_without_a_pusher_account_there_is_no_script_for_it(browser, manager, settings):
+    settings.PUSHER_APP_ID = ""
+    answer = browser(manager).get(BOARD)
+    assert "pusher-js" not in [attributes.get("id") for attributes in Page(answer).all("script")]
+    assert "script-src 'self';" in answer["Content-Security-Policy"]
 
 
 def test_every_script_and_style_of_the_page_is_where_it_says(page):
@@ -206,7 +212,7 @@ def test_modules_import_only_what_is_there():
 
 # --- production -------------------------------------------------------------------------------------------------------
 
-RENDER = """
+COLLECT = """
 import django, json
 django.setup()
 from django.core.management import call_command
@@ -220,20 +226,34 @@ print(json.dumps([pusher_js().url, pusher_js().integrity, static("board/board.js
 """
 
 
-@pytest.mark.parametrize("npm", [True, False])
-def test_in_production_the_files_are_collected_and_found(tmp_path, npm):
-    root, dist = tmp_path / "static", tmp_path / "dist"
+@pytest.fixture
+def collect(tmp_path):
+    """``collect(npm=True)`` installs HotelMate in production, where npm has been or has not; another call upgrades it.
+
+    Returns the addresses and the hash: of pusher-js, of the board's script, of its style.
+    """
+    dist = tmp_path / "dist"
     dist.mkdir()
     (dist / "pusher.min.js").write_text("self.Pusher = 1;\n//# sourceMappingURL=pusher.min.js.map\n")
     (dist / "pusher.min.js.map").write_text("{}")
-    code = RENDER.format(root=str(root), dirs=[("pusher-js", str(dist))] if npm else [])
-    env = os.environ | {"DJANGO_SETTINGS_MODULE": "hotelmate.settings", "SECRET_KEY": "x" * 50}
-    env.pop("DEVELOPMENT", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, env=env, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 0, done.stderr
-    url, integrity, script, style = json.loads(done.stdout)
+
+    def collect(*, npm: bool) -> list[str]:
+        code = COLLECT.format(root=str(tmp_path / "static"), dirs=[("pusher-js", str(dist))] if npm else [])
+        env = os.environ | {"DJANGO_SETTINGS_MODULE": "hotelmate.settings", "SECRET_KEY": "x" * 50}
+        env.pop("DEVELOPMENT", None)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=PROJECT, env=env, capture_output=True, text=True, timeout=100
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return collect
+
+
+@pytest.mark.parametrize("npm", [True, False])
+def test_in_production_the_files_are_collected_and_found(tmp_path, collect, npm):
+    root = tmp_path / "static"
+    url, integrity, script, style = collect(npm=npm)
     if npm:
         assert re.fullmatch(r"/static/pusher-js/pusher\.min\.[0-9a-f]{12}\.js", url) and not integrity
     else:
@@ -241,6 +261,17 @@ def test_in_production_the_files_are_collected_and_found(tmp_path, npm):
     assert re.fullmatch(r"/static/board/board\.[0-9a-f]{12}\.js", script)
     for address in [script, style, *([url] if npm else [])]:
         assert (root / address.removeprefix("/static/")).is_file()
-    # The modules that the page's own imports are asked for by these names.
-    for module in MODULES:
-        assert (root / "board" / module.name).is_file()
+    # After an upgrade no script meets a module of the old one: their names carry a hash, too, in each script.
+    modules = [root / script.removeprefix("/static/")]
+    for module in modules:
+        imported = re.findall(r'from "\./(.+?)"', module.read_text())
+        assert [name for name in imported if not re.fullmatch(r"\w+\.[0-9a-f]{12}\.js", name)] == []
+        modules += [module.with_name(name) for name in imported if module.with_name(name) not in modules]
+    assert {re.sub(r"\.[0-9a-f]{12}", "", module.name) for module in modules} == {module.name for module in MODULES}
+
+
+def test_an_upgrade_in_which_npm_has_failed_takes_the_script_from_its_makers(tmp_path, collect):
+    """It empties its folder first; what an earlier upgrade has collected stays where it is, and is no longer named."""
+    collect(npm=True)
+    assert collect(npm=False)[:2] == [scripts.FROM_CDN, scripts.INTEGRITY]
+    assert (tmp_path / "static" / scripts.OURS).is_file()

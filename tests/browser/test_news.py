@@ -160,6 +160,18 @@ def test_a_booking_comes_to_the_lists_and_leaves_them(page, news, arrivals, depa
     assert (after["arrivals"], after["departures"], after["answer"]) == (arrivals, departures, touched)
 
 
+def test_stays_come_by_room_and_those_without_one_by_name(page):
+    stays = [
+        row("BK-5", room_number=None, guest_name="Mary Adams"),
+        row("BK-4", room_number=None, guest_name="Ada Young"),
+        row("BK-3", room_number=103),
+        row("BK-2", room_number=None, guest_name="Mary Adams"),
+    ]
+    after = page.evaluate(TAKE, [state(arrivals=stays, departures=stays), "takeBooking", row("BK-1", room_number=102)])
+    assert after["arrivals"] == ["BK-1", "BK-3", "BK-4", "BK-2", "BK-5"]
+    assert after["departures"] == ["BK-3", "BK-4", "BK-2", "BK-5"]
+
+
 def test_the_steps_are_the_rooms_and_the_viewers_in_the_rooms_order(page):
     steps = ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"]
     me = {"status_transitions": {"CHECKOUT_DIRTY": ["READY_FOR_GUEST", "CLEANING_IN_PROGRESS", "OUT_OF_ORDER"]}}

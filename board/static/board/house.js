@@ -1,5 +1,7 @@
 // Owns what the screen knows of the house, and how news changes it. Pure: no page, no network.
 
+const LISTS = ["arrivals", "departures"];
+
 export const floorOf = (room) => Math.floor(room.room_number / 100);
 
 // Of two snapshots of one room the older never wins.
@@ -29,6 +31,7 @@ export function houseOf(state) {
 export function takeState(house, state) {
   const { rooms, ...rest } = state;
   Object.assign(house, rest);
+  for (const list of LISTS) house[list].sort(byRoom);
   house.clockAhead = Date.parse(state.now) - Date.now();
   const known = new Map([...house.rooms.values()].map((room) => [room.id, room]));
   const newest = rooms.map((room) => (isCurrent(room, known.get(room.id)) ? room : known.get(room.id)));
@@ -55,21 +58,24 @@ const hasSamePlace = (room, known) =>
 export function takeBooking(house, row) {
   const touched = new Set();
   const stay = stayOf(row, house.hotel.business_date);
-  for (const list of ["arrivals", "departures"]) {
+  for (const list of LISTS) {
     const before = house[list].find((known) => known.booking_id === row.booking_id);
     if (before) touched.add(before.room_number);
     house[list] = house[list].filter((known) => known !== before);
   }
   if (stay) {
-    house[stay.status === "IN_HOUSE" ? "departures" : "arrivals"].push(stay);
+    const list = house[stay.status === "IN_HOUSE" ? "departures" : "arrivals"];
+    list.push(stay);
+    list.sort(byRoom);
     touched.add(stay.room_number);
-    for (const list of ["arrivals", "departures"]) house[list].sort(byRoom);
   }
   touched.delete(null);
   return touched;
 }
 
-const byRoom = (a, b) => (a.room_number ?? Infinity) - (b.room_number ?? Infinity) || (a.guest_name ?? "").localeCompare(b.guest_name ?? "");
+// Those without a room come last, by name.
+const byRoom = (a, b) => (a.room_number ?? Infinity) - (b.room_number ?? Infinity)
+  || `${a.guest_name} ${a.booking_id}`.localeCompare(`${b.guest_name} ${b.booking_id}`);
 
 export const now = (house) => Date.now() + house.clockAhead;
 
