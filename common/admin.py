@@ -1,15 +1,22 @@
 """The base of every admin page: those who are not superusers see, find and link their own hotel's rows only."""
 
+import logging
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import IntegrityError
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponseRedirect
 
 from common.database import rule_message
 from common.errors import HotelMateError
+
+logger = logging.getLogger(__name__)
 
 
 def own_hotel(request: HttpRequest) -> Any:
@@ -18,7 +25,37 @@ def own_hotel(request: HttpRequest) -> Any:
     return profile.hotel if profile else None
 
 
-class HotelScopedAdmin(admin.ModelAdmin):
+class SoundRequestsAdmin(admin.ModelAdmin):
+    """Filters and selections that nobody makes with a mouse are refused; whatever else fails is a bug, and says so."""
+
+    # What a form of the list sends the keys of rows in.
+    selections: tuple[str, ...] = (ACTION_CHECKBOX_NAME,)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list, whose rows are counted here; Django leads who asks for the year 99999 back to all of them."""
+        try:
+            return super().get_changelist_instance(request)
+        except (ValueError, IndexError, DataError) as error:
+            if request.GET.keys() <= {ERROR_FLAG}:
+                raise  # not the caller's words
+            logger.warning("a list of the admin refused its filters", exc_info=True)
+            raise IncorrectLookupParameters from error
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
+        """An action on a selection; what cannot be the key of a row selects nothing."""
+        key = self.model._meta.pk
+        try:
+            for name in self.selections:
+                for value in request.POST.getlist(name):
+                    if "\0" in str(key.to_python(value)):
+                        raise ValidationError("PostgreSQL has no text with a null character")
+        except ValidationError:
+            messages.error(request, "That selection makes no sense here.")
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *args)
+
+
+class HotelScopedAdmin(SoundRequestsAdmin):
     """``hotel_lookup`` leads from the model to its hotel (``pk`` for the hotel itself)."""
 
     hotel_lookup = "hotel"
@@ -104,7 +141,7 @@ class ReadOnlyAdmin(HotelScopedAdmin):
         return False
 
 
-class SuperuserOnlyMixin:
+class SuperuserOnlyMixin(SoundRequestsAdmin):
     """For models that are of no hotel: whatever permissions somebody was given, only a superuser sees them."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

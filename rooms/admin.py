@@ -85,6 +85,7 @@ class RoomAdmin(HotelScopedAdmin):
     ]
     readonly_fields = [*STATUS_FIELDS, "fault", "created_at"]
     actions = ["change_status"]
+    selections = (ACTION_CHECKBOX_NAME, "others")
 
     @admin.display(description="open fault", ordering="maintenance_priority", empty_value="–")
     def fault(self, room: Room) -> str | None:

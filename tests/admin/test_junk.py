@@ -7,6 +7,9 @@ from django.contrib.admin.utils import quote
 from django.test import Client
 from django.urls import reverse
 
+from room_bookings.admin import STEPS, RoomBookingAdmin
+from room_bookings.models import RoomBooking
+from rooms.models import Room
 from tests.admin.world import CALLERS, User, browser, live, name, page, registered
 from tests.factories import HotelFactory
 
@@ -36,6 +39,8 @@ QUERIES = [
     "o=99.-99.x",
     "o=%00",
     "id__in=1,2,x",
+    "id__range=1",
+    "created_at__range=2026-01-01",
     "id__exact=%00",
     "pk__exact=abc",
     "pk__in=99999999999999999999999",
@@ -150,3 +155,55 @@ def test_the_sites_own_pages(caller):
         assert Client(raise_request_exception=False).post("/admin/login/?next=%00", data).status_code < 500
     junk = {"old_password": "\0", "new_password1": "\0"}
     assert caller.post(reverse("admin:password_change"), junk).status_code < 500
+
+
+# --- and a bug is not the caller's fault ------------------------------------------------------------------------------
+
+
+def test_a_bug_in_an_action_is_an_error_and_not_the_selections_fault(db, monkeypatch):
+    def take(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    hotel = HotelFactory()
+    client, booking = browser(CALLERS["manager"](hotel).user), live("Grandeur", hotel)[RoomBooking]
+    monkeypatch.setitem(STEPS, "no_show", STEPS["no_show"]._replace(take=take))
+    with pytest.raises(ValueError, match="a bug"):
+        client.post(
+            page(RoomBooking, "changelist"), {"action": "no_show", "_selected_action": booking.pk, "apply": "1"}
+        )
+
+
+@pytest.mark.parametrize("query", ["", "?e=1", "?status__exact=CONFIRMED"])
+def test_a_bug_in_a_list_is_an_error_and_not_the_filters_fault(query, db, monkeypatch):
+    def guest(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    hotel = HotelFactory()
+    live("Grandeur", hotel)
+    monkeypatch.setattr(RoomBookingAdmin, "guest", guest)
+    with pytest.raises(ValueError, match="a bug"):
+        browser(CALLERS["manager"](hotel).user).get(page(RoomBooking, "changelist") + query)
+
+
+@pytest.mark.parametrize("query", ["", "?e=1"])
+def test_a_bug_in_a_lists_count_is_an_error_where_nothing_was_filtered(query, db, monkeypatch):
+    def count(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    client = browser(CALLERS["manager"](HotelFactory()).user)
+    monkeypatch.setattr("django.core.paginator.Paginator.count", property(count))
+    with pytest.raises(ValueError, match="a bug"):
+        client.get(page(RoomBooking, "changelist") + query)
+
+
+@pytest.mark.parametrize("field", ["_selected_action", "others"])
+@pytest.mark.parametrize("value", ["abc", "\0", ""])
+def test_a_selection_of_no_rows_is_refused_in_words(field, value, db):
+    chosen = {"action": "change_status", "_selected_action": "1", "apply": "1", field: value}
+    answer = browser(CALLERS["manager"](HotelFactory()).user).post(page(Room, "changelist"), chosen, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["That selection makes no sense here."]
+
+
+def test_a_filter_that_postgresql_cannot_read_leads_to_the_whole_list(db):
+    answer = browser(CALLERS["manager"](HotelFactory()).user).get(page(Room, "changelist") + "?room_number__regex=(")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/rooms/room/?e=1")
