@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, Permission
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, Route, expect
 
 from hotel import calendar, rights
@@ -287,3 +289,72 @@ def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(house, d
     TaskFactory(room=dirty, assigned_to=housekeeper)
     page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
     expect(tile(page, 101)).to_be_visible()
+
+
+# --- rights that change while the board is open -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(window, complaints):
+    """``asking(house, member)`` is the board of somebody to whom no live connection comes: it asks."""
+    complaints.expect("net::ERR_FAILED")
+
+    def asking(house, member) -> Page:
+        context = window(member)
+        context.route("**/pusher.min.js", lambda route: route.abort())
+        page = context.new_page()
+        page.goto(house.path)
+        expect_state(page, "polling")
+        return page
+
+    return asking
+
+
+def now_with(member: Any, *granted: str) -> None:
+    """From now on the member has these rights and no others."""
+    names = [rights.permission(right).split(".") for right in granted]
+    member.role = Group.objects.create(name=f"{member.pk}: {granted}")
+    for app, codename in names:
+        member.role.permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    member.save()
+
+
+ROOMS_ONLY, BOOKINGS_ONLY = "rooms.maintenance_flag", "bookings.checkin"
+
+
+def test_who_loses_the_bookings_goes_on_with_the_rooms_and_sees_no_name_any_more(house, dirty, asking, complaints):
+    complaints.expect("status of 403")
+    today = calendar.business_date(house.hotel)
+    stay = {"check_in": today, "check_out": today + timedelta(days=1)}
+    BookingFactory(hotel=house.hotel, room_type=dirty.room_type, assigned_room=dirty, **stay)
+    agent = house.member(rights.FRONT_DESK_AGENT)
+    page = asking(house, agent)
+    expect(page.get_by_role("table", name="Arrivals")).to_contain_text("Lovelace")
+    now_with(agent, ROOMS_ONLY)
+    expect(page.get_by_role("table", name="Arrivals")).not_to_contain_text("Lovelace")
+    expect(page.locator("#trouble")).to_be_hidden()
+    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+
+
+def test_who_may_hear_of_rooms_no_more_or_again_has_a_board_that_knows_it(house, dirty, asking, complaints):
+    complaints.expect("status of 403")  # once; nothing is asked that cannot be answered
+    agent = house.member(rights.FRONT_DESK_AGENT)
+    page = asking(house, agent)
+    with page.expect_navigation():
+        now_with(agent, BOOKINGS_ONLY)
+    expect_state(page, "polling")
+    now_with(agent, BOOKINGS_ONLY, ROOMS_ONLY)
+    with page.expect_navigation():
+        page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
+    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+
+
+def test_who_has_been_signed_out_reads_so(house, dirty, asking, complaints):
+    complaints.expect("status of 40[13]")
+    page = asking(house, house.member())
+    [cookie] = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
+    Session.objects.get(session_key=cookie["value"]).delete()
+    expect(page.locator("#trouble")).to_contain_text("You are signed out.")
+    expect(page.get_by_role("link", name="Sign in again")).to_be_visible()

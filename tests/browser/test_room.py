@@ -1,7 +1,7 @@
 """The panel of one room: its next steps for whoever looks, notes, faults, and refusals that say why."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from hotel import rights
 from housekeeping.services import set_room_status
@@ -126,6 +126,7 @@ def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(house, window
     expect(refusal).to_be_visible()
     expect(refusal).to_contain_text("Room 101 has changed since you read it")
     expect(refusal).to_contain_text("cleaned uninspected", ignore_case=True)
+    expect(refusal).to_contain_text("Nora")
     expect_status(page, 101, CLEANED)
     expect(panel).to_contain_text("Cleaned uninspected")
     assert steps(page) == {CLEANING, DIRTY, FAULT}
@@ -175,6 +176,75 @@ def test_a_step_that_finds_no_network_says_so_and_can_be_tried_again(house, boar
     step(page, CLEANING).click()
     expect_status(page, 101, CLEANING)
     expect(page.locator("#refusal")).to_be_hidden()
+
+
+def test_a_step_whose_answer_is_cut_off_is_not_taken_for_refused(house, board):
+    house.room(101, DIRTY)
+    page = board(house.member(rights.HOUSEKEEPER))
+    open_room(page, 101)
+
+    def cut_off(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text()[:200])
+
+    page.route("**/status/", cut_off)
+    step(page, CLEANING).click()
+    expect(page.locator("#refusal")).to_have_text(
+        "The server did not answer in time. Room 101 is now: Cleaning in progress."
+    )
+    expect_status(page, 101, CLEANING)
+    expect_state(page, "live")
+
+
+def test_a_refusal_that_comes_after_the_panel_was_closed_asks_for_the_room_that_was_sent(house, board, complaints):
+    complaints.expect("status of 409")
+    house.room(101, CLEANED, fault=True)
+    page = board(house.member(rights.HOUSEKEEPING_SUPERVISOR))
+    open_room(page, 101)
+    held: list[Route] = []
+    page.route("**/status/", lambda route: held.append(route))
+    step(page, READY).click()
+    expect(step(page, READY)).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog#room")).to_be_hidden()
+    with page.expect_request("**/room-management/*/") as asked:
+        held[0].continue_()
+    assert asked.value.url.endswith("/room-management/101/")
+
+
+def test_an_older_history_that_comes_late_does_not_stay(house, board):
+    room = house.room(101, DIRTY)
+    page = board(house.member())
+    late: list[tuple[Route, APIResponse]] = []
+
+    def hold_the_first(route: Route) -> None:
+        if late:
+            route.continue_()
+        else:
+            late.append((route, route.fetch()))
+
+    page.route("**/status-history/**", hold_the_first)
+    panel = open_room(page, 101)
+    set_room_status(room=room, to_status=CLEANED, staff=house.member(rights.HOUSEKEEPER, "Nora"))
+    newest = panel.locator("#history > li").first
+    expect(newest).to_contain_text("Nora")
+    [(route, answer)] = late
+    with page.expect_event("requestfinished", lambda request: "status-history" in request.url):
+        route.fulfill(response=answer)
+    page.wait_for_timeout(200)
+    expect(newest).to_contain_text("Nora")
+
+
+def test_a_room_that_could_not_be_read_is_read_again(house, board, complaints):
+    complaints.expect("net::ERR_FAILED")
+    house.room(101, DIRTY)
+    page = board(house.member())
+    page.route("**/room-management/101/", lambda route: route.abort())
+    tile(page, 101).click()
+    expect_state(page, "offline")
+    page.unroute("**/room-management/101/")
+    with page.expect_response("**/room-management/101/"):
+        page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
 
 
 def test_who_is_deactivated_in_mid_use_is_told_to_sign_in_again(house, board, complaints):

@@ -4,9 +4,9 @@ const SILENCE = 15_000; // milliseconds after which a request counts as unanswer
 const NO_ANSWER = new Set([502, 504]); // a proxy speaks, the server behind it does not
 
 export class Refusal extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, details = {}) {
     super(message);
-    Object.assign(this, { status, code });
+    Object.assign(this, { status, code, details });
   }
 
   get isSilence() { return this.status === 0; }
@@ -23,16 +23,18 @@ export function client({ token, heard, over }) {
       cache: "no-store",
       signal: AbortSignal.timeout(SILENCE),
     }).catch(() => null);
-    const answered = Boolean(answer) && !NO_ANSWER.has(answer.status);
+    const said = await answer?.json().catch(() => null);
+    // An answer that is cut off in the middle is none.
+    const answered = Boolean(answer) && !NO_ANSWER.has(answer.status) && (Boolean(said) || !answer.ok);
     heard(answered);
     if (!answered) throw new Refusal(0, "NO_ANSWER", "The server does not answer.");
-    const said = await answer.json().catch(() => ({}));
     if (answer.ok) return said;
-    const message = said.message ?? "Something went wrong on the server.";
+    const { code, details } = said ?? {};
+    const message = said?.message ?? "Something went wrong on the server.";
     if (answer.status === 401) over("You are signed out.");
     else if (answer.status === 403 && isOurs) over(message);
     else if (answer.status === 403 && message.startsWith("CSRF")) over("You have signed in again in another window.");
-    throw new Refusal(answer.status, said.code ?? "", message);
+    throw new Refusal(answer.status, code, message, details);
   }
 
   return {

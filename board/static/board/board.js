@@ -67,13 +67,18 @@ function show(stream, { payload }) {
 
 async function reload() {
   const fresh = await api.get(`/board/${slug}/state/`);
-  // Somebody else has signed in here meanwhile, or the rights are other ones: a page of its own.
-  if (fresh.me.id !== house.me.id || fresh.me.sees_bookings !== house.me.sees_bookings) location.reload();
+  // Somebody else has signed in here meanwhile, or may hear of other things: a page of its own, and nothing more in this.
+  if (fresh.me.id !== state.me.id || heardIn(fresh) !== heardIn(state)) {
+    location.reload();
+    return new Promise(() => {});
+  }
   if (takeState(house, fresh)) picture.paintAll();
   else repaint();
   room.refresh();
   return fresh.seq;
 }
+
+const heardIn = ({ seq }) => Object.keys(seq).filter((stream) => seq[stream] !== null).join();
 
 function repaint() {
   picture.paintTimes();

@@ -73,9 +73,10 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
 
   async function missed(stream) {
     try {
-      return await api.get(`/api/staff/hotel/${slug}/events/?channel=${stream}&after=${last[stream]}&limit=${AT_ONCE}`);
+      return await api.look(`/api/staff/hotel/${slug}/events/?channel=${stream}&after=${last[stream]}&limit=${AT_ONCE}`);
     } catch (refusal) {
-      if (refusal.status === 410) return null;
+      // 403: rights have changed meanwhile. The state knows what there still is to see.
+      if (refusal.status === 410 || refusal.status === 403) return null;
       throw refusal;
     }
   }

@@ -52,7 +52,7 @@ export function panel({ house, api, slug, took }) {
     paintFault(it);
     if (!once("history", [it.id, it.status_version])) readHistory(it);
     // At first, and when somebody has come: who it is no event says.
-    if (!once("guest", [it.id, it.is_occupied])) readRoom().catch(() => {});
+    if (!once("guest", [it.id, it.is_occupied])) readRoom(number).catch(() => { painted.guest = null; });
   }
 
   // Whether `part` shows `what` already; from now on it does.
@@ -113,8 +113,7 @@ export function panel({ house, api, slug, took }) {
     $("#fault").hidden = !(flag || fault);
   }
 
-  async function readRoom() {
-    const asked = number;
+  async function readRoom(asked) {
     const answer = await api.look(`${base}/room-management/${asked}/`);
     took(answer);
     if (isOpen() && asked === number) paint();
@@ -125,7 +124,8 @@ export function panel({ house, api, slug, took }) {
     setText($("#history-note"), history ? "" : "Your role does not see the history of a room.");
     if (!history) return;
     const answer = await api.look(`${base}/rooms/${it.id}/status-history/?limit=20`).catch(() => null);
-    if (!isOpen() || it.room_number !== number) return;
+    // What is read of a later state is on its way.
+    if (!isOpen() || room()?.id !== it.id || room().status_version !== it.status_version) return;
     if (!answer) {
       setText($("#history-note"), "The history cannot be read right now.");
       painted.history = null;
@@ -175,12 +175,14 @@ export function panel({ house, api, slug, took }) {
 
   // What the server said, and what is true now: read anew, as what the panel showed may be what misled.
   async function explain(refusal, at) {
-    const read = await readRoom().then(() => true, () => false);
+    const read = await readRoom(at).then(() => true, () => false);
     if (at !== number) return;
     const sentence = refusal.isSilence && read ? "The server did not answer in time." : refusal.message;
+    const name = refusal.details?.changed_by_name;
+    const who = name ? ` It was changed by ${name}.` : "";
     const unknown = refusal.isSilence ? " It is not known whether this was done." : "";
     const truth = read && room() ? ` Room ${number} is now: ${labelOf(house, room().room_status)}.` : unknown;
-    say("", sentence + truth);
+    say("", sentence + who + truth);
   }
 
   function settle() {
