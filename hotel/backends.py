@@ -5,9 +5,16 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 
+from common.prepared import PreparedRead
 from hotel.selectors import permissions_array, permissions_of
 
 User = get_user_model()
+# Read at every request that comes with a session.
+_session_user = PreparedRead(
+    lambda: User.objects.select_related("staff_profile__hotel", "staff_profile__role").annotate(
+        held_permissions=permissions_array("pk")
+    )
+)
 
 
 class StaffBackend(ModelBackend):
@@ -22,14 +29,10 @@ class StaffBackend(ModelBackend):
         return True  # the sign-ins refuse inactive users themselves, with a reason
 
     def get_user(self, user_id: Any) -> Any:
-        user: Any = (
-            User.objects.select_related("staff_profile__hotel", "staff_profile__role")
-            .annotate(held_permissions=permissions_array("pk"))
-            .filter(pk=user_id)
-            .first()
-        )
-        if user is None or not user.is_active:
+        found: list[Any] = _session_user.read(user_id)
+        if not found or not found[0].is_active:
             return None
+        [user] = found
         user.held_permissions = set(user.held_permissions)
         profile = getattr(user, "staff_profile", None)
         return user if profile is None or profile.is_active else None
