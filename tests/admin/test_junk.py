@@ -13,7 +13,7 @@ from rooms.models import Room
 from tests.admin.world import CALLERS, User, browser, live, name, page, registered
 from tests.factories import HotelFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("light_sessions")]
 
 PKS = [
     "abc",
@@ -93,7 +93,9 @@ def fields_of_junk(model: Any, value: str) -> dict[str, str]:
 
 
 @pytest.fixture(params=["superuser", "with all permissions"])
-def caller(request: pytest.FixtureRequest, db: None) -> Client:
+def caller(request: pytest.FixtureRequest, light_sessions: None, monkeypatch: pytest.MonkeyPatch) -> Client:
+    # Only the status of the answers is looked at here, and Django's client keeps a copy of each template's variables.
+    monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *_, **__: None)
     hotel = HotelFactory(slug="grand")
     if request.param == "superuser":
         client = browser(User.objects.create_superuser("root"))

@@ -20,7 +20,7 @@ from room_bookings.models import RoomBooking
 from tests.admin.world import CALLERS, browser, everything, live, name, number, page, patterns, registered, root
 from tests.factories import HotelFactory, StaffFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("light_sessions")]
 
 MARK = "Zanzibar"
 OUT = (302, 403, 404)
@@ -44,7 +44,7 @@ def hotel(db: None) -> Hotel:
 
 
 @pytest.fixture(params=CALLERS)
-def caller(request: pytest.FixtureRequest, hotel: Hotel) -> Client:
+def caller(request: pytest.FixtureRequest, hotel: Hotel, light_sessions: None) -> Client:
     """A browser of a member of the Grand, who has rows of their own to see."""
     live("Grandeur", hotel)
     return browser(CALLERS[request.param](hotel).user)
