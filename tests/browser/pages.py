@@ -1,5 +1,7 @@
 """How a test reads the board and works on it: as its reader does, by words and roles, and by the ids it promises."""
 
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -55,23 +57,40 @@ def steps(page: Page) -> set[str]:
     return set(found.evaluate_all("buttons => buttons.map(button => button.dataset.to)"))
 
 
-def deafen(page_or_context: Any) -> list[str]:
-    """From now on no event of a room reaches the page, though it is connected; returns those it has missed."""
-    missed: list[str] = []
+@dataclass
+class Ear:
+    """What a page has heard of rooms over its live connection, and what has not reached it."""
+
+    heard: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    socket: WebSocketRoute | None = None
+
+    def hear_again(self, message: str) -> None:
+        assert self.socket is not None
+        self.socket.send(message)
+
+
+def deafen(page_or_context: Any, events: float = math.inf) -> Ear:
+    """From now on so many events of rooms, all of them unless told, do not reach the page, though it is connected."""
+    ear = Ear()
 
     def between(socket: WebSocketRoute) -> None:
+        ear.socket = socket
         server = socket.connect_to_server()
 
         def pass_on(message: str | bytes) -> None:
-            if '"room_updated"' in str(message):
-                missed.append(str(message))
+            if '"room_updated"' not in str(message):
+                socket.send(message)
+            elif len(ear.missed) < events:
+                ear.missed.append(str(message))
             else:
+                ear.heard.append(str(message))
                 socket.send(message)
 
         server.on_message(pass_on)
 
     page_or_context.route_web_socket("ws://127.0.0.1:*/**", between)
-    return missed
+    return ear
 
 
 def serious_findings(page: Page) -> list[str]:

@@ -133,6 +133,16 @@ def test_everything_can_be_done_with_the_keyboard_alone(house, window):
     expect(tile(page, 103)).to_be_focused()
 
 
+def test_the_focus_stays_on_its_tile_when_a_room_joins_the_board(house, board):
+    house.room(102)
+    page = board(house.member())
+    tile(page, 102).focus()
+    house.room(101)
+    page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
+    expect(tile(page, 101)).to_be_visible()
+    expect(tile(page, 102)).to_be_focused()
+
+
 def test_where_the_focus_is_can_be_seen(house, board):
     house.room(101)
     page = board(house.member())

@@ -1,5 +1,6 @@
 """The board follows the house: within a second, over every way there is, and after each kind of interruption."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
 from room_bookings.services.check_in import check_in
 from rooms.models import Room
-from tests.browser.pages import expect_state, expect_status, open_room, step, tile, touched, watch_tiles
+from tests.browser.pages import deafen, expect_state, expect_status, open_room, step, tile, touched, watch_tiles
 from tests.conftest import token_client
 from tests.factories import BookingFactory, TaskFactory
 from tests.notifications.conftest import until
@@ -194,6 +195,19 @@ def test_a_question_that_the_server_refused_once_is_asked_again_and_the_board_go
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
+def test_what_is_heard_live_counts_as_heard(house, dirty, board, complaints):
+    complaints.expect(LOST)
+    page = board(house.member())
+    page.clock.install()
+    page.clock.fast_forward("00:20:00")
+    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    page.context.set_offline(True)
+    expect_state(page, "offline")
+    ahead = [(calendar.local_now(house.hotel) + timedelta(minutes=minutes)).strftime("%H:%M") for minutes in (19, 20)]
+    expect(page.locator("#trouble")).to_contain_text(re.compile(f"since ({'|'.join(ahead)})"))
+
+
 def test_without_pusher_js_the_board_asks_every_few_seconds(house, dirty, window, complaints):
     complaints.expect("net::ERR_FAILED")
     context = window(house.member())
@@ -208,20 +222,7 @@ def test_without_pusher_js_the_board_asks_every_few_seconds(house, dirty, window
 def test_an_event_that_got_lost_is_fetched_when_the_next_one_comes(house, dirty, window):
     other, housekeeper = house.room(102, "CHECKOUT_DIRTY"), house.member(rights.HOUSEKEEPER)
     context = window(house.member())
-    swallowed: list[str] = []
-
-    def between(socket):
-        server = socket.connect_to_server()
-
-        def pass_on(message):
-            if '"room_updated"' in message and not swallowed:
-                swallowed.append(message)
-            else:
-                socket.send(message)
-
-        server.on_message(pass_on)
-
-    context.route_web_socket("ws://127.0.0.1:*/**", between)
+    ear = deafen(context, events=1)
     page = context.new_page()
     page.goto(house.path)
     expect_state(page, "live")
@@ -229,27 +230,13 @@ def test_an_event_that_got_lost_is_fetched_when_the_next_one_comes(house, dirty,
     change(other, "CLEANING_IN_PROGRESS", housekeeper)
     expect_status(page, 102, "CLEANING_IN_PROGRESS")
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
-    assert len(swallowed) == 1
+    assert len(ear.missed) == 1
 
 
 def test_a_repeated_event_changes_nothing(house, dirty, window):
     housekeeper = house.member(rights.HOUSEKEEPER)
     context = window(house.member())
-    heard: list[str] = []
-    sockets: list[Any] = []
-
-    def between(socket):
-        server = socket.connect_to_server()
-        sockets.append(socket)
-
-        def pass_on(message):
-            if '"room_updated"' in message:
-                heard.append(message)
-            socket.send(message)
-
-        server.on_message(pass_on)
-
-    context.route_web_socket("ws://127.0.0.1:*/**", between)
+    ear = deafen(context, events=0)
     page = context.new_page()
     page.goto(house.path)
     expect_state(page, "live")
@@ -258,7 +245,7 @@ def test_a_repeated_event_changes_nothing(house, dirty, window):
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
     change(dirty, "CLEANED_UNINSPECTED", housekeeper)
     expect_status(page, 101, "CLEANED_UNINSPECTED")
-    sockets[-1].send(heard[0])
+    ear.hear_again(ear.heard[0])
     change(dirty, "CHECKOUT_DIRTY", housekeeper)
     expect_status(page, 101, "CHECKOUT_DIRTY")
     assert seen(page) == ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "CHECKOUT_DIRTY"]

@@ -114,7 +114,7 @@ def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(house, window
     complaints.expect("status of 412")
     room = house.room(101, DIRTY)
     context = window(house.member(rights.HOUSEKEEPER))
-    missed = deafen(context)
+    ear = deafen(context)
     page = context.new_page()
     page.goto(house.path)
     expect_state(page, "live")
@@ -135,7 +135,7 @@ def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(house, window
     step(page, DIRTY).click()
     expect_status(page, 101, DIRTY)
     expect(refusal).to_be_hidden()
-    assert missed
+    assert ear.missed
 
 
 def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown(house, board, complaints):

@@ -1,17 +1,24 @@
 """The board of a large house: as many requests as that of a small one, and painted before any of them is answered."""
 
+from datetime import timedelta
+
+import pytest
 from playwright.sync_api import expect
 
+from hotel import calendar
 from housekeeping.services import set_room_status
-from rooms.models import Room
+from housekeeping.turnover import flag_maintenance
+from rooms.models import Room, RoomStatus
 from tests.browser.pages import WALL, cut_off, expect_state, expect_status, overflow, tile, touched, watch_tiles
-from tests.factories import NewRoomFactory
+from tests.factories import BookingFactory, NewRoomFactory, booking_in
 
 
-def fill(house, count: int) -> None:
-    """So many rooms, thirty to a floor."""
+def fill(house, count: int, places: int = 30) -> None:
+    """So many more rooms, on floors with so many places, but where there is one already."""
     kind = house.room_type("Double")
-    numbers = [floor * 100 + place for floor in range(1, 100) for place in range(1, 31)][:count]
+    numbers = [floor * 100 + place for floor in range(1, 100) for place in range(1, places + 1)][:count]
+    taken = {room.room_number for room in house.hotel.rooms.all()}
+    numbers = [number for number in numbers if number not in taken]
     rooms = [NewRoomFactory.build(hotel=house.hotel, room_type=kind, room_number=number) for number in numbers]
     Room.objects.bulk_create(rooms)
 
@@ -55,21 +62,33 @@ def test_300_rooms_are_painted_from_the_page_itself(house, window, complaints, m
     measured(f"A board of 300 rooms: first contentful paint after {painted:.0f} ms")
 
 
-def test_a_wall_screen_shows_210_rooms_without_scrolling(house, board):
-    """As many as the resort of the demo has."""
-    fill(house, 210)
+@pytest.mark.parametrize(("floors", "places"), [(7, 30), (10, 30), (15, 20), (30, 10)])
+def test_a_wall_screen_shows_the_whole_house_without_scrolling(house, board, floors, places):
+    """The resort of the demo has 210 rooms."""
+    for number, status in enumerate(RoomStatus.values, 101):
+        house.room(number, status)
+    house.room(201, "CLEANED_UNINSPECTED", fault=True)
+    today, room = calendar.business_date(house.hotel), house.room(202)
+    booking_in("IN_HOUSE", assigned_room=room, check_in=today - timedelta(days=2), check_out=today)
+    coming = {"check_in": today, "check_out": today + timedelta(days=1)}
+    BookingFactory(hotel=house.hotel, room_type=room.room_type, assigned_room=room, **coming)
+    flag_maintenance(room=room, staff=house.member(), priority="MED", note="shower drips")
+    fill(house, floors * places, places)
     page = board(house.member(), **WALL)
     page.get_by_label("All rooms on one screen").check()
     page.reload()  # a wall screen that starts anew shows the same
     expect_state(page, "live")
-    assert page.locator("button.tile:visible").count() == 210
-    lowest = page.locator("button.tile").evaluate_all(
-        "tiles => Math.max(...tiles.map(tile => tile.getBoundingClientRect().bottom))"
+    assert page.locator("button.tile:visible").count() == floors * places
+    edges = page.locator("button.tile, .floor h2").evaluate_all(
+        "parts => parts.map(part => part.getBoundingClientRect().bottom)"
     )
-    assert lowest <= WALL["viewport"]["height"]
+    assert max(edges) <= WALL["viewport"]["height"]
     assert overflow(page) == 0
     assert cut_off(page) == []
-    expect(tile(page, 730)).to_contain_text("730")
+    expect(tile(page, floors * 100 + places)).to_contain_text(str(floors * 100 + places))
+    # No type of which a letter or two are left.
+    squeezed = page.locator(".tile .type").evaluate_all("types => types.filter(it => it.scrollWidth > it.clientWidth)")
+    assert squeezed == []
 
 
 def test_in_a_house_of_300_rooms_one_change_touches_one_tile(house, board):

@@ -19,14 +19,14 @@ const house = houseOf(state);
 const picture = painter(house);
 picture.paintAll();
 
-let lastAnswer = now(house);
+let lastHeard = now(house);
 let connection = "";
 let isOver = false;
 
 const api = client({
   token,
   heard(answered) {
-    if (answered) lastAnswer = now(house);
+    if (answered) lastHeard = now(house);
     feed.heard(answered);
   },
   over(sentence) {
@@ -51,6 +51,7 @@ function paintNews(news, number) {
 }
 
 function show(stream, { payload }) {
+  lastHeard = now(house);
   if (stream === "rooms") {
     const occupied = house.rooms.get(payload.room_number)?.is_occupied;
     paintNews(takeRoom(house, payload), payload.room_number);
@@ -93,7 +94,7 @@ function tell(how) {
   $("#connection").dataset.state = how;
   setText($("#connection .words"), WORDS[how]);
   if (isOver) return;
-  trouble(how === "offline" ? `The server has not answered since ${clock(lastAnswer, house.hotel.timezone)}: what you see may be out of date.` : "");
+  trouble(how === "offline" ? `Nothing has been heard since ${clock(lastHeard, house.hotel.timezone)}: what you see may be out of date.` : "");
 }
 
 function trouble(sentence, withLink = false) {

@@ -21,8 +21,9 @@ export function painter(house) {
 
   // Everything anew: at the start, and when there are other rooms than before.
   function paintAll() {
+    const focused = floors.contains(document.activeElement) ? document.activeElement.dataset.room : null;
     tiles.clear();
-    const byFloor = Map.groupBy ? Map.groupBy(sortedRooms(), floorOf) : grouped(sortedRooms(), floorOf);
+    const byFloor = grouped(sortedRooms(), floorOf);
     floors.replaceChildren(...[...byFloor].map(([floor, rooms]) => {
       const list = element("ul", { className: "tiles" }, ...rooms.map(newTile));
       const heading = element("h2", { id: `floor-${floor}`, textContent: `Floor ${floor}` });
@@ -32,6 +33,15 @@ export function painter(house) {
     }));
     fillFilters(byFloor);
     paintSummaries();
+    fit();
+    if (focused) $(`.tile[data-room="${focused}"]`, floors)?.focus();
+  }
+
+  // All on one screen: each floor in rows of its own if there is room for that, else one after the other.
+  function fit() {
+    const { classList } = document.body;
+    classList.remove("flowing");
+    classList.toggle("flowing", wall.checked && document.documentElement.scrollHeight > window.innerHeight);
   }
 
   const sortedRooms = () => [...house.rooms.values()].sort((a, b) => a.room_number - b.room_number);
@@ -160,19 +170,25 @@ export function painter(house) {
     for (const [number, item] of tiles) item.hidden = !isWanted(house.rooms.get(number));
     const query = new URLSearchParams(Object.entries({ ...wanting, wall: wall.checked ? "1" : "" }).filter(([, value]) => value));
     document.body.classList.toggle("wall", wall.checked);
-    history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : "") + location.hash);
+    history.replaceState(null, "", location.pathname + (String(query) && `?${query}`) + location.hash);
   }
 
-  for (const control of [form, wall]) control.addEventListener("change", () => { applyFilters(); paintSummaries(); });
+  function filter() {
+    applyFilters();
+    paintSummaries();
+    fit();
+  }
+
+  for (const control of [form, wall]) control.addEventListener("change", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(() => { applyFilters(); paintSummaries(); form.elements.status.focus(); }));
+  form.addEventListener("reset", () => setTimeout(() => { filter(); form.elements.status.focus(); }));
   $("#counts").addEventListener("click", (event) => {
     const status = event.target.closest("button")?.dataset.status;
     if (!status) return;
     form.elements.status.value = form.elements.status.value === status ? "" : status;
-    applyFilters();
-    paintSummaries();
+    filter();
   });
+  window.addEventListener("resize", fit);
 
   floors.addEventListener("keydown", (event) => {
     const tile = event.target.closest(".tile");

@@ -8,7 +8,7 @@ export const SHORT = {
   CLEANING_IN_PROGRESS: "Cleaning",
   CLEANED_UNINSPECTED: "To inspect",
   READY_FOR_GUEST: "Ready",
-  MAINTENANCE_REQUIRED: "Maintenance",
+  MAINTENANCE_REQUIRED: "Repair",
 };
 
 const UNITS = [[86_400_000, "d", "day"], [3_600_000, "h", "hour"], [60_000, "min", "minute"]];
