@@ -14,7 +14,7 @@ from common.admin import HotelScopedAdmin, SuperuserOnlyMixin
 from hotel.forms import AdminSignInForm
 from hotel.models import Hotel, Staff
 from hotel.rights import ROLE_RIGHTS
-from hotel.services import update_access_config
+from hotel.services import sign_out_everywhere, update_access_config
 
 
 @admin.register(Hotel)
@@ -86,6 +86,11 @@ class StaffAdmin(HotelScopedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("user", "hotel", "role")
 
+    def save_model(self, request: HttpRequest, obj: Staff, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            sign_out_everywhere(obj.user)
+
 
 admin.site.login_form = AdminSignInForm
 admin.site.unregister([User, Group, AuthToken])
@@ -94,6 +99,11 @@ admin.site.unregister([User, Group, AuthToken])
 @admin.register(User)
 class SuperusersUserAdmin(SuperuserOnlyMixin, UserAdmin):
     """Users are of no hotel; what a hotel manages is its staff."""
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            sign_out_everywhere(obj)
 
 
 @admin.register(Group)

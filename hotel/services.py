@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import SESSION_KEY, authenticate
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from knox.models import AuthToken
 
@@ -54,6 +55,16 @@ def staff_to_sign_in(user: Any) -> Staff:
 def sign_out(token: AuthToken) -> None:
     """The token is dead at once."""
     token.delete()
+
+
+@transaction.atomic
+def sign_out_everywhere(user: Any) -> None:
+    """Every token and session of the user is dead, for good: a lost phone is not let in again with its owner."""
+    AuthToken.objects.filter(user=user).delete()
+    # Whose a session is stands inside it.
+    for session in Session.objects.filter(expire_date__gt=clock.now()).iterator():
+        if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+            session.delete()
 
 
 @transaction.atomic

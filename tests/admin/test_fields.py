@@ -200,6 +200,11 @@ def test_a_deactivated_member_is_out_of_sessions_and_tokens_at_once(desk, hotel)
     assert (client.get(me).status_code, session.get(me).status_code) == (401, 401)
     with pytest.raises(Exception, match="deactivated"):
         sign_in(username="leaver", password=PASSWORD)
+    # Back again, they sign in anew, and whoever has their lost phone does not.
+    assert desk.post(where, form | {"initial-is_active": "False", "is_active": "on"}).status_code == 302
+    assert Staff.objects.get(pk=member.pk).is_active
+    assert (client.get(me).status_code, session.get(me).status_code) == (401, 401)
+    assert desk.get(where).status_code == 200  # nobody else is signed out
 
 
 def test_nobody_locks_themselves_out_by_a_slip(desk, manager):
