@@ -118,8 +118,8 @@ STEPS = {
     "reinstate": Step(
         "bookings.supervise",
         "Reinstate bookings",
-        "The bookings are confirmed again, without a room, and the guests get a confirmation. Each is looked at by itself: "
-        "of two that need the last room of a night, the second is refused.",
+        "The bookings are confirmed again, without a room, and the guests get a confirmation. Each is looked at "
+        "by itself: of two that need the last room of a night, the second is refused.",
         "Reinstated",
         lambda booking, staff, _, nights: check_reinstatement(booking, staff, nights),
         lambda booking, staff, reason: reinstate_booking(booking=booking, staff=staff, reason=reason),
