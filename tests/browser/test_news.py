@@ -1,8 +1,12 @@
 """What news does to what the screen knows: board/static/board/house.js, which is pure, called in the browser itself."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Complaints
 
 TODAY = "2026-07-01"
 OLD, NEW = "2026-07-01T09:00:00.000001Z", "2026-07-01T09:00:00.000002Z"
@@ -20,11 +24,17 @@ TAKE = """async ([state, name, news]) => {
 }"""
 
 
-@pytest.fixture
-def page(house, window):
-    page = window().new_page()
+@pytest.fixture(scope="module")
+def page(browser, site) -> Iterator[Page]:
+    """One for all: what is called has no state. Whatever it complains of is known at the end."""
+    complaints = Complaints()
+    context = browser.new_context(base_url=site.address)
+    complaints.follow(context, site)
+    page = context.new_page()
     page.goto("/board/sign-in/")
-    return page
+    yield page
+    context.close()
+    assert complaints.unexpected() == []
 
 
 def room(number: int = 101, **fields: Any) -> dict[str, Any]:
