@@ -19,12 +19,14 @@ from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.selectors import overdue
 from rooms.models import Priority, Room, RoomStatus
 
-BOOKABLE = Q(room_status=RoomStatus.READY_FOR_GUEST, is_active=True, maintenance_required=False)
-_READY = Q(
-    assigned_room__room_status=RoomStatus.READY_FOR_GUEST,
-    assigned_room__is_active=True,
-    assigned_room__maintenance_required=False,
-)
+
+def _bookable(room: str = "") -> Q:
+    """``Room.is_bookable`` in SQL, of the row itself or of the ``room`` that it refers to."""
+    facts = {"room_status": RoomStatus.READY_FOR_GUEST, "is_active": True, "maintenance_required": False}
+    return Q(**{f"{room}{name}": value for name, value in facts.items()})
+
+
+_READY = _bookable("assigned_room__")
 
 
 def _arriving(hotel: Hotel) -> Q:
@@ -88,7 +90,7 @@ def _count_rooms(houses: Mapping[int, HouseFigures]) -> None:
     }
     in_service = Room.objects.filter(hotel__in=houses, is_active=True).order_by().values("hotel")
     row: Any
-    for row in in_service.annotate(**counts, bookable=Count("pk", filter=BOOKABLE), rooms=Count("pk")):
+    for row in in_service.annotate(**counts, bookable=Count("pk", filter=_bookable()), rooms=Count("pk")):
         house = houses[row["hotel"]]
         house.rooms, house.bookable = row["rooms"], row["bookable"]
         house.statuses = Counter({status: row[status] for status in RoomStatus.values})

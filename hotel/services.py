@@ -69,7 +69,8 @@ def sign_out_everywhere(user: Any) -> None:
 
 @transaction.atomic
 def update_access_config(*, hotel: Hotel, **fields: Any) -> Hotel:
-    """Change the settings that drive the hotel's deadlines (contract section 6); returns the hotel as it is now.
+    """Change the settings that drive the hotel's deadlines (contract section 6), in the admin also its name and
+    telephone number; returns the hotel as it is now.
 
     A deadline that was given to a booking already (``approval_deadline_at``) stays.
     """

@@ -41,6 +41,13 @@ class RoomTypeAdmin(HotelScopedAdmin):
     list_select_related = ["hotel"]
     search_fields = ["code", "name"]
 
+    def save_model(self, request: HttpRequest, obj: RoomType, form: Any, change: bool) -> None:
+        """Through the service, which writes only what the form changed."""
+        if change:
+            services.update_room_type(room_type=obj, **{name: getattr(obj, name) for name in form.changed_data})
+        else:
+            super().save_model(request, obj, form, change)
+
 
 @admin.register(Room)
 class RoomAdmin(HotelScopedAdmin):

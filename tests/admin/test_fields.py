@@ -232,3 +232,17 @@ def test_who_is_of_no_hotel_adds_no_row(db):
     for model in (Room, RoomType, Staff, Hotel):
         assert client.get(page(model, "add")).status_code == 403
         assert client.post(page(model, "add"), {"room_number": 1}).status_code == 403
+
+
+def test_a_type_is_changed_through_its_service(statements, db):
+    hotel = HotelFactory()
+    client, room_type = browser(manager_of(hotel).user), live("Grandeur", hotel)[RoomType]
+    where = page(RoomType, "change", room_type.pk)
+    data = {**form_of(client.get(where)), "name": "Garden view"}
+    with statements() as made:
+        assert client.post(where, data).status_code == 302
+    at = [sql for sql in made.sql() if "rooms_roomtype" in sql and ("FOR NO KEY" in sql or sql.startswith("UPDATE"))]
+    assert len(at) == 2
+    assert at[0].endswith("FOR NO KEY UPDATE")
+    assert at[1].startswith('UPDATE "rooms_roomtype" SET "name" = ')
+    assert at[1].count(" = ") == 2
