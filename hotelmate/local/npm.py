@@ -17,7 +17,9 @@ from hotelmate.local.service import Pause, wait_until
 # From a registry that does not answer npm would wait for minutes.
 COMMAND = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 IMPATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=15000")
-SECONDS = 90
+# PostgreSQL waits for it at each start, offline too; it is one package.
+SECONDS = 30
+TO_STOP = 5
 OTHERWISE = "the live board takes pusher-js from its makers' CDN, and without that asks every few seconds."
 
 
@@ -30,7 +32,10 @@ def install(
         return
     with open(lockfile) as file:
         # Two HotelMates of one project at once.
-        if not wait_until(lambda: try_lock(file.fileno(), fcntl.LOCK_EX), SECONDS, pause) or is_installed(project):
+        if not wait_until(lambda: try_lock(file.fileno(), fcntl.LOCK_EX), SECONDS, pause):
+            say(f"Another start has been installing package-lock.json for {SECONDS} s; until it has, {OTHERWISE}")
+            return
+        if is_installed(project):
             return
         npm = shutil.which("npm", path=environ.get("PATH", os.defpath))
         if npm is None:
@@ -72,5 +77,9 @@ def _npm_ci(npm: str, environ: Mapping[str, str], project: Path, pause: Pause) -
     finally:
         if child.poll() is None:
             child.terminate()
-            child.wait()
+            try:
+                child.wait(TO_STOP)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
     return child.returncode == 0

@@ -1,5 +1,6 @@
 """What ``make run`` installs for the board, and that nobody needs npm for it. No test asks a registry."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hotelmate.local import npm
-from hotelmate.local.datadir import PROJECT
+from hotelmate.local.datadir import PROJECT, try_lock
 from hotelmate.local.signals import StopRequestedError
 
 # It notes each call, and ends as the lockfile says.
@@ -141,3 +142,23 @@ def test_make_run_installs_it_before_anything_starts(project: Path, clean_env: d
     )
     assert (project / "calls").read_text().startswith("ci ")
     assert done.stdout.index("Installing package-lock.json") < done.stdout.index("Starting PostgreSQL")
+
+
+def test_npm_that_does_not_stop_is_killed(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(npm, "SECONDS", 1)
+    monkeypatch.setattr(npm, "TO_STOP", 0.5)
+    house.has_npm(f"#!{sys.executable}\nimport signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(60)\n")
+    began = time.monotonic()
+    house.install()
+    assert time.monotonic() - began < 30
+    assert house.said[1:] == [f"npm could not install it; {npm.OTHERWISE}"]
+
+
+def test_who_finds_another_at_it_for_too_long_goes_on_and_says_so(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(npm, "SECONDS", 0.2)
+    house.has_npm()
+    with open(house.folder / "package-lock.json") as other:
+        assert try_lock(other.fileno(), fcntl.LOCK_EX)
+        assert house.install() == []
+    [said] = house.said
+    assert said.startswith("Another start has been installing package-lock.json for 0.2 s")
