@@ -65,11 +65,10 @@ class Report:
         verdict = "WRONG" if row.wrong else (f"not reached: {row.not_reached}" if row.not_reached else "ok")
         self._say(f"{row.section:>2}  {row.title:<66.66} {row.calls:>4}  {verdict}")
         row.wrong = once(row.wrong)
-        shown = row.wrong
-        for line in shown[:12]:
+        for line in row.wrong[:12]:
             self._say(f"      {line}")
-        if len(shown) > 12:
-            self._say(f"      and {len(shown) - 12} more")
+        if len(row.wrong) > 12:
+            self._say(f"      and {len(row.wrong) - 12} more")
 
     def summary(self) -> bool:
         """Print the summary; returns whether there was no deviation."""

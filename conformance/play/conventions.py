@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 from contextlib import closing
 
 import requests
@@ -189,20 +188,23 @@ def busy(w: World) -> None:
         return
     import psycopg2
 
-    room, held = w.room(), threading.Event()
+    room, held, answered = w.room(), threading.Event(), threading.Event()
 
     def hold() -> None:
         with closing(psycopg2.connect(w.database_url)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM rooms_room WHERE id = %s FOR UPDATE", [room["id"]])
             held.set()
-            time.sleep(3.5)
+            answered.wait(30)
 
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()
     held.wait(10)
     path = f"/api/staff/hotel/{w.hotel}/rooms/{room['id']}/status/"
     headers = w.manager.headers | {"Content-Type": "application/json"}
-    answer, _ = w.wire.send("POST", path, headers=headers, data='{"to_status": "CHECKOUT_DIRTY"}')
+    try:
+        answer, _ = w.wire.send("POST", path, headers=headers, data='{"to_status": "CHECKOUT_DIRTY"}')
+    finally:
+        answered.set()
     w.see(answer.status_code, 503, "the status while the room is locked")
     w.see("Retry-After" in answer.headers, True, "Retry-After there")
     thread.join()

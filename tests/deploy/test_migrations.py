@@ -2,25 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 from django.db import OperationalError, connection, models, transaction
 
 from rooms.models import Room
 from tests.factories import NewRoomFactory
+from tests.notifications.conftest import until
 from tests.races import Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENCE = 10  # seconds
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def waits_for_a_table(pid: int) -> bool:
