@@ -68,7 +68,7 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        "DIRS": [BASE_DIR / "hotelmate" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

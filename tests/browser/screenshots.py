@@ -11,7 +11,6 @@ from common import clock
 from hotel import rights
 from hotel.models import Staff
 from hotelmate.local.datadir import PROJECT
-from tests.browser.conftest import Complaints
 from tests.browser.house import House, Site, furnish, turn_rooms
 from tests.browser.pages import PHONE, WALL, expect_state, open_room, step
 from tests.factories import HotelFactory
@@ -83,8 +82,7 @@ def floor_and_room_are_new(number: int) -> bool:
     return number > 500 or number % 100 > 10
 
 
-def test_screenshots(belvedere: House, window: Callable[..., BrowserContext], complaints: Complaints):
-    complaints.expect("favicon.ico")
+def test_screenshots(belvedere: House, window: Callable[..., BrowserContext]):
     FOLDER.mkdir(exist_ok=True)
     manager = member(belvedere, rights.HOTEL_MANAGER, "Siobhan Kelly")
     supervisor = member(belvedere, rights.HOUSEKEEPING_SUPERVISOR, "Orla Walsh")

@@ -220,8 +220,7 @@ def test_the_turn_times_have_no_serious_finding(turned_house, window, scheme):
     assert serious_findings(page) == []
 
 
-def test_the_admins_home_has_no_serious_finding(busy_house, window, complaints):
-    complaints.expect("favicon.ico")
+def test_the_admins_home_has_no_serious_finding(busy_house, window):
     page = window(busy_house.member(user__is_staff=True)).new_page()
     page.goto("/admin/")
     expect(page.get_by_role("link", name="Rooms", exact=True).first).to_be_visible()

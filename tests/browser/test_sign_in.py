@@ -42,8 +42,7 @@ def test_another_hotels_board_is_refused_in_a_sentence(house, window, complaints
     assert shown(page) == []
 
 
-def test_a_manager_signs_in_to_the_admin(house, window, complaints):
-    complaints.expect("favicon.ico")
+def test_a_manager_signs_in_to_the_admin(house, window):
     manager = house.member(user__is_staff=True)
     page = window().new_page()
     page.goto("/admin/")
