@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
+from django.db import connection, transaction
 from playwright.sync_api import Page, Route, expect
 
 from hotel import calendar, rights
+from housekeeping.models import RoomStatusEvent
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
+from notifications.retention import begin_anew
 from room_bookings.services.check_in import check_in
 from rooms.models import Room
 from tests.browser.pages import deafen, expect_state, expect_status, open_room, step, tile, touched, watch_tiles
@@ -267,6 +270,65 @@ def test_an_arrival_that_is_checked_in_leaves_the_list(house, board):
     check_in(booking=booking, staff=agent)
     expect_status(page, 101, "OCCUPIED")
     expect(arrivals).not_to_contain_text("Lovelace")
+
+
+def restore(backup: dict[str, Any]) -> None:
+    """The room, and its history, are what they were; and so that the screens notice, the numbers jump."""
+    tables = [Room._meta.db_table, RoomStatusEvent._meta.db_table]
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        RoomStatusEvent.objects.filter(room=backup["id"], version__gt=backup["status_version"]).delete()
+        Room.objects.filter(pk=backup["id"]).update(**backup)
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+    begin_anew()
+
+
+def by_the_next_event(page: Page, other: Room, staff: Any) -> None:
+    change(other, "CLEANING_IN_PROGRESS", staff)
+
+
+def by_reading_the_state(page: Page, other: Room, staff: Any) -> None:
+    page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
+
+
+@pytest.mark.parametrize("noticed", [by_the_next_event, by_reading_the_state])
+def test_after_a_restore_the_board_shows_what_there_is_again(house, dirty, board, complaints, noticed):
+    complaints.expect("status of 410")
+    housekeeper, other = house.member(rights.HOUSEKEEPER), house.room(102, "CHECKOUT_DIRTY")
+    page = board(house.member())
+    dirty.refresh_from_db()
+    [backup] = Room.objects.filter(pk=dirty.pk).values()
+    change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
+    change(dirty, "CLEANED_UNINSPECTED", housekeeper)
+    expect_status(page, 101, "CLEANED_UNINSPECTED")
+    restore(backup)
+    noticed(page, other, housekeeper)
+    expect_status(page, 101, "CHECKOUT_DIRTY")
+    expect_state(page, "live")
+    # And what happens from now on, though its version is one that the board has seen before.
+    dirty.refresh_from_db()
+    change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+
+
+def test_a_step_that_is_answered_while_the_state_is_read_is_not_undone_by_it(house, dirty, board):
+    page = board(house.member(rights.HOUSEKEEPER))
+    open_room(page, 101)
+    held: list[Route] = []
+
+    page.route("**/state/", lambda route: route.continue_() if held else held.append(route))
+    page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
+    until(lambda: page.wait_for_timeout(50) or held)
+    old = held[0].fetch()  # and answered after the step has been
+    watch(page, 101)
+    step(page, "CLEANING_IN_PROGRESS").click()
+    expect_status(page, 101, "CLEANING_IN_PROGRESS")
+    with page.expect_response("**/state/"):
+        held[0].fulfill(response=old)
+    page.wait_for_timeout(500)
+    assert seen(page) == ["CLEANING_IN_PROGRESS"]
 
 
 def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(house, dirty, board):

@@ -37,7 +37,14 @@ const api = client({
   },
 });
 
-const room = panel({ house, api, slug, took: (snapshot) => paintNews(takeRoom(house, snapshot), snapshot.room_number) });
+let answers = 0; // rooms that the server has answered to the panel
+const room = panel({
+  house, api, slug,
+  took(snapshot) {
+    answers += 1;
+    paintNews(takeRoom(house, snapshot), snapshot.room_number);
+  },
+});
 
 // --- news ---
 
@@ -67,7 +74,10 @@ function show(stream, { payload }) {
 }
 
 async function reload() {
+  const before = answers;
   const fresh = await api.get(`/board/${slug}/state/`);
+  // It may be older than what the panel was answered meanwhile, and would undo it.
+  if (answers !== before) return reload();
   // Somebody else has signed in here meanwhile, or may hear of other things: a page of its own, and nothing more in this.
   if (fresh.me.id !== state.me.id || heardIn(fresh) !== heardIn(state)) {
     location.reload();

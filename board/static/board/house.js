@@ -27,16 +27,16 @@ export function houseOf(state) {
   return house;
 }
 
-// Takes a whole state; answers whether the rooms are other ones than before.
+// Takes a whole state, whatever is known: after a restore of the database what is true has older versions. Answers
+// whether the rooms are other ones than before.
 export function takeState(house, state) {
   const { rooms, ...rest } = state;
   Object.assign(house, rest);
   for (const list of LISTS) house[list].sort(byRoom);
   house.clockAhead = Date.parse(state.now) - Date.now();
   const known = new Map([...house.rooms.values()].map((room) => [room.id, room]));
-  const newest = rooms.map((room) => (isCurrent(room, known.get(room.id)) ? room : known.get(room.id)));
-  house.rooms = new Map(newest.map((room) => [room.room_number, room]));
-  return newest.length !== known.size || newest.some((room) => !hasSamePlace(room, known.get(room.id)));
+  house.rooms = new Map(rooms.map((room) => [room.room_number, room]));
+  return rooms.length !== known.size || rooms.some((room) => !hasSamePlace(room, known.get(room.id)));
 }
 
 // Takes one room; answers "changed", "others" (one more room, one fewer, or one that belongs elsewhere) or null
