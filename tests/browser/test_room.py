@@ -1,11 +1,17 @@
 """The panel of one room: its next steps for whoever looks, notes, faults, and refusals that say why."""
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import APIResponse, Route, expect
 
-from hotel import rights
+from hotel import calendar, rights
 from housekeeping.services import set_room_status
+from housekeeping.turnover import flag_maintenance
+from room_bookings.services.edit import edit_booking
 from tests.browser.pages import deafen, expect_state, expect_status, open_room, step, steps, tile
+from tests.conftest import token_client
+from tests.factories import booking_in
 
 DIRTY, CLEANING, CLEANED, READY = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"
 FAULT, OUT = "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"
@@ -271,3 +277,48 @@ def test_notes_and_names_are_shown_as_text_and_never_run(house, board):
     step(page, CLEANED).click()
     expect(panel.locator("#history > li").first).to_contain_text("<script>alert(1)</script>")
     assert page.locator("img[src=x], #history b b").count() == 0
+
+
+# --- what changes elsewhere while the panel is open -------------------------------------------------------------------
+
+
+def test_a_departure_that_is_put_off_is_put_off_in_the_panel_too(house, board):
+    agent, room, today = house.member(rights.FRONT_DESK_AGENT), house.room(101), calendar.business_date(house.hotel)
+    leaving = {"check_in": today - timedelta(days=1), "check_out": today}
+    booking = booking_in("IN_HOUSE", assigned_room=room, **leaving)
+    page = board(agent)
+    panel = open_room(page, 101)
+    expect(panel.locator("#facts")).to_contain_text(f"until {today.day} ")
+    for nights in (1, 5):  # the second time it is on none of today's lists any more
+        until = today + timedelta(days=nights)
+        booking = edit_booking(booking=booking, staff=agent, check_out=until)
+        expect(panel.locator("#facts")).to_contain_text(f"until {until.day} ")
+
+
+def test_a_room_that_is_taken_out_of_service_and_comes_back_is_whole_again(house, board):
+    room, manager = house.room(101, DIRTY), house.member()
+    house.room(102)
+    page = board(manager)
+    panel = open_room(page, 101)
+    set_active(house, manager, room, False)
+    expect(page.locator("#refusal")).to_have_text("Room 101 is no longer on the board.")
+    set_active(house, manager, room, True)
+    expect(step(page, CLEANING)).to_be_visible()
+    expect(page.locator("#refusal")).to_be_hidden()
+    expect(panel.locator("#history > li").first).to_be_visible()
+
+
+def set_active(house, manager, room, is_active):
+    url = f"{house.api}room-management/{room.pk}/"
+    assert token_client(manager).patch(url, {"is_active": is_active}).status_code == 200
+
+
+def test_notes_that_are_too_long_for_an_event_are_whole_in_the_panel(house, board):
+    room, manager = house.room(101), house.member()
+    flag_maintenance(room=room, staff=manager, priority="LOW", note="Old. " * 2200)
+    page = board(manager)
+    panel = open_room(page, 101)
+    flag_maintenance(room=room, staff=manager, priority="HIGH", note="NEWEST leak")
+    expect(tile(page, 101)).to_contain_text("high")
+    expect(panel.locator("#fault .known")).to_contain_text("NEWEST leak")
+    expect(panel.locator("#fault .known")).not_to_contain_text("[cut]")

@@ -7,7 +7,7 @@ import { painter, setText } from "./painting.js";
 import { panel } from "./panel.js";
 import { clock } from "./words.js";
 
-const HALF_A_MINUTE = 30_000;
+const A_MINUTE = 60_000;
 const WORDS = { live: "Live", reconnecting: "Reconnecting…", polling: "Checking every few seconds", offline: "Offline" };
 
 const $ = (selector) => document.querySelector(selector);
@@ -63,9 +63,11 @@ function show(stream, { payload }) {
     const occupied = house.rooms.get(payload.room_number)?.is_occupied;
     paintNews(takeRoom(house, payload), payload.room_number);
     // Who came or left changes what is due; those who see no bookings hear of it only from the state.
-    if (!house.me.sees_bookings && occupied !== payload.is_occupied) soon();
+    if (!isHeard("room-bookings") && occupied !== payload.is_occupied) soon();
     return;
   }
+  if (!isHeard("rooms")) soon();
+  room.readIf(payload.room_number);
   for (const number of takeBooking(house, payload)) {
     picture.paintRoom(number);
     room.refreshIf(number);
@@ -90,6 +92,7 @@ async function reload() {
 }
 
 const heardIn = ({ seq }) => Object.keys(seq).filter((stream) => seq[stream] !== null).join();
+const isHeard = (stream) => state.seq[stream] !== null;
 
 function repaint() {
   picture.paintTimes();
@@ -120,9 +123,7 @@ const feed = follow({ realtime: state.realtime, slug, token, seq: state.seq, api
 
 // --- what is not told ---
 
-const hearsAll = Object.values(state.seq).every((number) => number !== null);
-const REFRESH = (hearsAll ? 5 : 1) * 60_000;
-let refreshing = setInterval(feed.refresh, REFRESH);
+let refreshing = setInterval(feed.refresh, A_MINUTE);
 let pending;
 
 function soon() {
@@ -134,11 +135,11 @@ setInterval(() => {
   repaint();
   room.refresh();
   if (now(house) >= Date.parse(house.hotel.business_day_ends)) feed.refresh();
-}, HALF_A_MINUTE);
+}, A_MINUTE / 2);
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState !== "visible" || isOver) return;
   clearInterval(refreshing);
-  refreshing = setInterval(feed.refresh, REFRESH);
+  refreshing = setInterval(feed.refresh, A_MINUTE);
   feed.refresh();
 });
 

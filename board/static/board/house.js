@@ -12,6 +12,9 @@ export function isCurrent(incoming, known) {
   return incoming.updated_at.slice(0, -1) >= known.updated_at.slice(0, -1);
 }
 
+// Whether an event had no place for all that is noted.
+export const isCut = (room) => Object.values(room).some((text) => typeof text === "string" && text.endsWith(" … [cut]"));
+
 // The stay of a booking's row, as arrivals and departures list it; null when it is on neither list today.
 export function stayOf(row, businessDate) {
   const arrives = row.status === "CONFIRMED" && row.check_in === businessDate;

@@ -1,6 +1,6 @@
 // Owns the dialog of one room: what is known of it, the steps that its viewer may take, and its history.
 
-import { duesOf, now, stepsFor } from "./house.js";
+import { duesOf, isCut, now, stepsFor } from "./house.js";
 import { element, setText } from "./painting.js";
 import { ago, day, dueWords, faultWords, labelOf, moment, verb } from "./words.js";
 
@@ -38,6 +38,7 @@ export function panel({ house, api, slug, took }) {
     // What was said of an earlier state is no longer true.
     if (it && !once("version", [it.id, it.status_version]) && !busy) say("", "");
     if (!it) {
+      painted = {}; // all of it is news if the room comes back
       say("", `Room ${number} is no longer on the board.`);
       for (const part of ["#steps", "#fault"]) $(part).hidden = true;
       return;
@@ -51,9 +52,11 @@ export function panel({ house, api, slug, took }) {
     paintSteps(it);
     paintFault(it);
     if (!once("history", [it.id, it.status_version])) readHistory(it);
-    // At first, and when somebody has come: who it is no event says.
-    if (!once("guest", [it.id, it.is_occupied])) readRoom(number).catch(() => { painted.guest = null; });
+    // At first; when somebody has come: who it is no event says; and when notes are too long for an event.
+    if (!once("guest", [it.id, it.is_occupied]) || (isCut(it) && !once("whole", [it.id, it.updated_at]))) read();
   }
+
+  const read = () => readRoom(number).catch(() => { painted.guest = null; });
 
   // Whether `part` shows `what` already; from now on it does.
   function once(part, what) {
@@ -215,5 +218,13 @@ export function panel({ house, api, slug, took }) {
   for (const form of dialog.querySelectorAll("form")) form.addEventListener("submit", (event) => event.preventDefault());
   dialog.addEventListener("close", () => { number = null; });
 
-  return { open, refresh: () => isOpen() && paint(), refreshIf: (changed) => isOpen() && changed === number && paint() };
+  const shows = (other) => isOpen() && other === number;
+
+  return {
+    open,
+    refresh: () => isOpen() && paint(),
+    refreshIf: (changed) => shows(changed) && paint(),
+    // What is news of the guest: no event shows the room with them.
+    readIf: (changed) => shows(changed) && read(),
+  };
 }
