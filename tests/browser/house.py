@@ -56,6 +56,15 @@ class Pusher:
         line = self._process.stdout.readline()  # type: ignore[union-attr]
         assert line.startswith("Pusher server listening on "), line
 
+    def freeze(self) -> None:
+        """Its connections stay open, and nothing comes over them any more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """Gone from one moment to the next, as after a power cut."""
         if self._process is not None:

@@ -16,10 +16,11 @@ from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
 from notifications.retention import begin_anew
 from room_bookings.services.check_in import check_in
+from room_bookings.services.checkout import check_out
 from rooms.models import Room
 from tests.browser.pages import deafen, expect_state, expect_status, open_room, step, tile, touched, watch_tiles
 from tests.conftest import token_client
-from tests.factories import BookingFactory, TaskFactory
+from tests.factories import BookingFactory, TaskFactory, booking_in
 from tests.notifications.conftest import until
 
 # What the browser itself says of a connection that is gone.
@@ -141,6 +142,24 @@ def test_while_the_live_server_is_away_the_board_still_shows_what_changes(house,
         expect_status(page, 101, "CLEANING_IN_PROGRESS")
     finally:
         site.pusher.start()
+
+
+def test_a_connection_that_has_silently_died_is_noticed_in_half_a_minute(house, dirty, window, site, complaints):
+    complaints.expect(LOST)
+    page = window(house.member()).new_page()
+    page.clock.install()
+    page.goto(house.path)
+    expect_state(page, "live")
+    site.pusher.freeze()
+    try:
+        change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+        page.clock.run_for("00:30")
+        expect_status(page, 101, "CLEANING_IN_PROGRESS")
+        assert page.locator("#connection").get_attribute("data-state") in ("reconnecting", "polling")
+    finally:
+        site.pusher.thaw()
+    page.clock.fast_forward("00:10")
+    expect_state(page, "live")
 
 
 def test_a_phone_without_a_network_says_offline_and_catches_up(house, dirty, board, complaints):
@@ -285,6 +304,16 @@ def restore(backup: dict[str, Any]) -> None:
     begin_anew()
 
 
+def test_what_is_told_of_nothing_is_there_within_a_minute(house, dirty, window):
+    page = window(house.member()).new_page()
+    page.clock.install()
+    page.goto(house.path)
+    expect_state(page, "live")
+    house.room(102)
+    page.clock.fast_forward("01:00")
+    expect(tile(page, 102)).to_be_visible()
+
+
 def by_the_next_event(page: Page, other: Room, staff: Any) -> None:
     change(other, "CLEANING_IN_PROGRESS", staff)
 
@@ -398,6 +427,32 @@ def test_who_may_hear_of_rooms_no_more_or_again_has_a_board_that_knows_it(house,
         page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
     change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
+
+
+def test_who_hears_of_bookings_only_sees_the_room_that_a_guest_has_left(house, board):
+    clerk, today = house.member(rights.FRONT_DESK_AGENT), calendar.business_date(house.hotel)
+    now_with(clerk, BOOKINGS_ONLY)
+    room = house.room(101)
+    booking = booking_in("IN_HOUSE", assigned_room=room, check_in=today - timedelta(days=2), check_out=today)
+    page = board(clerk)
+    expect_status(page, 101, "OCCUPIED")
+    check_out(booking=booking, staff=clerk)
+    expect_status(page, 101, "CHECKOUT_DIRTY")
+    expect(page.locator('#counts [data-status="OCCUPIED"]')).to_contain_text("0")
+
+
+def test_who_is_deactivated_while_the_board_is_open_sees_no_more_within_a_minute(house, window, complaints):
+    complaints.expect("status of 40[13]|WebSocket")
+    member = house.member()
+    page = window(member).new_page()
+    page.clock.install()
+    page.goto(house.path)
+    expect_state(page, "live")
+    member.is_active = False
+    member.save()
+    page.clock.fast_forward("01:00")
+    expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
+    expect_state(page, "offline")
 
 
 def test_who_has_been_signed_out_reads_so(house, dirty, asking, complaints):

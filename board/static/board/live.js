@@ -8,6 +8,9 @@ const ASK_EVERY = 4_000;
 const ONE_TRY = 7_000; // what a slow network may take to connect
 const SUBSCRIBE_AGAIN = 2_000;
 const AT_ONCE = 500;
+// A socket over which nothing has come for so long is tried, and given up when the server does not answer the trial.
+const QUIET = 15_000;
+const TRIAL = 10_000;
 
 // `seq`: the newest number on the screen per channel, null for one that is not ours. `show(channel, event)` paints;
 // `reload()` fetches and paints the state and answers its numbers; `tell(state)` shows how the screen is connected.
@@ -105,6 +108,8 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
       cluster: cluster || "mt1", // pusher-js wants one, also where the host decides
       forceTLS: tls,
       enabledTransports: ["ws"], // with TLS where it is forced; "wss" would also be tried where it is not
+      activityTimeout: QUIET,
+      pongTimeout: TRIAL,
       channelAuthorization: { endpoint: "/pusher/auth", headers: { "X-CSRFToken": token } },
     });
     pusher.connection.bind("state_change", ({ current }) => current === "connected" || lose());
