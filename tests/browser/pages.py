@@ -7,6 +7,11 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
+from hotel.models import Staff
+from rooms.models import Room
+from tests.browser.house import House
+from tests.conftest import token_client
+
 # How a window is opened.
 PHONE: dict[str, Any] = {
     "viewport": {"width": 375, "height": 667},
@@ -55,6 +60,12 @@ def steps(page: Page) -> set[str]:
     """The statuses to which the open room may be taken by whoever looks at it."""
     found = page.locator("dialog#room button[data-to]:visible")
     return set(found.evaluate_all("buttons => buttons.map(button => button.dataset.to)"))
+
+
+def set_active(house: House, manager: Staff, room: Room, *, is_active: bool) -> None:
+    """The manager takes the room out of service, or back into it, somewhere else."""
+    answer = token_client(manager).patch(f"{house.api}room-management/{room.pk}/", {"is_active": is_active})
+    assert answer.status_code == 200
 
 
 @dataclass

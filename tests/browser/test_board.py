@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from hotel import calendar, rights
 from rooms.models import RoomStatus
-from tests.browser.pages import shown, tile
+from tests.browser.pages import set_active, shown, tile
 from tests.factories import BookingFactory, TaskFactory, booking_in
 
 
@@ -82,6 +82,27 @@ def test_filters_narrow_the_board_together_and_survive_a_reload(ten_rooms, board
     assert "?" not in page.url
 
 
+def test_a_filter_stays_when_its_last_room_leaves_and_shows_the_room_when_it_is_back(ten_rooms, board):
+    manager = ten_rooms.member()
+    page = board(manager, "?floor=12")
+    assert shown(page) == [1203]
+    room = ten_rooms.hotel.rooms.get(room_number=1203)
+    set_active(ten_rooms, manager, room, is_active=False)
+    expect(tile(page, 1203)).to_have_count(0)
+    expect(page.get_by_label("Floor", exact=True)).to_have_value("12")
+    assert shown(page) == [] and page.url.endswith("?floor=12")
+    expect(page.locator("#shown")).to_have_text("0 of 9 rooms")
+    set_active(ten_rooms, manager, room, is_active=True)
+    expect(tile(page, 1203)).to_be_visible()
+    assert shown(page) == [1203]
+    assert page.get_by_label("Floor", exact=True).locator("option").all_inner_texts() == [
+        "All",
+        "Floor 1",
+        "Floor 2",
+        "Floor 12",
+    ]
+
+
 def test_my_tasks_are_the_rooms_in_which_somebody_waits_for_me(ten_rooms, board):
     maeve, orla = ten_rooms.member(rights.HOUSEKEEPER), ten_rooms.member(rights.HOUSEKEEPER, "Orla")
     rooms = {room.room_number: room for room in ten_rooms.hotel.rooms.all()}
@@ -114,6 +135,27 @@ def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(ho
     expect(departures.get_by_role("row").filter(has_text="103")).to_contain_text("overdue")
     assert "due in" in (tile(page, 102).get_attribute("aria-label") or "")
     assert "overdue" in (tile(page, 103).get_attribute("aria-label") or "")
+
+
+LINES = """cell => {
+    const text = document.createRange();
+    text.selectNodeContents(cell.lastChild);
+    return text.getClientRects().length;
+}"""
+
+
+def test_a_long_name_takes_no_room_from_what_stands_beside_it(house, board):
+    today = calendar.business_date(house.hotel)
+    for number, name in ((101, "Ada"), (102, "A" * 60)):
+        fields = {"room_type": house.room_type("Double"), "primary_first_name": name}
+        stay = {"check_in": today, "check_out": today + timedelta(days=2)}
+        BookingFactory(hotel=house.hotel, assigned_room=house.room(number, "CHECKOUT_DIRTY"), **fields, **stay)
+    page = board(house.member(rights.FRONT_DESK_AGENT))
+    arrivals = page.get_by_role("table", name="Arrivals")
+    for words in ("Room", "Readiness", "101", "dirty"):
+        cell = arrivals.get_by_text(words, exact=True).first
+        assert cell.evaluate(LINES) == 1, words
+    assert arrivals.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
 
 
 def test_who_may_not_see_bookings_sees_no_name_of_a_guest(house, board):

@@ -9,9 +9,8 @@ from hotel import calendar, rights
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
 from room_bookings.services.edit import edit_booking
-from tests.browser.pages import deafen, expect_state, expect_status, open_room, step, steps, tile
-from tests.conftest import token_client
-from tests.factories import booking_in
+from tests.browser.pages import deafen, expect_state, expect_status, open_room, set_active, step, steps, tile
+from tests.factories import BookingFactory, booking_in
 
 DIRTY, CLEANING, CLEANED, READY = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"
 FAULT, OUT = "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"
@@ -300,17 +299,30 @@ def test_a_room_that_is_taken_out_of_service_and_comes_back_is_whole_again(house
     house.room(102)
     page = board(manager)
     panel = open_room(page, 101)
-    set_active(house, manager, room, False)
+    set_active(house, manager, room, is_active=False)
     expect(page.locator("#refusal")).to_have_text("Room 101 is no longer on the board.")
-    set_active(house, manager, room, True)
+    set_active(house, manager, room, is_active=True)
     expect(step(page, CLEANING)).to_be_visible()
     expect(page.locator("#refusal")).to_be_hidden()
     expect(panel.locator("#history > li").first).to_be_visible()
 
 
-def set_active(house, manager, room, is_active):
-    url = f"{house.api}room-management/{room.pk}/"
-    assert token_client(manager).patch(url, {"is_active": is_active}).status_code == 200
+@pytest.mark.parametrize("opener", [".tile[data-room='101']", "#arrivals [data-open='101']"])
+def test_the_keyboard_is_back_where_it_was_when_the_panel_closes_though_all_was_painted_anew(house, board, opener):
+    manager, today = house.member(), calendar.business_date(house.hotel)
+    room, other = house.room(101), house.room(102)
+    stay = {"check_in": today, "check_out": today + timedelta(days=1)}
+    BookingFactory(hotel=house.hotel, room_type=room.room_type, assigned_room=room, **stay)
+    page = board(manager)
+    page.locator(opener).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog#room")).to_be_visible()
+    page.evaluate("selector => { window.opener = document.querySelector(selector); }", opener)
+    set_active(house, manager, other, is_active=False)
+    expect(tile(page, 102)).to_be_hidden()
+    page.wait_for_function("() => !window.opener.isConnected")
+    page.keyboard.press("Escape")
+    expect(page.locator(opener)).to_be_focused()
 
 
 def test_notes_that_are_too_long_for_an_event_are_whole_in_the_panel(house, board):

@@ -143,9 +143,14 @@ document.addEventListener("visibilitychange", () => {
   feed.refresh();
 });
 
+let opener = ""; // where to find what opened the panel: all may be painted anew meanwhile
 for (const place of ["#floors", "#arrivals", "#departures"]) {
   $(place).addEventListener("click", (event) => {
     const button = event.target.closest("[data-room], [data-open]");
-    if (button) room.open(Number(button.dataset.room ?? button.dataset.open));
+    if (!button) return;
+    const number = button.dataset.room ?? button.dataset.open;
+    opener = `${place} :is([data-room="${number}"], [data-open="${number}"])`;
+    room.open(Number(number));
   });
 }
+$("#room").addEventListener("close", () => $(opener)?.focus());

@@ -150,13 +150,19 @@ export function painter(house) {
 
   function fillFilters(byFloor) {
     const asked = new URLSearchParams(location.search);
-    const types = [...new Set(sortedRooms().map((room) => room.room_type_name))].sort();
+    const floorNumbers = withAsked("floor", [...byFloor.keys()].map(String)).sort((a, b) => a - b);
+    const types = withAsked("type", sortedRooms().map((room) => room.room_type_name)).sort();
     fill("status", house.statuses.map(({ value, label }) => [value, label]));
-    fill("floor", [...byFloor.keys()].map((floor) => [String(floor), `Floor ${floor}`]));
+    fill("floor", floorNumbers.map((floor) => [floor, `Floor ${floor}`]));
     fill("type", types.map((type) => [type, type]));
     form.elements.mine.checked = Boolean(asked.get("mine"));
     wall.checked = Boolean(asked.get("wall"));
     applyFilters();
+
+    // What was chosen stays so when its last room leaves: the room may come back.
+    function withAsked(name, there) {
+      return [...new Set([...there, asked.get(name)].filter(Boolean))];
+    }
 
     function fill(name, choices) {
       const select = form.elements[name];
