@@ -13,7 +13,7 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run reset test test-browser screenshots check contract drill-events clean
+.PHONY: help run reset test test-browser screenshots check permissions contract bench drill-events clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
@@ -21,7 +21,9 @@ help:
 	@echo "make test          run the tests (with ARGS='-k cancel' some of them)"
 	@echo "make test-browser  run the tests that drive a browser: chromium, or the one that HOTELMATE_CHROMIUM names"
 	@echo "make check         linters, types, layers, Django's deployment checks, migrations, API schema"
+	@echo "make permissions   write docs/permissions.md anew, from what the server answers"
 	@echo "make contract      play the existing staff app against a HotelMate of its own, row by row of the API's contract"
+	@echo "make bench         measure what HotelMate costs, against the least possible (ARGS='--quick'; docs/performance.md)"
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
 	@echo "make screenshots   make the pictures in docs/screenshots anew"
 	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
@@ -58,9 +60,17 @@ check:
 	$(VENV) -m hotelmate.local exec -- $(VENV) -m deploy.lint_migrations
 	$(VENV) -m hotelmate.local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
 
+permissions:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m pytest -n 0 -q tests/security/renew.py
+
 contract:
 	$(call INSTALL,requirements.txt)
 	@exec $(VENV) -m conformance $(ARGS)
+
+bench:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m bench.performance $(ARGS)
 
 drill-events:
 	$(call INSTALL,requirements.txt)

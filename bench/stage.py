@@ -80,8 +80,9 @@ class Screens:
 class Stage:
     """The processes, by name, and what is known of them. Use ``opened``."""
 
-    def __init__(self, data: DataDir, pause: Pause) -> None:
+    def __init__(self, data: DataDir, pause: Pause, settings: str = "hotelmate.settings") -> None:
         self.data = data
+        self._settings = settings
         self.on_pause: Callable[[], None] = lambda: None  # called whenever somebody has waited for a moment
         self._pause = pause
         self.kills: Counter[str] = Counter()
@@ -123,7 +124,7 @@ class Stage:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._env = environment(self.data, url, inherited) | {
             "DEVELOPMENT": "1",
-            "DJANGO_SETTINGS_MODULE": "hotelmate.settings",
+            "DJANGO_SETTINGS_MODULE": self._settings,
             "PUSHER_PORT": str(self.pusher_port),
             # What a process that is killed leaves behind goes with the rest.
             "TMPDIR": str(self._tmp),
@@ -135,6 +136,16 @@ class Stage:
         self.run("-m", "bench.hotels", self._hotels)
         self.start_pusher()
         self._published = Lines(self._record)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the processes find in theirs."""
+        return dict(self._env)
+
+    @property
+    def postgres(self) -> int:
+        """The pid of PostgreSQL's first process, whose children the others are."""
+        return self.data.service("postgres").pid or 0
 
     def start_screens(self) -> None:
         """The subscriber, once there is a web server to ask."""
@@ -358,7 +369,7 @@ class Stage:
 
 
 @contextmanager
-def opened(pause: Pause, *, keep: bool) -> Iterator[Stage]:
+def opened(pause: Pause, *, keep: bool, settings: str = "hotelmate.settings") -> Iterator[Stage]:
     """A stage in a folder of its own; whatever happens, nothing of it stays, but for the folder if ``keep``."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="hotelmate-drill-"))
@@ -367,6 +378,6 @@ def opened(pause: Pause, *, keep: bool) -> Iterator[Stage]:
             stack.callback(shutil.rmtree, public_place(data.path), ignore_errors=True)
             stack.callback(shutil.rmtree, folder)
         data.prepare()
-        stage = Stage(data, pause)
+        stage = Stage(data, pause, settings)
         stage.open(stack)
         yield stage

@@ -1,0 +1,85 @@
+"""The floor: the same change of a room's status written by hand, in psycopg2 alone and behind a bare DRF view.
+
+It does what the database demands and no more: no sign-in, no rights, no workflow map, no physical facts.
+"""
+
+import functools
+import uuid
+from typing import Any
+
+from django.db import connection
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+LOCK = "SELECT hotel_id, room_status, status_version FROM rooms_room WHERE id = %s FOR NO KEY UPDATE"
+UPDATE = """
+    UPDATE rooms_room SET room_status = %s, status_version = %s, status_changed_at = now(), updated_at = now()
+    WHERE id = %s
+"""
+AUDIT = """
+    INSERT INTO housekeeping_roomstatusevent
+        (hotel_id, room_id, version, from_status, to_status, changed_by_id, source, note, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, 'HOUSEKEEPING', '', now())
+"""
+EVENT = """
+    INSERT INTO notifications_realtimeevent
+        (event_id, hotel_id, stream, channel, type, envelope, created_at, last_error)
+    VALUES (%s, %s, 'rooms', 'private-floor.rooms', 'room_updated', %s, now(), '')
+"""
+
+
+def change_status(connection: Any, *, room: int, to_status: str, staff: int, envelope: str) -> int:
+    """Lock, update, two inserts, commit, on a psycopg2 connection; returns the room's new version.
+
+    ``envelope`` is the event's JSON, made beforehand.
+    """
+    connection.autocommit = False
+    with connection, connection.cursor() as cursor:
+        cursor.execute(LOCK, [room])
+        hotel, from_status, version = cursor.fetchone()
+        cursor.execute(UPDATE, [to_status, version + 1, room])
+        cursor.execute(AUDIT, [hotel, room, version + 1, from_status, to_status, staff])
+        cursor.execute(EVENT, [str(uuid.uuid4()), hotel, envelope])
+    connection.autocommit = True
+    return int(version) + 1
+
+
+@functools.cache
+def sample_envelope() -> str:
+    """The JSON of an event that the product has stored: the floor's are as long as its own."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT envelope::text FROM notifications_realtimeevent WHERE type = 'room_updated' LIMIT 1")
+        [envelope] = cursor.fetchone()
+    return str(envelope)
+
+
+class BareView(APIView):
+    """Whoever asks is answered."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+class NothingView(BareView):
+    """What Django, DRF and the server cost by themselves."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"message": "Nothing."})
+
+
+class StatusView(BareView):
+    """The change of status by hand."""
+
+    def post(self, request: Request, room: int) -> Response:
+        connection.ensure_connection()
+        version = change_status(
+            connection.connection,
+            room=room,
+            to_status=request.data["to_status"],
+            staff=request.data["staff"],
+            envelope=sample_envelope(),
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("NOTIFY hotelmate_events")  # as the product does where another process sends the events
+        return Response({"room": room, "version": version})

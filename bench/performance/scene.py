@@ -1,0 +1,151 @@
+"""The hotels of the bench: rooms in every state, guests in some of them, bookings of years."""
+
+import itertools
+from collections.abc import Sequence
+from datetime import date, time, timedelta
+from typing import Any
+
+from django.db import transaction
+from knox.models import AuthToken
+
+from common import clock
+from hotel.calendar import business_date
+from hotel.models import Hotel, Staff
+from housekeeping.models import Source
+from housekeeping.services import set_room_statuses
+from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
+from room_bookings.replay.houses import House, make_rooms, make_staff
+from rooms.models import Room, RoomStatus
+
+_references = itertools.count(1)
+# Of ten rooms: four with guests, and what a house looks like at noon.
+MIX = (
+    RoomStatus.OCCUPIED,
+    RoomStatus.READY_FOR_GUEST,
+    RoomStatus.OCCUPIED,
+    RoomStatus.CHECKOUT_DIRTY,
+    RoomStatus.OCCUPIED,
+    RoomStatus.READY_FOR_GUEST,
+    RoomStatus.OCCUPIED,
+    RoomStatus.CHECKOUT_DIRTY,
+    RoomStatus.READY_FOR_GUEST,
+    RoomStatus.MAINTENANCE_REQUIRED,
+)
+
+
+class Scene:
+    """A hotel, its manager, who may do everything, and its rooms by number."""
+
+    def __init__(self, slug: str, rooms: int) -> None:
+        # Guests arrive at every hour of the machine's: where it is the early afternoon now.
+        offset = 14 - clock.now().hour
+        timezone = f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
+        half = rooms // 2
+        house = House(slug, slug.title(), "+353 1 555 0300", timezone, {"A": half, "B": rooms - half})
+        with transaction.atomic():
+            self.hotel = Hotel.objects.create(
+                slug=slug, name=house.name, phone=house.phone, timezone=timezone, early_checkin_from=time(0)
+            )
+            self.staff: Staff = make_staff(self.hotel)["manager"]
+            made = make_rooms(self.hotel, house).rooms.values()
+        self.rooms: list[Room] = sorted(itertools.chain(*made), key=lambda room: room.room_number)
+        self.token = AuthToken.objects.create(self.staff.user)[1]
+        self.today: date = business_date(self.hotel)
+
+    @property
+    def path(self) -> str:
+        """Where its part of the API begins."""
+        return f"/api/staff/hotel/{self.hotel.slug}"
+
+    def booking(self, **fields: Any) -> RoomBooking:
+        """A confirmed booking of a room of type A, from today for two nights; not saved."""
+        place = next(_references)
+        room = fields.get("assigned_room")
+        stay = {
+            "hotel": self.hotel,
+            "booking_id": f"BK-1990-{place:07d}",
+            "room_type": room.room_type if room else self.rooms[0].room_type,
+            "check_in": self.today,
+            "check_out": self.today + timedelta(days=2),
+            "adults": 2,
+            "primary_first_name": "Ada",
+            "primary_last_name": f"Lovelace {place}",
+            "primary_email": f"ada.{place}@guest.example",
+        }
+        if room:
+            stay["room_assigned_at"] = clock.now()
+        return RoomBooking(**stay | fields)
+
+    def add(self, bookings: Sequence[RoomBooking]) -> list[RoomBooking]:
+        """Save them, with a companion for each."""
+        with transaction.atomic():
+            made = RoomBooking.objects.bulk_create(bookings, batch_size=2000)
+            BookingGuest.objects.bulk_create(
+                [BookingGuest(booking=booking, first_name="Charles", last_name="Babbage") for booking in made],
+                batch_size=5000,
+            )
+        return made
+
+    def check_in(self, rooms: Sequence[Room]) -> list[RoomBooking]:
+        """A guest into each of these rooms."""
+        made = self.add(
+            [
+                self.booking(assigned_room=room, status=BookingStatus.IN_HOUSE, checked_in_at=clock.now())
+                for room in rooms
+            ]
+        )
+        self.set(rooms, RoomStatus.OCCUPIED)
+        return made
+
+    def set(self, rooms: Sequence[Room], status: str) -> None:
+        """Take the rooms there; a batch of them at a time. Raises what the first is refused for."""
+        for begin in range(0, len(rooms), 500):
+            set_room_statuses(
+                changes=[(room, status) for room in rooms[begin : begin + 500]],
+                staff=self.staff,
+                source=Source.SYSTEM,
+                all_or_nothing=True,
+            )
+
+    def live_in(self) -> None:
+        """The rooms of a house at noon: guests in some, others in each state (``MIX``)."""
+        by_status: dict[str, list[Room]] = {}
+        for room, status in zip(self.rooms, itertools.cycle(MIX), strict=False):
+            by_status.setdefault(status, []).append(room)
+        for status, rooms in by_status.items():
+            if status == RoomStatus.OCCUPIED:
+                self.check_in(rooms)
+            elif status != RoomStatus.READY_FOR_GUEST:
+                self.set(rooms, status)
+
+    def add_past(self, count: int) -> None:
+        """``count`` bookings as a hotel has them: most are over, some cancelled, some to come; 30 are in house."""
+        guests = min(30, count // 4, len(self.rooms))
+        self.check_in(self.rooms[:guests])
+        past = []
+        for place in range(count - guests):
+            kind = place % 10
+            begin = self.today - timedelta(days=3 + place % 1000)
+            if kind < 6:
+                at = clock.now() - timedelta(days=2 + place % 1000)
+                past.append(
+                    self.booking(
+                        status=BookingStatus.COMPLETED,
+                        check_in=begin,
+                        check_out=begin + timedelta(days=2),
+                        checked_in_at=at - timedelta(days=2),
+                        checked_out_at=at,
+                        created_at=at - timedelta(days=30),
+                    )
+                )
+            elif kind < 9:
+                at = clock.now() - timedelta(days=4 + place % 1000)
+                past.append(
+                    self.booking(
+                        status=BookingStatus.CANCELLED, check_in=begin, check_out=begin, cancelled_at=at, created_at=at
+                    )
+                )
+            else:
+                begin = self.today + timedelta(days=place % 300)
+                past.append(self.booking(check_in=begin, check_out=begin + timedelta(days=3)))
+        self.add(past)
