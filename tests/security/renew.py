@@ -1,0 +1,12 @@
+"""Writes docs/permissions.md anew, from what the server answers: `make permissions`."""
+
+import pytest
+
+from tests.security.permissions import FILE, document
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.usefixtures("everything_open")
+def test_write_the_table():
+    FILE.write_text(document())
