@@ -13,18 +13,20 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run reset test test-browser screenshots check permissions contract bench drill-events clean
+.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
 	@echo "make reset         make the demo anew, for today (what was done in it is lost)"
 	@echo "make test          run the tests (with ARGS='-k cancel' some of them)"
 	@echo "make test-browser  run the tests that drive a browser: chromium, or the one that HOTELMATE_CHROMIUM names"
-	@echo "make check         linters, types, layers, Django's deployment checks, migrations, API schema"
+	@echo "make check         linters, types, layers, secrets, Django's deployment checks, migrations, API schema"
+	@echo "make audit         ask the advisory databases about every package that is pinned (needs the internet)"
 	@echo "make permissions   write docs/permissions.md anew, from what the server answers"
 	@echo "make contract      play the existing staff app against a HotelMate of its own, row by row of the API's contract"
 	@echo "make bench         measure what HotelMate costs, against the least possible (ARGS='--quick'; docs/performance.md)"
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
+	@echo "make fuzz          send the API and the Pusher server what nobody would (5 minutes; ARGS='--minutes 10 --seed N')"
 	@echo "make screenshots   make the pictures in docs/screenshots anew"
 	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
 
@@ -54,11 +56,16 @@ check:
 	$(VENV) -m ruff format --check .
 	$(VENV) -m hotelmate.local exec -- mypy
 	.venv/bin/lint-imports
+	$(VENV) -m deploy.scan_secrets
 	env -u DEVELOPMENT ALLOWED_HOSTS=hotel.example \
 		$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default
 	$(VENV) -m hotelmate.local exec -- manage.py makemigrations --check --dry-run
 	$(VENV) -m hotelmate.local exec -- $(VENV) -m deploy.lint_migrations
 	$(VENV) -m hotelmate.local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+audit:
+	$(call INSTALL,requirements.txt requirements-dev.txt requirements-audit.txt)
+	@exec $(VENV) -m deploy.audit
 
 permissions:
 	$(call INSTALL,requirements.txt)
@@ -75,6 +82,10 @@ bench:
 drill-events:
 	$(call INSTALL,requirements.txt)
 	@exec $(VENV) -m bench.drill_events $(ARGS)
+
+fuzz:
+	$(call INSTALL,requirements.txt requirements-dev.txt)
+	@exec $(VENV) -m fuzz $(ARGS)
 
 clean:
 	@if [ -x $(VENV) ]; then $(VENV) -m hotelmate.local clean; else $(PYTHON) -m hotelmate.local clean; fi

@@ -34,6 +34,8 @@ def test_help_is_the_default(clean_env: dict[str, str]):
         "test",
         "test-browser",
         "check",
+        "audit",
+        "permissions",
         "contract",
         "drill-events",
         "screenshots",
