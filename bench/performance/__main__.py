@@ -25,14 +25,15 @@ from hotelmate.local.signals import StopRequestedError, StopSignals
 
 def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
     """By name, in the order in which they run. They use Django, which must be set up by then."""
-    from bench.performance import service_level
+    from bench.performance import http_level, service_level
 
     return {
         "service": service_level.measure,
+        "http": http_level.measure,
     }
 
 
-SECTIONS = ("service",)
+SECTIONS = ("service", "http")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from notifications import wakeup
+
+STATEMENTS = 4  # and BEGIN and COMMIT, which are counted nowhere
 LOCK = "SELECT hotel_id, room_status, status_version FROM rooms_room WHERE id = %s FOR NO KEY UPDATE"
 UPDATE = """
     UPDATE rooms_room SET room_status = %s, status_version = %s, status_changed_at = now(), updated_at = now()
@@ -80,6 +83,5 @@ class StatusView(BareView):
             staff=request.data["staff"],
             envelope=sample_envelope(),
         )
-        with connection.cursor() as cursor:
-            cursor.execute("NOTIFY hotelmate_events")  # as the product does where another process sends the events
+        wakeup.wake()
         return Response({"room": room, "version": version})
