@@ -13,7 +13,7 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events clean
+.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
@@ -26,6 +26,7 @@ help:
 	@echo "make contract      play the existing staff app against a HotelMate of its own, row by row of the API's contract"
 	@echo "make bench         measure what HotelMate costs, against the least possible (ARGS='--quick'; docs/performance.md)"
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
+	@echo "make soak          live real stays in five hotels amid faults, and compare everything (ARGS='--minutes 20 --seed 7')"
 	@echo "make fuzz          send the API and the Pusher server what nobody would (5 minutes; ARGS='--minutes 10 --seed N')"
 	@echo "make screenshots   make the pictures in docs/screenshots anew"
 	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
@@ -82,6 +83,10 @@ bench:
 drill-events:
 	$(call INSTALL,requirements.txt)
 	@exec $(VENV) -m bench.drill_events $(ARGS)
+
+soak:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m bench.soak $(ARGS)
 
 fuzz:
 	$(call INSTALL,requirements.txt requirements-dev.txt)

@@ -1,0 +1,54 @@
+"""The soak's clock: windows around each change of summer time, run through fast, one after the other. Pure."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+YEAR = 2027
+SHORTEST, LONGEST = timedelta(hours=36), timedelta(days=8)  # of the house's time, in a window
+USUAL_SPEED = 1200  # as long as the windows may have their length
+
+
+def changes(zone: str, year: int = YEAR) -> list[datetime]:
+    """The moments of the year, to the hour, from which on the zone's clocks show another offset."""
+    place, moment, found = ZoneInfo(zone), datetime(year, 1, 1, tzinfo=UTC), []
+    while moment.year == year:
+        before, moment = moment.astimezone(place).utcoffset(), moment + timedelta(minutes=30)
+        if moment.astimezone(place).utcoffset() != before:
+            found.append(moment)
+    return found
+
+
+class Timeline(NamedTuple):
+    """``starts`` are the windows' first moments (seconds since 1970); each lasts ``seconds`` of the machine's time."""
+
+    began: float
+    seconds: float
+    speed: float
+    starts: tuple[float, ...]
+
+    def moment(self, real: float) -> datetime:
+        """What the house's clock shows when the machine's shows ``real``: still before it began, and on after it."""
+        passed = max(0.0, real - self.began)
+        window = min(int(passed // self.seconds), len(self.starts) - 1)
+        return datetime.fromtimestamp(self.starts[window] + (passed - window * self.seconds) * self.speed, UTC)
+
+    def to_json(self) -> str:
+        return json.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Timeline":
+        began, seconds, speed, starts = json.loads(text)
+        return cls(began, seconds, speed, tuple(starts))
+
+
+def timeline(began: float, seconds: float, zones: Iterable[str]) -> Timeline:
+    """A run of ``seconds`` through every change of ``zones``, each in the middle of its window."""
+    moments = sorted({moment for zone in zones for moment in changes(zone)})
+    each = seconds / len(moments)
+    span = min(max(SHORTEST, timedelta(seconds=each * USUAL_SPEED)), LONGEST)
+    return Timeline(
+        began, each, span.total_seconds() / each, tuple((moment - span / 2).timestamp() for moment in moments)
+    )
