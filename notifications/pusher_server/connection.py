@@ -17,6 +17,9 @@ PROTOCOL_VERSIONS = ("5", "6", "7")
 # How many messages may wait for a client that reads too slowly; it bounds what one stuck browser tab costs.
 MAX_WAITING = 1000
 
+# How many channels one client may listen to at once; no screen needs a hundredth of it.
+MAX_CHANNELS = 10_000
+
 # A client that has been asked for a sign of life has this long to answer, in seconds; Pusher's recommendation.
 PONG_TIMEOUT = 30
 
@@ -244,6 +247,8 @@ class Connection:
             problem = {"type": "ChannelError", "error": str(refusal), "status": refusal.status}
             self._tell("pusher:subscription_error", problem, channel)
             return
+        if len(self._channels) >= MAX_CHANNELS:
+            raise RefusedError(f"Too many channels: a connection may listen to at most {MAX_CHANNELS}")
         if channel.startswith("private-"):
             self._check_auth(channel, data)
         self._channels.add(channel)
@@ -271,7 +276,7 @@ class Connection:
     def _unsubscribe(self, data: Any) -> None:
         channel = read_channel(data)
         if channel not in self._channels:
-            raise RefusedError(f"No current subscription to channel {channel}, or subscription in progress")
+            raise RefusedError(f"No current subscription to channel {channel:.200}, or subscription in progress")
         self._channels.discard(channel)
         self._hub.leave(channel, self)
 

@@ -20,6 +20,7 @@ from notifications.pusher_server.connection import Code, Connection, serve_webso
 from notifications.pusher_server.credentials import Credentials, CredentialsError, credentials_from
 from notifications.pusher_server.http_api import serve_http
 from notifications.pusher_server.hub import Hub
+from notifications.pusher_server.protocols import HttpProtocol, WebSocketProtocol
 
 DEFAULT_ACTIVITY_TIMEOUT = 120
 
@@ -195,8 +196,8 @@ def build_server(app: PusherApp) -> PromptServer:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
-        ws="websockets-sansio",  # the one that does not rest on the deprecated websockets.legacy
+        http=HttpProtocol,
+        ws=WebSocketProtocol,  # of uvicorn's two, the one that does not rest on the deprecated websockets.legacy
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,  # on one machine compression only costs time
         ws_ping_interval=None,
