@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,11 +33,13 @@ class Place(NamedTuple):
     password: str
     stripe: Any = None
     database_url: str = ""
+    environment: Mapping[str, str] = {}
+    services: Mapping[str, Service] = {}
 
 
 @contextmanager
-def opened(pause: Pause) -> Iterator[Place]:
-    """The processes, started in order; whatever happens, nothing of them stays."""
+def opened(pause: Pause, **more: str) -> Iterator[Place]:
+    """The processes, started in order; whatever happens, nothing of them stays. ``more`` is for their environment."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="hotelmate-contract-"))
         data = DataDir(folder)
@@ -59,6 +61,7 @@ def opened(pause: Pause) -> Iterator[Place]:
             "STRIPE_API_BASE": stripe.address,
             "TMPDIR": str(data.run),
             "WEB_CONCURRENCY": "1",
+            **more,
         }
 
         def started(name: str, *words: object, port: int = 0) -> Service:
@@ -83,9 +86,10 @@ def opened(pause: Pause) -> Iterator[Place]:
         address = f"http://127.0.0.1:{port}"
         # The worker's first round forgets what is old and was sent, and lets the late request expire.
         _until_sent(address, pause)
-        started("worker", "manage.py", "worker")
+        worker = started("worker", "manage.py", "worker")
         socket = f"ws://127.0.0.1:{pusher_port}/app/{env['PUSHER_KEY']}?protocol=7&client=js&version=8.4.0"
-        yield Place(address, socket, env["DEMO_PASSWORD"], stripe, url)
+        services = {"pusher": pusher, "web": web, "worker": worker}
+        yield Place(address, socket, env["DEMO_PASSWORD"], stripe, url, env, services)
 
 
 def _until_sent(address: str, pause: Pause) -> None:
