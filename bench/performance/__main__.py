@@ -25,15 +25,17 @@ from hotelmate.local.signals import StopRequestedError, StopSignals
 
 def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
     """By name, in the order in which they run. They use Django, which must be set up by then."""
-    from bench.performance import http_level, service_level
+    from bench.performance import bulk, growth, http_level, service_level
 
     return {
         "service": service_level.measure,
         "http": http_level.measure,
+        "bulk": bulk.measure,
+        "growth": growth.measure,
     }
 
 
-SECTIONS = ("service", "http")
+SECTIONS = ("service", "http", "bulk", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:
