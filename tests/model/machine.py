@@ -1,0 +1,292 @@
+"""The machine that thinks up days in a house: people, the clock and the periodic work, in any order."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.model.rules import (
+    CANCELLED,
+    CONFIRMED,
+    DAY,
+    IN_HOUSE,
+    MAINT,
+    NO_SHOW,
+    OOO,
+    PENDING,
+    PRIORITIES,
+    ROLES,
+    STATUSES,
+    Booking,
+)
+from tests.model.world import ROOMS, World
+
+numbers = st.sampled_from(sorted(ROOMS))
+some_rooms = st.lists(numbers, min_size=1, max_size=3, unique=True)
+picks = st.integers(0, 5)
+# Most steps are taken by somebody who may, so that something happens.
+desk = st.sampled_from(["manager", "office", "agent", "office", "agent", "housekeeper", "supervisor"])
+boss = st.sampled_from(["manager", "office", "manager", "office", "agent", "supervisor"])
+floor = st.sampled_from(["manager", "supervisor", "housekeeper", "supervisor", "housekeeper", "agent", "office"])
+anybody = st.sampled_from(ROLES)
+parties = st.sampled_from([1, 2, 3])
+stays = st.tuples(st.sampled_from([0, 0, 0, -1, 1, 2]), st.sampled_from([1, 2, 0, 3, -1]))
+apt = st.sampled_from([True, True, True, False])
+# A quarter of an hour; the hours at which something begins or ends (8, 11, 2, 23, with the grace) lie on its grid.
+hours = st.sampled_from([0.25, 1, 3, 6, 9, 12, 15, 18, 20.75, 24])
+
+
+class Machine(RuleBasedStateMachine):
+    """One run is one house; ``setting`` names how it begins."""
+
+    setting = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(self.setting)
+        self.broken = False
+
+    def teardown(self) -> None:
+        if self.broken:
+            self.world.discard()
+        else:
+            self.world.close()
+
+    def do(self, step: str, who: str, **args: Any) -> None:
+        # A comparison that failed has said what is wrong: the database is not asked again.
+        self.broken = True
+        self.world.do(step, who, **args)
+        self.broken = False
+
+    def pick(self, number: int, likely: bool, suits: Callable[[Booking], bool]) -> int:
+        """A booking: one that the step is meant for, where ``likely`` and there is any."""
+        bookings = self.world.house.bookings
+        found = [each.number for each in bookings if suits(each)] if likely else []
+        found = found or [each.number for each in bookings]
+        return found[number % len(found)]
+
+    @initialize(days=st.lists(st.tuples(st.sampled_from("AAB"), stays, parties), min_size=2, max_size=4), inside=picks)
+    def begin(self, days: list[tuple[str, tuple[int, int], int]], inside: int) -> None:
+        """A house is never empty: bookings, and mostly somebody in a room."""
+        today = self.world.house.business_day()
+        for room_type, (after, nights), adults in days:
+            check_in = today + after * DAY
+            self.do(
+                "create", "agent", kind=room_type, check_in=check_in, check_out=check_in + nights * DAY, adults=adults
+            )
+        for booking in list(self.world.house.bookings)[: inside % 3]:
+            room = 201 if booking.type == "B" else 101 + booking.number % 2
+            self.do("check_in", "manager", booking=booking.number, room=room, reason="")
+
+    # --- rooms --------------------------------------------------------------------------------------------------------
+
+    @rule(
+        who=anybody,
+        room=numbers,
+        to=st.sampled_from(STATUSES),
+        source=st.sampled_from(["", "", "HOUSEKEEPING", "FRONT_DESK"]),
+        sees=st.sampled_from(["", "", "", "status", "version", "old status", "old version"]),
+    )
+    def set_status(self, who: str, room: int, to: str, source: str, sees: str) -> None:
+        now = self.world.house.rooms[room]
+        args: dict[str, Any] = {}
+        if sees.endswith("status"):
+            args["expected"] = now.status if sees == "status" else next(each for each in STATUSES if each != now.status)
+        elif sees:
+            args["version"] = now.version if sees == "version" else now.version + 1
+        self.do("set_status", who, room=room, to=to, source=source, **args)
+
+    @rule(
+        who=st.sampled_from(["manager", "manager", "manager", "office", "supervisor"]),
+        room=numbers,
+        to=st.sampled_from(STATUSES),
+        note=st.sampled_from(["I saw it myself", "I saw it myself", " "]),
+    )
+    def override(self, who: str, room: int, to: str, note: str) -> None:
+        self.do("override", who, room=room, to=to, note=note)
+
+    @rule(who=floor, room=numbers)
+    def start_cleaning(self, who: str, room: int) -> None:
+        self.do("start_cleaning", who, room=room)
+
+    @rule(who=floor, room=numbers)
+    def mark_cleaned(self, who: str, room: int) -> None:
+        self.do("mark_cleaned", who, room=room)
+
+    @rule(who=st.sampled_from(["supervisor", "manager", "housekeeper"]), room=numbers, passed=apt)
+    def inspect(self, who: str, room: int, passed: bool) -> None:
+        self.do("inspect", who, room=room, passed=passed)
+
+    @rule(who=floor, room=numbers)
+    def turn_over(self, who: str, room: int) -> None:
+        """The way of most days."""
+        self.do("mark_cleaned", who, room=room)
+        self.do("inspect", "supervisor", room=room, passed=True)
+
+    @rule(who=anybody, room=numbers, priority=st.sampled_from(PRIORITIES), note=st.sampled_from(["", "it drips"]))
+    def flag_fault(self, who: str, room: int, priority: str, note: str) -> None:
+        self.do("flag_fault", who, room=room, priority=priority, note=note)
+
+    @precondition(
+        lambda self: any(room.flag or room.status in (MAINT, OOO) for room in self.world.house.rooms.values())
+    )
+    @rule(who=anybody, number=picks)
+    def complete_fault(self, who: str, number: int) -> None:
+        faulty = [room.number for room in self.world.house.rooms.values() if room.flag or room.status in (MAINT, OOO)]
+        self.do("complete_fault", who, room=faulty[number % len(faulty)])
+
+    @rule(who=boss, room=numbers, active=st.sampled_from([True, True, False]))
+    def set_active(self, who: str, room: int, active: bool) -> None:
+        self.do("set_active", who, room=room, is_active=active)
+
+    @precondition(lambda self: self.world.house.tasks)
+    @rule(who=floor, step=st.sampled_from(["start_task", "complete_task", "cancel_task"]), number=picks)
+    def work_on_task(self, who: str, step: str, number: int) -> None:
+        self.do(step, who, task=number % len(self.world.house.tasks))
+
+    # --- bookings -----------------------------------------------------------------------------------------------------
+
+    @rule(
+        who=desk,
+        room_type=st.sampled_from("AAB"),
+        stay=stays,
+        adults=parties,
+        way=st.sampled_from(["create", "create", "request", "card"]),
+    )
+    def create(self, who: str, room_type: str, stay: tuple[int, int], adults: int, way: str) -> None:
+        check_in = self.world.house.business_day() + stay[0] * DAY
+        args = {"kind": room_type, "check_in": check_in, "check_out": check_in + stay[1] * DAY, "adults": adults}
+        if way == "card":
+            self.do("create", who, **args, card=True)
+        else:
+            self.do(way, who, **args)
+
+    has_bookings = precondition(lambda self: self.world.house.bookings)
+
+    @has_bookings
+    @rule(
+        who=desk,
+        number=picks,
+        likely=apt,
+        begins=st.sampled_from([0, 0, -1, 1]),
+        ends=st.sampled_from([1, -1, 2, 0]),
+        notes=st.sampled_from([None, None, "loud"]),
+        stale=st.sampled_from([False, False, False, True]),
+    )
+    def edit(self, who: str, number: int, likely: bool, begins: int, ends: int, notes: str | None, stale: bool) -> None:
+        booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED, IN_HOUSE))
+        it = self.world.house.bookings[booking]
+        dates = {"check_in": it.check_in + begins * DAY if begins else None}
+        dates["check_out"] = it.check_out + ends * DAY if ends else None
+        self.do("edit", who, booking=booking, notes=notes, stale=stale, **dates)
+
+    @has_bookings
+    @rule(who=desk, number=picks)
+    def mark_seen(self, who: str, number: int) -> None:
+        self.do("mark_seen", who, booking=number % len(self.world.house.bookings))
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt, count=st.integers(0, 2))
+    def companions(self, who: str, number: int, likely: bool, count: int) -> None:
+        booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED))
+        self.do("companions", who, booking=booking, count=count)
+
+    @has_bookings
+    @rule(who=desk, step=st.sampled_from(["confirm", "approve", "decline"]), number=picks, likely=apt)
+    def decide(self, who: str, step: str, number: int, likely: bool) -> None:
+        self.do(step, who, booking=self.pick(number, likely, lambda each: each.status == PENDING))
+
+    @has_bookings
+    @rule(who=boss, number=picks, likely=apt, reason=st.sampled_from(["the ferry", "the ferry", " "]))
+    def cancel(self, who: str, number: int, likely: bool, reason: str) -> None:
+        booking = self.pick(number, likely, lambda each: each.status in (CONFIRMED, IN_HOUSE))
+        self.do("cancel", who, booking=booking, reason=reason)
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt)
+    def no_show(self, who: str, number: int, likely: bool) -> None:
+        self.do("no_show", who, booking=self.pick(number, likely, lambda each: each.status == CONFIRMED))
+
+    @has_bookings
+    @rule(who=boss, number=picks, likely=apt)
+    def reinstate(self, who: str, number: int, likely: bool) -> None:
+        self.do("reinstate", who, booking=self.pick(number, likely, lambda each: each.status in (CANCELLED, NO_SHOW)))
+
+    @has_bookings
+    @rule(who=boss, number=picks, likely=apt)
+    def undo_check_in(self, who: str, number: int, likely: bool) -> None:
+        self.do("undo_check_in", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt, room=numbers, fits=apt)
+    def assign(self, who: str, number: int, likely: bool, room: int, fits: bool) -> None:
+        booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
+        self.do("assign", who, booking=booking, room=self.fitting(booking, room, fits))
+
+    def fitting(self, booking: int, room: int, fits: bool) -> int:
+        """A room of the booking's own type, where ``fits``."""
+        wanted = self.world.house.bookings[booking].type
+        return room if not fits or ROOMS[room] == wanted else {"A": 101, "B": 201}[wanted]
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt)
+    def unassign(self, who: str, number: int, likely: bool) -> None:
+        self.do("unassign", who, booking=self.pick(number, likely, lambda each: each.status == CONFIRMED))
+
+    @has_bookings
+    @rule(
+        who=desk,
+        number=picks,
+        likely=apt,
+        room=st.one_of(numbers, st.none()),
+        fits=apt,
+        reason=st.sampled_from(["", "", "walked in", " "]),
+    )
+    def check_in(self, who: str, number: int, likely: bool, room: int | None, fits: bool, reason: str) -> None:
+        booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
+        self.do("check_in", who, booking=booking, room=room and self.fitting(booking, room, fits), reason=reason)
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt)
+    def check_out(self, who: str, number: int, likely: bool) -> None:
+        self.do("check_out", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
+
+    @rule(who=desk, rooms=some_rooms)
+    def check_in_rooms(self, who: str, rooms: list[int]) -> None:
+        self.do("check_in_rooms", who, rooms=rooms)
+
+    @rule(who=desk, rooms=some_rooms)
+    def check_out_rooms(self, who: str, rooms: list[int]) -> None:
+        self.do("check_out_rooms", who, rooms=rooms)
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt, room=numbers)
+    def move(self, who: str, number: int, likely: bool, room: int) -> None:
+        booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
+        self.do("move", who, booking=booking, room=room)
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt, note=st.sampled_from(["", "packing"]), dismiss=st.booleans())
+    def acknowledge(self, who: str, number: int, likely: bool, note: str, dismiss: bool) -> None:
+        booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
+        self.do("acknowledge", who, booking=booking, note=note, dismiss=dismiss)
+
+    @has_bookings
+    @rule(who=desk, number=picks, likely=apt, nights=st.integers(1, 3))
+    def extend(self, who: str, number: int, likely: bool, nights: int) -> None:
+        booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
+        self.do("extend", who, booking=booking, nights=nights)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    @rule(passed=hours)
+    def wait(self, passed: float) -> None:
+        self.world.wait(passed)
+
+    @rule(passed=hours)
+    def wait_and_tick(self, passed: float) -> None:
+        self.world.wait(passed)
+        self.broken = True
+        self.world.tick()
+        self.broken = False

@@ -1,0 +1,881 @@
+"""The rules of the house in plain Python, written from the contract and not from the code: what each step leads to.
+
+It shares nothing with the product: every status, right, code and hour is spelt out here again. A step is a method that
+either raises ``Refused`` and has changed nothing, or changes the house and notes in ``told`` what the channels hear.
+Where the contract is silent or ambiguous a comment says which reading this is ("read as").
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+DAY = timedelta(days=1)
+
+# --- sections 2 and 5: rights and the workflow map --------------------------------------------------------------------
+
+_AGENT = [
+    *("rooms.maintenance_flag", "rooms.checkout_bulk", "housekeeping.status_front_desk", "housekeeping.task_create"),
+    *("bookings.create", "bookings.update", "bookings.cancel", "bookings.assign_room", "bookings.checkin"),
+    *("bookings.checkout", "bookings.resolve_overstay", "bookings.extend"),
+]
+_HOUSEKEEPER = [
+    *("rooms.status_transition", "rooms.maintenance_flag"),
+    *("housekeeping.status_transition", "housekeeping.task_execute"),
+]
+RIGHTS: dict[str, frozenset[str]] = {
+    "agent": frozenset(_AGENT),
+    "office": frozenset(
+        [
+            *_AGENT,
+            "bookings.supervise",
+            "rooms.maintenance_clear",
+            "rooms.inventory_update",
+            "housekeeping.task_assign",
+        ]
+    ),
+    "housekeeper": frozenset(_HOUSEKEEPER),
+    "supervisor": frozenset(
+        [
+            *_HOUSEKEEPER,
+            "rooms.inspect",
+            "rooms.maintenance_clear",
+            "housekeeping.task_create",
+            "housekeeping.task_assign",
+            "housekeeping.task_cancel",
+        ]
+    ),
+}
+RIGHTS["manager"] = frozenset().union(*RIGHTS.values(), ["housekeeping.status_override"])
+ROLES = tuple(RIGHTS)
+
+OCC, DIRTY, CLEANING, CLEANED = "OCCUPIED", "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"
+READY, MAINT, OOO = "READY_FOR_GUEST", "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"
+STATUSES = (OCC, DIRTY, CLEANING, CLEANED, READY, MAINT, OOO)
+MAP = {
+    OCC: {DIRTY, MAINT},
+    DIRTY: {CLEANING, CLEANED, READY, MAINT},
+    CLEANING: {CLEANED, DIRTY, READY, MAINT},
+    CLEANED: {READY, CLEANING, DIRTY, MAINT},
+    READY: {OCC, DIRTY, MAINT, OOO},
+    MAINT: {OCC, DIRTY, OOO, READY},
+    OOO: {DIRTY, MAINT, READY},
+}
+PRIORITIES = ("LOW", "MED", "HIGH")
+# Any one of these lets a member of staff record the source.
+SOURCES = {
+    "HOUSEKEEPING": {
+        "housekeeping.status_transition",
+        "rooms.inspect",
+        "rooms.maintenance_flag",
+        "rooms.maintenance_clear",
+        "housekeeping.status_override",
+    },
+    "FRONT_DESK": {
+        "housekeeping.status_front_desk",
+        "bookings.checkin",
+        "bookings.assign_room",
+        "housekeeping.status_override",
+    },
+}
+
+PENDING, CONFIRMED, IN_HOUSE, COMPLETED = "PENDING_APPROVAL", "CONFIRMED", "IN_HOUSE", "COMPLETED"
+DECLINED, CANCELLED, EXPIRED, NO_SHOW = "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW"
+OPEN, IN_PROGRESS, DONE = "OPEN", "IN_PROGRESS", "DONE"
+
+CHECKOUT_TIME, GRACE = time(11), timedelta(minutes=30)
+EARLIEST_CHECK_IN, CUTOFF, APPROVAL_CUTOFF = time(8), time(2), time(23)
+MORNING = time(6)  # read as: "each morning" is six on the hotel's clock
+
+
+class Refused(Exception):
+    """The step is refused with this code."""
+
+    def __init__(self, code: str):
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass
+class Room:
+    number: int
+    type: str
+    active: bool = True
+    status: str = READY
+    version: int = 0
+    flag: bool = False
+    priority: str = ""
+    fault_notes: str = ""
+    turnover_notes: str = ""
+    cleaned: tuple[datetime, str | None] | None = None
+    inspected: tuple[datetime, str | None] | None = None
+    unclean_since: datetime | None = None
+    set_by: str | None = None
+
+    @property
+    def bookable(self) -> bool:
+        return self.status == READY and self.active and not self.flag
+
+
+@dataclass
+class Booking:
+    number: int
+    type: str
+    status: str
+    check_in: date
+    check_out: date
+    adults: int = 1
+    card: bool = False
+    deadline: datetime | None = None
+    room: Room | None = None
+    named: int = 0
+    notes: str = ""
+    seen: tuple[datetime, str] | None = None
+    checked_in_at: datetime | None = None
+    checked_out_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    expired_at: datetime | None = None
+    moved_at: datetime | None = None
+    flagged_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    overstays: dict[date, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def free_from(self) -> date:
+        """The departure day is free again, but day use takes that day."""
+        return first_free(self.check_in, self.check_out)
+
+
+@dataclass
+class Task:
+    room: Room
+    type: str
+    status: str = OPEN
+    assigned_to: str | None = None
+    for_date: date | None = None
+
+
+def first_free(check_in: date, check_out: date) -> date:
+    return max(check_out, check_in + DAY)
+
+
+def joined(text: str, note: str) -> str:
+    return "\n".join(part for part in (text, note) if part)
+
+
+class House:
+    """One hotel: its rooms, bookings and tasks, and the clock."""
+
+    def __init__(
+        self,
+        *,
+        now: datetime,
+        timezone: str,
+        rooms: dict[int, str],
+        beds: dict[str, int],
+        overbooking: bool,
+        whole_party: bool,
+    ):
+        self.now, self.zone, self.beds = now, ZoneInfo(timezone), beds
+        self.overbooking, self.whole_party = overbooking, whole_party
+        self.rooms = {number: Room(number, room_type) for number, room_type in rooms.items()}
+        self.bookings: list[Booking] = []
+        self.tasks: list[Task] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """A new step: nothing is told or written yet."""
+        self.told: list[tuple[Any, ...]] = []
+        self.audit: list[tuple[Any, ...]] = []
+        self.steps: list[tuple[int, str, str]] = []
+        self.saved: set[int] = set()
+
+    # --- the clock ----------------------------------------------------------------------------------------------------
+
+    @property
+    def wall(self) -> datetime:
+        return self.now.astimezone(self.zone).replace(tzinfo=None)
+
+    def at(self, day: date, when: time) -> datetime:
+        return datetime.combine(day, when, tzinfo=self.zone).astimezone(UTC)
+
+    def business_day(self, moment: datetime | None = None) -> date:
+        wall = (moment or self.now).astimezone(self.zone).replace(tzinfo=None)
+        return (wall - timedelta(hours=CUTOFF.hour)).date()
+
+    def overdue(self, booking: Booking) -> bool:
+        if booking.check_in == booking.check_out:  # read as: day use has the room for the whole business day
+            deadline = self.at(booking.check_out + DAY, CUTOFF)
+        else:
+            deadline = self.at(booking.check_out, CHECKOUT_TIME)
+        return self.now > deadline + GRACE
+
+    # --- what the rules look at ---------------------------------------------------------------------------------------
+
+    def guest(self, room: Room) -> Booking | None:
+        return next((each for each in self.bookings if each.status == IN_HOUSE and each.room is room), None)
+
+    def holders(self, room: Room, check_in: date, check_out: date, without: Booking) -> list[Booking]:
+        return [
+            each
+            for each in self.bookings
+            if each is not without
+            and each.status in (CONFIRMED, IN_HOUSE)
+            and each.room is room
+            and each.check_in < first_free(check_in, check_out)
+            and check_in < each.free_from
+        ]
+
+    def require_free(self, room: Room, check_in: date, check_out: date, without: Booking) -> None:
+        if self.holders(room, check_in, check_out, without):
+            raise Refused("ROOM_OVERLAP_CONFLICT")
+
+    def require_availability(self, room_type: str, nights: Iterable[date], without: Booking | None = None) -> None:
+        if self.overbooking:
+            return
+        rooms = sum(room.type == room_type and room.active for room in self.rooms.values())
+        for night in nights:
+            sold = sum(
+                each.type == room_type
+                and each is not without
+                and each.status in (CONFIRMED, IN_HOUSE)
+                and each.check_in <= night < each.free_from
+                for each in self.bookings
+            )
+            if rooms <= sold:
+                raise Refused("NO_AVAILABILITY")
+
+    def require_dates(self, check_in: date, check_out: date) -> None:
+        if check_out < check_in or check_out < self.business_day():
+            raise Refused("VALIDATION_ERROR")
+
+    @staticmethod
+    def require(who: str, right: str) -> None:
+        if right not in RIGHTS[who]:
+            raise Refused("PERMISSION_DENIED")
+
+    # --- telling ------------------------------------------------------------------------------------------------------
+
+    def tell_room(self, room: Room, was: str, source: str) -> None:
+        occupied = self.guest(room) is not None
+        self.told.append(("rooms", "room_updated", room.number, was, room.status, source, occupied))
+
+    def tell(self, booking: Booking, kind: str, guest: str = "", moved: Sequence[Room] = ()) -> None:
+        for room in moved:
+            self.told.append(("rooms", "room_occupancy_updated", room.number, self.guest(room) is not None))
+        self.told.append(("room-bookings", kind, booking.number, booking.status))
+        if guest:
+            self.told.append(("guest", guest, booking.number, booking.status))
+        self.saved.add(booking.number)
+
+    def become(self, booking: Booking, status: str) -> None:
+        self.steps.append((booking.number, booking.status, status))
+        booking.status = status
+
+    # --- section 5: a room's status -----------------------------------------------------------------------------------
+
+    @staticmethod
+    def may_change(who: str, was: str, to: str, source: str) -> bool:
+        has = RIGHTS[who]
+        if source == "MANAGER_OVERRIDE":
+            return "housekeeping.status_override" in has
+        if not SOURCES[source] & has:
+            return False
+        if "housekeeping.status_override" in has:
+            return True
+        if to == OCC and {"bookings.checkin", "bookings.assign_room"} & has and was != MAINT:
+            return True
+        steps = {
+            "housekeeping.status_transition": {
+                (DIRTY, CLEANING),
+                (DIRTY, CLEANED),
+                (CLEANING, CLEANED),
+                (CLEANING, DIRTY),
+                (CLEANED, DIRTY),
+                (CLEANED, CLEANING),
+            },
+            "rooms.inspect": {(CLEANED, READY)},
+            "rooms.maintenance_flag": {(each, MAINT) for each in STATUSES},
+            "rooms.maintenance_clear": {(each, target) for each in (MAINT, OOO) for target in STATUSES}
+            | {(each, OOO) for each in STATUSES},
+            "housekeeping.status_front_desk": {(READY, DIRTY)},
+        }
+        granted = {step for right, allowed in steps.items() if right in has for step in allowed}
+        # Read as: the right to the same status again is the right to bring a room there from anywhere.
+        return (was, to) in granted or (was == to and any(target == to for _, target in granted))
+
+    def change(
+        self,
+        room: Room,
+        to: str,
+        who: str,
+        source: str,
+        note: str = "",
+        *,
+        priority: str = "",
+        inspected: bool = False,
+        clears: bool = False,
+    ) -> None:
+        """One change of status, by the order of checks of section 4."""
+        was = room.status
+        if source != "SYSTEM" and not self.may_change(who, was, to, source):
+            raise Refused("PERMISSION_DENIED")
+        if was == to:
+            return
+        if source != "MANAGER_OVERRIDE" and to not in MAP[was]:
+            raise Refused("INVALID_TRANSITION")
+        occupied = self.guest(room) is not None
+        if to == OCC and not occupied:
+            raise Refused("NOBODY_IN_HOUSE")
+        if to not in (OCC, MAINT) and occupied:
+            raise Refused("ROOM_OCCUPIED")
+        ends_fault = room.flag and (clears or to == READY or (to == OCC and was in (MAINT, OOO)))
+        may_end = source == "MANAGER_OVERRIDE" or (was in (MAINT, OOO) and "rooms.maintenance_clear" in RIGHTS[who])
+        if ends_fault and not may_end:
+            raise Refused("MAINTENANCE_OPEN")
+        room.status, room.version, room.set_by = to, room.version + 1, who
+        self.audit.append((room.number, room.version, was, to, who, source))
+        if to in (CLEANING, CLEANED):
+            room.turnover_notes = joined(room.turnover_notes, note)
+        if to in (CLEANING, DIRTY):
+            room.unclean_since = self.now
+        if to == CLEANED:
+            room.cleaned = (self.now, who)
+        if inspected or (was, to) == (CLEANED, READY):
+            room.inspected = (self.now, who)
+        if to == DIRTY and (was == OCC or source == "SYSTEM"):
+            room.turnover_notes = ""
+        if to == MAINT:
+            self.flag(room, priority, note)
+        elif ends_fault:
+            room.flag, room.priority, room.fault_notes = False, "", ""
+        self.tell_room(room, was, source)
+
+    @staticmethod
+    def flag(room: Room, priority: str, note: str) -> None:
+        wanted = priority or room.priority or "MED"
+        room.flag, room.priority = True, max([room.priority, wanted], key=["", *PRIORITIES].index)
+        room.fault_notes = joined(room.fault_notes, note)
+
+    def set_status(
+        self, who: str, *, room: int, to: str, source: str = "", expected: str = "", version: int | None = None
+    ) -> None:
+        target = self.rooms[room]
+        if expected and expected != target.status:
+            raise Refused("STATUS_CHANGED")
+        if version is not None and version != target.version:
+            raise Refused("PRECONDITION_FAILED")
+        if not source:
+            only_desk = not SOURCES["HOUSEKEEPING"] & {
+                "housekeeping.status_transition",
+                "housekeeping.status_override",
+            } & (RIGHTS[who]) and ("housekeeping.status_front_desk" in RIGHTS[who])
+            source = "FRONT_DESK" if only_desk else "HOUSEKEEPING"
+        self.change(target, to, who, source, "a note")
+
+    def override(self, who: str, *, room: int, to: str, note: str) -> None:
+        self.require(who, "housekeeping.status_override")
+        if not note.strip():
+            raise Refused("NOTE_REQUIRED")
+        self.change(self.rooms[room], to, who, "MANAGER_OVERRIDE", note)
+
+    # --- section 3: turnover ------------------------------------------------------------------------------------------
+
+    def start_cleaning(self, who: str, *, room: int) -> None:
+        self.require(who, "rooms.status_transition")
+        target = self.rooms[room]
+        if target.status == CLEANING and target.set_by != who:
+            raise Refused("ALREADY_IN_PROGRESS")
+        self.change(target, CLEANING, who, "HOUSEKEEPING", "began")
+
+    def mark_cleaned(self, who: str, *, room: int) -> None:
+        self.require(who, "rooms.status_transition")
+        self.change(self.rooms[room], CLEANED, who, "HOUSEKEEPING", "towels")
+
+    def inspect(self, who: str, *, room: int, passed: bool) -> None:
+        self.require(who, "rooms.inspect")
+        target = self.rooms[room]
+        to = (MAINT if target.flag else READY) if passed else DIRTY
+        if target.status not in (CLEANED, to):  # read as: only a cleaned room is inspected; the same again is a repeat
+            raise Refused("INVALID_TRANSITION")
+        self.change(target, to, who, "HOUSEKEEPING", inspected=passed)
+
+    def flag_fault(self, who: str, *, room: int, priority: str, note: str) -> None:
+        self.require(who, "rooms.maintenance_flag")
+        target = self.rooms[room]
+        if target.status != MAINT:
+            self.change(target, MAINT, who, "HOUSEKEEPING", note, priority=priority)
+            return
+        before = (target.priority, target.fault_notes)
+        self.flag(target, priority, note)
+        if before != (target.priority, target.fault_notes):
+            self.tell_room(target, MAINT, "HOUSEKEEPING")
+
+    def complete_fault(self, who: str, *, room: int) -> None:
+        self.require(who, "rooms.maintenance_clear")
+        target = self.rooms[room]
+        if target.status == MAINT:
+            turned_over = (
+                target.cleaned is not None
+                and target.inspected is not None
+                and (target.unclean_since is None or target.unclean_since <= target.cleaned[0])
+                and target.cleaned[0] <= target.inspected[0]
+            )
+            to = OCC if self.guest(target) else READY if turned_over else DIRTY
+            self.change(target, to, who, "HOUSEKEEPING", "mended", clears=True)
+        elif target.flag:
+            target.flag, target.priority, target.fault_notes = False, "", ""
+            target.turnover_notes = joined(target.turnover_notes, "mended")
+            self.tell_room(target, target.status, "HOUSEKEEPING")
+
+    def set_active(self, who: str, *, room: int, is_active: bool) -> None:
+        self.require(who, "rooms.inventory_update")
+        target = self.rooms[room]
+        if target.active == is_active:
+            return
+        if self.guest(target):
+            raise Refused("ROOM_OCCUPIED")
+        target.active = is_active
+        self.tell_room(target, target.status, "SYSTEM")
+
+    # --- section 4: tasks ---------------------------------------------------------------------------------------------
+
+    def start_task(self, who: str, *, task: int) -> None:
+        self.require(who, "housekeeping.task_execute")
+        found = self.tasks[task]
+        self._require_mine(who, found)
+        if found.status not in (OPEN, IN_PROGRESS):
+            raise Refused("INVALID_TASK_STEP")
+        found.status, found.assigned_to = IN_PROGRESS, found.assigned_to or who
+
+    def complete_task(self, who: str, *, task: int) -> None:
+        self.require(who, "housekeeping.task_execute")
+        found = self.tasks[task]
+        self._require_mine(who, found)
+        if found.status not in (IN_PROGRESS, DONE):
+            raise Refused("INVALID_TASK_STEP")
+        found.status = DONE
+
+    def cancel_task(self, who: str, *, task: int) -> None:
+        self.require(who, "housekeeping.task_cancel")
+        found = self.tasks[task]
+        if found.status == DONE:
+            raise Refused("INVALID_TASK_STEP")
+        found.status = CANCELLED
+
+    @staticmethod
+    def _require_mine(who: str, task: Task) -> None:
+        if task.assigned_to not in (None, who) and "housekeeping.task_assign" not in RIGHTS[who]:
+            raise Refused("TASK_ASSIGNED_TO_OTHER")
+
+    # --- section 6: bookings ------------------------------------------------------------------------------------------
+
+    def create(self, who: str, *, kind: str, check_in: date, check_out: date, adults: int, card: bool = False) -> None:
+        self.require(who, "bookings.create")
+        self.require_dates(check_in, check_out)
+        self.require_availability(kind, nights(check_in, check_out))
+        booking = Booking(len(self.bookings), kind, PENDING if card else CONFIRMED, check_in, check_out, adults, card)
+        self._wait_for_approval(booking, waits=card)
+
+    def request(self, who: str, *, kind: str, check_in: date, check_out: date, adults: int) -> None:
+        """A guest's own request, without a card: it waits for approval."""
+        self.require(who, "bookings.create")
+        self.require_dates(check_in, check_out)
+        self.require_availability(kind, nights(check_in, check_out))
+        self._wait_for_approval(Booking(len(self.bookings), kind, PENDING, check_in, check_out, adults), waits=True)
+
+    def _wait_for_approval(self, booking: Booking, *, waits: bool) -> None:
+        if waits:
+            deadline = self.at(self.wall.date(), APPROVAL_CUTOFF)
+            late = deadline <= self.now
+            booking.deadline = self.at(self.wall.date() + DAY, APPROVAL_CUTOFF) if late else deadline
+        self.bookings.append(booking)
+        self.steps.append((booking.number, "", booking.status))
+        self.tell(booking, "booking_created")
+
+    def edit(
+        self,
+        who: str,
+        *,
+        booking: int,
+        check_in: date | None = None,
+        check_out: date | None = None,
+        notes: str | None = None,
+        stale: bool = False,
+    ) -> None:
+        self.require(who, "bookings.update")
+        it = self.bookings[booking]
+        if stale:
+            raise Refused("PRECONDITION_FAILED")
+        begins, ends = check_in or it.check_in, check_out or it.check_out
+        moves = (begins, ends) != (it.check_in, it.check_out)
+        if not moves and notes in (None, it.notes):
+            return
+        if moves:
+            if it.status not in (PENDING, CONFIRMED, IN_HOUSE):
+                raise Refused("BOOKING_NOT_ELIGIBLE")
+            if it.status == IN_HOUSE and begins != it.check_in:
+                raise Refused("BOOKING_ALREADY_CHECKED_IN")
+            self.require_dates(begins, ends)
+            if it.room:
+                self.require_free(it.room, begins, ends, it)
+            if it.status != IN_HOUSE:
+                # Read as: nights that the booking had already are its own, also in a house that is sold out since.
+                had = set(nights(it.check_in, it.check_out))
+                self.require_availability(it.type, [day for day in nights(begins, ends) if day not in had], it)
+            else:
+                self._settle_overstay(it)
+                it.flagged_at = it.acknowledged_at = None
+            it.check_in, it.check_out = begins, ends
+        it.notes = it.notes if notes is None else notes
+        self.tell(it, "booking_updated")
+
+    def mark_seen(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.update")
+        it = self.bookings[booking]
+        if it.seen is None:
+            it.seen = (self.now, who)
+            self.tell(it, "booking_updated")
+
+    def companions(self, who: str, *, booking: int, count: int) -> None:
+        self.require(who, "bookings.update")
+        it = self.bookings[booking]
+        if it.status not in (PENDING, CONFIRMED, IN_HOUSE):
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+        if it.named != count:
+            it.named = count
+            self.tell(it, "booking_party_updated")
+
+    def _require_open(self, it: Booking) -> None:
+        if it.status == EXPIRED or (it.status == PENDING and it.deadline is not None and it.deadline < self.now):
+            raise Refused("BOOKING_EXPIRED")
+        if it.status != PENDING:
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+
+    def confirm(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.update")
+        it = self.bookings[booking]
+        if it.status == CONFIRMED:
+            return
+        if it.card:
+            raise Refused("STRIPE_BOOKING")
+        self._require_open(it)
+        self.become(it, CONFIRMED)
+        self.tell(it, "booking_confirmed", "booking_confirmed")
+
+    def approve(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.update")
+        it = self.bookings[booking]
+        if it.status == CONFIRMED:
+            return
+        self._require_open(it)
+        if it.card:
+            raise Refused("PAYMENTS_NOT_CONFIGURED")
+        self.become(it, CONFIRMED)
+        it.seen = it.seen or (self.now, who)
+        self.tell(it, "booking_confirmed", "booking_confirmed")
+
+    def decline(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.cancel")
+        it = self.bookings[booking]
+        if it.status == DECLINED:
+            return
+        if it.status != PENDING:
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+        if it.card:
+            raise Refused("PAYMENTS_NOT_CONFIGURED")
+        self.become(it, DECLINED)
+        it.seen = it.seen or (self.now, who)
+        self.tell(it, "booking_updated", "booking_declined")
+
+    def cancel(self, who: str, *, booking: int, reason: str) -> None:
+        self.require(who, "bookings.cancel")
+        it = self.bookings[booking]
+        if it.card:
+            raise Refused("STRIPE_BOOKING")
+        if it.status == CANCELLED:
+            return
+        if it.status == IN_HOUSE:
+            if not (reason.strip() and "bookings.supervise" in RIGHTS[who]):
+                raise Refused("BOOKING_ALREADY_CHECKED_IN")
+        elif it.status != CONFIRMED:
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+        left = [it.room] if it.status == IN_HOUSE and it.room else []
+        self.become(it, CANCELLED)
+        it.cancelled_at, it.room = self.now, None
+        if left:
+            it.checked_out_at = self.now
+            self._settle_overstay(it)
+        self._vacate(left, who)
+        self.tell(it, "booking_cancelled", "booking_cancelled", left)
+
+    def no_show(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.cancel")
+        it = self.bookings[booking]
+        if it.status == NO_SHOW:
+            return
+        if it.status != CONFIRMED:
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+        if self.business_day() <= it.check_in:
+            raise Refused("ARRIVAL_NOT_OVER")
+        self.become(it, NO_SHOW)
+        it.room = None
+        self.tell(it, "booking_no_show")
+
+    def reinstate(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.supervise")
+        it = self.bookings[booking]
+        # Read as: a stay whose departure is over can't be reinstated, as it could not be booked.
+        if it.status not in (CANCELLED, NO_SHOW) or it.check_out < self.business_day():
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+        self.require_availability(it.type, nights(it.check_in, it.check_out))
+        self.become(it, CONFIRMED)
+        it.cancelled_at = it.checked_in_at = it.checked_out_at = it.moved_at = None
+        it.flagged_at = it.acknowledged_at = None
+        self.tell(it, "booking_updated")
+
+    def undo_check_in(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.supervise")
+        it = self.bookings[booking]
+        self._require_in_house(it)
+        if self.business_day(it.checked_in_at) != self.business_day():
+            raise Refused("CHECKIN_TOO_LONG_AGO")
+        left = [it.room] if it.room else []
+        self._settle_overstay(it)
+        self.become(it, CONFIRMED)
+        it.checked_in_at = it.flagged_at = it.acknowledged_at = it.moved_at = None
+        self._vacate(left, who)
+        self.tell(it, "booking_updated", moved=left)
+
+    @staticmethod
+    def _require_assignable(it: Booking) -> None:
+        if it.status == IN_HOUSE:
+            raise Refused("BOOKING_ALREADY_CHECKED_IN")
+        if it.status != CONFIRMED:
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+
+    def _require_fitting(self, it: Booking, room: Room) -> None:
+        if self.whole_party and it.adults - 1 > it.named:
+            raise Refused("PARTY_INCOMPLETE")
+        if room.type != it.type:
+            raise Refused("ROOM_TYPE_MISMATCH")
+        if not room.active or room.status == OOO:
+            raise Refused("ROOM_NOT_BOOKABLE")
+        self.require_free(room, it.check_in, it.check_out, it)
+        guest, today = self.guest(room), self.business_day()
+        # Read as: today's arrival can't have a room whose guest is overdue, or came before their own nights.
+        if guest and it.check_in <= today and (guest.check_out > today or self.overdue(guest)):
+            raise Refused("ROOM_OVERLAP_CONFLICT")
+
+    def assign(self, who: str, *, booking: int, room: int) -> None:
+        self.require(who, "bookings.assign_room")
+        it, target = self.bookings[booking], self.rooms[room]
+        self._require_assignable(it)
+        if it.room is target:
+            return
+        self._require_fitting(it, target)
+        it.room = target
+        self.tell(it, "booking_updated", "booking_room_assigned")
+
+    def unassign(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.assign_room")
+        it = self.bookings[booking]
+        if it.room is None:
+            return
+        self._require_assignable(it)
+        it.room = None
+        self.tell(it, "booking_updated")
+
+    def _window(self, it: Booking) -> str:
+        if self.wall.date() < it.check_in:
+            return "CHECKIN_WRONG_DATE"
+        if self.now < self.at(it.check_in, EARLIEST_CHECK_IN):
+            return "CHECKIN_TOO_EARLY"
+        # Read as: the guest of a longer stay may come until the business day of the last night ends.
+        return "CHECKIN_TOO_LATE" if self.now >= self.at(it.free_from, CUTOFF) else ""
+
+    def _require_ready(self, room: Room) -> None:
+        if self.guest(room) or not room.bookable:
+            raise Refused("ROOM_NOT_READY")
+
+    def check_in(self, who: str, *, booking: int, room: int | None = None, reason: str = "") -> None:
+        self.require(who, "bookings.checkin")
+        it = self.bookings[booking]
+        if it.status == IN_HOUSE:
+            return
+        if it.status != CONFIRMED:
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+        outside = self._window(it)
+        if outside and not (reason.strip() and "bookings.supervise" in RIGHTS[who]):
+            raise Refused(outside)
+        target = self.rooms[room] if room else it.room
+        if target is None:
+            raise Refused("BOOKING_NOT_ELIGIBLE")
+        if target is not it.room:
+            self._require_fitting(it, target)
+        if outside:
+            today = self.business_day()
+            self.require_free(target, min(today, it.check_in), max(today + DAY, it.check_out), it)
+        self._require_ready(target)
+        self._move_in([(it, target)], who, "FRONT_DESK")
+
+    def _move_in(self, arrivals: Sequence[tuple[Booking, Room]], who: str, source: str) -> None:
+        for it, room in arrivals:
+            self.become(it, IN_HOUSE)
+            it.checked_in_at, it.room = self.now, room
+        for _, room in arrivals:
+            self.change(room, OCC, who, source)
+        for it, room in arrivals:
+            self.tell(it, "booking_checked_in", "booking_checked_in", [room])
+
+    def check_in_rooms(self, who: str, *, rooms: Sequence[int]) -> None:
+        self.require(who, "bookings.checkin")
+        going = []
+        for number in rooms:
+            room = self.rooms[number]
+            due = [
+                each
+                for each in self.bookings
+                if each.status == CONFIRMED and each.room is room and each.check_in == self.business_day()
+            ]
+            if due and not self._window(due[0]) and not self.guest(room) and room.bookable:
+                going.append((due[0], room))
+        if not going:
+            raise Refused("NOTHING_DONE")
+        self._move_in(going, who, "SYSTEM")
+
+    @staticmethod
+    def _require_in_house(it: Booking) -> None:
+        if it.status != IN_HOUSE:
+            raise Refused("BOOKING_ALREADY_CHECKED_OUT" if it.checked_out_at else "BOOKING_NOT_CHECKED_IN")
+
+    def _vacate(self, rooms: Sequence[Room], who: str) -> None:
+        for room in rooms:
+            self.change(room, DIRTY, who, "SYSTEM")
+            if not any(
+                task.room is room and task.type == "TURNOVER" and task.status in (OPEN, IN_PROGRESS)
+                for task in self.tasks
+            ):
+                self.tasks.append(Task(room, "TURNOVER"))
+
+    def _leave(self, leaving: Sequence[Booking], who: str) -> None:
+        for it in leaving:
+            self.become(it, COMPLETED)
+            it.checked_out_at = self.now
+            self._settle_overstay(it)
+        self._vacate([it.room for it in leaving if it.room], who)
+        for it in leaving:
+            self.tell(it, "booking_checked_out", "booking_checked_out", [it.room] if it.room else [])
+
+    def check_out(self, who: str, *, booking: int) -> None:
+        self.require(who, "bookings.checkout")
+        it = self.bookings[booking]
+        if it.status == COMPLETED:
+            return
+        self._require_in_house(it)
+        self._leave([it], who)
+
+    def check_out_rooms(self, who: str, *, rooms: Sequence[int]) -> None:
+        self.require(who, "rooms.checkout_bulk")
+        leaving = [
+            each for each in self.bookings if each.status == IN_HOUSE and each.room and each.room.number in rooms
+        ]
+        if not leaving:
+            raise Refused("NOTHING_DONE")
+        self._leave(leaving, who)
+
+    def move(self, who: str, *, booking: int, room: int) -> None:
+        self.require(who, "bookings.assign_room")
+        it, new = self.bookings[booking], self.rooms[room]
+        self._require_in_house(it)
+        old = it.room
+        if old is None or old is new:
+            return
+        if not new.active or new.status == OOO:
+            raise Refused("ROOM_OUT_OF_ORDER")
+        if self.guest(new):
+            raise Refused("ROOM_OCCUPIED")
+        if not new.bookable:
+            raise Refused("ROOM_NOT_READY")
+        if it.adults > self.beds[new.type]:
+            raise Refused("ROOM_CAPACITY_EXCEEDED")
+        # Read as: the room is needed from tonight, also by a guest who came early or is overdue.
+        today = self.business_day()
+        last = today + DAY if self.overdue(it) else it.check_out
+        self.require_free(new, min(today, it.check_in), max(last, it.check_out), it)
+        it.room, it.moved_at = new, self.now
+        self._vacate([old], who)
+        self.change(new, OCC, who, "SYSTEM")
+        self.tell(it, "booking_updated", "booking_room_moved", [old, new])
+
+    # --- overstays ----------------------------------------------------------------------------------------------------
+
+    def _flag(self, it: Booking) -> None:
+        it.flagged_at = self.now
+        _, note = it.overstays.get(it.check_out, ("", ""))
+        it.overstays[it.check_out] = ("OPEN", note)
+        self.tell(it, "booking_overstay_flagged")
+
+    @staticmethod
+    def _settle_overstay(it: Booking) -> None:
+        if it.flagged_at:
+            it.overstays = {day: ("RESOLVED", note) for day, (_, note) in it.overstays.items()}
+
+    def acknowledge(self, who: str, *, booking: int, note: str, dismiss: bool) -> None:
+        self.require(who, "bookings.resolve_overstay")
+        it = self.bookings[booking]
+        self._require_in_house(it)
+        if not self.overdue(it):
+            raise Refused("NO_OVERSTAY")
+        if it.flagged_at is None:
+            self._flag(it)
+        status, said = it.overstays[it.check_out]
+        wanted = "DISMISSED" if dismiss else "ACKED"
+        if status == wanted and note in ("", said):
+            return
+        it.overstays[it.check_out] = (wanted, note or said)
+        it.acknowledged_at = self.now
+        self.tell(it, "booking_overstay_acknowledged")
+
+    def extend(self, who: str, *, booking: int, nights: int) -> None:
+        self.require(who, "bookings.extend")
+        it = self.bookings[booking]
+        self._require_in_house(it)
+        until = it.check_out + nights * DAY
+        if it.room:
+            self.require_free(it.room, it.check_in, until, it)
+        self._settle_overstay(it)
+        it.check_out, it.flagged_at, it.acknowledged_at = until, None, None
+        self.tell(it, "booking_overstay_extended")
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """What the passing of time does."""
+        for it in self.bookings:
+            if it.status == PENDING and it.deadline and it.deadline < self.now:
+                self.become(it, EXPIRED)
+                it.expired_at = self.now
+                self.tell(it, "booking_expired")
+        for it in self.bookings:
+            if it.status == IN_HOUSE and it.flagged_at is None and self.overdue(it):
+                self._flag(it)
+        if self.wall.time() >= MORNING:
+            today = self.wall.date()
+            for task in self.tasks:
+                if task.type == "STAYOVER" and task.status == OPEN and task.for_date and task.for_date < today:
+                    task.status = CANCELLED
+            for it in self.bookings:
+                # Read as: a stayover is a night behind and a night before the guest.
+                if (
+                    it.status == IN_HOUSE
+                    and it.room
+                    and it.check_in < today < it.check_out
+                    and not any(task.room is it.room and task.for_date == today for task in self.tasks)
+                ):
+                    self.tasks.append(Task(it.room, "STAYOVER", for_date=today))
+
+
+def nights(check_in: date, check_out: date) -> list[date]:
+    return [check_in + number * DAY for number in range((first_free(check_in, check_out) - check_in).days)]
