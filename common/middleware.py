@@ -3,12 +3,17 @@
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from common import metrics
 from common.handlers import RETRY_AFTER_SECONDS, error_body, unavailability
+from common.parsers import BodyTooLarge
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# Whose views read bodies by themselves, and refuse large ones in their own words.
+API = ("/api/", "/pusher/")
+NO_COPY = "private, no-store"
 
 
 class OperationMiddleware:
@@ -34,9 +39,10 @@ def operation(request: HttpRequest) -> str:
 
 
 class UnreadableMiddleware:
-    """Refuses what would be misread: a body without a length, which Django takes for no body.
+    """Refuses what would be misread: a body without a length, which Django takes for no body; and large forms.
 
-    A failed inspection sent in chunks would pass otherwise, as no body means passed.
+    A failed inspection sent in chunks would pass otherwise, as no body means passed. A form with a file in it has no
+    limit in Django: anybody could fill the disk through the sign-in.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
@@ -45,7 +51,23 @@ class UnreadableMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
             return JsonResponse(error_body("LENGTH_REQUIRED", "Send the body with a Content-Length."), status=400)
+        too_large = int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if too_large and not request.path_info.startswith(API):
+            return HttpResponse(BodyTooLarge.default_detail, status=BodyTooLarge.status_code, content_type="text/plain")
         return self.get_response(request)
+
+
+class NoCopyMiddleware:
+    """Nobody on the way keeps a copy of what the API answers: there are guests in it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path_info.startswith(API):
+            response.headers.setdefault("Cache-Control", NO_COPY)
+        return response
 
 
 class BusyMiddleware:

@@ -1,12 +1,40 @@
 """How often a sign-in may be tried, through the API or the admin: per address, and per user name and address."""
 
 import hashlib
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from django.db import connection, transaction
 from rest_framework.throttling import BaseThrottle, SimpleRateThrottle
 
+ADVISORY_NAMESPACE = 7_303  # the first key of our advisory locks; the second is made of what is counted
 
-class _AddressThrottle(SimpleRateThrottle):
+
+class _CountedThrottle(SimpleRateThrottle):
+    """Tries are counted one after another, and all addresses that one line has are one."""
+
+    def allow_request(self, request: Any, view: Any) -> bool:
+        # Tries at the same moment would all read the same count and pass together: whoever counts locks out the rest
+        # until it is stored, in the same transaction, as the cache is a table.
+        lock = int.from_bytes(hashlib.sha256(str(self.get_cache_key(request, view)).encode()).digest()[:4], signed=True)
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [ADVISORY_NAMESPACE, lock])
+            return super().allow_request(request, view)
+
+    def get_ident(self, request: Any) -> str:
+        given = super().get_ident(request) or ""
+        try:
+            address = ip_address(given)
+        except ValueError:
+            return given
+        if isinstance(address, IPv6Address):
+            # Whoever has one such address has 2⁶⁴ of them.
+            return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+        return str(address)
+
+
+class _AddressThrottle(_CountedThrottle):
     """Tries from one address; high, because a whole desk may sit behind one."""
 
     scope = "login-address"
@@ -15,7 +43,7 @@ class _AddressThrottle(SimpleRateThrottle):
         return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
 
 
-class _NameThrottle(SimpleRateThrottle):
+class _NameThrottle(_CountedThrottle):
     """Tries for one user name from one address."""
 
     scope = "login"

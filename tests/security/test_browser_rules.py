@@ -1,0 +1,163 @@
+"""What browsers are told: cookies, frames, copies, origins, https."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.test import Client
+
+from tests.conftest import token_client, url
+from tests.factories import PASSWORD
+from tests.http import DocumentedClient
+from tests.surface import ENDPOINTS, house
+
+PROJECT = Path(__file__).parents[2]
+pytestmark = pytest.mark.django_db
+
+
+def production(*names: str) -> dict[str, object]:
+    """Settings as a house has them that says no more than it must."""
+    code = (
+        f"import json; from hotelmate import settings; print(json.dumps({{n: getattr(settings, n) for n in {names}}}))"
+    )
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environ |= {"SECRET_KEY": "only here", "ALLOWED_HOSTS": "hotel.example"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=environ, capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_production_is_safe_without_a_word():
+    assert production(
+        "DEBUG",
+        "ALLOWED_HOSTS",
+        "SESSION_COOKIE_SECURE",
+        "SESSION_COOKIE_HTTPONLY",
+        "CSRF_COOKIE_SECURE",
+        "SECURE_SSL_REDIRECT",
+        "SECURE_HSTS_SECONDS",
+        "SECURE_PROXY_SSL_HEADER",
+        "CORS_ALLOWED_ORIGINS",
+        "CSRF_TRUSTED_ORIGINS",
+        "REALTIME_PUBLIC_CHANNELS",
+        "METRICS_TOKEN",
+    ) == {
+        "DEBUG": False,
+        "ALLOWED_HOSTS": ["hotel.example"],
+        "SESSION_COOKIE_SECURE": True,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "CSRF_COOKIE_SECURE": True,
+        "SECURE_SSL_REDIRECT": True,
+        "SECURE_HSTS_SECONDS": 31_536_000,
+        "SECURE_PROXY_SSL_HEADER": None,
+        "CORS_ALLOWED_ORIGINS": [],
+        "CSRF_TRUSTED_ORIGINS": [],
+        "REALTIME_PUBLIC_CHANNELS": False,
+        "METRICS_TOKEN": "",
+    }
+
+
+@pytest.mark.parametrize("door", ["/board/sign-in/", "/admin/login/"])
+def test_the_session_is_for_our_own_pages_and_no_script(manager, door):
+    client = Client()
+    client.post(door, {"username": "manager", "password": PASSWORD})
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert client.cookies["csrftoken"]["samesite"] == "Lax"
+
+
+def test_signing_in_makes_a_new_session(manager):
+    """One that was there before, perhaps somebody else's, does not become the member's."""
+    client = Client()
+    client.cookies[settings.SESSION_COOKIE_NAME] = "0123456789abcdef0123456789abcdef"
+    client.post("/board/sign-in/", {"username": "manager", "password": PASSWORD})
+    assert client.cookies[settings.SESSION_COOKIE_NAME].value != "0123456789abcdef0123456789abcdef"
+
+
+def test_another_password_ends_every_session(manager):
+    elsewhere = Client()
+    elsewhere.force_login(manager.user)
+    manager.user.set_password("another plain password")
+    manager.user.save()
+    assert elsewhere.get("/board/grand/state/").status_code == 401
+
+
+def test_a_session_without_its_token_changes_nothing(hotel, manager):
+    """Another page may make the browser send the cookie; it cannot read the token that goes with it."""
+    client = DocumentedClient(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(manager.user)
+    things = house(hotel)
+    for endpoint in ENDPOINTS:
+        if endpoint.method != "GET":
+            answer = endpoint.call(client, "grand", things)
+            assert (answer.status_code, answer.json()["message"][:4]) == (403, "CSRF"), endpoint.name
+    assert client.post("/api/staff/logout/").status_code == 403
+
+
+@pytest.mark.parametrize("door", ["/board/sign-in/", "/admin/login/", "/board/sign-out/", "/admin/logout/"])
+def test_no_page_of_somebody_else_signs_anybody_in_or_out(manager, door):
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    answer = client.post(door, {"username": "manager", "password": PASSWORD})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/board/sign-in/", "/admin/login/", "/api/docs/", "/api/schema/", "/api/staff/login/"]
+)
+def test_no_answer_is_framed_guessed_at_or_named_to_others(path):
+    answer = Client(raise_request_exception=False).get(path)
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    # What shows the document sets this itself; a session is of no use to its page, which sends none.
+    assert answer["Cross-Origin-Opener-Policy"] == ("unsafe-none" if path == "/api/docs/" else "same-origin")
+
+
+def test_nobody_on_the_way_keeps_what_the_api_answers(hotel, manager):
+    things = house(hotel)
+    signed_in, nobody = token_client(manager), DocumentedClient(raise_request_exception=False)
+    for endpoint in ENDPOINTS:
+        if endpoint.method == "GET":
+            for client in (signed_in, nobody):
+                assert endpoint.call(client, "grand", things)["Cache-Control"] == "private, no-store", endpoint.name
+    for path in ("/api/staff/login/", "/pusher/auth", "/api/nowhere/"):
+        assert nobody.post(path)["Cache-Control"] == "private, no-store", path
+
+
+def test_no_other_origin_is_given_the_cookies_answers(manager):
+    """An origin that may call us does so with a token: cookies are never for another one's scripts to use."""
+    client = Client(raise_request_exception=False)
+    client.force_login(manager.user)
+    for origin in ("http://localhost:3000", "https://evil.example", "null"):
+        answer = client.get(url(manager, "me/"), HTTP_ORIGIN=origin)
+        assert "Access-Control-Allow-Credentials" not in answer
+        assert answer.get("Access-Control-Allow-Origin") in (None, "http://localhost:3000")
+
+
+# --- how long a sign-in takes -----------------------------------------------------------------------------------------
+
+
+class Hasher(MD5PasswordHasher):
+    """Counts how often a password was hashed, which is what takes the time."""
+
+    times = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        Hasher.times += 1
+        return super().encode(password, salt)
+
+
+def test_an_unknown_name_takes_as_long_as_a_wrong_password(manager, settings):
+    settings.PASSWORD_HASHERS = [f"{__name__}.Hasher"]
+    counts = {}
+    for name in ("manager", "nobody"):
+        before = Hasher.times
+        body = {"username": name, "password": "wrong"}
+        assert Client().post("/api/staff/login/", body, content_type="application/json").status_code == 401
+        counts[name] = Hasher.times - before
+    assert counts == {"manager": 1, "nobody": 1}

@@ -1,0 +1,133 @@
+"""Nobody makes the server read without end: bodies, forms, addresses, headers."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from hotel.models import Staff
+from tests.conftest import token_client, url
+
+PROJECT = Path(__file__).parents[2]
+LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+FILE = (
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"x" * LIMIT + b"\r\n--b--\r\n",
+    "multipart/form-data; boundary=b",
+)
+BODIES = {
+    "json": (b'{"note": "' + b"x" * LIMIT + b'"}', JSON),
+    "form": (b"username=" + b"x" * LIMIT, FORM),
+    "file": FILE,
+}
+DOORS = ["/board/sign-in/", "/admin/login/", "/board/sign-out/", "/api/staff/login/", "/pusher/auth", "/nowhere/"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("door", DOORS)
+def test_more_than_a_megabyte_is_413_for_who_is_nobody(door, body):
+    data, content_type = BODIES[body]
+    answer = Client(raise_request_exception=False).post(door, data, content_type=content_type)
+    assert answer.status_code == 413
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", BODIES)
+def test_more_than_a_megabyte_is_413_in_the_admin(manager: Staff, body):
+    data, content_type = BODIES[body]
+    client = Client(raise_request_exception=False)
+    client.force_login(manager.user)
+    for page in ("/admin/rooms/room/add/", "/admin/rooms/room/", "/admin/password_change/", "/admin/logout/"):
+        assert client.post(page, data, content_type=content_type).status_code == 413
+    assert Session.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_whole_megabyte_is_read():
+    client = Client(raise_request_exception=False)
+    body = b"username=" + b"x" * (LIMIT - len(b"username="))
+    assert client.post("/board/sign-in/", body, content_type=FORM).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("door", ["/board/sign-in/", "/admin/login/", "/pusher/auth"])
+def test_a_form_of_a_thousand_fields_is_refused(door):
+    """More of them cost more than they say."""
+    body = "&".join(f"a{number}=" for number in range(1001))
+    answer = Client(raise_request_exception=False).post(door, body, content_type=FORM)
+    assert answer.status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_query_of_a_thousand_parameters_is_refused(manager: Staff):
+    answer = token_client(manager).get(url(manager, "room-bookings/?" + "&".join(f"a{n}=" for n in range(1001))))
+    assert answer.status_code == 400
+
+
+# --- gunicorn ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory):
+    """A gunicorn as in production, on a port of its own; it needs no database to refuse."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    environ = os.environ | {"PORT": str(number), "REALTIME_RELAY": "off", "WEB_CONCURRENCY": "1", "DEVELOPMENT": "1"}
+    environ |= {"SECRET_KEY": "only here", "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
+    log = tmp_path_factory.mktemp("gunicorn") / "log"
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py"]
+        server = subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=file, stderr=file)
+    try:
+        for _ in range(300):
+            try:
+                if ask(number, "GET", "/healthz") == 200:
+                    break
+            except OSError:
+                assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield number
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def ask(port: int, method: str, path: str, headers: list[tuple[str, str]] | None = None, body: bytes = b"") -> int:
+    """The status of the answer to a request as it is written here, with nothing added."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in headers or []:
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "statuses"),
+    [
+        ("GET", "/healthz?" + "x" * 3900, [], b"", {200}),
+        ("GET", "/healthz?" + "x" * 5000, [], b"", {400, 414}),
+        ("GET", "/healthz", [("X-Long", "x" * 9000)], b"", {400, 431}),
+        ("GET", "/healthz", [(f"X-{number}", "x") for number in range(101)], b"", {400, 431}),
+        ("POST", "/healthz", [("Content-Length", "-1")], b"", {400}),
+        ("POST", "/healthz", [("Content-Length", "ten")], b"", {400}),
+        ("POST", "/healthz", [("Content-Length", "2"), ("Content-Length", "3")], b"ab", {400}),
+        # Two ends of one body: what a proxy reads as the next request.
+        ("POST", "/board/sign-in/", [("Content-Length", "5"), ("Transfer-Encoding", "chunked")], b"0\r\n\r\n", {400}),
+        ("POST", "/board/sign-in/", [("Transfer-Encoding", "chunked")], b"3\r\na=b\r\n0\r\n\r\n", {400}),
+        ("POST", "/board/sign-in/", [("Content-Length", str(10**15))], b"a=b", {413}),
+    ],
+    ids=["long", "too long", "header", "headers", "negative", "no number", "two", "both", "chunked", "petabyte"],
+)  # fmt: skip
+def test_what_gunicorn_reads(port, method, path, headers, body, statuses):
+    assert ask(port, method, path, headers, body) in statuses

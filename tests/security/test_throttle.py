@@ -1,0 +1,120 @@
+"""The throttle of the sign-in cannot be walked round, and a busy desk does not feel it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from hotel import throttles
+from tests.factories import PASSWORD, StaffFactory
+from tests.http import DocumentedClient
+
+API, BOARD, ADMIN = "/api/staff/login/", "/board/sign-in/", "/admin/login/"
+ALLOWED = 10  # tries in a minute for one name from one address
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+def passes(number: int, name: str = "manager", password: str = "wrong", **headers) -> bool:
+    """Whether the try was looked at; tries go round the three doors in turn."""
+    client = Client(raise_request_exception=False)
+    door = (API, BOARD, ADMIN)[number % 3]
+    kind = {"content_type": JSON} if door == API else {}
+    answer = client.post(door, {"username": name, "password": password}, **kind, **headers)
+    assert answer.status_code in (200, 302, 401, 429), answer.content
+    return answer.status_code != 429 and b"Too many tries" not in answer.content
+
+
+def counted(tries) -> list[bool]:
+    return [True] * ALLOWED + [False] * (len(tries) - ALLOWED)
+
+
+def test_three_doors_are_one(manager):
+    tries = [passes(number) for number in range(ALLOWED + 3)]
+    assert tries == counted(tries)
+
+
+@pytest.mark.parametrize("spelt", ["MANAGER", "Manager", " manager ", "\tmanager", "ｍａｎａｇｅｒ"])
+def test_no_spelling_makes_another_name(manager, spelt):
+    for number in range(ALLOWED):
+        passes(number)
+    # The forms read wide letters as plain ones; to the API such a name is nobody's.
+    doors = (1, 2) if spelt.isascii() is False else (0, 1, 2)
+    assert [passes(door, spelt, PASSWORD) for door in doors] == [False] * len(doors)
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_no_header_makes_another_address(manager, settings, proxies):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+
+    def forged(number: int) -> dict[str, str]:
+        made_up = f"10.0.0.{number}"
+        headers = dict.fromkeys(
+            ("HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_CLIENT_IP", "HTTP_X_CLUSTER_CLIENT_IP"), made_up
+        )
+        # What the caller says, and what the one proxy that is there adds.
+        return headers | {"HTTP_X_FORWARDED_FOR": f"{made_up}, 203.0.113.7" if proxies else made_up}
+
+    tries = [passes(number, **forged(number)) for number in range(ALLOWED + 3)]
+    assert tries == counted(tries)
+    if proxies:
+        assert passes(0, HTTP_X_FORWARDED_FOR="203.0.113.8")
+
+
+def test_whoever_has_an_ipv6_address_has_one_and_not_2_to_the_64(manager):
+    tries = [passes(number, REMOTE_ADDR=f"2001:db8:0:1::{number:x}") for number in range(ALLOWED + 3)]
+    assert tries == counted(tries)
+    assert passes(0, REMOTE_ADDR="2001:db8:0:2::1")
+    assert not passes(0, REMOTE_ADDR="2001:0DB8:0000:0001:ffff::")
+
+
+def test_an_ipv4_address_written_as_ipv6_is_the_same(manager):
+    tries = [passes(number, REMOTE_ADDR=("192.0.2.1", "::ffff:192.0.2.1")[number % 2]) for number in range(ALLOWED + 2)]
+    assert tries == counted(tries)
+
+
+@pytest.mark.parametrize("method", ["get", "head", "options", "put", "patch", "delete"])
+@pytest.mark.parametrize("door", [API, BOARD, ADMIN])
+def test_no_other_method_looks_at_a_password(manager, door, method):
+    client = Client(raise_request_exception=False)
+    query = f"username=manager&password={PASSWORD}"
+    body, kind = (f'{{"username": "manager", "password": "{PASSWORD}"}}', JSON) if door == API else (query, FORM)
+    answer = client.generic(method.upper(), f"{door}?{query}", body, content_type=kind)
+    assert answer.status_code in (200, 403, 405)
+    assert "sessionid" not in client.cookies
+    assert b"token" not in answer.content.replace(b"csrfmiddlewaretoken", b"")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_the_api_counts_whatever_a_body_calls_itself(manager, content_type):
+    client = DocumentedClient(raise_request_exception=False)
+    body = '{"username": "manager", "password": "wrong"}'
+    answers = [client.generic("POST", API, body, content_type=content_type) for _ in range(ALLOWED + 1)]
+    assert [answer.status_code for answer in answers] == [401] * ALLOWED + [429]
+
+
+def test_many_names_from_one_address_come_to_an_end_at_every_door(db, monkeypatch):
+    monkeypatch.setitem(throttles._AddressThrottle.THROTTLE_RATES, "login-address", "6/min")
+    assert [passes(number, f"guess-{number}") for number in range(9)] == [True] * 6 + [False] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tries_at_the_same_moment_are_counted_one_by_one(request):
+    """Read and written without a lock, the count of all of them would be one."""
+
+    def at_once(number: int) -> bool:
+        try:
+            return passes(0, REMOTE_ADDR="192.0.2.9")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        tries = list(pool.map(at_once, range(3 * ALLOWED)))
+    assert sum(tries) == ALLOWED
+
+
+def test_a_desk_of_forty_behind_one_address_signs_in_at_the_change_of_shift(hotel, manager):
+    """Each mistypes once; and whoever is in is never counted again."""
+    for number, member in enumerate(StaffFactory(hotel=hotel) for _ in range(40)):
+        assert passes(number, member.user.username, "mistyped")
+        assert passes(number, member.user.username, PASSWORD)
