@@ -25,8 +25,8 @@ from conformance.stage import Place
 PATIENCE = 10  # seconds; only a server that hangs is waited for so long
 SHORT = 0.2  # seconds for an answer to what may be no whole request
 ROUND = 40  # examples of one kind before the bystander is asked
-GROWTH = 32 * 1024 * 1024  # bytes that the server may grow by
-LORISES, SUBSCRIPTIONS, ECHOES, PINGS = 60, 5000, 3000, 500_000
+CROWD_GROWTH, GROWTH = 8 * 2**20, 24 * 2**20  # bytes that the server may grow by: for one crowd, and in all
+LORISES, SUBSCRIPTIONS, ECHOES, PINGS = 60, 5000, 1500, 500_000
 LISTENING = 3  # seconds in which the server may stop to listen to a client that does not
 HANDSHAKE = (
     "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -438,6 +438,9 @@ def attack(target: Target, listener: Bystander, name: str, number: int, examples
         )
         seed(number)(quiet(given(strategy)(example)))()
     else:
+        before = target.resident()
         with CROWDS[name](target):
             listener.hears()
+            if (grown := target.resident() - before) > CROWD_GROWTH:
+                raise AssertionError(f"it has grown by {grown // 2**20} MB")
     listener.hears()
