@@ -160,6 +160,10 @@ class Stage:
 
         self._await(connected, "the screens")
 
+    def stop_screens(self) -> None:
+        """Nobody listens any more."""
+        self._services["subscriber"].stop()
+
     def run(self, *words: object) -> None:
         """Run one of our programs to its end. Raises LocalError when it fails."""
         task = self._start("task", *words)

@@ -25,9 +25,10 @@ from hotelmate.local.signals import StopRequestedError, StopSignals
 
 def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
     """By name, in the order in which they run. They use Django, which must be set up by then."""
-    from bench.performance import bulk, growth, http_level, service_level
+    from bench.performance import bulk, events, growth, http_level, service_level
 
     return {
+        "events": events.measure,
         "service": service_level.measure,
         "http": http_level.measure,
         "bulk": bulk.measure,
@@ -35,7 +36,7 @@ def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
     }
 
 
-SECTIONS = ("service", "http", "bulk", "growth")
+SECTIONS = ("events", "service", "http", "bulk", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:

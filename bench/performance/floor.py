@@ -75,12 +75,13 @@ class StatusView(BareView):
     """The change of status by hand."""
 
     def post(self, request: Request, room: int) -> Response:
+        body: Any = request.data
         connection.ensure_connection()
         version = change_status(
             connection.connection,
             room=room,
-            to_status=request.data["to_status"],
-            staff=request.data["staff"],
+            to_status=body["to_status"],
+            staff=body["staff"],
             envelope=sample_envelope(),
         )
         wakeup.wake()

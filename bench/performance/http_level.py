@@ -43,14 +43,14 @@ class Call(NamedTuple):
 
     def inside(self) -> None:
         """The same by Django's test client; raises for an answer that is not 2xx."""
-        headers = {"HTTP_AUTHORIZATION": f"Token {self.token}"} if self.token else {}
+        headers = {"Authorization": f"Token {self.token}"} if self.token else {}
         body = "" if self.body is None else json.dumps(self.body)
         answer = Client(SERVER_NAME="127.0.0.1").generic(
             self.method,
             self.path,
             body,
             content_type="application/json",
-            **headers,
+            headers=headers,
         )
         if not 200 <= answer.status_code < 300:
             raise RuntimeError(f"{self.path} answered {answer.status_code}: {answer.content[:500]!r}")

@@ -14,7 +14,34 @@ class Scale(NamedTuple):
     bookings: tuple[int, ...]
     audit_rows: tuple[int, ...]
     hotels: tuple[int, ...]
+    event_rates: tuple[int, ...]  # changes a second
+    event_rounds: int
+    event_seconds: float  # of each rate in each round
 
 
-FULL = Scale(7, 400, 400, 40, (50, 1000, 5000), (40, 2000, 100_000), (0, 1_000_000, 5_000_000), (1, 500))
-QUICK = Scale(2, 40, 48, 4, (50, 1000), (40, 2000), (0, 20_000, 100_000), (1, 20))
+FULL = Scale(
+    rounds=7,
+    changes=400,
+    requests=400,
+    alone=40,
+    rooms=(50, 1000, 5000),
+    bookings=(40, 2000, 100_000),
+    audit_rows=(0, 1_000_000, 5_000_000),
+    hotels=(1, 500),
+    event_rates=(1, 50, 200),
+    event_rounds=3,
+    event_seconds=20,
+)
+QUICK = Scale(
+    rounds=2,
+    changes=40,
+    requests=48,
+    alone=4,
+    rooms=(50, 1000),
+    bookings=(40, 2000),
+    audit_rows=(0, 20_000, 100_000),
+    hotels=(1, 20),
+    event_rates=(1, 50),
+    event_rounds=1,
+    event_seconds=4,
+)

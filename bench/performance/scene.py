@@ -112,11 +112,11 @@ class Scene:
         by_status: dict[str, list[Room]] = {}
         for room, status in zip(self.rooms, itertools.cycle(MIX), strict=False):
             by_status.setdefault(status, []).append(room)
-        for status, rooms in by_status.items():
-            if status == RoomStatus.OCCUPIED:
+        for wanted, rooms in by_status.items():
+            if wanted == RoomStatus.OCCUPIED:
                 self.check_in(rooms)
-            elif status != RoomStatus.READY_FOR_GUEST:
-                self.set(rooms, status)
+            elif wanted != RoomStatus.READY_FOR_GUEST:
+                self.set(rooms, wanted)
 
     def add_past(self, count: int) -> None:
         """``count`` bookings as a hotel has them: most are over, some cancelled, some to come; 30 are in house."""
