@@ -145,7 +145,10 @@ def judge(stage: SoakStage, report: Report, tell: Callable[[str], None]) -> None
     report.check("history, audit trail and log of events agree", lambda: verdict.log(house))
     report.check("screens drew the log", lambda: verdict.screens(house, stage.drawn, stage.published()))
     report.check("REST shows what the last events showed", lambda: verdict.rest(house, rooms, bookings))
-    report.check("our books and the card provider's agree", lambda: verdict.money(house, stage.intents()))
+    report.check(
+        "our books and the card provider's agree",
+        lambda: [*verdict.money(house, stage.intents()), *map(str, stage.cards.trouble)],
+    )
     report.check("there was something to compare", lambda: _enough(house, asked))
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 YEAR = 2027
-SHORTEST, LONGEST = timedelta(hours=36), timedelta(days=8)  # of the house's time, in a window
+SHORTEST, LONGEST = timedelta(hours=36), timedelta(days=6)  # of the house's time, in a window
 USUAL_SPEED = 1200  # as long as the windows may have their length
+SHORTEST_WINDOW = 12  # seconds: a shorter run has fewer of them
 
 
 def changes(zone: str, year: int = YEAR) -> list[datetime]:
@@ -45,8 +46,9 @@ class Timeline(NamedTuple):
 
 
 def timeline(began: float, seconds: float, zones: Iterable[str]) -> Timeline:
-    """A run of ``seconds`` through every change of ``zones``, each in the middle of its window."""
+    """A run of ``seconds`` through the changes of ``zones``, each in a window's middle; a short run only the first."""
     moments = sorted({moment for zone in zones for moment in changes(zone)})
+    moments = moments[: max(1, int(seconds // SHORTEST_WINDOW))]
     each = seconds / len(moments)
     span = min(max(SHORTEST, timedelta(seconds=each * USUAL_SPEED)), LONGEST)
     return Timeline(

@@ -390,8 +390,7 @@ def _differences(what: str, event: Event, shown: Mapping[str, Any] | None, witho
         return []
     key = different[0]
     was, shows = f"{payload[key]!r:.60}", f"{shown.get(key)!r:.60}"
-    names = ", ".join(different)
-    return [f"{what} of {event.hotel}: {names} differ from the last event, {event.type}: {key} was {was}, is {shows}"]
+    return [f"{what} of {event.hotel}: {', '.join(different)} differ from the last event: was {was}, is {shows}"]
 
 
 # --- money ------------------------------------------------------------------------------------------------------------

@@ -38,13 +38,14 @@ def test_help_is_the_default(clean_env: dict[str, str]):
         "permissions",
         "contract",
         "drill-events",
+        "soak",
         "screenshots",
         "clean",
     ]
 
 
 @pytest.mark.parametrize(
-    "target", ["run", "reset", "test", "test-browser", "check", "contract", "drill-events", "screenshots"]
+    "target", ["run", "reset", "test", "test-browser", "check", "contract", "drill-events", "soak", "screenshots"]
 )
 def test_an_old_python_is_refused_in_one_sentence(
     project: Path, clean_env: dict[str, str], tmp_path: Path, target: str
