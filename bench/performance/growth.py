@@ -37,7 +37,7 @@ HISTORY = """
            CASE step %% 2 WHEN 1 THEN 'CHECKOUT_DIRTY' ELSE 'CLEANING_IN_PROGRESS' END,
            CASE step %% 2 WHEN 1 THEN 'CLEANING_IN_PROGRESS' ELSE 'CHECKOUT_DIRTY' END,
            NULL, 'SYSTEM', '', now() - interval '2 years' + (status_version + step) * interval '10 minutes'
-    FROM generate_series(1, %s) AS step, rooms_room
+    FROM generate_series(%s, %s) AS step, rooms_room
 """
 EXPLAIN = """
     LOAD 'auto_explain';
@@ -93,6 +93,7 @@ def _grow(stage: Stage, hotels: int, scale: Scale, report: Report) -> list[Row]:
     for wanted in scale.audit_rows:
         there += _add_history(stage, (wanted - there) // (hotels * ROOMS)) * hotels * ROOMS
         with connection.cursor() as cursor:
+            cursor.execute("VACUUM FULL rooms_room")  # as large as it was, whatever the loading has made of it
             cursor.execute("VACUUM (ANALYZE, FREEZE)")
         stage.pause(0)
         houses = f"{wanted:,} rows, {hotels} {'hotel' if hotels == 1 else 'hotels'}"
@@ -105,7 +106,7 @@ def _grow(stage: Stage, hotels: int, scale: Scale, report: Report) -> list[Row]:
             ratio = buffers / _buffers(base)
             figures = {
                 "statements": len(found),
-                "read all of it": sum(f"Seq Scan ({AUDIT_TRAIL})" in statement.plan for statement in found),
+                "read all of it": sum(_reads_all(statement.plan) for statement in found),
                 "other plans": len(others),
                 "buffers": buffers,
                 "× buffers": ratio,
@@ -139,12 +140,12 @@ def _add_history(stage: Stage, steps: int) -> int:
     steps -= steps % 2
     rooms = Room.objects.count()
     at_once = max(2, STEP // rooms // 2 * 2)
-    for first in tqdm(range(0, steps, at_once), unit=" batches", disable=None):
-        some = min(at_once, steps - first)
+    for first in tqdm(range(1, steps + 1, at_once), unit=" batches", disable=None):
         with _without_triggers(), connection.cursor() as cursor:
-            cursor.execute(HISTORY, [some])
-            cursor.execute("UPDATE rooms_room SET status_version = status_version + %s", [some])
+            cursor.execute(HISTORY, [first, min(first + at_once - 1, steps)])
         stage.pause(0)
+    with _without_triggers(), connection.cursor() as cursor:
+        cursor.execute("UPDATE rooms_room SET status_version = status_version + %s", [steps])
     return steps
 
 
@@ -200,10 +201,18 @@ def _nodes(plan: dict[str, Any]) -> Iterator[str]:
 
 
 def _other_plans(base: list[Statement], found: list[Statement]) -> list[str]:
-    """What runs by another plan than in ``base``, in words."""
+    """What runs by another plan than in ``base``, in words.
+
+    A trail of a page or two PostgreSQL reads as a whole; that it takes the index of a longer one is as it should be.
+    """
     plans = {statement.sql: statement.plan for statement in base}
     return [
         f"{statement.sql[:100]} … by {statement.plan}, not {plans.get(statement.sql, 'there')}"
         for statement in found
         if plans.get(statement.sql) != statement.plan
+        and not (_reads_all(plans.get(statement.sql, "")) and not _reads_all(statement.plan))
     ]
+
+
+def _reads_all(plan: str) -> bool:
+    return f"Seq Scan ({AUDIT_TRAIL})" in plan
