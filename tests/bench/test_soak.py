@@ -400,7 +400,7 @@ def test_the_card_provider_knows_every_payment_and_fails_on_order():
 
 
 def test_a_short_run_finds_nothing_and_leaves_nothing(tmp_path: Path):
-    command = [sys.executable, "-m", "bench.soak", "--minutes", "0.2", "--seed", "3", "--clients", "2", "--json"]
+    command = [sys.executable, "-m", "bench.soak", "--minutes", "0.1", "--seed", "3", "--clients", "2", "--json"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=240, check=False
