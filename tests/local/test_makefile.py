@@ -37,8 +37,10 @@ def test_help_is_the_default(clean_env: dict[str, str]):
         "audit",
         "permissions",
         "contract",
+        "bench",
         "drill-events",
         "soak",
+        "fuzz",
         "screenshots",
         "clean",
     ]
