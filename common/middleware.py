@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 
 from common import metrics
 from common.handlers import RETRY_AFTER_SECONDS, error_body, unavailability
@@ -14,6 +15,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Whose views read bodies by themselves, and refuse large ones in their own words.
 API = ("/api/", "/pusher/")
 NO_COPY = "private, no-store"
+# Bytes of a body that nobody wanted, and that are read all the same; of a larger one, nothing.
+MOST_UNWANTED = 8 * 1_048_576
 
 
 class OperationMiddleware:
@@ -49,12 +52,30 @@ class UnreadableMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._answer(request)
+        read_to_the_end(request)
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
         if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
             return JsonResponse(error_body("LENGTH_REQUIRED", "Send the body with a Content-Length."), status=400)
         too_large = int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if too_large and not request.path_info.startswith(API):
             return HttpResponse(BodyTooLarge.default_detail, status=BodyTooLarge.status_code, content_type="text/plain")
         return self.get_response(request)
+
+
+def read_to_the_end(request: HttpRequest) -> None:
+    """Take what is left of the body off the line and drop it.
+
+    gunicorn hangs up, without a word, on a body of more than 64 kB that was not read, as most refusals leave it: the
+    client would see a broken pipe instead of the answer, or send its next request into the dead connection.
+    """
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MOST_UNWANTED:
+        return
+    with suppress(UnreadablePostError):  # the client has gone
+        while request.read(65_536):
+            pass
 
 
 class NoCopyMiddleware:
