@@ -25,18 +25,19 @@ from hotelmate.local.signals import StopRequestedError, StopSignals
 
 def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
     """By name, in the order in which they run. They use Django, which must be set up by then."""
-    from bench.performance import bulk, events, growth, http_level, service_level
+    from bench.performance import bulk, events, growth, http_level, replay, service_level
 
     return {
         "events": events.measure,
         "service": service_level.measure,
         "http": http_level.measure,
         "bulk": bulk.measure,
+        "replay": replay.measure,
         "growth": growth.measure,
     }
 
 
-SECTIONS = ("events", "service", "http", "bulk", "growth")
+SECTIONS = ("events", "service", "http", "bulk", "replay", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:

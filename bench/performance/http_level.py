@@ -198,9 +198,9 @@ def block(stage: Stage, case: Case, scale: Scale) -> dict[str, float]:
     assert len(calls) > alone + many
     one_by_one = drive(stage.web_port, [call.wire() for call in calls[:alone]], connections=1)
     messages = [call.wire() for call in calls[alone:-1]]
-    web, postgres = meters.cpu_seconds(stage.web.pid or 0), meters.cpu_seconds(stage.postgres)
+    web, postgres = meters.Processor(stage.web.pid or 0), meters.Processor(stage.postgres)
     load = drive(stage.web_port, messages, connections=CONNECTIONS)
-    web, postgres = meters.cpu_seconds(stage.web.pid or 0) - web, meters.cpu_seconds(stage.postgres) - postgres
+    web_ms, postgres_ms = web.milliseconds(), postgres.milliseconds()
     with meters.statements() as seen:
         calls[-1].inside()
     by_hand = floor.STATEMENTS if case.name == SQL else 0
@@ -208,8 +208,8 @@ def block(stage: Stage, case: Case, scale: Scale) -> dict[str, float]:
         "requests/s": len(messages) / load.seconds,
         "alone ms": median(one_by_one.latencies) * 1000,
         "statements": len(seen) + by_hand,
-        "web ms": web * 1000 / len(messages),
-        "PostgreSQL ms": postgres * 1000 / len(messages),
+        "web ms": web_ms / len(messages),
+        "PostgreSQL ms": postgres_ms / len(messages),
     }
 
 

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from statistics import median
 from typing import Any
@@ -18,16 +18,24 @@ PACKAGES = ("Django", "djangorestframework", "psycopg2-binary", "gunicorn")
 BUSY = 10.0  # percent of the processors that others may use before the figures are worth nothing
 
 
-def cpu_seconds(parent: int) -> float:
-    """The processor time that the processes under ``parent`` have used so far; itself not counted."""
-    total = 0.0
-    for process in psutil.Process(parent).children(recursive=True):
-        try:
-            used = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += used.user + used.system
-    return total
+class Processor:
+    """The processor time that the processes under ``parent`` use from here on; itself not counted."""
+
+    def __init__(self, parent: int) -> None:
+        self._parent = psutil.Process(parent)
+        self._before = self._used()
+
+    def milliseconds(self) -> float:
+        """By now. What a process used that has ended since is not known, and not counted."""
+        return 1000 * sum(used - self._before.get(which, 0.0) for which, used in self._used().items())
+
+    def _used(self) -> dict[psutil.Process, float]:
+        found = {}
+        for process in self._parent.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                found[process] = times.user + times.system
+        return found
 
 
 def resident_megabytes(pids: list[int]) -> float:

@@ -17,6 +17,8 @@ class Scale(NamedTuple):
     event_rates: tuple[int, ...]  # changes a second
     event_rounds: int
     event_seconds: float  # of each rate in each round
+    replay_hotels: int
+    replay_rounds: int
 
 
 FULL = Scale(
@@ -31,6 +33,8 @@ FULL = Scale(
     event_rates=(1, 50, 200),
     event_rounds=3,
     event_seconds=20,
+    replay_hotels=50,
+    replay_rounds=3,
 )
 QUICK = Scale(
     rounds=2,
@@ -44,4 +48,6 @@ QUICK = Scale(
     event_rates=(1, 50),
     event_rounds=1,
     event_seconds=4,
+    replay_hotels=4,
+    replay_rounds=1,
 )
