@@ -1,11 +1,14 @@
 """The machine that thinks up days in a house: people, the clock and the periodic work, in any order."""
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
+from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.model.busy import live
 from tests.model.rules import (
     CANCELLED,
     CONFIRMED,
@@ -20,15 +23,19 @@ from tests.model.rules import (
     STATUSES,
     Booking,
 )
-from tests.model.world import ROOMS, World
+from tests.model.world import ROOMS, RealHouse, World
 
 numbers = st.sampled_from(sorted(ROOMS))
 some_rooms = st.lists(numbers, min_size=1, max_size=3, unique=True)
 picks = st.integers(0, 5)
 # Most steps are taken by somebody who may, so that something happens.
-desk = st.sampled_from(["manager", "office", "agent", "office", "agent", "housekeeper", "supervisor"])
-boss = st.sampled_from(["manager", "office", "manager", "office", "agent", "supervisor"])
-floor = st.sampled_from(["manager", "supervisor", "housekeeper", "supervisor", "housekeeper", "agent", "office"])
+desk = st.sampled_from(
+    ["agent", "office", "manager", "agent", "office", "agent", "manager", "housekeeper", "supervisor"]
+)
+boss = st.sampled_from(["manager", "office", "manager", "office", "manager", "office", "agent", "supervisor"])
+floor = st.sampled_from(
+    ["manager", "supervisor", "housekeeper", "manager", "supervisor", "housekeeper", "agent", "office"]
+)
 anybody = st.sampled_from(ROLES)
 parties = st.sampled_from([1, 2, 3])
 stays = st.tuples(st.sampled_from([0, 0, 0, -1, 1, 2]), st.sampled_from([1, 2, 0, 3, -1]))
@@ -36,19 +43,22 @@ apt = st.sampled_from([True, True, True, False])
 # A quarter of an hour; the hours at which something begins or ends (8, 11, 2, 23, with the grace) lie on its grid.
 hours = st.sampled_from([0.25, 1, 3, 6, 9, 12, 15, 18, 20.75, 24])
 
+BUSY = 8  # steps at once
+
 
 class Machine(RuleBasedStateMachine):
-    """One run is one house; ``setting`` names how it begins."""
+    """One run is a few days in ``real``, which is afterwards as it was before."""
 
-    setting = ""
+    real: RealHouse
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.setting)
+        self.world = World(self.real)
         self.broken = False
 
     def teardown(self) -> None:
         if self.broken:
+            note("\n".join(["the run, step by step:", *self.world.log]))
             self.world.discard()
         else:
             self.world.close()
@@ -66,18 +76,32 @@ class Machine(RuleBasedStateMachine):
         found = found or [each.number for each in bookings]
         return found[number % len(found)]
 
-    @initialize(days=st.lists(st.tuples(st.sampled_from("AAB"), stays, parties), min_size=2, max_size=4), inside=picks)
-    def begin(self, days: list[tuple[str, tuple[int, int], int]], inside: int) -> None:
+    @initialize(
+        days=st.lists(st.tuples(st.sampled_from("AAB"), stays, parties), min_size=1, max_size=4),
+        nights=st.sampled_from([2, 1, 0, 3]),
+        inside=st.sampled_from([True, True, True, False]),
+    )
+    def begin(self, days: list[tuple[str, tuple[int, int], int]], nights: int, inside: bool) -> None:
         """A house is never empty: bookings, and mostly somebody in a room."""
         today = self.world.house.business_day()
-        for room_type, (after, nights), adults in days:
+        self.do("create", "agent", kind="A", check_in=today, check_out=today + nights * DAY, adults=1)
+        if inside:
+            self.do("check_in", "manager", booking=0, room=101)
+        for kind, (after, stay), adults in days:
             check_in = today + after * DAY
-            self.do(
-                "create", "agent", kind=room_type, check_in=check_in, check_out=check_in + nights * DAY, adults=adults
-            )
-        for booking in list(self.world.house.bookings)[: inside % 3]:
-            room = 201 if booking.type == "B" else 101 + booking.number % 2
-            self.do("check_in", "manager", booking=booking.number, room=room, reason="")
+            self.do("create", "agent", kind=kind, check_in=check_in, check_out=check_in + stay * DAY, adults=adults)
+
+    @rule(seed=st.integers(0, 2**64 - 1))
+    def be_busy(self, seed: int) -> None:
+        """Several steps drawn by chance: Hypothesis likes to repeat what it did, and this goes on to somewhere else."""
+        self.broken = True
+        live(self.world, Random("\n".join([str(seed), *self.world.log])), BUSY)
+        self.broken = False
+
+    def tick(self) -> None:
+        self.broken = True
+        self.world.tick()
+        self.broken = False
 
     # --- rooms --------------------------------------------------------------------------------------------------------
 
@@ -164,6 +188,10 @@ class Machine(RuleBasedStateMachine):
 
     has_bookings = precondition(lambda self: self.world.house.bookings)
 
+    def somebody(*statuses: str) -> Any:
+        """A step for bookings of these statuses, which waits until there is one."""
+        return precondition(lambda self: any(each.status in statuses for each in self.world.house.bookings))
+
     @has_bookings
     @rule(
         who=desk,
@@ -192,7 +220,7 @@ class Machine(RuleBasedStateMachine):
         booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED))
         self.do("companions", who, booking=booking, count=count)
 
-    @has_bookings
+    @somebody(PENDING)
     @rule(who=desk, step=st.sampled_from(["confirm", "approve", "decline"]), number=picks, likely=apt)
     def decide(self, who: str, step: str, number: int, likely: bool) -> None:
         self.do(step, who, booking=self.pick(number, likely, lambda each: each.status == PENDING))
@@ -203,22 +231,22 @@ class Machine(RuleBasedStateMachine):
         booking = self.pick(number, likely, lambda each: each.status in (CONFIRMED, IN_HOUSE))
         self.do("cancel", who, booking=booking, reason=reason)
 
-    @has_bookings
+    @somebody(CONFIRMED)
     @rule(who=desk, number=picks, likely=apt)
     def no_show(self, who: str, number: int, likely: bool) -> None:
         self.do("no_show", who, booking=self.pick(number, likely, lambda each: each.status == CONFIRMED))
 
-    @has_bookings
+    @somebody(CANCELLED, NO_SHOW)
     @rule(who=boss, number=picks, likely=apt)
     def reinstate(self, who: str, number: int, likely: bool) -> None:
         self.do("reinstate", who, booking=self.pick(number, likely, lambda each: each.status in (CANCELLED, NO_SHOW)))
 
-    @has_bookings
+    @somebody(IN_HOUSE)
     @rule(who=boss, number=picks, likely=apt)
     def undo_check_in(self, who: str, number: int, likely: bool) -> None:
         self.do("undo_check_in", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
 
-    @has_bookings
+    @somebody(CONFIRMED)
     @rule(who=desk, number=picks, likely=apt, room=numbers, fits=apt)
     def assign(self, who: str, number: int, likely: bool, room: int, fits: bool) -> None:
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
@@ -229,12 +257,12 @@ class Machine(RuleBasedStateMachine):
         wanted = self.world.house.bookings[booking].type
         return room if not fits or ROOMS[room] == wanted else {"A": 101, "B": 201}[wanted]
 
-    @has_bookings
+    @somebody(CONFIRMED)
     @rule(who=desk, number=picks, likely=apt)
     def unassign(self, who: str, number: int, likely: bool) -> None:
         self.do("unassign", who, booking=self.pick(number, likely, lambda each: each.status == CONFIRMED))
 
-    @has_bookings
+    @somebody(CONFIRMED)
     @rule(
         who=desk,
         number=picks,
@@ -247,7 +275,7 @@ class Machine(RuleBasedStateMachine):
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
         self.do("check_in", who, booking=booking, room=room and self.fitting(booking, room, fits), reason=reason)
 
-    @has_bookings
+    @somebody(IN_HOUSE)
     @rule(who=desk, number=picks, likely=apt)
     def check_out(self, who: str, number: int, likely: bool) -> None:
         self.do("check_out", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
@@ -260,23 +288,31 @@ class Machine(RuleBasedStateMachine):
     def check_out_rooms(self, who: str, rooms: list[int]) -> None:
         self.do("check_out_rooms", who, rooms=rooms)
 
-    @has_bookings
+    @somebody(IN_HOUSE)
     @rule(who=desk, number=picks, likely=apt, room=numbers)
     def move(self, who: str, number: int, likely: bool, room: int) -> None:
         booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
         self.do("move", who, booking=booking, room=room)
 
-    @has_bookings
+    @somebody(IN_HOUSE)
     @rule(who=desk, number=picks, likely=apt, note=st.sampled_from(["", "packing"]), dismiss=st.booleans())
     def acknowledge(self, who: str, number: int, likely: bool, note: str, dismiss: bool) -> None:
         booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
         self.do("acknowledge", who, booking=booking, note=note, dismiss=dismiss)
 
-    @has_bookings
+    @somebody(IN_HOUSE)
     @rule(who=desk, number=picks, likely=apt, nights=st.integers(1, 3))
     def extend(self, who: str, number: int, likely: bool, nights: int) -> None:
         booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
         self.do("extend", who, booking=booking, nights=nights)
+
+    @somebody(CONFIRMED)
+    @rule(who=boss, number=picks, room=st.sampled_from([102, 101]))
+    def arrive(self, who: str, number: int, room: int) -> None:
+        """The way of most days: the first room of the type, at whatever hour it is."""
+        booking = self.pick(number, True, lambda each: each.status == CONFIRMED)  # noqa: FBT003 - likely
+        self.do("companions", who, booking=booking, count=2)
+        self.do("check_in", who, booking=booking, room=self.fitting(booking, room, True), reason="welcome")  # noqa: FBT003
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -287,6 +323,4 @@ class Machine(RuleBasedStateMachine):
     @rule(passed=hours)
     def wait_and_tick(self, passed: float) -> None:
         self.world.wait(passed)
-        self.broken = True
-        self.world.tick()
-        self.broken = False
+        self.tick()

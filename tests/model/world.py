@@ -80,7 +80,8 @@ SETTINGS = {
 class RealHouse:
     """A hotel with its rooms and people in the database; every step as its view takes it: the right, the service."""
 
-    def __init__(self, setting: Setting):
+    def __init__(self, name: str):
+        self.setting = setting = SETTINGS[name]
         with clock.set_to(setting.now):
             self.hotel: Hotel = HotelFactory(
                 slug="model",
@@ -255,8 +256,9 @@ OF_THE_HOUSE = ("create", "request", "check_in_rooms", "check_out_rooms")
 class World:
     """The real house and the plain one; whatever is written between ``begin`` and ``end`` is taken back."""
 
-    def __init__(self, name: str):
-        self.setting = SETTINGS[name]
+    def __init__(self, real: RealHouse):
+        self.real, self.setting = real, real.setting
+        real.bookings, real.tasks = [], []
         self.block = transaction.atomic()
         self.block._from_testcase = True  # type: ignore[attr-defined]  # durable work may begin in it
         self.block.__enter__()
@@ -268,7 +270,6 @@ class World:
             overbooking=self.setting.overbooking,
             whole_party=self.setting.whole_party,
         )
-        self.real = RealHouse(self.setting)
         self.rows = Counter(everything())
         self.real_rooms: dict[int, dict[str, Any]] = {}
         self.real_bookings: dict[int, dict[str, Any]] = {}
@@ -276,6 +277,7 @@ class World:
         self.overstays: dict[tuple[int, date], tuple[str, str]] = {}
         self.real_tasks: dict[int, dict[str, Any]] = {}
         self._compare_rooms([json.loads(row) for table, row in self.rows if table == "Room"])
+        self.log: list[str] = []
         self.taken = 0
 
     def close(self) -> None:
@@ -293,6 +295,7 @@ class World:
 
     def wait(self, hours: float) -> None:
         """Time passes in both."""
+        self.log.append(f"world.wait({hours})")
         self.house.now += timedelta(hours=hours)
 
     def tick(self) -> str:
@@ -305,6 +308,8 @@ class World:
 
     def do(self, step: str, who: str = "", **args: Any) -> str:
         """Take one step in both houses and compare; returns ``""`` when it was done, or the code of the refusal."""
+        said = "".join(f", {name}={value!r}" for name, value in args.items())
+        self.log.append("world.tick()" if step == "tick" else f"world.do({step!r}, {who!r}{said})")
         house = self.house
         house.begin()
         try:

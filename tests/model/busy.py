@@ -1,0 +1,216 @@
+"""Busy days: steps drawn evenly and mostly by somebody who may, where they fit, so that much happens in few steps."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, NamedTuple
+
+from tests.model.rules import (
+    CANCELLED,
+    CLEANED,
+    CLEANING,
+    CONFIRMED,
+    DAY,
+    DIRTY,
+    IN_HOUSE,
+    MAINT,
+    NO_SHOW,
+    OOO,
+    PENDING,
+    PRIORITIES,
+    READY,
+    RIGHTS,
+    ROLES,
+    STATUSES,
+    House,
+)
+from tests.model.world import World
+
+
+class Kind(NamedTuple):
+    """A sort of step: how often, the right it takes, the bookings that it is for, and what else it says."""
+
+    weight: int
+    right: str
+    suits: tuple[str, ...] = ()
+    says: Callable[[Random, House], dict[str, Any]] = lambda rng, house: {}  # noqa: ARG005
+
+
+def _room(rng: Random, house: House) -> dict[str, Any]:
+    return {"room": rng.choice(list(house.rooms))}
+
+
+def _stay(rng: Random, house: House) -> dict[str, Any]:
+    check_in = house.business_day() + rng.choice([0, 0, 0, 1, 2, -1]) * DAY
+    check_out = check_in + rng.choice([0, 1, 1, 2, 3, -1]) * DAY
+    return {"kind": rng.choice("AAB"), "check_in": check_in, "check_out": check_out, "adults": rng.choice([1, 1, 2, 3])}
+
+
+def _edit(rng: Random, house: House) -> dict[str, Any]:
+    day = house.business_day()
+    return {
+        "check_in": rng.choice([None, None, day, day + DAY]),
+        "check_out": rng.choice([None, day, day + DAY, day + 2 * DAY, day + 3 * DAY]),
+        "notes": rng.choice([None, None, "loud", "louder"]),
+        "stale": rng.random() < 0.1,
+    }
+
+
+def _status(rng: Random, house: House) -> dict[str, Any]:
+    room = rng.choice(list(house.rooms))
+    says = {"room": room, "to": rng.choice(STATUSES), "source": rng.choice(["", "", "HOUSEKEEPING", "FRONT_DESK"])}
+    sees = rng.random()
+    if sees < 0.1:
+        says["expected"] = rng.choice(STATUSES)
+    elif sees < 0.2:
+        says["version"] = house.rooms[room].version - rng.choice([0, 1])
+    return says
+
+
+def _several(rng: Random, house: House) -> dict[str, Any]:
+    return {"rooms": rng.sample(list(house.rooms), rng.choice([1, 2, 3]))}
+
+
+def _say(name: str, *values: Any) -> Callable[[Random, House], dict[str, Any]]:
+    return lambda rng, house: {name: rng.choice(values)}  # noqa: ARG005
+
+
+def _with_room(name: str, *values: Any) -> Callable[[Random, House], dict[str, Any]]:
+    return lambda rng, house: {**_room(rng, house), name: rng.choice(values)}
+
+
+MOSTLY = (True, True, True, False)
+KINDS = {
+    "set_status": Kind(10, "", (), _status),
+    "override": Kind(
+        4,
+        "housekeeping.status_override",
+        (),
+        lambda rng, house: {
+            **_room(rng, house),
+            "to": rng.choice(STATUSES),
+            "note": rng.choice(["I saw it myself", "I saw it myself", " "]),
+        },
+    ),
+    "start_cleaning": Kind(4, "rooms.status_transition", (), _room),
+    "mark_cleaned": Kind(6, "rooms.status_transition", (), _room),
+    "inspect": Kind(8, "rooms.inspect", (), _with_room("passed", *MOSTLY)),
+    "flag_fault": Kind(
+        4,
+        "rooms.maintenance_flag",
+        (),
+        lambda rng, house: {
+            **_room(rng, house),
+            "priority": rng.choice(PRIORITIES),
+            "note": rng.choice(["", "it drips"]),
+        },
+    ),
+    "complete_fault": Kind(5, "rooms.maintenance_clear", (), _room),
+    "set_active": Kind(3, "rooms.inventory_update", (), _with_room("is_active", *MOSTLY)),
+    "create": Kind(7, "bookings.create", (), _stay),
+    "request": Kind(3, "bookings.create", (), _stay),
+    "edit": Kind(5, "bookings.update", (PENDING, CONFIRMED, IN_HOUSE), _edit),
+    "mark_seen": Kind(1, "bookings.update", (PENDING, CONFIRMED)),
+    "companions": Kind(3, "bookings.update", (PENDING, CONFIRMED, IN_HOUSE), _say("count", 0, 1, 2, 2)),
+    "confirm": Kind(2, "bookings.update", (PENDING, CONFIRMED)),
+    "approve": Kind(2, "bookings.update", (PENDING, CONFIRMED)),
+    "decline": Kind(2, "bookings.cancel", (PENDING, PENDING, "DECLINED")),
+    "cancel": Kind(3, "bookings.cancel", (CONFIRMED, IN_HOUSE, CANCELLED), _say("reason", "the ferry", "fog", " ")),
+    "no_show": Kind(3, "bookings.cancel", (CONFIRMED, NO_SHOW)),
+    "reinstate": Kind(3, "bookings.supervise", (CANCELLED, NO_SHOW)),
+    "undo_check_in": Kind(3, "bookings.supervise", (IN_HOUSE,)),
+    "assign": Kind(7, "bookings.assign_room", (CONFIRMED,), _room),
+    "unassign": Kind(2, "bookings.assign_room", (CONFIRMED,)),
+    "check_in": Kind(
+        12,
+        "bookings.checkin",
+        (CONFIRMED,),
+        lambda rng, house: {
+            "room": rng.choice([None, *house.rooms]),
+            "reason": rng.choice(["", "", "welcome", " "]),
+        },
+    ),
+    "check_out": Kind(4, "bookings.checkout", (IN_HOUSE, "COMPLETED")),
+    "check_in_rooms": Kind(4, "bookings.checkin", (), _several),
+    "check_out_rooms": Kind(2, "rooms.checkout_bulk", (), _several),
+    "move": Kind(6, "bookings.assign_room", (IN_HOUSE,), _room),
+    "acknowledge": Kind(
+        3,
+        "bookings.resolve_overstay",
+        (IN_HOUSE,),
+        lambda rng, house: {  # noqa: ARG005
+            "note": rng.choice(["", "packing"]),
+            "dismiss": rng.random() < 0.3,
+        },
+    ),
+    "extend": Kind(3, "bookings.extend", (IN_HOUSE,), _say("nights", 1, 2, 3)),
+    "start_task": Kind(2, "housekeeping.task_execute"),
+    "complete_task": Kind(2, "housekeeping.task_execute"),
+    "cancel_task": Kind(1, "housekeeping.task_cancel"),
+}
+# Until something begins or ends, or a quarter of an hour more or less.
+WAITS = (0.25, 0.25, 0.5, 1, 1, 3, 3, 6, 9, 12, 20.75)
+
+
+def help_along(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | None:
+    """What keeps a house going: a room becomes ready, a guest who is due gets one. Else all of it soon stands still."""
+    room = rng.choice(list(house.rooms.values()))
+    said: dict[str, Any] = {"room": room.number}
+    if not room.active:
+        return "set_active", "office", {**said, "is_active": True}
+    if room.status in (DIRTY, CLEANING):
+        return "mark_cleaned", "housekeeper", said
+    if room.status == CLEANED:
+        return "inspect", "supervisor", {**said, "passed": True}
+    if room.status == MAINT:
+        return "complete_fault", "office", said
+    if room.status == OOO:
+        return "set_status", "supervisor", {**said, "to": READY}
+    due = [
+        each
+        for each in house.bookings
+        if each.status == CONFIRMED and each.type == room.type and each.check_in <= house.business_day()
+    ]
+    if not due:
+        return "create", "agent", {**_stay(rng, house), "kind": room.type}
+    booking = rng.choice(due)
+    if booking.named < booking.adults - 1:
+        return "companions", "agent", {"booking": booking.number, "count": booking.adults - 1}
+    way = rng.choice(["assign", "check_in", "check_in", "check_in_rooms"])
+    if way == "check_in_rooms":
+        return way, "agent", {"rooms": list(house.rooms)}
+    return way, "agent", {**said, "booking": booking.number}
+
+
+def think(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | None:
+    """A step, who takes it, and what is said; ``None`` when there is nothing yet to take it on."""
+    name = rng.choices(list(KINDS), [kind.weight for kind in KINDS.values()])[0]
+    kind = KINDS[name]
+    able = [who for who in ROLES if kind.right in RIGHTS[who]]
+    who = rng.choice(able if able and rng.random() < 0.88 else ROLES)
+    args = kind.says(rng, house)
+    if name.endswith("_task"):
+        if not house.tasks:
+            return None
+        args["task"] = rng.randrange(len(house.tasks))
+    if kind.suits:
+        wanted = rng.choice(kind.suits)
+        found = [each for each in house.bookings if each.status == wanted] if rng.random() < 0.88 else house.bookings
+        if not found:
+            return None
+        booking = rng.choice(found)
+        args["booking"] = booking.number
+        if args.get("room") and rng.random() < 0.7:  # a room of the booking's own type
+            args["room"] = rng.choice([room.number for room in house.rooms.values() if room.type == booking.type])
+    return name, who, args
+
+
+def live(world: World, rng: Random, steps: int) -> None:
+    """So many steps, and time passing between them."""
+    for _ in range(steps):
+        step = (help_along if rng.random() < 0.4 else think)(rng, world.house)
+        if step is not None:
+            name, who, args = step
+            world.do(name, who, **args)
+        if rng.random() < 0.12:
+            world.wait(rng.choice(WAITS))
+            world.tick()
