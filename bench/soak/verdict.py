@@ -97,6 +97,7 @@ TOLD_BY = {
     ),
 }
 # The step that a request makes, and what in its answer tells one such step from another, where something does.
+KEYED = "overstay/extend"  # with an Idempotency-Key: every try of a wish is one request
 MADE_BY = {
     "check-in": ("CHECKED_IN", "checked_in_at"),
     "check-out": ("CHECKED_OUT", "checked_out_at"),
@@ -104,7 +105,7 @@ MADE_BY = {
     "edit": ("EDITED", "version"),
     "safe-assign-room": ("ASSIGNED", "room_assigned_at"),
     "unassign-room": ("UNASSIGNED", ""),
-    "overstay/extend": ("EXTENDED", ""),
+    KEYED: ("EXTENDED", ""),
     "decline": ("DECLINED", ""),
     "cancel": ("CANCELLED", ""),
     "no-show": ("NO_SHOW", ""),
@@ -223,6 +224,7 @@ def _steps(requests: Sequence["Asked"], house: House) -> list[str]:
     versions = {booking.booking: booking.version for booking in house.bookings}
     marks: dict[tuple[str, str], set[Any]] = defaultdict(set)
     possible: Counter[tuple[str, str]] = Counter()
+    keys: set[str] = set()
     wild = {  # a bulk request that nobody answered may have been anybody's
         (asked.hotel, action)
         for action, op in BULK.items()
@@ -241,9 +243,11 @@ def _steps(requests: Sequence["Asked"], house: House) -> list[str]:
                     possible[bid, action] += 1
         if asked.op in MADE_BY and not is_refused(asked):
             action, mark = MADE_BY[asked.op]
-            possible[asked.booking, action] += 1
+            possible[asked.booking, action] += asked.op != KEYED or asked.tag not in keys
+            if asked.op == KEYED:
+                keys.add(asked.tag)
             if is_granted(asked) and action != "UNASSIGNED":  # of a booking without a room nothing is written
-                marks[asked.booking, action].add(asked.facts.get(mark) if mark else "")
+                marks[asked.booking, action].add(asked.tag if asked.op == KEYED else asked.facts.get(mark))
     hotels = {booking.booking: booking.hotel for booking in house.bookings}
     for (bid, action), seen in marks.items():
         # A granted repeat may show a later step of the same kind by somebody else, never more of them than there were.

@@ -156,6 +156,34 @@ def forget_check_out(story: Story) -> None:
     story.drawn[3] = story.drawing(story.events[3])
 
 
+def extend(story: Story, times: int, *asked: Asked) -> None:
+    """In the middle of the stay."""
+    story.asked += asked
+    story.steps[3:3] = [Step("BK-1", "EXTENDED", "IN_HOUSE", "IN_HOUSE", "1 → 2")] * times
+    rest = story.events[3:]
+    extended = [
+        story.event("room-bookings", 4 + n, "booking_overstay_extended", booking_id="BK-1") for n in range(times)
+    ]
+    last = rest[0]._replace(seq=4 + times, event_id=f"room-bookings-{4 + times}")
+    story.events[3:] = [*extended, last, *rest[1:]]
+    story.drawn = [story.drawing(event) for event in story.events]
+    story.published |= {event.event_id for event in story.events}
+    story.last_seqs["liffey", "room-bookings"] = 4 + times
+
+
+def extend_twice(story: Story) -> None:
+    extend(story, 2, *[story.ask("overstay/extend", status, tag="c0-5") for status in (503, 200, 200)])
+
+
+def lose_extension(story: Story) -> None:
+    extend(story, 1, *[story.ask("overstay/extend", 200, tag=tag) for tag in ("c0-5", "c0-6")])
+
+
+def test_a_request_that_is_repeated_under_its_key_is_one(story: Story):
+    extend(story, 1, *[story.ask("overstay/extend", status, tag="c0-5") for status in (503, 200, 200)])
+    assert story.found() == []
+
+
 def check_out_unasked(story: Story) -> None:
     story.asked[6] = story.ask("check-out", 409)
 
@@ -233,6 +261,8 @@ def keep_the_money(story: Story) -> None:
         (do_what_was_refused, "refused and done: c0-2 was answered  and made BK-2"),
         (book_for_nobody, "nobody asked for BK-2"),
         (forget_check_out, "lost: BK-1 was CHECKED_OUT 1 times in answers and 0 times in truth"),
+        (extend_twice, "BK-1 is EXTENDED 2 times, and 1 requests may have done that"),
+        (lose_extension, "lost: BK-1 was EXTENDED 2 times in answers and 1 times in truth"),
         (check_out_unasked, "BK-1 is CHECKED_OUT 1 times, and 0 requests may have done that"),
         (write_refused_note, "status c1-1 is written 1 times, 0 of its tries may have been"),
         (forget_audit_row, "lost: status c1-1 was granted with audit row 3, which is not there"),
