@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.viewsets import ViewSetMixin
 
 from hotel.staff_views import (
@@ -18,6 +18,7 @@ from hotel.staff_views import (
     StaffBookingView,
 )
 from hotel.views import AccessConfigViewSet, LoginView, LogoutView, MeViewSet
+from hotelmate.documents import DocumentView
 from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from notifications.catch_up_views import EventViewSet
 from notifications.views import PusherAuthView
@@ -122,7 +123,7 @@ api_urls: list[Any] = [
     path("staff/logout/", LogoutView.as_view(), name="logout"),
     path("staff/hotel/<slug:slug>/", include(hotel_urls)),
     path("pusher/auth/", PusherAuthView.as_view(), name="pusher-auth"),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", DocumentView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]
 

@@ -60,3 +60,24 @@ def test_a_browser_that_says_form_and_sends_something_else(body, content_type, m
     answer = client.post(url(manager, "room-management/"), body, content_type=content_type)
     assert answer.status_code in (400, 403)
     assert answer.json()["code"] in ("MALFORMED_REQUEST", "PERMISSION_DENIED")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("query", "accept", "begins"),
+    [
+        ("?format=json", "*/*", b"{"),
+        ("?format=yaml", "*/*", b"openapi:"),
+        ("", "*/*", b"openapi:"),
+        ("", "application/json", b"{"),
+    ],
+)
+def test_the_document_comes_in_the_format_that_is_asked_for(query, accept, begins):
+    answer = Client().get(f"/api/schema/{query}", HTTP_ACCEPT=accept)
+    assert answer.status_code == 200
+    assert answer.content.startswith(begins)
+
+
+@pytest.mark.django_db
+def test_a_format_that_the_document_has_not_is_404():
+    assert Client(raise_request_exception=False).get("/api/schema/?format=xml").status_code == 404
