@@ -64,7 +64,7 @@ def seconds_to_wait(request: Any, username: str) -> float | None:
     """
     throttle: SimpleRateThrottle
     for throttle in (_AddressThrottle(), _NameThrottle(username)):
-        if not throttle.allow_request(request, None):  # type: ignore[arg-type]  # no view is asked
+        if not throttle.allow_request(request, None):
             return throttle.wait() or 1.0
     return None
 

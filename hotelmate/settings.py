@@ -113,7 +113,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator",
         "NumericPasswordValidator",
     )
-]
+] + [{"NAME": "hotel.passwords.NewPasswordSignsOut"}]
 LOGIN_URL = "board:sign-in"
 LOGIN_REDIRECT_URL = "board:home"
 REST_KNOX = {"TOKEN_TTL": timedelta(days=14), "AUTH_HEADER_PREFIX": "Token"}

@@ -12,7 +12,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import Client
 
 from tests.conftest import token_client, url
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, UserFactory
 from tests.http import DocumentedClient
 from tests.surface import ENDPOINTS, house
 
@@ -79,12 +79,23 @@ def test_signing_in_makes_a_new_session(manager):
     assert client.cookies[settings.SESSION_COOKIE_NAME].value != "0123456789abcdef0123456789abcdef"
 
 
-def test_another_password_ends_every_session(manager):
-    elsewhere = Client()
+@pytest.mark.parametrize("who", ["oneself", "a superuser"])
+def test_another_password_ends_every_session_and_token(manager, agent, who):
+    elsewhere, here = Client(), Client()
+    token, colleague = token_client(manager), token_client(agent)
     elsewhere.force_login(manager.user)
-    manager.user.set_password("another plain password")
-    manager.user.save()
+    new = {"new_password1": "another plain password", "new_password2": "another plain password"}
+    if who == "oneself":
+        here.force_login(manager.user)
+        answer = here.post("/admin/password_change/", {"old_password": PASSWORD, **new})
+    else:
+        here.force_login(UserFactory(is_staff=True, is_superuser=True))
+        fields = {"password1": new["new_password1"], "password2": new["new_password2"], "usable_password": "true"}
+        answer = here.post(f"/admin/auth/user/{manager.user.pk}/password/", fields)
+    assert answer.status_code == 302
     assert elsewhere.get("/board/grand/state/").status_code == 401
+    assert token.get(url(manager, "me/")).status_code == 401
+    assert colleague.get(url(manager, "me/")).status_code == 200
 
 
 def test_a_session_without_its_token_changes_nothing(hotel, manager):
