@@ -1,6 +1,7 @@
 """docs/permissions.md says what the server answers, of every address there is."""
 
 import re
+from difflib import unified_diff
 
 import pytest
 
@@ -21,7 +22,10 @@ def page() -> str:
 @pytest.mark.usefixtures("everything_open")
 def test_the_page_says_what_the_server_answers(page):
     answered = document()
-    assert answered.splitlines() == page.splitlines(), BY_HAND
+    if answered != page:
+        # Not an assertion: pytest compares long texts for minutes.
+        lines = unified_diff(page.splitlines(), answered.splitlines(), "the page", "the server", n=0, lineterm="")
+        pytest.fail("\n".join([BY_HAND, *lines]))
 
 
 def rows_of(page: str) -> list[list[str]]:
