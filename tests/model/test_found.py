@@ -76,7 +76,7 @@ def test_an_overdue_guest_keeps_the_room_from_todays_arrival(world):
 
 
 def test_a_fault_reported_in_a_guests_room_outlives_the_stay(world):
-    """The contract: a fault is never forgotten. An override to dirty, check-out and cleaning leave it flagged."""
+    """The contract: a fault is never forgotten. Check-out and cleaning leave it flagged."""
     book(world, TODAY, TOMORROW)
     world.do("check_in", "agent", booking=0, room=101)
     world.do("flag_fault", "housekeeper", room=101, priority="HIGH", note="it drips")
