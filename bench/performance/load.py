@@ -41,7 +41,9 @@ class _Client:
         self._selector = selector
         self._socket: socket.socket | None = None
         self._served = 0
-        self._message = self._answer = b""
+        self._message = b""
+        self._answer = bytearray()
+        self._length = 0  # of the answer as a whole, once its head is there
         self._again = False
         self.began = 0.0
 
@@ -68,16 +70,17 @@ class _Client:
             self._send()
             return False
         self._answer += part
-        head, separator, body = self._answer.partition(b"\r\n\r\n")
-        if not separator:
+        if not self._length:
+            head, separator, _ = bytes(self._answer).partition(b"\r\n\r\n")
+            if not separator:
+                return False
+            lines = [line.lower() for line in head.split(b"\r\n")]
+            body = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))
+            self._length = len(head) + len(separator) + body
+        if len(self._answer) < self._length:
             return False
-        length = next(
-            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
-        )
-        if len(body) < length:
-            return False
-        if not head.startswith(b"HTTP/1.1 2"):
-            raise LocalError(f"A request of the bench was refused: {head.splitlines()[0]!r} {body[:500]!r}")
+        if not self._answer.startswith(b"HTTP/1.1 2"):
+            raise LocalError(f"A request of the bench was refused: {bytes(self._answer[:1000])!r}")
         return True
 
     def _send(self) -> None:
@@ -86,7 +89,7 @@ class _Client:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(self._socket, selectors.EVENT_READ, self)
         self._served += 1
-        self._answer = b""
+        self._answer, self._length = bytearray(), 0
         self._socket.sendall(self._message)
 
     def close(self) -> None:
