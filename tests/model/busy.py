@@ -95,7 +95,7 @@ KINDS = {
     "mark_cleaned": Kind(6, "rooms.status_transition", (), _room),
     "inspect": Kind(8, "rooms.inspect", (), _with_room("passed", *MOSTLY)),
     "flag_fault": Kind(
-        4,
+        7,
         "rooms.maintenance_flag",
         (),
         lambda rng, house: {
@@ -157,10 +157,14 @@ def help_along(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | N
     said: dict[str, Any] = {"room": room.number}
     if not room.active:
         return "set_active", "office", {**said, "is_active": True}
+    if room.flag and room.status in (DIRTY, CLEANING, CLEANED) and rng.random() < 0.5:
+        return "set_status", "manager", {**said, "to": READY}  # as if the fault were forgotten
     if room.status in (DIRTY, CLEANING):
         return "mark_cleaned", "housekeeper", said
     if room.status == CLEANED:
         return "inspect", "supervisor", {**said, "passed": True}
+    if room.status == MAINT and rng.random() < 0.5:
+        return "set_status", "supervisor", {**said, "to": DIRTY}  # with its fault
     if room.status == MAINT:
         return "complete_fault", "office", said
     if room.status == OOO:
