@@ -120,6 +120,8 @@ def drive(port: int, requests: Sequence[bytes], *, connections: int) -> Load:
                     latencies.append(time.perf_counter() - client.began)
                     if (message := next(waiting, None)) is not None:
                         client.send(message)
+                    else:
+                        client.close()  # the server would, after a while, and that is no half an answer
         finally:
             for client in clients:
                 client.close()
