@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITER = ROOT / "housekeeping" / "services.py"
-APPS = ("bench", "common", "hotel", "hotelmate", "housekeeping", "notifications", "room_bookings", "rooms")
+# In houses of the bench's own: the same change by hand, to compare with, and rooms as years would have left them.
+MEASURED = {ROOT / "bench" / "performance" / name for name in ("floor.py", "growth.py")}
+APPS = (
+    *("bench", "board", "common", "conformance", "deploy", "fuzz"),
+    *("hotel", "hotelmate", "housekeeping", "notifications", "room_bookings", "rooms"),
+)
 WRITING_CALLS = {"Room", "create", "get_or_create", "update_or_create", "update", "bulk_create", "bulk_update", "save"}
 RAW_SQL = re.compile(r"update\s+\S*rooms_room\b.*\broom_status|insert\s+into\s+\S*rooms_room\b", re.I | re.S)
 
@@ -18,7 +23,7 @@ def modules() -> list[Path]:
         path
         for app in APPS
         for path in sorted((ROOT / app).rglob("*.py"))
-        if "migrations" not in path.parts and path != WRITER
+        if "migrations" not in path.parts and path not in {WRITER, *MEASURED}
     ]
 
 
