@@ -245,10 +245,10 @@ def test_a_room_that_could_not_be_read_is_read_again(house, board, complaints):
     house.room(101, DIRTY)
     page = board(house.member())
     page.route("**/room-management/101/", lambda route: route.abort())
-    tile(page, 101).click()
-    expect_state(page, "offline")
-    page.unroute("**/room-management/101/")
+    with page.expect_event("requestfailed"):
+        tile(page, 101).click()
     with page.expect_response("**/room-management/101/"):
+        page.unroute("**/room-management/101/")
         page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
 
 
