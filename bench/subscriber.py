@@ -11,6 +11,7 @@ import hashlib
 import json
 import signal
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ class WrongAnswer(Exception):
 
 class Screen:
     """One client of one hotel's rooms."""
+
+    events: tuple[str, ...] = ("room_updated",)  # how their names begin
+    give_up: Container[int] = GIVE_UP
 
     def __init__(self, hotel: dict[str, Any], *, api: str, pusher: str) -> None:
         self.slug: str = hotel["slug"]
@@ -71,9 +75,9 @@ class Screen:
                 await self._catch_up()
             elif event == "pusher:ping":
                 await socket.send(json.dumps({"event": "pusher:pong", "data": {}}))
-            elif event == "pusher:error" and message["data"]["code"] not in GIVE_UP:
+            elif event == "pusher:error" and message["data"]["code"] not in self.give_up:
                 pass  # it closes the connection next, and wants us back
-            elif event == "room_updated":
+            elif event.startswith(self.events):
                 await self._live(json.loads(message["data"]), now)
             else:
                 raise WrongAnswer(f"the Pusher server says {text!r:.200}")

@@ -14,6 +14,7 @@ from board.chart import chart, day_name, headline
 from board.pusher_js import Script, pusher_js
 from board.state import board_state
 from common.errors import NotAllowed
+from common.middleware import NO_COPY
 from common.views import HotelViewSet, staff_of
 from hotel import calendar
 from hotel.forms import StaffSignInForm
@@ -24,7 +25,6 @@ from notifications import transport
 from rooms.models import Room
 
 DAYS = 30  # that the chart of turn times shows
-NO_COPY = "private, no-store"
 
 
 class Page(View):

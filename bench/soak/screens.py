@@ -7,14 +7,11 @@ It prints a line of JSON for each event that it applied, ``{"kind": "applied", "
 import argparse
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection
-
 from bench.soak.verdict import digest
-from bench.subscriber import LIMIT, Screen, WrongAnswer, listen
+from bench.subscriber import LIMIT, Screen, listen
 
 STREAMS = ("rooms", "room-bookings")
 
@@ -22,30 +19,13 @@ STREAMS = ("rooms", "room-bookings")
 class StreamScreen(Screen):
     """One screen of one stream."""
 
+    events = ("room_", "booking_")
+    give_up = ()  # whatever the server says, the soak's screens come back
+
     def __init__(self, hotel: dict[str, Any], stream: str, *, api: str, pusher: str) -> None:
         super().__init__(hotel, api=api, pusher=pusher)
         self._stream = stream
         self._channel = f"private-{self.slug}.{stream}"
-
-    async def _listen(self, socket: ClientConnection) -> None:
-        async for text in socket:
-            message = json.loads(text)
-            event = message["event"]
-            if event == "pusher:connection_established":
-                socket_id = json.loads(message["data"])["socket_id"]
-                body = {"socket_id": socket_id, "channel_name": self._channel}
-                auth = (await self._ask("POST", "/pusher/auth/", json=body))["auth"]
-                subscription = {"event": "pusher:subscribe", "data": {"channel": self._channel, "auth": auth}}
-                await socket.send(json.dumps(subscription))
-            elif event == "pusher_internal:subscription_succeeded":
-                self._tell("connected")
-                await self._catch_up()
-            elif event == "pusher:ping":
-                await socket.send(json.dumps({"event": "pusher:pong", "data": {}}))
-            elif event.startswith(("room_", "booking_")):
-                await self._live(json.loads(message["data"]), time.time())
-            elif event != "pusher:error":
-                raise WrongAnswer(f"the Pusher server says {text!r:.200}")
 
     def _apply(self, envelope: dict[str, Any]) -> None:
         meta = envelope["meta"]
