@@ -6,12 +6,14 @@ from typing import Any
 import pusher
 from django.conf import settings
 
+MISSING = "Set PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET, or start with `make run`."
+
 
 @lru_cache(maxsize=1)
 def client() -> Any:
     """The Pusher client that the settings describe."""
     if not (settings.PUSHER_APP_ID and settings.PUSHER_KEY and settings.PUSHER_SECRET):
-        raise PusherNotConfigured("Set PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET, or start with `make run`.")
+        raise PusherNotConfigured(MISSING)
     where: dict[str, Any] = (
         {"host": settings.PUSHER_HOST, "port": settings.PUSHER_PORT, "ssl": settings.PUSHER_SSL}
         if settings.PUSHER_HOST
@@ -79,5 +81,7 @@ def listener_origins() -> list[str]:
 
 def websocket_url() -> str:
     """Where the listeners connect. Raises ``PusherNotConfigured``."""
-    client()
-    return f"{listener_origins()[0]}/app/{settings.PUSHER_KEY}?protocol=7"
+    origins = listener_origins()
+    if not origins:
+        raise PusherNotConfigured(MISSING)
+    return f"{origins[0]}/app/{settings.PUSHER_KEY}?protocol=7"

@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from common import clock
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
+from notifications import transport
 from notifications.management.commands.watch import described, printable
 from notifications.models import ROOMS, EventStream, RealtimeEvent
 from notifications.notification_manager import encoded, envelope_of
@@ -202,6 +203,7 @@ def test_a_hotel_that_there_is_not(hotel):
 
 
 def test_without_a_provider_it_says_what_to_set(hotel, settings, capsys):
+    transport.client()  # remembered; must not be taken for being set
     settings.PUSHER_KEY = ""
     with pytest.raises(CommandError, match=r"^Nothing sends live events here\. Set PUSHER_APP_ID, PUSHER_KEY and .*$"):
         call_command("watch", "grand")
