@@ -1,0 +1,28 @@
+"""What a mutated copy of the code imports: a call whose rows are read and not locked."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from django.db.models import QuerySet
+
+_unlocked: ContextVar[bool] = ContextVar("unlocked", default=False)
+_select_for_update = QuerySet.select_for_update
+
+
+def _select(rows: QuerySet[Any], *args: Any, **kwargs: Any) -> QuerySet[Any]:
+    return rows.all() if _unlocked.get() else _select_for_update(rows, *args, **kwargs)
+
+
+def unlocked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, which locks nothing that it reads; others in other threads do, as ever."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        QuerySet.select_for_update = _select  # type: ignore[method-assign]
+        before = _unlocked.set(True)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _unlocked.reset(before)
+
+    return call
