@@ -13,7 +13,7 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak clean
+.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak mutants clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
@@ -28,6 +28,7 @@ help:
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
 	@echo "make soak          live real stays in five hotels amid faults, and compare everything (ARGS='--minutes 20 --seed 7')"
 	@echo "make fuzz          send the API and the Pusher server what nobody would (5 minutes; ARGS='--minutes 10 --seed N')"
+	@echo "make mutants       remove each lock, rule and check, one at a time, and see a test turn red (ARGS='--only NAME')"
 	@echo "make screenshots   make the pictures in docs/screenshots anew"
 	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
 
@@ -91,6 +92,10 @@ soak:
 fuzz:
 	$(call INSTALL,requirements.txt requirements-dev.txt)
 	@exec $(VENV) -m fuzz $(ARGS)
+
+mutants:
+	$(call INSTALL,requirements.txt)
+	@exec $(VENV) -m mutants $(ARGS)
 
 clean:
 	@if [ -x $(VENV) ]; then $(VENV) -m hotelmate.local clean; else $(PYTHON) -m hotelmate.local clean; fi

@@ -1,5 +1,5 @@
-"""Finds what the code guards itself with, by reading it: each lock, each refusal and right, each scope to one hotel; and
-says how the text reads without it. Pure: nothing of the application is imported."""
+"""Finds what the code guards itself with, by reading it: locks, refusals and rights, scopes to one hotel; and says how
+the text reads without each. Pure: nothing of the application is imported."""
 
 import ast
 import re
@@ -131,12 +131,12 @@ class _Finder(ast.NodeVisitor):
 
     # --- where we are -------------------------------------------------------------------------------------------------
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802 - ast's name
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._names.append(node.name)
         self.generic_visit(node)
         self._names.pop()
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._names.append(node.name)
         for decorator in node.decorator_list:
             self.visit(decorator)
@@ -148,7 +148,7 @@ class _Finder(ast.NodeVisitor):
 
     # --- what is found ------------------------------------------------------------------------------------------------
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         name = _called(node)
         if name == "select_for_update" and isinstance(node.func, ast.Attribute):
             self._add(LOCK, "select_for_update", self._span(node), f"{self._source(node.func.value)}.all()")
@@ -196,31 +196,33 @@ class _Finder(ast.NodeVisitor):
         without = self.text[call_start:start] + self.text[end:call_end]
         self._add(kind, what, (call_start, call_end), without)
 
-    def visit_Compare(self, node: ast.Compare) -> None:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> None:
         operator = node.ops[0]
         if isinstance(operator, ast.Eq | ast.NotEq) and OF_A_HOTEL.search(self._source(node)):
             self._add(SCOPE, self._short(node), self._span(node), str(isinstance(operator, ast.Eq)))
         self.generic_visit(node)
 
-    def visit_Raise(self, node: ast.Raise) -> None:  # noqa: N802
+    def visit_Raise(self, node: ast.Raise) -> None:
         raised = _raised(node)
         if raised and raised not in NO_REFUSALS:
             self._add(POLICY, f"raise {raised}", self._span(node), "pass")
         self.generic_visit(node)
 
-    def visit_Return(self, node: ast.Return) -> None:  # noqa: N802
+    def visit_Return(self, node: ast.Return) -> None:
         value = node.value
         if isinstance(value, ast.Tuple) and isinstance(value.elts[0], ast.Constant) and value.elts[0].value is False:
             self._add(POLICY, f"return {self._short(value)}", self._span(node), "pass")
-        elif value is not None and re.fullmatch(r"has_\w+_permission", self._names[-1]) and self._source(value) != "True":
+        elif (
+            value is not None and re.fullmatch(r"has_\w+_permission", self._names[-1]) and self._source(value) != "True"
+        ):
             self._add(POLICY, f"return {self._short(value)}", self._span(value), "True")
         self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> None:
         self._class_attribute(node.targets[0], node.value)
         self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         self._class_attribute(node.target, node.value)
         self.generic_visit(node)
 
@@ -232,11 +234,11 @@ class _Finder(ast.NodeVisitor):
         elif name == "throttle_classes" and value is not None:
             self._add(POLICY, name, self._span(value), "()")
 
-    def visit_Constant(self, node: ast.Constant) -> None:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):
             self._sql(node)
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:  # noqa: N802
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         self._sql(node)
         for value in node.values:
             if isinstance(value, ast.FormattedValue):

@@ -1,0 +1,175 @@
+"""What the database guards by itself, whoever writes: every link leads somewhere, no count falls below zero, and the
+rules that no service could break.
+
+The triggers are off here, so that a rule is seen alone; theirs are in the tests of housekeeping and bookings.
+"""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, connection, models, transaction
+
+from hotel.models import Hotel, IdempotentAnswer, Staff
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from notifications.models import EventStream, RealtimeEvent
+from room_bookings.models import (
+    BookingAction,
+    BookingChange,
+    BookingExtension,
+    BookingGuest,
+    OverstayIncident,
+    ReferenceCounter,
+)
+from rooms.models import Room, RoomType
+from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
+from tests.refusals import settle
+
+pytestmark = pytest.mark.django_db
+
+OURS = {"hotel", "housekeeping", "notifications", "room_bookings", "rooms"}
+MODELS = [model for model in apps.get_models() if model._meta.app_label in OURS]
+NOBODY = 2_000_000_000
+NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def world():
+    """A row in every table of ours, and no trigger on any."""
+    room = room_in("CHECKOUT_DIRTY")
+    booking = BookingFactory(hotel=room.hotel, room_type=room.room_type)
+    staff = StaffFactory(hotel=room.hotel)
+    TaskFactory(room=room)
+    of_booking = {"hotel": room.hotel, "booking": booking}
+    BookingGuest.objects.create(booking=booking, first_name="Ada", last_name="Lovelace")
+    BookingChange.objects.create(**of_booking, action=BookingAction.EDITED, to_status=booking.status)
+    BookingExtension.objects.create(
+        **of_booking, old_check_out=booking.check_in, new_check_out=booking.check_out, created_at=NOW
+    )
+    OverstayIncident.objects.create(**of_booking, expected_checkout_date=booking.check_out)
+    IdempotentAnswer.objects.create(staff=staff, key="a key", fingerprint="f")
+    EventStream.objects.create(hotel=room.hotel, name="rooms")
+    ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
+    settle()
+    with connection.cursor() as cursor:
+        for model in MODELS:
+            assert model.objects.exists(), model
+            cursor.execute(f"ALTER TABLE {model._meta.db_table} DISABLE TRIGGER USER")
+    return room.hotel
+
+
+def refusal(model, **fields) -> str:
+    """The rule that refuses ``fields`` in a row of the model: its name, or what PostgreSQL says of it."""
+    row = model.objects.order_by("pk").last()
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        model.objects.filter(pk=row.pk).update(**fields)
+        settle()
+    return refused.value.__cause__.diag.constraint_name
+
+
+def fields_of(model, *kinds):
+    return [field for field in model._meta.concrete_fields if isinstance(field, kinds)]
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if fields_of(model, models.ForeignKey)])
+def test_every_link_leads_to_a_row(world, model):
+    for field in fields_of(model, models.ForeignKey):
+        name = refusal(model, **{field.attname: NOBODY})
+        assert "_fk_" in name, field
+        assert name.startswith(f"{model._meta.db_table}_{field.column}"[:20])
+
+
+def test_nothing_is_counted_below_zero(world):
+    for model in MODELS:
+        for field in fields_of(model, models.PositiveIntegerField, models.PositiveSmallIntegerField):
+            assert refusal(model, **{field.attname: -1}), field
+
+
+@pytest.mark.parametrize(
+    ("rule", "model", "fields"),
+    [
+        ("hotel_slug_fits_channels", Hotel, {"slug": "private-house"}),
+        ("hotel_slug_fits_channels", Hotel, {"slug": "presence-house"}),
+        ("hotel_approval_offset_0_or_1", Hotel, {"approval_cutoff_day_offset": 2}),
+        ("staff_department_known", Staff, {"department": "spa"}),
+        ("task_type_known", HousekeepingTask, {"task_type": "POLISH"}),
+        ("task_priority_known", HousekeepingTask, {"priority": "SOON"}),
+        ("task_status_agrees_with_times", HousekeepingTask, {"status": "DONE"}),
+        ("task_status_agrees_with_times", HousekeepingTask, {"started_at": NOW}),
+        ("task_status_agrees_with_times", HousekeepingTask, {"status": "FORGOTTEN"}),
+        ("room_status_event_version_from_1", RoomStatusEvent, {"version": 0}),
+        ("room_status_event_status_known", RoomStatusEvent, {"to_status": "SPARKLING"}),
+        ("room_status_event_status_known", RoomStatusEvent, {"from_status": "SPARKLING"}),
+        ("room_status_event_is_a_change", RoomStatusEvent, {"from_status": "CHECKOUT_DIRTY"}),
+        ("room_status_event_names_who", RoomStatusEvent, {"source": "HOUSEKEEPING", "changed_by": None}),
+        ("realtime_event_numbered_before_sent", RealtimeEvent, {"seq": None, "sent_at": NOW}),
+        ("realtime_event_numbered_before_sent", RealtimeEvent, {"seq": None, "parked_at": NOW}),
+        ("room_in_maintenance_has_flag", Room, {"room_status": "MAINTENANCE_REQUIRED"}),
+        ("room_type_price_not_negative", RoomType, {"starting_price_from": -1}),
+        ("room_type_sleeps_someone", RoomType, {"max_occupancy": 0}),
+    ],
+)
+def test_rules_about_one_row(world, rule, model, fields):
+    assert refusal(model, **fields) == rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [("room_status_event_override_has_note", "MANAGER_OVERRIDE"), ("room_status_event_source_known", "GOSSIP")],
+)
+def test_rules_about_a_change_of_status_by_somebody(world, rule, source):
+    member = Staff.objects.get(hotel=world)
+    assert refusal(RoomStatusEvent, source=source, changed_by=member, note="") == rule
+
+
+def twin(model, **fields):
+    """Another row of the model, the same in all but ``fields``."""
+    row = model.objects.order_by("pk").last()
+    row.pk = None
+    for name, value in fields.items():
+        setattr(row, name, value)
+    row.save(force_insert=True)
+    return row
+
+
+EVENT = UUID(int=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "model", "fields"),
+    [
+        ("hotel_hotel_slug_key", Hotel, {}),
+        ("hotel_staff_user_id_key", Staff, {}),
+        ("idempotent_answer_key_unique", IdempotentAnswer, {}),
+        ("event_stream_unique", EventStream, {}),
+        ("notifications_realtimeevent_event_id_key", RealtimeEvent, {"seq": None}),
+        ("realtime_event_seq_unique", RealtimeEvent, {"event_id": EVENT}),
+        ("room_status_event_version_unique", RoomStatusEvent, {}),
+        ("room_number_unique", Room, {}),
+        ("room_type_code_unique", RoomType, {"name": "Another"}),
+        ("room_type_name_unique", RoomType, {"code": "Z"}),
+    ],
+)
+def test_there_is_only_one(world, rule, model, fields):
+    RealtimeEvent.objects.filter(pk=RealtimeEvent.objects.order_by("pk").last().pk).update(seq=1)
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        twin(model, **fields)
+    assert refused.value.__cause__.diag.constraint_name == rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "make"),
+    [
+        ("staff_one_hotel", StaffFactory),
+        ("room_type_one_hotel", RoomTypeFactory),
+        ("task_one_hotel", TaskFactory),
+    ],
+)
+def test_what_belongs_to_a_hotel_stays_there(rule, make):
+    row = make()
+    settle()
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        type(row).objects.filter(pk=row.pk).update(hotel=HotelFactory())
+        settle()
+    assert refused.value.__cause__.diag.constraint_name == rule
