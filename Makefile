@@ -13,7 +13,7 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak mutants clean
+.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak fuzz mutants clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
