@@ -11,7 +11,18 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
 from common import clock
+from common.prepared import PreparedRead
 from hotel.selectors import permissions_array
+
+# Tokens of active members, with whom they stand for.
+_token = PreparedRead(
+    lambda: (
+        AuthToken.objects.filter(user__is_active=True, user__staff_profile__is_active=True)
+        .select_related("user__staff_profile__hotel", "user__staff_profile__role")
+        .annotate(held_permissions=permissions_array("user_id"))
+    ),
+    key="digest",
+)
 
 
 class StaffTokenAuthentication(TokenAuthentication):
@@ -26,19 +37,11 @@ class StaffTokenAuthentication(TokenAuthentication):
             digest = hash_token(token.decode("ascii"))
         except UnicodeDecodeError as error:
             raise AuthenticationFailed("Invalid token.") from error
-        auth_token = (
-            AuthToken.objects.filter(
-                digest=digest,
-                expiry__gt=clock.now(),
-                user__is_active=True,
-                user__staff_profile__is_active=True,
-            )
-            .select_related("user__staff_profile__hotel", "user__staff_profile__role")
-            .annotate(held_permissions=permissions_array("user_id"))
-            .first()
-        )
-        if auth_token is None:
+        found = _token.read(digest)
+        # Asked of what was just read: the prepared statement knows no moment.
+        if not found or found[0].expiry <= clock.now():
             raise AuthenticationFailed("Invalid token.")
+        [auth_token] = found
         auth_token.user.held_permissions = set(auth_token.held_permissions)
         return auth_token.user, auth_token
 

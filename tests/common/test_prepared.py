@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from common.prepared import PLACE, PreparedRead
 from hotel.models import Hotel
@@ -62,6 +62,61 @@ def test_each_thread_reads_through_its_own_connection():
         answers = list(pool.map(read, hotels))
     assert [slugs for slugs, _ in answers] == [[hotel.slug] * 50 for hotel in hotels]
     assert connection.connection.info.backend_pid not in {pid for _, pid in answers}
+
+
+def prepared_statements() -> list[str]:
+    """What PostgreSQL keeps for this connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_prepared_statements")
+        return [name for (name,) in cursor.fetchall()]
+
+
+@pytest.mark.django_db
+def test_it_finds_by_any_key_that_is_unique(django_assert_num_queries):
+    hotel = HotelFactory()
+    prepared = PreparedRead(Hotel.objects.all, key="slug")
+    with django_assert_num_queries(1):
+        assert prepared.read(hotel.slug) == [hotel]
+    for name in ("", "-1", "$1", "x'); DROP TABLE hotel_hotel; --"):
+        assert prepared.read(name) == []
+
+
+@pytest.mark.django_db
+def test_postgresql_plans_it_once_also_when_the_work_is_undone():
+    hotel = HotelFactory()
+    prepared = PreparedRead(Hotel.objects.all)
+    before = prepared_statements()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            assert prepared.read(hotel.pk) == [hotel]
+            1 / 0  # noqa: B018 - undoes the block
+    assert len(prepared_statements()) == len(before) + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_connection_prepares_it_anew():
+    hotel = HotelFactory()
+    prepared = PreparedRead(Hotel.objects.all)
+    assert prepared.read(hotel.pk) == [hotel]
+    connection.close()
+    assert prepared.read(hotel.pk) == [hotel]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_kept_connection_that_has_died_is_replaced_before_it_is_read_through():
+    """As Django does at a request's first statement, where connections are kept (``CONN_HEALTH_CHECKS``)."""
+    hotel = HotelFactory()
+    prepared = PreparedRead(Hotel.objects.all)
+    prepared.read(hotel.pk)
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+    other.close()
+    connection.health_check_enabled, connection.health_check_done = True, False  # a request begins
+    try:
+        assert prepared.read(hotel.pk) == [hotel]
+    finally:
+        connection.close()
 
 
 def test_a_statement_that_holds_the_place_already_is_refused():
