@@ -1,6 +1,7 @@
 """Busy days: steps drawn evenly and mostly by somebody who may, where they fit, so that much happens in few steps."""
 
 from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
@@ -42,7 +43,17 @@ def _room(rng: Random, house: House) -> dict[str, Any]:
 def _stay(rng: Random, house: House) -> dict[str, Any]:
     check_in = house.business_day() + rng.choice([0, 0, 0, 1, 2, -1]) * DAY
     check_out = check_in + rng.choice([0, 1, 1, 2, 3, -1]) * DAY
-    return {"kind": rng.choice("AAB"), "check_in": check_in, "check_out": check_out, "adults": rng.choice([1, 1, 2, 3])}
+    return {
+        "kind": rng.choice("AAB"),
+        "check_in": check_in,
+        "check_out": check_out,
+        "adults": rng.choice([1, 1, 2, 3]),
+        "children": rng.choice([0, 0, 0, 1, 2]),
+    }
+
+
+def _stay_by_card(rng: Random, house: House) -> dict[str, Any]:
+    return {**_stay(rng, house), "card": rng.random() < 0.1}
 
 
 def _edit(rng: Random, house: House) -> dict[str, Any]:
@@ -51,6 +62,8 @@ def _edit(rng: Random, house: House) -> dict[str, Any]:
         "check_in": rng.choice([None, None, day, day + DAY]),
         "check_out": rng.choice([None, day, day + DAY, day + 2 * DAY, day + 3 * DAY]),
         "notes": rng.choice([None, None, "loud", "louder"]),
+        "adults": rng.choice([None, None, None, 1, 2, 3]),
+        "children": rng.choice([None, None, None, 0, 2]),
         "stale": rng.random() < 0.1,
     }
 
@@ -64,6 +77,28 @@ def _status(rng: Random, house: House) -> dict[str, Any]:
     elif sees < 0.2:
         says["version"] = house.rooms[room].version - rng.choice([0, 1])
     return says
+
+
+# What a house may set, the first as it is unless somebody changes it.
+RULES: dict[str, tuple[Any, ...]] = {
+    "checkout_time": (time(11), time(12)),
+    "grace": (timedelta(minutes=30), timedelta(0)),
+    "earliest_check_in": (time(8), time(6)),
+    "cutoff": (time(2), time(4)),
+    "approval_cutoff": (time(23), time(18)),
+    "overbooking": (False, True),
+    "whole_party": (False, True),
+}
+
+
+def _rules(rng: Random, house: House) -> dict[str, Any]:
+    return {name: rng.choice(RULES[name]) for name in rng.sample(list(RULES), 2)}
+
+
+def _extension(rng: Random, house: House) -> dict[str, Any]:
+    if rng.random() < 0.7:
+        return {"nights": rng.choice([1, 2, 3])}
+    return {"until": house.business_day() + rng.choice([0, 1, 2, 3]) * DAY}
 
 
 def _several(rng: Random, house: House) -> dict[str, Any]:
@@ -106,7 +141,9 @@ KINDS = {
     ),
     "complete_fault": Kind(5, "rooms.maintenance_clear", (), _room),
     "set_active": Kind(3, "rooms.inventory_update", (), _with_room("is_active", *MOSTLY)),
-    "create": Kind(7, "bookings.create", (), _stay),
+    "set_type": Kind(2, "rooms.inventory_update", (), _with_room("kind", *"AAAB")),
+    "set_rules": Kind(2, "bookings.manage_rules", (), _rules),
+    "create": Kind(7, "bookings.create", (), _stay_by_card),
     "request": Kind(3, "bookings.create", (), _stay),
     "edit": Kind(5, "bookings.update", (PENDING, CONFIRMED, IN_HOUSE), _edit),
     "mark_seen": Kind(1, "bookings.update", (PENDING, CONFIRMED)),
@@ -142,23 +179,64 @@ KINDS = {
             "dismiss": rng.random() < 0.3,
         },
     ),
-    "extend": Kind(3, "bookings.extend", (IN_HOUSE,), _say("nights", 1, 2, 3)),
+    "extend": Kind(3, "bookings.extend", (IN_HOUSE,), _extension),
+    "open_task": Kind(1, "housekeeping.task_create", (), _with_room("kind", "TURNOVER", "DEEP_CLEAN")),
+    "assign_task": Kind(2, "housekeeping.task_assign", (), _say("to", None, *ROLES)),
     "start_task": Kind(2, "housekeeping.task_execute"),
     "complete_task": Kind(2, "housekeeping.task_execute"),
     "cancel_task": Kind(1, "housekeeping.task_cancel"),
+    "delete_task": Kind(1, "housekeeping.task_cancel"),
 }
-# Until something begins or ends, or a quarter of an hour more or less.
-WAITS = (0.25, 0.25, 0.5, 1, 1, 3, 3, 6, 9, 12, 20.75)
+WAITS = (0.25, 0.25, 0.5, 1, 1, 3, 3, 6, 9, 12, 20.75)  # hours
+MINUTE = timedelta(minutes=1)
+
+
+def able(rng: Random, name: str) -> str:
+    """Somebody who may take the step."""
+    return rng.choice([who for who in ROLES if KINDS[name].right in RIGHTS[who]])
+
+
+def moments(house: House) -> list[datetime]:
+    """When, from now on, something ends by the rules: each of these is the last moment, or the first, of something."""
+    today, settings = house.wall.date(), house.settings
+    found = [each.deadline for each in house.bookings if each.status == PENDING and each.deadline]
+    for each in house.bookings:
+        if each.status == IN_HOUSE:
+            found.append(house.at(each.check_out, settings["checkout_time"]) + settings["grace"])
+        elif each.status == CONFIRMED:
+            found.append(house.at(each.check_in, settings["earliest_check_in"]))
+    found += [house.at(today + DAY, settings["cutoff"]), house.at(today + DAY, time(0))]
+    return [each for each in found if house.now < each < house.now + 2 * DAY]
+
+
+def pass_time(rng: Random, world: World) -> None:
+    """Mostly the worker is there at once; where it is late, the house has to know by itself what is over."""
+    house, ends = world.house, moments(world.house)
+    if ends and rng.random() < 0.5:
+        until = rng.choice(ends) + rng.choice([0, 1]) * MINUTE
+        world.wait((until - house.now) / timedelta(hours=1))
+    else:
+        world.wait(rng.choice(WAITS))
+    if rng.random() < 0.7:
+        world.tick()
 
 
 def help_along(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | None:
     """What keeps a house going: a room becomes ready, a guest who is due gets one. Else all of it soon stands still."""
+    late = [each for each in house.bookings if each.status == PENDING and each.deadline and each.deadline < house.now]
+    if late and rng.random() < 0.7:
+        name = rng.choice(["approve", "confirm"])
+        return name, able(rng, name), {"booking": rng.choice(late).number}
     room = rng.choice(list(house.rooms.values()))
     said: dict[str, Any] = {"room": room.number}
     if not room.active:
         return "set_active", "office", {**said, "is_active": True}
     if room.flag and room.status in (DIRTY, CLEANING, CLEANED) and rng.random() < 0.5:
         return "set_status", "manager", {**said, "to": READY}  # as if the fault were forgotten
+    if room.status == DIRTY and rng.random() < 0.3:
+        return "start_cleaning", able(rng, "start_cleaning"), said
+    if room.status == CLEANING and rng.random() < 0.4:  # by the same person or, mostly, by somebody else
+        return "start_cleaning", able(rng, "start_cleaning"), said
     if room.status in (DIRTY, CLEANING):
         return "mark_cleaned", "housekeeper", said
     if room.status == CLEANED:
@@ -169,6 +247,10 @@ def help_along(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | N
         return "complete_fault", "office", said
     if room.status == OOO:
         return "set_status", "supervisor", {**said, "to": READY}
+    inside = [each for each in house.bookings if each.status == IN_HOUSE and each.room is not room]
+    if room.bookable and inside and rng.random() < 0.25:
+        crowd = max(inside, key=lambda each: each.adults + each.children)
+        return "move", able(rng, "move"), {**said, "booking": crowd.number}
     due = [
         each
         for each in house.bookings
@@ -189,10 +271,9 @@ def think(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | None:
     """A step, who takes it, and what is said; ``None`` when there is nothing yet to take it on."""
     name = rng.choices(list(KINDS), [kind.weight for kind in KINDS.values()])[0]
     kind = KINDS[name]
-    able = [who for who in ROLES if kind.right in RIGHTS[who]]
-    who = rng.choice(able if able and rng.random() < 0.88 else ROLES)
+    who = able(rng, name) if kind.right and rng.random() < 0.88 else rng.choice(ROLES)
     args = kind.says(rng, house)
-    if name.endswith("_task"):
+    if name.endswith("_task") and name != "open_task":
         if not house.tasks:
             return None
         args["task"] = rng.randrange(len(house.tasks))
@@ -211,10 +292,12 @@ def think(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | None:
 def live(world: World, rng: Random, steps: int) -> None:
     """So many steps, and time passing between them."""
     for _ in range(steps):
-        step = (help_along if rng.random() < 0.4 else think)(rng, world.house)
+        if world.last and rng.random() < 0.08:  # the same again, as from a screen that is touched twice
+            step = world.last
+        else:
+            step = (help_along if rng.random() < 0.4 else think)(rng, world.house)
         if step is not None:
             name, who, args = step
             world.do(name, who, **args)
         if rng.random() < 0.12:
-            world.wait(rng.choice(WAITS))
-            world.tick()
+            pass_time(rng, world)

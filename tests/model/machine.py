@@ -8,7 +8,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.model.busy import live
+from tests.model.busy import RULES, live
 from tests.model.rules import (
     CANCELLED,
     CONFIRMED,
@@ -165,9 +165,36 @@ class Machine(RuleBasedStateMachine):
         self.do("set_active", who, room=room, is_active=active)
 
     @precondition(lambda self: self.world.house.tasks)
-    @rule(who=floor, step=st.sampled_from(["start_task", "complete_task", "cancel_task"]), number=picks)
+    @rule(who=floor, step=st.sampled_from(["start_task", "complete_task", "cancel_task", "delete_task"]), number=picks)
     def work_on_task(self, who: str, step: str, number: int) -> None:
         self.do(step, who, task=number % len(self.world.house.tasks))
+
+    @precondition(lambda self: self.world.house.tasks)
+    @rule(who=floor, to=st.sampled_from([None, *ROLES]), number=picks)
+    def assign_task(self, who: str, to: str | None, number: int) -> None:
+        self.do("assign_task", who, task=number % len(self.world.house.tasks), to=to)
+
+    @rule(who=floor, room=numbers, kind=st.sampled_from(["TURNOVER", "DEEP_CLEAN"]))
+    def open_task(self, who: str, room: int, kind: str) -> None:
+        self.do("open_task", who, room=room, kind=kind)
+
+    # --- the house ----------------------------------------------------------------------------------------------------
+
+    @rule(who=boss, room=numbers, kind=st.sampled_from("AB"))
+    def set_type(self, who: str, room: int, kind: str) -> None:
+        self.do("set_type", who, room=room, kind=kind)
+
+    @rule(who=boss, name=st.sampled_from(list(RULES)), other=apt)
+    def set_rules(self, who: str, name: str, other: bool) -> None:
+        self.do("set_rules", who, **{name: RULES[name][other]})
+
+    @precondition(lambda self: self.world.last)
+    @rule()
+    def once_more(self) -> None:
+        """The step that was last taken, as from a screen that is touched twice."""
+        assert self.world.last
+        step, who, args = self.world.last
+        self.do(step, who, **args)
 
     # --- bookings -----------------------------------------------------------------------------------------------------
 
@@ -176,11 +203,13 @@ class Machine(RuleBasedStateMachine):
         room_type=st.sampled_from("AAB"),
         stay=stays,
         adults=parties,
+        children=st.sampled_from([0, 0, 1]),
         way=st.sampled_from(["create", "create", "request", "card"]),
     )
-    def create(self, who: str, room_type: str, stay: tuple[int, int], adults: int, way: str) -> None:
+    def create(self, who: str, room_type: str, stay: tuple[int, int], adults: int, children: int, way: str) -> None:
         check_in = self.world.house.business_day() + stay[0] * DAY
         args = {"kind": room_type, "check_in": check_in, "check_out": check_in + stay[1] * DAY, "adults": adults}
+        args["children"] = children
         if way == "card":
             self.do("create", who, **args, card=True)
         else:
@@ -200,14 +229,25 @@ class Machine(RuleBasedStateMachine):
         begins=st.sampled_from([0, 0, -1, 1]),
         ends=st.sampled_from([1, -1, 2, 0]),
         notes=st.sampled_from([None, None, "loud"]),
+        adults=st.sampled_from([None, None, 1, 3]),
         stale=st.sampled_from([False, False, False, True]),
     )
-    def edit(self, who: str, number: int, likely: bool, begins: int, ends: int, notes: str | None, stale: bool) -> None:
+    def edit(
+        self,
+        who: str,
+        number: int,
+        likely: bool,
+        begins: int,
+        ends: int,
+        notes: str | None,
+        adults: int | None,
+        stale: bool,
+    ) -> None:
         booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED, IN_HOUSE))
         it = self.world.house.bookings[booking]
         dates = {"check_in": it.check_in + begins * DAY if begins else None}
         dates["check_out"] = it.check_out + ends * DAY if ends else None
-        self.do("edit", who, booking=booking, notes=notes, stale=stale, **dates)
+        self.do("edit", who, booking=booking, notes=notes, adults=adults, stale=stale, **dates)
 
     @has_bookings
     @rule(who=desk, number=picks)

@@ -30,6 +30,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         [
             *_AGENT,
             "bookings.supervise",
+            "bookings.manage_rules",
             "rooms.maintenance_clear",
             "rooms.inventory_update",
             "housekeeping.task_assign",
@@ -84,8 +85,16 @@ PENDING, CONFIRMED, IN_HOUSE, COMPLETED = "PENDING_APPROVAL", "CONFIRMED", "IN_H
 DECLINED, CANCELLED, EXPIRED, NO_SHOW = "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW"
 OPEN, IN_PROGRESS, DONE = "OPEN", "IN_PROGRESS", "DONE"
 
-CHECKOUT_TIME, GRACE = time(11), timedelta(minutes=30)
-EARLIEST_CHECK_IN, CUTOFF, APPROVAL_CUTOFF = time(8), time(2), time(23)
+# Section 6: the settings of a house, and what they are unless somebody changes them.
+DEFAULTS: dict[str, Any] = {
+    "checkout_time": time(11),
+    "grace": timedelta(minutes=30),
+    "earliest_check_in": time(8),
+    "cutoff": time(2),
+    "approval_cutoff": time(23),
+    "overbooking": False,
+    "whole_party": False,
+}
 MORNING = time(6)  # read as: "each morning" is six on the hotel's clock
 
 
@@ -126,6 +135,7 @@ class Booking:
     check_in: date
     check_out: date
     adults: int = 1
+    children: int = 0
     card: bool = False
     deadline: datetime | None = None
     room: Room | None = None
@@ -154,6 +164,8 @@ class Task:
     status: str = OPEN
     assigned_to: str | None = None
     for_date: date | None = None
+    started: bool = False
+    gone: bool = False
 
 
 def first_free(check_in: date, check_out: date) -> date:
@@ -174,11 +186,10 @@ class House:
         timezone: str,
         rooms: dict[int, str],
         beds: dict[str, int],
-        overbooking: bool,
-        whole_party: bool,
+        **settings: Any,
     ):
         self.now, self.zone, self.beds = now, ZoneInfo(timezone), beds
-        self.overbooking, self.whole_party = overbooking, whole_party
+        self.settings = {**DEFAULTS, **settings}
         self.rooms = {number: Room(number, room_type) for number, room_type in rooms.items()}
         self.bookings: list[Booking] = []
         self.tasks: list[Task] = []
@@ -202,14 +213,14 @@ class House:
 
     def business_day(self, moment: datetime | None = None) -> date:
         wall = (moment or self.now).astimezone(self.zone).replace(tzinfo=None)
-        return (wall - timedelta(hours=CUTOFF.hour)).date()
+        return (wall - timedelta(hours=self.settings["cutoff"].hour)).date()
 
     def overdue(self, booking: Booking) -> bool:
         if booking.check_in == booking.check_out:  # read as: day use has the room for the whole business day
-            deadline = self.at(booking.check_out + DAY, CUTOFF)
+            deadline = self.at(booking.check_out + DAY, self.settings["cutoff"])
         else:
-            deadline = self.at(booking.check_out, CHECKOUT_TIME)
-        return self.now > deadline + GRACE
+            deadline = self.at(booking.check_out, self.settings["checkout_time"])
+        return self.now > deadline + self.settings["grace"]
 
     # --- what the rules look at ---------------------------------------------------------------------------------------
 
@@ -232,7 +243,7 @@ class House:
             raise Refused("ROOM_OVERLAP_CONFLICT")
 
     def require_availability(self, room_type: str, nights: Iterable[date], without: Booking | None = None) -> None:
-        if self.overbooking:
+        if self.settings["overbooking"]:
             return
         rooms = sum(room.type == room_type and room.active for room in self.rooms.values())
         for night in nights:
@@ -439,19 +450,54 @@ class House:
         target.active = is_active
         self.tell_room(target, target.status, "SYSTEM")
 
+    def set_type(self, who: str, *, room: int, kind: str) -> None:
+        self.require(who, "rooms.inventory_update")
+        target = self.rooms[room]
+        if target.type != kind:
+            target.type = kind
+            self.tell_room(target, target.status, "SYSTEM")
+
+    def set_rules(self, who: str, **settings: Any) -> None:
+        """The settings of the house; a deadline that a booking was given stays."""
+        self.require(who, "bookings.manage_rules")
+        self.settings.update(settings)
+
     # --- section 4: tasks ---------------------------------------------------------------------------------------------
+
+    def task(self, number: int) -> Task:
+        if self.tasks[number].gone:
+            raise Refused("TASK_NOT_FOUND")
+        return self.tasks[number]
+
+    def open_task(self, who: str, *, room: int, kind: str) -> None:
+        self.require(who, "housekeeping.task_create")
+        self.tasks.append(Task(self.rooms[room], kind))
+
+    def assign_task(self, who: str, *, task: int, to: str | None) -> None:
+        self.require(who, "housekeeping.task_assign")
+        found = self.task(task)
+        if found.status not in (OPEN, IN_PROGRESS):
+            raise Refused("INVALID_TASK_STEP")
+        found.assigned_to = to
+
+    def delete_task(self, who: str, *, task: int) -> None:
+        self.require(who, "housekeeping.task_cancel")
+        found = self.task(task)
+        if found.started:
+            raise Refused("INVALID_TASK_STEP")
+        found.gone = True
 
     def start_task(self, who: str, *, task: int) -> None:
         self.require(who, "housekeeping.task_execute")
-        found = self.tasks[task]
+        found = self.task(task)
         self._require_mine(who, found)
         if found.status not in (OPEN, IN_PROGRESS):
             raise Refused("INVALID_TASK_STEP")
-        found.status, found.assigned_to = IN_PROGRESS, found.assigned_to or who
+        found.status, found.started, found.assigned_to = IN_PROGRESS, True, found.assigned_to or who
 
     def complete_task(self, who: str, *, task: int) -> None:
         self.require(who, "housekeeping.task_execute")
-        found = self.tasks[task]
+        found = self.task(task)
         self._require_mine(who, found)
         if found.status not in (IN_PROGRESS, DONE):
             raise Refused("INVALID_TASK_STEP")
@@ -459,7 +505,7 @@ class House:
 
     def cancel_task(self, who: str, *, task: int) -> None:
         self.require(who, "housekeeping.task_cancel")
-        found = self.tasks[task]
+        found = self.task(task)
         if found.status == DONE:
             raise Refused("INVALID_TASK_STEP")
         found.status = CANCELLED
@@ -471,25 +517,22 @@ class House:
 
     # --- section 6: bookings ------------------------------------------------------------------------------------------
 
-    def create(self, who: str, *, kind: str, check_in: date, check_out: date, adults: int, card: bool = False) -> None:
-        self.require(who, "bookings.create")
-        self.require_dates(check_in, check_out)
-        self.require_availability(kind, nights(check_in, check_out))
-        booking = Booking(len(self.bookings), kind, PENDING if card else CONFIRMED, check_in, check_out, adults, card)
-        self._wait_for_approval(booking, waits=card)
+    def create(self, who: str, *, card: bool = False, **stay: Any) -> None:
+        self._create(who, status=PENDING if card else CONFIRMED, card=card, **stay)
 
-    def request(self, who: str, *, kind: str, check_in: date, check_out: date, adults: int) -> None:
+    def request(self, who: str, **stay: Any) -> None:
         """A guest's own request, without a card: it waits for approval."""
+        self._create(who, status=PENDING, **stay)
+
+    def _create(self, who: str, *, kind: str, check_in: date, check_out: date, status: str, **party: Any) -> None:
         self.require(who, "bookings.create")
         self.require_dates(check_in, check_out)
         self.require_availability(kind, nights(check_in, check_out))
-        self._wait_for_approval(Booking(len(self.bookings), kind, PENDING, check_in, check_out, adults), waits=True)
-
-    def _wait_for_approval(self, booking: Booking, *, waits: bool) -> None:
-        if waits:
-            deadline = self.at(self.wall.date(), APPROVAL_CUTOFF)
-            late = deadline <= self.now
-            booking.deadline = self.at(self.wall.date() + DAY, APPROVAL_CUTOFF) if late else deadline
+        booking = Booking(len(self.bookings), kind, status, check_in, check_out, **party)
+        if status == PENDING:
+            today, cutoff = self.wall.date(), self.settings["approval_cutoff"]
+            late = self.at(today, cutoff) <= self.now
+            booking.deadline = self.at(today + DAY if late else today, cutoff)
         self.bookings.append(booking)
         self.steps.append((booking.number, "", booking.status))
         self.tell(booking, "booking_created")
@@ -502,6 +545,8 @@ class House:
         check_in: date | None = None,
         check_out: date | None = None,
         notes: str | None = None,
+        adults: int | None = None,
+        children: int | None = None,
         stale: bool = False,
     ) -> None:
         self.require(who, "bookings.update")
@@ -510,11 +555,12 @@ class House:
             raise Refused("PRECONDITION_FAILED")
         begins, ends = check_in or it.check_in, check_out or it.check_out
         moves = (begins, ends) != (it.check_in, it.check_out)
-        if not moves and notes in (None, it.notes):
+        grows = adults not in (None, it.adults) or children not in (None, it.children)
+        if not moves and not grows and notes in (None, it.notes):
             return
+        if (moves or grows) and it.status not in (PENDING, CONFIRMED, IN_HOUSE):
+            raise Refused("BOOKING_NOT_ELIGIBLE")
         if moves:
-            if it.status not in (PENDING, CONFIRMED, IN_HOUSE):
-                raise Refused("BOOKING_NOT_ELIGIBLE")
             if it.status == IN_HOUSE and begins != it.check_in:
                 raise Refused("BOOKING_ALREADY_CHECKED_IN")
             self.require_dates(begins, ends)
@@ -529,6 +575,9 @@ class House:
                 it.flagged_at = it.acknowledged_at = None
             it.check_in, it.check_out = begins, ends
         it.notes = it.notes if notes is None else notes
+        # Read as: how many come is not held against the room that they have; a move asks.
+        it.adults = it.adults if adults is None else adults
+        it.children = it.children if children is None else children
         self.tell(it, "booking_updated")
 
     def mark_seen(self, who: str, *, booking: int) -> None:
@@ -656,7 +705,7 @@ class House:
             raise Refused("BOOKING_NOT_ELIGIBLE")
 
     def _require_fitting(self, it: Booking, room: Room) -> None:
-        if self.whole_party and it.adults - 1 > it.named:
+        if self.settings["whole_party"] and it.adults - 1 > it.named:
             raise Refused("PARTY_INCOMPLETE")
         if room.type != it.type:
             raise Refused("ROOM_TYPE_MISMATCH")
@@ -690,10 +739,10 @@ class House:
     def _window(self, it: Booking) -> str:
         if self.wall.date() < it.check_in:
             return "CHECKIN_WRONG_DATE"
-        if self.now < self.at(it.check_in, EARLIEST_CHECK_IN):
+        if self.now < self.at(it.check_in, self.settings["earliest_check_in"]):
             return "CHECKIN_TOO_EARLY"
         # Read as: the guest of a longer stay may come until the business day of the last night ends.
-        return "CHECKIN_TOO_LATE" if self.now >= self.at(it.free_from, CUTOFF) else ""
+        return "CHECKIN_TOO_LATE" if self.now >= self.at(it.free_from, self.settings["cutoff"]) else ""
 
     def _require_ready(self, room: Room) -> None:
         if self.guest(room) or not room.bookable:
@@ -754,7 +803,7 @@ class House:
         for room in rooms:
             self.change(room, DIRTY, who, "SYSTEM")
             if not any(
-                task.room is room and task.type == "TURNOVER" and task.status in (OPEN, IN_PROGRESS)
+                task.room is room and task.type == "TURNOVER" and task.status in (OPEN, IN_PROGRESS) and not task.gone
                 for task in self.tasks
             ):
                 self.tasks.append(Task(room, "TURNOVER"))
@@ -798,7 +847,7 @@ class House:
             raise Refused("ROOM_OCCUPIED")
         if not new.bookable:
             raise Refused("ROOM_NOT_READY")
-        if it.adults > self.beds[new.type]:
+        if it.adults + it.children > self.beds[new.type]:
             raise Refused("ROOM_CAPACITY_EXCEEDED")
         # Read as: the room is needed from tonight, also by a guest who came early or is overdue.
         today = self.business_day()
@@ -838,11 +887,13 @@ class House:
         it.acknowledged_at = self.now
         self.tell(it, "booking_overstay_acknowledged")
 
-    def extend(self, who: str, *, booking: int, nights: int) -> None:
+    def extend(self, who: str, *, booking: int, nights: int = 0, until: date | None = None) -> None:
         self.require(who, "bookings.extend")
         it = self.bookings[booking]
         self._require_in_house(it)
-        until = it.check_out + nights * DAY
+        until = until or it.check_out + nights * DAY
+        if until <= it.check_out:
+            raise Refused("VALIDATION_ERROR")
         if it.room:
             self.require_free(it.room, it.check_in, until, it)
         self._settle_overstay(it)
@@ -864,7 +915,7 @@ class House:
         if self.wall.time() >= MORNING:
             today = self.wall.date()
             for task in self.tasks:
-                if task.type == "STAYOVER" and task.status == OPEN and task.for_date and task.for_date < today:
+                if task.status == OPEN and not task.gone and task.for_date and task.for_date < today:
                     task.status = CANCELLED
             for it in self.bookings:
                 # Read as: a stayover is a night behind and a night before the guest.
@@ -872,7 +923,9 @@ class House:
                     it.status == IN_HOUSE
                     and it.room
                     and it.check_in < today < it.check_out
-                    and not any(task.room is it.room and task.for_date == today for task in self.tasks)
+                    and not any(
+                        task.room is it.room and task.for_date == today and not task.gone for task in self.tasks
+                    )
                 ):
                     self.tasks.append(Task(it.room, "STAYOVER", for_date=today))
 

@@ -12,6 +12,7 @@ from common import clock
 from common.errors import HotelMateError, NotAllowed
 from hotel import rights
 from hotel.models import Hotel, Staff
+from hotel.services import update_access_config
 from hotel.staff_views import (
     StaffBookingApprovalView,
     StaffBookingCancelView,
@@ -20,11 +21,19 @@ from hotel.staff_views import (
     StaffBookingStayView,
     StaffBookingView,
 )
+from hotel.views import AccessConfigViewSet
 from housekeeping import turnover
 from housekeeping.models import HousekeepingTask
 from housekeeping.policy import default_source
 from housekeeping.services import set_room_status
-from housekeeping.task_services import cancel_task, complete_task, start_task
+from housekeeping.task_services import (
+    assign_task,
+    cancel_task,
+    complete_task,
+    create_task,
+    delete_task,
+    start_task,
+)
 from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from room_bookings.models import RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
@@ -100,6 +109,7 @@ class RealHouse:
                 who: StaffFactory(hotel=self.hotel, role=role) for who, role in PEOPLE.items()
             }
         self.who_is = {staff.pk: who for who, staff in self.staff.items()}
+        self.code_of = {room_type.pk: code for code, room_type in self.types.items()}
         self.number_of = {room.pk: number for number, room in self.rooms.items()}
         self.bookings: list[RoomBooking] = []
         self.tasks: list[int] = []
@@ -118,6 +128,8 @@ class RealHouse:
         if "task" in args:
             given["task"] = HousekeepingTask(pk=self.tasks[args["task"]])
         if step in OF_THE_HOUSE:
+            # As a request finds it.
+            self.hotel = Hotel.objects.get(pk=self.hotel.pk)
             given["house"] = self
         view, action, service, _ = STEPS[step]
         needed = view.rights.get(action, view.rights.get("*"))
@@ -188,8 +200,8 @@ def _move(*, room: Room, **given: Any) -> None:
     move_room(to_room_id=room.pk, reason="the shower drips", **given)
 
 
-def _extend(*, nights: int, **given: Any) -> None:
-    extend_stay(add_nights=nights, **given)
+def _extend(*, nights: int | None = None, until: date | None = None, **given: Any) -> None:
+    extend_stay(add_nights=nights, new_checkout_date=until, **given)
 
 
 def _several(service: Callable[..., BulkResult]) -> Callable[..., None]:
@@ -202,6 +214,40 @@ def _several(service: Callable[..., BulkResult]) -> Callable[..., None]:
 
 def _cancel_task(*, task: HousekeepingTask, staff: Staff) -> None:
     cancel_task(task=task)
+
+
+def _delete_task(*, task: HousekeepingTask, staff: Staff) -> None:
+    delete_task(task=task)
+
+
+def _open_task(*, house: RealHouse, room: Room, kind: str, staff: Staff) -> None:
+    create_task(hotel=house.hotel, staff=staff, room=room.pk, task_type=kind)
+
+
+def _assign_task(*, house: RealHouse, task: HousekeepingTask, to: str | None, staff: Staff) -> None:
+    assign_task(task=task, assigned_to_id=to and house.staff[to].pk)
+
+
+def _set_type(*, house: RealHouse, room: Room, kind: str, staff: Staff) -> None:
+    update_room(room=room, staff=staff, room_type_id=house.types[kind].pk)
+
+
+def _set_rules(*, house: RealHouse, staff: Staff, **settings: Any) -> None:
+    if "grace" in settings:
+        settings["grace"] = settings["grace"] // timedelta(minutes=1)
+    update_access_config(hotel=house.hotel, **{COLUMNS[name]: value for name, value in settings.items()})
+
+
+# What the rules call a setting, and the hotel.
+COLUMNS = {
+    "checkout_time": "standard_checkout_time",
+    "grace": "late_checkout_grace_minutes",
+    "earliest_check_in": "early_checkin_from",
+    "cutoff": "late_arrival_cutoff",
+    "approval_cutoff": "approval_cutoff_time",
+    "overbooking": "allow_overbooking",
+    "whole_party": "require_complete_party",
+}
 
 
 class Step(NamedTuple):
@@ -222,6 +268,11 @@ STEPS = {
     "flag_fault": Step(TurnoverViewSet, "mark_maintenance", turnover.flag_maintenance),
     "complete_fault": Step(TurnoverViewSet, "complete_maintenance", turnover.complete_maintenance, {"note": "mended"}),
     "set_active": Step(RoomManagementViewSet, "partial_update", update_room),
+    "set_type": Step(RoomManagementViewSet, "partial_update", _set_type),
+    "set_rules": Step(AccessConfigViewSet, "partial_update", _set_rules),
+    "open_task": Step(TaskViewSet, "create", _open_task),
+    "assign_task": Step(TaskViewSet, "assign", _assign_task),
+    "delete_task": Step(TaskViewSet, "destroy", _delete_task),
     "start_task": Step(TaskViewSet, "start", start_task),
     "complete_task": Step(TaskViewSet, "complete", complete_task),
     "cancel_task": Step(TaskViewSet, "cancel", _cancel_task),
@@ -247,7 +298,10 @@ STEPS = {
     "acknowledge": Step(StaffBookingOverstayView, "acknowledge", acknowledge_overstay),
     "extend": Step(StaffBookingOverstayView, "extend", _extend),
 }
-OF_THE_HOUSE = ("create", "request", "check_in_rooms", "check_out_rooms")
+OF_THE_HOUSE = (
+    *("create", "request", "check_in_rooms", "check_out_rooms"),
+    *("set_type", "set_rules", "open_task", "assign_task"),
+)
 
 
 # --- both side by side ------------------------------------------------------------------------------------------------
@@ -278,6 +332,7 @@ class World:
         self.real_tasks: dict[int, dict[str, Any]] = {}
         self._compare_rooms([json.loads(row) for table, row in self.rows if table == "Room"])
         self.log: list[str] = []
+        self.last: tuple[str, str, dict[str, Any]] | None = None
         self.taken = 0
 
     def close(self) -> None:
@@ -301,9 +356,10 @@ class World:
     def tick(self) -> str:
         """The periodic work, twice: the second time at once there is nothing left to do."""
         outcome = self.do("tick")
-        with clock.set_to(self.house.now):
-            tick()
-        assert Counter(everything()) == self.rows, "the periodic work did something twice"
+        if self.wrote:  # else the same work meets the same house
+            with clock.set_to(self.house.now):
+                tick()
+            assert Counter(everything()) == self.rows, "the periodic work did something twice"
         return outcome
 
     def do(self, step: str, who: str = "", **args: Any) -> str:
@@ -327,6 +383,8 @@ class World:
                 outcome = refusal.code
         assert outcome == wanted, f"{step} by {who} came to {outcome or 'done'}, the rules say {wanted or 'done'}"
         self._compare(outcome)
+        if not outcome and who:
+            self.last = (step, who, args)
         self.taken += 1
         if self.taken % SOUND_EVERY == 0:
             assert_sound()
@@ -335,7 +393,7 @@ class World:
     def _compare(self, outcome: str) -> None:
         after = Counter(everything())
         gone, new = self.rows - after, after - self.rows
-        self.rows = after
+        self.rows, self.wrote = after, bool(gone or new)
         if outcome:
             assert not gone, f"{outcome} took away {list(gone)}"
             assert not new, f"{outcome} left a trace: {list(new)}"
@@ -354,7 +412,9 @@ class World:
         changed = [(self._booking(pk), was, to) for pk, was, to in steps if was != to]
         assert changed == self.house.steps
         self._compare_overstays(written.get("OverstayIncident", []))
-        self._compare_tasks(written.get("HousekeepingTask", []))
+        self._compare_tasks(
+            [json.loads(row) for table, row in gone if table == "HousekeepingTask"], written.get("HousekeepingTask", [])
+        )
 
     def _booking(self, pk: int) -> int:
         return next(number for number, booking in enumerate(self.real.bookings) if booking.pk == pk)
@@ -402,6 +462,7 @@ class World:
             number = self.real.number_of[row["id"]]
             seen.add(number)
             self.real_rooms[number] = {
+                "type": self.real.code_of[row["room_type_id"]],
                 "status": row["room_status"],
                 "version": row["status_version"],
                 "active": row["is_active"],
@@ -412,6 +473,7 @@ class World:
             }
         for number, room in self.house.rooms.items():
             wanted = {
+                "type": room.type,
                 "status": room.status,
                 "version": room.version,
                 "active": room.active,
@@ -434,6 +496,7 @@ class World:
                 "check_in": date.fromisoformat(row["check_in"]),
                 "check_out": date.fromisoformat(row["check_out"]),
                 "room": row["assigned_room_id"] and self.real.number_of[row["assigned_room_id"]],
+                "party": (row["adults"], row["children"]),
                 "notes": row["internal_notes"],
                 "seen": self._stamp(row["staff_seen_at"], row["staff_seen_by_id"]),
                 **moments,
@@ -448,6 +511,7 @@ class World:
                 "check_in": booking.check_in,
                 "check_out": booking.check_out,
                 "room": booking.room and booking.room.number,
+                "party": (booking.adults, booking.children),
                 "notes": booking.notes,
                 "seen": booking.seen,
                 **{name: getattr(booking, own) for name, own in MOMENTS.items()},
@@ -464,7 +528,9 @@ class World:
             for day, state in booking.overstays.items()
         }
 
-    def _compare_tasks(self, rows: Sequence[dict[str, Any]]) -> None:
+    def _compare_tasks(self, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> None:
+        for row in before:
+            del self.real_tasks[row["id"]]
         for row in rows:
             self.real_tasks[row["id"]] = {
                 "room": self.real.number_of[row["room_id"]],
@@ -483,7 +549,8 @@ class World:
             ]
             assert found, f"no {task.type} of room {task.room.number} was opened"
             self.real.tasks.append(found[0])
-        for number, task in enumerate(self.house.tasks):
+        standing = [(number, task) for number, task in enumerate(self.house.tasks) if not task.gone]
+        for number, task in standing:
             assert self.real_tasks[self.real.tasks[number]] == {
                 "room": task.room.number,
                 "type": task.type,
@@ -491,7 +558,7 @@ class World:
                 "assigned_to": task.assigned_to,
                 "for_date": task.for_date,
             }, f"task {number}"
-        assert len(self.real_tasks) == len(self.house.tasks)
+        assert len(self.real_tasks) == len(standing)
 
 
 # The columns of a booking that hold a moment, and what the rules call it.
