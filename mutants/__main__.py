@@ -19,7 +19,7 @@ from tqdm import tqdm
 from hotelmate.local import LocalError
 from hotelmate.local.run import say
 from hotelmate.local.signals import StopRequestedError, StopSignals
-from mutants.house import ALL_GREEN, SOME_RED, Bench, opened
+from mutants.house import ALL_GREEN, SOME_RED, TAKING_THE_DATABASE, Bench, opened
 from mutants.named import Named, differences, named_tests
 from mutants.rules import Rule, all_rules
 from mutants.sites import PROJECT, Site, all_sites
@@ -62,7 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
             if options.list:
                 say("\n".join(row(listed(guard.name, named)) for guard in wanted))
                 return 0
-            wrong = differences({guard.name for guard in guards}, named)
+            wrong = [
+                one for one in differences({guard.name for guard in guards}, named) if is_wanted(one, options.only)
+            ]
             verdicts = tried(wanted, named, benches)
     except StopRequestedError:
         say("\nStopped.")
@@ -139,9 +141,11 @@ def tried(guards: Sequence[Guard], named: Named, benches: Sequence[Bench]) -> li
 def red_before(bench: Bench, tests: Sequence[str]) -> set[str]:
     """Which of ``tests`` are not green as things are; those that pytest does not find, too."""
     bench.renew_database()
-    ended = bench.run(tests, "-o", "addopts_more=", "--maxfail=1000", "-rA", patience=1800)
+    ended = bench.run(tests, [*TAKING_THE_DATABASE, "--maxfail=1000", "-rA"], patience=1800)
     if ended.code == ALL_GREEN:
         return set()
+    if ended.code != SOME_RED:
+        raise LocalError(f"The named tests do not run:\n{ended.said[-2000:]}")
     green = set(re.findall(r"^PASSED (.+)$", ended.said, re.MULTILINE))
     return {test for test in tests if test not in green and not any(name.startswith(f"{test}[") for name in green)}
 

@@ -23,8 +23,9 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".data", "node_modules", "__p
 TEMPLATE = "pattern"
 # The cheapest test that needs the whole database.
 ANY_TEST = "tests/hotelmate/test_models.py::test_a_hotel_keeps_its_slug"
-# In the order of the command line, without what other runs leave behind, every lasting surprise an error.
+# In the order of the command line, up to the first red test.
 PYTEST = ("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly", "--reuse-db", "-x", "--tb=no")
+TAKING_THE_DATABASE = ("-p", "mutants.plugin")
 ALL_GREEN, SOME_RED = 0, 1
 PATIENCE = 180.0  # seconds for one named test
 
@@ -66,7 +67,14 @@ class Bench:
     def test_url(self) -> str:
         return self._postgres.url(f"test_{self.database}")
 
-    def run(self, tests: Sequence[str], *more: str, database: str = "", patience: float = PATIENCE) -> Ended:
+    def run(
+        self,
+        tests: Sequence[str],
+        flags: Sequence[str] = TAKING_THE_DATABASE,
+        *,
+        database: str = "",
+        patience: float = PATIENCE,
+    ) -> Ended:
         """pytest in the copy, until its first red test."""
         began = time.monotonic()
         environment = {
@@ -77,7 +85,7 @@ class Bench:
         }
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(
-                [sys.executable, *PYTEST, *more, *tests],
+                [sys.executable, *PYTEST, *flags, *tests],
                 cwd=self.code,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -120,7 +128,7 @@ def opened(jobs: int, pause: Pause) -> Iterator[list[Bench]]:
         try:
             postgres.acquire(pause=pause)
             benches = [Bench(number, folder, postgres, pause) for number in range(1, jobs + 1)]
-            made = benches[0].run([ANY_TEST], "--create-db", database=TEMPLATE)
+            made = benches[0].run([ANY_TEST], ["--create-db"], database=TEMPLATE)
             if made.code != ALL_GREEN:
                 raise LocalError(f"{ANY_TEST} is red before anything is removed:\n{made.said[-2000:]}")
             yield benches

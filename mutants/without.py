@@ -18,7 +18,7 @@ def unlocked(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function``, which locks nothing that it reads; others in other threads do, as ever."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        QuerySet.select_for_update = _select  # type: ignore[method-assign]
+        QuerySet.select_for_update = _select  # type: ignore[method-assign, assignment]
         before = _unlocked.set(True)
         try:
             return function(*args, **kwargs)
