@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import socket
 
 import pytest
 from django.test import Client
@@ -21,16 +22,18 @@ def test_a_failed_inspection_sent_in_chunks_does_not_pass(live_server):
     supervisor = StaffFactory(hotel=HotelFactory(slug="grand"), role="housekeeping supervisor")
     room = room_in("CLEANED_UNINSPECTED", hotel=supervisor.hotel)
     token = token_client(supervisor)._credentials["HTTP_AUTHORIZATION"]
-    connection = http.client.HTTPConnection(live_server.thread.host, live_server.thread.port, timeout=10)
-    body = iter([b'{"passed": false}'])
-    headers = {"Authorization": token, "Content-Type": "application/json"}
-    connection.request(
-        "POST", url(supervisor, f"rooms/{room.room_number}/inspect/"), body, headers, encode_chunked=True
+    # In one piece: the answer does not wait for the body, and who still sends then finds the connection closed.
+    request = (
+        f"POST {url(supervisor, f'rooms/{room.room_number}/inspect/')} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: {token}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        '11\r\n{"passed": false}\r\n0\r\n\r\n'
     )
-    answer = connection.getresponse()
-    assert answer.status == 400
-    assert json.loads(answer.read())["code"] == "LENGTH_REQUIRED"
-    connection.close()
+    with socket.create_connection((live_server.thread.host, live_server.thread.port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        with http.client.HTTPResponse(connection) as answer:
+            answer.begin()
+            assert answer.status == 400
+            assert json.loads(answer.read())["code"] == "LENGTH_REQUIRED"
     assert Room.objects.get(pk=room.pk).room_status == "CLEANED_UNINSPECTED"
 
 
