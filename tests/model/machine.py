@@ -188,12 +188,12 @@ class Machine(RuleBasedStateMachine):
     def set_rules(self, who: str, name: str, other: bool) -> None:
         self.do("set_rules", who, **{name: RULES[name][other]})
 
-    @precondition(lambda self: self.world.last)
-    @rule()
-    def once_more(self) -> None:
-        """The step that was last taken, as from a screen that is touched twice."""
-        assert self.world.last
-        step, who, args = self.world.last
+    @precondition(lambda self: self.world.done)
+    @rule(number=picks)
+    def once_more(self, number: int) -> None:
+        """A step that was taken, as from a screen that is touched twice, at once or later."""
+        done = list(self.world.done.values())
+        step, who, args = done[-1 - number % len(done)]
         self.do(step, who, **args)
 
     # --- bookings -----------------------------------------------------------------------------------------------------

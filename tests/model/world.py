@@ -332,7 +332,7 @@ class World:
         self.real_tasks: dict[int, dict[str, Any]] = {}
         self._compare_rooms([json.loads(row) for table, row in self.rows if table == "Room"])
         self.log: list[str] = []
-        self.last: tuple[str, str, dict[str, Any]] | None = None
+        self.done: dict[str, tuple[str, str, dict[str, Any]]] = {}  # each sort of step as it was last taken
         self.taken = 0
 
     def close(self) -> None:
@@ -384,7 +384,8 @@ class World:
         assert outcome == wanted, f"{step} by {who} came to {outcome or 'done'}, the rules say {wanted or 'done'}"
         self._compare(outcome)
         if not outcome and who:
-            self.last = (step, who, args)
+            self.done.pop(step, None)  # the newest stands last
+            self.done[step] = (step, who, args)
         self.taken += 1
         if self.taken % SOUND_EVERY == 0:
             assert_sound()
