@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import Model, QuerySet
 from psycopg2.extensions import AsIs
 
@@ -41,7 +41,7 @@ class PreparedRead(Generic[M]):
         made = self._made = self._made or self._compile()
         _prepare(made)
         mine = copy.copy(made.compiler)  # it keeps state of one run, and each thread has its own connection
-        mine.connection = connection
+        mine.connection = connections[connection.alias]
         mine.as_sql = lambda *_args, **_kwargs: (f"EXECUTE {made.name}(%s)", (value,))
         rows = made.queryset.all()
         rows.query.get_compiler = lambda *_args, **_kwargs: mine  # type: ignore[method-assign]

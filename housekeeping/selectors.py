@@ -38,10 +38,10 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
     )
 
 
-def room_lock(room_ids: Iterable[int], *, hotel: Hotel | None = None) -> list[Room]:
+def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> list[Room]:
     """Lock rooms in pk order and read them as they now are; call within a transaction (docs/locking.md).
 
-    With ``hotel`` a room of another one is neither locked nor found.
+    With ``hotel`` (or its id) a room of another one is neither locked nor found.
 
     Two statements. The lock alone first: a locked row that was joined to others is re-read after the wait, but the
     rows beside it are those from before.

@@ -123,7 +123,8 @@ def set_room_status(
 ) -> Room:
     """Move a room to ``to_status``.
 
-    The room is locked and decided on as it then is. ``expected_status`` or ``expected_versions`` (status versions, any
+    The room is locked and decided on as it then is: of ``room`` itself only its key and its hotel are read, and a room
+    that this hotel does not have is not found. ``expected_status`` or ``expected_versions`` (status versions, any
     of which will do) refuse when somebody was faster. The same status again writes and sends nothing. Returns ``room``,
     which carries the new values and, as ``status_event``, the audit row (``None`` when nothing changed).
 
@@ -144,7 +145,7 @@ def set_room_statuses(
     expected_status: str | None = None,
     all_or_nothing: bool = False,
 ) -> list[StatusOutcome]:
-    """Move many rooms, each to its own status, by the rules of ``set_room_status``.
+    """Move many rooms of one hotel, each to its own status, by the rules of ``set_room_status``.
 
     A constant number of statements. A refused room is reported in its outcome and the others are done; with
     ``all_or_nothing`` the first refusal is raised instead, and nothing was written. Outcomes come in the order of
@@ -371,11 +372,16 @@ def _save(rooms: list[Room], fields: list[str]) -> None:
 
 
 def lock_rooms(rooms: Sequence[Room]) -> list[Room]:
-    """The rooms locked and as they now are, in the order given."""
-    fresh = {room.pk: room for room in room_lock(room.pk for room in rooms)}
+    """The rooms locked and as they now are, in the order given.
+
+    All of one hotel: a room that another one has, or nobody, is not found.
+    """
+    if not rooms:
+        return []
+    fresh = {room.pk: room for room in room_lock([room.pk for room in rooms], hotel=rooms[0].hotel_id)}
     for room in rooms:
         if room.pk not in fresh:
-            raise RoomNotFound("Room not found: it was deleted in the meantime.")
+            raise RoomNotFound("Room not found: this hotel has no such room.")
     return [fresh[room.pk] for room in rooms]
 
 

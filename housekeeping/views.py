@@ -31,6 +31,7 @@ from housekeeping.serializers import (
     TaskQuery,
 )
 from housekeeping.snapshots import status_event_snapshot, task_snapshot
+from rooms.models import Room
 from rooms.serializers import ROOM_EXAMPLE
 from rooms.views import RoomViewSet
 
@@ -56,6 +57,11 @@ class RoomStatusViewSet(RoomViewSet):
             return "Permission denied: Manager privileges are needed to override a room status."
         return super().refusal_message()
 
+    def _room(self, pk: int) -> Room:
+        """A room of the caller's hotel by its key alone: the service reads it under its lock, and refuses what the hotel
+        does not have."""
+        return Room(pk=pk, hotel=self.hotel)
+
     @endpoint(
         "Change a room's status",
         request=RoomStatusInput,
@@ -74,7 +80,7 @@ class RoomStatusViewSet(RoomViewSet):
     def update_status(self, request: Request, slug: str, rid: int) -> Response:
         body = self.body(RoomStatusInput)
         room = services.set_room_status(
-            room=self.room(pk=rid),
+            room=self._room(rid),
             to_status=body["to_status"],
             staff=self.staff,
             source=body.get("source") or default_source(self.staff),
@@ -97,7 +103,7 @@ class RoomStatusViewSet(RoomViewSet):
     def manager_override(self, request: Request, slug: str, rid: int) -> Response:
         body = self.body(OverrideInput)
         room = services.set_room_status(
-            room=self.room(pk=rid),
+            room=self._room(rid),
             to_status=body["to_status"],
             staff=self.staff,
             source=Source.MANAGER_OVERRIDE,

@@ -53,6 +53,23 @@ def test_a_housekeeper_reports_a_room_cleaned(api, hotel, housekeeper, alias):
     assert sent.envelope["payload"]["changed_by_name"] == housekeeper.name
 
 
+def test_a_change_costs_six_statements_sign_in_included(api, hotel, housekeeper, statements):
+    room, client = room_in("CLEANING_IN_PROGRESS", hotel=hotel), api(housekeeper)
+    with statements() as made:
+        answer = client.post(url(housekeeper, f"rooms/{room.pk}/status/"), {"to_status": "CLEANED_UNINSPECTED"})
+    assert answer.status_code == 200
+    assert len(made) == 6  # who asks, lock, read, update, audit row, event
+
+
+def test_a_room_of_another_hotel_is_not_even_locked(api, hotel, housekeeper, statements):
+    room, client = room_in("CHECKOUT_DIRTY"), api(housekeeper)
+    with statements() as made:
+        answer = client.post(url(housekeeper, f"rooms/{room.pk}/status/"), {"to_status": "CLEANING_IN_PROGRESS"})
+    assert_error(answer, 404, "ROOM_NOT_FOUND")
+    [_, lock] = made.sql()
+    assert f'"hotel_id" = {hotel.pk} AND' in lock
+
+
 # --- the source -------------------------------------------------------------------------------------------------------
 
 
