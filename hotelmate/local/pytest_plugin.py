@@ -41,6 +41,7 @@ UNSAFE_BUT_FAST = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Before pytest-django looks: set the environment, and start the server unless there is one."""
+    heed_ctrl_c()
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # inherited from the controller
     os.environ.update(ENVIRONMENT)
@@ -56,6 +57,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # Not by a hook alone: a run that fails before it is configured never gets to pytest_unconfigure.
     early_config.add_cleanup(lambda: stop_own_server(postgres))
     os.environ["DATABASE_URL"] = url
+
+
+def heed_ctrl_c() -> None:
+    """A script's background job (``make test &``) is deaf to it, and so would be all that the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start_own_server() -> tuple[EmbeddedPostgres, str]:

@@ -147,10 +147,13 @@ def test_a_killed_run_leaves_a_server_that_the_next_one_uses_and_stops(run: Run,
     assert not runs(data)
 
 
-def test_ctrl_c_twice_stops_the_server_too(run: Run, data: DataDir, tmp_path: Path):
-    with run("pytest", "-s", WAIT=str(tmp_path / "never")) as process:
+@pytest.mark.parametrize("command", [["pytest", "-s"], ["sh", "-c", "trap '' INT; exec pytest -s"]])
+def test_ctrl_c_twice_stops_the_server_too(run: Run, data: DataDir, tmp_path: Path, command: list[str]):
+    """Also where a script runs the tests in its background, as CI may, and so has them ignore the signal."""
+    with run(*command, WAIT=str(tmp_path / "never")) as process:
         read_until(process, "AS")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert wait_until(lambda: not runs(data), 10)
