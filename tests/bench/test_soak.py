@@ -1,4 +1,4 @@
-"""The soak can fail: its verdict on stories in which one thing is wrong, its clock, its faults. ``make soak`` itself is run by hand."""
+"""The soak can fail: its verdict on stories in which one thing is wrong, its clock, its faults. `make soak` runs it."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
