@@ -307,14 +307,20 @@ OF_THE_HOUSE = (
 # --- both side by side ------------------------------------------------------------------------------------------------
 
 
+def _block() -> transaction.Atomic:
+    """A transaction within which durable work may begin."""
+    block = transaction.atomic()
+    block._from_testcase = True  # type: ignore[attr-defined]
+    return block
+
+
 class World:
     """The real house and the plain one; whatever is written between ``begin`` and ``end`` is taken back."""
 
     def __init__(self, real: RealHouse):
         self.real, self.setting = real, real.setting
         real.bookings, real.tasks = [], []
-        self.block = transaction.atomic()
-        self.block._from_testcase = True  # type: ignore[attr-defined]  # durable work may begin in it
+        self.block = _block()
         self.block.__enter__()
         self.house = House(
             now=self.setting.now,
@@ -375,7 +381,7 @@ class World:
             wanted = refusal.code
         with clock.set_to(house.now):
             try:
-                with transaction.atomic():
+                with _block():
                     self.real.take(step, who, args)
                     settle()
                 outcome = ""
