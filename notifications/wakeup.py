@@ -3,7 +3,8 @@
 import os
 import select
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg2
 from django.db import connection
@@ -11,6 +12,7 @@ from django.db import connection
 CHANNEL = "hotelmate_events"
 
 _running = threading.Event()
+_in_no_hurry = threading.Event()
 # Written to by those who commit, read by the relay: unlike an Event, it can be waited for together with the database.
 _reader, _writer = os.pipe()
 for _end in (_reader, _writer):
@@ -27,11 +29,21 @@ def relay_stopped() -> None:
     _running.clear()
 
 
+@contextmanager
+def no_hurry() -> Iterator[None]:
+    """Within the block this process wakes no relay: its poll finds soon enough what is told of long ago."""
+    _in_no_hurry.set()
+    try:
+        yield
+    finally:
+        _in_no_hurry.clear()
+
+
 def wake() -> None:
     """Tell a relay that events were committed: the one in this process, else whichever listens to the database."""
     if _running.is_set():
         wake_local()
-    else:
+    elif not _in_no_hurry.is_set():
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {CHANNEL}")
 

@@ -15,6 +15,7 @@ from django.db import connection, connections, transaction
 
 from hotel import calendar
 from hotel.models import Hotel
+from notifications import wakeup
 from room_bookings.replay.houses import HOUSES, House, OpenHouse, make_rooms, make_staff
 from room_bookings.replay.itinerary import Step, steps
 from room_bookings.replay.life import HouseLife
@@ -119,7 +120,7 @@ def deal(replays: Sequence[Replay], workers: int) -> list[Share]:
 def _live(replays: Sequence[Replay], share: Share, progress: Progress, wait: Callable[[], Any]) -> Meter:
     meter = Meter()
     lives = [_life(replay, types, meter) for replay, types in zip(replays, share.types, strict=True)]
-    with _quick_session(), meter.reading():
+    with _quick_session(), wakeup.no_hurry(), meter.reading():
         for day in _days(replays):
             wait()
             done = 0

@@ -103,8 +103,7 @@ def create_booking(
     # Last of the locks: whoever else makes a booking anywhere waits for this number until the commit.
     booking.booking_id = next_reference(calendar.local_now(hotel).year)
     try:
-        with transaction.atomic():
-            booking.save(force_insert=True)
+        booking.save(force_insert=True)
     except IntegrityError as error:
         if constraint(error) == "room_booking_payment_unique":
             raise PaymentTaken("Another booking has this payment already.") from error
