@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.conf import settings
-from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
@@ -14,10 +12,13 @@ from rest_framework.test import APIClient
 
 from hotel import rights
 from hotel.models import Hotel, Staff
+from tests import flush
 from tests.factories import HotelFactory, StaffFactory
 from tests.http import DocumentedClient
 from tests.stripe_server import KEY as STRIPE_KEY
 from tests.stripe_server import StripeServer, stripe_server
+
+flush.install()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,17 +28,12 @@ def _mail_is_queued(django_test_environment: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _roles(request: pytest.FixtureRequest) -> None:
-    """The groups of the migration, which the flush after a transactional test takes away, from later tests too."""
+def _clean_flush(request: pytest.FixtureRequest) -> None:
+    """A transactional test leaves the groups of the migrations to those after it."""
     marker = request.node.get_closest_marker("django_db")
     if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
         request.getfixturevalue("transactional_db")
-    elif marker or "db" in request.fixturenames:
-        request.getfixturevalue("db")
-    else:
-        return
-    if not Group.objects.exists():
-        rights.create_roles(apps)
+        flush.remember()
 
 
 @pytest.fixture
