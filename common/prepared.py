@@ -21,6 +21,7 @@ class _Statement(NamedTuple):
     name: str
     sql: str
     params: tuple[Any, ...]  # with ``PLACE`` as ``$1``
+    converters: Any  # from what the driver gives to what the fields hold
 
 
 class PreparedRead(Generic[M]):
@@ -43,6 +44,7 @@ class PreparedRead(Generic[M]):
         mine = copy.copy(made.compiler)  # it keeps state of one run, and each thread has its own connection
         mine.connection = connections[connection.alias]
         mine.as_sql = lambda *_args, **_kwargs: (f"EXECUTE {made.name}(%s)", (value,))
+        mine.get_converters = lambda _columns: made.converters
         rows = made.queryset.all()
         rows.query.get_compiler = lambda *_args, **_kwargs: mine  # type: ignore[method-assign]
         return list(rows)
@@ -56,7 +58,8 @@ class PreparedRead(Generic[M]):
             raise ValueError("the statement needs exactly one place for the key")
         name = f"read_{queryset.model._meta.db_table}_{next(_numbers)}"
         filled = tuple(AsIs("$1") if place else param for place, param in zip(places, params, strict=True))
-        return _Statement(queryset, compiler, name, sql, filled)
+        converters = compiler.get_converters([column for column, *_ in compiler.select])
+        return _Statement(queryset, compiler, name, sql, filled, converters)
 
 
 def _prepare(made: _Statement) -> None:

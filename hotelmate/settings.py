@@ -83,7 +83,7 @@ TEMPLATES = [
 
 # --- database ---------------------------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="django.db.backends.postgresql")}
+DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="common.postgres")}
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md). And PostgreSQL

@@ -47,13 +47,14 @@ def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> l
     rows beside it are those from before.
     """
     ids = list(room_ids)
-    rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
-    locked = list(rooms.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk", flat=True))
+    rooms = _room_ids if hotel is None else _room_ids.filter(hotel=hotel)
+    locked = list(rooms.filter(pk__in=ids).select_for_update(no_key=True))
     if len(locked) == 1:
         return _one_room.read(locked[0])
     return list(room_list().filter(pk__in=locked).order_by("pk"))
 
 
+_room_ids = Room.objects.order_by("pk").values_list("pk", flat=True)
 _one_room = PreparedRead(room_list)
 
 

@@ -58,8 +58,8 @@ class RoomStatusViewSet(RoomViewSet):
         return super().refusal_message()
 
     def _room(self, pk: int) -> Room:
-        """A room of the caller's hotel by its key alone: the service reads it under its lock, and refuses what the hotel
-        does not have."""
+        """A room of the caller's hotel by its key alone: the service reads it under its lock, and refuses what the
+        hotel does not have."""
         return Room(pk=pk, hotel=self.hotel)
 
     @endpoint(

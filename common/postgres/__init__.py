@@ -1,0 +1,1 @@
+"""Django's backend for PostgreSQL, where a kept connection costs no round trip to check (``base.py``)."""
