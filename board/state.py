@@ -11,7 +11,8 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import OPEN_TASK_STATUSES
 from housekeeping.policy import status_transitions
-from housekeeping.selectors import room_list, task_list
+from housekeeping.rows import rooms_in_service
+from housekeeping.selectors import task_list
 from housekeeping.snapshots import room_snapshot, task_snapshot
 from notifications import transport
 from notifications.catch_up import latest_seqs
@@ -32,7 +33,7 @@ def board_state(staff: Staff) -> dict[str, Any]:
     heard = {stream: any(staff.can(right) for right in rights) for stream, rights in LISTENERS.items()}
     sees_bookings = heard[BOOKINGS]
     latest = latest_seqs(hotel)
-    rooms = list(room_list(hotel).filter(is_active=True).order_by("room_number"))
+    rooms = rooms_in_service(hotel)
     now = clock.now()
     today = calendar.business_date(hotel, now)
     arrivals, departures = _stays(hotel, today, sees_bookings=sees_bookings)

@@ -1,20 +1,23 @@
 """The JSON of a room and of a status change: one shape each, in every answer and every event."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.formats import iso, money
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from rooms.models import TRANSITIONS, Room, RoomStatus
+
+if TYPE_CHECKING:
+    from housekeeping.rows import RoomRow
 
 # What an event says so that a client that merges forgets a departed guest.
 NOBODY: dict[str, Any] = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
 PRIMARY_GUEST_ID = 0  # the primary guest's name is on the booking; companions are rows, numbered from 1
 
 
-def is_occupied(room: Room) -> bool:
-    """Whether an in-house booking is in the room; ``room`` comes from ``selectors.room_list``."""
-    return room.stay_id is not None  # type: ignore[attr-defined]
+def is_occupied(room: "Room | RoomRow") -> bool:
+    """Whether an in-house booking is in the room; ``room`` comes from ``selectors.room_list`` or ``rows``."""
+    return room.stay_id is not None  # type: ignore[union-attr]
 
 
 def facts_allow(to_status: str, occupied: bool) -> bool:
@@ -24,10 +27,10 @@ def facts_allow(to_status: str, occupied: bool) -> bool:
     return occupied == (to_status == RoomStatus.OCCUPIED)
 
 
-def room_snapshot(room: Room, *, guests: bool = False) -> dict[str, Any]:
+def room_snapshot(room: "Room | RoomRow", *, guests: bool = False) -> dict[str, Any]:
     """The contract's Room (section 3), JSON-safe; ``guests`` adds who is in it, for eyes with a bookings right.
 
-    ``room`` comes from ``selectors.room_list`` or ``room_lock``; no statement is made here.
+    ``room`` comes from ``selectors.room_list`` or ``room_lock``, or from ``rows``; no statement is made here.
     """
     occupied = is_occupied(room)
     room_type = room.room_type

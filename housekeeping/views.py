@@ -15,7 +15,7 @@ from hotel.models import Hotel
 from housekeeping import services, task_services
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, Source
 from housekeeping.policy import OVERRIDE, default_source
-from housekeeping.selectors import room_list, status_event_list, task_list
+from housekeeping.selectors import status_event_list, task_list
 from housekeeping.serializers import (
     STATUS_EVENT_EXAMPLE,
     TASK_EXAMPLE,
@@ -165,7 +165,7 @@ class RoomStatusViewSet(RoomViewSet):
         },
     )
     def dashboard(self, request: Request, slug: str) -> Response:
-        columns = self.by_status(list(room_list(self.hotel).filter(is_active=True).order_by("room_number")))
+        columns = self.by_status()
         now = clock.now()
         open_tasks = [task_snapshot(t, now) for t in task_list(self.hotel).filter(status__in=OPEN_TASK_STATUSES)]
         return Response(

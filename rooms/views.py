@@ -14,6 +14,7 @@ from common.openapi import endpoint
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
 from housekeeping import turnover
+from housekeeping.rows import rooms_in_service
 from housekeeping.selectors import room_list
 from housekeeping.serializers import STATUS_EVENT_EXAMPLE, TurnoverOutput
 from housekeeping.services import RoomNotFound
@@ -108,11 +109,11 @@ class RoomViewSet(HotelViewSet):
         """The room as this caller may see it."""
         return room_snapshot(room, guests=self.sees_guests)
 
-    def by_status(self, rooms: list[Room]) -> dict[str, list[dict[str, Any]]]:
-        """The rooms under each of the seven statuses."""
+    def by_status(self) -> dict[str, list[dict[str, Any]]]:
+        """The rooms in service under each of the seven statuses."""
         guests = self.sees_guests
         columns: dict[str, list[dict[str, Any]]] = {status: [] for status in RoomStatus.values}
-        for room in rooms:
+        for room in rooms_in_service(self.hotel):
             columns[room.room_status].append(room_snapshot(room, guests=guests))
         return columns
 
@@ -152,7 +153,7 @@ class TurnoverViewSet(RoomViewSet):
         },
     )
     def rooms(self, request: Request, slug: str) -> Response:
-        columns = self.by_status(list(room_list(self.hotel).filter(is_active=True).order_by("room_number")))
+        columns = self.by_status()
         return Response(
             {
                 status: {"label": RoomStatus(status).label, "count": len(rooms), "rooms": rooms}

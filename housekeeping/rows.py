@@ -1,0 +1,77 @@
+"""All rooms of a house as ``room_snapshot`` shows them, read without the price of a thousand model instances."""
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from django.contrib.auth import get_user_model
+
+from hotel.models import Hotel, Staff
+from housekeeping.selectors import room_list
+from rooms.models import Room, RoomType
+
+TYPE = ("name", "max_occupancy", "starting_price_from", "currency")
+PERSON = ("first_name", "last_name", "username")
+
+
+class RoomRow(NamedTuple):
+    """What ``room_snapshot`` reads of a room of ``selectors.room_list``, under the same names; nothing can be saved.
+
+    Rooms of one type share one ``RoomType``, those that one person cleaned one ``Staff``: with what is shown of them.
+    """
+
+    pk: int
+    room_number: int
+    is_active: bool
+    room_status: str
+    status_version: int
+    status_changed_at: datetime
+    maintenance_required: bool
+    maintenance_priority: str
+    maintenance_notes: str
+    last_cleaned_at: datetime | None
+    last_inspected_at: datetime | None
+    turnover_notes: str
+    updated_at: datetime
+    stay_id: int | None
+    stay_booking_id: str | None
+    stay_check_out: date | None
+    stay_first_name: str | None
+    stay_last_name: str | None
+    stay_companions: list[dict[str, Any]]
+    hotel: Hotel
+    room_type: RoomType
+    cleaned_by_staff: Staff | None
+    inspected_by_staff: Staff | None
+
+    is_bookable = Room.is_bookable
+
+
+PLAIN = RoomRow._fields[: RoomRow._fields.index("hotel")]
+
+
+def rooms_in_service(hotel: Hotel) -> list[RoomRow]:
+    """The hotel's active rooms by number; one statement however many there are."""
+    columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
+    for who in ("cleaned_by_staff", "inspected_by_staff"):
+        columns += [f"{who}_id", *(f"{who}__user__{name}" for name in PERSON)]
+    types: dict[int, RoomType] = {}
+    people: dict[int, Staff] = {}
+
+    def room_type(pk: int, *values: Any) -> RoomType:
+        return types.get(pk) or types.setdefault(pk, RoomType(pk=pk, **dict(zip(TYPE, values, strict=True))))
+
+    def person(pk: int | None, *values: Any) -> Staff | None:
+        if pk is None:
+            return None
+        return people.get(pk) or people.setdefault(pk, _member(pk, values))
+
+    first, second, third = len(PLAIN), len(PLAIN) + 1 + len(TYPE), len(PLAIN) + 1 + len(TYPE) + 1 + len(PERSON)
+    rooms = room_list(hotel).filter(is_active=True).order_by("room_number")
+    return [
+        RoomRow(*row[:first], hotel, room_type(*row[first:second]), person(*row[second:third]), person(*row[third:]))
+        for row in rooms.values_list(*columns)
+    ]
+
+
+def _member(pk: int, values: tuple[str, ...]) -> Staff:
+    return Staff(pk=pk, user=get_user_model()(**dict(zip(PERSON, values, strict=True))))

@@ -1,0 +1,55 @@
+"""The quick encoder writes what the framework's own does, byte for byte."""
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from uuid import UUID
+
+import orjson
+import pytest
+from rest_framework.renderers import JSONRenderer
+
+from common.renderers import QuickJSONRenderer
+from housekeeping.snapshots import NOBODY
+from rooms.models import RoomStatus
+from rooms.serializers import ROOM_EXAMPLE
+
+VALUES = {
+    "room": ROOM_EXAMPLE | NOBODY,
+    "text": "Gráinne’s “room” \u2028\u2029 \\ / \x00\x1f\x7f 🛏",
+    "numbers": [0, -1, 2**63 - 1, 0.1, 42.5, -0.0, True, False, None],
+    "money": Decimal("95.00"),
+    "moment": datetime(2026, 7, 1, 9, 12, 45, 120_000, UTC),
+    "second": datetime(2026, 7, 1, 9, 12, 45, 0, UTC),
+    "elsewhere": datetime(2026, 7, 1, 9, 12, 45, 120_456, timezone(timedelta(hours=-5))),
+    "day": date(2026, 7, 1),
+    "hour": time(11, 30),
+    "span": timedelta(minutes=90),
+    "uuid": UUID(int=7),
+    "status": RoomStatus.READY_FOR_GUEST,
+    "pair": (1, "two"),
+    "some": {"only one"},
+    "nothing": [{}, [], "", None],
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_same_bytes(name):
+    value = {name: [VALUES[name]]}
+    assert QuickJSONRenderer().render(value) == JSONRenderer().render(value)
+
+
+@pytest.mark.parametrize("value", [{1: "a key that is a number"}, {"large": 2**70}])
+def test_what_the_quick_encoder_does_not_take_the_framework_encodes(value):
+    with pytest.raises(orjson.JSONEncodeError):
+        orjson.dumps(value)
+    assert QuickJSONRenderer().render(value) == JSONRenderer().render(value)
+
+
+def test_what_neither_takes_is_refused():
+    with pytest.raises(TypeError, match="object"):
+        QuickJSONRenderer().render({"thing": object()})
+
+
+def test_no_answer_has_no_body_and_indented_is_indented():
+    assert QuickJSONRenderer().render(None) == b""
+    assert QuickJSONRenderer().render({"a": 1}, "application/json; indent=2") == b'{\n  "a": 1\n}'

@@ -1,0 +1,51 @@
+"""A list of all rooms shows of each what it shows of one alone, though it is read otherwise."""
+
+import pytest
+
+from hotel.models import Hotel
+from housekeeping.rows import RoomRow, rooms_in_service
+from housekeeping.selectors import room_list
+from housekeeping.services import set_room_status
+from housekeeping.snapshots import room_snapshot
+from rooms.models import Room, RoomStatus
+from tests.factories import HotelFactory, room_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("guests", [False, True])
+def test_rows_show_what_rooms_show(hotel, housekeeper, manager, guests):
+    for status in RoomStatus.values:
+        room_in(status, hotel=hotel)
+    cleaned = room_in("CLEANED_UNINSPECTED", hotel=hotel)
+    set_room_status(room=cleaned, to_status="CHECKOUT_DIRTY", staff=manager)
+    set_room_status(room=cleaned, to_status="CLEANED_UNINSPECTED", staff=housekeeper, note="extra towels")
+    set_room_status(room=cleaned, to_status="READY_FOR_GUEST", staff=manager)
+    room_in("CHECKOUT_DIRTY", hotel=hotel, fault=True)
+    rooms = list(room_list(hotel).order_by("room_number"))
+    assert {room.cleaned_by_staff for room in rooms} >= {None, housekeeper}
+    shown = [room_snapshot(room, guests=guests) for room in rooms]
+    assert [room_snapshot(row, guests=guests) for row in rooms_in_service(hotel)] == shown
+
+
+def test_rooms_out_of_service_and_of_other_hotels_are_left_out(hotel):
+    first, gone = room_in("READY_FOR_GUEST", hotel=hotel), room_in("READY_FOR_GUEST", hotel=hotel)
+    room_in("READY_FOR_GUEST", hotel=HotelFactory())
+    Room.objects.filter(pk=gone.pk).update(is_active=False)
+    assert [row.pk for row in rooms_in_service(hotel)] == [first.pk]
+
+
+def test_one_statement_however_many(hotel, statements):
+    counts = []
+    for _ in range(2):
+        room_in("OCCUPIED", hotel=hotel)
+        fresh = Hotel.objects.get(pk=hotel.pk)
+        with statements() as made:
+            for row in rooms_in_service(fresh):
+                room_snapshot(row, guests=True)
+        counts.append(len(made))
+    assert counts == [1, 1]
+
+
+def test_a_row_knows_by_the_rooms_own_rule_whether_it_is_bookable():
+    assert RoomRow.is_bookable is Room.is_bookable
