@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.busy import live
+from tests.model.busy import live, repeat
 from tests.model.machine import Machine
 from tests.model.world import SETTINGS, RealHouse, World
 
@@ -37,7 +37,7 @@ def test_a_machine_finds_no_broken_rule(real):
     run_state_machine_as_test(
         type("Machine", (Machine,), {"real": real}),
         settings=settings(
-            max_examples=EXAMPLES or 12,
+            max_examples=EXAMPLES or 10,
             stateful_step_count=50 if EXAMPLES else 12,
             derandomize=not EXAMPLES,
             database=None,
@@ -52,10 +52,11 @@ def test_a_machine_finds_no_broken_rule(real):
 def test_busy_days_break_no_rule(real):
     """Evenly drawn, which gets further in as many steps; a failure prints what was done, to be kept."""
     first = Random().randrange(2**32) if EXAMPLES else 0
-    for seed in range(first, first + (EXAMPLES or 12)):
+    for seed in range(first, first + (EXAMPLES or 11)):
         world = World(real)
         try:
-            live(world, Random(seed), 50)
+            live(world, Random(seed), 40)
+            repeat(world)
         except BaseException:
             print(f"seed {seed}:", *world.log, sep="\n")
             world.discard()
