@@ -45,12 +45,12 @@ def answer_once(
         raise InvalidInput(f"An Idempotency-Key has at most {LONGEST_KEY} printable characters.")
     fingerprint = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     with transaction.atomic():
-        # The unique rule makes the second wait for the first one's commit here.
+        # The unique rule makes the second wait for the first one's commit here; a row of our own nobody else sees.
         IdempotentAnswer.objects.bulk_create(
             [IdempotentAnswer(staff=staff, key=key, fingerprint=fingerprint, created_at=clock.now())],
             ignore_conflicts=True,
         )
-        row = IdempotentAnswer.objects.select_for_update(no_key=True).filter(staff=staff, key=key).first()
+        row = IdempotentAnswer.objects.filter(staff=staff, key=key).first()
         if row is None:
             raise Conflict("This Idempotency-Key is just being forgotten. Try again.")
         if row.fingerprint != fingerprint:

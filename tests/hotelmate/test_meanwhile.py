@@ -1,5 +1,6 @@
 """What somebody else did between the look at a row and the step: the service that comes too late refuses."""
 
+import threading
 from functools import partial
 
 import pytest
@@ -12,7 +13,7 @@ from hotel.models import IdempotentAnswer
 from housekeeping import task_services
 from housekeeping.services import RoomNotFound
 from room_bookings.models import RoomBooking
-from room_bookings.services import approval
+from room_bookings.services import approval, settlement
 from room_bookings.services.check_in import RoomNotReady, check_in
 from room_bookings.services.core import BookingNotFound, PaymentInProgress
 from room_bookings.services.edit import mark_seen
@@ -88,3 +89,16 @@ def test_a_key_that_is_forgotten_between_two_statements(agent):
 
     with connection.execute_wrapper(forget), pytest.raises(Conflict, match="just being forgotten"):
         answer_once(staff=agent, key="a key", request={}, act=lambda: pytest.fail("it acted"))
+
+
+def test_a_payment_that_somebody_else_is_just_asking_for(stripe):
+    booking = booking_in("PENDING_APPROVAL", card="CAPTURING", payment_attempt=1, payment_requested_at=NOW)
+    stripe.authorise(booking.payment_reference)
+    stripe.before_work = lambda _call: stripe.wait_for("capture", 4)
+    first = threading.Thread(target=settlement.ask, args=[booking, settlement.APPROVAL])
+    first.start()
+    stripe.wait_for("capture", 1)
+    with pytest.raises(PaymentInProgress):
+        settlement.ask(booking, settlement.APPROVAL)
+    first.join()
+    assert stripe.moved(booking.payment_reference) == {"captured": 1}
