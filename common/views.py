@@ -45,6 +45,12 @@ class HotelViewSet(GenericViewSet):
     staff: Any  # hotel.models.Staff and Hotel, which this layer does not know
     hotel: Any
 
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().dispatch(request, *args, **kwargs)
+        # Answer and view would hold one another, and megabytes of rooms stay until Python next looks for such rings.
+        del self.response
+        return answer
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.staff = staff_of(request.user, kwargs["slug"])
