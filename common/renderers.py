@@ -22,7 +22,7 @@ class QuickJSONRenderer(JSONRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """The bytes of the body."""
-        if data is not None and not self.get_indent(accepted_media_type, renderer_context or {}):
+        if data is not None and not self.get_indent(accepted_media_type or "", renderer_context or {}):
             try:
                 return _separators_escaped(orjson.dumps(data, default=_as_the_framework_has_it, option=OPTIONS))
             except orjson.JSONEncodeError:

@@ -11,6 +11,7 @@ from rooms.models import Room, RoomType
 
 TYPE = ("name", "max_occupancy", "starting_price_from", "currency")
 PERSON = ("first_name", "last_name", "username")
+ONE_PERSON = 1 + len(PERSON)  # columns: the id before them
 
 
 class RoomRow(NamedTuple):
@@ -43,7 +44,7 @@ class RoomRow(NamedTuple):
     cleaned_by_staff: Staff | None
     inspected_by_staff: Staff | None
 
-    is_bookable = Room.is_bookable
+    is_bookable = Room.is_bookable  # type: ignore[misc]  # the rooms' own rule, on the same names
 
 
 PLAIN = RoomRow._fields[: RoomRow._fields.index("hotel")]
@@ -65,12 +66,13 @@ def rooms_in_service(hotel: Hotel) -> list[RoomRow]:
             return None
         return people.get(pk) or people.setdefault(pk, _member(pk, values))
 
-    first, second, third = len(PLAIN), len(PLAIN) + 1 + len(TYPE), len(PLAIN) + 1 + len(TYPE) + 1 + len(PERSON)
+    def room(row: tuple[Any, ...]) -> RoomRow:
+        own, rest = row[: len(PLAIN)], row[len(PLAIN) :]
+        kind, cleaner, inspector = rest[: -2 * ONE_PERSON], rest[-2 * ONE_PERSON : -ONE_PERSON], rest[-ONE_PERSON:]
+        return RoomRow._make((*own, hotel, room_type(*kind), person(*cleaner), person(*inspector)))
+
     rooms = room_list(hotel).filter(is_active=True).order_by("room_number")
-    return [
-        RoomRow(*row[:first], hotel, room_type(*row[first:second]), person(*row[second:third]), person(*row[third:]))
-        for row in rooms.values_list(*columns)
-    ]
+    return [room(row) for row in rooms.values_list(*columns)]
 
 
 def _member(pk: int, values: tuple[str, ...]) -> Staff:
