@@ -1,0 +1,26 @@
+"""What an answer holds goes with it: not when Python next looks for rings of things that hold one another."""
+
+import gc
+import weakref
+
+import pytest
+from rest_framework.test import APIRequestFactory, force_authenticate
+
+from rooms.views import TurnoverViewSet
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_answer_goes_with_its_request(hotel, manager):
+    request = APIRequestFactory().get("/")
+    force_authenticate(request, user=manager.user)
+    gc.collect()
+    gc.disable()
+    try:
+        answer = TurnoverViewSet.as_view({"get": "rooms"})(request, slug=hotel.slug).render()
+        assert answer.status_code == 200
+        held = weakref.ref(answer)
+        del answer, request
+        assert held() is None
+    finally:
+        gc.enable()
