@@ -42,7 +42,7 @@ reset:
 
 test:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m pytest -n auto $(ARGS)
+	@exec $(VENV) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-browser:
 	$(call INSTALL,requirements.txt requirements-dev.txt)
