@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.errors import FieldError, HotelMateError, NotAllowed
+from common.errors import HotelMateError, NotAllowed
 from common.openapi import endpoint
 from common.parsers import BodyParser, LimitedFormParser
 from hotel.authentication import StaffSessionAuthentication, StaffTokenAuthentication
@@ -82,8 +82,6 @@ class PusherAuthView(APIView):
             return Response(transport.sign(channel, socket_id))
         except transport.PusherNotConfigured as error:
             raise RealtimeNotConfigured("Live updates are not configured on this server.") from error
-        except ValueError as error:
-            raise FieldError("socket_id", "This is no socket id.") from error
 
     def _is_own(self, channel: str) -> bool:
         if self.booking is not None:

@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission
 
+from board.state import board_state
 from housekeeping.models import Source
 from housekeeping.policy import default_source
 from housekeeping.services import MaintenanceOpen, StatusChangeNotAllowed, set_room_status
@@ -51,3 +52,11 @@ def test_a_fault_is_not_forgotten_by_whoever_may_override_but_not_clear(hotel):
 
 def test_whoever_only_inspects_works_in_housekeeping(hotel):
     assert default_source(member_with(hotel, "inspect")) == "HOUSEKEEPING"
+
+
+def test_the_board_says_what_its_reader_may(hotel):
+    nothing = dict.fromkeys(("history", "flag", "clear"), False)
+    assert board_state(member_with(hotel, "checkin"))["me"]["may"] == nothing
+    assert board_state(member_with(hotel, "maintenance_flag"))["me"]["may"] == nothing | {"flag": True}
+    assert board_state(member_with(hotel, "maintenance_clear"))["me"]["may"] == nothing | {"clear": True}
+    assert board_state(member_with(hotel, "status_history_read"))["me"]["may"] == nothing | {"history": True}
