@@ -67,7 +67,7 @@ def _prepare(made: _Statement) -> None:
     connection.close_if_health_check_failed()  # now, not at the read: a new connection has nothing prepared
     connection.ensure_connection()
     driver = connection.connection
-    of, names = getattr(connection, "prepared", (None, set()))
+    of, names = getattr(connection, "prepared", (None, set[str]()))
     if of is not driver:
         of, names = connection.prepared = driver, set()  # type: ignore[attr-defined]
     if made.name not in names:

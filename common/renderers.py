@@ -18,7 +18,7 @@ class QuickJSONRenderer(JSONRenderer):
         self,
         data: Any,
         accepted_media_type: str | None = None,
-        renderer_context: dict[str, Any] | None = None,
+        renderer_context: Any = None,
     ) -> bytes:
         """The bytes of the body."""
         if renderer_context:

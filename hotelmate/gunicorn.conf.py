@@ -15,7 +15,8 @@ threads = int(os.environ.get("WEB_THREADS", "4"))
 # Each process loads the code for itself, so that a reload (SIGHUP) brings new code; and no thread is there to be lost
 # in a fork.
 preload_app = False
-# Processes stay until a reload: they settle below 100 MB in a house of 1,000 rooms, and a new one costs a relay's start and files of counters.
+# Processes stay until a reload: they settle below 100 MB in a house of 1,000 rooms, and a new one costs a relay's start
+# and files of counters.
 max_requests = 0
 # Seconds. How long a process whose main loop hangs may live; a slow request does not count as that, its thread waits
 # elsewhere. What a request may wait for has limits of its own: 3 s for a lock, 10 s for an answer of Stripe.

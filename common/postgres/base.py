@@ -3,6 +3,7 @@
 import select
 
 from django.db.backends.postgresql import base
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -15,7 +16,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         nothing, ``SELECT 1`` would say no more; it is sent where there is, and after an error.
         """
         driver = self.connection
-        if driver is None or driver.closed or self.errors_occurred or _is_readable(driver.fileno()):
+        if driver is None or driver.closed or self.errors_occurred:
+            return bool(super().is_usable())
+        if driver.info.transaction_status == TRANSACTION_STATUS_INERROR or _is_readable(driver.fileno()):
             return bool(super().is_usable())
         return True
 

@@ -257,7 +257,7 @@ def test_a_change_while_the_state_is_read_is_shown_or_caught_up(browser, api, gr
     client, waiting, busy = browser(housekeeper), list(rooms), []
 
     def meanwhile(execute, sql, params, many, context):
-        if not busy and waiting and sql.startswith("SELECT"):
+        if not busy and waiting and sql.startswith(("SELECT", "EXECUTE")):
             busy.append(True)
             set_room_status(room=waiting.pop(), to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
             relay.number(stream)

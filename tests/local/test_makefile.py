@@ -41,6 +41,7 @@ def test_help_is_the_default(clean_env: dict[str, str]):
         "drill-events",
         "soak",
         "fuzz",
+        "mutants",
         "screenshots",
         "clean",
     ]

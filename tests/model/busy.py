@@ -229,6 +229,12 @@ def help_along(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | N
         return name, able(rng, name), {"booking": rng.choice(late).number}
     room = rng.choice(list(house.rooms.values()))
     said: dict[str, Any] = {"room": room.number}
+    if rng.random() < 0.12:  # into the room as it is: mostly it can't be had
+        guests = [each for each in house.bookings if each.status in (CONFIRMED, IN_HOUSE) and each.room is not room]
+        if guests:
+            booking = rng.choice(guests)
+            name = "move" if booking.status == IN_HOUSE else rng.choice(["assign", "check_in"])
+            return name, able(rng, name), {**said, "booking": booking.number}
     if not room.active:
         return "set_active", "office", {**said, "is_active": True}
     if room.flag and room.status in (DIRTY, CLEANING, CLEANED) and rng.random() < 0.5:
@@ -285,7 +291,8 @@ def think(rng: Random, house: House) -> tuple[str, str, dict[str, Any]] | None:
         booking = rng.choice(found)
         args["booking"] = booking.number
         if args.get("room") and rng.random() < 0.7:  # a room of the booking's own type
-            args["room"] = rng.choice([room.number for room in house.rooms.values() if room.type == booking.type])
+            own = [room.number for room in house.rooms.values() if room.type == booking.type]
+            args["room"] = rng.choice(own or [args["room"]])
     return name, who, args
 
 

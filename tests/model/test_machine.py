@@ -37,7 +37,7 @@ def test_a_machine_finds_no_broken_rule(real):
     run_state_machine_as_test(
         type("Machine", (Machine,), {"real": real}),
         settings=settings(
-            max_examples=EXAMPLES or 10,
+            max_examples=EXAMPLES or 8,
             stateful_step_count=50 if EXAMPLES else 12,
             derandomize=not EXAMPLES,
             database=None,
@@ -52,7 +52,7 @@ def test_a_machine_finds_no_broken_rule(real):
 def test_busy_days_break_no_rule(real):
     """Evenly drawn, which gets further in as many steps; a failure prints what was done, to be kept."""
     first = Random().randrange(2**32) if EXAMPLES else 0
-    for seed in range(first, first + (EXAMPLES or 11)):
+    for seed in range(first, first + (EXAMPLES or 10)):
         world = World(real)
         try:
             live(world, Random(seed), 40)
