@@ -21,7 +21,6 @@ _token = PreparedRead(
         .select_related("user__staff_profile__hotel", "user__staff_profile__role")
         .annotate(held_permissions=permissions_array("user_id"))
     ),
-    key="digest",
 )
 
 
@@ -37,7 +36,7 @@ class StaffTokenAuthentication(TokenAuthentication):
             digest = hash_token(token.decode("ascii"))
         except UnicodeDecodeError as error:
             raise AuthenticationFailed("Invalid token.") from error
-        found = _token.read(digest)
+        found = _token.read(digest=digest)
         # Asked of what was just read: the prepared statement knows no moment.
         if not found or found[0].expiry <= clock.now():
             raise AuthenticationFailed("Invalid token.")

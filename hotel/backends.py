@@ -29,7 +29,7 @@ class StaffBackend(ModelBackend):
         return True  # the sign-ins refuse inactive users themselves, with a reason
 
     def get_user(self, user_id: Any) -> Any:
-        found: list[Any] = _session_user.read(user_id)
+        found: list[Any] = _session_user.read(pk=user_id)
         if not found or not found[0].is_active:
             return None
         [user] = found

@@ -47,14 +47,21 @@ def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> l
     rows beside it are those from before.
     """
     ids = list(room_ids)
-    rooms = _room_ids if hotel is None else _room_ids.filter(hotel=hotel)
-    locked = list(rooms.filter(pk__in=ids).select_for_update(no_key=True))
+    if len(ids) == 1 and hotel is not None:
+        locked = _one_lock.read(pk=ids[0], hotel=getattr(hotel, "pk", hotel))
+    else:
+        rooms = _room_ids() if hotel is None else _room_ids().filter(hotel=hotel)
+        locked = list(rooms.filter(pk__in=ids))
     if len(locked) == 1:
-        return _one_room.read(locked[0])
+        return _one_room.read(pk=locked[0])
     return list(room_list().filter(pk__in=locked).order_by("pk"))
 
 
-_room_ids = Room.objects.order_by("pk").values_list("pk", flat=True)
+def _room_ids() -> QuerySet[Room, int]:
+    return Room.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
+
+
+_one_lock = PreparedRead(_room_ids)
 _one_room = PreparedRead(room_list)
 
 

@@ -25,7 +25,7 @@ LOCK, POLICY, SCOPE = "lock", "policy", "scope"
 LOCKING = re.compile(r"(^|_)lock(_|$)")
 SQL_LOCK = re.compile(r"\bpg_(?:try_)?advisory_(?:xact_)?lock\(([^)]*)\)")
 SQL_HOTEL = re.compile(r"\b(?:\w+\.)?hotel_id = (%s|%\(hotel\)s|hotel\.id)")
-NARROWING = {"filter", "exclude", "get", "Q", "aggregate", "find", "get_or_create"}
+NARROWING = {"filter", "exclude", "get", "Q", "aggregate", "find", "get_or_create", "read"}
 HOTEL_KEYWORD = re.compile(r"hotel(_id|__\w+)?$")
 # Of a comparison: both sides belong to one hotel, or to one guest.
 OF_A_HOTEL = re.compile(r"\bhotel_id\b|\.hotel\.slug\b|\bguest_channel\(")

@@ -6,12 +6,19 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from common.prepared import PreparedRead
+
 _unlocked: ContextVar[bool] = ContextVar("unlocked", default=False)
 _select_for_update = QuerySet.select_for_update
+_read = PreparedRead.read
 
 
 def _select(rows: QuerySet[Any], *args: Any, **kwargs: Any) -> QuerySet[Any]:
     return rows.all() if _unlocked.get() else _select_for_update(rows, *args, **kwargs)
+
+
+def _unprepared(prepared: PreparedRead[Any], **keys: Any) -> list[Any]:
+    return list(prepared.queryset(**keys)) if _unlocked.get() else _read(prepared, **keys)
 
 
 def unlocked(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,6 +26,7 @@ def unlocked(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         QuerySet.select_for_update = _select  # type: ignore[method-assign, assignment]
+        PreparedRead.read = _unprepared  # type: ignore[method-assign, assignment]
         before = _unlocked.set(True)
         try:
             return function(*args, **kwargs)

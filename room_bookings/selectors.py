@@ -35,19 +35,23 @@ def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
     Two statements, for the reason that ``housekeeping.selectors.room_lock`` gives.
     """
     ids = list(booking_ids)
-    rows = RoomBooking.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
-    locked = list(rows.values_list("pk", flat=True))
+    locked = _one_lock.read(pk=ids[0]) if len(ids) == 1 else list(_booking_ids().filter(pk__in=ids))
     if len(locked) == 1:
-        return _one_booking.read(locked[0])
+        return _one_booking.read(pk=locked[0])
     return list(booking_list().filter(pk__in=locked).order_by("pk"))
 
 
 def booking_read(booking_id: int) -> RoomBooking:
     """One booking as it now is, with all that a list row shows; it is there."""
-    [booking] = _one_booking.read(booking_id)
+    [booking] = _one_booking.read(pk=booking_id)
     return booking
 
 
+def _booking_ids() -> QuerySet[RoomBooking, int]:
+    return RoomBooking.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
+
+
+_one_lock = PreparedRead(_booking_ids)
 _one_booking = PreparedRead(booking_list)
 
 

@@ -1,5 +1,6 @@
 """Fixtures that many tests share: a house, its people, and clients that call the API as them."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
+from common.prepared import TEXTS
 from hotel import rights
 from hotel.models import Hotel, Staff
 from tests import flush
@@ -81,6 +83,17 @@ def api() -> Callable[[Staff], APIClient]:
     return token_client
 
 
+def in_full(sql: str) -> str:
+    """A statement, and of one that was prepared what it stands for."""
+    prepared = re.fullmatch(r"EXECUTE (\w+)\((.*)\)", sql, re.DOTALL)
+    if not prepared:
+        return sql
+    text = TEXTS[prepared[1]]
+    for number, value in enumerate(prepared[2].split(", "), start=1):
+        text = text.replace(f"${number}", value)
+    return text
+
+
 @pytest.fixture
 def statements() -> Callable[[], CaptureQueriesContext]:
     """``with statements() as made: …`` counts SQL statements; savepoints, BEGIN and COMMIT aside."""
@@ -88,7 +101,7 @@ def statements() -> Callable[[], CaptureQueriesContext]:
     class Statements(CaptureQueriesContext):
         def sql(self) -> list[str]:
             words = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
-            return [query["sql"] for query in self.captured_queries if not query["sql"].startswith(words)]
+            return [in_full(query["sql"]) for query in self.captured_queries if not query["sql"].startswith(words)]
 
         def __len__(self) -> int:
             return len(self.sql())

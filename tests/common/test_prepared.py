@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
+from django.db.transaction import TransactionManagementError
 
-from common.prepared import PLACE, PreparedRead
+from common.prepared import PLACES, PreparedRead
 from hotel.models import Hotel
 from housekeeping.selectors import room_list
 from room_bookings.selectors import booking_list
@@ -32,29 +33,29 @@ def test_it_gives_what_the_queryset_gives(django_assert_num_queries):
         prepared = PreparedRead(build)
         for row in [*rows, *rows]:  # the second time from the statement built the first time
             with django_assert_num_queries(1):
-                [read] = prepared.read(row.pk)
+                [read] = prepared.read(pk=row.pk)
             assert facts(read) == facts(build().get(pk=row.pk))
-        assert prepared.read(10**9) == []
+        assert prepared.read(pk=10**9) == []
 
 
 @pytest.mark.django_db
 def test_it_reads_anew_each_time():
     room = NewRoomFactory()
     prepared = PreparedRead(room_list)
-    prepared.read(room.pk)
+    prepared.read(pk=room.pk)
     Room.objects.filter(pk=room.pk).update(turnover_notes="changed")
-    assert prepared.read(room.pk)[0].turnover_notes == "changed"
+    assert prepared.read(pk=room.pk)[0].turnover_notes == "changed"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_each_thread_reads_through_its_own_connection():
     hotels = [HotelFactory() for _ in range(4)]
     prepared = PreparedRead(Hotel.objects.all)
-    prepared.read(hotels[0].pk)
+    prepared.read(pk=hotels[0].pk)
 
     def read(hotel):
         try:
-            return [prepared.read(hotel.pk)[0].slug for _ in range(50)], connection.connection.info.backend_pid
+            return [prepared.read(pk=hotel.pk)[0].slug for _ in range(50)], connection.connection.info.backend_pid
         finally:
             connection.close()
 
@@ -74,11 +75,11 @@ def prepared_statements() -> list[str]:
 @pytest.mark.django_db
 def test_it_finds_by_any_key_that_is_unique(django_assert_num_queries):
     hotel = HotelFactory()
-    prepared = PreparedRead(Hotel.objects.all, key="slug")
+    prepared = PreparedRead(Hotel.objects.all)
     with django_assert_num_queries(1):
-        assert prepared.read(hotel.slug) == [hotel]
+        assert prepared.read(slug=hotel.slug) == [hotel]
     for name in ("", "-1", "$1", "x'); DROP TABLE hotel_hotel; --"):
-        assert prepared.read(name) == []
+        assert prepared.read(slug=name) == []
 
 
 @pytest.mark.django_db
@@ -88,7 +89,7 @@ def test_postgresql_plans_it_once_also_when_the_work_is_undone():
     before = prepared_statements()
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), transaction.atomic():
-            assert prepared.read(hotel.pk) == [hotel]
+            assert prepared.read(pk=hotel.pk) == [hotel]
             1 / 0  # noqa: B018 - undoes the block
     assert len(prepared_statements()) == len(before) + 1
 
@@ -97,9 +98,9 @@ def test_postgresql_plans_it_once_also_when_the_work_is_undone():
 def test_a_new_connection_prepares_it_anew():
     hotel = HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
-    assert prepared.read(hotel.pk) == [hotel]
+    assert prepared.read(pk=hotel.pk) == [hotel]
     connection.close()
-    assert prepared.read(hotel.pk) == [hotel]
+    assert prepared.read(pk=hotel.pk) == [hotel]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -107,19 +108,66 @@ def test_a_kept_connection_that_has_died_is_replaced_before_it_is_read_through()
     """As Django does at a request's first statement, where connections are kept (``CONN_HEALTH_CHECKS``)."""
     hotel = HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
-    prepared.read(hotel.pk)
+    prepared.read(pk=hotel.pk)
     other = connection.copy()
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
     other.close()
     connection.health_check_enabled, connection.health_check_done = True, False  # a request begins
     try:
-        assert prepared.read(hotel.pk) == [hotel]
+        assert prepared.read(pk=hotel.pk) == [hotel]
     finally:
         connection.close()
 
 
-def test_a_statement_that_holds_the_place_already_is_refused():
-    prepared = PreparedRead(lambda: Hotel.objects.exclude(pk=PLACE))
+@pytest.mark.parametrize("place", PLACES)
+def test_a_statement_that_holds_a_place_already_is_refused(place):
+    prepared = PreparedRead(lambda: Hotel.objects.exclude(pk=place))
     with pytest.raises(ValueError, match="exactly one place"):
-        prepared.read(1)
+        prepared.read(pk=1, slug="grand")
+
+
+@pytest.mark.django_db
+def test_it_finds_by_two_keys():
+    room, other = NewRoomFactory(), NewRoomFactory()
+    prepared = PreparedRead(room_list)
+    assert prepared.read(pk=room.pk, hotel=room.hotel_id) == [room]
+    assert prepared.read(pk=room.pk, hotel=other.hotel_id) == []
+    assert prepared.read(pk=other.pk, hotel=other.hotel_id) == [other]
+
+
+def locking():
+    return Hotel.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_locks_as_the_queryset_does():
+    hotel = HotelFactory()
+    prepared = PreparedRead(locking)
+    other = connection.copy()
+    try:
+        with transaction.atomic():
+            assert prepared.read(pk=hotel.pk) == [hotel.pk]
+            with other.cursor() as cursor, pytest.raises(DatabaseError):
+                cursor.execute("SELECT 1 FROM hotel_hotel FOR NO KEY UPDATE NOWAIT")
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM hotel_hotel FOR NO KEY UPDATE NOWAIT")
+    finally:
+        other.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_locks_within_a_transaction_alone():
+    hotel = HotelFactory()
+    prepared = PreparedRead(locking)
+    for _ in range(2):
+        with pytest.raises(TransactionManagementError):
+            prepared.read(pk=hotel.pk)
+        with transaction.atomic():
+            assert prepared.read(pk=hotel.pk) == [hotel.pk]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1, 2**63, -(2**63), 10**40])
+def test_a_number_that_no_row_can_have_finds_none(number):
+    assert PreparedRead(Hotel.objects.all).read(pk=number) == []

@@ -9,6 +9,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from common.prepared import PreparedRead
 from hotel import rights
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.services import StatusChanged, set_room_status, set_room_statuses
@@ -26,6 +27,8 @@ def locks_removed() -> Iterator[None]:
     """The code as it would be if somebody forgot to lock."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(QuerySet, "select_for_update", lambda self, **_options: self)
+        # What is prepared already locks.
+        patch.setattr(PreparedRead, "read", lambda self, **keys: list(self.queryset(**keys)))
         yield
 
 

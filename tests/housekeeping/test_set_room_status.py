@@ -125,7 +125,7 @@ def test_it_locks_before_it_writes(hotel, housekeeper, statements):
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     lock, read, update, audit, event = made.sql()
     assert lock.startswith("SELECT") and lock.endswith(f"IN ({room.pk})) ORDER BY 1 ASC FOR NO KEY UPDATE")
-    assert read.startswith("EXECUTE read_rooms_room")
+    assert read.startswith('SELECT "rooms_room"."id"') and f"IN ({room.pk}) ORDER" in read
     assert update.startswith('UPDATE "rooms_room" SET "room_status"')
     assert audit.startswith('INSERT INTO "housekeeping_roomstatusevent"')
     assert event.startswith('INSERT INTO "notifications_realtimeevent"')

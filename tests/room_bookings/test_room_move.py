@@ -6,6 +6,7 @@ import pytest
 
 from common import clock
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.services import RoomNotFound
 from housekeeping.turnover import flag_maintenance
 from notifications.models import ROOMS, RealtimeEvent
 from room_bookings.models import BookingChange, RoomBooking
@@ -169,6 +170,13 @@ def test_a_room_out_of_service_or_of_another_hotel(desk, guest):
             lambda room_id=room_id: move_room(booking=guest, to_room_id=room_id, staff=desk.agent, reason="x")
         )
         assert (refusal.code, refusal.status) == ("ROOM_NOT_FOUND", 404)
+
+
+def test_a_room_of_another_hotel_is_not_even_locked(desk, guest, statements):
+    with statements() as made, pytest.raises(RoomNotFound):
+        move_room(booking=guest, to_room_id=NewRoomFactory().pk, staff=desk.agent, reason="x")
+    [lock] = [sql for sql in made.sql() if 'FROM "rooms_room"' in sql and sql.endswith("FOR NO KEY UPDATE")]
+    assert f'"hotel_id" = {desk.hotel.pk} AND' in lock
 
 
 @pytest.mark.parametrize(
