@@ -2,12 +2,27 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from common.prepared import PreparedRead
 
 PATIENCE = 10  # seconds; nothing here takes one
+
+
+@contextmanager
+def locks_removed() -> Iterator[None]:
+    """The code as it would be if somebody forgot to lock."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QuerySet, "select_for_update", lambda self, **_options: self)
+        # What is prepared already locks.
+        patch.setattr(PreparedRead, "read", lambda self, **keys: list(self.queryset(**keys)))
+        yield
 
 
 class Writer(threading.Thread):

@@ -1,15 +1,11 @@
 """Writers who meet at one room: the overlap is forced, and each race has a twin that shows it without the lock."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 
 import pytest
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 
-from common.prepared import PreparedRead
 from hotel import rights
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.services import StatusChanged, set_room_status, set_room_statuses
@@ -17,19 +13,9 @@ from housekeeping.turnover import complete_maintenance, flag_maintenance
 from notifications.models import RealtimeEvent
 from rooms.models import Room
 from tests.factories import HotelFactory, StaffFactory, room_in
-from tests.races import overlap
+from tests.races import locks_removed, overlap
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@contextmanager
-def locks_removed() -> Iterator[None]:
-    """The code as it would be if somebody forgot to lock."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(QuerySet, "select_for_update", lambda self, **_options: self)
-        # What is prepared already locks.
-        patch.setattr(PreparedRead, "read", lambda self, **keys: list(self.queryset(**keys)))
-        yield
 
 
 def assert_unbroken(room: Room) -> list[str]:

@@ -32,8 +32,7 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
-from tests.housekeeping.test_races import locks_removed
-from tests.races import overlap
+from tests.races import locks_removed, overlap
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day
 
 pytestmark = pytest.mark.django_db(transaction=True)
