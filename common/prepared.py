@@ -1,7 +1,6 @@
 """Reads by a unique key whose statement is built once by Django and planned once by PostgreSQL on each connection: for
 a wide row, both take longer than the reading (measured: two thirds of a status update)."""
 
-import copy
 import itertools
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -49,12 +48,13 @@ class PreparedRead(Generic[M]):
             return []  # no row has it, and PostgreSQL would refuse to take it
         _prepare(made)
         call = f"EXECUTE {made.name}({', '.join('%s' for _ in values)})"
-        mine = copy.copy(made.compiler)  # it keeps state of one run, and each thread has its own connection
+        mine = _twin(made.compiler)  # it keeps state of one run, and each thread has its own connection
         mine.connection = connections[connection.alias]
         mine.as_sql = lambda *_args, **_kwargs: (call, values)
         mine.get_converters = lambda _columns: made.converters
-        rows = made.queryset.all()
-        rows.query.get_compiler = lambda *_args, **_kwargs: mine  # type: ignore[method-assign]
+        rows = _twin(made.queryset)
+        rows._query = _twin(rows.query)
+        rows._query.get_compiler = lambda *_args, **_kwargs: mine
         return list(rows)
 
     def queryset(self, **keys: Any) -> QuerySet[Any, M]:
@@ -74,6 +74,13 @@ class PreparedRead(Generic[M]):
         filled = tuple(AsIs(numbers[str(param)]) if str(param) in numbers else param for param in params)
         converters = compiler.get_converters([column for column, *_ in compiler.select])
         return _Statement(queryset, compiler, name, sql, filled, converters)
+
+
+def _twin(thing: Any) -> Any:
+    """Another with the same attributes; Django's own copies go deeper, as they may be filtered further."""
+    twin = object.__new__(type(thing))
+    vars(twin).update(vars(thing))
+    return twin
 
 
 def _prepare(made: _Statement) -> None:
