@@ -18,7 +18,7 @@ from notifications.retention import begin_anew
 from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out
 from rooms.models import Room
-from tests.browser.pages import deafen, expect_state, expect_status, open_room, step, tile, touched, watch_tiles
+from tests.browser.pages import PHONE, deafen, expect_state, expect_status, open_room, step, tile, touched, watch_tiles
 from tests.conftest import token_client
 from tests.factories import BookingFactory, TaskFactory, booking_in
 from tests.notifications.conftest import until
@@ -462,3 +462,50 @@ def test_who_has_been_signed_out_reads_so(house, dirty, asking, complaints):
     Session.objects.get(session_key=cookie["value"]).delete()
     expect(page.locator("#trouble")).to_contain_text("You are signed out.")
     expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
+
+
+# --- who reads and works meanwhile is left in peace -------------------------------------------------------------------
+
+
+@pytest.fixture
+def stays(house):
+    """Enough rooms for a page that scrolls, one guest due out of 101 and one expected in 102."""
+    for number in range(101, 141):
+        house.room(number, "READY_FOR_GUEST" if number != 140 else "CHECKOUT_DIRTY")
+    today = calendar.business_date(house.hotel)
+    rooms = {room.room_number: room for room in Room.objects.filter(hotel=house.hotel)}
+    booking_in("IN_HOUSE", assigned_room=rooms[101], check_in=today - timedelta(days=1), check_out=today)
+    BookingFactory(hotel=house.hotel, assigned_room=rooms[102], check_in=today, check_out=today + timedelta(days=1))
+    return house
+
+
+def test_news_neither_scrolls_the_page_nor_takes_the_focus(stays, board):
+    manager = stays.member()
+    page = board(manager, **PHONE)
+    opener = page.locator("#departures [data-open='101']")
+    opener.tap()
+    page.get_by_role("button", name="Close").tap()
+    expect(opener).to_be_focused()
+    page.evaluate("() => { window.told = 0; document.addEventListener('focusin', () => { window.told += 1; }); }")
+    page.evaluate("() => window.scrollTo({top: 0, behavior: 'instant'})")
+    change(Room.objects.get(hotel=stays.hotel, room_number=140), "CLEANING_IN_PROGRESS", manager)
+    expect_status(page, 140, "CLEANING_IN_PROGRESS")
+    change(Room.objects.get(hotel=stays.hotel, room_number=102), "MAINTENANCE_REQUIRED", manager)
+    expect(page.locator("#arrivals td[data-status='MAINTENANCE_REQUIRED']")).to_have_count(1)
+    expect(opener).to_be_focused()
+    assert page.evaluate("() => [window.scrollY, window.told]") == [0, 0]
+
+
+def test_a_press_that_lasts_while_news_arrives_still_opens_the_room(stays, board):
+    manager = stays.member()
+    page = board(manager)
+    opener = page.locator("#arrivals [data-open='102']")
+    opener.scroll_into_view_if_needed()
+    box = opener.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    change(Room.objects.get(hotel=stays.hotel, room_number=102), "MAINTENANCE_REQUIRED", manager)
+    expect(page.locator("#arrivals td[data-status='MAINTENANCE_REQUIRED']")).to_have_count(1)
+    page.mouse.up()
+    expect(page.locator("dialog#room")).to_be_visible()

@@ -143,14 +143,19 @@ document.addEventListener("visibilitychange", () => {
   feed.refresh();
 });
 
-let opener = ""; // where to find what opened the panel: all may be painted anew meanwhile
+// Where to find what opened the panel, and for which room: all may be painted anew meanwhile.
+let opener = "";
+let opened = null;
 for (const place of ["#floors", "#arrivals", "#departures"]) {
   $(place).addEventListener("click", (event) => {
     const button = event.target.closest("[data-room], [data-open]");
     if (!button) return;
-    const number = button.dataset.room ?? button.dataset.open;
-    opener = `${place} :is([data-room="${number}"], [data-open="${number}"])`;
-    room.open(Number(number));
+    opened = Number(button.dataset.room ?? button.dataset.open);
+    opener = `${place} :is([data-room="${opened}"], [data-open="${opened}"])`;
+    room.open(opened);
   });
 }
-$("#room").addEventListener("close", () => $(opener)?.focus());
+$("#room").addEventListener("close", () => {
+  $(opener)?.focus();
+  if (!document.activeElement.matches(opener)) picture.focusNear(opened);
+});

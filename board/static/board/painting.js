@@ -18,6 +18,7 @@ export function painter(house) {
   const wall = $("#wall");
   const template = $("#tile-template");
   const tiles = new Map();
+  let lost = null; // the room whose tile had the focus when a filter hid it
 
   // Everything anew: at the start, and when there are other rooms than before.
   function paintAll() {
@@ -34,7 +35,14 @@ export function painter(house) {
     fillFilters(byFloor);
     paintSummaries();
     fit();
-    if (focused) $(`.tile[data-room="${focused}"]`, floors)?.focus();
+    if (focused) focusNear(Number(focused));
+  }
+
+  // The room's tile, else the next one that is shown, so that a keyboard never loses its place; the page stays where it is.
+  function focusNear(number) {
+    const shown = [...floors.querySelectorAll("li:not([hidden]) .tile")];
+    const tile = shown.find((other) => Number(other.dataset.room) >= number) ?? shown.at(-1);
+    (tile ?? form.elements.status).focus({ preventScroll: true });
   }
 
   // All on one screen: each floor in rows of its own if there is room for that, else one after the other.
@@ -74,7 +82,9 @@ export function painter(house) {
     tile.classList.toggle("overdue", dues.includes("overdue"));
     const name = [`Room ${room.room_number}`, room.room_type_name, label, fault, since.long, ...dues].filter(Boolean).join(", ");
     if (tile.getAttribute("aria-label") !== name) tile.setAttribute("aria-label", name);
-    item.hidden = !isWanted(room);
+    const hides = !isWanted(room);
+    if (hides && item.contains(document.activeElement)) lost = room.room_number;
+    item.hidden = hides;
   }
 
   function paintRoom(number) {
@@ -83,10 +93,12 @@ export function painter(house) {
     if (room && item) paint(item, room);
   }
 
-  // Counts, shown floors, arrivals and departures: small, so they are painted whole.
+  // Counts, shown floors, arrivals and departures.
   function paintSummaries() {
     paintCounts();
     for (const section of floors.children) section.hidden = !section.querySelector("li:not([hidden])");
+    if (lost !== null) focusNear(lost);
+    lost = null;
     const shown = floors.querySelectorAll("li:not([hidden])").length;
     setText($("#shown"), shown === tiles.size ? `${shown} rooms` : `${shown} of ${tiles.size} rooms`);
     $("button[type=reset]", form).hidden = shown === tiles.size && !new FormData(form).get("mine");
@@ -113,26 +125,45 @@ export function painter(house) {
     }
   }
 
+  // A row that stays is left where it is: somebody may just press it, or read it.
   function paintStays(id, word, nobody) {
-    const rows = house[id].map((stay) => {
-      const room = house.rooms.get(stay.room_number);
-      const number = stay.room_number === null ? "–" : room
-        ? element("button", { type: "button", className: "link", textContent: stay.room_number })
-        : String(stay.room_number);
-      if (room) Object.assign(number.dataset, { open: stay.room_number });
-      const state = element("td", {}, element("span", { className: "mark" }), ` ${word(stay)}`);
-      state.dataset.status = id === "arrivals" ? room?.room_status ?? "" : "";
-      state.classList.toggle("overdue", stay.is_overdue);
-      return element("tr", {}, element("td", {}, number),
-        element("td", {}, stay.guest_name ?? "", element("small", { textContent: stay.room_type_name })), state);
-    });
-    if (!rows.length) rows.push(element("tr", {}, element("td", { colSpan: 3, className: "nobody", textContent: nobody })));
     setText($(`#${id} th:nth-child(2)`), house.me.sees_bookings ? "Guest" : "Type");
     setText($(`#${id}-count`), house[id].length);
     const body = $(`#${id} tbody`);
+    const before = new Map([...body.children].map((row) => [row.dataset.key, row]));
+    const rows = house[id].map((stay, place) => {
+      const room = house.rooms.get(stay.room_number);
+      const key = JSON.stringify([stay.booking_id ?? place, stay.room_number, Boolean(room), stay.guest_name, stay.room_type_name]);
+      const row = before.get(key) ?? newStay(stay, room, key);
+      const state = row.lastElementChild;
+      setText($(".word", state), word(stay));
+      state.dataset.status = id === "arrivals" ? room?.room_status ?? "" : "";
+      state.classList.toggle("overdue", stay.is_overdue);
+      return row;
+    });
+    if (!rows.length) rows.push(before.get("nobody") ?? nobodyRow(nobody));
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.open : null;
-    body.replaceChildren(...rows);
-    if (focused) body.querySelector(`[data-open="${focused}"]`)?.focus();
+    for (const row of before.values()) if (!rows.includes(row)) row.remove();
+    rows.forEach((row, place) => { if (body.children[place] !== row) body.insertBefore(row, body.children[place] ?? null); });
+    if (focused && !body.contains(document.activeElement)) body.querySelector(`[data-open="${focused}"]`)?.focus({ preventScroll: true });
+  }
+
+  function newStay(stay, room, key) {
+    const number = stay.room_number === null ? "–" : room
+      ? element("button", { type: "button", className: "link", textContent: stay.room_number })
+      : String(stay.room_number);
+    if (room) Object.assign(number.dataset, { open: stay.room_number });
+    const row = element("tr", {}, element("td", {}, number),
+      element("td", {}, stay.guest_name ?? "", element("small", { textContent: stay.room_type_name })),
+      element("td", {}, element("span", { className: "mark" }), " ", element("span", { className: "word" })));
+    row.dataset.key = key;
+    return row;
+  }
+
+  function nobodyRow(sentence) {
+    const row = element("tr", {}, element("td", { colSpan: 3, className: "nobody", textContent: sentence }));
+    row.dataset.key = "nobody";
+    return row;
   }
 
   // --- filters, kept in the address ---
@@ -204,7 +235,7 @@ export function painter(house) {
     next.focus();
   });
 
-  return { paintAll, paintRoom, paintSummaries, paintTimes: () => { for (const number of tiles.keys()) paintRoom(number); } };
+  return { paintAll, paintRoom, paintSummaries, focusNear, paintTimes: () => { for (const number of tiles.keys()) paintRoom(number); } };
 }
 
 export function setText(node, text) {

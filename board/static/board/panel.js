@@ -202,9 +202,14 @@ export function panel({ house, api, slug, took }) {
     }
   }
 
+  // A click beside the panel closes it; not a text that is selected beyond its edge.
+  let pressed = null;
+  dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
+
   dialog.addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (event.target === dialog || button?.matches("[data-close]")) dialog.close();
+    const beside = event.target === dialog && pressed === dialog;
+    if (beside || button?.matches("[data-close]")) dialog.close();
     if (!button || busy || !room()) return;
     const { id, status_version: version } = room();
     if (button.dataset.to && !unsettled) {
