@@ -9,7 +9,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError
-from django.db.models import ForeignKey, QuerySet
+from django.db.models import ForeignKey, ProtectedError, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponseRedirect
 
@@ -108,14 +108,23 @@ class HotelScopedAdmin(SoundRequestsAdmin):
         return [*readonly, "hotel"] if obj is not None and self.hotel_lookup == "hotel" else readonly
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._refusals_told(request, super().changeform_view, "Not saved", *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._refusals_told(request, super().delete_view, "Not deleted", *args, **kwargs)
+
+    @staticmethod
+    def _refusals_told(request: HttpRequest, view: Any, failed: str, *args: Any, **kwargs: Any) -> Any:
         """A form that a service or the database refuses is not an error page: say so, and change nothing."""
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            return view(request, *args, **kwargs)
         except HotelMateError as refusal:
             messages.error(request, refusal.message)
+        except ProtectedError:
+            messages.error(request, f"{failed}: something needs it by now.")
         except IntegrityError as error:
             reason = rule_message(error) or "another row has this name, code or number already"
-            messages.error(request, f"Not saved: {reason}.")
+            messages.error(request, f"{failed}: {reason}.")
         return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

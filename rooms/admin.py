@@ -25,6 +25,14 @@ MOST_AT_ONCE = 900
 SHOWN_EVENTS = 20
 
 
+class OneByOneAdmin(HotelScopedAdmin):
+    """Rows that are deleted by a service, which says of each why it may not go."""
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Without Django's own deletion of many, which knows no service."""
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+
 class StatusForm(forms.Form):
     """What to make of the chosen rooms, and why."""
 
@@ -35,7 +43,7 @@ class StatusForm(forms.Form):
 
 
 @admin.register(RoomType)
-class RoomTypeAdmin(HotelScopedAdmin):
+class RoomTypeAdmin(OneByOneAdmin):
     list_display = ["code", "name", "hotel", "max_occupancy", "starting_price_from", "currency", "is_active"]
     list_filter = ["is_active", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel"]
@@ -48,9 +56,12 @@ class RoomTypeAdmin(HotelScopedAdmin):
         else:
             super().save_model(request, obj, form, change)
 
+    def delete_model(self, request: HttpRequest, obj: RoomType) -> None:
+        services.delete_room_type(room_type=obj)
+
 
 @admin.register(Room)
-class RoomAdmin(HotelScopedAdmin):
+class RoomAdmin(OneByOneAdmin):
     list_display = [
         "room_number",
         "hotel",
@@ -114,6 +125,9 @@ class RoomAdmin(HotelScopedAdmin):
         names = {"room_type": "room_type_id"}
         fields = {names.get(name, name): getattr(obj, names.get(name, name)) for name in form.changed_data}
         services.update_room(room=obj, staff=getattr(request.user, "staff_profile", None), **fields)
+
+    def delete_model(self, request: HttpRequest, obj: Room) -> None:
+        services.delete_room(room=obj)
 
     # --- history ------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from html import unescape
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
@@ -16,7 +17,15 @@ from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
 from rooms.models import Room, RoomType
-from tests.factories import PASSWORD, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
+from tests.factories import (
+    PASSWORD,
+    HotelFactory,
+    NewRoomFactory,
+    RoomTypeFactory,
+    StaffFactory,
+    TaskFactory,
+    room_in,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -321,6 +330,33 @@ def test_a_room_with_history_is_not_deleted(desk, manager):
     room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel)
     desk.post(page(Room, "delete", room.pk), {"post": "yes"})
     assert Room.objects.filter(pk=room.pk).exists()
+
+
+def test_a_room_that_was_never_used_is_deleted(desk, manager):
+    room = NewRoomFactory(hotel=manager.hotel)
+    desk.post(page(Room, "delete", room.pk), {"post": "yes"})
+    assert not Room.objects.filter(pk=room.pk).exists()
+
+
+@pytest.mark.parametrize("model", [Room, RoomType])
+def test_what_is_used_a_moment_before_it_is_deleted_is_refused_in_a_sentence(desk, manager, monkeypatch, model):
+    """Django has asked what hangs on it, and the first of that comes now."""
+    monkeypatch.setattr(ModelAdmin, "get_deleted_objects", lambda *_: ([], {}, set(), []))
+    room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel)
+    row = room if model is Room else room.room_type
+    answer = desk.post(page(model, "delete", row.pk), {"post": "yes"}, follow=True)
+    assert "Deactivate it instead" in answer.content.decode()
+    assert model.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("model", [Room, RoomType])
+def test_rooms_and_types_are_not_deleted_in_bulk(desk, root, manager, model):
+    room = NewRoomFactory(hotel=manager.hotel)
+    row = room if model is Room else RoomTypeFactory(hotel=manager.hotel)
+    for client in (desk, root):
+        assert "delete_selected" not in client.get(page(model, "changelist")).content.decode()
+        client.post(page(model, "changelist"), {"action": "delete_selected", "_selected_action": row.pk, "post": "yes"})
+        assert model.objects.filter(pk=row.pk).exists()
 
 
 def test_lists_take_a_constant_number_of_statements(desk, manager, statements):
