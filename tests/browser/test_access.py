@@ -4,7 +4,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hotel import rights
-from rooms.models import RoomStatus
+from housekeeping.models import Source
+from housekeeping.services import set_room_status
+from rooms.models import Room, RoomStatus
 from tests.browser.pages import (
     PHONE,
     WALL,
@@ -143,6 +145,28 @@ def test_the_focus_stays_on_its_tile_when_a_room_joins_the_board(house, board):
     expect(tile(page, 102)).to_be_focused()
 
 
+def test_the_keyboard_keeps_its_place_when_a_filter_hides_the_tile(house, board):
+    for number in (101, 102, 205, 301):
+        house.room(number, "CHECKOUT_DIRTY")
+    page = board(house.member(), "?status=CHECKOUT_DIRTY")
+    tile(page, 102).focus()
+    page.keyboard.press("Enter")
+    step(page, "CLEANING_IN_PROGRESS").click()
+    expect(tile(page, 102)).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(tile(page, 205)).to_be_focused()
+    for gone, focused in ((205, 301), (301, 101)):  # the next one, or the last of those before
+        room = Room.objects.get(hotel=house.hotel, room_number=gone)
+        set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM)
+        expect(tile(page, gone)).to_be_hidden()
+        expect(tile(page, focused)).to_be_focused()
+    tile(page, 101).press("Enter")
+    step(page, "CLEANING_IN_PROGRESS").click()
+    expect(tile(page, 101)).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Status", exact=True)).to_be_focused()
+
+
 def test_where_the_focus_is_can_be_seen(house, board):
     house.room(101)
     page = board(house.member())
@@ -220,10 +244,37 @@ def test_the_turn_times_have_no_serious_finding(turned_house, window, scheme):
     assert serious_findings(page) == []
 
 
-def test_the_admins_home_has_no_serious_finding(busy_house, window):
-    page = window(busy_house.member(user__is_staff=True)).new_page()
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_admin_has_no_serious_finding(busy_house, window, complaints, scheme):
+    # axe reads Django's styles, and asks for what they import beside the page.
+    complaints.expect(r"404 .*/admin/.*widgets\.css")
+    page = window(busy_house.member(user__is_staff=True), color_scheme=scheme).new_page()
     page.goto("/admin/")
     expect(page.get_by_role("link", name="Rooms", exact=True).first).to_be_visible()
+    assert serious_findings(page) == []
+    for rows, choose in (("rooms/room", "change_status"), ("room_bookings/roombooking", "cancel")):
+        page.goto(f"/admin/{rows}/")
+        assert serious_findings(page) == []
+        page.locator("#result_list tbody a").first.click()
+        history = page.locator(".object-tools a.historylink")
+        expect(history).to_be_visible()
+        assert serious_findings(page) == []
+        history.click()
+        assert serious_findings(page) == []
+        page.goto(f"/admin/{rows}/")
+        page.locator("input.action-select").first.check()
+        page.locator("select[name=action]").select_option(choose)
+        page.get_by_role("button", name="Go", exact=True).click()
+        expect(page.get_by_label("Reason")).to_be_visible()
+        assert serious_findings(page) == []
+    page.goto("/admin/rooms/room/")
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("change_status")
+    page.get_by_role("button", name="Go", exact=True).click()
+    page.get_by_label("New status").select_option("CHECKOUT_DIRTY")
+    page.get_by_label("Reason").fill("all linen is back")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="Will be refused")).to_be_visible()
     assert serious_findings(page) == []
 
 
