@@ -99,6 +99,20 @@ IF_MATCH_BOOKING = OpenApiParameter(
     OpenApiParameter.HEADER,
     description='The `version` that you read, in double quotes: `"2"`. Another one now: 412.',
 )
+ETAG = OpenApiParameter(
+    "ETag",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    response=[200, 201],
+    description="The version that is shown, in double quotes, as `If-Match` takes it back.",
+)
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After",
+    OpenApiTypes.INT,
+    OpenApiParameter.HEADER,
+    response=[429, 503],
+    description="In how many seconds to try again.",
+)
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
@@ -123,15 +137,15 @@ def endpoint(
     auth: bool = True,
     error_examples: Mapping[int, Any] | None = None,
     error_shapes: Mapping[int, Any] | None = None,
+    versioned: bool = False,
     **more: Any,
 ) -> Any:
     """``extend_schema`` with the errors that every endpoint can answer, and an example of each body.
 
-    ``error_examples`` shows other refusals than the usual ones; ``error_shapes`` says what else a refusal's body has.
+    ``error_examples`` shows other refusals than the usual ones; ``error_shapes`` says what else a refusal's body has;
+    ``versioned`` answers carry an ``ETag``.
     """
-    codes = {400, *errors} | ({401, 403, 404, 503} if auth else set())
-    if request is not None:
-        codes.add(413)
+    codes = {400, 413, *errors} | ({401, 403, 404, 503} if auth else set())
     shown = {**ERROR_EXAMPLES, **(error_examples or {})}
     examples = [
         OpenApiExample(f"{code}", value=shown[code], response_only=True, status_codes=[str(code)])
@@ -151,7 +165,7 @@ def endpoint(
             **{code: shape for code, shape in ((400, InvalidBody), (401, SignInBody)) if code in codes},
             **(error_shapes or {}),
         },
-        parameters=list(parameters),
+        parameters=[*parameters, RETRY_AFTER, *([ETAG] if versioned else [])],
         examples=examples,
         tags=tags,
         auth=None if auth else [],

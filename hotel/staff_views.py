@@ -53,12 +53,11 @@ from rooms.views import ANY_BOOKINGS_RIGHT
 REFERENCE = re.compile(r"[A-Za-z0-9-]{1,24}")
 GUEST_TOKEN = "guest_token"  # noqa: S105 - the name of a key
 
-ID = "`room_id` and other ids are taken as numbers or as text."
-
 
 def booking_endpoint(summary: str, *, response: Any = BookingDetail, example: Any = DETAIL_EXAMPLE, **more: Any) -> Any:
     """``endpoint`` for one booking, whose detail is the answer unless said otherwise."""
     examples = EXAMPLES | more.pop("error_examples", {})
+    more.setdefault("versioned", response is BookingDetail)
     return endpoint(summary, response=response, example=example, error_examples=examples, **more)
 
 
@@ -164,6 +163,7 @@ class StaffBookingView(BookingViewSet):
         parameters=[IDEMPOTENCY_KEY],
         description="By telephone or at the desk: confirmed at once. With `payment_provider` stripe and a "
         "`payment_reference`: it waits for approval.",
+        versioned=True,
     )
     def create(self, request: Request, slug: str) -> Response:
         body = self.body(shapes.BookingInput)
@@ -294,6 +294,7 @@ class StaffBookingCancelView(BookingViewSet):
         error_examples={403: BY_CARD},
         description="Releases the room. A guest in house: a supervisor, with a reason, ends the stay. One that is "
         "cancelled already stays as it is.",
+        versioned=True,
     )
     def cancel(self, request: Request, slug: str, bid: str) -> Response:
         found = self.booking(bid)
@@ -376,7 +377,7 @@ class StaffBookingRoomView(BookingViewSet):
         request_example={"room_id": 17, "assignment_notes": "quiet side"},
         errors=[409],
         error_examples={409: OVERLAP},
-        description=f"The room may still be occupied or dirty: it must be ready at check-in. {ID}",
+        description="The room may still be occupied or dirty: it must be ready at check-in.",
     )
     def safe_assign_room(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, assign_room, shapes.AssignInput)
@@ -391,7 +392,7 @@ class StaffBookingRoomView(BookingViewSet):
         request_example={"to_room_id": 18, "reason": "air conditioning broken", "notes": ""},
         errors=[409],
         error_examples={409: NOT_IN_HOUSE},
-        description=f"The old room is dirty, the new one occupied. A room of another type is an upgrade. {ID}",
+        description="The old room is dirty, the new one occupied. A room of another type is an upgrade.",
     )
     def move_room(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, move_room, shapes.MoveInput)
@@ -500,6 +501,7 @@ class StaffBookingOverstayView(BookingViewSet):
         error_shapes={409: shapes.ExtendRefused},
         parameters=[IDEMPOTENCY_KEY],
         description="Counted from `check_out`, overdue or not. Answers the booking with its overstay.",
+        versioned=True,
     )
     def extend(self, request: Request, slug: str, bid: str) -> Response:
         found = self.booking(bid)

@@ -147,7 +147,8 @@ REST_FRAMEWORK = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 SPECTACULAR_SETTINGS = {
     "TITLE": "HotelMate staff API",
-    "DESCRIPTION": "The state of every room, right, at once, for everyone in the house.",
+    "DESCRIPTION": "The state of every room, right, at once, for everyone in the house.\n\n"
+    "Ids are taken as numbers or as text, in paths and bodies. Fields that are not named here are ignored.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

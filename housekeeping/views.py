@@ -76,6 +76,7 @@ class RoomStatusViewSet(RoomViewSet):
         parameters=[IF_MATCH],
         description="Checked in this order: `expected_status` or `If-Match`, the right, the same status (200, nothing "
         "written), the workflow map, the physical facts.",
+        versioned=True,
     )
     def update_status(self, request: Request, slug: str, rid: int) -> Response:
         body = self.body(RoomStatusInput)
@@ -99,6 +100,7 @@ class RoomStatusViewSet(RoomViewSet):
         errors=[404, 409, 412],
         parameters=[IF_MATCH],
         description="Lifts the workflow map, never a physical fact.",
+        versioned=True,
     )
     def manager_override(self, request: Request, slug: str, rid: int) -> Response:
         body = self.body(OverrideInput)

@@ -101,11 +101,13 @@ def lists(w: World) -> None:
     w.see(len(most["results"]), min(100, most["count"]), "the largest page")
 
 
-@row("lists: a page past the end is 200 and empty, a senseless one no 500")
+@row("lists: a page past the end is 200 and empty, a senseless one 400")
 def past_the_end(w: World) -> None:
     for path in ("room-management/", "room-bookings/", "housekeeping/tasks/"):
         answer = w.manager.get(path, query={"page": "9999"})
         w.see((answer["results"], answer["next"]), ([], None), f"{path} past the end")
+        for senseless in ("0", "-1", "abc", "1.5"):
+            w.manager.get(path, query={"page": senseless}, status=400)
 
 
 @row("ids: as int or numeric string, in paths and bodies")

@@ -21,6 +21,7 @@ from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.services.edit import edit_booking
 from rooms.models import Room, RoomType
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
+from tests.traces import rows_of
 
 User = get_user_model()
 
@@ -109,6 +110,6 @@ def allowed_everything(hotel: Hotel) -> Staff:
 CALLERS: dict[str, Callable[[Hotel], Staff]] = {"manager": manager_of, "with all permissions": allowed_everything}
 
 
-def everything() -> dict[str, list[Any]]:
+def everything() -> dict[str, list[str]]:
     """All rows of all registered models."""
-    return {name(model): list(model._default_manager.order_by("pk").values()) for model in registered()}
+    return rows_of(registered())
