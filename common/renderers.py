@@ -24,25 +24,12 @@ class QuickJSONRenderer(JSONRenderer):
         if renderer_context:
             # The answer itself, which holds this: megabytes would stay until Python next looks for such rings.
             renderer_context.pop("response", None)
-        if data is not None:
+        if data is not None and not self.get_indent(accepted_media_type or "", renderer_context or {}):
             try:
-                body = _quick(data)
+                return _separators_escaped(orjson.dumps(data, default=_as_the_framework_has_it, option=OPTIONS))
             except orjson.JSONEncodeError:
                 pass
-            else:
-                if not self.get_indent(accepted_media_type or "", renderer_context or {}):
-                    return _separators_escaped(body)
-                data = orjson.loads(body)  # the other encoder does not know parts
         return super().render(data, accepted_media_type, renderer_context)
-
-
-def part(data: Any) -> orjson.Fragment:
-    """A part of an answer, encoded already: a third of the memory that its dictionaries take until all of it is."""
-    return orjson.Fragment(_quick(data))
-
-
-def _quick(data: Any) -> bytes:
-    return orjson.dumps(data, default=_as_the_framework_has_it, option=OPTIONS)
 
 
 def _separators_escaped(body: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """All rooms of a house as ``room_snapshot`` shows them, read without the price of a thousand model instances."""
 
-from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -51,7 +50,7 @@ class RoomRow(NamedTuple):
 PLAIN = RoomRow._fields[: RoomRow._fields.index("hotel")]
 
 
-def rooms_in_service(hotel: Hotel) -> Iterator[RoomRow]:
+def rooms_in_service(hotel: Hotel) -> list[RoomRow]:
     """The hotel's active rooms by number; one statement however many there are."""
     columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
     for who in ("cleaned_by_staff", "inspected_by_staff"):
@@ -73,7 +72,7 @@ def rooms_in_service(hotel: Hotel) -> Iterator[RoomRow]:
         return RoomRow._make((*own, hotel, room_type(*kind), person(*cleaner), person(*inspector)))
 
     rooms = room_list(hotel).filter(is_active=True).order_by("room_number")
-    return (room(row) for row in rooms.values_list(*columns))
+    return [room(row) for row in rooms.values_list(*columns)]
 
 
 def _member(pk: int, values: tuple[str, ...]) -> Staff:

@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from common.errors import NotAllowed
 from common.handlers import error_body
 from common.openapi import endpoint
-from common.renderers import part
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
 from housekeeping import turnover
@@ -110,12 +109,12 @@ class RoomViewSet(HotelViewSet):
         """The room as this caller may see it."""
         return room_snapshot(room, guests=self.sees_guests)
 
-    def by_status(self) -> dict[str, list[Any]]:
-        """The rooms in service under each of the seven statuses, as parts of an answer."""
+    def by_status(self) -> dict[str, list[dict[str, Any]]]:
+        """The rooms in service under each of the seven statuses."""
         guests = self.sees_guests
-        columns: dict[str, list[Any]] = {status: [] for status in RoomStatus.values}
+        columns: dict[str, list[dict[str, Any]]] = {status: [] for status in RoomStatus.values}
         for room in rooms_in_service(self.hotel):
-            columns[room.room_status].append(part(room_snapshot(room, guests=guests)))
+            columns[room.room_status].append(room_snapshot(room, guests=guests))
         return columns
 
     def status_answer(self, room: Room) -> dict[str, Any]:
@@ -336,7 +335,7 @@ class RoomManagementViewSet(RoomViewSet):
         guests = self.sees_guests
         return self.get_paginated_response([room_snapshot(room, guests=guests) for room in page or []])
 
-    @endpoint("One room, by its number", response=RoomOutput, example=ROOM_EXAMPLE, errors=[404], versioned=True)
+    @endpoint("One room, by its number", response=RoomOutput, example=ROOM_EXAMPLE, errors=[404])
     def retrieve(self, request: Request, slug: str, room: int) -> Response:
         found = self.room(room_list(self.hotel), room_number=room)
         return Response(self.show(found), headers={"ETag": etag(found.status_version)})

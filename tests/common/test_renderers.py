@@ -8,7 +8,7 @@ import orjson
 import pytest
 from rest_framework.renderers import JSONRenderer
 
-from common.renderers import QuickJSONRenderer, part
+from common.renderers import QuickJSONRenderer
 from housekeeping.snapshots import NOBODY
 from rooms.models import RoomStatus
 from rooms.serializers import ROOM_EXAMPLE
@@ -53,9 +53,3 @@ def test_what_neither_takes_is_refused():
 def test_no_answer_has_no_body_and_indented_is_indented():
     assert QuickJSONRenderer().render(None) == b""
     assert QuickJSONRenderer().render({"a": 1}, "application/json; indent=2") == b'{\n  "a": 1\n}'
-
-
-@pytest.mark.parametrize("media_type", ["application/json", "application/json; indent=2"])
-def test_parts_encoded_before_are_the_same_bytes(media_type):
-    whole, parts = {"a": VALUES, "rooms": [VALUES, VALUES]}, {"a": part(VALUES), "rooms": [part(VALUES), part(VALUES)]}
-    assert QuickJSONRenderer().render(parts, media_type) == JSONRenderer().render(whole, media_type)
