@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +12,7 @@ from rest_framework.views import APIView
 
 from common.errors import HotelMateError, NotAllowed
 from common.openapi import endpoint
-from common.parsers import BodyParser, LimitedFormParser
+from common.parsers import BodyParser
 from hotel.authentication import StaffSessionAuthentication, StaffTokenAuthentication
 from hotel.models import Staff
 from hotel.rights import ALL_RIGHTS
@@ -51,7 +52,7 @@ class PusherAuthView(APIView):
 
     authentication_classes = (GuestTokenAuthentication, StaffTokenAuthentication, StaffSessionAuthentication)
     permission_classes = (AllowAny,)
-    parser_classes = (LimitedFormParser, BodyParser)
+    parser_classes = (FormParser, BodyParser)
 
     def perform_authentication(self, request: Request) -> None:
         """Whoever calls with no token, or a dead one, is refused the channel: 403, as any other stranger."""

@@ -335,7 +335,7 @@ class RoomManagementViewSet(RoomViewSet):
         guests = self.sees_guests
         return self.get_paginated_response([room_snapshot(room, guests=guests) for room in page or []])
 
-    @endpoint("One room, by its number", response=RoomOutput, example=ROOM_EXAMPLE, errors=[404])
+    @endpoint("One room, by its number", response=RoomOutput, example=ROOM_EXAMPLE, errors=[404], versioned=True)
     def retrieve(self, request: Request, slug: str, room: int) -> Response:
         found = self.room(room_list(self.hotel), room_number=room)
         return Response(self.show(found), headers={"ETag": etag(found.status_version)})

@@ -55,6 +55,20 @@ def test_a_role_may_use_what_the_contract_gives_it_and_nothing_else(api, hotel, 
                 assert stored() == before, endpoint.name
 
 
+def test_who_lacks_the_right_learns_not_even_whether_it_is_there(api, hotel):
+    staff = member(hotel, NOBODY)
+    things = house(hotel, staff)
+    client = api(staff)
+    # Which right a change of status takes depends on the room.
+    asked = [endpoint for endpoint in WITH_OBJECT if not endpoint.name.endswith("rooms/<int:rid>/status/")]
+    for endpoint in asked:
+        with undone():
+            setattr(things, endpoint.target, 123_456_789)
+            answer = endpoint.call(client, hotel.slug, things)
+        assert_error(answer, 403, "PERMISSION_DENIED")
+    assert len(asked) == len(WITH_OBJECT) - 2
+
+
 def test_another_hotels_address_is_closed_whether_that_hotel_exists_or_not(api, manager):
     things = house(HotelFactory(slug="other"))
     client = api(manager)
