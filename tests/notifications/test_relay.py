@@ -51,6 +51,27 @@ def test_each_hotel_has_its_own_numbers(sent):
     assert list(EventStream.objects.order_by("pk").values_list("name", "last_seq")) == [("rooms", 2), ("rooms", 3)]
 
 
+def test_after_an_outage_each_hotels_events_go_by_themselves(sent):
+    make_events(2)
+    make_events(3)
+    sent.failures = [requests.exceptions.ConnectionError(), requests.exceptions.ConnectionError()]
+    relay.Relay().run_once()
+    assert sent.numbers == []
+    relay.Relay().run_once()
+    assert sent.numbers == [1, 2, 1, 2, 3]
+    assert [len({message["channel"] for message in batch}) for batch in sent.batches] == [1, 1]
+
+
+def test_a_hotel_in_which_nothing_waits_is_left_alone(sent):
+    [event] = make_events(1)
+    HotelFactory()
+    sent.failures = [requests.exceptions.ConnectionError()]
+    for _ in range(2):  # without its number, and with it
+        relay.Relay().run_once()
+        assert [stream.hotel_id for stream in EventStream.objects.all()] == [event.hotel_id]
+    assert sent.numbers == [1]
+
+
 def test_numbering_goes_on_while_pusher_is_down_and_numbers_stay(sent):
     make_events(2, hotel := HotelFactory())
     sent.failures = [requests.exceptions.ConnectionError()]
