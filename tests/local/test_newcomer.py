@@ -20,7 +20,7 @@ def test_the_house_opens_and_lets_the_housekeeper_in(data: DataDir, clean_env: d
             [sys.executable, "-m", "hotelmate.local", "run"], cwd=PROJECT, env=clean_env, stdout=file, stderr=file
         )
     try:
-        assert wait_until(lambda: "HotelMate is up" in output.read_text() or house.poll() is not None, 60)
+        assert wait_until(lambda: "HotelMate is up" in output.read_text() or house.poll() is not None, 240)
         printed = output.read_text()
         for page in re.findall(r"(?:API docs|Admin) +(\S+)", printed):
             with urllib.request.urlopen(page, timeout=20) as answer:
