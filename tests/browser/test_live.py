@@ -15,6 +15,7 @@ from housekeeping.models import RoomStatusEvent
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
 from notifications.retention import begin_anew
+from room_bookings.models import RoomBooking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out
 from rooms.models import Room
@@ -494,6 +495,15 @@ def test_news_neither_scrolls_the_page_nor_takes_the_focus(stays, board):
     expect(page.locator("#arrivals td[data-status='MAINTENANCE_REQUIRED']")).to_have_count(1)
     expect(opener).to_be_focused()
     assert page.evaluate("() => [window.scrollY, window.told]") == [0, 0]
+
+
+def test_the_keyboard_goes_from_a_row_that_leaves_to_its_rooms_tile(stays, board):
+    manager = stays.member()
+    page = board(manager)
+    page.locator("#departures [data-open='101']").focus()
+    check_out(booking=RoomBooking.objects.get(hotel=stays.hotel, assigned_room__room_number=101), staff=manager)
+    expect(page.locator("#departures [data-open='101']")).to_have_count(0)
+    expect(tile(page, 101)).to_be_focused()
 
 
 def test_a_press_that_lasts_while_news_arrives_still_opens_the_room(stays, board):

@@ -145,7 +145,10 @@ export function painter(house) {
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.open : null;
     for (const row of before.values()) if (!rows.includes(row)) row.remove();
     rows.forEach((row, place) => { if (body.children[place] !== row) body.insertBefore(row, body.children[place] ?? null); });
-    if (focused && !body.contains(document.activeElement)) body.querySelector(`[data-open="${focused}"]`)?.focus({ preventScroll: true });
+    if (!focused || body.contains(document.activeElement)) return;
+    const again = body.querySelector(`[data-open="${focused}"]`);
+    if (again) again.focus({ preventScroll: true });
+    else focusNear(Number(focused));
   }
 
   function newStay(stay, room, key) {
