@@ -1,98 +1,194 @@
-"""Reads by a unique key whose statement is built once by Django and planned once by PostgreSQL on each connection: for
-a wide row, both take longer than the reading (measured: two thirds of a status update)."""
+"""Statements on one row that Django builds once and PostgreSQL plans once on each connection: for a wide row, both take
+longer than to read or write it (measured: two thirds of a status update)."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db import connection, connections
-from django.db.models import QuerySet
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Field, Model, QuerySet
+from django.db.models.expressions import RawSQL
+from django.db.models.query import ModelIterable, get_related_populators
+from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.transaction import TransactionManagementError
-from psycopg2.extensions import AsIs
 
 M = TypeVar("M")  # what a row becomes: a model's instance, or a value
-PLACES = (-1, -2)  # keys that no row has: where the real ones go among the statement's parameters
+Rows = list[tuple[Any, ...]]
 TEXTS: dict[str, str] = {}  # by the name of a statement, for who reads a log: what PostgreSQL was told to prepare
 BITS = 63  # of a bigint, its sign aside
 _numbers = itertools.count(1)
 
 
 class _Statement(NamedTuple):
-    queryset: QuerySet[Any]
-    compiler: Any
     name: str
-    sql: str
-    params: tuple[Any, ...]  # with ``PLACES`` as ``$1``, ``$2``
-    converters: Any  # from what the driver gives to what the fields hold
+    sql: str  # with ``$1``, ``$2`` for what is another each time
+    params: Sequence[Any]  # what stays as it is
+
+
+class _Read(NamedTuple):
+    statement: _Statement
+    locks: bool
+    convert: Callable[[Rows], Iterable[Sequence[Any]]]  # from what the driver gives to what the fields hold
+    make: Callable[[Sequence[Any]], Any]  # what a row becomes
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 class PreparedRead(Generic[M]):
     """One row of what ``build`` selects, by unique keys, exactly as the queryset itself would give it.
 
-    ``build`` makes the queryset, with whatever it joins, annotates and locks; no parameter of its own may be one of
-    ``PLACES``, and whatever else it filters by stays as it was at the first read.
+    ``build`` makes the queryset, with whatever it joins, annotates and locks; whatever it filters by stays as it was at
+    the first read.
     """
 
     def __init__(self, build: Callable[[], QuerySet[Any, M]]) -> None:
         self._build = build
-        self._made: dict[tuple[str, ...], _Statement] = {}
+        self._made: dict[tuple[str, ...], _Read] = {}
 
     def read(self, **keys: Any) -> list[M]:
         """The row with these ``keys`` (lookups of equality), or nothing; one statement."""
         names = tuple(keys)
         made = self._made.get(names) or self._made.setdefault(names, self._compile(names))
-        if made.queryset.query.select_for_update and not connection.in_atomic_block:
+        if made.locks and not connection.in_atomic_block:
             raise TransactionManagementError("A row is locked within a transaction.")  # as Django has it, who built it
         values = tuple(keys.values())
         if any(isinstance(value, int) and value.bit_length() > BITS for value in values):
             return []  # no row has it, and PostgreSQL would refuse to take it
-        _prepare(made)
-        call = f"EXECUTE {made.name}({', '.join('%s' for _ in values)})"
-        mine = _twin(made.compiler)  # it keeps state of one run, and each thread has its own connection
-        mine.connection = connections[connection.alias]
-        mine.as_sql = lambda *_args, **_kwargs: (call, values)
-        mine.get_converters = lambda _columns: made.converters
-        rows = _twin(made.queryset)
-        rows._query = _twin(rows.query)
-        rows._query.get_compiler = lambda *_args, **_kwargs: mine
-        return list(rows)
+        with _run(connections[DEFAULT_DB_ALIAS], made.statement, values) as cursor:
+            return [made.make(row) for row in made.convert(cursor.fetchall())]
 
     def queryset(self, **keys: Any) -> QuerySet[Any, M]:
         """What ``read`` reads, not prepared."""
-        return self._build().filter(**{f"{name}__in": [value] for name, value in keys.items()})
+        return self._build().filter(**keys)
 
-    def _compile(self, names: tuple[str, ...]) -> _Statement:
-        places = dict(zip(names, PLACES, strict=False))
-        queryset = self.queryset(**places)
+    def _compile(self, names: tuple[str, ...]) -> _Read:
+        queryset = self.queryset(**{name: _place(number) for number, name in enumerate(names, start=1)})
         compiler = queryset.query.get_compiler(connection.alias)
-        sql, params = compiler.as_sql()
-        numbers = {str(place): f"${number}" for number, place in enumerate(places.values(), start=1)}
-        if sorted(str(param) for param in params if str(param) in numbers) != sorted(numbers):
-            raise ValueError("the statement needs exactly one place for each key")
-        verb = "lock" if queryset.query.select_for_update else "read"
-        name = f"{verb}_{queryset.model._meta.db_table}_{next(_numbers)}"
-        filled = tuple(AsIs(numbers[str(param)]) if str(param) in numbers else param for param in params)
-        converters = compiler.get_converters([column for column, *_ in compiler.select])
-        return _Statement(queryset, compiler, name, sql, filled, converters)
+        locks = queryset.query.select_for_update
+        statement = _named("lock" if locks else "read", queryset.model, *compiler.as_sql())
+        make = _instance_maker(compiler) if queryset._iterable_class is ModelIterable else itemgetter(0)
+        return _Read(statement, locks, _converter(compiler), make)
 
 
-def _twin(thing: Any) -> Any:
-    """Another with the same attributes; Django's own copies go deeper, as they may be filtered further."""
-    twin = object.__new__(type(thing))
-    vars(twin).update(vars(thing))
-    return twin
+def _converter(compiler: Any) -> Callable[[Rows], Iterable[Sequence[Any]]]:
+    converters = compiler.get_converters([column for column, *_ in compiler.select])
+    return partial(compiler.apply_converters, converters=converters) if converters else iter
 
 
-def _prepare(made: _Statement) -> None:
-    """Once on each connection to PostgreSQL; it forgets when the connection ends, and keeps it through a rollback."""
-    connection.close_if_health_check_failed()  # now, not at the read: a new connection has nothing prepared
-    connection.ensure_connection()
-    driver = connection.connection
-    of, names = getattr(connection, "prepared", (None, set[str]()))
+def _instance_maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
+    """What ``django.db.models.query.ModelIterable`` does with each row, set up once."""
+    info = compiler.klass_info
+    model, columns = info["model"], slice(info["select_fields"][0], info["select_fields"][-1] + 1)
+    names = [column.target.attname for column, *_ in compiler.select[columns]]
+    related = get_related_populators(info, compiler.select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]  # Django 5.2's
+    annotations = list(compiler.annotation_col_map.items())
+
+    def make(row: Sequence[Any]) -> Any:
+        instance = model.from_db(DEFAULT_DB_ALIAS, names, row[columns])
+        for populator in related:
+            populator.populate(row, instance)
+        for name, place in annotations:
+            setattr(instance, name, row[place])
+        return instance
+
+    return make
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+_inserts: dict[type[Model], _Statement] = {}
+_updates: dict[tuple[type[Model], tuple[str, ...]], _Statement] = {}
+
+
+def insert(instances: Iterable[Model]) -> None:
+    """Store new instances of one model, as ``bulk_create`` does: a single one prepared, many in one statement."""
+    things = list(instances)
+    if not things:
+        return
+    thing, model = things[0], type(things[0])
+    if len(things) > 1 or thing.pk is not None:
+        model._base_manager.bulk_create(things)
+        return
+    made = _inserts.get(model) or _inserts.setdefault(model, _compile_insert(model))
+    database = connections[DEFAULT_DB_ALIAS]
+    values = [_stored(thing, field, database, add=True) for field in _columns(model)]
+    with _run(database, made, values) as cursor:
+        [thing.pk] = cursor.fetchone()
+    thing._state.adding, thing._state.db = False, database.alias
+
+
+def update(thing: Model, names: Sequence[str]) -> None:
+    """Write these fields of a row that exists, as ``save(update_fields=names)`` does, but for Django's signals."""
+    model = type(thing)
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    key = model, tuple(names)
+    made = _updates.get(key) or _updates.setdefault(key, _compile_update(model, fields))
+    database = connections[DEFAULT_DB_ALIAS]
+    values = [_stored(thing, field, database, add=False) for field in fields]
+    with _run(database, made, [*values, thing.pk]) as cursor:
+        if cursor.rowcount != 1:
+            raise DatabaseError(f"{model._meta.label} {thing.pk} is not there to be written.")
+
+
+def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
+    return [field for field in model._meta.local_concrete_fields if not field.primary_key]
+
+
+def _stored(thing: Model, field: "Field[Any, Any]", database: BaseDatabaseWrapper, *, add: bool) -> Any:
+    """The field's value as the driver takes it."""
+    return field.get_db_prep_save(field.pre_save(thing, add), database)
+
+
+def _compile_insert(model: type[Model]) -> _Statement:
+    places = model()
+    fields = _columns(model)
+    for number, field in enumerate(fields, start=1):
+        setattr(places, field.attname, _place(number))
+    query = InsertQuery(model)
+    query.insert_values(fields, [places])
+    compiler = query.get_compiler(connection.alias)
+    compiler.returning_fields = [model._meta.pk]
+    [(sql, params)] = compiler.as_sql()
+    return _named("insert", model, sql, params)
+
+
+def _compile_update(model: type[Model], fields: Sequence[Any]) -> _Statement:
+    row = model._base_manager.filter(pk=_place(len(fields) + 1))
+    query: Any = row.query.chain(UpdateQuery)
+    query.add_update_fields([(field, None, _place(number)) for number, field in enumerate(fields, start=1)])
+    return _named("update", model, *query.get_compiler(connection.alias).as_sql())
+
+
+# --- preparing --------------------------------------------------------------------------------------------------------
+
+
+def _place(number: int) -> RawSQL:
+    """Where a value goes that is another each time."""
+    return RawSQL(f"${number}", ())  # noqa: S611 - a number of ours
+
+
+def _named(verb: str, model: type[Model], sql: str, params: Sequence[Any]) -> _Statement:
+    return _Statement(f"{verb}_{model._meta.db_table}_{next(_numbers)}", sql, params)
+
+
+def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
+    """The cursor that has run it with these values.
+
+    Prepared once on each connection to PostgreSQL, which keeps it through a rollback and until the connection ends.
+    """
+    cursor = database.cursor()  # first: it may take a new connection, on which nothing is prepared
+    driver = database.connection
+    of, calls = getattr(database, "prepared", (None, dict[str, str]()))
     if of is not driver:
-        of, names = connection.prepared = driver, set()  # type: ignore[attr-defined]
-    if made.name not in names:
-        with connection.wrap_database_errors, driver.cursor() as cursor:
-            cursor.execute(f"PREPARE {made.name} AS {made.sql}", made.params)
-            TEXTS[made.name] = cursor.query.decode().partition(" AS ")[2]
-        names.add(made.name)
+        of, calls = database.prepared = driver, {}
+    if made.name not in calls:
+        with database.wrap_database_errors, driver.cursor() as preparing:
+            preparing.execute(f"PREPARE {made.name} AS {made.sql}", made.params)
+            TEXTS[made.name] = preparing.query.decode().partition(" AS ")[2]
+        calls[made.name] = f"EXECUTE {made.name}({', '.join(['%s'] * len(values))})"
+    cursor.execute(calls[made.name], values)
+    return cursor

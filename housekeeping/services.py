@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from common import clock
+from common import clock, prepared
 from common.errors import Conflict, HotelMateError, InvalidInput, NotAllowed, NotFound
 from common.formats import iso
 from hotel.models import Staff
@@ -223,7 +223,7 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
         outcomes.append(StatusOutcome(room, event))
     if changed:
         _save([room for room, _, _ in changed], sorted({field for _, _, fields in changed for field in fields}))
-        RoomStatusEvent.objects.bulk_create([event for _, event, _ in changed])
+        prepared.insert([event for _, event, _ in changed])
         notification_manager.realtime_rooms_updated(
             [
                 notification_manager.RoomUpdate(room, fields, event.source, event.from_status, request.staff)
@@ -366,7 +366,7 @@ def append_note(text: str, note: str) -> str:
 
 def _save(rooms: list[Room], fields: list[str]) -> None:
     if len(rooms) == 1:
-        rooms[0].save(update_fields=fields)
+        prepared.update(rooms[0], fields)
     else:
         Room.objects.bulk_update(rooms, fields)
 

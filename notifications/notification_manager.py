@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
-from common import clock
+from common import clock, prepared
 from common.formats import iso
 from hotel.models import Hotel, Staff
 from housekeeping.snapshots import NOBODY, is_occupied, room_snapshot
@@ -211,6 +211,6 @@ def _message(channel: str, envelope: dict[str, Any]) -> dict[str, str]:
 def _store(events: Sequence[RealtimeEvent]) -> None:
     if not events:
         return
-    RealtimeEvent.objects.bulk_create(events)
+    prepared.insert(events)
     # Robust: the change is committed, and a relay that nobody woke finds the event by its poll.
     transaction.on_commit(lambda: wakeup.wake(), robust=True)

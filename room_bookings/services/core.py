@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from common import clock
+from common import clock, prepared
 from common.errors import Conflict, FieldError, HotelMateError, NotAllowed, NotFound
 from common.formats import iso
 from hotel import calendar
@@ -257,7 +257,7 @@ def save(bookings: Sequence[RoomBooking], *fields: str) -> None:
         booking.updated_at = moment
     names = [*fields, "version", "updated_at"]
     if len(bookings) == 1:
-        bookings[0].save(update_fields=names)
+        prepared.update(bookings[0], names)
     else:
         RoomBooking.objects.bulk_update(bookings, names)
 
@@ -291,4 +291,4 @@ def change(
 
 def record(changes: Iterable[BookingChange]) -> None:
     """Store history rows, in one statement."""
-    BookingChange.objects.bulk_create(changes)
+    prepared.insert(changes)

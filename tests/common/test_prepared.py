@@ -1,14 +1,18 @@
-"""A prepared read answers exactly as its queryset does, in every thread."""
+"""A prepared statement reads and writes exactly as Django's own does, in every thread."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
-from common.prepared import PLACES, PreparedRead
+from common import clock
+from common import prepared as writing
+from common.prepared import PreparedRead
 from hotel.models import Hotel
 from housekeeping.selectors import room_list
+from notifications.models import RealtimeEvent
 from room_bookings.selectors import booking_list
 from rooms.models import Room
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, in_house, room_in
@@ -120,13 +124,6 @@ def test_a_kept_connection_that_has_died_is_replaced_before_it_is_read_through()
         connection.close()
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_statement_that_holds_a_place_already_is_refused(place):
-    prepared = PreparedRead(lambda: Hotel.objects.exclude(pk=place))
-    with pytest.raises(ValueError, match="exactly one place"):
-        prepared.read(pk=1, slug="grand")
-
-
 @pytest.mark.django_db
 def test_it_finds_by_two_keys():
     room, other = NewRoomFactory(), NewRoomFactory()
@@ -171,3 +168,125 @@ def test_it_locks_within_a_transaction_alone():
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1, 2**63, -(2**63), 10**40])
 def test_a_number_that_no_row_can_have_finds_none(number):
     assert PreparedRead(Hotel.objects.all).read(pk=number) == []
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+AWKWARD = "50 % of $1, \"both\" 'kinds'\\\n of %s; ünïcode → ✓"
+
+
+def an_event(**fields):
+    hotel = Hotel.objects.first() or HotelFactory()
+    envelope = {"payload": {"maintenance_notes": AWKWARD, "last_cleaned_at": None, "status_version": 7}}
+    return RealtimeEvent(
+        **{
+            "hotel": hotel,
+            "stream": "rooms",
+            "channel": "private-x.rooms",
+            "type": "room_updated",
+            "envelope": envelope,
+        }
+        | fields
+    )
+
+
+def stored(*, but=("id", "event_id")):
+    """Each event as PostgreSQL has it, in order, without the columns ``but``."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_jsonb(row_)::text FROM notifications_realtimeevent row_ ORDER BY id")
+        return [{name: value for name, value in json.loads(row).items() if name not in but} for [row] in cursor]
+
+
+@pytest.mark.django_db
+def test_one_row_is_stored_as_bulk_create_stores_it(django_assert_num_queries):
+    moment = clock.now()
+    for fields in ({}, {"last_error": AWKWARD, "seq": 9, "sent_at": moment}, {"envelope": {}}):
+        RealtimeEvent.objects.all().delete()
+        RealtimeEvent.objects.bulk_create([an_event(created_at=moment, **fields)])
+        by_django = stored()
+        RealtimeEvent.objects.all().delete()
+        event = an_event(created_at=moment, **fields)
+        with django_assert_num_queries(1):
+            writing.insert([event])
+        assert stored() == by_django
+        assert facts(RealtimeEvent.objects.get()) == facts(RealtimeEvent.objects.get(pk=event.pk))
+        assert not event._state.adding
+        assert event._state.db == "default"
+        event.last_error = "and it may be saved again"
+        event.save()
+        assert RealtimeEvent.objects.get().event_id == event.event_id
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [0, 2, 30])
+def test_no_row_takes_no_statement_and_many_take_one(count, django_assert_num_queries):
+    events = [an_event() for _ in range(count)]
+    with django_assert_num_queries(min(count, 1)):
+        writing.insert(event for event in events)
+    assert {event.pk for event in events} == {event.pk for event in RealtimeEvent.objects.all()}
+
+
+@pytest.mark.django_db
+def test_a_row_keeps_the_key_that_it_was_given():
+    writing.insert([an_event(pk=4711)])
+    assert RealtimeEvent.objects.get().pk == 4711
+
+
+@pytest.mark.django_db
+def test_what_the_database_refuses_is_refused():
+    event = an_event()
+    writing.insert([event])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        writing.insert([an_event(event_id=event.event_id)])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        event.hotel_id = None
+        writing.update(event, ["hotel"])
+    with pytest.raises(DataError), transaction.atomic():
+        writing.insert([an_event(stream="x" * 21)])
+    assert RealtimeEvent.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_the_named_fields_are_written_as_save_writes_them(django_assert_num_queries):
+    one, other = an_event(), an_event()
+    for event in (one, other):
+        event.save()
+    new = {
+        "last_error": AWKWARD,
+        "seq": 5,
+        "sent_at": clock.now(),
+        "envelope": {"note": AWKWARD},
+        "hotel": HotelFactory(),
+    }
+    none = {"sent_at": None, "seq": None}
+    for values, names in ((new, [*new]), (none, [*none]), ({"seq": 6, "last_error": "not named"}, ["seq"])):
+        for name, value in values.items():
+            setattr(one, name, value)
+            setattr(other, name, value)
+        with django_assert_num_queries(1):
+            writing.update(one, names)
+        by_us = stored(but=("id", "event_id", "created_at"))
+        RealtimeEvent.objects.filter(pk=one.pk).update(seq=None, sent_at=None)  # a seq is its event's alone
+        other.save(update_fields=names)
+        by_django = stored(but=("id", "event_id", "created_at"))
+        assert by_us[0] == by_django[1]
+
+
+@pytest.mark.django_db
+def test_a_row_that_is_not_there_is_not_written():
+    event = an_event(pk=4711)
+    event._state.adding = False
+    with pytest.raises(DatabaseError, match="4711"):
+        writing.update(event, ["last_error"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_connection_prepares_what_it_writes():
+    event = an_event()
+    writing.insert([event])
+    writing.update(event, ["last_error"])
+    connection.close()
+    event.last_error = "after the pause"
+    writing.update(event, ["last_error"])
+    writing.insert([an_event()])
+    assert [event.last_error for event in RealtimeEvent.objects.order_by("pk")] == ["after the pause", ""]
