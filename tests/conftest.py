@@ -84,11 +84,13 @@ def api() -> Callable[[Staff], APIClient]:
 
 
 def in_full(sql: str) -> str:
-    """A statement, and of one that was prepared what it stands for."""
+    """A statement, and of one that was prepared what it stands for; with its values, where it reads."""
     prepared = re.fullmatch(r"EXECUTE (\w+)\((.*)\)", sql, re.DOTALL)
     if not prepared:
         return sql
     text = TEXTS[prepared[1]]
+    if not text.startswith("SELECT"):
+        return text
     for number, value in enumerate(prepared[2].split(", "), start=1):
         text = text.replace(f"${number}", value)
     return text

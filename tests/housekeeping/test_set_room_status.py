@@ -124,8 +124,8 @@ def test_it_locks_before_it_writes(hotel, housekeeper, statements):
     with statements() as made:
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     lock, read, update, audit, event = made.sql()
-    assert lock.startswith("SELECT") and lock.endswith(f"IN ({room.pk})) ORDER BY 1 ASC FOR NO KEY UPDATE")
-    assert read.startswith('SELECT "rooms_room"."id"') and f"IN ({room.pk}) ORDER" in read
+    assert lock.startswith("SELECT") and lock.endswith(f"= ({room.pk})) ORDER BY 1 ASC FOR NO KEY UPDATE")
+    assert read.startswith('SELECT "rooms_room"."id"') and f"= ({room.pk}) ORDER" in read
     assert update.startswith('UPDATE "rooms_room" SET "room_status"')
     assert audit.startswith('INSERT INTO "housekeeping_roomstatusevent"')
     assert event.startswith('INSERT INTO "notifications_realtimeevent"')

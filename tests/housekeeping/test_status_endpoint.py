@@ -67,7 +67,7 @@ def test_a_room_of_another_hotel_is_not_even_locked(api, hotel, housekeeper, sta
         answer = client.post(url(housekeeper, f"rooms/{room.pk}/status/"), {"to_status": "CLEANING_IN_PROGRESS"})
     assert_error(answer, 404, "ROOM_NOT_FOUND")
     [_, lock] = made.sql()
-    assert f'"hotel_id" IN ({hotel.pk}) AND' in lock
+    assert f'"hotel_id" = ({hotel.pk}) AND' in lock
 
 
 # --- the source -------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from hotel import rights
 from notifications import notification_manager
 from notifications.models import BOOKINGS, GUESTS, ROOMS, STREAMS, RealtimeEvent
 from room_bookings.models import RoomBooking
+from tests.conftest import in_full
 from tests.http import undone
 from tests.notifications.personal import (
     AMOUNT,
@@ -187,7 +188,7 @@ def _remember_tellers(tellers: set[tuple[str, str]]) -> Any:
     """A wrapper of statements that notes who, up the stack, stores an event."""
 
     def wrapper(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        if str(sql).startswith('INSERT INTO "notifications_realtimeevent"'):
+        if in_full(str(sql)).startswith('INSERT INTO "notifications_realtimeevent"'):
             frame = sys._getframe()
             while frame is not None:
                 tellers.add((frame.f_code.co_filename, frame.f_code.co_name))
