@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from common import clock
+from common import clock, prepared
 from common.database import constraint
 from common.errors import Conflict, FieldError
 from hotel import calendar
@@ -103,7 +103,7 @@ def create_booking(
     # Last of the locks: whoever else makes a booking anywhere waits for this number until the commit.
     booking.booking_id = next_reference(calendar.local_now(hotel).year)
     try:
-        booking.save(force_insert=True)
+        prepared.insert([booking])
     except IntegrityError as error:
         if constraint(error) == "room_booking_payment_unique":
             raise PaymentTaken("Another booking has this payment already.") from error
