@@ -1,5 +1,6 @@
 """The state of the board: all that a screen needs to show the house as it is now, in four statements."""
 
+import functools
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ from housekeeping.models import OPEN_TASK_STATUSES
 from housekeeping.policy import status_transitions
 from housekeeping.rows import rooms_in_service
 from housekeeping.selectors import task_list
-from housekeeping.snapshots import room_snapshot, task_snapshot
+from housekeeping.snapshots import room_snapshot, task_snapshot, type_snapshot
 from notifications import transport
 from notifications.catch_up import latest_seqs
 from notifications.models import BOOKINGS
@@ -33,7 +34,7 @@ def board_state(staff: Staff) -> dict[str, Any]:
     heard = {stream: any(staff.can(right) for right in rights) for stream, rights in LISTENERS.items()}
     sees_bookings = heard[BOOKINGS]
     latest = latest_seqs(hotel)
-    rooms = rooms_in_service(hotel)
+    rooms, of_type = list(rooms_in_service(hotel)), functools.cache(type_snapshot)
     now = clock.now()
     today = calendar.business_date(hotel, now)
     arrivals, departures = _stays(hotel, today, sees_bookings=sees_bookings)
@@ -48,7 +49,7 @@ def board_state(staff: Staff) -> dict[str, Any]:
         "now": iso(now),
         "me": _me(staff, sees_bookings=sees_bookings),
         "statuses": [{"value": value, "label": label} for value, label in RoomStatus.choices],
-        "rooms": [room_snapshot(room, guests=sees_bookings) for room in rooms],
+        "rooms": [room_snapshot(room, guests=sees_bookings, of_type=of_type) for room in rooms],
         "arrivals": arrivals,
         "departures": departures,
         "my_tasks": [

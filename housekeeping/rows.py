@@ -1,5 +1,6 @@
 """All rooms of a house as ``room_snapshot`` shows them, read without the price of a thousand model instances."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from rooms.models import Room, RoomType
 
 TYPE = ("name", "max_occupancy", "starting_price_from", "currency")
 PERSON = ("first_name", "last_name", "username")
+AT_ONCE = 200  # rows that are taken from the driver, which has them all and in less room than Python
 ONE_PERSON = 1 + len(PERSON)  # columns: the id before them
 
 
@@ -50,8 +52,8 @@ class RoomRow(NamedTuple):
 PLAIN = RoomRow._fields[: RoomRow._fields.index("hotel")]
 
 
-def rooms_in_service(hotel: Hotel) -> list[RoomRow]:
-    """The hotel's active rooms by number; one statement however many there are."""
+def rooms_in_service(hotel: Hotel) -> Iterator[RoomRow]:
+    """The hotel's active rooms by number; one statement however many there are, run at the first."""
     columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
     for who in ("cleaned_by_staff", "inspected_by_staff"):
         columns += [f"{who}_id", *(f"{who}__user__{name}" for name in PERSON)]
@@ -72,7 +74,7 @@ def rooms_in_service(hotel: Hotel) -> list[RoomRow]:
         return RoomRow._make((*own, hotel, room_type(*kind), person(*cleaner), person(*inspector)))
 
     rooms = room_list(hotel).filter(is_active=True).order_by("room_number")
-    return [room(row) for row in rooms.values_list(*columns)]
+    return map(room, rooms.values_list(*columns).iterator(AT_ONCE))
 
 
 def _member(pk: int, values: tuple[str, ...]) -> Staff:

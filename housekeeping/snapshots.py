@@ -1,11 +1,12 @@
 """The JSON of a room and of a status change: one shape each, in every answer and every event."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from common.formats import iso, money
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from rooms.models import TRANSITIONS, Room, RoomStatus
+from rooms.models import TRANSITIONS, Room, RoomStatus, RoomType
 
 if TYPE_CHECKING:
     from housekeeping.rows import RoomRow
@@ -27,20 +28,19 @@ def facts_allow(to_status: str, occupied: bool) -> bool:
     return occupied == (to_status == RoomStatus.OCCUPIED)
 
 
-def room_snapshot(room: "Room | RoomRow", *, guests: bool = False) -> dict[str, Any]:
-    """The contract's Room (section 3), JSON-safe; ``guests`` adds who is in it, for eyes with a bookings right.
+LABELS = {status: str(label) for status, label in RoomStatus.choices}
+# By status, and whether the room is occupied: the steps that the workflow map has and the facts do not forbid.
+ALLOWED = {
+    (str(status), occupied): [str(to_status) for to_status in steps if facts_allow(to_status, occupied)]
+    for status, steps in TRANSITIONS.items()
+    for occupied in (False, True)
+}
 
-    ``room`` comes from ``selectors.room_list`` or ``room_lock``, or from ``rows``; no statement is made here.
-    """
-    occupied = is_occupied(room)
-    room_type = room.room_type
+
+def type_snapshot(room_type: RoomType) -> dict[str, Any]:
+    """What a room's snapshot says of its type."""
     price = money(room_type.starting_price_from)
-    cleaned_by = room.cleaned_by_staff.name if room.cleaned_by_staff else None
-    inspected_by = room.inspected_by_staff.name if room.inspected_by_staff else None
-    snapshot = {
-        "id": room.pk,
-        "hotel_slug": room.hotel.slug,
-        "room_number": room.room_number,
+    return {
         "room_type": room_type.pk,
         "room_type_name": room_type.name,
         "room_type_info": {
@@ -52,12 +52,32 @@ def room_snapshot(room: "Room | RoomRow", *, guests: bool = False) -> dict[str, 
             "starting_price_from": price,
         },
         "current_price": None if price is None else {"amount": price, "currency": room_type.currency},
-        "room_status": str(room.room_status),
-        "room_status_display": str(RoomStatus(room.room_status).label),
+    }
+
+
+def room_snapshot(
+    room: "Room | RoomRow", *, guests: bool = False, of_type: Callable[[RoomType], dict[str, Any]] = type_snapshot
+) -> dict[str, Any]:
+    """The contract's Room (section 3), JSON-safe; ``guests`` adds who is in it, for eyes with a bookings right.
+
+    ``room`` comes from ``selectors.room_list`` or ``room_lock``, or from ``rows``; no statement is made here. Whoever
+    shows many rooms gives a ``type_snapshot`` that remembers. What snapshots say is shared among them: never change it.
+    """
+    occupied = is_occupied(room)
+    status = str(room.room_status)
+    cleaned_by = room.cleaned_by_staff.name if room.cleaned_by_staff else None
+    inspected_by = room.inspected_by_staff.name if room.inspected_by_staff else None
+    snapshot = {
+        "id": room.pk,
+        "hotel_slug": room.hotel.slug,
+        "room_number": room.room_number,
+        **of_type(room.room_type),
+        "room_status": status,
+        "room_status_display": LABELS[status],
         "is_occupied": occupied,
         "is_active": room.is_active,
         "is_bookable": room.is_bookable,
-        "is_out_of_order": room.room_status == RoomStatus.OUT_OF_ORDER,
+        "is_out_of_order": status == RoomStatus.OUT_OF_ORDER,
         "maintenance_required": room.maintenance_required,
         "maintenance_priority": str(room.maintenance_priority) or None,
         "maintenance_notes": room.maintenance_notes,
@@ -70,9 +90,7 @@ def room_snapshot(room: "Room | RoomRow", *, guests: bool = False) -> dict[str, 
         "turnover_notes": room.turnover_notes,
         "status_version": room.status_version,
         "status_changed_at": iso(room.status_changed_at),
-        "allowed_transitions": [
-            str(status) for status in TRANSITIONS[room.room_status] if facts_allow(status, occupied)
-        ],
+        "allowed_transitions": ALLOWED[status, occupied],
         "updated_at": iso(room.updated_at),
     }
     if guests:

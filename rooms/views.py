@@ -1,5 +1,6 @@
 """The turnover board and its actions, and the house's inventory: rooms and room types (contract section 3)."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 from common.errors import NotAllowed
 from common.handlers import error_body
 from common.openapi import endpoint
+from common.renderers import JsonList
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
 from housekeeping import turnover
@@ -18,7 +20,7 @@ from housekeeping.rows import rooms_in_service
 from housekeeping.selectors import room_list
 from housekeeping.serializers import STATUS_EVENT_EXAMPLE, TurnoverOutput
 from housekeeping.services import RoomNotFound
-from housekeeping.snapshots import room_snapshot, status_event_snapshot
+from housekeeping.snapshots import room_snapshot, status_event_snapshot, type_snapshot
 from housekeeping.statistics import turnover_stats
 from room_bookings.serializers import (
     RoomsCheckInOutput,
@@ -109,12 +111,12 @@ class RoomViewSet(HotelViewSet):
         """The room as this caller may see it."""
         return room_snapshot(room, guests=self.sees_guests)
 
-    def by_status(self) -> dict[str, list[dict[str, Any]]]:
-        """The rooms in service under each of the seven statuses."""
-        guests = self.sees_guests
-        columns: dict[str, list[dict[str, Any]]] = {status: [] for status in RoomStatus.values}
+    def by_status(self) -> dict[str, JsonList]:
+        """The rooms in service under each of the seven statuses, as JSON."""
+        guests, of_type = self.sees_guests, functools.cache(type_snapshot)
+        columns = {status: JsonList() for status in RoomStatus.values}
         for room in rooms_in_service(self.hotel):
-            columns[room.room_status].append(room_snapshot(room, guests=guests))
+            columns[room.room_status].append(room_snapshot(room, guests=guests, of_type=of_type))
         return columns
 
     def status_answer(self, room: Room) -> dict[str, Any]:

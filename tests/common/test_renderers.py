@@ -8,7 +8,7 @@ import orjson
 import pytest
 from rest_framework.renderers import JSONRenderer
 
-from common.renderers import QuickJSONRenderer
+from common.renderers import JsonList, QuickJSONRenderer
 from housekeeping.snapshots import NOBODY
 from rooms.models import RoomStatus
 from rooms.serializers import ROOM_EXAMPLE
@@ -53,3 +53,22 @@ def test_what_neither_takes_is_refused():
 def test_no_answer_has_no_body_and_indented_is_indented():
     assert QuickJSONRenderer().render(None) == b""
     assert QuickJSONRenderer().render({"a": 1}, "application/json; indent=2") == b'{\n  "a": 1\n}'
+
+
+@pytest.mark.parametrize("media_type", [None, "application/json; indent=2"])
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+def test_a_list_that_is_json_already_reads_as_any_list(count, media_type):
+    things = [VALUES | {"number": number} for number in range(count)]
+    ready = JsonList()
+    for thing in things:
+        ready.append(thing)
+    assert len(ready) == count
+    for _ in range(2):
+        answer = QuickJSONRenderer().render({"count": count, "rooms": ready, "more": [ready]}, media_type)
+        assert answer == JSONRenderer().render({"count": count, "rooms": things, "more": [things]}, media_type)
+
+
+def test_such_a_list_beside_what_the_quick_encoder_does_not_take():
+    ready = JsonList()
+    ready.append({"number": 1})
+    assert QuickJSONRenderer().render({1: ready}) == b'{"1":[{"number":1}]}'
