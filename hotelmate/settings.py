@@ -86,8 +86,6 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="common.postgres")}
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# What is read in portions comes whole from PostgreSQL, in one answer: a cursor there would be asked for each of them.
-DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 # A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md). And PostgreSQL
 # notices within a minute that a machine is gone: a relay's lock on its stream would outlive it for hours.
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
