@@ -92,6 +92,8 @@ DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
     "options",
     # On flash and in memory, a page somewhere costs hardly more than the next one: else lists read whole tables.
     "-c random_page_cost=1.1 "
+    # What is read in portions is read to its end: no plan that would be good for the first tenth only.
+    "-c cursor_tuple_fraction=1 "
     "-c lock_timeout=3s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
