@@ -13,6 +13,10 @@ INSTALL = @for python in $(CANDIDATES); do \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
+# What serves a hotel; and what bandit finds there that ruff finds too, where each line says why it may be so.
+SERVED = board common hotel hotelmate housekeeping notifications room_bookings rooms manage.py deploy
+SEEN_BY_RUFF = B108,B608,B611
+
 .PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak fuzz mutants clean
 
 help:
@@ -20,15 +24,15 @@ help:
 	@echo "make reset         make the demo anew, for today (what was done in it is lost)"
 	@echo "make test          run the tests (with ARGS='-k cancel' some of them)"
 	@echo "make test-browser  run the tests that drive a browser: chromium, or the one that HOTELMATE_CHROMIUM names"
-	@echo "make check         linters, types, layers, secrets, Django's deployment checks, migrations, API schema"
+	@echo "make check         linters, bandit, types, layers, secrets, Django's deployment checks, migrations, API schema"
 	@echo "make audit         ask the advisory databases about every package that is pinned (needs the internet)"
 	@echo "make permissions   write docs/permissions.md anew, from what the server answers"
 	@echo "make contract      play the existing staff app against a HotelMate of its own, row by row of the API's contract"
-	@echo "make bench         measure what HotelMate costs, against the least possible (ARGS='--quick'; docs/performance.md)"
+	@echo "make bench         measure what HotelMate costs, against the least possible (10 to 30 minutes; ARGS='--quick')"
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
-	@echo "make soak          live real stays in five hotels amid faults, and compare everything (ARGS='--minutes 20 --seed 7')"
+	@echo "make soak          live real stays in five hotels amid faults, and compare all (3 minutes; ARGS='--minutes 20 --seed 7')"
 	@echo "make fuzz          send the API and the Pusher server what nobody would (5 minutes; ARGS='--minutes 10 --seed N')"
-	@echo "make mutants       remove each lock, rule and check, one at a time, and see a test turn red (ARGS='--only NAME')"
+	@echo "make mutants       remove each lock, rule and check, one at a time, and see a test turn red (half an hour; ARGS='--only NAME')"
 	@echo "make screenshots   make the pictures in docs/screenshots anew"
 	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
 
@@ -58,6 +62,7 @@ check:
 	$(VENV) -m ruff format --check .
 	$(VENV) -m hotelmate.local exec -- mypy
 	.venv/bin/lint-imports
+	$(VENV) -m bandit --quiet --recursive --severity-level medium --skip $(SEEN_BY_RUFF) $(SERVED)
 	$(VENV) -m deploy.scan_secrets
 	env -u DEVELOPMENT ALLOWED_HOSTS=hotel.example \
 		$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default

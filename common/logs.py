@@ -30,6 +30,10 @@ HARMLESS: tuple[type[BaseException], ...] = (
 # Of these only what the operating system itself says: those that are derived elsewhere quote what they were sent.
 OF_THE_MACHINE = (ConnectionError, FileNotFoundError, PermissionError, TimeoutError, OSError)
 
+# What gunicorn says of a request that it cannot read, or that broke in its own hands; what follows quotes the request,
+# and there may be a token or a name in it.
+OF_REQUESTS = ("Invalid request from ip=", "Error handling request")
+
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
@@ -44,6 +48,21 @@ class DiscreetFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return told(ei[1]) if ei and ei[1] is not None else ""
+
+
+def make_server_discreet(log: logging.Logger) -> None:
+    """Keep out of gunicorn's own log whatever a client sent, its address included."""
+    log.addFilter(_without_request)
+    for handler in log.handlers:
+        form = handler.formatter
+        handler.setFormatter(DiscreetFormatter(form._fmt, form.datefmt) if form else DiscreetFormatter())
+
+
+def _without_request(record: logging.LogRecord) -> bool:
+    for beginning in OF_REQUESTS:
+        if str(record.msg).startswith(beginning):
+            record.msg, record.args = beginning.partition(" from")[0], ()
+    return record.levelno > logging.DEBUG  # at which it writes down every address
 
 
 def told(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """``make audit``: is any package that we pin known to be unsafe? Asks the advisory databases, so it needs the internet.
 
-By hand and every night, never in ``make check``: an advisory that came overnight, or a database that cannot be reached,
-is no fault of the change at hand.
+By hand before a release, never in ``make check``: an advisory that came overnight, or a database that cannot be
+reached, is no fault of the change at hand.
 """
 
 import json

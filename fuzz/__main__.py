@@ -50,14 +50,18 @@ def fuzz_api(place: Place, options: argparse.Namespace, seconds: float, signals:
             bar.update(min(int(time.monotonic() - began), round(seconds)) - int(bar.n))
 
         fuzz.run(seconds, tick)
-    tell(fuzz)
+    untried = tell(fuzz)
     for key, failure in fuzz.failures.items():
         say(f"\n{failure.operation}, as {failure.caller} (seen {fuzz.again[key]}×)\n  {failure.what}\n  {failure.curl}")
-    return [f"{failure.operation}: {failure.what.splitlines()[0]}" for failure in fuzz.failures.values()]
+    wrong = [f"{failure.operation}: {failure.what.splitlines()[0]}" for failure in fuzz.failures.values()]
+    return wrong + [f"never tried, for want of time: {operation}" for operation in untried]
 
 
-def tell(fuzz: ApiFuzz) -> None:
-    """A line for each operation: requests, and the statuses with how often each, then by caller."""
+def tell(fuzz: ApiFuzz) -> list[str]:
+    """A line for each operation: requests, and the statuses with how often each, then by caller.
+
+    Returns the operations that were never tried.
+    """
     by_operation: dict[str, Counter[int]] = defaultdict(Counter)
     by_caller: dict[str, Counter[int]] = defaultdict(Counter)
     for (tried, status), count in fuzz.answers.items():
@@ -69,12 +73,13 @@ def tell(fuzz: ApiFuzz) -> None:
         for name, statuses in sorted(table.items()):
             told = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
             say(f"{sum(statuses.values()):>8}  {name}  {told}")
-    untried = [operation.label for operation in fuzz.operations if operation.label not in by_operation]
+    untried = sorted(operation.label for operation in fuzz.operations if operation.label not in by_operation)
     unsuccessful = [name for name, statuses in by_operation.items() if min(statuses) >= 300]
     say(f"{sum(fuzz.answers.values())} requests; {len(by_operation)} of {len(fuzz.operations)} operations tried.")
     for title, names in (("never tried", untried), ("never successful", unsuccessful)):
         if names:
             say(f"{title}: {', '.join(sorted(names))}")
+    return untried
 
 
 def afterwards(place: Place, signals: StopSignals) -> list[str]:

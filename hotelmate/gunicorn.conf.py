@@ -49,6 +49,10 @@ def post_worker_init(worker: Any) -> None:
     """Start the relay in the worker, after the fork: a thread does not survive one."""
     from django.conf import settings
 
+    from common.logs import make_server_discreet
+
+    make_server_discreet(worker.log.error_log)
+
     if settings.REALTIME_RELAY == "thread":
         from notifications import relay
 

@@ -25,19 +25,20 @@ from hotelmate.local.signals import StopRequestedError, StopSignals
 
 def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
     """By name, in the order in which they run. They use Django, which must be set up by then."""
-    from bench.performance import bulk, events, growth, http_level, replay, service_level
+    from bench.performance import bulk, events, growth, http_level, profile, replay, service_level
 
     return {
         "events": events.measure,
         "service": service_level.measure,
         "http": http_level.measure,
+        "profile": profile.measure,
         "bulk": bulk.measure,
         "replay": replay.measure,
         "growth": growth.measure,
     }
 
 
-SECTIONS = ("events", "service", "http", "bulk", "replay", "growth")
+SECTIONS = ("events", "service", "http", "profile", "bulk", "replay", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:

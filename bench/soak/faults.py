@@ -11,6 +11,7 @@ KINDS = {
     "web": (0.0, 0.0, 5),  # SIGKILL of a web process
     "worker": (0.0, 0.0, 3),  # SIGKILL of a worker
     "backends": (0.0, 0.0, 5),  # pg_terminate_backend of a few
+    "crash": (0.0, 0.0, 1),  # SIGKILL of one: PostgreSQL ends all, and recovers
     "locks": (2.0, 6.0, 4),  # rows held, mostly for longer than anybody waits
     "card failing": (3.0, 8.0, 3),
     "card hanging": (3.0, 8.0, 1),
@@ -19,6 +20,7 @@ KINDS = {
     "pusher hung": (1.0, 8.0, 2),
 }
 CALM = (0.3, 2.5)
+LONGEST = 20.0  # seconds that an answer may take, whatever happens: a few rows waited for, and a provider that hangs
 # Seconds for which a fault is felt when it is over. Whoever waited for a held row held others meanwhile (3 s each); the
 # client notes the time a moment before or after.
 SLACK, AFTER_LOCKS, AFTER_CARDS = 0.3, 3.5, 1.0
@@ -53,15 +55,18 @@ def plan(seed: int) -> Iterator[Strike]:
 def explanation(asked: Asked, faults: Iterable[Fault]) -> str:
     """The kind of the fault that explains an answer of 500 or more, or none; empty when nothing does.
 
-    The code and the headers must be those that the contract names for it, too: a 500 is never explained.
+    The code and the headers must be those that the contract names for it, too: a 500 is never explained. Nor is who
+    waited for ever: a process that is killed hangs up.
     """
     kinds: tuple[str, ...]
+    if asked.seconds > LONGEST:
+        return ""
     if asked.status == 0:
         kinds, after = ("web",), SLACK
     elif asked.status == 503 and asked.retry_after and asked.code == "BUSY":
         kinds, after = ("locks",), AFTER_LOCKS
     elif asked.status == 503 and asked.retry_after and asked.code == "UNAVAILABLE":
-        kinds, after = ("backends",), SLACK
+        kinds, after = ("backends", "crash"), SLACK
     elif asked.status == 502 and asked.code in (
         "PAYMENT_CAPTURE_FAILED",
         "PAYMENT_VOID_FAILED",

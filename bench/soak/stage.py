@@ -61,7 +61,8 @@ class SoakStage(Stage):
         self.cards = stack.enter_context(provider())
         super().open(stack)
         self._url = self._env["DATABASE_URL"]
-        self._database.cursor().execute("SET application_name = %s", [MINE])
+        self._connect()
+        stack.callback(lambda: self._database.close())
 
     def _start(self, name: str, *words: object, port: int = 0) -> Service:
         if words[:2] == ("-m", "bench.hotels"):
@@ -139,6 +140,8 @@ class SoakStage(Stage):
                 self.kill(strike.kind, rng)
             case "backends":
                 self._terminate_backends(rng)
+            case "crash":
+                self._crash_database(rng)
             case "locks":
                 self._hold_rows(strike.seconds, rng)
             case "card failing" | "card hanging":
@@ -158,6 +161,32 @@ class SoakStage(Stage):
         chosen = {*rng.sample([pid for pid, _ in found], min(3, len(found))), *busy[:2]}
         for pid in chosen:
             self.query("SELECT pg_terminate_backend(%s)", pid)
+
+    def _crash_database(self, rng: random.Random) -> None:
+        """SIGKILL of one backend, a busy one if there is any; returns when PostgreSQL answers again."""
+        statement = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> %s"
+        found = [pid for (pid,) in self.query(f"{statement} ORDER BY state = 'idle', pid", MINE)]
+        with suppress(ProcessLookupError):
+            os.kill(rng.choice(found[:3]), signal.SIGKILL)
+        self._await(self._lost, "the crash")
+        self._await(self._connect, "PostgreSQL after its crash")
+
+    def _lost(self) -> bool:
+        try:
+            self.query("SELECT 1")
+        except psycopg2.Error:
+            return True
+        return False
+
+    def _connect(self) -> bool:
+        """Connect anew, under a name that the other faults spare; returns whether that was possible."""
+        self._database.close()
+        try:
+            self._database = psycopg2.connect(self._url, application_name=MINE)
+        except psycopg2.OperationalError:
+            return False
+        self._database.autocommit = True
+        return True
 
     def _hold_rows(self, seconds: float, rng: random.Random) -> None:
         with closing(psycopg2.connect(self._url, application_name=MINE)) as holder, holder.cursor() as cursor:

@@ -78,14 +78,19 @@ def test_a_query_of_a_thousand_parameters_is_refused(manager: Staff):
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory):
+def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What gunicorn prints."""
+    return tmp_path_factory.mktemp("gunicorn") / "log"
+
+
+@pytest.fixture(scope="module")
+def port(server_log: Path):
     """A gunicorn as in production, on a port of its own; it needs no database to refuse."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         number = free.getsockname()[1]
     environ = os.environ | {"PORT": str(number), "REALTIME_RELAY": "off", "WEB_CONCURRENCY": "1", "DEVELOPMENT": "1"}
     environ |= {"SECRET_KEY": "only here", "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
-    log = tmp_path_factory.mktemp("gunicorn") / "log"
-    with log.open("w") as file:
+    with server_log.open("w") as file:
         command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py"]
         server = subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=file, stderr=file)
     try:
@@ -94,7 +99,7 @@ def port(tmp_path_factory: pytest.TempPathFactory):
                 if ask(number, "GET", "/healthz") == 200:
                     break
             except OSError:
-                assert server.poll() is None, log.read_text()
+                assert server.poll() is None, server_log.read_text()
             time.sleep(0.1)
         yield number
     finally:
@@ -131,3 +136,27 @@ def ask(port: int, method: str, path: str, headers: list[tuple[str, str]] | None
 )  # fmt: skip
 def test_what_gunicorn_reads(port, method, path, headers, body, statuses):
     assert ask(port, method, path, headers, body) in statuses
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"GET /healthz HTTP/1.1\r\nAuthorization Token zqS_token\r\n\r\n",
+        b"GET /healthz?name=zqS_token Lovelace HTTP/1.1\r\n\r\n",
+        b"zqS_token /healthz HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nX-Name: zqS_token\r\nContent-Length: zqS_token\r\n\r\n",
+    ],
+)
+def test_what_gunicorn_cannot_read_it_does_not_write_down(port, server_log, request_text):
+    before = len(server_log.read_text())
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request_text)
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    for _ in range(100):
+        told = server_log.read_text()[before:]
+        if told.endswith("\n"):
+            break
+        time.sleep(0.05)
+    assert "Invalid request" in told
+    assert "zqS_token" not in told and "127.0.0.1" not in told and "Lovelace" not in told

@@ -14,7 +14,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection
 from django.test import Client
 from rest_framework.test import APIClient
 
-from common.logs import DiscreetFormatter
+from common.logs import DiscreetFormatter, make_server_discreet
 from hotel.models import Staff
 from room_bookings.models import RoomBooking
 from rooms.models import RoomType
@@ -242,3 +242,24 @@ def test_nobody_logs_requests():
     """An access log has addresses of people, references of bookings, and what was searched for."""
     assert re.search(r"^accesslog = None$", (PROJECT / "hotelmate" / "gunicorn.conf.py").read_text(), re.MULTILINE)
     assert not re.search(r"^\s*log\b", (PROJECT / "deploy" / "Caddyfile").read_text(), re.MULTILINE)
+
+
+def test_gunicorns_log_tells_that_a_request_broke_and_not_which():
+    lines = io.StringIO()
+    server, handler = logging.getLogger("a server's own"), logging.StreamHandler(lines)
+    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
+    server.addHandler(handler)
+    server.propagate = False
+    server.setLevel(logging.DEBUG)
+    make_server_discreet(server)
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        server.exception("Error handling request %s %s", "GET", f"/{SECRET}")
+    server.debug("%s %s", "GET", f"/{SECRET}")
+    server.warning(f"Invalid request from ip=192.0.2.7: {SECRET}")
+    server.info("Listening at: %s", "http://127.0.0.1:8000")
+    told = lines.getvalue()
+    assert "[ERROR] Error handling request\nTraceback" in told and "[WARNING] Invalid request\n" in told
+    assert "Listening at: http://127.0.0.1:8000" in told
+    assert SECRET not in told and "192.0.2.7" not in told
