@@ -16,11 +16,13 @@ from common.errors import HotelMateError
 from hotel.models import Hotel, Staff
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
+from room_bookings.payments import Standing
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking, settle_payments
 from room_bookings.services.check_in import check_in
 from room_bookings.services.core import PaymentInProgress
 from room_bookings.services.expire import expire_approvals
 from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.settlement import settle
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory
 from tests.races import Writer, locks_removed, overlap
 from tests.stripe_server import StripeServer
@@ -659,6 +661,29 @@ def test_two_declines_at_once_are_one_refund(stripe, hotel, agent, manager):
         writer.start()
     assert [writer.outcome() for writer in writers] == ["DECLINED", "DECLINED"]
     assert stripe.moved(booking.payment_reference) == {"refunded": 1}
+    assert (told(), len(mails())) == (DECLINED_EVENTS, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_have_the_providers_answer_write_it_once(hotel, agent):
+    """Both have it, and are held up before they write."""
+    booking = card(
+        None,
+        hotel,
+        PaymentState.REFUNDING,
+        status=BookingStatus.CONFIRMED,
+        payment_requested_by=agent,
+        decline_reason_code="FULL",
+    )
+
+    def held() -> RoomBooking:
+        return RoomBooking.objects.select_for_update().get(pk=booking.pk)
+
+    def answered() -> str:
+        return settle(RoomBooking.objects.get(pk=booking.pk), Standing.REFUNDED)[1].name
+
+    _, outcomes = overlap(held, answered, answered)
+    assert sorted(outcomes) == ["FINISHED", "OVERTAKEN"]
     assert (told(), len(mails())) == (DECLINED_EVENTS, 1)
 
 
