@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg2
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 # Whatever goes wrong between us and PostgreSQL, as Django wraps it and, where it does not, as the driver says it.
 DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
@@ -19,6 +19,16 @@ def sqlstate(error: BaseException) -> str | None:
 def constraint(error: BaseException) -> str:
     """The name of the constraint or rule that refused; it names no data."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "unnamed"
+
+
+# The classes of its code for a broken connection, too many of them, a server that stops. No code at all: no connection.
+UNREACHABLE = ("08", "53", "57")
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether the database is away, rather than busy or of another opinion."""
+    state = sqlstate(error) or ""
+    return isinstance(error, OperationalError | InterfaceError) and (not state or state.startswith(UNREACHABLE))
 
 
 # What our own rules (common/triggers.py) raise.

@@ -12,7 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from common.database import constraint, sqlstate
+from common.database import constraint, is_unreachable, sqlstate
 from common.errors import HotelMateError
 from common.parsers import BodyTooLarge
 
@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 1
 # PostgreSQL's SQLSTATE for a lock not got within lock_timeout, a deadlock, a serialization failure.
 BUSY = {"55P03", "40P01", "40001"}
-# … and the classes for a broken connection, too many of them, a server that stops. No state at all: no connection.
-UNREACHABLE = ("08", "53", "57")
 # A column that we forgot to fill is a bug of ours, no race.
 MISSING_VALUE = "23502"
 RESERVED = ("code", "message", "detail", "error", "details")
@@ -104,7 +102,7 @@ def unavailability(error: Exception) -> tuple[str, str] | None:
     state = sqlstate(error) or ""
     if state in BUSY:
         return "BUSY", "Somebody else is changing this right now. Try again in a moment."
-    if not state or state.startswith(UNREACHABLE):
+    if is_unreachable(error):
         logger.error("the database cannot be reached: %s", type(error).__name__, exc_info=error)
         return "UNAVAILABLE", "The database cannot be reached right now. Try again in a moment."
     return None

@@ -10,10 +10,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.query import ModelIterable, get_related_populators
 from django.db.models.sql import InsertQuery, UpdateQuery
-from django.db.transaction import TransactionManagementError
+from django.db.transaction import TransactionManagementError, mark_for_rollback_on_error
 
 M = TypeVar("M")  # what a row becomes: a model's instance, or a value
 Rows = list[tuple[Any, ...]]
@@ -39,10 +39,10 @@ class _Read(NamedTuple):
 
 
 class PreparedRead(Generic[M]):
-    """One row of what ``build`` selects, by unique keys, exactly as the queryset itself would give it.
+    """One row of what ``build`` selects, by unique keys, as the queryset itself would give it.
 
-    ``build`` makes the queryset, with whatever it joins, annotates and locks; whatever it filters by stays as it was at
-    the first read.
+    ``build`` makes the queryset, of instances or of one value, with whatever it joins (no ``prefetch_related``),
+    annotates and locks; whatever it filters by stays as it was at the first read.
     """
 
     def __init__(self, build: Callable[[], QuerySet[Any, M]]) -> None:
@@ -50,7 +50,7 @@ class PreparedRead(Generic[M]):
         self._made: dict[tuple[str, ...], _Read] = {}
 
     def read(self, **keys: Any) -> list[M]:
-        """The row with these ``keys`` (lookups of equality), or nothing; one statement."""
+        """The row with these ``keys`` (lookups of equality, by plain values), or nothing; one statement."""
         names = tuple(keys)
         made = self._made.get(names) or self._made.setdefault(names, self._compile(names))
         if made.locks and not connection.in_atomic_block:
@@ -105,7 +105,10 @@ _updates: dict[tuple[type[Model], tuple[str, ...]], _Statement] = {}
 
 
 def insert(instances: Iterable[Model]) -> None:
-    """Store new instances of one model, as ``bulk_create`` does: a single one prepared, many in one statement."""
+    """Store new instances of one model, as ``bulk_create`` does: a single one prepared, many in one statement.
+
+    Plain values only, no expressions; whatever they refer to is stored already.
+    """
     things = list(instances)
     if not things:
         return
@@ -116,20 +119,25 @@ def insert(instances: Iterable[Model]) -> None:
     made = _inserts.get(model) or _inserts.setdefault(model, _compile_insert(model))
     database = connections[DEFAULT_DB_ALIAS]
     values = [_stored(thing, field, database, add=True) for field in _columns(model)]
-    with _run(database, made, values) as cursor:
+    with mark_for_rollback_on_error(), _run(database, made, values) as cursor:
         [thing.pk] = cursor.fetchone()
     thing._state.adding, thing._state.db = False, database.alias
 
 
 def update(thing: Model, names: Sequence[str]) -> None:
-    """Write these fields of a row that exists, as ``save(update_fields=names)`` does, but for Django's signals."""
+    """Write these fields, each named once, of a row that exists, as ``save(update_fields=names)`` does.
+
+    Plain values only, no expressions; Django's signals are not sent.
+    """
+    if not names:
+        return
     model = type(thing)
     fields: list[Any] = [model._meta.get_field(name) for name in names]
     key = model, tuple(names)
     made = _updates.get(key) or _updates.setdefault(key, _compile_update(model, fields))
     database = connections[DEFAULT_DB_ALIAS]
     values = [_stored(thing, field, database, add=False) for field in fields]
-    with _run(database, made, [*values, thing.pk]) as cursor:
+    with mark_for_rollback_on_error(), _run(database, made, [*values, thing.pk]) as cursor:
         if cursor.rowcount != 1:
             raise DatabaseError(f"{model._meta.label} {thing.pk} is not there to be written.")
 
@@ -139,8 +147,11 @@ def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
 
 
 def _stored(thing: Model, field: "Field[Any, Any]", database: BaseDatabaseWrapper, *, add: bool) -> Any:
-    """The field's value as the driver takes it."""
-    return field.get_db_prep_save(field.pre_save(thing, add), database)
+    """The field's value as the driver takes it. Raises TypeError for one that PostgreSQL would have to work out."""
+    value = field.pre_save(thing, add)
+    if isinstance(value, Combinable):
+        raise TypeError(f"{field} takes a plain value here, no expression")
+    return field.get_db_prep_save(value, database)
 
 
 def _compile_insert(model: type[Model]) -> _Statement:
@@ -182,9 +193,10 @@ def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
     """
     cursor = database.cursor()  # first: it may take a new connection, on which nothing is prepared
     driver = database.connection
-    of, calls = getattr(database, "prepared", (None, dict[str, str]()))
-    if of is not driver:
-        of, calls = database.prepared = driver, {}
+    # Of this connection of the driver's: how each statement that it has prepared is called.
+    prepared_for, calls = getattr(database, "prepared", (None, dict[str, str]()))
+    if prepared_for is not driver:
+        prepared_for, calls = database.prepared = driver, {}
     if made.name not in calls:
         with database.wrap_database_errors, driver.cursor() as preparing:
             preparing.execute(f"PREPARE {made.name} AS {made.sql}", made.params)

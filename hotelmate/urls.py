@@ -46,7 +46,7 @@ def booking(rest: str, handler: Callable[..., Any]) -> Any:
 
 
 hotel_urls: list[Any] = [
-    # status: first, as every path before it costs the most frequent request a comparison
+    # status: first, as each path that stands before costs the most frequent requests a comparison
     *both("rooms/<int:rid>/status/", post(RoomStatusViewSet, "update_status"), "room-status"),
     *both("rooms/<int:rid>/status-history/", view(RoomStatusViewSet, get="status_history"), "room-status-history"),
     path(

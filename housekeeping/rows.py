@@ -12,7 +12,7 @@ from rooms.models import Room, RoomType
 
 TYPE = ("name", "max_occupancy", "starting_price_from", "currency")
 PERSON = ("first_name", "last_name", "username")
-AT_ONCE = 250  # rows that come from PostgreSQL with one FETCH: thousands at once stay in the memory of a worker
+AT_ONCE = 250  # rows that come from PostgreSQL with one FETCH: what thousands at once take of memory is not given back
 ONE_PERSON = 1 + len(PERSON)  # columns: the id before them
 
 
@@ -53,7 +53,10 @@ PLAIN = RoomRow._fields[: RoomRow._fields.index("hotel")]
 
 
 def rooms_in_service(hotel: Hotel) -> Iterator[RoomRow]:
-    """The hotel's active rooms by number; one statement however many there are, sent with the first."""
+    """The hotel's active rooms by number; one statement however many there are, sent with the first.
+
+    To be read once. The rows come in portions, through a cursor of PostgreSQL's.
+    """
     columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
     for who in ("cleaned_by_staff", "inspected_by_staff"):
         columns += [f"{who}_id", *(f"{who}__user__{name}" for name in PERSON)]

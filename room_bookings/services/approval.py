@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 
 from common import clock
+from common.database import DATABASE_FAILURES, is_unreachable
 from common.errors import Conflict
 from common.formats import iso
 from hotel.models import Staff
@@ -97,7 +98,7 @@ def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, i
 
     Returns how many bookings there were by outcome: ``payments_finished``, ``…_put_back`` (nothing had happened),
     ``…_again`` (to be asked for once more), ``…_unanswered``, ``…_overtaken``, ``…_failed``, ``…_not_configured``. Not
-    to be called within a transaction.
+    to be called within a transaction. Raises when the database is away.
     """
     waiting = RoomBooking.objects.filter(
         payment_state__in=IN_FLIGHT_PAYMENTS, payment_requested_at__lt=clock.now() - older_than
@@ -111,6 +112,11 @@ def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, i
             outcome = settle_one(booking).name.lower()
         except (payments.Unclear, payments.UnderWay):
             outcome = "unanswered"
+        except DATABASE_FAILURES as error:
+            if is_unreachable(error):
+                raise  # the others would fare no better
+            logger.warning("the payment of %s waits: %s", booking.booking_id, type(error).__name__)
+            outcome = "failed"
         except Exception:  # one booking must not hold up the others' money
             logger.exception("the payment of %s could not be settled", booking.booking_id)
             outcome = "failed"

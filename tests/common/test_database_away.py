@@ -4,8 +4,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from common.renderers import JsonList
+from housekeeping import rows
 from tests.conftest import url
-from tests.factories import StaffFactory
+from tests.factories import NewRoomFactory, StaffFactory
+from tests.surface import MANAGER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,3 +43,65 @@ def test_on_a_page(lose_connection):
     lose_connection()
     answer = client.post("/admin/login/", {"username": "somebody", "password": "something"})
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+
+
+@pytest.fixture
+def held_table():
+    """Somebody holds a table, as a migration may, for longer than a request waits."""
+    other = connection.copy()
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+    with other.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE room_bookings_bookingguest IN ACCESS EXCLUSIVE MODE")
+        yield lambda: cursor.execute("ROLLBACK")
+    other.close()
+    connection.close()
+
+
+@pytest.mark.parametrize("path", ["turnover/rooms/", "housekeeping/dashboard/"])
+def test_a_list_of_all_rooms_that_cannot_begin(api, held_table, path):
+    member = StaffFactory(role=MANAGER)
+    client = api(member)
+    answer = client.get(url(member, path))
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "BUSY", "1")
+    held_table()
+    assert client.get(url(member, path)).status_code == 200
+
+
+def test_a_board_that_cannot_begin(held_table):
+    member = StaffFactory(role=MANAGER)
+    client = Client(raise_request_exception=False)
+    client.force_login(member.user)
+    path = f"/board/{member.hotel.slug}/"
+    answer = client.get(path)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    held_table()
+    assert client.get(path).status_code == 200
+
+
+def test_a_list_that_ends_in_the_middle(api, lose_connection, monkeypatch):
+    """Between two portions, and before PostgreSQL's cursor is closed."""
+    member = StaffFactory(role=MANAGER)
+    for number in range(3):
+        NewRoomFactory(hotel=member.hotel, room_number=100 + number)
+    monkeypatch.setattr(rows, "AT_ONCE", 1)
+    append, seen = JsonList.append, []
+
+    def lose_once(self, item):
+        seen.append(item)
+        if len(seen) == at:
+            lose_connection()
+        append(self, item)
+
+    monkeypatch.setattr(JsonList, "append", lose_once)
+    client = api(member)
+    for at in (1, 3):
+        seen.clear()
+        answer = client.get(url(member, "turnover/rooms/"))
+        assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE"), at
+        connection.close()
+    seen.clear()
+    at = 0
+    assert client.get(url(member, "turnover/rooms/")).status_code == 200
+    assert len(seen) == 3

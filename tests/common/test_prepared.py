@@ -2,9 +2,11 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
+from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
 from common import clock
@@ -278,6 +280,34 @@ def test_a_row_that_is_not_there_is_not_written():
     event._state.adding = False
     with pytest.raises(DatabaseError, match="4711"):
         writing.update(event, ["last_error"])
+
+
+@pytest.mark.django_db
+def test_an_expression_is_refused_and_nothing_named_is_nothing_written(django_assert_num_queries):
+    event = an_event()
+    writing.insert([event])
+    event.last_error = F("channel")
+    another = an_event(last_error=F("channel"))
+    with django_assert_num_queries(0):
+        with pytest.raises(TypeError, match="last_error"):
+            writing.update(event, ["last_error"])
+        with pytest.raises(TypeError, match="last_error"):
+            writing.insert([another])
+        writing.update(event, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_in_which_a_write_failed_ends_in_nothing():
+    """As with Django's own: also where somebody swallows the error, nothing that waits for the commit is done."""
+    event, done = an_event(), []
+    writing.insert([event])
+    twin, nobody = an_event(event_id=event.event_id), an_event(pk=1)
+    for write in (lambda: writing.insert([twin]), lambda: writing.update(nobody, ["seq"])):
+        with transaction.atomic():
+            transaction.on_commit(lambda: done.append(1))
+            with suppress(DatabaseError):
+                write()
+    assert done == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,9 +6,10 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from mailer.models import Message
 
 from common import clock
@@ -22,7 +23,7 @@ from room_bookings.services.check_in import check_in
 from room_bookings.services.core import PaymentInProgress
 from room_bookings.services.expire import expire_approvals
 from room_bookings.services.no_show import mark_no_show
-from room_bookings.services.settlement import settle
+from room_bookings.services.settlement import Outcome, settle
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory
 from tests.races import Writer, locks_removed, overlap
 from tests.stripe_server import StripeServer
@@ -475,6 +476,28 @@ def test_the_sweep_leaves_alone_what_has_just_begun(stripe, hotel):
     with unchanged(booking):
         sweep()
     assert stripe.calls == []
+
+
+class LockTimeoutError(Exception):
+    """The driver's, as Django keeps it beside its own."""
+
+    pgcode = "55P03"
+
+
+def test_the_sweep_passes_a_booking_that_is_held_and_ends_when_the_database_is_away(
+    stripe, hotel, manager, monkeypatch, caplog
+):
+    for _ in range(2):
+        card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
+    busy, away = OperationalError("canceling statement due to lock timeout"), OperationalError("server closed")
+    busy.__cause__ = LockTimeoutError()
+    settle_one = Mock(side_effect=[busy, Outcome.FINISHED])
+    monkeypatch.setattr("room_bookings.services.approval.settle_one", settle_one)
+    sweep(failed=1, finished=1)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    settle_one.side_effect = [away]
+    with pytest.raises(OperationalError, match="server closed"):
+        settle_payments()
 
 
 def test_the_sweep_finishes_what_happened_and_puts_back_what_did_not(stripe, hotel, manager):
