@@ -7,7 +7,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, NotSupportedError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model, QuerySet
 from django.db.models.expressions import Combinable, RawSQL
@@ -197,10 +197,21 @@ def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
     prepared_for, calls = getattr(database, "prepared", (None, dict[str, str]()))
     if prepared_for is not driver:
         prepared_for, calls = database.prepared = driver, {}
-    if made.name not in calls:
+    is_new = made.name not in calls
+    if is_new:
         with database.wrap_database_errors, driver.cursor() as preparing:
             preparing.execute(f"PREPARE {made.name} AS {made.sql}", made.params)
             TEXTS[made.name] = preparing.query.decode().partition(" AS ")[2]
         calls[made.name] = f"EXECUTE {made.name}({', '.join(['%s'] * len(values))})"
-    cursor.execute(calls[made.name], values)
+    try:
+        cursor.execute(calls[made.name], values)
+    except NotSupportedError as error:
+        if is_new:
+            raise
+        # A migration has changed the type of a column, and what this connection has prepared is of the old one.
+        in_transaction = database.in_atomic_block
+        database.close()
+        if in_transaction:
+            raise OperationalError("The tables have changed meanwhile; the next try meets the new ones.") from error
+        return _run(database, made, values)
     return cursor

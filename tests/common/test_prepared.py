@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
 from common import clock
 from common import prepared as writing
+from common.handlers import unavailability
 from common.prepared import PreparedRead
 from hotel.models import Hotel
 from housekeeping.selectors import room_list
@@ -124,6 +125,38 @@ def test_a_kept_connection_that_has_died_is_replaced_before_it_is_read_through()
         assert prepared.read(pk=hotel.pk) == [hotel]
     finally:
         connection.close()
+
+
+@pytest.fixture
+def retyped():
+    """``retyped()`` gives a column that is read another type, on a connection of its own, as a migration does."""
+    lengths = iter((300, 301))
+
+    def retype(length=None):
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE hotel_hotel ALTER COLUMN name TYPE varchar({length or next(lengths)})")
+        other.close()
+
+    yield retype
+    retype(Hotel._meta.get_field("name").max_length)
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_column_gets_another_type_while_a_connection_is_kept(retyped):
+    """PostgreSQL refuses the old plan (0A000): read once more, or where a transaction is lost, a 503 and no 500."""
+    hotel = HotelFactory()
+    prepared = PreparedRead(Hotel.objects.all)
+    assert prepared.read(pk=hotel.pk) == [hotel]
+    retyped()
+    assert prepared.read(pk=hotel.pk) == [hotel]
+    retyped()
+    with pytest.raises(OperationalError) as refusal, transaction.atomic():
+        prepared.read(pk=hotel.pk)
+    assert unavailability(refusal.value)[0] == "UNAVAILABLE"
+    with transaction.atomic():
+        assert prepared.read(pk=hotel.pk) == [hotel]
 
 
 @pytest.mark.django_db
