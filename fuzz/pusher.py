@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import re
 import socket
 import struct
 import time
@@ -205,6 +206,8 @@ class Call(NamedTuple):
 
 
 CALLS = st.builds(Call, METHODS, ENDPOINTS, BODIES, FRAMINGS, LIES, HEADERS)
+# A status of 500 and more; the close frame of a WebSocket whose server has met something unexpected (1011).
+SERVERS_FAULT = re.compile(rb"HTTP/1\.1 5\d\d|\x88[\x02-\x7d]\x03\xf3")
 PIPELINES = st.lists(CALLS, min_size=1, max_size=4)
 GARBAGE = st.binary(min_size=1, max_size=2000)
 
@@ -226,11 +229,21 @@ def upgraded(made: socket.socket, target: Target) -> None:
         raise AssertionError("the server does not take a WebSocket any more")
 
 
-def to_the_end(made: socket.socket, seconds: float = PATIENCE) -> bytes:
-    """What the server says until it hangs up; AssertionError when it neither ends nor goes on."""
-    made.settimeout(seconds)
+def to_the_end(made: socket.socket) -> bytes:
+    """What the server says until it hangs up. Raises TimeoutError when it neither ends nor goes on."""
+    made.settimeout(PATIENCE)
     heard = bytearray()
     with suppress(ConnectionError):
+        while piece := made.recv(65536):
+            heard += piece
+    return bytes(heard)
+
+
+def for_a_moment(made: socket.socket) -> bytes:
+    """What the server says at once; it may wait for more."""
+    made.settimeout(SHORT)
+    heard = bytearray()
+    with suppress(ConnectionError, TimeoutError):
         while piece := made.recv(65536):
             heard += piece
     return bytes(heard)
@@ -249,7 +262,7 @@ def converse(target: Target, frames: list[bytes]) -> None:
         send(made, b"".join(frames))
         with suppress(OSError):
             made.shutdown(socket.SHUT_WR)
-        to_the_end(made)
+        judge(to_the_end(made))
 
 
 def knock(target: Target, parts: tuple[str, str, str, str]) -> None:
@@ -267,8 +280,7 @@ def call(target: Target, calls: list[Call]) -> None:
     """Requests in one piece; no answer to any of them is a 500."""
     with raw(target) as made:
         send(made, b"".join(one.bytes(target, last=one is calls[-1]) for one in calls))
-        with suppress(TimeoutError):  # it waits for the rest of what was announced
-            judge(to_the_end(made, SHORT))
+        judge(for_a_moment(made))  # it may wait for the rest of what was announced
 
 
 def spill(target: Target, data: bytes) -> None:
@@ -281,9 +293,10 @@ def spill(target: Target, data: bytes) -> None:
 
 
 def judge(answer: bytes) -> None:
-    """Raise AssertionError for an answer that blames the server."""
-    if answer.startswith(b"HTTP/1.1 5"):
-        raise AssertionError(f"the server answers {answer[:200]!r}")
+    """Raise AssertionError for an answer, of several one after the other, that blames the server."""
+    blame = SERVERS_FAULT.search(answer)
+    if blame:
+        raise AssertionError(f"the server answers {answer[blame.start() : blame.start() + 200]!r}")
 
 
 KINDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Target, Any], None]]] = {

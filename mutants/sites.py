@@ -30,6 +30,8 @@ HOTEL_KEYWORD = re.compile(r"hotel(_id|__\w+)?$")
 # Of a comparison: both sides belong to one hotel, or to one guest.
 OF_A_HOTEL = re.compile(r"\bhotel_id\b|\.hotel\.slug\b|\bguest_channel\(")
 LIVE_CREDENTIALS = re.compile(r"(.*__)?(is_active|expiry__gt|digest|guest_token_hash)$")
+# Who somebody is, where it is asked for and not only told.
+OF_A_CALLER = re.compile(r"(.*\buser|user_obj|staff|profile|found\[0\])\.is_active|.*\buser\.is_superuser")
 CAN = {"can", "can_any", "has_perm"}
 UNLOCKED = '__import__("mutants.without", fromlist=["unlocked"]).unlocked({})'
 NO_ONE_ELSE = '__import__("contextlib").nullcontext(True)'
@@ -201,6 +203,18 @@ class _Finder(ast.NodeVisitor):
         if isinstance(operator, ast.Eq | ast.NotEq) and OF_A_HOTEL.search(self._source(node)):
             self._add(SCOPE, self._short(node), self._span(node), str(isinstance(operator, ast.Eq)))
         self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        # A permission that is returned is one site as a whole.
+        told = self.path.endswith("serializers.py") or re.fullmatch(r"has_\w+_permission", (self._names or [""])[-1])
+        if OF_A_CALLER.fullmatch(self._source(node)) and not told:
+            self._add(POLICY, self._short(node), self._span(node), "True")
+        self.generic_visit(node)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        for value in node.values:
+            if not isinstance(value, ast.Attribute):  # which tells
+                self.visit(value)
 
     def visit_Raise(self, node: ast.Raise) -> None:
         raised = _raised(node)

@@ -3,7 +3,7 @@ in its log, stays small, and whoever else listens goes on hearing."""
 
 import pytest
 
-from fuzz.pusher import CROWDS, KINDS, Call, Target, attack, bystander, call
+from fuzz.pusher import CROWDS, KINDS, Call, Target, attack, bystander, call, judge
 from tests.notifications.conftest import APP_ID, KEY, SECRET
 
 
@@ -18,6 +18,15 @@ def target(launch):
 def test_nobody_else_notices_what_one_client_says(target, name):
     with bystander(target) as listener:
         attack(target, listener, name, number=20_260_701, examples=60)
+
+
+@pytest.mark.parametrize("blame", [b"HTTP/1.1 500 Oh", b"\x88\x02\x03\xf3", b"\x88\x09\x03\xf3because"])
+def test_the_judge_finds_what_blames_the_server_in_whatever_was_said(blame):
+    before, after = b'HTTP/1.1 400 Bad Request\r\n\r\n{"error": 1}', b"HTTP/1.1 200 OK\r\n\r\n"
+    judge(before + after)
+    judge(b"\x88\x02\x03\xf1")
+    with pytest.raises(AssertionError, match="the server answers"):
+        judge(before + blame + after)
 
 
 @pytest.mark.parametrize("name", CROWDS)
