@@ -200,3 +200,10 @@ def test_a_role_that_changes_is_felt_at_the_next_request(api, housekeeper):
     housekeeper.role = Group.objects.get(name="hotel manager")
     housekeeper.save()
     assert client.get(url(housekeeper, "me/")).json()["role"] == "hotel manager"
+
+
+def test_who_is_inactive_holds_no_right(hotel, manager):
+    user = type(manager.user).objects.get(pk=manager.user.pk)
+    user.is_active = False
+    assert user.get_all_permissions() == set()
+    assert not user.has_perm("rooms.inspect")

@@ -68,6 +68,15 @@ def test_a_session_ends_when_its_owner_is_deactivated(browser, manager):
     assert_error(browser.get(url(manager, "me/")), 401, "NOT_AUTHENTICATED")
 
 
+def test_a_session_ends_when_its_user_is_made_inactive(browser, manager):
+    """In the API, on the board and in the admin, also where nobody has removed the session."""
+    type(manager.user).objects.filter(pk=manager.user.pk).update(is_active=False)
+    assert_error(browser.get(url(manager, "me/")), 401, "NOT_AUTHENTICATED")
+    for page in (f"/board/{manager.hotel.slug}/", "/admin/"):
+        answer = browser.get(page)
+        assert (answer.status_code, "/sign-in/" in answer.url or "/login/" in answer.url) == (302, True), page
+
+
 def test_a_user_without_staff_profile_has_no_hotel(hotel):
     client = APIClient(raise_request_exception=False)
     client.force_login(UserFactory(is_superuser=True, is_staff=True))
