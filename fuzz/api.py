@@ -36,7 +36,7 @@ CHECKS = [
     checks.unsupported_method,
 ]
 # Any operation may answer these; the document need not say so for each, and they look like every refusal.
-ANYWHERE = ("405", "406", "413")
+ANYWHERE = ("405", "406", "413", "414", "431")
 EXAMPLES = 3  # of each kind for one operation and caller, before the next one's turn
 SECRETS = re.compile(r"(Token |GuestToken |sessionid[=:]\s*|csrftoken[=:]\s*|X-CSRFToken:\s*)[^'\";\s]+", re.IGNORECASE)
 METHODS = {"get", "post", "put", "patch", "delete"}

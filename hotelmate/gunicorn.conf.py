@@ -15,8 +15,8 @@ threads = int(os.environ.get("WEB_THREADS", "4"))
 # Each process loads the code for itself, so that a reload (SIGHUP) brings new code; and no thread is there to be lost
 # in a fork.
 preload_app = False
-# Processes stay until a reload: they settle below 100 MB in a house of 1,000 rooms, and a new one costs a relay's start
-# and files of counters.
+# Processes stay until a reload: they settle below 100 MB, with lists of 5,000 rooms too, and a new one costs the start
+# of a relay and files of counters.
 max_requests = 0
 # Seconds. How long a process whose main loop hangs may live; a slow request does not count as that, its thread waits
 # elsewhere. What a request may wait for has limits of its own: 3 s for a lock, 10 s for an answer of Stripe.
@@ -46,12 +46,18 @@ _relays: list[Any] = []
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the relay in the worker, after the fork: a thread does not survive one."""
+    """Start the relay in the worker, after the fork: a thread does not survive one.
+
+    And teach gunicorn our ways; here, and not in its first process, so that a reload brings new code.
+    """
     from django.conf import settings
+    from gunicorn import util
 
     from common.logs import make_server_discreet
+    from hotelmate.unread import write_error
 
     make_server_discreet(worker.log.error_log)
+    util.write_error = write_error
 
     if settings.REALTIME_RELAY == "thread":
         from notifications import relay

@@ -26,6 +26,7 @@ from room_bookings.models import RoomBooking
 from rooms.models import Room, RoomStatus
 
 CONNECTIONS = 16
+TURNS = 3  # of the change of status and its floors in each round: machines change their speed within seconds
 PROCESSES = 2
 NOTHING, SQL = "view that does nothing", "view with SQL by hand"
 
@@ -134,14 +135,13 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
     house = Scene("changes", 2 * size)
     house.set(house.rooms, RoomStatus.CHECKOUT_DIRTY)
     desk = Desk(Scene("desk", 4 * size), size)
-    cases = [
+    compared = [
         Case(NOTHING, lambda count: [Call("GET", "/floor/nothing/")] * count),
         Case(SQL, Changes(house, house.rooms[:size], by_hand=True).calls),
         Case("status update", Changes(house, house.rooms[size:], by_hand=False).calls),
-        *reads(scale),
-        *desk.cases(),
     ]
-    cases.sort(key=lambda case: case.is_huge)
+    others = sorted([*reads(scale), *desk.cases()], key=lambda case: case.is_huge)
+    cases = [*compared * TURNS, *others]
     usual = 0.0  # MB of a worker, before anything huge
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
@@ -152,7 +152,7 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
     try:
         for number in range(scale.rounds + 1):
             desk.open()
-            for case in cases:
+            for place, case in enumerate(cases, start=1):
                 stage.pause(0)
                 bar.set_postfix_str(case.name)
                 if case.is_huge and not usual:
@@ -160,8 +160,11 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
                 figures = block(stage, case, scale)
                 if number:  # the first warms up
                     rounds[case.name].append(figures)
+                    if case not in compared:
+                        add_ratios(rounds, [case.name])
+                    elif place % len(compared) == 0:
+                        add_ratios(rounds, [one.name for one in compared])
                 bar.update()
-            add_ratios(rounds)
         memory = meters.resident_megabytes(stage.web_processes())
     except LocalError as error:
         raise LocalError(f"{error}\n{stage.web.last_words(20)}") from error
@@ -220,11 +223,9 @@ def block(stage: Stage, case: Case, scale: Scale) -> dict[str, float]:
     }
 
 
-def add_ratios(rounds: dict[str, list[dict[str, float]]]) -> None:
-    """Beside each figure of the round that has just ended, what share of the floor's throughput it is."""
-    if not rounds[NOTHING]:
-        return
+def add_ratios(rounds: dict[str, list[dict[str, float]]], names: list[str]) -> None:
+    """Beside the newest figures of these, what share of the floors' newest throughput they are."""
     bases = {"× nothing": rounds[NOTHING][-1]["requests/s"], "× SQL view": rounds[SQL][-1]["requests/s"]}
-    for figures in rounds.values():
+    for figures in (rounds[name][-1] for name in names):
         for name, base in bases.items():
-            figures[-1][name] = figures[-1]["requests/s"] / base
+            figures[name] = figures["requests/s"] / base

@@ -1,6 +1,7 @@
 """Nobody makes the server read without end: bodies, forms, addresses, headers."""
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
 
+from conformance.client import error_problems
 from hotel.models import Staff
 from tests.conftest import token_client, url
 
@@ -107,6 +109,23 @@ def port(server_log: Path):
         server.wait(30)
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "words"),
+    [
+        ("/healthz?" + "x" * 5000, [], 414, "The address is too long"),
+        ("/healthz", [("X-Long", "x" * 9000)], 431, "The headers are too many or too long"),
+    ],
+)
+def test_what_gunicorn_refuses_has_the_shape_of_every_refusal(port, path, headers, status, words):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", path, headers=dict(headers))
+        answer = connection.getresponse()
+        body = json.load(answer)
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/json")
+    assert error_problems(body) == []
+    assert body["message"].startswith(words)
+
+
 def ask(port: int, method: str, path: str, headers: list[tuple[str, str]] | None = None, body: bytes = b"") -> int:
     """The status of the answer to a request as it is written here, with nothing added."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
@@ -152,7 +171,10 @@ def test_what_gunicorn_cannot_read_it_does_not_write_down(port, server_log, requ
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(request_text)
         answer = connection.recv(65_536)
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert error_problems(json.loads(body)) == []
+    assert json.loads(body)["code"] == "MALFORMED_REQUEST" and b"zqS_token" not in body
     for _ in range(100):
         told = server_log.read_text()[before:]
         if told.endswith("\n"):
