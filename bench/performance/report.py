@@ -30,9 +30,7 @@ AT_MOST = {
     ("status update, 5,000,000 rows, 500 hotels", "other plans"): 0,
     ("status update, 5,000,000 rows, 500 hotels", "read all of it"): 0,
     ("history, 5,000,000 rows, 1 hotel", "× buffers"): 1.2,
-    ("history, 5,000,000 rows, 1 hotel", "other plans"): 0,
     ("history, 5,000,000 rows, 500 hotels", "× buffers"): 1.2,
-    ("history, 5,000,000 rows, 500 hotels", "other plans"): 0,
     ("worker, houses of up to 1,000 rooms", "MB"): 100.0,
     ("worker", "MB"): 100.0,
 }
