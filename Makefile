@@ -28,7 +28,7 @@ help:
 	@echo "make audit         ask the advisory databases about every package that is pinned (needs the internet)"
 	@echo "make permissions   write docs/permissions.md anew, from what the server answers"
 	@echo "make contract      play the existing staff app against a HotelMate of its own, row by row of the API's contract"
-	@echo "make bench         measure what HotelMate costs, against the least possible (10 to 30 minutes; ARGS='--quick')"
+	@echo "make bench         measure what HotelMate costs, against the least possible (15 to 30 minutes; ARGS='--quick')"
 	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
 	@echo "make soak          live real stays in five hotels amid faults, and compare all (3 minutes; ARGS='--minutes 20 --seed 7')"
 	@echo "make fuzz          send the API and the Pusher server what nobody would (5 minutes; ARGS='--minutes 10 --seed N')"

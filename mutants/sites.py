@@ -213,7 +213,7 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Dict(self, node: ast.Dict) -> None:
         for value in node.values:
-            if not isinstance(value, ast.Attribute):  # which tells
+            if not OF_A_CALLER.fullmatch(self._source(value)):  # which only tells
                 self.visit(value)
 
     def visit_Raise(self, node: ast.Raise) -> None:

@@ -166,8 +166,10 @@ class SoakStage(Stage):
         """SIGKILL of one backend, a busy one if there is any; returns when PostgreSQL answers again."""
         statement = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> %s"
         found = [pid for (pid,) in self.query(f"{statement} ORDER BY state = 'idle', pid", MINE)]
-        with suppress(ProcessLookupError):
+        try:
             os.kill(rng.choice(found[:3]), signal.SIGKILL)
+        except (IndexError, ProcessLookupError):
+            return  # nobody is there, or not any more
         self._await(self._lost, "the crash")
         self._await(self._connect, "PostgreSQL after its crash")
 

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from common import clock
-from common.database import DATABASE_FAILURES, is_unreachable
+from common.database import is_unreachable
 from common.errors import Conflict
 from common.formats import iso
 from hotel.models import Staff
@@ -112,7 +112,7 @@ def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, i
             outcome = settle_one(booking).name.lower()
         except (payments.Unclear, payments.UnderWay):
             outcome = "unanswered"
-        except DATABASE_FAILURES as error:
+        except (OperationalError, InterfaceError) as error:
             if is_unreachable(error):
                 raise  # the others would fare no better
             logger.warning("the payment of %s waits: %s", booking.booking_id, type(error).__name__)

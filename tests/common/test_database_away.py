@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from common.postgres.base import PortionsCursor
 from common.renderers import JsonList
 from housekeeping import rows
 from tests.conftest import url
@@ -81,7 +82,7 @@ def test_a_board_that_cannot_begin(held_table):
 
 
 def test_a_list_that_ends_in_the_middle(api, lose_connection, monkeypatch):
-    """Between two portions, and before PostgreSQL's cursor is closed."""
+    """Between two portions, and before it is known that there are no more."""
     member = StaffFactory(role=MANAGER)
     for number in range(3):
         NewRoomFactory(hotel=member.hotel, room_number=100 + number)
@@ -105,3 +106,17 @@ def test_a_list_that_ends_in_the_middle(api, lose_connection, monkeypatch):
     at = 0
     assert client.get(url(member, "turnover/rooms/")).status_code == 200
     assert len(seen) == 3
+
+
+def test_a_list_that_is_read_when_the_connection_ends(api, lose_connection, monkeypatch):
+    """All rooms are there: that PostgreSQL's cursor can no longer be closed is nobody's trouble."""
+    member = StaffFactory(role=MANAGER)
+    client = api(member)
+    close = PortionsCursor.close
+
+    def lose_first(self):
+        lose_connection()
+        close(self)
+
+    monkeypatch.setattr(PortionsCursor, "close", lose_first)
+    assert client.get(url(member, "turnover/rooms/")).status_code == 200

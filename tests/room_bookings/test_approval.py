@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from mailer.models import Message
 
 from common import clock
@@ -495,6 +495,10 @@ def test_the_sweep_passes_a_booking_that_is_held_and_ends_when_the_database_is_a
     monkeypatch.setattr("room_bookings.services.approval.settle_one", settle_one)
     sweep(failed=1, finished=1)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
+    caplog.clear()
+    settle_one.side_effect = [IntegrityError("a bug"), Outcome.FINISHED]
+    sweep(failed=1, finished=1)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
     settle_one.side_effect = [away]
     with pytest.raises(OperationalError, match="server closed"):
         settle_payments()
