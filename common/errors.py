@@ -59,3 +59,10 @@ class Conflict(HotelMateError):
 
     status = 409
     code = "CONFLICT"
+
+
+class FieldConflict(Conflict):
+    """Something else has this field's value already. ``details`` names the field, for the form that sent it."""
+
+    def __init__(self, field: str, message: str):
+        super().__init__(message, details={field: [message]})

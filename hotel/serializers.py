@@ -11,18 +11,18 @@ from rest_framework import serializers
 from hotel.models import Hotel, Staff
 from hotel.rights import ACTIONS, ALL_RIGHTS
 
-# Slug, name, path in the staff app, and the rights of which one opens it (none: open to all).
+# Slug, name, path within the hotel's part of the staff app, and the rights of which one opens it (none: open to all).
 NAVIGATION: tuple[tuple[str, str, str, frozenset[str]], ...] = (
-    ("home", "Home", "/", frozenset()),
-    ("rooms", "Rooms", "/rooms", frozenset(r for r in ALL_RIGHTS if r.startswith("rooms."))),
-    ("room_bookings", "Room bookings", "/room-bookings", frozenset(r for r in ALL_RIGHTS if r.startswith("bookings."))),
+    ("home", "Home", "", frozenset()),
+    ("rooms", "Rooms", "rooms", frozenset(r for r in ALL_RIGHTS if r.startswith("rooms."))),
+    ("room_bookings", "Room bookings", "room-bookings", frozenset(r for r in ALL_RIGHTS if r.startswith("bookings."))),
     (
         "housekeeping",
         "Housekeeping",
-        "/housekeeping",
+        "housekeeping",
         frozenset(r for r in ALL_RIGHTS if r.startswith("housekeeping.")),
     ),
-    ("admin_settings", "Settings", "/settings", frozenset({"rooms.type_manage", "bookings.manage_rules"})),
+    ("admin_settings", "Settings", "settings", frozenset({"rooms.type_manage", "bookings.manage_rules"})),
 )
 
 
@@ -35,7 +35,7 @@ def permission_payload(staff: Staff) -> dict[str, Any]:
         allowed = {action: f"{module}.{action}" in held for action in actions}
         rbac[module] = {"visible": any(allowed.values()), "read": any(allowed.values()), "actions": allowed}
     navigation = [
-        {"slug": slug, "name": name, "path": path}
+        {"slug": slug, "name": name, "path": f"/staff/hotel/{hotel.slug}/{path}"}
         for slug, name, path, opens in NAVIGATION
         if not opens or opens & held
     ]
@@ -140,7 +140,7 @@ PERMISSIONS_EXAMPLE = {
     "role": "housekeeper",
     "effective_navs": ["home", "rooms", "housekeeping"],
     "allowed_navs": ["home", "rooms", "housekeeping"],
-    "navigation_items": [{"slug": "home", "name": "Home", "path": "/"}],
+    "navigation_items": [{"slug": "home", "name": "Home", "path": "/staff/hotel/resort/"}],
     "rbac": {"rooms": {"visible": True, "read": True, "actions": {"status_transition": True, "inspect": False}}},
     "can_edit_self_profile": False,
     "profile_image_url": None,

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db.models import Count, ExpressionWrapper, F, IntegerField, OrderBy, Q, QuerySet
 from django.db.models.functions import Cast, Length, Substr
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.errors import FieldError
@@ -71,6 +73,15 @@ class NumberFilter(serializers.IntegerField):
         if "_" in str(data):  # Python's own, as in 1_000
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class RoomNumbersFilter(serializers.Field[Any, Any, Any, Any]):
+    """Room numbers with commas between them; what is none matches no room, as the staff app's clients expect."""
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        words = [word.strip() for word in str(data).split(",")]
+        return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 10]
 
 
 class AmountFilter(serializers.DecimalField):
@@ -136,7 +147,9 @@ class BookingQuery(serializers.Serializer[Any]):
     )
     assigned = serializers.BooleanField(required=False, help_text="Whether it has a room.")
     room_id = NumberFilter(required=False)
-    room_number = NumberFilter(required=False)
+    room_number = RoomNumbersFilter(
+        required=False, help_text="One or more, with commas between them. What is no number matches nothing."
+    )
     room_type = serializers.CharField(required=False, max_length=100, help_text="Code or id.")
     adults = NumberFilter(required=False)
     children = NumberFilter(required=False)
@@ -259,7 +272,7 @@ def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str,
         return bookings.none()
     lookups = {
         "room_id": "assigned_room",
-        "room_number": "assigned_room__room_number",
+        "room_number": "assigned_room__room_number__in",
         "adults": "adults",
         "children": "children",
         "party_size_min": "party_size__gte",

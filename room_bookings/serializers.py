@@ -202,7 +202,9 @@ class BookingRow(serializers.Serializer[Any]):
     primary_phone = serializers.CharField()
     party_primary_full_name = serializers.CharField()
     party_total_count = serializers.IntegerField()
-    party_complete = serializers.BooleanField(help_text="Every adult has a name; children need none.")
+    party_complete = serializers.BooleanField(
+        help_text="Every adult has a name; children need none. Always true where the hotel does not require the names."
+    )
     party_missing_count = serializers.IntegerField()
     adults = serializers.IntegerField()
     children = serializers.IntegerField()

@@ -25,6 +25,14 @@ def missing_guests(booking: RoomBooking) -> int:
     return max(0, booking.adults - 1 - len(booking.party))  # type: ignore[attr-defined]
 
 
+def party_complete(booking: RoomBooking) -> bool:
+    """Whether the names that the hotel requires are there; a hotel that requires none has them all.
+
+    The existing staff app offers a room only to a complete party.
+    """
+    return not booking.hotel.require_complete_party or missing_guests(booking) == 0
+
+
 def booking_row(booking: RoomBooking) -> dict[str, Any]:
     """The contract's list row (section 6), JSON-safe.
 
@@ -33,7 +41,6 @@ def booking_row(booking: RoomBooking) -> dict[str, Any]:
     now = clock.now()
     name = guest_name(booking)
     room_number = booking.assigned_room.room_number if booking.assigned_room else None
-    missing = missing_guests(booking)
     return {
         "booking_id": booking.booking_id,
         "confirmation_number": booking.confirmation_number,
@@ -50,8 +57,8 @@ def booking_row(booking: RoomBooking) -> dict[str, Any]:
         "primary_phone": booking.primary_phone,
         "party_primary_full_name": name,
         "party_total_count": 1 + len(booking.party),  # type: ignore[attr-defined]
-        "party_complete": missing == 0,
-        "party_missing_count": missing,
+        "party_complete": party_complete(booking),
+        "party_missing_count": missing_guests(booking),
         "adults": booking.adults,
         "children": booking.children,
         "total_amount": money(booking.total_amount),
@@ -191,7 +198,7 @@ def _flags(booking: RoomBooking) -> dict[str, bool]:
         "is_checked_in": in_house,
         "can_check_in": confirmed and may_arrive,
         "can_check_out": in_house,
-        "can_assign_room": confirmed,
+        "can_assign_room": confirmed and party_complete(booking),
         "can_unassign_room": confirmed and booking.assigned_room_id is not None,
         "can_move_room": in_house,
         "can_cancel": (confirmed or in_house) and not by_card,

@@ -9,7 +9,7 @@ from django.db.models import ProtectedError
 
 from common import clock
 from common.database import constraint
-from common.errors import Conflict, FieldError, InvalidInput, NotFound
+from common.errors import Conflict, FieldConflict, FieldError, InvalidInput, NotFound
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
 from housekeeping.selectors import room_list, room_lock
@@ -23,8 +23,11 @@ class ReadOnlyField(InvalidInput):
     code = "READ_ONLY_FIELD"
 
 
-class RoomNumberTaken(Conflict):
+class RoomNumberTaken(FieldConflict):
     code = "ROOM_NUMBER_TAKEN"
+
+    def __init__(self, number: int):
+        super().__init__("room_number", f"There is a room {number} already.")
 
 
 class RoomInUse(Conflict):
@@ -35,16 +38,15 @@ class RoomTypeNotFound(NotFound):
     code = "ROOM_TYPE_NOT_FOUND"
 
 
-class RoomTypeTaken(Conflict):
+class RoomTypeTaken(FieldConflict):
     code = "ROOM_TYPE_TAKEN"
+
+    def __init__(self, field: str):
+        super().__init__(field, f"There is a room type with this {field} already.")
 
 
 class RoomTypeInUse(Conflict):
     code = "ROOM_TYPE_IN_USE"
-
-
-TYPE_TAKEN = "There is a room type of this name or code already."
-TYPE_RULES = ("room_type_code_unique", "room_type_name_unique")
 
 
 class BulkResult(NamedTuple):
@@ -65,7 +67,7 @@ def refuse_status(fields: Any) -> None:
 def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active: bool = True) -> Room:
     """A new room, ready for its first guest."""
     room_type = _room_type(hotel, room_type_id)
-    with _unless_taken(RoomNumberTaken(f"There is a room {room_number} already."), "room_number_unique"):
+    with _unless_taken(room_number_unique=RoomNumberTaken(room_number)):
         room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, is_active=is_active)
     return room_list(hotel).get(pk=room.pk)
 
@@ -99,7 +101,7 @@ def update_room(*, room: Room, staff: Staff | None, **fields: Any) -> Room:
     for name in changed:
         setattr(locked, name, fields[name])
     locked.updated_at = clock.now()
-    with _unless_taken(RoomNumberTaken(f"There is a room {locked.room_number} already."), "room_number_unique"):
+    with _unless_taken(room_number_unique=RoomNumberTaken(locked.room_number)):
         locked.save(update_fields=[*changed, "updated_at"])
     notification_manager.realtime_room_updated(
         locked,
@@ -126,7 +128,7 @@ def delete_room(*, room: Room) -> None:
 @transaction.atomic
 def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
     """A new category of rooms."""
-    with _unless_taken(RoomTypeTaken(TYPE_TAKEN), *TYPE_RULES):
+    with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
         return RoomType.objects.create(hotel=hotel, **fields)
 
 
@@ -138,7 +140,7 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
         raise RoomTypeNotFound("There is no such room type.")
     for name, value in fields.items():
         setattr(locked, name, value)
-    with _unless_taken(RoomTypeTaken(TYPE_TAKEN), *TYPE_RULES):
+    with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
         locked.save(update_fields=list(fields))
     return locked
 
@@ -153,15 +155,16 @@ def delete_room_type(*, room_type: RoomType) -> None:
 
 
 @contextmanager
-def _unless_taken(refusal: Conflict, *rules: str) -> Iterator[None]:
-    """Raise ``refusal`` where one of the unique ``rules`` refuses what the block writes."""
+def _unless_taken(**refusals: Conflict) -> Iterator[None]:
+    """Raise the refusal that is named for the unique constraint that the block violates."""
     try:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        if constraint(error) in rules:
-            raise refusal from error
-        raise
+        refusal = refusals.get(constraint(error))
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
 def _room_type(hotel: Hotel, room_type_id: int) -> RoomType:

@@ -18,7 +18,6 @@ BAD = {
     "date_to": "2026-13-01",
     "assigned": "perhaps",
     "room_id": "x",
-    "room_number": "x",
     "room_type": "no-such-code",
     "adults": "two",
     "children": "x",
@@ -133,6 +132,17 @@ def empty_filters(w: World) -> None:
         {"party_size_min": "9", "party_size_max": "1"},
     ):
         w.see(found(w, **query), [], f"what {query} finds")
+
+
+@row("room_number: several by commas; what is no number matches nothing, 200")
+def room_numbers(w: World) -> None:
+    (one, first), (other, second) = w.arrived(), w.arrived()
+    numbers = [str(room["room_number"]) for room in (first, second)]
+    for query in (numbers, [*numbers, "suite"], [f" {number} " for number in numbers]):
+        wanted = {one["booking_id"], other["booking_id"]}
+        w.see(set(found(w, room_number=",".join(query))), wanted, f"the rooms of {query}")
+    for value in ("suite", "12a", "-1", "9" * 40, ","):
+        w.see(found(w, room_number=value), [], f"room_number={value}")
 
 
 @row("buckets: each booking in its own, by the hotel's day")

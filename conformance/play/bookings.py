@@ -133,7 +133,7 @@ def mark_seen(w: World) -> None:
 @row("GET {bid}/party/, PUT {bid}/party/companions/")
 def party(w: World) -> None:
     booking = w.book(adults=2)
-    w.see((booking["party_complete"], booking["party_missing_count"]), (False, 1), "a party with one name missing")
+    w.see(booking["party_missing_count"], 1, "a party with one name missing")
     companions = [{"first_name": "Ottoline", "last_name": "Quillfeather", "email": "", "phone": ""}]
     with w.tells(bookings=[("booking_party_updated", booking["booking_id"])]):
         body = w.frontdesk.put(w.path(booking, "party/companions/"), {"companions": companions}, shape=PARTY)
@@ -141,6 +141,21 @@ def party(w: World) -> None:
     body = w.frontdesk.get(w.path(booking, "party/"), shape=PARTY)
     w.see(body["companions"][0]["first_name"], "Ottoline", "the companion")
     w.frontdesk.put(w.path(booking, "party/companions/"), {"companions": [{"first_name": "O"}]}, status=400)
+
+
+@row("party_complete: false only where the hotel requires every name; it opens the assign button")
+def party_complete(w: World) -> None:
+    booking = w.book(adults=2)
+    seen = (booking["party_complete"], booking["party_missing_count"], booking["flags"]["can_assign_room"])
+    w.see(seen, (True, 1, True), "two adults with one name")
+    [listed] = w.frontdesk.get("room-bookings/", query={"q": booking["booking_id"]})["results"]
+    w.see(listed["party_complete"], True, "party_complete in the list")
+    with w.rules(require_complete_party=True):
+        body = w.frontdesk.get(w.path(booking), shape=DETAIL)
+        w.see((body["party_complete"], body["flags"]["can_assign_room"]), (False, False), "where names are required")
+        named = {"companions": [{"first_name": "Ottoline", "last_name": "Quillfeather"}]}
+        w.frontdesk.put(w.path(booking, "party/companions/"), named, shape=PARTY)
+        w.see(w.frontdesk.get(w.path(booking))["party_complete"], True, "party_complete with both names")
 
 
 @row("POST {bid}/check-in/: with the assigned room, no body; told to all")

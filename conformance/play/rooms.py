@@ -111,6 +111,20 @@ def room_types(w: World) -> None:
     w.manager.delete(f"room-types/{w.type['id']}/", status=409)
 
 
+@row("room-types/: a name or code that is taken is 409, the field in details and not at the top level")
+def taken_room_type(w: World) -> None:
+    body = {"name": f"Taken {w.run}", "code": f"T{w.run}", "max_occupancy": 2}
+    made = w.manager.post("room-types/", body, status=201, shape=ROOM_TYPE)
+    for field in ("name", "code"):
+        twin = {**body, "name": f"Other {w.run}", "code": f"O{w.run}"} | {field: body[field]}
+        refused = w.manager.post("room-types/", twin, status=409, code="ROOM_TYPE_TAKEN")
+        w.has(refused["details"], {field: ["str"]}, f"details of a taken {field}")
+        w.manager.patch(f"room-types/{w.small_type['id']}/", {field: body[field]}, status=409, code="ROOM_TYPE_TAKEN")
+    refused = w.manager.post("room-types/", {**body, "code": ""}, status=400, code="VALIDATION_ERROR")
+    w.has(refused["details"], {"code": ["str"]}, "details of a blank code")
+    w.manager.delete(f"room-types/{made['id']}/")
+
+
 @row("POST room-types/{id}/rooms/bulk-create/: three ways to say which")
 def bulk_create(w: World) -> None:
     path = f"room-types/{w.small_type['id']}/rooms/bulk-create/"

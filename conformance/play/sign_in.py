@@ -113,6 +113,15 @@ def navs(w: World) -> None:
         w.see([item["slug"] for item in member.profile["navigation_items"]], wanted, "navigation_items")
 
 
+@row("navigation_items: paths within the hotel's part of the staff app, in login and me")
+def navigation_paths(w: World) -> None:
+    for payload in (w.manager.profile, w.manager.get("me/", shape=ME)):
+        paths = [item["path"] for item in payload["navigation_items"]]
+        w.see(len(set(paths)), len(NAVS), "different paths")
+        base = f"/staff/hotel/{w.hotel}/"
+        w.see([path for path in paths if not path.startswith(base)], [], f"paths outside {base}")
+
+
 @row("status_transitions: what the member may do by role")
 def transitions(w: World) -> None:
     housekeeper = {

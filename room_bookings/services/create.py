@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 
 from common import clock, prepared
 from common.database import constraint
-from common.errors import Conflict, FieldError
+from common.errors import FieldConflict, FieldError
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import queue_booking_mail
@@ -35,10 +35,13 @@ from room_bookings.services.core import (
 )
 
 
-class PaymentTaken(Conflict):
+class PaymentTaken(FieldConflict):
     """Another booking has this payment."""
 
     code = "PAYMENT_REFERENCE_TAKEN"
+
+    def __init__(self) -> None:
+        super().__init__("payment_reference", "Another booking has this payment already.")
 
 
 @transaction.atomic
@@ -106,7 +109,7 @@ def create_booking(
         prepared.insert([booking])
     except IntegrityError as error:
         if constraint(error) == "room_booking_payment_unique":
-            raise PaymentTaken("Another booking has this payment already.") from error
+            raise PaymentTaken from error
         raise
     BookingGuest.objects.bulk_create(BookingGuest(booking=booking, **companion) for companion in party)
     record([change(booking, BookingAction.CREATED, was="", staff=staff)])

@@ -21,7 +21,7 @@ from room_bookings.services.core import (
     save,
     state,
 )
-from room_bookings.snapshots import missing_guests
+from room_bookings.snapshots import missing_guests, party_complete
 from rooms.models import Room, RoomStatus
 
 
@@ -108,8 +108,8 @@ def require_assignable(booking: RoomBooking, what: str = "given a room") -> None
 
 def require_assignment(booking: RoomBooking, room: Room) -> None:
     """Raise unless the locked booking may have the locked room for its nights."""
-    missing = missing_guests(booking)
-    if booking.hotel.require_complete_party and missing:
+    if not party_complete(booking):
+        missing = missing_guests(booking)
         raise PartyIncomplete(
             f"Name all {booking.adults} adults of booking {booking.booking_id} first: {missing} still missing.",
             details={"party_missing_count": missing},

@@ -87,9 +87,9 @@ def test_the_answer_says_who_it_is(client, hotel, housekeeper):
         "effective_navs": ["home", "rooms", "housekeeping"],
         "allowed_navs": ["home", "rooms", "housekeeping"],
         "navigation_items": [
-            {"slug": "home", "name": "Home", "path": "/"},
-            {"slug": "rooms", "name": "Rooms", "path": "/rooms"},
-            {"slug": "housekeeping", "name": "Housekeeping", "path": "/housekeeping"},
+            {"slug": "home", "name": "Home", "path": "/staff/hotel/grand/"},
+            {"slug": "rooms", "name": "Rooms", "path": "/staff/hotel/grand/rooms"},
+            {"slug": "housekeeping", "name": "Housekeeping", "path": "/staff/hotel/grand/housekeeping"},
         ],
         "can_edit_self_profile": False,
         "profile_image_url": None,

@@ -109,7 +109,7 @@ ROW = {
     "primary_phone": "+44 20 7946 0000",
     "party_primary_full_name": "Ada Lovelace",
     "party_total_count": 3,
-    "party_complete": False,
+    "party_complete": True,
     "party_missing_count": 1,
     "adults": 4,
     "children": 1,
@@ -272,7 +272,7 @@ def test_a_plain_booking_has_empty_fields_not_missing_ones():
 
 
 @pytest.mark.parametrize(
-    ("adults", "children", "companions", "complete", "missing"),
+    ("adults", "children", "companions", "named", "missing"),
     [
         (1, 0, 0, True, 0),
         (1, 3, 0, True, 0),
@@ -282,13 +282,20 @@ def test_a_plain_booking_has_empty_fields_not_missing_ones():
         (1, 0, 2, True, 0),
     ],
 )
-def test_every_adult_is_to_have_a_name(adults, children, companions, complete, missing):
-    booking = BookingFactory(adults=adults, children=children)
+@pytest.mark.parametrize("required", [False, True])
+def test_a_party_is_complete_without_names_that_the_hotel_does_not_require(
+    adults, children, companions, named, missing, required
+):
+    """The staff app offers a room to a complete party only."""
+    booking = BookingFactory(adults=adults, children=children, hotel__require_complete_party=required)
     for _ in range(companions):
         BookingGuest.objects.create(booking=booking, first_name="Mary", last_name="Somerville")
-    row = booking_row(shown(booking))
-    assert (row["party_complete"], row["party_missing_count"]) == (complete, missing)
-    assert row["party_total_count"] == 1 + companions
+    complete = named or not required
+    detail = booking_detail(shown(booking))
+    for row in (booking_row(shown(booking)), detail):
+        assert (row["party_complete"], row["party_missing_count"]) == (complete, missing)
+        assert row["party_total_count"] == 1 + companions
+    assert detail["flags"]["can_assign_room"] is complete
 
 
 @pytest.mark.parametrize(
