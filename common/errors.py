@@ -11,11 +11,13 @@ class HotelMateError(Exception):
     """A refusal that the caller is told about.
 
     ``message`` is one sentence for people; ``details`` is JSON-safe. ``extra`` holds keys that the contract puts at the
-    top level of the body, beside the five that every error has.
+    top level of the body, beside the five that every error has. ``retry_after`` is in seconds, for what may go well in
+    a moment.
     """
 
     status: ClassVar[int] = 500
     code: str = "ERROR"
+    retry_after: ClassVar[int | None] = None
 
     def __init__(
         self, message: str, *, details: Mapping[str, Any] | None = None, extra: Mapping[str, Any] | None = None

@@ -68,7 +68,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
 def _response(error: Exception) -> Response | None:
     if isinstance(error, HotelMateError):
         body = error_body(error.code, error.message, details=error.details, extra=error.extra)
-        return Response(body, status=error.status)
+        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+        return Response(body, status=error.status, headers=headers)
     if isinstance(error, exceptions.ValidationError):
         details = _field_errors(error.detail)
         body = error_body("VALIDATION_ERROR", _first_message(details), details=details, extra=details)

@@ -25,6 +25,7 @@ from room_bookings.examples import (
     OVERLAP,
     OVERSTAY_EXAMPLE,
     PARTY_EXAMPLE,
+    PAYMENTS_BUSY,
     ROW_EXAMPLE,
     SOLD_OUT,
     STATE,
@@ -48,6 +49,9 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from room_bookings.snapshots import booking_detail, booking_row, party
 from rooms.views import ANY_BOOKINGS_RIGHT
+
+# What approve and decline say of a provider that is slow.
+WAIT_FOR_PROVIDER = "503 `PAYMENTS_BUSY`, at once, while too many calls to the payment provider are under way."
 
 # Whatever else stands in an address is no reference, and never reaches the database.
 REFERENCE = re.compile(r"[A-Za-z0-9-]{1,24}")
@@ -256,9 +260,10 @@ class StaffBookingApprovalView(BookingViewSet):
                 "BOOKING_EXPIRED",
                 "The time to approve booking BK-2026-0005 is over.",
                 details=STATE | {"status": "EXPIRED", "approval_deadline_at": "2026-06-20T22:00:00Z"},
-            )
+            ),
+            503: PAYMENTS_BUSY,
         },
-        description="Safe to repeat: it is captured once. 502 and 503 change nothing.",
+        description="Safe to repeat: it is captured once. 502 and 503 change nothing. " + WAIT_FOR_PROVIDER,
     )
     def approve(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, approve_booking)
@@ -268,8 +273,9 @@ class StaffBookingApprovalView(BookingViewSet):
         request=shapes.DeclineInput,
         request_example={"reason_code": "FULL", "reason_note": "We are fully booked on these nights."},
         errors=[409, 502],
+        error_examples={503: PAYMENTS_BUSY},
         description="Also a confirmed booking whose card payment was captured. Safe to repeat. 502 and 503 change "
-        "nothing.",
+        "nothing. " + WAIT_FOR_PROVIDER,
     )
     def decline(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, decline_booking, shapes.DeclineInput)

@@ -19,7 +19,8 @@ preload_app = False
 # of a relay and files of counters.
 max_requests = 0
 # Seconds. How long a process whose main loop hangs may live; a slow request does not count as that, its thread waits
-# elsewhere. What a request may wait for has limits of its own: 3 s for a lock, 10 s for an answer of Stripe.
+# elsewhere. What a request may wait for has limits of its own: 3 s for a lock, 10 s for an answer of Stripe, for which
+# a quarter of the threads may wait (PAYMENT_CALLS_AT_ONCE).
 timeout = 30
 # Seconds for the requests at hand after a SIGTERM or a SIGHUP: two answers of Stripe. Then what is left is killed; a
 # supervisor must wait longer (deploy/systemd/).

@@ -263,6 +263,10 @@ STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 # A stand-in of Stripe's API, in tests.
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="") or "https://api.stripe.com"
 STRIPE_TIMEOUT = 10  # seconds for one call; no lock is held meanwhile
+# Threads of a web process that may wait for Stripe at the same time, a quarter of them: further calls are answered
+# 503 PAYMENTS_BUSY. Of each process, not of all: a process keeps most of its threads free, whichever has the desk's
+# connections, and nothing has to be shared or outlives a process that is killed.
+PAYMENT_CALLS_AT_ONCE = max(1, env.int("WEB_THREADS", default=4) // 4)
 
 # --- seeing it ------------------------------------------------------------------------------------------------------
 

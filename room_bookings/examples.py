@@ -154,6 +154,9 @@ SOLD_OUT = error_body(
     "No Standard is left for the night of 2026-07-02.",
     details={"room_type_id": 3, "date": "2026-07-02"},
 )
+PAYMENTS_BUSY = error_body(
+    "PAYMENTS_BUSY", "Other card payments are under way, and nothing was changed. Try again in a few seconds."
+)
 EXAMPLES: dict[int, Any] = {
     400: error_body("VALIDATION_ERROR", "room_id: A valid integer is required.", details={"room_id": ["A valid …"]}),
     404: NOT_THERE,

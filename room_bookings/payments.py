@@ -7,7 +7,9 @@ raises ``Unclear``.
 """
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 
@@ -46,6 +48,14 @@ class PaymentsNotConfigured(HotelMateError):
     code = "PAYMENTS_NOT_CONFIGURED"
 
 
+class PaymentsBusy(HotelMateError):
+    """As many threads of this process wait for the provider as may."""
+
+    status = 503
+    code = "PAYMENTS_BUSY"
+    retry_after = 5
+
+
 class Unclear(Exception):
     """The provider could not be asked, so that nobody knows how the payment stands."""
 
@@ -63,6 +73,27 @@ def require_configured() -> None:
     """Raise PaymentsNotConfigured unless there is a key."""
     if not is_configured():
         raise PaymentsNotConfigured("Card payments are not set up here: STRIPE_SECRET_KEY is missing.")
+
+
+@contextmanager
+def place_at_provider() -> Iterator[None]:
+    """Hold one of the places of this process for a call that somebody at a desk waits for.
+
+    Raises PaymentsBusy at once when all are taken: a provider that hangs keeps ``PAYMENT_CALLS_AT_ONCE`` threads, and
+    the others go on serving requests.
+    """
+    places = _places(settings.PAYMENT_CALLS_AT_ONCE)
+    if not places.acquire(blocking=False):
+        raise PaymentsBusy("Other card payments are under way, and nothing was changed. Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        places.release()
+
+
+@cache
+def _places(number: int) -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(number)
 
 
 def capture(reference: str, key: str) -> Standing:

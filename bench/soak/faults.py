@@ -53,7 +53,8 @@ def plan(seed: int) -> Iterator[Strike]:
 
 
 def explanation(asked: Asked, faults: Iterable[Fault]) -> str:
-    """The kind of the fault that explains an answer of 500 or more, or none; empty when nothing does.
+    """The kind of the fault, or other clients' payments, that explains an answer of 500 or more, or none; empty when
+    nothing does.
 
     The code and the headers must be those that the contract names for it, too: a 500 is never explained. Nor is who
     waited for ever: a process that is killed hangs up.
@@ -65,6 +66,8 @@ def explanation(asked: Asked, faults: Iterable[Fault]) -> str:
         kinds, after = ("web",), SLACK
     elif asked.status == 503 and asked.retry_after and asked.code == "BUSY":
         kinds, after = ("locks",), AFTER_LOCKS
+    elif asked.status == 503 and asked.retry_after and asked.code == "PAYMENTS_BUSY":
+        return "other payments"  # whoever else is at the provider, with no fault needed
     elif asked.status == 503 and asked.retry_after and asked.code == "UNAVAILABLE":
         kinds, after = ("backends", "crash"), SLACK
     elif asked.status == 502 and asked.code in (

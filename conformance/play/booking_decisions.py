@@ -3,6 +3,9 @@
 import time
 from typing import Any
 
+import requests
+
+from conformance.client import error_problems
 from conformance.report import Table
 from conformance.shapes import CANCELLED, DETAIL
 from conformance.world import World
@@ -82,6 +85,33 @@ def capture_fails(w: World) -> None:
         now = w.frontdesk.get(w.path(booking))
         w.see((now["status"], now["is_new_for_staff"]), ("PENDING_APPROVAL", True), "the booking afterwards")
     w.frontdesk.post(w.path(booking, "approve/"), shape=DETAIL)
+
+
+@row("approve, decline: 503 PAYMENTS_BUSY, at once, while another is at the provider")
+def provider_busy(w: World) -> None:
+    if not w.stripe:
+        w.not_reached("its card provider can't be told to wait")
+        return
+    first, second = w.by_card(), w.by_card()
+    answers: list[requests.Response] = []
+
+    def meanwhile(_call: Any) -> None:
+        for step in ("approve/", "decline/"):
+            url = f"{w.wire.url}/api/staff/hotel/{w.hotel}/{w.path(second, step)}"
+            answers.append(requests.post(url, headers=w.frontdesk.headers, timeout=20))
+
+    w.stripe.before_work = meanwhile
+    try:
+        w.frontdesk.post(w.path(first, "approve/"), shape=DETAIL)
+    finally:
+        w.stripe.before_work = lambda _call: None
+    for answer in answers:
+        w.see((answer.status_code, answer.json().get("code")), (503, "PAYMENTS_BUSY"), "the answer meanwhile")
+        w.see(error_problems(answer.json()), [], "its body")
+        w.see("Retry-After" in answer.headers, True, "Retry-After there")
+    w.see(len(answers), 2, "the answers meanwhile")
+    w.see(w.frontdesk.get(w.path(second))["status"], "PENDING_APPROVAL", "who was refused")
+    w.frontdesk.post(w.path(second, "approve/"), shape=DETAIL)
 
 
 @row("approve: 409 BOOKING_EXPIRED past the deadline")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -77,8 +78,8 @@ def approve_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     """Approve a request in time: the card payment is captured, the booking confirmed and seen.
 
     One that is confirmed already stays as it is. Raises BookingExpired, CaptureFailed, AuthorisationExpired,
-    PaymentInProgress, PaymentsNotConfigured; the booking is then as it was. Returns the booking as it is now. Not to be
-    called within a transaction when there is a card payment.
+    PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then as it was. Returns the booking as it is
+    now. Not to be called within a transaction when there is a card payment.
     """
     return _decide(booking, APPROVAL, lambda locked: _begin_approval(locked, staff))
 
@@ -87,8 +88,8 @@ def decline_booking(*, booking: RoomBooking, staff: Staff, reason_code: str = ""
     """Turn a request down, or a confirmed booking whose card payment was captured: the guest gets the money back.
 
     One that is declined already stays as it is. ``reason_note`` is told to the guest. Raises CancelInstead, VoidFailed,
-    RefundFailed, PaymentInProgress, PaymentsNotConfigured; the booking is then as it was. Returns the booking as it is
-    now. Not to be called within a transaction when there is a card payment.
+    RefundFailed, PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then as it was. Returns the
+    booking as it is now. Not to be called within a transaction when there is a card payment.
     """
     return _decide(booking, DECLINE, lambda locked: _begin_decline(locked, staff, reason_code, reason_note))
 
@@ -135,13 +136,16 @@ def _decide(
     Of what is not ``wanted``, this caller only learns what became of it.
     """
     for _ in range(ROUNDS):
-        # Durable, so that nobody's transaction is open when the provider is asked. (A provider never changes.)
-        with transaction.atomic(durable=booking.payment_provider == STRIPE):
-            locked = lock_booking(booking)
-            under_way = begin(locked)
-        if under_way is None:
-            return locked
-        standing = ask(locked, wanted)
+        with ExitStack() as place:
+            # Durable, so that nobody's transaction is open when the provider is asked. (A provider never changes.)
+            with transaction.atomic(durable=booking.payment_provider == STRIPE):
+                locked = lock_booking(booking)
+                under_way = begin(locked)
+                if under_way is not None:
+                    place.enter_context(payments.place_at_provider())  # refused, and what was begun is undone
+            if under_way is None:
+                return locked
+            standing = ask(locked, wanted)
         settled, outcome = settle(locked, standing)
         if outcome is Outcome.PUT_BACK and under_way in wanted:
             raise refusal(settled, under_way, standing)

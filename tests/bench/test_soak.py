@@ -344,6 +344,11 @@ def test_whoever_waited_for_a_held_row_holds_others_up_a_little_longer():
     assert explanation(answered(503, "BUSY"), [Fault("locks", AT - 8, AT - 3)]) == "locks"
 
 
+def test_others_at_the_provider_explain_that_it_is_busy():
+    assert explanation(answered(503, "PAYMENTS_BUSY"), []) == "other payments"
+    assert explanation(answered(503, "PAYMENTS_BUSY", retry_after=False), []) == ""
+
+
 def test_a_seed_repeats_the_plan_which_begins_with_each_kind_once():
     strikes = list(islice(plan(7), 40))
     assert strikes == list(islice(plan(7), 40))

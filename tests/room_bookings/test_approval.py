@@ -17,7 +17,7 @@ from common.errors import HotelMateError
 from hotel.models import Hotel, Staff
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
-from room_bookings.payments import Standing
+from room_bookings.payments import Standing, place_at_provider
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking, settle_payments
 from room_bookings.services.check_in import check_in
 from room_bookings.services.core import PaymentInProgress
@@ -663,6 +663,52 @@ def test_within_a_transaction_stripe_is_not_asked(stripe, hotel, agent):
         with unchanged(booking), pytest.raises(RuntimeError, match="durable"), transaction.atomic():
             decide(booking=booking, staff=agent)
     assert stripe.calls == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("make", "decide", "action", "code"), PROVIDER_FAILS)
+def test_while_the_places_at_the_provider_are_taken_others_are_refused_at_once(
+    stripe, settings, hotel, agent, manager, make, decide, action, code
+):
+    """Whoever is refused leaves no trace; the sweep needs no place; one that is left is free, however it was."""
+    settings.PAYMENT_CALLS_AT_ONCE = 1
+    first, second = make(stripe, hotel), make(stripe, hotel)
+    begun = card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
+    late = []
+
+    def meanwhile(call) -> None:
+        if call.reference == first.payment_reference and not late:
+            before = trace(second)
+            writer = Writer(fresh(decide, second, manager))
+            writer.start()
+            late.append(writer.outcome())
+            assert trace(second) == before
+            sweep(put_back=1)
+            connection.close()
+
+    stripe.before_work = meanwhile
+    stripe.fail(action, "error")
+    refused(partial(decide, booking=first, staff=agent), 502, code)
+    [refusal] = late
+    assert (refusal.status, refusal.code, refusal.retry_after) == (503, "PAYMENTS_BUSY", 5)
+    assert not any(call.reference == second.payment_reference for call in stripe.calls)
+    assert stored(begun) == ("PENDING_APPROVAL", "AUTHORISED")
+    assert decide(booking=second, staff=agent).status in ("CONFIRMED", "DECLINED")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_asks_no_provider_needs_no_place(stripe, settings, hotel, agent):
+    settings.PAYMENT_CALLS_AT_ONCE = 1
+    booking, other = waiting(hotel), captured(stripe, hotel)
+    with place_at_provider():
+        assert approve_booking(booking=booking, staff=agent).status == "CONFIRMED"
+        assert approve_booking(booking=other, staff=agent).status == "CONFIRMED"
+        refused(
+            lambda: decline_booking(booking=waiting(hotel, status="CANCELLED_DRAFT"), staff=agent),
+            409,
+            "BOOKING_NOT_ELIGIBLE",
+        )
+        refused(lambda: decline_booking(booking=other, staff=agent), 503, "PAYMENTS_BUSY")
 
 
 @pytest.mark.django_db(transaction=True)

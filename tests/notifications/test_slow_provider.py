@@ -1,0 +1,75 @@
+"""A card provider that hangs keeps few of the web server's threads: real gunicorn, two processes of four threads."""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+
+import pytest
+import requests
+from knox.models import AuthToken
+
+from room_bookings.models import RoomBooking
+from tests.factories import booking_in
+from tests.notifications.conftest import STARTING, until
+from tests.stripe_server import KEY
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AT_ONCE = 4.0  # seconds, on a loaded machine: a call that hangs takes ten
+
+
+def test_a_provider_that_hangs_keeps_two_threads_of_eight(start_web, unused_port, stripe, hotel, agent):
+    bookings = [booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=hotel) for _ in range(8)]
+    for booking in bookings:
+        stripe.authorise(booking.payment_reference)
+    untouched = list(RoomBooking.objects.order_by("pk").values())
+    stripe.fail("capture", "hang", 8)
+    _, token = AuthToken.objects.create(user=agent.user)
+    headers = {"Authorization": f"Token {token}"}
+    house = f"http://127.0.0.1:{unused_port}/api/staff/hotel/{hotel.slug}"
+    start_web(unused_port, REALTIME_RELAY="off", STRIPE_SECRET_KEY=KEY, STRIPE_API_BASE=stripe.address)
+
+    def answers() -> bool:
+        try:
+            return requests.get(f"{house}/me/", headers=headers, timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def approve(booking: RoomBooking) -> requests.Response:
+        return requests.post(f"{house}/room-bookings/{booking.booking_id}/approve/", headers=headers, timeout=30)
+
+    until(answers, STARTING)
+    for _ in range(4):
+        answers()  # each process has had its first request
+    with ThreadPoolExecutor(8) as desks:
+        began = time.monotonic()
+        asked: dict[Future[requests.Response], RoomBooking] = {desks.submit(approve, one): one for one in bookings}
+        until(lambda: sum(future.done() for future in asked) >= 6, AT_ONCE)
+        stripe.wait_for("capture", 1)
+        refused, waiting = wait_for(asked, timeout=max(0.0, began + AT_ONCE - time.monotonic()))
+        assert 1 <= len(waiting) <= 2
+        assert stripe.count("capture") == len(waiting)
+        for future in refused:
+            answer = future.result()
+            assert (answer.status_code, answer.json()["code"]) == (503, "PAYMENTS_BUSY")
+            assert answer.headers["Retry-After"] == "5"
+        # Who is refused has changed nothing, and who waits has no lock.
+        at_stripe = {asked[future].pk for future in waiting}
+        now = list(RoomBooking.objects.order_by("pk").values())
+        assert [row for row in now if row["id"] not in at_stripe] == [
+            row for row in untouched if row["id"] not in at_stripe
+        ]
+        assert {row["payment_state"] for row in now if row["id"] in at_stripe} == {"CAPTURING"}
+        # Everybody else is served meanwhile.
+        for _ in range(20):
+            began = time.monotonic()
+            assert answers()
+            assert time.monotonic() - began < AT_ONCE
+        # Stripe answers again: who waited has what they asked for, the others have it when they ask again.
+        stripe.faults.clear()
+        stripe.stopping.set()
+        assert [future.result().status_code for future in waiting] == [200] * len(waiting)
+    for booking in bookings:
+        assert approve(booking).status_code == 200
+    assert set(RoomBooking.objects.values_list("status", "payment_state")) == {("CONFIRMED", "CAPTURED")}
+    assert all(stripe.moved(booking.payment_reference) == {"captured": 1} for booking in bookings)
