@@ -164,6 +164,8 @@ class _Finder(ast.NodeVisitor):
             self._add(POLICY, f"grant {self._short(node.args[0])} {self._short(node.args[2])}", self._span(node), "*()")
         if name == "scoped":
             self._add(SCOPE, self._short(node), self._span(node), self._source(node.args[1]))
+        if name == "join_rows":
+            self._add(SCOPE, name, self._span(node), self._source(node.args[0]))
         self._hotel_arguments(node, name)
         self.generic_visit(node)
 

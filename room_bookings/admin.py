@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
 from common.errors import HotelMateError, NotAllowed
 from common.handlers import unavailability
-from hotel.figures import DUES, due
+from hotel.figures import DUES, on_their_day
 from hotel.models import Hotel, Staff
 from room_bookings.models import (
     BookingAction,
@@ -381,7 +381,8 @@ class TodayFilter(admin.SimpleListFilter):
             raise IncorrectLookupParameters(name)
         hotel = own_hotel(request)
         every = request.user.is_superuser
-        return queryset.filter(due(name, Hotel.objects.all() if every else [hotel] if hotel else []))
+        hotels = Hotel.objects.all() if every else [hotel] if hotel else []
+        return on_their_day(queryset, hotels).filter(DUES[name])
 
 
 @admin.register(RoomBooking)

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.expressions import Combinable
 from django.db.models.functions import JSONObject
 
 from common import clock
@@ -84,14 +85,22 @@ def overlapping_bookings(
 
 def past_departure(hotel: Hotel, *, grace: timedelta = timedelta(0)) -> Q:
     """Stays whose checkout deadline was more than ``grace`` ago, as ``calendar.checkout_deadline`` has it."""
-    moment = clock.now() - grace
+    return departed(*departed_since(hotel, clock.now() - grace))
+
+
+def departed_since(hotel: Hotel, moment: datetime) -> tuple[date, date]:
+    """The last dates of departure, of a night and of a day use, whose checkout deadline was before ``moment``."""
     day = calendar.local_time(hotel, moment).date()
     if moment <= calendar.at(hotel, day, hotel.standard_checkout_time):
         day -= timedelta(days=1)
-    overnight = Q(check_in__lt=F("check_out"), check_out__lte=day)
-    return overnight | Q(
-        check_in=F("check_out"), check_out__lt=calendar.business_date(hotel, moment - timedelta.resolution)
-    )
+    business_date = calendar.business_date(hotel, moment - timedelta.resolution)
+    return day, business_date - timedelta(days=1)
+
+
+def departed(departure: date | Combinable, day_use: date | Combinable) -> Q:
+    """Stays that were to end on these dates or before: values, or expressions that give them."""
+    overnight = Q(check_in__lt=F("check_out"), check_out__lte=departure)
+    return overnight | Q(check_in=F("check_out"), check_out__lte=day_use)
 
 
 def overdue(hotel: Hotel) -> Q:

@@ -1,15 +1,18 @@
 """The home page: the day's figures of the own hotel, or of every hotel for a superuser; of what one may see only."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
 
 from common import clock
 from hotel import calendar, rights
-from hotel.figures import DUES, due, todays_figures
+from hotel.figures import DUES, on_their_day, todays_figures
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
 from housekeeping.selectors import late_tasks
@@ -175,7 +178,55 @@ def test_figures_of_any_number_of_hotels(number, statements, db):
     with statements() as made:
         assert [found.hotel for found in todays_figures(hotels)] == hotels
     assert len(made) == (3 if number else 0)
-    assert not RoomBooking.objects.filter(due("arrivals", [])).exists()
+    assert not on_their_day(RoomBooking.objects.all(), []).exists()
+
+
+@pytest.fixture
+def texts() -> Iterator[list[tuple[str, int]]]:
+    """Each statement's text, without its values, and how many of these there are."""
+    seen: list[tuple[str, int]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append((sql, len(params or ())))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield seen
+
+
+def test_no_statement_grows_with_the_number_of_hotels(texts, db):
+    """PostgreSQL may compile a statement (``jit``), and of one with a condition for each hotel would not come back."""
+    hotels = [HotelFactory(timezone=zone) for zone in ("Europe/Dublin", "Asia/Tokyo", "Pacific/Kiritimati") * 7]
+    lists = (todays_figures, *(partial(listed, name) for name in DUES))
+    texts.clear()
+    for read in lists:
+        read(hotels[:1])
+    one = list(texts)
+    texts.clear()
+    for read in lists:
+        read(hotels)
+    assert texts == one
+    assert len(texts) == 3 + len(DUES)
+
+
+def listed(name: str, hotels: list[Hotel]) -> list[RoomBooking]:
+    """The bookings behind one figure."""
+    return list(on_their_day(RoomBooking.objects.all(), hotels).filter(DUES[name]))
+
+
+def test_each_hotel_counts_by_its_own_date_in_one_statement(db):
+    """At noon in UTC it is three dates at once."""
+    zones = ("Pacific/Kiritimati", "Europe/Dublin", "Pacific/Niue")
+    with clock.set_to(datetime(2026, 3, 10, 12, 30, tzinfo=UTC)):
+        hotels = [HotelFactory(timezone=zone, late_arrival_cutoff=time(1)) for zone in zones]
+        assert [calendar.business_date(hotel).day for hotel in hotels] == [11, 10, 10]
+        for hotel in hotels:
+            for day in (9, 10, 11):
+                BookingFactory(hotel=hotel, check_in=date(2026, 3, day))
+        arriving = [date(2026, 3, day) for day in (11, 10, 10)]
+        found = {booking.hotel: booking.check_in for booking in listed("arrivals", hotels)}
+        assert found == dict(zip(hotels, arriving, strict=True))
+        assert [house.dues["arrivals"] for house in todays_figures(hotels)] == [1, 1, 1]
 
 
 def test_overdue_is_as_the_calendar_has_it(hotel):

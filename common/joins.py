@@ -1,0 +1,57 @@
+"""A join with rows that Python knows and no table has: one parameter, however many they are."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db.models import Field, QuerySet
+from django.db.models.expressions import Col
+from django.db.models.sql.constants import INNER
+
+
+def join_rows(
+    queryset: QuerySet[Any], rows: Iterable[Mapping[str, Any]], *, on: str, columns: "Mapping[str, Field[Any, Any]]"
+) -> QuerySet[Any]:
+    """``queryset`` with the row of ``rows`` beside each of its own whose foreign key ``on`` names it; others drop out.
+
+    ``rows`` are mappings of ``on`` and ``columns``. The latter are annotations then, which filters refer to by ``F``
+    and which are not selected. The statement's text is the same for any number of rows, which one JSON array carries.
+    """
+    queryset = queryset.all()
+    key = queryset.model._meta.get_field(on)
+    for name, field in columns.items():
+        field.column = name  # of no model: the name stays unset
+    join: Any = _Rows(queryset.query.get_initial_alias(), key, dict(columns), json.dumps([*rows], default=str))
+    alias = queryset.query.join(join)
+    return queryset.alias(**{name: Col(alias, field) for name, field in columns.items()})
+
+
+class _Rows:
+    """What ``django.db.models.sql`` takes for a join: an item of FROM."""
+
+    join_type = INNER
+    nullable = False
+    filtered_relation = None
+    table_name = "known"
+
+    def __init__(self, parent: str, key: Any, columns: "dict[str, Field[Any, Any]]", rows: str) -> None:
+        self.parent_alias = parent
+        self.table_alias = self.table_name
+        self._key, self._columns, self._rows = key, columns, rows
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        quoted = compiler.quote_name_unless_alias
+        typed = {self._key.name: self._key, **self._columns}
+        shape = ", ".join(f"{connection.ops.quote_name(n)} {f.db_type(connection)}" for n, f in typed.items())
+        alias, own = quoted(self.table_alias), quoted(self.parent_alias)
+        return (
+            f"INNER JOIN json_to_recordset(%s) AS {alias}({shape}) ON ("
+            f"{alias}.{connection.ops.quote_name(self._key.name)} = "
+            f"{own}.{connection.ops.quote_name(self._key.column)})"
+        ), [self._rows]
+
+    def relabeled_clone(self, changes: Mapping[str, str]) -> "_Rows":
+        parent = changes.get(self.parent_alias, self.parent_alias)
+        clone = _Rows(parent, self._key, self._columns, self._rows)
+        clone.table_alias = changes.get(self.table_alias, self.table_alias)
+        return clone
