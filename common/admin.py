@@ -8,15 +8,19 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import ValidationError
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, models
 from django.db.models import ForeignKey, ProtectedError, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponseRedirect
 
 from common.database import rule_message
 from common.errors import HotelMateError
+from common.forms import LineField, LinesField, MailField
 
 logger = logging.getLogger(__name__)
+
+# Django's own models have text as well: names of users and groups. (Ours say of themselves which kind theirs is.)
+READABLE = {models.CharField: LineField, models.TextField: LinesField, models.EmailField: MailField}
 
 
 def own_hotel(request: HttpRequest) -> Any:
@@ -30,6 +34,12 @@ class SoundRequestsAdmin(admin.ModelAdmin):
 
     # What a form of the list sends the keys of rows in.
     selections: tuple[str, ...] = (ACTION_CHECKBOX_NAME,)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Whatever is typed into a form is text of a kind (``common.text``)."""
+        if type(db_field) in READABLE and not db_field.choices:
+            kwargs.setdefault("form_class", READABLE[type(db_field)])
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list, whose rows are counted here; Django leads who asks for the year 99999 back to all of them."""

@@ -11,7 +11,7 @@ from knox.admin import AuthTokenAdmin
 from knox.models import AuthToken
 
 from common.admin import HotelScopedAdmin, SuperuserOnlyMixin
-from hotel.forms import AdminSignInForm
+from hotel.forms import AdminSignInForm, NewUserForm, UserForm
 from hotel.models import Hotel, Staff
 from hotel.rights import ROLE_RIGHTS
 from hotel.services import sign_out_everywhere, update_access_config
@@ -99,6 +99,9 @@ admin.site.unregister([User, Group, AuthToken])
 @admin.register(User)
 class SuperusersUserAdmin(SuperuserOnlyMixin, UserAdmin):
     """Users are of no hotel; what a hotel manages is its staff."""
+
+    form = UserForm
+    add_form = NewUserForm
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -1,11 +1,12 @@
-"""The sign-in forms of the admin and of the board: tried as often as the API's sign-in and no more."""
+"""The sign-in forms of the admin and of the board, tried as often as the API's sign-in and no more; users' forms."""
 
 from typing import Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AdminUserCreationForm, AuthenticationForm, UserChangeForm, UsernameField
 
+from common.forms import LineField
 from hotel.services import SignInRefused, staff_to_sign_in
 from hotel.throttles import seconds_to_wait
 
@@ -32,3 +33,21 @@ class StaffSignInForm(ThrottledSignIn):
             staff_to_sign_in(user)
         except SignInRefused as refused:
             raise forms.ValidationError(refused.message, code="refused") from refused
+
+
+class UserNameField(LineField, UsernameField):
+    """A name to sign in by: one line, with nothing invisible in it, in Django's own Unicode form (NFKC)."""
+
+
+class UserForm(UserChangeForm):
+    """A user's page."""
+
+    class Meta(UserChangeForm.Meta):
+        field_classes = {"username": UserNameField}
+
+
+class NewUserForm(AdminUserCreationForm):
+    """A new user."""
+
+    class Meta(AdminUserCreationForm.Meta):
+        field_classes = {"username": UserNameField}

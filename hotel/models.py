@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 from common import clock
+from common.fields import LineField
 from common.triggers import FixedField, SameHotel
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
 
@@ -29,7 +30,7 @@ RESERVED_SLUGS = r"^(cache|encrypted|presence|private)-"
 class Hotel(models.Model):
     """A house, its clock and its rules. Every clock rule uses the hotel's own timezone."""
 
-    name = models.CharField(max_length=200)
+    name = LineField(max_length=200)
     slug = models.SlugField(
         max_length=60,
         unique=True,
@@ -42,7 +43,7 @@ class Hotel(models.Model):
             )
         ],
     )
-    phone = models.CharField(max_length=40, blank=True)
+    phone = LineField(max_length=40, blank=True)
     timezone = models.CharField(max_length=64, default="Europe/Dublin", validators=[validate_timezone])
     standard_checkout_time = models.TimeField(default=time(11, 0))
     late_checkout_grace_minutes = models.PositiveSmallIntegerField(default=30, validators=[MaxValueValidator(720)])
@@ -88,7 +89,7 @@ class Staff(models.Model):
         related_name="staff_members",
         help_text="The group whose rights this member holds; more can be given on the user.",
     )
-    phone_number = models.CharField(max_length=40, blank=True)
+    phone_number = LineField(max_length=40, blank=True)
     is_active = models.BooleanField(default=True, help_text="Untick to lock this member out at once.")
     is_on_duty = models.BooleanField(default=False)
 

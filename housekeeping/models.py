@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from common import clock
+from common.fields import LinesField
 from common.triggers import NeverChanged, Rule, SameHotel, refuse
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
@@ -64,7 +65,7 @@ class RoomStatusEvent(models.Model):
     to_status = models.CharField(max_length=24, choices=RoomStatus)
     changed_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     source = models.CharField(max_length=16, choices=Source)
-    note = models.TextField(blank=True)
+    note = LinesField(blank=True)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -133,7 +134,7 @@ class HousekeepingTask(models.Model):
     task_type = models.CharField(max_length=12, choices=TaskType)
     status = models.CharField(max_length=12, choices=TaskStatus, default=TaskStatus.OPEN)
     priority = models.CharField(max_length=4, choices=Priority, default=Priority.MED)
-    note = models.TextField(blank=True)
+    note = LinesField(blank=True)
     assigned_to = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="tasks")
     created_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(default=clock.now)

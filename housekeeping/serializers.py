@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 from rest_framework import serializers
 
 from common.errors import InvalidInput
-from common.serializers import NoteField
+from common.serializers import LineField, LinesField, NoteField
 from housekeeping.models import Source, TaskStatus, TaskType
 from rooms.models import Priority, RoomStatus
 from rooms.serializers import RoomOutput
@@ -75,7 +75,7 @@ class RoomStatusInput(serializers.Serializer[Any]):
 
 class OverrideInput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
-    note = serializers.CharField(max_length=2000, help_text="Why; not blank.")
+    note = LinesField(max_length=2000, help_text="Why; not blank.")
 
 
 class StatusEventOutput(serializers.Serializer[Any]):
@@ -172,7 +172,7 @@ class DashboardOutput(serializers.Serializer[Any]):
 
 class TaskInput(serializers.Serializer[Any]):
     room = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
-    booking = serializers.CharField(required=False, allow_null=True, max_length=24, help_text="Its reference.")
+    booking = LineField(required=False, allow_null=True, max_length=24, help_text="Its reference.")
     task_type = serializers.ChoiceField(choices=TaskType.choices)
     priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.MED)
     note = NoteField(default="")

@@ -18,6 +18,7 @@ from django.template.response import TemplateResponse
 
 from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
 from common.errors import HotelMateError, NotAllowed
+from common.forms import LinesField
 from common.handlers import unavailability
 from hotel.figures import DUES, on_their_day
 from hotel.models import Hotel, Staff
@@ -44,15 +45,6 @@ UPDATE = "bookings.update"
 def member(request: HttpRequest) -> Staff | None:
     """The signed-in member of staff; ``None`` for who has no staff profile."""
     return getattr(request.user, "staff_profile", None)
-
-
-class TextField(forms.CharField):
-    """Text as the API's clients send it: with plain line breaks, where a browser sends CR LF."""
-
-    widget = AdminTextareaWidget
-
-    def to_python(self, value: Any) -> Any:
-        return (super().to_python(value) or "").replace("\r\n", "\n")
 
 
 # --- actions ----------------------------------------------------------------------------------------------------------
@@ -139,8 +131,10 @@ class OtherHotel(NotAllowed):
 class ReasonForm(forms.Form):
     """Why."""
 
-    reason = TextField(
-        max_length=2000, help_text="Kept in the history; of a refusal or a cancellation the guest reads it."
+    reason = LinesField(
+        max_length=2000,
+        widget=AdminTextareaWidget,
+        help_text="Kept in the history; of a refusal or a cancellation the guest reads it.",
     )
 
 
@@ -248,7 +242,7 @@ def explain(error: HotelMateError | OperationalError) -> tuple[str, bool]:
 class BookingForm(forms.ModelForm):
     """The notes, and the version of the booking that whoever edits them has seen."""
 
-    internal_notes = TextField(max_length=2000, required=False, strip=False)
+    internal_notes = LinesField(max_length=2000, required=False, strip=False, widget=AdminTextareaWidget)
 
     class Meta:
         model = RoomBooking

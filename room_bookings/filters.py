@@ -15,6 +15,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.errors import FieldError
+from common.serializers import LineField, SearchField
 from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.models import (
@@ -139,7 +140,7 @@ class BookingQuery(serializers.Serializer[Any]):
     )
     date_from = serializers.DateField(required=False, help_text="First day, as the hotel counts its days.")
     date_to = serializers.DateField(required=False, help_text="Last day, included.")
-    q = serializers.CharField(
+    q = SearchField(
         required=False,
         max_length=100,
         help_text="Words that all occur in: reference, confirmation number, names of guest and companions, e-mail, "
@@ -150,7 +151,7 @@ class BookingQuery(serializers.Serializer[Any]):
     room_number = RoomNumbersFilter(
         required=False, help_text="One or more, with commas between them. What is no number matches nothing."
     )
-    room_type = serializers.CharField(required=False, max_length=100, help_text="Code or id.")
+    room_type = LineField(required=False, max_length=100, help_text="Code or id.")
     adults = NumberFilter(required=False)
     children = NumberFilter(required=False)
     party_size_min = NumberFilter(required=False, help_text="Adults and children together.")

@@ -12,6 +12,7 @@ from django.db.models import Case, F, Func, Q, TextField, Value, When
 from django.db.models.functions import Upper
 
 from common import clock
+from common.fields import LineField, LinesField, MailField
 from common.triggers import NeverChanged, SameHotel
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
@@ -115,29 +116,29 @@ class RoomBooking(models.Model):
     children = models.PositiveSmallIntegerField(default=0)
     room_type = models.ForeignKey(RoomType, on_delete=models.PROTECT, related_name="bookings")
 
-    primary_first_name = models.CharField(max_length=100)
-    primary_last_name = models.CharField(max_length=100)
-    primary_email = models.EmailField(blank=True)
-    primary_phone = models.CharField(max_length=40, blank=True)
+    primary_first_name = LineField(max_length=100)
+    primary_last_name = LineField(max_length=100)
+    primary_email = MailField(blank=True)
+    primary_phone = LineField(max_length=40, blank=True)
     booker_type = models.CharField(
         max_length=20,
         default="SELF",
         choices=[("SELF", "the guest"), ("THIRD_PARTY", "somebody else"), ("COMPANY", "a company")],
     )
-    booker_first_name = models.CharField(max_length=100, blank=True)
-    booker_last_name = models.CharField(max_length=100, blank=True)
-    booker_company = models.CharField(max_length=200, blank=True)
-    booker_email = models.EmailField(blank=True)
-    booker_phone = models.CharField(max_length=40, blank=True)
-    special_requests = models.TextField(blank=True)
-    internal_notes = models.TextField(blank=True)
+    booker_first_name = LineField(max_length=100, blank=True)
+    booker_last_name = LineField(max_length=100, blank=True)
+    booker_company = LineField(max_length=200, blank=True)
+    booker_email = MailField(blank=True)
+    booker_phone = LineField(max_length=40, blank=True)
+    special_requests = LinesField(blank=True)
+    internal_notes = LinesField(blank=True)
 
     total_amount = models.DecimalField(
         max_digits=12, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
     )
     currency = models.CharField(max_length=3, default="EUR", validators=[currency_code])
     payment_provider = models.CharField(max_length=20, blank=True, choices=[(STRIPE, "Stripe")])
-    payment_reference = models.CharField(max_length=255, blank=True, help_text="The provider's id, such as pi_…")
+    payment_reference = LineField(max_length=255, blank=True, help_text="The provider's id, such as pi_…")
     payment_state = models.CharField(max_length=10, blank=True, choices=PaymentState)
     payment_attempt = models.PositiveIntegerField(default=0, help_text="Part of the key that makes a retry safe.")
     payment_requested_at = models.DateTimeField(null=True, blank=True)
@@ -148,7 +149,7 @@ class RoomBooking(models.Model):
     assigned_room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="bookings")
     room_assigned_at = models.DateTimeField(null=True, blank=True)
     room_assigned_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    assignment_notes = models.TextField(blank=True)
+    assignment_notes = LinesField(blank=True)
     checked_in_at = models.DateTimeField(null=True, blank=True)
     checked_out_at = models.DateTimeField(null=True, blank=True)
     room_moved_at = models.DateTimeField(null=True, blank=True)
@@ -158,11 +159,11 @@ class RoomBooking(models.Model):
     approval_deadline_at = models.DateTimeField(null=True, blank=True)
     decision_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    decline_reason_code = models.CharField(max_length=50, blank=True)
-    decline_reason_note = models.TextField(blank=True)
+    decline_reason_code = LineField(max_length=50, blank=True)
+    decline_reason_note = LinesField(blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     cancelled_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    cancellation_reason = models.TextField(blank=True)
+    cancellation_reason = LinesField(blank=True)
     expired_at = models.DateTimeField(null=True, blank=True)
     auto_expire_reason_code = models.CharField(max_length=50, blank=True)
     overstay_flagged_at = models.DateTimeField(null=True, blank=True)
@@ -291,10 +292,10 @@ class BookingGuest(models.Model):
     """A companion of the primary guest, whose own name is on the booking."""
 
     booking = models.ForeignKey(RoomBooking, on_delete=models.CASCADE, related_name="companions")
-    first_name = models.CharField(max_length=100)
-    last_name = models.CharField(max_length=100)
-    email = models.EmailField(blank=True)
-    phone = models.CharField(max_length=40, blank=True)
+    first_name = LineField(max_length=100)
+    last_name = LineField(max_length=100)
+    email = MailField(blank=True)
+    phone = LineField(max_length=40, blank=True)
 
     class Meta:
         ordering = ["pk"]
@@ -348,7 +349,7 @@ class BookingChange(models.Model):
     to_room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     is_upgrade = models.BooleanField(default=False, help_text="The move was to a room of another type.")
     staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    reason = models.TextField(blank=True)
+    reason = LinesField(blank=True)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -390,7 +391,7 @@ class OverstayIncident(models.Model):
     detected_at = models.DateTimeField(default=clock.now)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    note = models.TextField(blank=True)
+    note = LinesField(blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

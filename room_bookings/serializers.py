@@ -8,7 +8,15 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from common.openapi import ErrorBody
-from common.serializers import NoteField, StrictBooleanField
+from common.serializers import (
+    LineField,
+    LinesField,
+    NoteField,
+    OptionalLineField,
+    OptionalLinesField,
+    OptionalMailField,
+    StrictBooleanField,
+)
 from housekeeping.serializers import LARGEST_ID
 from room_bookings.filters import BucketCounts
 from room_bookings.models import STRIPE, BookingStatus, OverstayStatus
@@ -20,30 +28,6 @@ LARGEST_PARTY = 50
 LONG_TEXT = 10_000
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
-
-
-class TextField(serializers.CharField):
-    """An optional text; null counts as left out."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False, "allow_blank": True, "allow_null": True, "default": "", **kwargs})
-
-    def run_validation(self, data: Any = serializers.empty) -> Any:
-        value = super().run_validation(data)
-        return "" if value is None else value
-
-
-class MailField(serializers.EmailField):
-    """An optional address; null counts as left out."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            **{"required": False, "allow_blank": True, "allow_null": True, "default": "", "max_length": 254, **kwargs}
-        )
-
-    def run_validation(self, data: Any = serializers.empty) -> Any:
-        value = super().run_validation(data)
-        return "" if value is None else value
 
 
 class DayField(serializers.DateField):
@@ -62,10 +46,10 @@ class IdField(serializers.IntegerField):
 
 
 class CompanionInput(serializers.Serializer[Any]):
-    first_name = serializers.CharField(max_length=100)
-    last_name = serializers.CharField(max_length=100)
-    email = MailField()
-    phone = TextField(max_length=40)
+    first_name = LineField(max_length=100)
+    last_name = LineField(max_length=100)
+    email = OptionalMailField(default="")
+    phone = OptionalLineField(default="", max_length=40)
 
 
 class StayInput(serializers.Serializer[Any]):
@@ -75,10 +59,10 @@ class StayInput(serializers.Serializer[Any]):
     check_out = DayField()
     adults = serializers.IntegerField(min_value=1, max_value=50, default=1)
     children = serializers.IntegerField(min_value=0, max_value=50, default=0)
-    primary_first_name = serializers.CharField(max_length=100)
-    primary_last_name = serializers.CharField(max_length=100)
-    primary_email = MailField()
-    primary_phone = TextField(max_length=40)
+    primary_first_name = LineField(max_length=100)
+    primary_last_name = LineField(max_length=100)
+    primary_email = OptionalMailField(default="")
+    primary_phone = OptionalLineField(default="", max_length=40)
 
 
 class BookingInput(StayInput):
@@ -87,7 +71,7 @@ class BookingInput(StayInput):
     total_amount = serializers.DecimalField(
         max_digits=12, decimal_places=2, min_value=0, required=False, allow_null=True
     )
-    currency = serializers.CharField(default="EUR", validators=[currency_code], help_text="ISO 4217")
+    currency = LineField(default="EUR", validators=[currency_code], help_text="ISO 4217")
     party = CompanionInput(many=True, required=False, max_length=LARGEST_PARTY, help_text="The companions.")  # type: ignore[call-arg]  # of the list
     payment_provider = serializers.ChoiceField(
         choices=[(STRIPE, "Stripe")],
@@ -96,7 +80,7 @@ class BookingInput(StayInput):
         allow_null=True,
         help_text="With a card payment that is authorised the booking waits for approval.",
     )
-    payment_reference = TextField(max_length=255, help_text="The provider's id, such as pi_…")
+    payment_reference = OptionalLineField(default="", max_length=255, help_text="The provider's id, such as pi_…")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs["payment_provider"] = attrs.get("payment_provider") or ""
@@ -109,8 +93,8 @@ class BookingEditInput(StayInput):
     """Any of these; other fields are ignored."""
 
     # Longer than on a new booking: a cancellation that was taken back has left its note among the requests.
-    special_requests = TextField(max_length=LONG_TEXT)
-    internal_notes = TextField(max_length=2000)
+    special_requests = OptionalLinesField(default="", max_length=LONG_TEXT)
+    internal_notes = NoteField(default="")
 
 
 class ReasonInput(serializers.Serializer[Any]):
@@ -118,11 +102,11 @@ class ReasonInput(serializers.Serializer[Any]):
 
 
 class NeededReasonInput(serializers.Serializer[Any]):
-    reason = serializers.CharField(max_length=2000, help_text="Why; not blank.")
+    reason = LinesField(max_length=2000, help_text="Why; not blank.")
 
 
 class DeclineInput(serializers.Serializer[Any]):
-    reason_code = TextField(max_length=50, help_text="For the house.")
+    reason_code = OptionalLineField(default="", max_length=50, help_text="For the house.")
     reason_note = NoteField(default="", help_text="Told to the guest.")
 
 
@@ -145,7 +129,7 @@ class CheckInInput(serializers.Serializer[Any]):
 
 class MoveInput(serializers.Serializer[Any]):
     to_room_id = IdField()
-    reason = serializers.CharField(max_length=2000, help_text="Why; not blank.")
+    reason = LinesField(max_length=2000, help_text="Why; not blank.")
     notes = NoteField(default="")
 
 

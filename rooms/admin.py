@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from common.admin import HotelScopedAdmin
+from common.forms import LinesField
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE
 from housekeeping.selectors import status_event_list
@@ -37,7 +38,7 @@ class StatusForm(forms.Form):
     """What to make of the chosen rooms, and why."""
 
     to_status = forms.ChoiceField(label="New status", choices=RoomStatus.choices)
-    reason = forms.CharField(
+    reason = LinesField(
         max_length=2000, widget=AdminTextareaWidget(attrs={"rows": 3}), help_text="Kept in the audit trail."
     )
 

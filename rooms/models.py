@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from common import clock
+from common.fields import LineField, LinesField
 from common.triggers import Rule, SameHotel, refuse
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
@@ -57,16 +58,16 @@ class RoomType(models.Model):
     """A category of rooms that is sold as one."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="room_types")
-    name = models.CharField(max_length=100)
-    code = models.CharField(max_length=20)
+    name = LineField(max_length=100)
+    code = LineField(max_length=20)
     starting_price_from = models.DecimalField(
         max_digits=10, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
     )
     currency = models.CharField(max_length=3, default="EUR", validators=[currency_code])
     max_occupancy = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
-    bed_setup = models.CharField(max_length=200, blank=True)
-    short_description = models.TextField(max_length=2000, blank=True)
-    availability_message = models.CharField(max_length=200, blank=True)
+    bed_setup = LineField(max_length=200, blank=True)
+    short_description = LinesField(max_length=2000, blank=True)
+    availability_message = LineField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
 
     class Meta:
@@ -148,12 +149,12 @@ class Room(models.Model):
 
     maintenance_required = models.BooleanField(default=False)
     maintenance_priority = models.CharField(max_length=4, choices=Priority, blank=True)
-    maintenance_notes = models.TextField(blank=True)
+    maintenance_notes = LinesField(blank=True)
     last_cleaned_at = models.DateTimeField(null=True, blank=True)
     cleaned_by_staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     last_inspected_at = models.DateTimeField(null=True, blank=True)
     inspected_by_staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    turnover_notes = models.TextField(blank=True)
+    turnover_notes = LinesField(blank=True)
     guest_fcm_token = models.CharField(max_length=512, blank=True)
 
     created_at = models.DateTimeField(default=clock.now, editable=False)

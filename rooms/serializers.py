@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.serializers import NoteField, StrictBooleanField
+from common.serializers import OF_A_MODEL, NoteField, StrictBooleanField
 from rooms.models import Priority, RoomStatus, RoomType
 
 LARGEST_ROOM_NUMBER = 999_999
@@ -156,6 +156,8 @@ class RoomInput(serializers.Serializer[Any]):
 
 
 class RoomTypeInput(serializers.ModelSerializer[RoomType]):
+    serializer_field_mapping = OF_A_MODEL
+
     class Meta:
         model = RoomType
         fields = [

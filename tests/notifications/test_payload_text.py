@@ -81,9 +81,7 @@ def test_text_that_nothing_can_hold_is_400_and_named(api, manager, things, text)
             assert_error(endpoint.call(client, things.hotel.slug, things), 400, "VALIDATION_ERROR")
 
 
-@pytest.mark.parametrize(
-    "text", ["\x01\x1f\x7f", "\u2028\u2029", "👩‍👩‍👧‍👦", "\ufffe\uffff", '"\\/\b', "</script>"], ids=ascii
-)
+@pytest.mark.parametrize("text", ["\n\t", "\u2028\u2029", "👩‍👩‍👧‍👦", "\ufffe\uffff", '"\\/', "</script>"], ids=ascii)
 def test_whatever_else_somebody_writes_arrives_as_written(api, manager, things, text):
     text = f"x{text}x"
     endpoint = endpoint_of("POST rooms/<int:rno>/mark-maintenance/", "ready_no", {"notes": text})

@@ -1,0 +1,75 @@
+"""Columns for what people type: whatever way it comes, the database has it composed (``common.text``)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from common import forms, text
+
+
+def validate_line(value: str) -> None:
+    """Raises Django's ``ValidationError`` for what does not belong in one line."""
+    _validated(text.line, value)
+
+
+def validate_lines(value: str) -> None:
+    """Raises Django's ``ValidationError`` for what does not belong in a note."""
+    _validated(text.lines, value)
+
+
+def _validated(check: Callable[[str], str], value: str) -> None:
+    try:
+        check(value)
+    except text.Unreadable as error:
+        raise ValidationError(str(error), code="unreadable") from error
+
+
+class _Composed(models.Field):
+    """Composes what is stored and what is looked up. To migrations it is the plain field of Django's."""
+
+    form_field: type[Any]
+    plain: str
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = super().pre_save(model_instance, add)
+        if isinstance(value, str) and not value.isascii():
+            value = text.nfc(value)
+            setattr(model_instance, self.attname, value)  # what is told of the row is what was stored
+        return value
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return text.nfc(value) if isinstance(value, str) else value
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": self.form_field, **kwargs})
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, f"django.db.models.{self.plain}", args, kwargs
+
+
+class LineField(_Composed, models.CharField):
+    """A name, a code, a telephone number: one line, with nothing invisible in it."""
+
+    default_validators = [validate_line]
+    form_field = forms.LineField
+    plain = "CharField"
+
+
+class LinesField(_Composed, models.TextField):
+    """A note: several lines, without control characters."""
+
+    default_validators = [validate_lines]
+    form_field = forms.LinesField
+    plain = "TextField"
+
+
+class MailField(_Composed, models.EmailField):
+    """An e-mail address."""
+
+    default_validators = [*models.EmailField.default_validators, validate_line]
+    form_field = forms.MailField
+    plain = "EmailField"

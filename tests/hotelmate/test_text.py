@@ -1,0 +1,277 @@
+"""Whatever people type is of a kind (common/text.py), wherever they type it: no field of any model, body or form is
+forgotten."""
+
+import importlib
+import pkgutil
+import re
+import unicodedata
+from typing import Any
+
+import pytest
+from django import forms as django_forms
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import FieldError
+from django.db import models
+from rest_framework import serializers as drf
+
+from common import fields, forms, serializers
+from hotel.models import Hotel
+from room_bookings.models import BookingGuest, RoomBooking
+from tests.conftest import url
+from tests.factories import BookingFactory
+from tests.http import WRITTEN, assert_error, document, nothing_written
+from tests.surface import WRITING, house
+from tests.traces import rows_of
+
+OUR_APPS = ("board", "common", "hotel", "hotelmate", "housekeeping", "notifications", "room_bookings", "rooms")
+# What HotelMate writes into them is its own, or has a pattern or a list of its own.
+WRITTEN_BY_US = {
+    "hotel.Hotel.slug",
+    "hotel.Hotel.timezone",
+    "hotel.IdempotentAnswer.key",
+    "hotel.IdempotentAnswer.fingerprint",
+    "rooms.RoomType.currency",
+    "rooms.Room.guest_fcm_token",
+    "room_bookings.RoomBooking.booking_id",
+    "room_bookings.RoomBooking.confirmation_number",
+    "room_bookings.RoomBooking.currency",
+    "room_bookings.RoomBooking.guest_token_hash",
+    "room_bookings.RoomBooking.auto_expire_reason_code",
+    "notifications.EventStream.name",
+    "notifications.RealtimeEvent.stream",
+    "notifications.RealtimeEvent.channel",
+    "notifications.RealtimeEvent.type",
+    "notifications.RealtimeEvent.last_error",
+}
+COLUMNS = (fields.LineField, fields.LinesField, fields.MailField)
+# Who signs in writes nothing; hotel/backends.py reads the name, and a password is what it is.
+SIGN_IN = {"LoginInput.username", "LoginInput.password"}
+IN_BODIES = (serializers.LineField, serializers.LinesField, serializers.MailField, serializers.SearchField,
+             drf.RegexField)  # fmt: skip
+IN_FORMS = (forms.LineField, forms.LinesField, forms.MailField)
+DECOMPOSED = "Ame\u0301lie"
+COMPOSED = unicodedata.normalize("NFC", DECOMPOSED)
+
+
+def our_modules() -> None:
+    """Load all of them, so that what they define is found."""
+    for app in OUR_APPS:
+        package = importlib.import_module(app)
+        for module in pkgutil.walk_packages(package.__path__, f"{app}."):
+            if not module.name.startswith(
+                ("hotelmate.local", "notifications.pusher_server", "hotelmate.gunicorn")
+            ) and ("migrations" not in module.name and not module.name.endswith("__main__")):
+                importlib.import_module(module.name)
+
+
+def ours(base: type) -> list[Any]:
+    """The subclasses that our own modules define."""
+    our_modules()
+    found, waiting = [], [base]
+    while waiting:
+        for cls in waiting.pop().__subclasses__():
+            waiting.append(cls)
+            if cls.__module__.partition(".")[0] in OUR_APPS:
+                found.append(cls)
+    return found
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_column_for_text_is_of_a_kind():
+    found = {
+        f"{model._meta.label}.{field.name}"
+        for model in apps.get_models()
+        if model._meta.app_label in OUR_APPS
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.CharField | models.TextField)
+        and not field.choices
+        and not isinstance(field, COLUMNS)
+    }
+    assert found == WRITTEN_BY_US
+
+
+@pytest.mark.django_db
+def test_a_column_has_text_composed_whatever_way_it_came():
+    saved = BookingFactory(primary_first_name=DECOMPOSED, special_requests=DECOMPOSED)
+    assert saved.primary_first_name == COMPOSED  # what is told of it is what was stored
+    BookingGuest.objects.bulk_create([BookingGuest(booking=saved, first_name=DECOMPOSED, last_name="x")])
+    RoomBooking.objects.filter(pk=saved.pk).update(internal_notes=DECOMPOSED)
+    saved.refresh_from_db()
+    assert (saved.special_requests, saved.internal_notes) == (COMPOSED, COMPOSED)
+    assert BookingGuest.objects.filter(first_name=DECOMPOSED).get().first_name == COMPOSED  # what is looked up, too
+
+
+def test_a_model_refuses_what_its_forms_refuse(db):
+    hotel = Hotel(name="Gr\u202eand", slug="grand")
+    with pytest.raises(Exception, match="invisible character"):
+        hotel.full_clean()
+
+
+# --- bodies and queries -----------------------------------------------------------------------------------------------
+
+
+def inputs() -> list[Any]:
+    """The serializers that read what somebody sent, by their names, those within them included."""
+    return [cls for cls in ours(drf.Serializer) if cls.__name__.endswith(("Input", "Query", "AccessConfig", "Range"))]
+
+
+def test_what_reads_a_body_is_named_so():
+    """Else the next test would pass by it."""
+    names = {f"{start}{cls.__name__}{end}" for cls in inputs() for start in ("", "Patched") for end in ("", "Request")}
+    for operations in document()["paths"].values():
+        for operation in operations.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert content["schema"]["$ref"].rpartition("/")[2] in names
+
+
+def test_every_text_in_a_body_is_of_a_kind():
+    forgotten = set()
+    for cls in inputs():
+        for name, field in cls().fields.items():
+            field = field.child if isinstance(field, drf.ListField) else field
+            if isinstance(field, drf.CharField) and not field.read_only and not isinstance(field, IN_BODIES):
+                forgotten.add(f"{cls.__name__}.{name}")
+    assert forgotten == SIGN_IN | {"BookingQuery.status"}  # a list of statuses
+
+
+@pytest.mark.django_db
+def test_text_of_every_endpoint_is_stored_composed_or_refused(api, hotel, manager):
+    things = house(hotel, manager)
+    client = api(manager)
+    schemas = document()["components"]["schemas"]
+    tried = 0
+    for endpoint in WRITING:
+        operation = document()["paths"].get(_documented(endpoint.route), {}).get(endpoint.method.lower(), {})
+        content = operation.get("requestBody", {}).get("content", {})
+        if not content:
+            continue
+        schema = schemas[content["application/json"]["schema"]["$ref"].rpartition("/")[2]]
+        texts = [name for name, field in schema["properties"].items()
+                 if field.get("type") == "string" and not {"format", "enum", "pattern"} & field.keys()]  # fmt: skip
+        for name in set(texts) - {"currency", "timezone", "booking", *_times(schema)}:
+            tried += 1
+            body = {**(endpoint.filled_body(things) or {}), name: "Ada\u202e"}
+            with nothing_written():
+                refused = getattr(client, endpoint.method.lower())(endpoint.path("grand", things), body)
+                assert name in assert_error(refused, 400, "VALIDATION_ERROR")["details"], endpoint.name
+    assert tried > 30
+
+
+def _times(schema: Any) -> list[str]:
+    return [name for name in schema["properties"] if name.endswith(("_time", "_from", "_cutoff"))]
+
+
+def _documented(route: str) -> str:
+    named = re.sub(r"<\w+:(\w+)>", lambda match: "{" + {"pk": "id"}.get(match[1], match[1]) + "}", route)
+    return f"/api/staff/hotel/{{slug}}/{named}"
+
+
+@pytest.mark.django_db
+def test_a_name_is_told_and_stored_composed(api, manager, hotel):
+    things = house(hotel)
+    body = {
+        "room_type_id": things.room_type,
+        "check_in": "2100-07-01",
+        "check_out": "2100-07-03",
+        "primary_first_name": DECOMPOSED,
+        "primary_last_name": DECOMPOSED,
+        "special_requests": DECOMPOSED,
+        "party": [{"first_name": DECOMPOSED, "last_name": DECOMPOSED}],
+    }
+    answer = api(manager).post(url(manager, "room-bookings/"), body)
+    assert answer.status_code == 201
+    assert answer.json()["primary_first_name"] == COMPOSED
+    stored = str(rows_of(WRITTEN))
+    assert COMPOSED in stored
+    assert "\u0301" not in stored
+    assert "\\u0301" not in stored  # as JSON writes it
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "name", ["\u3164", "\u200b", "\u202eAda", "Ada\nLovelace", "Ada\u0000", "\ud800", "\u2800", " "]
+)
+def test_a_name_that_nobody_could_read_is_refused(api, manager, hotel, name):
+    things = house(hotel)
+    client = api(manager)
+    stay = {"room_type_id": things.room_type, "check_in": "2100-07-01", "check_out": "2100-07-03"}
+    good = {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
+    with nothing_written():
+        for field in good:
+            body = assert_error(client.post(url(manager, "room-bookings/"), stay | good | {field: name}), 400)
+            assert field in body["details"]
+            body = assert_error(client.patch(url(manager, f"room-bookings/{things.arrival}/"), {field: name}), 400)
+            assert field in body["details"]
+        companion = {"companions": [{"first_name": name, "last_name": "x"}]}
+        assert_error(client.put(url(manager, f"room-bookings/{things.arrival}/party/companions/"), companion), 400)
+        for field in ("name", "code"):
+            new = {"name": "Suite", "code": "S", field: name}
+            assert field in assert_error(client.post(url(manager, "room-types/"), new), 400)["details"]
+            changed = client.patch(url(manager, f"room-types/{things.room_type}/"), {field: name})
+            assert field in assert_error(changed, 400)["details"]
+
+
+@pytest.mark.django_db
+def test_a_reason_that_nobody_can_see_is_none(api, manager, hotel):
+    things = house(hotel)
+    override = url(manager, f"housekeeping/rooms/{things.dirty}/manager_override/")
+    with nothing_written():
+        refused = api(manager).post(override, {"to_status": "READY_FOR_GUEST", "note": "\u200b\u2060"})
+        assert "note" in assert_error(refused, 400)["details"]
+
+
+# --- forms ------------------------------------------------------------------------------------------------------------
+
+
+def texts_of(fields: dict[str, Any]) -> set[str]:
+    """Of the fields of a form those for text that is of no kind."""
+    return {
+        name
+        for name, field in fields.items()
+        if isinstance(field, django_forms.CharField)
+        and not isinstance(field, IN_FORMS)
+        and not isinstance(field.widget, django_forms.PasswordInput)
+    }
+
+
+@pytest.mark.django_db
+def test_every_text_of_the_admin_s_forms_is_of_a_kind(rf, admin_user):
+    request = rf.get("/")
+    request.user = admin_user
+    forgotten = set()
+    for model, model_admin in admin.site._registry.items():
+        for thing in (None, model()):
+            try:
+                form = model_admin.get_form(request, thing)
+            except FieldError:
+                continue  # of a form that nobody fills in
+            forgotten |= {f"{model._meta.label}.{name}" for name in texts_of(form.base_fields)}
+    assert forgotten == {"hotel.Hotel.slug"}
+
+
+def test_every_text_of_a_form_of_ours_is_of_a_kind():
+    forgotten = {
+        f"{form.__name__}.{name}"
+        for form in ours(django_forms.BaseForm)
+        if not issubclass(form, AuthenticationForm)
+        for name in texts_of(form.declared_fields)  # what it takes from its model is the test above's
+    }
+    assert not forgotten
+
+
+@pytest.mark.django_db
+def test_the_names_of_staff_are_names(admin_client):
+    user = get_user_model().objects.create_user("maeve", first_name="Maeve")
+    page = f"/admin/auth/user/{user.pk}/change/"
+    posted = {"username": "maeve", "first_name": "Ma\u202eeve", "date_joined_0": "2026-01-01", "date_joined_1": "00:00"}
+    answer = admin_client.post(page, posted)
+    assert "invisible character" in answer.content.decode()
+    answer = admin_client.post(page, {**posted, "first_name": DECOMPOSED})
+    assert answer.status_code == 302
+    user.refresh_from_db()
+    assert user.first_name == COMPOSED
