@@ -25,15 +25,26 @@ def at(hotel: Hotel, day: date, when: time) -> datetime:
     return datetime.combine(day, when, tzinfo=ZoneInfo(hotel.timezone)).astimezone(ZoneInfo("UTC"))
 
 
+def last_day(hotel: Hotel, when: time, moment: datetime) -> date:
+    """The last day on which the hotel's wall clock had shown ``when`` by ``moment``: never an earlier one at a later
+    moment, also where the clock goes back or a day is left out."""
+    day = local_time(hotel, moment).date()
+    while at(hotel, day, when) > moment:
+        day -= timedelta(days=1)
+    while at(hotel, day + timedelta(days=1), when) <= moment:
+        day += timedelta(days=1)
+    return day
+
+
 def business_date(hotel: Hotel, moment: datetime | None = None) -> date:
-    """The hotel's business day: local time minus ``late_arrival_cutoff``, so that the night belongs to its evening."""
-    wall = local_time(hotel, moment or clock.now()).replace(tzinfo=None)
-    cutoff = hotel.late_arrival_cutoff
-    return (wall - timedelta(hours=cutoff.hour, minutes=cutoff.minute, seconds=cutoff.second)).date()
+    """The business day at ``moment``: it begins at ``late_arrival_cutoff``, so that the night belongs to its
+    evening."""
+    return last_day(hotel, hotel.late_arrival_cutoff, moment or clock.now())
 
 
 def business_day(hotel: Hotel, day: date) -> tuple[datetime, datetime]:
-    """The moments at which the business day ``day`` begins and ends (exclusive)."""
+    """The moments at which the business day ``day`` begins and ends (exclusive): those of which it is the
+    ``business_date``."""
     cutoff = hotel.late_arrival_cutoff
     return at(hotel, day, cutoff), at(hotel, day + timedelta(days=1), cutoff)
 

@@ -57,7 +57,7 @@ def turn_times(hotel: Hotel, since: list[datetime]) -> list[dict[str, Any]]:
 def turn_times_by_day(hotel: Hotel, days: int = 30) -> list[dict[str, Any]]:
     """For each of the hotel's last ``days`` calendar days, today last: ``date`` (a date), ``count`` of the rooms that
     became ready on it, and in how many minutes (p50, p90; null without any). One statement."""
-    today = calendar.local_now(hotel).date()
+    today = calendar.last_day(hotel, time.min, clock.now())
     dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
     midnights = [calendar.at(hotel, day, time.min) for day in [*dates, today + timedelta(days=1)]]
     times = _turn_times(BY_DAY, hotel, midnights[:-1], ends=midnights[1:])
@@ -78,7 +78,7 @@ def turnover_stats(hotel: Hotel) -> dict[str, Any]:
     Of the rooms in service. Two statements.
     """
     now = clock.now()
-    midnight = calendar.at(hotel, calendar.local_now(hotel).date(), time.min)
+    midnight = calendar.at(hotel, calendar.last_day(hotel, time.min, now), time.min)
     rooms = list(Room.objects.filter(hotel=hotel, is_active=True).order_by("room_number"))
     by_status = Counter(room.room_status for room in rooms)
     faults = Counter(room.maintenance_priority for room in rooms if room.maintenance_required)

@@ -90,11 +90,9 @@ def past_departure(hotel: Hotel, *, grace: timedelta = timedelta(0)) -> Q:
 
 def departed_since(hotel: Hotel, moment: datetime) -> tuple[date, date]:
     """The last dates of departure, of a night and of a day use, whose checkout deadline was before ``moment``."""
-    day = calendar.local_time(hotel, moment).date()
-    if moment <= calendar.at(hotel, day, hotel.standard_checkout_time):
-        day -= timedelta(days=1)
-    business_date = calendar.business_date(hotel, moment - timedelta.resolution)
-    return day, business_date - timedelta(days=1)
+    before = moment - timedelta.resolution
+    day_use = calendar.business_date(hotel, before) - timedelta(days=1)
+    return calendar.last_day(hotel, hotel.standard_checkout_time, before), day_use
 
 
 def departed(departure: date | Combinable, day_use: date | Combinable) -> Q:
