@@ -84,18 +84,37 @@ TEMPLATES = [
 # --- database ---------------------------------------------------------------------------------------------------------
 
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="common.postgres")}
-DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md). And PostgreSQL
-# notices within a minute that a machine is gone: a relay's lock on its stream would outlive it for hours.
-DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
-    "options",
-    # On flash and in memory, a page somewhere costs hardly more than the next one: else lists read whole tables.
-    "-c random_page_cost=1.1 "
-    # What is read in portions is read to its end: no plan that would be good for the first tenth only.
-    "-c cursor_tuple_fraction=1 "
-    "-c lock_timeout=3s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
-)
+# What follows holds unless DATABASE_URL names that very thing: ``?connect_timeout=10``, or, as a setting of the
+# session, ``?options=-c%20lock_timeout%3D60s``. (Of a setting that is named twice, PostgreSQL takes the last.)
+DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
+DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
+_options = DATABASES["default"].get("OPTIONS", {})
+DATABASES["default"]["OPTIONS"] = {
+    # Seconds. A machine that is gone, or a network that is cut, says nothing: without these a thread would wait for it
+    # for a quarter of an hour. A server that merely works for long acknowledges what it gets, and is waited for.
+    "connect_timeout": 4,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5_000,  # milliseconds
+    **_options,
+    "options": " ".join(
+        [
+            # A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md).
+            "-c lock_timeout=3s",
+            # PostgreSQL, too, notices within a minute that a machine is gone: its locks would outlive it for hours.
+            "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
+            "-c tcp_user_timeout=60s",
+            # On flash and in memory, a page somewhere costs hardly more than the next: else lists read whole tables.
+            "-c random_page_cost=1.1",
+            # What is read in portions is read to its end: no plan that would be good for the first tenth only.
+            "-c cursor_tuple_fraction=1",
+            # No statement here runs long enough for compiling it to pay; and nothing can cancel the compiling.
+            "-c jit=off",
+            _options.get("options", ""),
+        ]
+    ).rstrip(),
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Shared by all web processes, as login throttling needs it; nothing on the path of a status change uses it.
 CACHES = {
