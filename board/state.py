@@ -20,6 +20,7 @@ from notifications.catch_up import latest_seqs
 from notifications.models import BOOKINGS
 from notifications.views import LISTENERS
 from room_bookings.models import BookingStatus, RoomBooking
+from room_bookings.selectors import arriving
 from room_bookings.snapshots import guest_name
 from rooms.models import RoomStatus
 
@@ -76,21 +77,22 @@ def _me(staff: Staff, *, sees_bookings: bool) -> dict[str, Any]:
 
 
 def _stays(hotel: Hotel, today: date, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Who is expected today, and who is in house and due out by today; the page puts them in order."""
-    arriving = Q(status=BookingStatus.CONFIRMED, check_in=today)
+    """Who is expected today or late, and who is in house and due out by today; the page puts them in order."""
     leaving = Q(status=BookingStatus.IN_HOUSE, check_out__lte=today)
-    stays = RoomBooking.objects.filter(arriving | leaving, hotel=hotel).select_related("room_type", "assigned_room")
+    stays = RoomBooking.objects.filter(arriving(today) | leaving, hotel=hotel).select_related(
+        "room_type", "assigned_room"
+    )
     if not sees_bookings:
         stays = stays.filter(assigned_room__isnull=False)
     arrivals: list[dict[str, Any]] = []
     departures: list[dict[str, Any]] = []
     for stay in stays.order_by("pk"):
         column = arrivals if stay.status == BookingStatus.CONFIRMED else departures
-        column.append(_stay(hotel, stay, sees_bookings=sees_bookings))
+        column.append(_stay(stay, hotel, today, sees_bookings=sees_bookings))
     return arrivals, departures
 
 
-def _stay(hotel: Hotel, stay: RoomBooking, *, sees_bookings: bool) -> dict[str, Any]:
+def _stay(stay: RoomBooking, hotel: Hotel, today: date, *, sees_bookings: bool) -> dict[str, Any]:
     in_house = stay.status == BookingStatus.IN_HOUSE
     return {
         "booking_id": stay.booking_id if sees_bookings else None,
@@ -100,5 +102,6 @@ def _stay(hotel: Hotel, stay: RoomBooking, *, sees_bookings: bool) -> dict[str, 
         "check_in": stay.check_in.isoformat(),
         "check_out": stay.check_out.isoformat(),
         "status": str(stay.status),
+        "is_late_arrival": not in_house and calendar.is_late_arrival(stay.check_in, stay.check_out, today),
         "is_overdue": in_house and calendar.is_overdue(hotel, stay.check_in, stay.check_out),
     }

@@ -255,6 +255,7 @@ ROW = {
     "room_moved_at": "time?",
     "staff_seen_at": "time?",
     "is_new_for_staff": "bool",
+    "is_late_arrival": "bool",
     "approval_deadline_at": "time?",
     "approval_risk_level": frozenset({"OK", "DUE_SOON", "OVERDUE", "CRITICAL"}),
     "approval_overdue_minutes": "int",

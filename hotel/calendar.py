@@ -60,6 +60,16 @@ def arrival_window(hotel: Hotel, check_in: date, check_out: date) -> tuple[datet
     return opens, business_day(hotel, first_free_day(check_in, check_out))[0]
 
 
+def is_late_arrival(check_in: date, check_out: date, today: date) -> bool:
+    """Whether, on the business day ``today``, a guest was due on an earlier one and may still come."""
+    return check_in < today < first_free_day(check_in, check_out)
+
+
+def arrives_on(check_in: date, check_out: date, today: date) -> bool:
+    """Whether a guest is due on the business day ``today``, or late and may still come."""
+    return check_in == today or is_late_arrival(check_in, check_out, today)
+
+
 def checkout_deadline(hotel: Hotel, check_in: date, check_out: date) -> datetime:
     """When the guest of a stay is due out; the grace comes on top. A day use has the room for the business day."""
     if check_in == check_out:

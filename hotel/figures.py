@@ -19,7 +19,7 @@ from hotel.models import Hotel
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask
 from housekeeping.selectors import late_tasks
 from room_bookings.models import BookingStatus, RoomBooking
-from room_bookings.selectors import departed, departed_since
+from room_bookings.selectors import arriving, departed, departed_since, late_arrivals
 from rooms.models import Priority, Room, RoomStatus
 
 
@@ -32,7 +32,7 @@ def _bookable(room: str = "") -> Q:
 _READY = _bookable("assigned_room__")
 
 
-_ARRIVING = Q(status=BookingStatus.CONFIRMED, check_in=F("today"))
+_ARRIVING = arriving(F("today"))
 _IN_HOUSE = Q(status=BookingStatus.IN_HOUSE)
 _REQUEST = Q(status=BookingStatus.PENDING_APPROVAL)
 
@@ -40,6 +40,7 @@ _REQUEST = Q(status=BookingStatus.PENDING_APPROVAL)
 # filters by the same conditions.
 DUES: dict[str, Q] = {
     "arrivals": _ARRIVING,
+    "late_arrivals": late_arrivals(F("today")),
     "without_room": _ARRIVING & Q(assigned_room=None),
     "room_ready": _ARRIVING & _READY,
     "room_not_ready": _ARRIVING & Q(assigned_room__isnull=False) & ~_READY,

@@ -123,6 +123,7 @@ BOOKINGS_IN_PUBLIC = PublicView(
             "room_moved_at",
             "staff_seen_at",
             "is_new_for_staff",
+            "is_late_arrival",
             "approval_deadline_at",
             "approval_risk_level",
             "approval_overdue_minutes",

@@ -15,6 +15,7 @@ from django.db import OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
+from django.utils.formats import date_format
 
 from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
 from common.errors import HotelMateError, NotAllowed
@@ -36,7 +37,7 @@ from room_bookings.services.checkout import check_departure, check_out
 from room_bookings.services.edit import edit_booking
 from room_bookings.services.no_show import check_no_show, mark_no_show
 from room_bookings.services.reinstate import check_reinstatement, reinstate_booking, sold_out_for
-from room_bookings.snapshots import guest_name
+from room_bookings.snapshots import guest_name, is_late_arrival
 
 MOST_AT_ONCE = 100
 UPDATE = "bookings.update"
@@ -173,6 +174,7 @@ class Foreseen(NamedTuple):
 
     booking: RoomBooking
     guest: str
+    is_late: bool
     reason: str = ""
 
 
@@ -185,15 +187,15 @@ def foresee(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
     outcomes: dict[str, list[Foreseen]] = {"rows": [], "already": [], "refused": []}
     known = step.read(bookings)
     for booking in bookings:
-        guest = guest_name(booking)
+        named = booking, guest_name(booking), is_late_arrival(booking)
         try:
             if booking.hotel_id != staff.hotel_id:
                 raise OtherHotel(booking)
             # The page asks for a reason, so that there will be one.
             outcome = "rows" if step.check(booking, staff, "asked for", known) else "already"
-            outcomes[outcome].append(Foreseen(booking, guest))
+            outcomes[outcome].append(Foreseen(*named))
         except HotelMateError as refusal:
-            outcomes["refused"].append(Foreseen(booking, guest, refusal.message))
+            outcomes["refused"].append(Foreseen(*named, refusal.message))
     return outcomes
 
 
@@ -354,6 +356,7 @@ class TodayFilter(admin.SimpleListFilter):
     parameter_name = "today"
     WORDS = {
         "arrivals": "Arrivals still to come",
+        "late_arrivals": "… who were due earlier",
         "room_ready": "… whose room is ready",
         "room_not_ready": "… whose room is not ready yet",
         "without_room": "… who have no room yet",
@@ -383,7 +386,7 @@ class TodayFilter(admin.SimpleListFilter):
 class RoomBookingAdmin(HotelScopedAdmin):
     form = BookingForm
     inlines = [CompanionsInline, HistoryInline, OverstaysInline, ExtensionsInline]
-    list_display = ["booking_id", "hotel", "guest", "status", "check_in", "check_out", "room_type", "room", "amount"]
+    list_display = ["booking_id", "hotel", "guest", "status", "arrival", "check_out", "room_type", "room", "amount"]
     list_filter = [
         TodayFilter,
         "status",
@@ -483,6 +486,10 @@ class RoomBookingAdmin(HotelScopedAdmin):
     @admin.display(description="guest", ordering="primary_last_name")
     def guest(self, booking: RoomBooking) -> str:
         return guest_name(booking)
+
+    @admin.display(description="arrival", ordering="check_in")
+    def arrival(self, booking: RoomBooking) -> str:
+        return f"{date_format(booking.check_in)}{', late' if is_late_arrival(booking) else ''}"
 
     @admin.display(description="room", ordering="assigned_room__room_number", empty_value="–")
     def room(self, booking: RoomBooking) -> int | None:

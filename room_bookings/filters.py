@@ -27,7 +27,7 @@ from room_bookings.models import (
     BookingStatus,
     RoomBooking,
 )
-from room_bookings.selectors import booking_list, past_departure
+from room_bookings.selectors import booking_list, late_arrivals, past_departure
 from rooms.models import RoomType
 
 BUCKETS = (
@@ -136,7 +136,8 @@ class BookingQuery(serializers.Serializer[Any]):
         default="stay",
         help_text="What the dates are about: the days of the stay (arrival and departure day included), or the "
         "business day on which it was created, last changed, checked in or checked out. The buckets arrivals, "
-        "departures and checked_out have their own: the arrival, the departure, the check-out.",
+        "departures and checked_out have their own: the arrival, the departure, the check-out. Guests who are late "
+        "are also among the arrivals of today.",
     )
     date_from = serializers.DateField(required=False, help_text="First day, as the hotel counts its days.")
     date_to = serializers.DateField(required=False, help_text="Last day, included.")
@@ -215,8 +216,8 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
     """What each bucket holds: bookings in which status, under which condition; the dates of the query included.
 
     Arrivals, departures and check-outs are about a day: today, or in its place the days that were asked for, so that
-    "arrivals, 3 to 5 July" are those who arrive then, whatever ``date_mode`` says. The other buckets are about the
-    present; dates narrow them by ``date_mode`` as they narrow the whole list.
+    "arrivals, 3 to 5 July" are those who arrive then, whatever ``date_mode`` says. Who is late arrives today, besides.
+    The other buckets are about the present; dates narrow them by ``date_mode`` as they narrow the whole list.
     """
     today = calendar.business_date(hotel)
     dated = "date_from" in query or "date_to" in query
@@ -225,7 +226,7 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
     status, in_house = BookingStatus, (BookingStatus.IN_HOUSE,)
     return {
         "all": (SHOWN_STATUSES, within),
-        "arrivals": ((status.CONFIRMED,), _days("check_in", first, last)),
+        "arrivals": ((status.CONFIRMED,), _arrivals(today, first, last)),
         "in_house": (in_house, within),
         "departures": (in_house, _days("check_out", first, last)),
         "pending": ((status.PENDING_APPROVAL,), within),
@@ -236,6 +237,13 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
         "no_show": ((status.NO_SHOW,), within),
         "overdue_checkout": (in_house, past_departure(hotel) & within),
     }
+
+
+def _arrivals(today: date, first: date | None, last: date | None) -> Q:
+    """Who is due within the days, both included, and, if today is among them, who is late."""
+    due = _days("check_in", first, last)
+    has_today = (first is None or first <= today) and (last is None or today <= last)
+    return due | late_arrivals(today) if has_today else due
 
 
 def _dated(hotel: Hotel, query: Mapping[str, Any]) -> Q:

@@ -83,6 +83,17 @@ def overlapping_bookings(
     return (found.exclude(pk=without.pk) if without else found).order_by("check_in", "pk")
 
 
+def late_arrivals(today: date | F) -> Q:
+    """Confirmed stays whose guests are late on the business day ``today``, as ``calendar.is_late_arrival`` has it."""
+    # A stay that begins and ends on an earlier day ends before today.
+    return Q(status=BookingStatus.CONFIRMED, check_in__lt=today, check_out__gt=today)
+
+
+def arriving(today: date | F) -> Q:
+    """Confirmed stays whose guests are expected on the business day ``today``, as ``calendar.arrives_on`` has it."""
+    return Q(status=BookingStatus.CONFIRMED, check_in=today) | late_arrivals(today)
+
+
 def past_departure(hotel: Hotel, *, grace: timedelta = timedelta(0)) -> Q:
     """Stays whose checkout deadline was more than ``grace`` ago, as ``calendar.checkout_deadline`` has it."""
     return departed(*departed_since(hotel, clock.now() - grace))

@@ -202,6 +202,9 @@ class BookingRow(serializers.Serializer[Any]):
     room_moved_at = serializers.DateTimeField(allow_null=True)
     staff_seen_at = serializers.DateTimeField(allow_null=True)
     is_new_for_staff = serializers.BooleanField()
+    is_late_arrival = serializers.BooleanField(
+        help_text="The guest was due on an earlier business day and may still be checked in."
+    )
     approval_deadline_at = serializers.DateTimeField(allow_null=True)
     approval_risk_level = serializers.ChoiceField(choices=["OK", "DUE_SOON", "OVERDUE", "CRITICAL"])
     approval_overdue_minutes = serializers.IntegerField()

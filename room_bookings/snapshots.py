@@ -33,6 +33,13 @@ def party_complete(booking: RoomBooking) -> bool:
     return not booking.hotel.require_complete_party or missing_guests(booking) == 0
 
 
+def is_late_arrival(booking: RoomBooking) -> bool:
+    """Whether the guest was due on an earlier business day and may still be checked in."""
+    return booking.status == BookingStatus.CONFIRMED and calendar.is_late_arrival(
+        booking.check_in, booking.check_out, calendar.business_date(booking.hotel)
+    )
+
+
 def booking_row(booking: RoomBooking) -> dict[str, Any]:
     """The contract's list row (section 6), JSON-safe.
 
@@ -71,6 +78,7 @@ def booking_row(booking: RoomBooking) -> dict[str, Any]:
         "room_moved_at": iso(booking.room_moved_at),
         "staff_seen_at": iso(booking.staff_seen_at),
         "is_new_for_staff": booking.staff_seen_at is None,
+        "is_late_arrival": is_late_arrival(booking),
         **_approval(booking, now),
         **_overstay(booking, now),
     }

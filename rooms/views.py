@@ -254,7 +254,7 @@ class TurnoverViewSet(RoomViewSet):
         return Response({**answer, "old_status": str(old_status), "new_status": str(room.room_status)})
 
     @endpoint(
-        "Check in today's arrivals of many rooms",
+        "Check in the arrivals of many rooms",
         request=RoomsInput,
         request_example={"room_ids": [17, 18]},
         response=RoomsCheckInOutput,
@@ -262,7 +262,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[409],
         error_examples={409: {**error_body("NOTHING_DONE", "Nobody is checked in."), "results": NOBODY_CHECKED_IN}},
         error_shapes={409: RoomsCheckInRefused},
-        description="Whoever arrives today and has the room. Each room has its result; none at all: 409.",
+        description="The guest who has the room and is due today, or late. Each room has its result; none: 409.",
     )
     def checkin_rooms(self, request: Request, slug: str) -> Response:
         body = self.body(RoomsInput)

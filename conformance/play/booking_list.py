@@ -179,3 +179,23 @@ def buckets(w: World) -> None:
         w.see(counts[bucket], len(members), f"bucket_counts.{bucket}")
     dates = {"date_from": w.day(6), "date_to": w.day(8)}
     w.see(found(w, q=word, bucket="arrivals", **dates), [future["booking_id"]], "arrivals of later days")
+
+
+@row("late arrivals: among the arrivals until the last night is over, and marked")
+def late_arrivals(w: World) -> None:
+    word = f"Late{w.run}"
+    name: dict[str, Any] = {"primary_last_name": word}
+    today = w.book(0, 1, **name)
+    with w.rules(late_arrival_cutoff="23:00"):
+        late, over = w.book(-1, 2, **name), w.book(-1, 1, **name)
+    room = w.room()
+    w.frontdesk.post(w.path(late, "safe-assign-room/"), {"room_id": str(room["id"])})
+    wanted = {today["booking_id"]: False, late["booking_id"]: True}
+    for days in ({}, {"date_from": w.day(0), "date_to": w.day(0)}):
+        page = w.frontdesk.get("room-bookings/", query={"q": word, "bucket": "arrivals", **days}, shape=BOOKINGS)
+        marked = {one["booking_id"]: one["is_late_arrival"] for one in page["results"]}
+        w.see((marked, page["bucket_counts"]["arrivals"]), (wanted, 2), f"the arrivals {days or 'of today'}")
+    w.see(w.frontdesk.get(w.path(over))["is_late_arrival"], False, "the mark of a stay whose last night is over")
+    done = w.frontdesk.post("rooms/checkin/", {"room_ids": [str(room["id"])]})
+    w.see(done["results"]["checked_in_bookings"], [late["booking_id"]], "the late guest, checked in with others")
+    w.see(w.frontdesk.get(w.path(late))["is_late_arrival"], False, "the mark of a guest in house")

@@ -16,7 +16,7 @@ from housekeeping.services import label as room_label
 from housekeeping.snapshots import is_occupied
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.selectors import booking_lock
+from room_bookings.selectors import arriving, booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
 from room_bookings.services.core import (
     BookingNotEligible,
@@ -101,14 +101,17 @@ def check_in(
 
 @transaction.atomic
 def check_in_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> BulkResult:
-    """Check in today's due arrival of each room, in a constant number of statements; each room has its result."""
+    """Check in the guest whom each room awaits, due today or late, in a constant number of statements.
+
+    Each room has its result. No two such guests have one room: both would sleep there tonight.
+    """
     today = calendar.business_date(hotel)
-    due = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.CONFIRMED, check_in=today)
+    due = RoomBooking.objects.filter(arriving(today), hotel=hotel)
     locked = booking_lock(due.filter(assigned_room__in=room_ids).values_list("pk", flat=True))
     arrivals = {
         booking.assigned_room_id: booking
         for booking in locked
-        if booking.status == BookingStatus.CONFIRMED and booking.check_in == today
+        if booking.status == BookingStatus.CONFIRMED and calendar.arrives_on(booking.check_in, booking.check_out, today)
     }
     rooms = {room.pk: room for room in room_lock(room_ids, hotel=hotel)}
     result = BulkResult()

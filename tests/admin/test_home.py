@@ -38,6 +38,9 @@ def a_day(hotel: Hotel) -> None:
     for room in (ready, dirty, None):
         BookingFactory(hotel=hotel, room_type=ready.room_type, assigned_room=room, check_in=today)
     BookingFactory(hotel=hotel, check_in=today + timedelta(days=1), room_type=ready.room_type)
+    for departure in (0, 1):  # the first one's last night is over
+        late = {"check_in": today - timedelta(days=1), "check_out": today + timedelta(days=departure)}
+        BookingFactory(hotel=hotel, room_type=ready.room_type, **late)
     for arrival, departure in ((-2, 0), (-2, -1), (-1, 1)):
         booking_in(
             "IN_HOUSE",
@@ -76,8 +79,9 @@ A_DAY = {
     "statuses": {"READY_FOR_GUEST": 1, "CHECKOUT_DIRTY": 2, "MAINTENANCE_REQUIRED": 1, "OCCUPIED": 3},
     "faults": {"LOW": 0, "MED": 2, "HIGH": 0},
     "dues": {
-        "arrivals": 3,
-        "without_room": 1,
+        "arrivals": 4,
+        "late_arrivals": 1,
+        "without_room": 2,
         "room_ready": 1,
         "room_not_ready": 1,
         "due_out": 2,
@@ -222,7 +226,7 @@ def test_each_hotel_counts_by_its_own_date_in_one_statement(db):
         assert [calendar.business_date(hotel).day for hotel in hotels] == [11, 10, 10]
         for hotel in hotels:
             for day in (9, 10, 11):
-                BookingFactory(hotel=hotel, check_in=date(2026, 3, day))
+                BookingFactory(hotel=hotel, check_in=date(2026, 3, day), check_out=date(2026, 3, day + 1))
         arriving = [date(2026, 3, day) for day in (11, 10, 10)]
         found = {booking.hotel: booking.check_in for booking in listed("arrivals", hotels)}
         assert found == dict(zip(hotels, arriving, strict=True))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.formats import date_format
 
 from common import clock
 from hotel import calendar, rights
@@ -316,3 +317,20 @@ def test_a_bookings_history_tells_its_steps_in_words(desk, hotel, manager):
         text = unescape(desk.get(page(RoomBooking, kind, booking.pk)).content.decode())
         for words in ("Edited", "internal notes, primary first name", "Cancelled", "they rang", manager.name):
             assert words in text, (kind, words)
+
+
+# --- late arrivals ----------------------------------------------------------------------------------------------------
+
+
+def test_the_list_and_the_page_that_asks_say_who_is_late(desk, hotel):
+    today, day = calendar.business_date(hotel), timedelta(days=1)
+    late, over = (BookingFactory(hotel=hotel, check_in=today - day, check_out=today + n * day) for n in (1, 0))
+    listed = unescape(desk.get(page(RoomBooking, "changelist"), {"today": "late_arrivals"}).content.decode())
+    assert late.booking_id in listed
+    assert over.booking_id not in listed
+    assert f"{date_format(late.check_in)}, late" in listed
+    every = unescape(desk.get(page(RoomBooking, "changelist")).content.decode())
+    assert every.count(", late<") == 1
+    asked = unescape(choose(desk, "no_show", late, over).content.decode())
+    assert asked.count("(confirmed, late arrival)") == 1
+    assert asked.count("(confirmed)") == 1

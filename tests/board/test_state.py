@@ -1,7 +1,7 @@
 """What the board shows, and to whom: embedded in the page and as JSON, the same."""
 
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from notifications.models import BOOKINGS, ROOMS, EventStream
 from rooms.models import RoomStatus
 from tests.board.conftest import PERSONAL, embedded, furnish
 from tests.conftest import in_full, url
-from tests.factories import NewRoomFactory, StaffFactory, booking_in, room_in
+from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in, room_in
 from tests.hotelmate.test_statements import fill
 from tests.notifications.event_log import log_of
 
@@ -130,7 +130,7 @@ def test_the_state_has_these_keys_and_no_others(browser, grand, manager, setting
     }
 
 
-def stay(booking, *, overdue: bool = False) -> dict[str, Any]:
+def stay(booking, *, late: bool = False, overdue: bool = False) -> dict[str, Any]:
     return {
         "booking_id": booking.booking_id,
         "guest_name": "Ada Lovelace",
@@ -139,6 +139,7 @@ def stay(booking, *, overdue: bool = False) -> dict[str, Any]:
         "check_in": booking.check_in.isoformat(),
         "check_out": booking.check_out.isoformat(),
         "status": booking.status,
+        "is_late_arrival": late,
         "is_overdue": overdue,
     }
 
@@ -168,7 +169,25 @@ def test_the_business_day_goes_on_after_midnight(browser, grand, agent):
     with clock.set_to(datetime(2026, 7, 2, 1, 0, tzinfo=UTC)):
         state = browser(agent).get(STATE).json()
     assert state["hotel"]["business_date"] == "2026-07-02"
-    assert [arrival["check_in"] for arrival in state["arrivals"]] == ["2026-07-02"]
+    due_and_late = [(arrival["check_in"], arrival["is_late_arrival"]) for arrival in state["arrivals"]]
+    assert due_and_late == [("2026-07-01", True), ("2026-07-01", True), ("2026-07-02", False)]
+
+
+@by_role
+def test_who_is_late_is_among_the_arrivals_until_the_last_night_is_over(browser, grand, role):
+    day, of = timedelta(days=1), {"room_type": RoomTypeFactory(hotel=grand, name="Double"), "hotel": grand}
+    late, over = (
+        booking_in(
+            "CONFIRMED",
+            assigned_room=NewRoomFactory(**of),
+            check_in=NOON.date() - 2 * day,
+            check_out=NOON.date() + after * day,
+        )
+        for after in (1, 0)
+    )
+    arrivals = browser(StaffFactory(hotel=grand, role=role)).get(STATE).json()["arrivals"]
+    nobody = {} if role in SEES_BOOKINGS else {"booking_id": None, "guest_name": None}
+    assert arrivals == [stay(late, late=True) | nobody], over
 
 
 def test_housekeeping_sees_the_rooms_of_who_comes_and_goes_but_not_who(browser, grand, housekeeper):

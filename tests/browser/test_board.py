@@ -138,6 +138,24 @@ def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(ho
     assert "overdue" in (tile(page, 103).get_attribute("aria-label") or "")
 
 
+def test_a_guest_who_is_late_stands_among_the_arrivals_and_is_marked_in_words(house, board):
+    today, day = calendar.business_date(house.hotel), timedelta(days=1)
+    for number, name, since in ((101, "Ada", 0), (102, "Grace", 1), (103, "Mary", 3)):
+        fields = {"room_type": house.room_type("Double"), "primary_first_name": name, "hotel": house.hotel}
+        BookingFactory(assigned_room=house.room(number), check_in=today - since * day, check_out=today + day, **fields)
+    page = board(house.member(rights.FRONT_DESK_AGENT))
+    arrivals = page.get_by_role("table", name="Arrivals")
+    expect(arrivals.get_by_role("row").filter(has_text="Ada")).not_to_contain_text("due")
+    expect(arrivals.get_by_role("row").filter(has_text="Grace")).to_contain_text("ready, due yesterday")
+    expect(arrivals.get_by_role("row").filter(has_text="Mary")).to_contain_text(
+        f"ready, due {(today - 3 * day).strftime('%-d %b')}"
+    )
+    assert "due in" in (tile(page, 101).get_attribute("aria-label") or "")
+    assert "late arrival" in (tile(page, 102).get_attribute("aria-label") or "")
+    tile(page, 102).click()
+    expect(page.locator("#facts")).to_contain_text("Grace Lovelace, due yesterday")
+
+
 LINES = """cell => {
     const text = document.createRange();
     text.selectNodeContents(cell.lastChild);

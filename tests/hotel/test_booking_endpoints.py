@@ -43,6 +43,7 @@ ROW = {
     "room_moved_at": None,
     "staff_seen_at": None,
     "is_new_for_staff": True,
+    "is_late_arrival": False,
     "approval_deadline_at": None,
     "approval_risk_level": "OK",
     "approval_overdue_minutes": 0,

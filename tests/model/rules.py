@@ -786,7 +786,10 @@ class House:
             due = [
                 each
                 for each in self.bookings
-                if each.status == CONFIRMED and each.room is room and each.check_in == self.business_day()
+                if each.status == CONFIRMED
+                and each.room is room
+                # Who is late is taken too, until the business day of the last night ends.
+                and each.check_in <= self.business_day() < each.free_from
             ]
             if due and not self._window(due[0]) and not self.guest(room) and room.bookable:
                 going.append((due[0], room))

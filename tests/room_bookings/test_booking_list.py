@@ -1,7 +1,7 @@
 """The list of bookings: what each bucket holds, what each filter keeps, in which order, and what it costs."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -191,7 +191,7 @@ def full_house(desk: Desk) -> None:
 
 
 HELD = {
-    "arrivals": ["arrives today"],
+    "arrivals": ["arrives today", "should have arrived"],
     "in_house": ["stays", "due out", "overdue"],
     "departures": ["due out"],
     "pending": ["asks"],
@@ -260,11 +260,12 @@ def test_the_night_belongs_to_its_evening(desk, ask):
     """At half past one in the morning of the 2nd the desk still works on the 1st."""
     full_house(desk)
     with clock.set_to(datetime(2026, 7, 2, 0, 30, tzinfo=UTC)):
-        assert ask(bucket="arrivals") == ["arrives today"]
+        assert ask(bucket="arrivals") == ["arrives today", "should have arrived"]
         assert ask(bucket="departures") == ["due out"]
         assert ask(bucket="checked_out") == ["left", "cancelled in house"]
     with clock.set_to(datetime(2026, 7, 2, 1, 0, tzinfo=UTC)):
-        assert ask(bucket="arrivals") == ["arrives tomorrow"]
+        # The first has a night left; the one who should have come before has none.
+        assert ask(bucket="arrivals") == ["arrives today", "arrives tomorrow"]
         assert ask(bucket="departures") == ["stays"]
         assert ask(bucket="checked_out") == []
 
@@ -291,8 +292,8 @@ def test_a_guest_is_overdue_past_the_checkout_time_of_the_house(desk, ask, answe
 
 def test_another_timezone_has_another_today(desk, ask):
     Hotel.objects.filter(pk=desk.hotel.pk).update(timezone="Pacific/Auckland", late_arrival_cutoff=time(0, 0))
-    made(desk, "first", check_in=date(2026, 7, 1))
-    made(desk, "second", check_in=date(2026, 7, 2))
+    for name, check_in in (("first", date(2026, 7, 1)), ("second", date(2026, 7, 2))):
+        made(desk, name, check_in=check_in, check_out=check_in + timedelta(days=1))
     assert ask(bucket="arrivals") == ["second"]  # 02:00 on the 2nd there
 
 

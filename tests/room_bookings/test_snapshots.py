@@ -123,6 +123,7 @@ ROW = {
     "room_moved_at": "2026-06-30T07:59:00Z",
     "staff_seen_at": "2026-05-01T09:30:00Z",
     "is_new_for_staff": False,
+    "is_late_arrival": False,
     "approval_deadline_at": "2026-05-01T22:00:00Z",
     "approval_risk_level": "OK",
     "approval_overdue_minutes": 0,
@@ -260,7 +261,7 @@ def test_a_plain_booking_has_empty_fields_not_missing_ones():
         "auto_expire_reason_code"
     )
     zero = "nights party_missing_count children approval_overdue_minutes overstay_minutes version"
-    untrue = "is_approval_due_soon is_approval_overdue is_overstay"
+    untrue = "is_late_arrival is_approval_due_soon is_approval_overdue is_overstay"
     assert empty == {
         **dict.fromkeys(nulls.split(), None),
         **dict.fromkeys(blank.split(), ""),

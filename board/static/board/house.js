@@ -17,11 +17,13 @@ export const isCut = (room) => Object.values(room).some((text) => typeof text ==
 
 // The stay of a booking's row, as arrivals and departures list it; null when it is on neither list today.
 export function stayOf(row, businessDate) {
-  const arrives = row.status === "CONFIRMED" && row.check_in === businessDate;
+  // From the dates, as the row may be of an event of yesterday, when nobody was late yet.
+  const late = row.status === "CONFIRMED" && row.check_in < businessDate && businessDate < row.check_out;
+  const arrives = late || (row.status === "CONFIRMED" && row.check_in === businessDate);
   const leaves = row.status === "IN_HOUSE" && row.check_out <= businessDate;
   if (!arrives && !leaves) return null;
   const { booking_id, guest_name, room_number, room_type_name, check_in, check_out, status, is_overstay } = row;
-  return { booking_id, guest_name, room_number, room_type_name, check_in, check_out, status, is_overdue: leaves && Boolean(is_overstay) };
+  return { booking_id, guest_name, room_number, room_type_name, check_in, check_out, status, is_late_arrival: late, is_overdue: leaves && Boolean(is_overstay) };
 }
 
 export function houseOf(state) {

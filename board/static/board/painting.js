@@ -1,7 +1,7 @@
 // Owns the page's picture of the house: tiles by floor, counts, filters, arrivals and departures.
 
 import { duesOf, floorOf, now } from "./house.js";
-import { SHORT, ago, day, dueWords, faultWords, labelOf, readiness } from "./words.js";
+import { SHORT, ago, day, dueWords, faultWords, labelOf, lateWords, readiness } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const FILTERS = ["status", "floor", "type", "mine"];
@@ -102,9 +102,14 @@ export function painter(house) {
     const shown = floors.querySelectorAll("li:not([hidden])").length;
     setText($("#shown"), shown === tiles.size ? `${shown} rooms` : `${shown} of ${tiles.size} rooms`);
     $("button[type=reset]", form).hidden = shown === tiles.size && !new FormData(form).get("mine");
-    paintStays("arrivals", (stay) => readiness(house.rooms.get(stay.room_number), stay), "Nobody else is expected today.");
+    paintStays("arrivals", arrivalWords, "Nobody else is expected today.");
     paintStays("departures", (stay) => (stay.is_overdue ? "overdue" : stay.check_out < house.hotel.business_date ? `since ${day(stay.check_out)}` : "today"), "Nobody is due out today.");
     setText($("#day"), day(house.hotel.business_date, { weekday: "long", day: "numeric", month: "long" }));
+  }
+
+  function arrivalWords(stay) {
+    const ready = readiness(house.rooms.get(stay.room_number), stay);
+    return [ready, lateWords(stay, house.hotel.business_date)].filter(Boolean).join(", ");
   }
 
   function paintCounts() {

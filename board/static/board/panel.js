@@ -2,7 +2,7 @@
 
 import { duesOf, isCut, now, stepsFor } from "./house.js";
 import { element, setText } from "./painting.js";
-import { ago, day, dueWords, faultWords, labelOf, moment, verb } from "./words.js";
+import { ago, day, dueWords, faultWords, labelOf, lateWords, moment, verb } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
 // A finger that comes down twice, or as the buttons change beneath it, means the first thing only.
@@ -77,7 +77,7 @@ export function panel({ house, api, slug, took }) {
       ["Type", it.room_type_name],
       ["Guest", guest && [guest, until].filter(Boolean).join(", ")],
       ["Today", dueWords({ leaving, coming }).join(", ")],
-      ["Arriving", coming?.guest_name],
+      ["Arriving", [coming?.guest_name, lateWords(coming, house.hotel.business_date)].filter(Boolean).join(", ")],
       ["My task", tasks.map((task) => [task.task_type_display, task.note].filter(Boolean).join(": ")).join("\n")],
       ["Cleaned", when(it.last_cleaned_at, it.cleaned_by_staff_name)],
       ["Inspected", when(it.last_inspected_at, it.inspected_by_staff_name)],

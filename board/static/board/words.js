@@ -29,8 +29,15 @@ export function ago(since, now) {
 export function dueWords({ leaving, coming }) {
   const words = [];
   if (leaving) words.push(leaving.is_overdue ? "overdue" : "due out");
-  if (coming) words.push("due in");
+  if (coming) words.push(coming.is_late_arrival ? "late arrival" : "due in");
   return words;
+}
+
+// When a late guest should have come; nothing for the others.
+export function lateWords(stay, today) {
+  if (!stay?.is_late_arrival) return "";
+  const yesterday = new Date(Date.parse(`${today}T00:00:00Z`) - 86_400_000).toISOString().slice(0, 10);
+  return stay.check_in === yesterday ? "due yesterday" : `due ${day(stay.check_in)}`;
 }
 
 export function faultWords(room) {
