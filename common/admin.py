@@ -13,9 +13,9 @@ from django.db.models import ForeignKey, ProtectedError, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponseRedirect
 
-from common.database import rule_message
+from common.database import UNIQUE, is_race, sqlstate
 from common.errors import HotelMateError
-from common.forms import LineField, LinesField, MailField
+from common.forms import LineField, LinesField, MailField, OneHotelForm
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,41 @@ class SoundRequestsAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(request.get_full_path())
         return super().response_action(request, queryset, *args)
 
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._refusals_told(request, super().changelist_view, "Not done", *args, **kwargs)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._refusals_told(request, super().changeform_view, "Not saved", *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._refusals_told(request, super().delete_view, "Not deleted", *args, **kwargs)
+
+    @staticmethod
+    def _refusals_told(request: HttpRequest, view: Any, failed: str, *args: Any, **kwargs: Any) -> Any:
+        """A form that a service refuses, or that somebody else was faster than, is not an error page: say so, and
+        change nothing. Any other rule of the database that it breaks was forgotten by the form, and that is a bug."""
+        if request.method != "POST":
+            return view(request, *args, **kwargs)
+        try:
+            return view(request, *args, **kwargs)
+        except HotelMateError as refusal:
+            messages.error(request, refusal.message)
+        except ProtectedError:
+            messages.error(request, f"{failed}: something needs it by now.")
+        except IntegrityError as error:
+            if not is_race(error):
+                raise
+            taken = sqlstate(error) == UNIQUE
+            reason = "another row has this name, code or number already" if taken else "something has changed meanwhile"
+            messages.error(request, f"{failed}: {reason}.")
+        return HttpResponseRedirect(request.get_full_path())
+
 
 class HotelScopedAdmin(SoundRequestsAdmin):
     """``hotel_lookup`` leads from the model to its hotel (``pk`` for the hotel itself)."""
 
     hotel_lookup = "hotel"
+    form = OneHotelForm
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scoped(request, super().get_queryset(request), self.hotel_lookup)
@@ -116,26 +146,6 @@ class HotelScopedAdmin(SoundRequestsAdmin):
         readonly = list(super().get_readonly_fields(request, obj))
         # A row never moves to another hotel (the database refuses it too).
         return [*readonly, "hotel"] if obj is not None and self.hotel_lookup == "hotel" else readonly
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._refusals_told(request, super().changeform_view, "Not saved", *args, **kwargs)
-
-    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._refusals_told(request, super().delete_view, "Not deleted", *args, **kwargs)
-
-    @staticmethod
-    def _refusals_told(request: HttpRequest, view: Any, failed: str, *args: Any, **kwargs: Any) -> Any:
-        """A form that a service or the database refuses is not an error page: say so, and change nothing."""
-        try:
-            return view(request, *args, **kwargs)
-        except HotelMateError as refusal:
-            messages.error(request, refusal.message)
-        except ProtectedError:
-            messages.error(request, f"{failed}: something needs it by now.")
-        except IntegrityError as error:
-            reason = rule_message(error) or "another row has this name, code or number already"
-            messages.error(request, f"{failed}: {reason}.")
-        return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """A new row is of the own hotel; of an old one what the form changed is written, and nothing else."""

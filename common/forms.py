@@ -1,4 +1,4 @@
-"""Fields of forms for what people type (``common.text``)."""
+"""What the admin's forms have in common: fields for what people type (``common.text``), and one hotel."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,3 +36,17 @@ class MailField(_Readable, forms.EmailField):
     """An e-mail address."""
 
     kind = staticmethod(text.line)
+
+
+class OneHotelForm(forms.ModelForm):
+    """Whatever a row refers to belongs to the row's own hotel. (A superuser is offered the things of all hotels.)"""
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        chosen = self.cleaned_data
+        hotel = chosen.get("hotel")
+        hotel_id = hotel.pk if hotel else getattr(self.instance, "hotel_id", None)
+        for name, thing in list(chosen.items()):
+            if hotel_id and getattr(thing, "hotel_id", hotel_id) != hotel_id:
+                self.add_error(name, ValidationError("This belongs to another hotel.", code="hotel"))
+        return cleaned

@@ -12,7 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from common.database import constraint, is_unreachable, sqlstate
+from common.database import constraint, is_race, is_unreachable, sqlstate
 from common.errors import HotelMateError
 from common.parsers import BodyTooLarge
 
@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 1
 # PostgreSQL's SQLSTATE for a lock not got within lock_timeout, a deadlock, a serialization failure.
 BUSY = {"55P03", "40P01", "40001"}
-# A column that we forgot to fill is a bug of ours, no race.
-MISSING_VALUE = "23502"
 RESERVED = ("code", "message", "detail", "error", "details")
 CODES = {
     exceptions.ParseError: "MALFORMED_REQUEST",
@@ -87,7 +85,7 @@ def _response(error: Exception) -> Response | None:
         return Response(body, status=error.status_code, headers=headers)
     if unavailable := unavailability(error):
         return Response(error_body(*unavailable), status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-    if isinstance(error, IntegrityError) and sqlstate(error) != MISSING_VALUE:
+    if isinstance(error, IntegrityError) and is_race(error):
         # The check passed and the constraint refused: somebody else was faster. The constraint is the truth.
         logger.warning("a database constraint refused a request: %s", constraint(error))
         return Response(

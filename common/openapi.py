@@ -91,13 +91,15 @@ IF_MATCH = OpenApiParameter(
     "If-Match",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description='The `status_version` that you read, in double quotes: `"7"`. Another one now: 412.',
+    description='The `status_version` that you read, in double quotes: `"7"`, or the `ETag` as a compressing proxy '
+    'returned it, such as `W/"7"` or `"7-gzip"`. Another one now: 412.',
 )
 IF_MATCH_BOOKING = OpenApiParameter(
     "If-Match",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description='The `version` that you read, in double quotes: `"2"`. Another one now: 412.',
+    description='The `version` that you read, in double quotes: `"2"`, or the `ETag` as a compressing proxy '
+    'returned it, such as `W/"2"` or `"2-gzip"`. Another one now: 412.',
 )
 ETAG = OpenApiParameter(
     "ETag",

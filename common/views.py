@@ -95,16 +95,24 @@ def _shape(serializer: type[serializers.Serializer[Any]], *, partial: bool) -> s
     return serializer(partial=partial)
 
 
+# A version as ``etag`` writes it, or as a proxy that compressed the answer gave it on: nginx makes the tag weak, Caddy
+# and Apache add the coding. The version in it is as good, so that both count as the tag that they were made of.
+VERSION = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-(?:gzip|br|zstd))?"')
+
+
 def if_match_versions(request: Request) -> list[int] | None:
-    """The versions that ``If-Match`` names, any of which will do; ``None`` when the header is absent or ``*``."""
+    """The versions that ``If-Match`` names, any of which will do; ``None`` when the header is absent or ``*``.
+
+    ``*`` asks that the thing exists (RFC 9110, 13.1.1): what does not is 404 before that.
+    """
     header = request.headers.get("If-Match", "").strip()
     if not header or header == "*":
         return None
     tags = parse_etags(header)
     if not tags:
         raise InvalidInput('If-Match must be a version in double quotes, such as "7".')
-    # A weak tag, or one that was never ours, matches no version: 412, as it should be.
-    return [int(tag.strip('"')) for tag in tags if re.fullmatch(r'"[0-9]{1,18}"', tag)]
+    # One that was never ours matches no version: 412, as it should be.
+    return [int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag))]
 
 
 def etag(version: int) -> str:

@@ -21,7 +21,7 @@ from room_bookings.services.core import (
 )
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
-from room_bookings.services.vacating import vacate
+from room_bookings.services.vacating import not_before_arrival, vacate
 
 
 class DeclineInstead(Conflict):
@@ -46,7 +46,7 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
     locked = lock_booking(booking)
     if not check_cancellation(locked, staff, reason):
         return locked
-    was, room, moment = locked.status, locked.assigned_room, clock.now()
+    was, room, moment = locked.status, locked.assigned_room, not_before_arrival(locked, clock.now())
     in_house = was == BookingStatus.IN_HOUSE
     locked.status = BookingStatus.CANCELLED
     locked.cancelled_at, locked.cancelled_by, locked.cancellation_reason = moment, staff, reason

@@ -13,7 +13,7 @@ from room_bookings.selectors import booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
 from room_bookings.services.core import change, lock_booking, record, require_in_house, save
 from room_bookings.services.overstay import resolve_overstays
-from room_bookings.services.vacating import vacate
+from room_bookings.services.vacating import not_before_arrival, vacate
 from rooms.models import Room
 
 
@@ -71,7 +71,7 @@ def _leave(bookings: Sequence[RoomBooking], staff: Staff | None, note: str) -> l
     moment = clock.now()
     left = [(booking, booking.assigned_room) for booking in bookings if booking.assigned_room]
     for booking in bookings:
-        booking.status, booking.checked_out_at = BookingStatus.COMPLETED, moment
+        booking.status, booking.checked_out_at = BookingStatus.COMPLETED, not_before_arrival(booking, moment)
     save(bookings, "status", "checked_out_at")
     resolve_overstays(bookings)
     record(

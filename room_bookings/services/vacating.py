@@ -1,6 +1,7 @@
 """What happens to a room whose guest has just left it, by whichever way."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from hotel.models import Staff
 from housekeeping.models import Source
@@ -33,3 +34,8 @@ def vacate(
         for room in rooms:
             room.guest_fcm_token = ""
     open_turnover_tasks([(room, booking) for booking, room in left])
+
+
+def not_before_arrival(booking: RoomBooking, moment: datetime) -> datetime:
+    """``moment``, or the check-in, if a clock that was ahead has written it: nobody leaves before they came."""
+    return max(moment, booking.checked_in_at or moment)

@@ -26,6 +26,7 @@ from tests.factories import (
     TaskFactory,
     room_in,
 )
+from tests.planted import planted
 
 pytestmark = pytest.mark.django_db
 
@@ -304,13 +305,36 @@ def test_addresses_and_selections_without_sense_are_no_error_page(method, addres
     assert getattr(client, method)(f"/admin/{address}", data).status_code == 302
 
 
-@pytest.mark.django_db(transaction=True)  # the rule speaks at commit
+@pytest.mark.django_db(transaction=True)  # the database's own rule speaks at commit
 def test_another_hotels_room_type_is_refused_with_the_reason(root, hotel):
     foreign = RoomTypeFactory()
     data = {"hotel": hotel.pk, "room_number": 7, "room_type": foreign.pk, "is_active": "on"}
-    answer = root.post(page(Room, "add"), data, follow=True)
-    assert "Not saved: room_type belongs to another hotel." in answer.content.decode()
+    answer = root.post(page(Room, "add"), data)
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors == {"room_type": ["This belongs to another hotel."]}
     assert not Room.objects.exists()
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    answer = root.post(page(Room, "change", room.pk), {**data, "room_number": room.room_number})
+    assert answer.context["adminform"].form.errors == {"room_type": ["This belongs to another hotel."]}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("state", "told"), [("23505", "another row has this name"), ("23503", "something has changed")]
+)
+def test_who_was_slower_is_told_so_on_every_page(root, state, told):
+    """Also of rows that are of no hotel: a name that somebody has just taken, a row that somebody has just deleted."""
+    with planted("auth_group", state):
+        answer = root.post(page(Group, "add"), {"name": "Planted"}, follow=True)
+    assert f"Not saved: {told}" in answer.content.decode()
+    assert not Group.objects.filter(name="Planted").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rule_that_a_form_has_forgotten_is_a_bug(root):
+    root.raise_request_exception = False
+    with planted("auth_group", "23514"):
+        assert root.post(page(Group, "add"), {"name": "Planted"}).status_code == 500
 
 
 # --- the audit trail --------------------------------------------------------------------------------------------------

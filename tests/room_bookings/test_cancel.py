@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from mailer.models import Message
 
+from common import clock
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.turnover import flag_maintenance
 from notifications.models import RealtimeEvent
@@ -200,3 +201,11 @@ def test_a_stay_s_cancelling_locks_and_writes_booking_then_room(desk, booking, s
         "INSERT RealtimeEvent",
         "INSERT Message",
     ]
+
+
+def test_a_stay_is_cancelled_whose_arrival_a_clock_that_was_ahead_has_written(desk):
+    guest = booking_in("IN_HOUSE", assigned_room=desk.rooms[0])
+    with clock.set_to(NOW - timedelta(seconds=5)):
+        cancelled = cancel_booking(booking=guest, staff=desk.manager, reason="a mistake")
+    assert (cancelled.checked_out_at, cancelled.cancelled_at) == (NOW, NOW)
+    assert_sound()

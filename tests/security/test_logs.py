@@ -123,6 +123,21 @@ def as_django_says(kind: type[Exception]) -> Callable[[str, Any], Exception]:
     return error
 
 
+def refused(state: str) -> Callable[[str, Any], Exception]:
+    """As PostgreSQL itself says it, with a row in its words."""
+
+    def error(sql: str, params: Any) -> Exception:
+        words = f"Failing row contains ({params}, {mark('A', 'last')})."
+        with pytest.raises(IntegrityError) as raised, connection.cursor() as cursor:
+            cursor.execute(
+                f"DO $do$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}', MESSAGE = $w$refused$w$, "
+                f"DETAIL = $w${words}$w$; END $do$"
+            )
+        return raised.value
+
+    return error
+
+
 @pytest.mark.django_db
 def test_what_goes_well(marked, manager, log):
     client = token_client(manager)
@@ -137,9 +152,11 @@ def test_what_goes_well(marked, manager, log):
         (bug, 500, "KeyError"),
         (as_django_says(DataError), 500, "django.db.utils.DataError"),
         (as_django_says(OperationalError), 503, "the database cannot be reached"),
-        (as_django_says(IntegrityError), 409, "a database constraint refused a request"),
+        (refused("23505"), 409, "a database constraint refused a request"),
+        (refused("23514"), 500, "django.db.utils.IntegrityError: SQLSTATE 23514"),
+        (refused("23000"), 500, "django.db.utils.IntegrityError: SQLSTATE 23000"),
     ],
-    ids=["bug", "data", "connection", "constraint"],
+    ids=["bug", "data", "connection", "race", "check", "trigger"],
 )
 def test_what_fails(marked, manager, log, error, status, found):
     token = secrets_of(token_client(manager))
