@@ -42,6 +42,16 @@ class FieldError(InvalidInput):
         super().__init__(message, details={field: [message]}, extra={field: [message]})
 
 
+class ReadOnlyField(InvalidInput):
+    """Fields of the request that it cannot change; ``refusals`` has a sentence for each."""
+
+    code = "READ_ONLY_FIELD"
+
+    def __init__(self, refusals: Mapping[str, str]):
+        fields = {field: [message] for field, message in refusals.items()}
+        super().__init__(" ".join(refusals.values()), details=fields, extra=fields)
+
+
 class NotAllowed(HotelMateError):
     """The caller lacks the right."""
 

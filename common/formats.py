@@ -1,17 +1,11 @@
 """How values are written in JSON, in answers and in events alike."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
 
 
 def iso(moment: datetime | None) -> str | None:
     """ISO 8601 in UTC with ``Z``."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def money(amount: Decimal | None) -> str | None:
-    """A decimal string with two places."""
-    return None if amount is None else f"{amount:.2f}"
 
 
 def printable(text: object) -> str:

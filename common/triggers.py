@@ -12,6 +12,8 @@ from typing import Any
 import pgtrigger
 from pgtrigger import compiler
 
+from common.money import DECIMALS, USUAL_DECIMALS
+
 
 class RuleSql(compiler.UpsertTriggerSql):
     """The SQL that installs one rule. Migrations refer to this class: never change what an existing one yields."""
@@ -81,6 +83,37 @@ class FixedField(Rule):
     def get_func(self, model: Any) -> str:
         refusal = refuse(self.name, f"the {self.field} of a {model._meta.verbose_name} never changes")
         return f"IF NEW.{self.field} IS DISTINCT FROM OLD.{self.field} THEN {refusal} END IF; RETURN NEW;"
+
+
+class AmountFitsCurrency(Rule):
+    """An amount that is written has no more decimals than the row's ``currency``; one that was there before may."""
+
+    when = pgtrigger.Before
+
+    def __init__(self, *, name: str, amount: str):
+        self.amount = amount
+        super().__init__(name=name, operation=pgtrigger.Insert | pgtrigger.UpdateOf(amount, "currency"))
+
+    def get_func(self, model: Any) -> str:
+        unusual: dict[int, list[str]] = {}
+        for currency, decimals in sorted(DECIMALS.items()):
+            if decimals != USUAL_DECIMALS:
+                unusual.setdefault(decimals, []).append(f"'{currency}'")
+        cases = " ".join(
+            f"WHEN NEW.currency IN ({', '.join(codes)}) THEN {decimals}" for decimals, codes in sorted(unusual.items())
+        )
+        refusal = refuse(self.name, f"the {self.amount} has more decimals than its currency")
+        return f"""
+            IF TG_OP = 'UPDATE' THEN
+                IF NEW.{self.amount} IS NOT DISTINCT FROM OLD.{self.amount} AND NEW.currency = OLD.currency THEN
+                    RETURN NEW;
+                END IF;
+            END IF;
+            IF NEW.{self.amount} <> round(NEW.{self.amount}, CASE {cases} ELSE {USUAL_DECIMALS} END) THEN
+                {refusal}
+            END IF;
+            RETURN NEW;
+        """
 
 
 class SameHotel(Rule):

@@ -26,6 +26,7 @@ from room_bookings.examples import (
     OVERSTAY_EXAMPLE,
     PARTY_EXAMPLE,
     PAYMENTS_BUSY,
+    READ_ONLY,
     ROW_EXAMPLE,
     SOLD_OUT,
     STATE,
@@ -186,11 +187,13 @@ class StaffBookingView(BookingViewSet):
     @booking_endpoint(
         "Change a booking",
         request=shapes.BookingEditInput,
-        request_example={"check_out": "2026-07-05", "adults": 2},
+        request_example={"check_out": "2026-07-05", "adults": 2, "total_amount": "380.00", "currency": "EUR"},
         errors=[409, 412],
-        error_examples={409: OVERLAP},
+        error_examples={400: READ_ONLY, 409: OVERLAP},
         parameters=[IF_MATCH_BOOKING],
-        description="Of a guest in house only the departure can move; a booking that is over takes internal notes.",
+        description="Of a guest in house only the departure can move; a booking that is over takes internal notes. Any "
+        "other field of the detail is refused (400 `READ_ONLY_FIELD`), unless it has the value that it had when it was "
+        "read.",
     )
     def partial_update(self, request: Request, slug: str, bid: str) -> Response:
         booking, versions = self.booking(bid), if_match_versions(request)

@@ -169,7 +169,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 SPECTACULAR_SETTINGS = {
     "TITLE": "HotelMate staff API",
     "DESCRIPTION": "The state of every room, right, at once, for everyone in the house.\n\n"
-    "Ids are taken as numbers or as text, in paths and bodies. Fields that are not named here are ignored.",
+    "Ids are taken as numbers or as text, in paths and bodies. Fields that are not named here are ignored; "
+    "those that an endpoint shows and does not take are, too, unless it says that it refuses them.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from common.formats import iso, money
+from common.formats import iso
+from common.money import money
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from rooms.models import TRANSITIONS, Room, RoomStatus, RoomType
 
@@ -39,7 +40,7 @@ ALLOWED = {
 
 def type_snapshot(room_type: RoomType) -> dict[str, Any]:
     """What a room's snapshot says of its type."""
-    price = money(room_type.starting_price_from)
+    price = money(room_type.starting_price_from, room_type.currency)
     return {
         "room_type": room_type.pk,
         "room_type_name": room_type.name,

@@ -23,6 +23,7 @@ from mailer.models import PRIORITY_DEFERRED, RESULT_FAILURE, RESULT_SUCCESS, Mes
 
 from common import clock
 from common.database import advisory_lock
+from common.money import money
 from room_bookings.models import RoomBooking
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def queue_booking_mail(booking: RoomBooking, kind: Kind, *, reason: str = "") ->
 
 def _details(booking: RoomBooking) -> list[tuple[str, str]]:
     """What the mail says of the booking, as (label, value)."""
-    nights = (booking.check_out - booking.check_in).days
+    nights, amount = (booking.check_out - booking.check_in).days, money(booking.total_amount, booking.currency)
     guests = _counted(booking.adults, "adult", "adults")
     if booking.children:
         guests += f", {_counted(booking.children, 'child', 'children')}"
@@ -87,7 +88,7 @@ def _details(booking: RoomBooking) -> list[tuple[str, str]]:
         ("Nights", str(nights) if nights else "none, day use"),
         ("Room type", _one_line(booking.room_type.name)),
         ("Guests", guests),
-        ("Amount", "" if booking.total_amount is None else f"{booking.total_amount:.2f} {booking.currency}"),
+        ("Amount", f"{amount} {booking.currency}" if amount else ""),
     ]
     return [(label, value) for label, value in details if value]
 

@@ -21,6 +21,7 @@ from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
 from common.errors import HotelMateError, NotAllowed
 from common.forms import LinesField
 from common.handlers import unavailability
+from common.money import money
 from hotel.figures import DUES, on_their_day
 from hotel.models import Hotel, Staff
 from room_bookings.models import (
@@ -497,7 +498,8 @@ class RoomBookingAdmin(HotelScopedAdmin):
 
     @admin.display(description="amount", ordering="total_amount", empty_value="–")
     def amount(self, booking: RoomBooking) -> str | None:
-        return None if booking.total_amount is None else f"{booking.total_amount} {booking.currency}"
+        amount = money(booking.total_amount, booking.currency)
+        return amount and f"{amount} {booking.currency}"
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

@@ -125,6 +125,8 @@ ENDPOINTS = {
     "decline": "/api/staff/hotel/resort/room-bookings/BK-2026-0005/decline/",
 }
 NOT_THERE = error_body("BOOKING_NOT_FOUND", "There is no such booking.")
+STATUS_SENT = {"status": ["status can't be changed here: send it as it is, or leave it out."]}
+READ_ONLY = error_body("READ_ONLY_FIELD", STATUS_SENT["status"][0], details=STATUS_SENT, extra=STATUS_SENT)
 OVERLAP = error_body(
     "ROOM_OVERLAP_CONFLICT",
     "Room 101 is taken by BK-2026-0009 from 2026-07-03 to 2026-07-05.",

@@ -13,10 +13,11 @@ from django.db.models.functions import Upper
 
 from common import clock
 from common.fields import LineField, LinesField, MailField
-from common.triggers import NeverChanged, SameHotel
+from common.money import MOST_DECIMALS, currency_code
+from common.triggers import AmountFitsCurrency, NeverChanged, SameHotel
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
-from rooms.models import Room, RoomType, currency_code
+from rooms.models import Room, RoomType
 
 
 class BookingStatus(models.TextChoices):
@@ -134,7 +135,7 @@ class RoomBooking(models.Model):
     internal_notes = LinesField(blank=True)
 
     total_amount = models.DecimalField(
-        max_digits=12, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
+        max_digits=14, decimal_places=MOST_DECIMALS, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
     )
     currency = models.CharField(max_length=3, default="EUR", validators=[currency_code])
     payment_provider = models.CharField(max_length=20, blank=True, choices=[(STRIPE, "Stripe")])
@@ -224,6 +225,11 @@ class RoomBooking(models.Model):
                 condition=~Q(payment_state=PaymentState.CAPTURED) | Q(paid_at__isnull=False),
                 name="room_booking_captured_is_paid",
             ),
+            models.CheckConstraint(
+                condition=Q(total_amount__isnull=True) | Q(total_amount__gte=0),
+                name="room_booking_amount_not_negative",
+            ),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="room_booking_currency_is_a_code"),
             models.UniqueConstraint(
                 fields=["payment_provider", "payment_reference"],
                 condition=~Q(payment_provider=""),
@@ -281,7 +287,8 @@ class RoomBooking(models.Model):
                     "cancelled_by": "hotel_staff",
                     "payment_requested_by": "hotel_staff",
                 },
-            )
+            ),
+            AmountFitsCurrency(name="room_booking_amount_fits_currency", amount="total_amount"),
         ]
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from common.money import MOST_DECIMALS, currency_code
 from common.openapi import ErrorBody
 from common.serializers import (
     LineField,
@@ -20,7 +21,7 @@ from common.serializers import (
 from housekeeping.serializers import LARGEST_ID
 from room_bookings.filters import BucketCounts
 from room_bookings.models import STRIPE, BookingStatus, OverstayStatus
-from rooms.models import RoomStatus, currency_code
+from rooms.models import RoomStatus
 from rooms.serializers import ROOMS_AT_ONCE
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
@@ -43,6 +44,28 @@ class IdField(serializers.IntegerField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
+
+
+class AmountField(serializers.DecimalField):
+    """An optional amount of money; its service knows how many decimals the currency has."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_digits=14,
+            decimal_places=MOST_DECIMALS,
+            min_value=0,
+            required=False,
+            allow_null=True,
+            help_text="With no more decimals than `currency` has.",
+            **kwargs,
+        )
+
+
+class CurrencyField(LineField):
+    """A currency, by its ISO 4217 code."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validators=[currency_code], help_text="ISO 4217", **kwargs)
 
 
 class CompanionInput(serializers.Serializer[Any]):
@@ -68,10 +91,8 @@ class StayInput(serializers.Serializer[Any]):
 class BookingInput(StayInput):
     room_type_id = IdField()
     special_requests = NoteField(default="")
-    total_amount = serializers.DecimalField(
-        max_digits=12, decimal_places=2, min_value=0, required=False, allow_null=True
-    )
-    currency = LineField(default="EUR", validators=[currency_code], help_text="ISO 4217")
+    total_amount = AmountField()
+    currency = CurrencyField(default="EUR")
     party = CompanionInput(many=True, required=False, max_length=LARGEST_PARTY, help_text="The companions.")  # type: ignore[call-arg]  # of the list
     payment_provider = serializers.ChoiceField(
         choices=[(STRIPE, "Stripe")],
@@ -90,11 +111,21 @@ class BookingInput(StayInput):
 
 
 class BookingEditInput(StayInput):
-    """Any of these; other fields are ignored."""
+    """Any of these. Whatever else a booking's detail has may be sent as it is; with another value it is refused.
+
+    Names of no meaning here are ignored.
+    """
 
     # Longer than on a new booking: a cancellation that was taken back has left its note among the requests.
     special_requests = OptionalLinesField(default="", max_length=LONG_TEXT)
     internal_notes = NoteField(default="")
+    total_amount = AmountField()
+    currency = CurrencyField(required=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """With what was sent under other names, as it was sent, in ``others``."""
+        fields = super().to_internal_value(data)
+        return {**fields, "others": {name: value for name, value in data.items() if name not in self.fields}}
 
 
 class ReasonInput(serializers.Serializer[Any]):

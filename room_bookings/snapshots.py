@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from common import clock
-from common.formats import iso, money
+from common.formats import iso
+from common.money import money
 from hotel import calendar
 from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookingStatus, RoomBooking
 from rooms.models import Room
@@ -68,7 +69,7 @@ def booking_row(booking: RoomBooking) -> dict[str, Any]:
         "party_missing_count": missing_guests(booking),
         "adults": booking.adults,
         "children": booking.children,
-        "total_amount": money(booking.total_amount),
+        "total_amount": money(booking.total_amount, booking.currency),
         "currency": booking.currency,
         "paid_at": iso(booking.paid_at),
         "checked_in_at": iso(booking.checked_in_at),

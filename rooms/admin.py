@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 
 from common.admin import HotelScopedAdmin
 from common.forms import LinesField
+from common.money import money
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE
 from housekeeping.selectors import status_event_list
@@ -45,10 +46,15 @@ class StatusForm(forms.Form):
 
 @admin.register(RoomType)
 class RoomTypeAdmin(OneByOneAdmin):
-    list_display = ["code", "name", "hotel", "max_occupancy", "starting_price_from", "currency", "is_active"]
+    list_display = ["code", "name", "hotel", "max_occupancy", "price", "is_active"]
     list_filter = ["is_active", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel"]
     search_fields = ["code", "name"]
+
+    @admin.display(description="starting price from", ordering="starting_price_from", empty_value="–")
+    def price(self, room_type: RoomType) -> str | None:
+        price = money(room_type.starting_price_from, room_type.currency)
+        return price and f"{price} {room_type.currency}"
 
     def save_model(self, request: HttpRequest, obj: RoomType, form: Any, change: bool) -> None:
         """Through the service, which writes only what the form changed."""

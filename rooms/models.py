@@ -4,13 +4,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pgtrigger
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from common import clock
 from common.fields import LineField, LinesField
-from common.triggers import Rule, SameHotel, refuse
+from common.money import MOST_DECIMALS, currency_code, misfit
+from common.triggers import AmountFitsCurrency, Rule, SameHotel, refuse
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 
@@ -51,8 +53,6 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
 }
 NEW_ROOM_STATUSES = (_S.READY_FOR_GUEST, _S.CHECKOUT_DIRTY)
 
-currency_code = RegexValidator(r"\A[A-Z]{3}\Z", "Enter an ISO 4217 code of three capital letters, such as EUR.")
-
 
 class RoomType(models.Model):
     """A category of rooms that is sold as one."""
@@ -61,7 +61,7 @@ class RoomType(models.Model):
     name = LineField(max_length=100)
     code = LineField(max_length=20)
     starting_price_from = models.DecimalField(
-        max_digits=10, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
+        max_digits=12, decimal_places=MOST_DECIMALS, null=True, blank=True, validators=[MinValueValidator(Decimal(0))]
     )
     currency = models.CharField(max_length=3, default="EUR", validators=[currency_code])
     max_occupancy = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
@@ -80,11 +80,20 @@ class RoomType(models.Model):
                 condition=Q(starting_price_from__isnull=True) | Q(starting_price_from__gte=0),
                 name="room_type_price_not_negative",
             ),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="room_type_currency_is_a_code"),
         ]
-        triggers = [SameHotel(name="room_type_one_hotel", links={})]
+        triggers = [
+            SameHotel(name="room_type_one_hotel", links={}),
+            AmountFitsCurrency(name="room_type_price_fits_currency", amount="starting_price_from"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.code}: {self.name}"
+
+    def clean(self) -> None:
+        """For the admin's form: the price has no more decimals than its currency."""
+        if refusal := misfit(self.starting_price_from, self.currency):
+            raise ValidationError({"starting_price_from": refusal})
 
 
 class StatusAudited(Rule):

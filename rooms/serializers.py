@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from common.money import money
 from common.serializers import OF_A_MODEL, NoteField, StrictBooleanField
 from rooms.models import Priority, RoomStatus, RoomType
 
@@ -174,11 +175,16 @@ class RoomTypeInput(serializers.ModelSerializer[RoomType]):
 
 
 class RoomTypeOutput(serializers.ModelSerializer[RoomType]):
+    starting_price_from = serializers.SerializerMethodField()
     photo_url = serializers.SerializerMethodField()
 
     class Meta:
         model = RoomType
         fields = ["id", *RoomTypeInput.Meta.fields, "photo_url"]
+
+    def get_starting_price_from(self, room_type: RoomType) -> str | None:
+        """A decimal, with the decimals of `currency`."""
+        return money(room_type.starting_price_from, room_type.currency)
 
     def get_photo_url(self, room_type: RoomType) -> str | None:
         """HotelMate keeps no photos; older clients read the field."""

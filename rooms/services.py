@@ -9,7 +9,8 @@ from django.db.models import ProtectedError
 
 from common import clock
 from common.database import constraint
-from common.errors import Conflict, FieldConflict, FieldError, InvalidInput, NotFound
+from common.errors import Conflict, FieldConflict, FieldError, NotFound, ReadOnlyField
+from common.money import fitted
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
 from housekeeping.selectors import room_list, room_lock
@@ -17,10 +18,6 @@ from housekeeping.services import RoomNotFound, RoomOccupied
 from housekeeping.snapshots import is_occupied
 from notifications import notification_manager
 from rooms.models import Room, RoomType
-
-
-class ReadOnlyField(InvalidInput):
-    code = "READ_ONLY_FIELD"
 
 
 class RoomNumberTaken(FieldConflict):
@@ -59,8 +56,7 @@ class BulkResult(NamedTuple):
 def refuse_status(fields: Any) -> None:
     """Raise when somebody tries to set a status by the way."""
     if "room_status" in fields:
-        message = "room_status is read-only here: POST to the room's status instead."
-        raise ReadOnlyField(message, details={"room_status": [message]}, extra={"room_status": [message]})
+        raise ReadOnlyField({"room_status": "room_status is read-only here: POST to the room's status instead."})
 
 
 @transaction.atomic
@@ -128,8 +124,11 @@ def delete_room(*, room: Room) -> None:
 @transaction.atomic
 def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
     """A new category of rooms."""
+    room_type = RoomType(hotel=hotel, **fields)
+    room_type.starting_price_from = fitted(room_type.starting_price_from, room_type.currency, "starting_price_from")
     with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
-        return RoomType.objects.create(hotel=hotel, **fields)
+        room_type.save(force_insert=True)
+    return room_type
 
 
 @transaction.atomic
@@ -140,6 +139,8 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
         raise RoomTypeNotFound("There is no such room type.")
     for name, value in fields.items():
         setattr(locked, name, value)
+    if money := [name for name in ("starting_price_from", "currency") if name in fields]:
+        locked.starting_price_from = fitted(locked.starting_price_from, locked.currency, money[0])
     with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
         locked.save(update_fields=list(fields))
     return locked

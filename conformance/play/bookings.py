@@ -111,6 +111,19 @@ def edit(w: World) -> None:
     w.frontdesk.patch(w.path(booking), {"check_out": w.day(9)}, status=409, code="ROOM_OVERLAP_CONFLICT")
 
 
+@row("PATCH {bid}/: amount and currency; READ_ONLY_FIELD 400, unless it is as it was read")
+def edit_money(w: World) -> None:
+    booking = w.book()
+    changed = w.frontdesk.patch(w.path(booking), {"total_amount": "12000", "currency": "JPY"})
+    w.see((changed["total_amount"], changed["currency"]), ("12000", "JPY"), "amount and currency")
+    w.has(w.frontdesk.patch(w.path(booking), {"currency": "QQQ"}, status=400), {"currency": ["str"]}, "no currency")
+    wrong = w.frontdesk.patch(w.path(booking), {"total_amount": "99.5"}, status=400)
+    w.has(wrong, {"total_amount": ["str"]}, "an amount that its currency does not have")
+    with w.tells():
+        w.frontdesk.patch(w.path(booking), {"status": "CANCELLED"}, status=400, code="READ_ONLY_FIELD")
+        w.frontdesk.patch(w.path(booking), changed)
+
+
 @row("PATCH {bid}/: of a guest in house only the departure")
 def edit_in_house(w: World) -> None:
     booking, _ = w.arrived()

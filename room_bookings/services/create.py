@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from common import clock, prepared
 from common.database import constraint
 from common.errors import FieldConflict, FieldError
+from common.money import fitted
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import queue_booking_mail
@@ -94,7 +95,7 @@ def create_booking(
         primary_email=primary_email,
         primary_phone=primary_phone,
         special_requests=special_requests,
-        total_amount=total_amount,
+        total_amount=fitted(total_amount, currency, "total_amount"),
         currency=currency,
         payment_provider=payment_provider,
         payment_reference=payment_reference,

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from common import clock
+from common.money import fitted
 from hotel import calendar
 from hotel.models import Staff
 from housekeeping.selectors import room_lock
@@ -28,6 +29,7 @@ from room_bookings.services.core import (
     state,
 )
 from room_bookings.services.overstay import DEPARTURE, put_off_departure
+from room_bookings.services.read_only import refuse_read_only
 from room_bookings.snapshots import PARTY_EDITABLE
 
 # What may be noted on a booking that is over.
@@ -36,17 +38,24 @@ ALWAYS_EDITABLE = {"internal_notes"}
 
 @transaction.atomic
 def edit_booking(
-    *, booking: RoomBooking, staff: Staff, expected_versions: Sequence[int] | None = None, **fields: Any
+    *,
+    booking: RoomBooking,
+    staff: Staff,
+    expected_versions: Sequence[int] | None = None,
+    others: Mapping[str, Any] | None = None,
+    **fields: Any,
 ) -> RoomBooking:
-    """Change dates, party size, the primary guest, requests or notes.
+    """Change dates, party size, the primary guest, the amount and its currency, requests or notes.
 
-    ``expected_versions`` refuses when somebody was faster. Of a guest in house only the departure date may move; a
-    booking that is over takes internal notes only. Raises BookingChanged, RoomOverlap, NoAvailability. Returns the
-    booking as it is now.
+    ``expected_versions`` refuses when somebody was faster. ``others`` is what a client sent beside ``fields``: a name
+    of the booking's detail with another value than it has is refused. Of a guest in house only the departure date may
+    move; a booking that is over takes internal notes only. Raises BookingChanged, ReadOnlyField, RoomOverlap,
+    NoAvailability. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
     if expected_versions is not None and locked.version not in expected_versions:
         raise BookingChanged(f"Booking {locked.booking_id} has changed since you read it.", details=state(locked))
+    refuse_read_only(locked, others or {})
     changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
     if not changed:
         return locked
@@ -55,12 +64,22 @@ def edit_booking(
     written = set(changed)
     if {"check_in", "check_out"} & set(changed):
         written |= _change_dates(locked, changed)
-    for name, value in changed.items():
+    for name, value in (changed | _fitted_amount(locked, changed)).items():
         setattr(locked, name, value)
     save([locked], *written)
     record([change(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(changed)))])
     realtime_booking_updated(locked, "booking_updated")
     return locked
+
+
+def _fitted_amount(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """The new amount as it is stored; raises FieldError when it, or the old one in a new currency, cannot be."""
+    currency = changed.get("currency", booking.currency)
+    if "total_amount" in changed:
+        return {"total_amount": fitted(changed["total_amount"], currency, "total_amount")}
+    if "currency" in changed:
+        fitted(booking.total_amount, currency, "currency")
+    return {}
 
 
 def _change_dates(booking: RoomBooking, changed: Mapping[str, Any]) -> set[str]:

@@ -167,6 +167,21 @@ def test_a_code_that_is_taken_says_so(desk, manager):
     assert RoomType.objects.count() == 1
 
 
+def test_a_price_that_its_currency_does_not_have_is_an_error_of_the_form(desk, manager):
+    kind = {"code": "A", "name": "Another", "max_occupancy": 2, "starting_price_from": "9000.5"}
+    made = desk.post(page(RoomType, "add"), kind | {"currency": "JPY"})
+    assert made.context["adminform"].form.errors == {"starting_price_from": ["Amounts in JPY have no decimals."]}
+    unknown = desk.post(page(RoomType, "add"), kind | {"currency": "QQQ"})
+    assert list(unknown.context["adminform"].form.errors) == ["currency"]
+    assert not RoomType.objects.exists()
+    room_type = RoomTypeFactory(hotel=manager.hotel, starting_price_from="40.500", currency="BHD")
+    assert "40.500 BHD" in desk.get(page(RoomType, "changelist")).content.decode()
+    form = desk.get(page(RoomType, "change", room_type.pk)).context["adminform"].form
+    assert str(form["starting_price_from"].value()) == "40.500"
+    changed = desk.post(page(RoomType, "change", room_type.pk), kind | {"currency": "JPY"})
+    assert list(changed.context["adminform"].form.errors) == ["starting_price_from"]
+
+
 def test_a_first_house_is_made_in_the_admin(root):
     """As the README says: hotel, room type, room, user and staff member; then that person signs in."""
 

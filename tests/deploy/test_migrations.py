@@ -54,6 +54,27 @@ def test_a_migration_behind_a_long_report_gives_up_and_the_desk_goes_on():
     assert "example" not in columns
 
 
+def test_amounts_of_more_decimals_need_no_table_written_anew():
+    """What the migration of the currencies says to a table as the first release made it."""
+    column = ("ALTER TABLE room_bookings_roombooking ALTER COLUMN total_amount TYPE numeric", "(12, 2)")
+    where = "SELECT pg_relation_filenode('room_bookings_roombooking')"
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Such a table had no such trigger, which would hold on to the type.
+        cursor.execute("SELECT tgname FROM pg_trigger WHERE tgname LIKE '%room_booking_amount_fits_currency%'")
+        cursor.execute(f"DROP TRIGGER {cursor.fetchone()[0]} ON room_bookings_roombooking")
+        cursor.execute("".join(column))
+        cursor.execute(where)
+        before = cursor.fetchone()
+        cursor.execute(column[0])
+        cursor.execute(where)
+        assert cursor.fetchone() == before
+        # The twin: a scale of its own does that.
+        cursor.execute(f"{column[0]}(14, 4)")
+        cursor.execute(where)
+        assert cursor.fetchone() != before
+        transaction.set_rollback(True)
+
+
 def test_without_the_time_limit_it_would_have_waited_on():
     """The twin: what the settings spare the desk."""
 

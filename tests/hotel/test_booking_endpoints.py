@@ -294,6 +294,14 @@ def test_a_day_use_and_the_longest_stay_are_taken(desk, agent, standard, rooms):
     assert make(desk, agent, standard, check_in=str(day(1)), check_out=str(day(366))).json()["nights"] == 365
 
 
+def test_an_amount_that_its_currency_does_not_have_is_refused_and_nothing_is_made(desk, agent, standard, rooms):
+    with nothing_written():
+        answer = make(desk, agent, standard, total_amount="9000.5", currency="JPY")
+    assert assert_error(answer, 400, "VALIDATION_ERROR")["total_amount"] == ["Amounts in JPY have no decimals."]
+    made = make(desk, agent, standard, total_amount="9000.00", currency="JPY").json()
+    assert (made["total_amount"], made["currency"]) == ("9000", "JPY")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -332,6 +340,7 @@ def test_a_day_use_and_the_longest_stay_are_taken(desk, agent, standard, rooms):
         ("currency", "eur"),
         ("currency", "EURO"),
         ("currency", ""),
+        ("currency", "QQQ"),
         ("party", "Vincent"),
         ("party", ["Vincent"]),
         ("party", [{"first_name": "Vincent"}]),
@@ -393,11 +402,15 @@ def test_a_booking_is_changed(desk, agent, booking):
             "primary_phone": "+353 1 555 0000",
             "special_requests": "cot",
             "internal_notes": "regular",
-            # read-only or unknown, and ignored
-            "status": "COMPLETED",
-            "assigned_room": None,
-            "version": 77,
-            "total_amount": "1.00",
+            "total_amount": "200.5",
+            "currency": "KWD",
+            # of another step, and as it is
+            "status": "CONFIRMED",
+            "nights": "2",
+            "room_type_id": booking.room_type_id,
+            "flags": before["flags"],
+            # of no meaning here
+            "shoe_size": 44,
         },
         HTTP_IF_MATCH='"0"',
     )
@@ -418,9 +431,38 @@ def test_a_booking_is_changed(desk, agent, booking):
         "booker": booker,
         "special_requests": "cot",
         "internal_notes": "regular",
+        "total_amount": "200.500",
+        "currency": "KWD",
         "version": 1,
     }
     assert events() == ["booking_updated"]
+
+
+def test_all_that_was_read_may_be_sent_back_and_changes_nothing(desk, agent, booking):
+    path = desk_url(agent, booking)
+    read = desk.get(path).json()
+    with nothing_written():
+        answer = desk.patch(path, read)
+    assert (answer.status_code, answer.json()) == (200, read)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{"status": "COMPLETED"}, {"assigned_room": None, "adults": 3}, {"room_type_id": 1}, {"version": 77}],
+    ids=lambda sent: next(iter(sent)),
+)
+def test_what_has_a_step_of_its_own_is_refused_here(desk, agent, booking, sent):
+    with nothing_written():
+        body = assert_error(desk.patch(desk_url(agent, booking), sent), 400, "READ_ONLY_FIELD")
+    [name, *_] = sent
+    sentence = f"{name} can't be changed here: send it as it is, or leave it out."
+    assert (body["message"], body["details"], body[name]) == (sentence, {name: [sentence]}, [sentence])
+
+
+def test_two_read_only_fields_are_both_named(desk, agent, booking):
+    body = assert_error(desk.patch(desk_url(agent, booking), {"status": "X", "nights": 9}), 400, "READ_ONLY_FIELD")
+    assert list(body["details"]) == ["status", "nights"]
+    assert body["message"].count("can't be changed here") == 2
 
 
 def test_what_says_the_same_changes_nothing(desk, agent, booking):
@@ -474,6 +516,16 @@ def test_dates_may_not_run_into_the_next_guest_of_the_room(desk, agent, booking,
         ({"adults": 0}, "adults"),
         ({"primary_first_name": ""}, "primary_first_name"),
         ({"internal_notes": "\u0000"}, "internal_notes"),
+        ({"total_amount": "-1"}, "total_amount"),
+        ({"total_amount": "1.234"}, "total_amount"),
+        ({"total_amount": "1.23456"}, "total_amount"),
+        ({"total_amount": 10**30}, "total_amount"),
+        ({"total_amount": "a lot"}, "total_amount"),
+        ({"currency": "eur"}, "currency"),
+        ({"currency": "QQQ"}, "currency"),
+        ({"currency": None}, "currency"),
+        ({"currency": ["EUR"]}, "currency"),
+        ({"total_amount": "0.5", "currency": "JPY"}, "total_amount"),
         ({"internal_notes": "x" * 2001}, "internal_notes"),
         ({"special_requests": "x" * 10_001}, "special_requests"),
     ],

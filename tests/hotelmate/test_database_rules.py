@@ -107,6 +107,7 @@ def test_nothing_is_counted_below_zero(world):
         ("realtime_event_numbered_before_sent", RealtimeEvent, {"seq": None, "parked_at": NOW}),
         ("room_in_maintenance_has_flag", Room, {"room_status": "MAINTENANCE_REQUIRED"}),
         ("room_type_price_not_negative", RoomType, {"starting_price_from": -1}),
+        ("room_type_currency_is_a_code", RoomType, {"currency": "eu"}),
         ("room_type_sleeps_someone", RoomType, {"max_occupancy": 0}),
     ],
 )

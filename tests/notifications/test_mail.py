@@ -169,6 +169,14 @@ def test_what_is_not_known_is_left_out():
         assert word not in html(email)
 
 
+@pytest.mark.parametrize(("amount", "currency", "words"), [("12000", "JPY", "12000 JPY"), ("9.5", "BHD", "9.500 BHD")])
+def test_an_amount_has_the_decimals_of_its_currency(amount, currency, words):
+    queue_booking_mail(make_booking(total_amount=Decimal(amount), currency=currency), "confirmation")
+    [email] = queued()
+    assert f"Amount: {words}\n" in email.body
+    assert f"<td>{words}</td>" in html(email)
+
+
 def test_a_name_is_never_markup():
     booking = make_booking(hotel_name="<b>Grand</b>", primary_first_name="<script>alert(1)</script>")
     queue_booking_mail(booking, "confirmation")

@@ -24,7 +24,7 @@ from tests.factories import (
     booking_in,
     in_house,
 )
-from tests.refusals import Refused
+from tests.refusals import Refused, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -150,6 +150,15 @@ def test_one_booking_in_house_per_room():
             {**CARD, "payment_state": "AUTHORISED", "payment_provider": "cash"},
         ),
         ("room_booking_captured_is_paid", {**CARD, "payment_state": "CAPTURED"}),
+        ("room_booking_amount_not_negative", {"total_amount": "-0.01"}),
+        ("room_booking_currency_is_a_code", {"currency": "eur"}),
+        ("room_booking_currency_is_a_code", {"currency": "E1R"}),
+        ("room_booking_currency_is_a_code", {"currency": ""}),
+        ("room_booking_amount_fits_currency", {"total_amount": "100.50", "currency": "JPY"}),
+        ("room_booking_amount_fits_currency", {"total_amount": "1.001", "currency": "EUR"}),
+        ("room_booking_amount_fits_currency", {"total_amount": "1.0001", "currency": "BHD"}),
+        ("room_booking_amount_fits_currency", {"total_amount": "1.00001", "currency": "CLF"}),
+        ("room_booking_amount_fits_currency", {"total_amount": "1.001", "currency": "HRK"}),
     ],
 )
 def test_rules_about_one_booking(rule, fields):
@@ -166,6 +175,9 @@ def test_rules_about_one_booking(rule, fields):
         ("CONFIRMED", {"check_in": date(2026, 7, 2), "check_out": date(2026, 7, 2)}),
         ("PENDING_APPROVAL", {**CARD, "payment_state": "VOIDING"}),
         ("CONFIRMED", {**CARD, "payment_state": "CAPTURED", "paid_at": NOW}),
+        ("CONFIRMED", {"total_amount": "100", "currency": "JPY"}),
+        ("CONFIRMED", {"total_amount": "9999999999.9999", "currency": "CLF"}),
+        ("CONFIRMED", {"total_amount": None, "currency": "JPY"}),
     ],
 )
 def test_what_the_rules_let_pass(status, fields):
@@ -180,6 +192,22 @@ def test_references_payments_and_guest_tokens_are_of_one_booking():
     assert refused_by("room_bookings_roombooking_booking_id_key", **reference)
     BookingFactory(guest_token_hash="")
     BookingFactory(guest_token_hash="")
+
+
+def test_an_amount_from_before_the_rule_may_stay_and_may_not_be_written_again():
+    booking = BookingFactory(total_amount="100.50", currency="EUR")
+    settle()
+    raw("ALTER TABLE room_bookings_roombooking DISABLE TRIGGER USER")
+    RoomBooking.objects.update(currency="JPY")
+    settle()
+    raw("ALTER TABLE room_bookings_roombooking ENABLE TRIGGER USER")
+    RoomBooking.objects.update(adults=2)
+    RoomBooking.objects.update(total_amount="100.5", currency="JPY")  # as it was
+    assert refused("room_booking_amount_fits_currency", lambda: RoomBooking.objects.update(total_amount="100.51"))
+    assert refused("room_booking_amount_fits_currency", lambda: RoomBooking.objects.update(currency="KRW"))
+    RoomBooking.objects.update(total_amount="101")
+    booking.refresh_from_db()
+    assert (booking.total_amount, booking.currency) == (101, "JPY")
 
 
 # --- one hotel --------------------------------------------------------------------------------------------------------

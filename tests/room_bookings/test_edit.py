@@ -1,12 +1,17 @@
 """Changes of what a booking says: dates against what is free, versions, who has seen it, who comes along."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from common import clock
 from room_bookings.models import BookingChange, BookingGuest, RoomBooking
+from room_bookings.selectors import booking_read
+from room_bookings.serializers import BookingEditInput
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking, mark_seen, set_companions
+from room_bookings.snapshots import booking_detail
 from tests.factories import BookingFactory, NewRoomFactory, booking_in
 from tests.room_bookings.desk import NOW, day, last_event, nothing_written, order_of, refusal_of, told
 
@@ -74,6 +79,114 @@ def test_a_booking_that_is_over_takes_notes_only(desk):
     booking = booking_in("COMPLETED", assigned_room=desk.rooms[0])
     refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, internal_notes="x", adults=2))
     assert refusal.code == "BOOKING_NOT_ELIGIBLE"
+
+
+# --- the amount -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "refusal"),
+    [
+        ({"currency": "JPY"}, "currency", "Amounts in JPY have no decimals."),
+        ({"total_amount": Decimal("99.555")}, "total_amount", "Amounts in EUR have at most 2 decimals."),
+        ({"total_amount": Decimal("9.5"), "currency": "JPY"}, "total_amount", "Amounts in JPY have no decimals."),
+    ],
+)
+def test_an_amount_fits_its_currency(change, field, refusal, desk):
+    booking = booked(desk, total_amount="99.50")
+    error = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, **change))
+    assert (error.code, error.details) == ("VALIDATION_ERROR", {field: [refusal]})
+
+
+@pytest.mark.parametrize(
+    ("change", "amount", "currency"),
+    [
+        ({"currency": "USD"}, "99.50", "USD"),
+        ({"currency": "BHD"}, "99.50", "BHD"),
+        ({"total_amount": Decimal("100")}, "100.00", "EUR"),
+        ({"total_amount": Decimal("15000"), "currency": "JPY"}, "15000", "JPY"),
+        ({"total_amount": Decimal("99.5050"), "currency": "KWD"}, "99.505", "KWD"),
+        ({"total_amount": None, "currency": "JPY"}, None, "JPY"),
+    ],
+)
+def test_amount_and_currency_are_corrected(change, amount, currency, desk):
+    booking = booked(desk, total_amount="99.50")
+    edit_booking(booking=booking, staff=desk.agent, **change)
+    stored = RoomBooking.objects.get()
+    assert (stored.total_amount and str(stored.total_amount), stored.currency) == (amount, currency)
+    assert BookingChange.objects.get().reason == ", ".join(sorted(change))
+    with nothing_written():
+        edit_booking(booking=booking, staff=desk.agent, **change)
+
+
+# --- what has steps of its own ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"status": "CANCELLED"},
+        {"room_type_id": 123_456_789},
+        {"assigned_room": 17},
+        {"assigned_room": {"id": 1, "room_number": 101}},
+        {"booking_id": "BK-1999-0001"},
+        {"nights": 3},
+        {"nights": None},
+        {"paid_at": "2026-07-01T14:00:00Z"},
+        {"is_new_for_staff": False},
+        {"overstay_minutes": 7},
+        {"overstay_risk_level": "CRITICAL"},
+        {"is_overstay": True},
+        {"is_approval_due_soon": True},
+        {"flags": {"can_cancel": False}},
+        {"party": []},
+        {"version": 7},
+        {"status": ["CONFIRMED"]},
+    ],
+    ids=lambda sent: next(iter(sent)),
+)
+def test_what_an_edit_cannot_change_is_refused_and_nothing_is_changed(sent, desk):
+    booking, [name] = booked(desk), sent
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, adults=2, others=sent))
+    sentence = f"{name} can't be changed here: send it as it is, or leave it out."
+    assert (refusal.status, refusal.code, refusal.message) == (400, "READ_ONLY_FIELD", sentence)
+    assert refusal.details == refusal.extra == {name: [sentence]}
+
+
+def test_every_field_of_the_detail_that_an_edit_does_not_take_is_refused(desk):
+    booking = booked(desk)
+    taken = set(BookingEditInput().fields)
+    names = [name for name in booking_detail(booking_read(booking.pk)) if name not in taken]
+    assert len(names) >= 50
+    others = dict.fromkeys(names, "something else")
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, others=others))
+    assert list(refusal.details) == names
+
+
+def test_what_was_read_may_be_sent_back(desk):
+    booking = booked(desk, assigned_room=desk.rooms[0], primary_phone="1", cancellation_reason="  ")
+    BookingGuest.objects.create(booking=booking, first_name="Charles", last_name="Babbage")
+    read = booking_detail(booking_read(booking.pk)) | {"room_type_id": str(desk.room_type.pk), "shoe_size": 44}
+    others = {**read, "nights": "2", "room_assigned_at": "", "party_total_count": " 2 "}
+    with nothing_written():
+        edit_booking(booking=booking, staff=desk.agent, others=others)
+    assert edit_booking(booking=booking, staff=desk.agent, others=others, adults=2).adults == 2
+
+
+@pytest.mark.parametrize("status", ["IN_HOUSE", "PENDING_APPROVAL"])
+def test_the_clock_goes_on_between_reading_and_sending_back(status, desk):
+    """At every stage of an overstay, or of a request that waits, the booking is taken back as it was before."""
+    fields = {"assigned_room": desk.rooms[0]} if status == "IN_HOUSE" else {"approval_deadline_at": NOW}
+    stay = {"hotel": desk.hotel, "room_type": desk.room_type, "check_in": day(-1), "check_out": day(0)}
+    booking = booking_in(status, **stay | fields)
+    levels = set()
+    for minutes in range(-300, 300, 20):
+        with clock.set_to(NOW + timedelta(minutes=minutes)):
+            read = booking_detail(booking_read(booking.pk))
+        levels |= {read["overstay_risk_level"], read["approval_risk_level"]}
+        with clock.set_to(NOW + timedelta(minutes=minutes + 45)), nothing_written():
+            edit_booking(booking=booking, staff=desk.agent, others=read)
+    assert len(levels) == 4
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """room-management/ and room-types/: the house's inventory (contract section 3)."""
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from hotel import rights
 from notifications.models import RealtimeEvent
@@ -278,6 +279,8 @@ def test_a_room_type_is_added_changed_and_removed(api, hotel, manager):
         ({"name": "Suite", "code": "S", "starting_price_from": 10**30}, "starting_price_from"),
         ({"name": "Suite", "code": "S", "currency": "eur"}, "currency"),
         ({"name": "Suite", "code": "S", "currency": "EURO"}, "currency"),
+        ({"name": "Suite", "code": "S", "currency": "QQQ"}, "currency"),
+        ({"name": "Suite", "code": "S", "currency": "JPY", "starting_price_from": "9000.5"}, "starting_price_from"),
         ({"name": "Suite", "code": "S", "max_occupancy": 0}, "max_occupancy"),
         ({"name": "Suite", "code": "S", "max_occupancy": 40_000}, "max_occupancy"),
         ({"name": "Suite", "code": "S", "short_description": "x" * 2001}, "short_description"),
@@ -287,6 +290,52 @@ def test_a_bad_room_type_is_400_and_names_the_field(api, manager, body, field):
     with nothing_written():
         answer = assert_error(api(manager).post(url(manager, "room-types/"), body), 400, "VALIDATION_ERROR")
     assert field in answer["details"]
+
+
+@pytest.mark.parametrize(
+    ("currency", "given", "shown"), [("JPY", "9000", "9000"), ("BHD", "40.5", "40.500"), ("EUR", "95", "95.00")]
+)
+def test_a_price_has_the_decimals_of_its_currency_wherever_it_is_shown(api, hotel, manager, currency, given, shown):
+    client = api(manager)
+    kind = {"name": "Suite", "code": "S", "starting_price_from": given, "currency": currency}
+    made = client.post(url(manager, "room-types/"), kind).json()
+    assert made["starting_price_from"] == shown
+    assert client.get(url(manager, "room-types/")).json() == [made]
+    room = client.post(url(manager, "room-management/"), {"room_number": 7, "room_type_id": made["id"]}).json()
+    prices = room["room_type_info"]
+    assert (prices["base_rate"], prices["starting_price_from"]) == (shown, shown)
+    assert room["current_price"] == {"amount": shown, "currency": currency}
+    [column] = [column for column in client.get(url(manager, "turnover/rooms/")).json().values() if column["rooms"]]
+    assert column["rooms"][0]["current_price"] == room["current_price"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"currency": "JPY"}, "currency"),
+        ({"starting_price_from": "95.555"}, "starting_price_from"),
+        ({"starting_price_from": "95.5", "currency": "JPY"}, "starting_price_from"),
+        ({"starting_price_from": "95.555", "name": "Other"}, "starting_price_from"),
+    ],
+)
+def test_a_price_and_its_currency_are_checked_together(api, hotel, manager, change, field):
+    room_type = RoomTypeFactory(hotel=hotel, starting_price_from="95.50")
+    client, path = api(manager), url(manager, f"room-types/{room_type.pk}/")
+    with nothing_written():
+        answer = assert_error(client.patch(path, change), 400, "VALIDATION_ERROR")
+    currency = change.get("currency", "EUR")
+    sentence = f"Amounts in {currency} have {'no' if currency == 'JPY' else 'at most 2'} decimals."
+    assert answer[field] == [sentence]
+    changed = client.patch(path, {"currency": "JPY", "starting_price_from": "9500"}).json()
+    assert (changed["starting_price_from"], changed["currency"]) == ("9500", "JPY")
+
+
+@pytest.mark.parametrize("change", [{"currency": "JPY"}, {"starting_price_from": "95.555"}])
+def test_the_database_keeps_price_and_currency_together(room_type, change):
+    RoomType.objects.update(starting_price_from="95.50")
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        RoomType.objects.update(**change)
+    assert refused.value.__cause__.diag.constraint_name == "room_type_price_fits_currency"
 
 
 @pytest.mark.parametrize("same", ["name", "code"])

@@ -1,0 +1,15 @@
+from django.contrib.postgres.operations import ValidateConstraint
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('room_bookings', '0004_currencies'),
+    ]
+
+    # In a transaction of its own: it reads the whole table, and locks nobody out.
+    operations = [
+        ValidateConstraint(model_name='roombooking', name='room_booking_amount_not_negative'),
+        ValidateConstraint(model_name='roombooking', name='room_booking_currency_is_a_code'),
+    ]

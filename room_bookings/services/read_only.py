@@ -1,0 +1,48 @@
+"""What a change of a booking may not change: the contract's other fields, which have steps of their own or follow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.errors import ReadOnlyField
+from room_bookings.models import RoomBooking
+from room_bookings.snapshots import booking_detail
+
+# What the clock says goes on while somebody fills in a form: what it said before is no wish to change it.
+MINUTES = ("approval_overdue_minutes", "overstay_minutes")
+LEVELS = ("OK", "DUE_SOON", "GRACE", "OVERDUE", "CRITICAL")  # in the order in which they follow
+RISKS = ("approval_risk_level", "overstay_risk_level")
+COMING_TRUE = ("is_approval_overdue", "is_overstay", "is_late_arrival")
+
+
+def refuse_read_only(booking: RoomBooking, sent: Mapping[str, Any]) -> None:
+    """Raise ReadOnlyField when ``sent`` has a name of the booking's detail with another value than that has.
+
+    A client may send back what it has read. Other names mean nothing. ``booking`` comes from ``booking_lock``.
+    """
+    if not sent:
+        return
+    now = {**booking_detail(booking), "room_type_id": booking.room_type_id}
+    differing = [name for name in sent if name in now and not _is_no_change(name, sent[name], now)]
+    if differing:
+        raise ReadOnlyField(
+            {name: f"{name} can't be changed here: send it as it is, or leave it out." for name in differing}
+        )
+
+
+def _is_no_change(name: str, sent: Any, now: Mapping[str, Any]) -> bool:
+    current = now[name]
+    if sent == current or (sent in (None, "") and current in (None, "")):
+        return True
+    if isinstance(sent, str) and isinstance(current, int) and not isinstance(current, bool):
+        return sent.strip() == str(current)  # numbers are taken as text, too
+    if name in MINUTES:
+        return isinstance(sent, int) and 0 <= sent <= current
+    if name in RISKS:
+        return sent in LEVELS and LEVELS.index(sent) <= LEVELS.index(current)
+    if name in COMING_TRUE:
+        return sent is False
+    if name == "is_approval_due_soon":
+        return now["approval_risk_level"] != "OK"
+    if name == "flags" and isinstance(sent, dict):
+        return {**sent, "can_check_in": None} == {**current, "can_check_in": None}
+    return False
