@@ -28,6 +28,14 @@ graceful_timeout = 20
 # Seconds for which a connection stays open for a next request. A proxy in front must let go of it sooner, or it may
 # send a request into a connection that is just being closed (deploy/Caddyfile does).
 keepalive = 5
+# No header moves the application elsewhere or makes http https. gunicorn would believe SCRIPT_NAME, X-Forwarded-Ssl and
+# others of whoever is at 127.0.0.1 or behind a Unix socket: behind a proxy on this machine that is every client. What a
+# proxy may say is Django's to believe: X-Forwarded-Proto with TRUST_PROXY_PROTO, X-Forwarded-For with NUM_PROXIES.
+# A name with an underscore is dropped: X_Forwarded_Proto would pass for X-Forwarded-Proto.
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarded_allow_ips = ""
+header_map = "drop"
 # A process shows that it lives by touching a file: in memory, where no slow disk makes it look dead.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn makes a file of its own there
 # Nobody steers it through a socket in a home folder that a service may not have.

@@ -2,10 +2,7 @@
 
 import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,8 +15,8 @@ from django.test import Client
 from conformance.client import error_problems
 from hotel.models import Staff
 from tests.conftest import token_client, url
+from tests.security.served import answer, gunicorn
 
-PROJECT = Path(__file__).parents[2]
 LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 FILE = (
@@ -87,26 +84,9 @@ def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(server_log: Path):
-    """A gunicorn as in production, on a port of its own; it needs no database to refuse."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
-    environ = os.environ | {"PORT": str(number), "REALTIME_RELAY": "off", "WEB_CONCURRENCY": "1", "DEVELOPMENT": "1"}
-    environ |= {"SECRET_KEY": "only here", "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
-    with server_log.open("w") as file:
-        command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py"]
-        server = subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=file, stderr=file)
-    try:
-        for _ in range(300):
-            try:
-                if ask(number, "GET", "/healthz") == 200:
-                    break
-            except OSError:
-                assert server.poll() is None, server_log.read_text()
-            time.sleep(0.1)
+    """A gunicorn as in production; it needs no database to refuse."""
+    with gunicorn(server_log) as number:
         yield number
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +107,7 @@ def test_what_gunicorn_refuses_has_the_shape_of_every_refusal(port, path, header
 
 
 def ask(port: int, method: str, path: str, headers: list[tuple[str, str]] | None = None, body: bytes = b"") -> int:
-    """The status of the answer to a request as it is written here, with nothing added."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        connection.putrequest(method, path, skip_accept_encoding=True)
-        for name, value in headers or []:
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        return connection.getresponse().status
+    return answer(port, method, path, headers, body).status
 
 
 @pytest.mark.parametrize(
