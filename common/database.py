@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2
 from django.db import Error as DatabaseError
@@ -23,12 +24,30 @@ def constraint(error: BaseException) -> str:
 
 # The classes of its code for a broken connection, too many of them, a server that stops. No code at all: no connection.
 UNREACHABLE = ("08", "53", "57")
+# A write where nothing can be written: on a standby, or a primary that has been made one under our connection.
+READ_ONLY = "25006"
 
 
 def is_unreachable(error: BaseException) -> bool:
     """Whether the database is away, rather than busy or of another opinion."""
     state = sqlstate(error) or ""
-    return isinstance(error, OperationalError | InterfaceError) and (not state or state.startswith(UNREACHABLE))
+    if isinstance(error, OperationalError | InterfaceError):
+        return not state or state.startswith(UNREACHABLE)
+    return isinstance(error, DatabaseError) and state == READ_ONLY
+
+
+def is_read_only(connection: Any) -> bool:
+    """Whether nothing can be written through this connection of Django's: it leads to a standby, say."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        return bool(cursor.fetchone() == ("on",))
+
+
+def waits_for_ever(connection: Any) -> bool:
+    """Whether a statement of this connection never gives up on a lock: no ``lock_timeout`` is in force."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        return bool(cursor.fetchone() == ("0",))
 
 
 # What two at the same moment can break although each has checked: a unique, an exclusion or a foreign-key constraint

@@ -1,11 +1,14 @@
 """The one error body that clients read, whatever went wrong and wherever."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import Error as DatabaseError
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -94,12 +97,11 @@ def _response(error: Exception) -> Response | None:
     return None
 
 
-def unavailability(error: Exception) -> tuple[str, str] | None:
-    """Code and message of a 503, where ``error`` says that the database is busy or cannot be reached."""
-    if not isinstance(error, OperationalError | InterfaceError):
+def unavailability(error: BaseException | None) -> tuple[str, str] | None:
+    """Code and message of a 503, where ``error`` says that the database is busy, away, or takes no changes."""
+    if not isinstance(error, DatabaseError):
         return None
-    state = sqlstate(error) or ""
-    if state in BUSY:
+    if sqlstate(error) in BUSY:
         return "BUSY", "Somebody else is changing this right now. Try again in a moment."
     if is_unreachable(error):
         logger.error("the database cannot be reached: %s", type(error).__name__, exc_info=error)
@@ -141,8 +143,24 @@ def _wants_json(request: HttpRequest) -> bool:
     return request.path.startswith(("/api", "/pusher"))
 
 
+def unavailable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """The 503 outside DRF, where ``error`` is one."""
+    found = unavailability(error)
+    if found is None:
+        return None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if _wants_json(request):
+        return JsonResponse(error_body(*found), status=503, headers=headers)
+    return HttpResponse(found[1], status=503, content_type="text/plain", headers=headers)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400 outside DRF: a refused host, too many fields."""
+    if isinstance(exception, SessionInterrupted):
+        # Django takes any failure to store a session for its having been deleted.
+        refused = exception.__context__ and exception.__context__.__context__
+        if answer := unavailable(request, refused):
+            return answer
     if not _wants_json(request):
         return defaults.bad_request(request, exception)
     return JsonResponse(error_body("MALFORMED_REQUEST", "The request is malformed."), status=400)
@@ -163,7 +181,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: a bug; the log has the traceback."""
+    """500: a bug; the log has the traceback. Or a database that is away when a middleware needs it."""
+    if answer := unavailable(request, sys.exc_info()[1]):
+        return answer
     if not _wants_json(request):
         return defaults.server_error(request)
     return JsonResponse(error_body("SERVER_ERROR", "Something went wrong on our side. It has been logged."), status=500)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 
 from common import metrics
-from common.handlers import RETRY_AFTER_SECONDS, error_body, unavailability
+from common.handlers import error_body, unavailable
 from common.parsers import BodyTooLarge
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -101,10 +101,4 @@ class BusyMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        unavailable = unavailability(exception)
-        if unavailable is None:
-            return None
-        _, message = unavailable
-        return HttpResponse(
-            message, status=503, content_type="text/plain", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
-        )
+        return unavailable(request, exception)

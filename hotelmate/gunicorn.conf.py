@@ -63,10 +63,12 @@ def post_worker_init(worker: Any) -> None:
     from gunicorn import util
 
     from common.logs import make_server_discreet
+    from common.postgres.validation import log_problems
     from hotelmate.unread import write_error
 
     make_server_discreet(worker.log.error_log)
     util.write_error = write_error
+    log_problems()
 
     if settings.REALTIME_RELAY == "thread":
         from notifications import relay

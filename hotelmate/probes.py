@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from common import metrics
-from common.database import DATABASE_FAILURES
+from common.database import DATABASE_FAILURES, is_read_only, waits_for_ever
 from common.handlers import error_body
 from notifications.metrics import backlog, backlog_gauges
 
@@ -65,9 +65,9 @@ class Readiness:
     def look(self) -> tuple[int, dict[str, Any]]:
         """The status and the body of the answer.
 
-        503 while the database cannot be reached or lacks migrations. Screens that are late are reported (``late``),
-        with 200: every web process shares that lag, and to take them all out of service would turn late screens into
-        no service at all.
+        503 while the database cannot be reached, takes no changes (a standby) or lacks migrations. Screens that are
+        late are reported (``late``) with 200, as are statements that would wait for a lock for ever
+        (``misconfigured``): every web process shares that, and to take them all out of service would leave none.
         """
         # Whoever comes while somebody looks gets what they find; not for ever, as a database may freeze.
         if not self._lock.acquire(timeout=2 * PATIENCE):
@@ -85,19 +85,24 @@ class Readiness:
         try:
             with patient_connection() as connection:
                 connection.ensure_connection()
-                body["database"] = "ok"
+                body["database"] = "read-only" if is_read_only(connection) else "ok"
+                if body["database"] != "ok":
+                    return 503, body
                 # Once they are applied they stay so, until a restart brings new ones.
                 self._migrated = self._migrated or not pending_migrations(connection)
                 body["migrations"] = "applied" if self._migrated else "pending"
                 if self._migrated:
-                    body["status"] = "ready"
+                    if waits_for_ever(connection):
+                        body.update(status="misconfigured", database="lock_timeout is not in force")
+                    else:
+                        body["status"] = "ready"
                     found = backlog(connection).values()
                     oldest = max(one.oldest_seconds for one in found)
                     body["relay"] = {
                         "waiting": sum(one.waiting for one in found),
                         "oldest_waiting_seconds": round(oldest, 1),
                     }
-                    if oldest > LATE:
+                    if oldest > LATE and body["status"] == "ready":
                         body["status"] = "late"
         except DATABASE_FAILURES:
             pass  # the body says how far it came; the counting of a long backlog alone does not make it unavailable

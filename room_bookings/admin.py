@@ -11,7 +11,7 @@ from django.contrib.admin.options import IS_POPUP_VAR, IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import ValidationError
-from django.db import OperationalError
+from django.db import Error as DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
@@ -213,7 +213,7 @@ def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: 
             if booking.hotel_id != staff.hotel_id:
                 raise OtherHotel(booking)
             after = step.take(booking, staff, reason)
-        except (HotelMateError, OperationalError) as error:
+        except (HotelMateError, DatabaseError) as error:
             sentence, is_the_bookings = explain(error)
             messages.error(request, f"{booking.booking_id}: {sentence}")
             if is_the_bookings:
@@ -229,7 +229,7 @@ def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: 
         messages.success(request, f"{step.done}: {done} of {len(bookings)} bookings.")
 
 
-def explain(error: HotelMateError | OperationalError) -> tuple[str, bool]:
+def explain(error: HotelMateError | DatabaseError) -> tuple[str, bool]:
     """The sentence of a refusal, and whether it lies in the booking; what is neither refused nor busy is raised."""
     if isinstance(error, HotelMateError):
         return error.message, error.status < 500

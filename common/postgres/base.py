@@ -2,17 +2,30 @@
 that a list in portions tells why it ended."""
 
 import select
+import time
 from contextlib import suppress
 from typing import Any
 
 import psycopg2
 from django.db.backends.postgresql import base
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
 from psycopg2 import extensions
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
+
+from common.database import READ_ONLY
+from common.postgres.validation import DatabaseValidation
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """With ``CONN_HEALTH_CHECKS`` Django sends ``SELECT 1`` at the first statement of each request."""
+
+    validation_class = DatabaseValidation
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        """Django's, from the driver's errors to its own."""
+        return ErrorWrapper(self)
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Django's; one with a name, for what is read in portions, makes no noise of its own when it is closed."""
@@ -35,6 +48,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if driver.info.transaction_status == TRANSACTION_STATUS_INERROR or _is_readable(driver.fileno()):
             return bool(super().is_usable())
         return True
+
+
+class ErrorWrapper(DatabaseErrorWrapper):
+    """A connection through which nothing can be written leads to a standby, and a new one may lead to the primary."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if getattr(error, "pgcode", None) == READ_ONLY:
+            self.wrapper.close_at = time.monotonic()  # type: ignore[attr-defined]  # as if kept for long enough
+        super().__exit__(kind, error, traceback)
 
 
 class PortionsCursor(extensions.cursor):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from datetime import timedelta
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import OperationalError, transaction
 
 from common import clock
 from common.database import is_unreachable
@@ -113,13 +113,13 @@ def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, i
             outcome = settle_one(booking).name.lower()
         except (payments.Unclear, payments.UnderWay):
             outcome = "unanswered"
-        except (OperationalError, InterfaceError) as error:
+        except Exception as error:  # one booking must not hold up the others' money
             if is_unreachable(error):
                 raise  # the others would fare no better
-            logger.warning("the payment of %s waits: %s", booking.booking_id, type(error).__name__)
-            outcome = "failed"
-        except Exception:  # one booking must not hold up the others' money
-            logger.exception("the payment of %s could not be settled", booking.booking_id)
+            if isinstance(error, OperationalError):
+                logger.warning("the payment of %s waits: %s", booking.booking_id, type(error).__name__)
+            else:
+                logger.exception("the payment of %s could not be settled", booking.booking_id)
             outcome = "failed"
         counts[f"payments_{outcome}"] += 1
     return counts

@@ -8,9 +8,13 @@ from contextlib import closing
 
 import pytest
 from django.conf import settings
+from django.core.checks import ERROR, run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection, connections
 
 from common.postgres.base import DatabaseWrapper
+from common.postgres.validation import NO_LOCK_TIMEOUT, log_problems
 from tests.conftest import url
 from tests.factories import StaffFactory
 from tests.http import assert_error
@@ -111,3 +115,45 @@ def test_a_host_that_never_answers_is_503_within_seconds(api, monkeypatch):
     monkeypatch.undo()
     connection.close()
     assert client.get(url(member, "turnover/stats/")).status_code == 200
+
+
+# --- that it is so ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """``session(setting)``: connections begin with it, as behind something that drops ours."""
+
+    def begin(setting):
+        options = connections["default"].settings_dict["OPTIONS"]
+        monkeypatch.setitem(options, "options", f"{options['options']} -c {setting}")
+        connection.close()
+
+    yield begin
+    monkeypatch.undo()
+    connection.close()
+
+
+def test_a_check_proves_the_lock_timeout_on_the_real_connection(transactional_db, session):
+    assert run_checks(databases=["default"]) == []
+    session("lock_timeout=0")
+    assert run_checks() == []  # which asks no database
+    [problem] = run_checks(databases=["default"])
+    assert (problem.id, problem.level) == ("hotelmate.E001", ERROR)
+    assert "ALTER ROLE" in problem.hint
+    with pytest.raises(SystemCheckError, match="E001"):
+        call_command("migrate", verbosity=0, skip_checks=False)
+
+
+def test_a_process_tells_its_log_when_it_starts(transactional_db, session, monkeypatch, caplog):
+    log_problems()
+    assert caplog.messages == []
+    session("lock_timeout=0")
+    log_problems()
+    [message] = caplog.messages
+    assert message == f"{NO_LOCK_TIMEOUT.msg} {NO_LOCK_TIMEOUT.hint}"
+    assert connection.connection is None
+    caplog.clear()
+    monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
+    log_problems()
+    assert caplog.messages == ["the database could not be asked for its settings: OperationalError"]

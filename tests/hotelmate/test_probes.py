@@ -164,6 +164,34 @@ def test_without_a_database_it_is_not_and_says_no_more(probe, no_database, caplo
     assert "Traceback" not in caplog.text
 
 
+@pytest.fixture
+def session(monkeypatch) -> Callable[[str], None]:
+    """``session(setting)``: connections begin with it."""
+    options = connections["default"].settings_dict["OPTIONS"]
+    return lambda setting: monkeypatch.setitem(options, "options", f"{options['options']} -c {setting}")
+
+
+@pytest.mark.django_db
+def test_a_standby_is_not_ready(probe, session):
+    """As a session there is: it takes no changes."""
+    session("default_transaction_read_only=on")
+    answer = probe("/readyz")
+    assert (answer.status_code, answer.json()) == (503, AWAY | {"database": "read-only"})
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("seconds", [0, 2 * probes.LATE])
+def test_a_session_without_a_lock_timeout_is_told_and_takes_nobody_out_of_service(probe, session, seconds):
+    unnumbered(HotelFactory(), **ago(seconds))
+    session("lock_timeout=0")
+    answer = probe("/readyz")
+    found = {name: answer.json()[name] for name in ("status", "database", "migrations")}
+    assert (answer.status_code, found) == (
+        200,
+        {"status": "misconfigured", "database": "lock_timeout is not in force", "migrations": "applied"},
+    )
+
+
 @pytest.mark.django_db
 def test_a_database_that_hangs_is_asked_once_however_many_ask(probe, hanging_database, monkeypatch):
     monkeypatch.setattr(probes, "FRESH", 3600)
@@ -207,7 +235,8 @@ def test_whoever_asks_again_at_once_gets_the_same_answer(probe, made_statements,
     monkeypatch.setattr(probes, "FRESH", 3600)
     assert probe("/readyz").status_code == 200
     first = len(made_statements())
-    assert first == 3, made_statements()  # is there a table of migrations, which are in it, what waits
+    # May we write, is there a table of migrations, which are in it, do we wait for ever, what waits.
+    assert first == 5, made_statements()
     assert probe("/readyz").json() == READY
     assert len(made_statements()) == first
 
@@ -218,8 +247,10 @@ def test_later_it_asks_what_waits_and_no_more_for_its_migrations(probe, made_sta
     assert probe("/readyz").status_code == 200
     first = len(made_statements())
     assert probe("/readyz").json() == READY
-    [asked_again] = made_statements()[first:]
-    assert "notifications_realtimeevent" in asked_again
+    asked_again = made_statements()[first:]
+    assert asked_again[:2] == ["SHOW transaction_read_only", "SHOW lock_timeout"]
+    [last] = asked_again[2:]
+    assert "notifications_realtimeevent" in last
 
 
 def test_an_answer_stands_for_a_second():

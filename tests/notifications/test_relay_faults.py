@@ -182,6 +182,22 @@ def test_an_event_that_a_real_server_cannot_take_in_time_is_parked(server, relay
     assert parked() == [1]
 
 
+# --- a standby --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_takes_no_changes_is_dropped(sent):
+    make_events(1)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    one = relay.Relay()
+    with relay._survived("relay"):
+        one.run_once()
+    assert (connection.connection, sent.numbers) == (None, [])
+    one.run_once()
+    assert sent.numbers == [1]
+
+
 # --- what the log says ------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connection
 
 from common.database import DATABASE_FAILURES
+from common.postgres.validation import log_problems
 from notifications import mail, relay
 from room_bookings.services import periodic
 
@@ -58,6 +59,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # Blocked in all threads and waited for in this one: a handler could run while this thread holds a lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        log_problems()
         stopping = threading.Event()
         sender = relay.start_thread()
         threads = [

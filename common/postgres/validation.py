@@ -1,0 +1,39 @@
+"""What is found out of the real connection: by ``manage.py check --database default``, and whenever a web process or a
+worker starts."""
+
+import logging
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+from django.db import connection
+from django.db.backends.base.validation import BaseDatabaseValidation
+
+from common.database import DATABASE_FAILURES, waits_for_ever
+
+logger = logging.getLogger(__name__)
+
+NO_LOCK_TIMEOUT = Error(
+    "lock_timeout is not in force: a request would wait for a locked row for ever.",
+    hint="Whatever stands between HotelMate and PostgreSQL drops the start-up parameter `options`, as PgBouncer does "
+    "where ignore_startup_parameters names it. Connect without it, or give the setting to the database's role: "
+    "ALTER ROLE hotelmate SET lock_timeout = '3s'. If DATABASE_URL itself sets it to 0, name another value there.",
+    id="hotelmate.E001",
+)
+
+
+class DatabaseValidation(BaseDatabaseValidation):
+    """Django runs it with the checks of a database: before each ``migrate``, too."""
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        return [*super().check(**kwargs), *([NO_LOCK_TIMEOUT] if waits_for_ever(self.connection) else [])]
+
+
+def log_problems() -> None:
+    """Tell the log what is wrong with this process's connections. Of a database that is away nothing is known yet."""
+    try:
+        for problem in connection.validation.check():
+            logger.error("%s %s", problem.msg, problem.hint)
+    except DATABASE_FAILURES as error:
+        logger.warning("the database could not be asked for its settings: %s", type(error).__name__)
+    finally:
+        connection.close()

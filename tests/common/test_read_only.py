@@ -1,0 +1,135 @@
+"""A database that takes no changes, as a primary that was made a standby: 503 wherever something is written, and the
+connection to it is dropped."""
+
+from contextlib import suppress
+
+import pytest
+from django.db import InternalError, close_old_connections, connection
+from django.test import Client
+
+from common.database import is_unreachable
+from housekeeping.models import RoomStatusEvent
+from room_bookings.models import PaymentState
+from room_bookings.services import periodic
+from room_bookings.services.approval import settle_payments
+from tests.conftest import token_client, url
+from tests.factories import PASSWORD, room_in
+from tests.http import assert_error, nothing_written, undone
+from tests.notifications.test_worker import run_job
+from tests.room_bookings.test_approval import card, long_ago
+from tests.surface import ENDPOINTS, WRITING, house
+
+
+def demote(session=False):
+    """The rest of the transaction, or of the session, can write nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET {'default_transaction_read_only = on' if session else 'TRANSACTION READ ONLY'}")
+
+
+@pytest.fixture
+def demoted(transactional_db):
+    """The session that this test has can write nothing from now on; one that is opened later can."""
+    yield lambda: demote(session=True)
+    connection.close()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_every_endpoint_that_writes_is_503_and_those_that_read_answer(hotel, manager, endpoint):
+    things = house(hotel, manager)
+    client = token_client(manager)
+    with undone():
+        demote()
+        answer = endpoint.call(client, hotel.slug, things)
+    if endpoint in WRITING:
+        assert_error(answer, 503, "UNAVAILABLE")
+        assert answer["Retry-After"] == "1"
+    else:
+        assert answer.status_code == endpoint.status
+
+
+def test_the_connection_is_dropped_and_the_next_request_gets_another(api, hotel, manager, demoted):
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    client, path, body = api(manager), url(manager, f"rooms/{room.pk}/status/"), {"to_status": "CHECKOUT_DIRTY"}
+    demoted()
+    with nothing_written():
+        answer = client.post(path, body, HTTP_IDEMPOTENCY_KEY="once")
+    assert_error(answer, 503, "UNAVAILABLE")
+    close_old_connections()  # as at the end of each request
+    assert connection.connection is None
+    assert client.post(path, body, HTTP_IDEMPOTENCY_KEY="once").status_code == 200
+    assert RoomStatusEvent.objects.filter(room=room, to_status="CHECKOUT_DIRTY").count() == 1
+
+
+def test_another_error_drops_no_connection(demoted):
+    connection.ensure_connection()
+    with connection.cursor() as cursor, suppress(InternalError):
+        cursor.execute("DO $$ BEGIN RAISE 'no' USING ERRCODE = 'XX000'; END $$")
+    assert connection.errors_occurred
+    close_old_connections()
+    assert connection.connection is not None
+
+
+@pytest.mark.parametrize("path", ["/board/sign-in/", "/admin/login/", "/api/staff/login/"])
+def test_signing_in(manager, demoted, path):
+    demoted()
+    form = {"username": "manager", "password": PASSWORD}
+    form = {"data": form, "content_type": "application/json"} if path.startswith("/api") else {"data": form}
+    answer = Client(raise_request_exception=False).post(path, **form)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+
+
+def test_an_action_of_the_admin(hotel, manager, demoted):
+    client = Client(raise_request_exception=False)
+    client.force_login(manager.user)
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    demoted()
+    form = {"action": "change_status", "apply": "1", "_selected_action": [room.pk]}
+    answer = client.post("/admin/rooms/room/", form | {"to_status": "CHECKOUT_DIRTY", "reason": "seen it"})
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+
+
+def test_bookings_one_by_one_in_the_admin(hotel, manager, demoted):
+    """The first is told, and the others are not tried."""
+    client = Client(raise_request_exception=False)
+    client.force_login(manager.user)
+    first, second = (card(None, hotel, payment_state="", payment_provider="") for _ in range(2))
+    demoted()
+    form = {"action": "approve", "apply": "1", "_selected_action": [first.pk, second.pk]}
+    answer = client.post("/admin/room_bookings/roombooking/", form)
+    tried, left = [str(message) for message in answer.wsgi_request._messages]
+    tried, _, sentence = tried.partition(": ")
+    assert sentence == "The database cannot be reached right now. Try again in a moment."
+    assert {f"Not tried: {tried}.", left} == {f"Not tried: {booking.booking_id}." for booking in (first, second)}
+
+
+@pytest.mark.parametrize("kind", ["page", "api"])
+def test_a_session_that_is_stored_after_the_view(manager, demoted, settings, kind):
+    """Django says of it that it was deleted, and would answer 400; of a new one, a bug."""
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    client = Client(raise_request_exception=False)
+    client.force_login(manager.user)
+    demoted()
+    answer = client.get(f"/board/{manager.hotel.slug}/" if kind == "page" else url(manager, "turnover/stats/"))
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert answer["Content-Type"].partition(";")[0] == ("text/plain" if kind == "page" else "application/json")
+
+
+def test_the_workers_jobs_wait_and_get_another_connection(hotel, demoted, caplog):
+    steps = [lambda: demote(session=True), lambda: write(hotel), lambda: write(hotel)]
+    assert run_job(*steps) == 3
+    assert caplog.messages == ["the job lost the database (InternalError); again in 0.01 s"]
+
+
+def write(hotel):
+    hotel.save(update_fields=["name"])
+
+
+def test_the_periodic_work_ends_as_the_others_would_fare_no_better(stripe, hotel, manager, demoted):
+    card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
+    stripe.intents[next(iter(stripe.intents))].status = "succeeded"
+    demoted()
+    for work in (settle_payments, periodic.tick):
+        with pytest.raises(InternalError) as found:
+            work()
+        assert is_unreachable(found.value)
