@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AdminUserCreationForm, AuthenticationForm, UserChangeForm, UsernameField
+from django.contrib.auth.models import User
 
 from common.forms import LineField
 from hotel.services import SignInRefused, staff_to_sign_in
@@ -40,10 +41,17 @@ class UserNameField(LineField, UsernameField):
 
 
 class UserForm(UserChangeForm):
-    """A user's page."""
+    """A user's page. (That of a new user has the same check from Django.)"""
 
     class Meta(UserChangeForm.Meta):
         field_classes = {"username": UserNameField}
+
+    def clean_username(self) -> str:
+        """Refuse what differs from another's name in capitals and small letters only."""
+        name: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=name).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError("A user with that username already exists.", code="unique")
+        return name
 
 
 class NewUserForm(AdminUserCreationForm):

@@ -4,6 +4,7 @@ import hashlib
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection, transaction
 from rest_framework.throttling import BaseThrottle, SimpleRateThrottle
 
@@ -50,11 +51,16 @@ class _NameThrottle(_CountedThrottle):
 
     def __init__(self, username: str) -> None:
         super().__init__()
-        # As the sign-in reads it, so that white space makes no new name. Hashed: the cache holds no names.
-        self.name = hashlib.sha256(username.strip().casefold().encode(errors="replace")).hexdigest()
+        self.name = hashlib.sha256(_as_read(username).encode(errors="replace")).hexdigest()  # the cache holds no names
 
     def get_cache_key(self, request: Any, view: Any) -> str:
         return self.cache_format % {"scope": self.scope, "ident": f"{self.name}-{self.get_ident(request)}"}
+
+
+def _as_read(username: str) -> str:
+    """One text for all that the sign-in reads as the same name (``hotel.backends``): in whatever Unicode form, with
+    spaces around it, and in whatever case, in which PostgreSQL compares capitals (of i and of ı: I)."""
+    return str(AbstractBaseUser.normalize_username(username)).strip().upper().casefold()
 
 
 def seconds_to_wait(request: Any, username: str) -> float | None:

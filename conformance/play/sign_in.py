@@ -58,6 +58,13 @@ def login(w: World) -> None:
     w.see(body["is_staff"], True, "is_staff")
 
 
+@row("POST /staff/login/: a user name in any case")
+def any_case(w: World) -> None:
+    name = f"{w.hotel}-manager"
+    for typed in (name.upper(), name.title(), f" {name} "):
+        w.see(log_in(w, typed, w.password, 200)["username"], name, f"the name, typed as {typed!r}")
+
+
 @row("POST /staff/login/: 401 wrong credentials, 403 no staff profile, 429")
 def refused_logins(w: World) -> None:
     log_in(w, f"{w.hotel}-manager", "wrong", 401)

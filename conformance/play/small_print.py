@@ -33,6 +33,20 @@ def no_bodies(w: World) -> None:
             w.frontdesk.post(w.path(booking, step), *body, shape=DETAIL)
 
 
+@row("If-Match takes the ETag as a compressing proxy returns it")
+def compressed_tags(w: World) -> None:
+    for written in ('W/"{}"', '"{}-gzip"', '"{}-br"', '"{}-zstd"', 'W/"{}-gzip"', '"999", "{}"'):
+        room = w.room()
+        path, version = f"rooms/{room['id']}/status/", room["status_version"]
+        w.manager.post(path, {"to_status": "CHECKOUT_DIRTY"}, status=412, if_match=written.format(version + 1))
+        w.manager.post(path, {"to_status": "CHECKOUT_DIRTY"}, if_match=written.format(version))
+    booking = w.book()
+    for written in ('W/"{}"', '"{}-gzip"'):
+        version = w.frontdesk.get(w.path(booking))["version"]
+        w.frontdesk.patch(w.path(booking), {"adults": 1}, status=412, if_match=written.format(version + 1))
+        w.frontdesk.patch(w.path(booking), {"internal_notes": f"at {version}"}, if_match=written.format(version))
+
+
 @row("complete-maintenance clears the flag in any status")
 def flag_anywhere(w: World) -> None:
     room = w.room("MAINTENANCE_REQUIRED")

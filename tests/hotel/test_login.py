@@ -4,7 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.contrib.auth.hashers import get_hasher
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
@@ -101,6 +105,109 @@ def test_the_answer_says_who_it_is(client, hotel, housekeeper):
 def test_is_staff_is_not_djangos_admin_flag(client, housekeeper):
     assert housekeeper.user.is_staff is False
     assert sign_in(client, housekeeper).json()["is_staff"] is True
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+DOORS = {"api": LOGIN, "board": "/board/sign-in/", "admin": "/admin/login/?next=/admin/"}
+
+
+def enters(door: str, name: str, password: str = PASSWORD) -> bool:
+    """Whether the door lets in whoever says so."""
+    kind = {"content_type": "application/json"} if door == "api" else {}
+    answer = Client().post(DOORS[door], {"username": name, "password": password}, **kind)
+    assert answer.status_code in (200, 302, 401), answer.content
+    return answer.status_code == (200 if door == "api" else 302)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("stored", "typed"),
+    [
+        ("maeve", "Maeve"),
+        ("Maeve", "maeve"),
+        ("MAEVE", " maeve "),
+        ("ma\u00e9ve", "ma\u00e9ve"),
+        ("ma\u00e9ve", "mae\u0301ve"),
+        ("ma\u00e9ve", "MA\u00c9VE"),
+        ("maeve", "ｍａｅｖｅ"),
+    ],
+)
+def test_a_name_is_read_in_any_case_and_unicode_form_at_every_door(hotel, door, stored, typed):
+    StaffFactory(hotel=hotel, user__username=stored, user__is_staff=True)
+    assert enters(door, typed)
+    assert not enters(door, typed, PASSWORD.upper())
+
+
+def test_the_answer_tells_the_name_as_it_is_stored(client, hotel):
+    StaffFactory(hotel=hotel, user__username="Maeve")
+    assert sign_in(client, "MAEVE").json()["username"] == "Maeve"
+
+
+def test_no_two_names_differ_in_case_alone(hotel):
+    UserFactory(username="maeve")
+    for name in ("Maeve", "MAEVE"):
+        with pytest.raises(IntegrityError, match="auth_user_username_in_any_case"), transaction.atomic():
+            UserFactory(username=name)
+    UserFactory(username="maeve2")
+
+
+@pytest.mark.parametrize("page", ["add", "change"])
+def test_the_admin_refuses_a_name_that_differs_in_case_alone(admin_client, page):
+    UserFactory(username="maeve")
+    other = UserFactory(username="orla")
+    address = "/admin/auth/user/add/" if page == "add" else f"/admin/auth/user/{other.pk}/change/"
+    date = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00"}
+    new = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    answer = admin_client.post(address, {"username": "MAEVE", **(new if page == "add" else date)})
+    assert answer.context["adminform"].form.errors == {"username": ["A user with that username already exists."]}
+    if page == "change":
+        assert admin_client.post(address, {"username": "Orla", **date}).status_code == 302  # of one's own, why not
+        other.refresh_from_db()
+        assert other.username == "Orla"
+
+
+def test_an_unknown_name_takes_as_long_as_a_known_one(client, housekeeper, monkeypatch):
+    hashed, hasher = [], type(get_hasher())
+    encode = hasher.encode
+    monkeypatch.setattr(hasher, "encode", lambda *given: hashed.append(1) or encode(*given))
+    for name in ("housekeeper", "HOUSEKEEPER", "nobody"):
+        sign_in(client, name, "wrong")
+    assert len(hashed) == 3
+
+
+def test_a_sign_in_looks_a_name_up_by_its_index(client, housekeeper, statements):
+    with statements() as made:
+        sign_in(client, "Housekeeper")
+    [lookup] = [sql for sql in made.sql() if "username" in sql and "WHERE UPPER" in sql]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {lookup}")
+        assert "auth_user_username_in_any_case" in str(cursor.fetchall())
+
+
+# --- the migration ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_names_that_differ_in_case_alone_stop_the_migration(capsys):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX auth_user_username_in_any_case")
+    MigrationRecorder(connection).record_unapplied("hotel", "0005_user_names_in_any_case")
+    for name in ("maeve", "Maeve", "orla"):
+        UserFactory(username=name)
+    try:
+        with pytest.raises(CommandError, match="any case: Maeve and maeve. Rename all but one of each"):
+            call_command("migrate", "hotel", "0005", verbosity=0)
+        get_user_model().objects.filter(username="Maeve").update(username="maeve2")
+    finally:
+        get_user_model().objects.filter(username="Maeve").delete()
+        call_command("migrate", "hotel", "0005", verbosity=0)
+    with pytest.raises(IntegrityError):
+        UserFactory(username="ORLA")
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("username", "password"), [("housekeeper", "wrong"), ("nobody", PASSWORD), ("nobody", "x")])

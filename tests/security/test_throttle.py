@@ -38,9 +38,20 @@ def test_three_doors_are_one(manager):
 def test_no_spelling_makes_another_name(manager, spelt):
     for number in range(ALLOWED):
         passes(number)
-    # The forms read wide letters as plain ones; to the API such a name is nobody's.
-    doors = (1, 2) if spelt.isascii() is False else (0, 1, 2)
-    assert [passes(door, spelt, PASSWORD) for door in doors] == [False] * len(doors)
+    assert [passes(door, spelt, PASSWORD) for door in range(3)] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "spelt"),
+    [("zoé", "zoe\u0301"), ("zoé", "ZOE\u0301"), ("kiosk", "KıOSK"), ("kiosk", "\u212aiosk"), ("moss", "moſſ")],
+)
+def test_whatever_signs_in_as_a_name_counts_as_that_name(hotel, name, spelt):
+    """In every door; the last three are letters whose capitals are those of the name."""
+    StaffFactory(hotel=hotel, user__username=name, user__is_staff=True)
+    assert [passes(door, spelt, PASSWORD) for door in range(3)] == [True] * 3
+    for number in range(ALLOWED - 3):
+        passes(number, name)
+    assert [passes(door, spelt, PASSWORD) for door in range(3)] == [False] * 3
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
