@@ -98,7 +98,7 @@ class HotelScopedAdmin(SoundRequestsAdmin):
     """``hotel_lookup`` leads from the model to its hotel (``pk`` for the hotel itself)."""
 
     hotel_lookup = "hotel"
-    form = OneHotelForm
+    form: Any = OneHotelForm
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scoped(request, super().get_queryset(request), self.hotel_lookup)

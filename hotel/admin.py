@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import ForeignKey, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from knox.admin import AuthTokenAdmin
 from knox.models import AuthToken
 
@@ -14,7 +15,8 @@ from common.admin import HotelScopedAdmin, SuperuserOnlyMixin
 from hotel.forms import AdminSignInForm, NewUserForm, UserForm
 from hotel.models import Hotel, Staff
 from hotel.rights import ROLE_RIGHTS
-from hotel.services import sign_out_everywhere, update_access_config
+from hotel.selectors import outranks, roles_to_give
+from hotel.services import Outranked, sign_out_everywhere, update_access_config, update_staff
 
 
 @admin.register(Hotel)
@@ -72,8 +74,8 @@ class StaffAdmin(HotelScopedAdmin):
         return [*readonly, "user", *(["is_active"] if own else [])]
 
     def formfield_for_foreignkey(self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "role" and not request.user.is_superuser:
-            kwargs["queryset"] = Group.objects.filter(name__in=ROLE_RIGHTS)
+        if db_field.name == "role":
+            kwargs["queryset"] = roles_to_give(request.user)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -83,13 +85,27 @@ class StaffAdmin(HotelScopedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # deactivate: the audit trail names them
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever holds more rights than the caller is seen and not changed."""
+        return super().has_change_permission(request, obj) and (obj is None or not outranks(obj.user, request.user))
+
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Says why the page of somebody with more rights cannot be filled in; what is posted to it changes nothing."""
+        staff = self.get_object(request, unquote(object_id)) if object_id else None
+        if staff is not None and self.has_view_permission(request, staff) and outranks(staff.user, request.user):
+            if request.method == "POST":
+                return HttpResponseRedirect(request.get_full_path())
+            messages.warning(request, Outranked(staff).message)
+        return super().changeform_view(request, object_id, *args, **kwargs)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("user", "hotel", "role")
 
     def save_model(self, request: HttpRequest, obj: Staff, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if not obj.is_active:
-            sign_out_everywhere(obj.user)
+        if change:
+            update_staff(staff=obj, by=request.user, **{name: form.cleaned_data[name] for name in form.changed_data})
+        else:
+            super().save_model(request, obj, form, change)
 
 
 admin.site.login_form = AdminSignInForm

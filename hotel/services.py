@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY, authenticate
+from django.contrib.auth import SESSION_KEY, authenticate, get_user_model
+from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from knox.models import AuthToken
@@ -10,6 +11,8 @@ from knox.models import AuthToken
 from common import clock
 from common.errors import HotelMateError, NotAllowed
 from hotel.models import Hotel, Staff
+from hotel.rights import ROLE_RIGHTS
+from hotel.selectors import outranks, roles_to_give
 
 
 class WrongCredentials(HotelMateError):
@@ -65,6 +68,63 @@ def sign_out_everywhere(user: Any) -> None:
     for session in Session.objects.filter(expire_date__gt=clock.now()).iterator():
         if session.get_decoded().get(SESSION_KEY) == str(user.pk):
             session.delete()
+
+
+class Outranked(NotAllowed):
+    """Nobody changes what belongs to somebody with more rights than their own."""
+
+    code = "OUTRANKED"
+
+    def __init__(self, staff: Staff) -> None:
+        super().__init__(f"{staff.name} holds rights that you do not: only a superuser changes this profile.")
+
+
+class RoleRefused(NotAllowed):
+    """Nobody gives a right that they do not hold, and nobody gives one to themselves."""
+
+    code = "ROLE_REFUSED"
+
+
+class OwnAccount(NotAllowed):
+    """Nobody locks themselves out by a slip."""
+
+    code = "OWN_ACCOUNT"
+
+
+@transaction.atomic
+def update_staff(*, staff: Staff, by: Any, **fields: Any) -> Staff:
+    """Change a member's profile, as ``by`` (a user); returns it as it is now.
+
+    A member who is deactivated is signed out everywhere. Raises Outranked, RoleRefused, OwnAccount.
+    """
+    # The user as well: somebody may be making a superuser of them at this moment.
+    user = get_user_model().objects.select_for_update(no_key=True).get(pk=staff.user_id)
+    locked = Staff.objects.select_for_update(no_key=True).order_by("pk").get(pk=staff.pk)
+    locked.user = user
+    if outranks(user, by):
+        raise Outranked(locked)
+    changed = [name for name, value in fields.items() if getattr(locked, name) != value]
+    if user.pk == by.pk and "is_active" in changed:
+        raise OwnAccount("Nobody deactivates themselves: ask somebody else.")
+    if "role" in changed:
+        _require_role(locked, fields["role"], by)
+    for name in changed:
+        setattr(locked, name, fields[name])
+    locked.save(update_fields=changed)
+    if not locked.is_active:
+        sign_out_everywhere(user)
+    return locked
+
+
+def _require_role(staff: Staff, role: Group, by: Any) -> None:
+    if by.is_superuser:
+        return
+    if staff.user_id == by.pk:
+        raise RoleRefused("Nobody gives themselves another role: ask a superuser.")
+    within_reach = roles_to_give(by)
+    # One of the house's own making is a superuser's to give and to take.
+    if staff.role.name not in ROLE_RIGHTS or not within_reach.filter(pk=role.pk).exists():
+        raise RoleRefused(f"The role {role.name} is not yours to give.")
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ import pytest
 
 from common import clock
 from hotel import rights
-from hotel.services import update_access_config
+from hotel.services import update_access_config, update_staff
 from housekeeping import task_services as tasks
 from housekeeping import turnover
 from housekeeping.models import Source
@@ -37,6 +37,8 @@ from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, TaskF
 from tests.room_bookings.desk import NOW, day, open_desk
 
 TABLES = {
+    "auth_user": "user",
+    "hotel_staff": "staff",
     "hotel_hotel": "hotel",
     "room_bookings_roombooking": "booking",
     "rooms_room": "room",
@@ -159,6 +161,10 @@ SERVICES = {
     "update_access_config": (
         "hotel",
         lambda d: partial(update_access_config, hotel=d.hotel, late_checkout_grace_minutes=45),
+    ),
+    "update_staff": (
+        "user staff",
+        lambda d: partial(update_staff, staff=d.agent, by=d.chief.user, is_on_duty=True),
     ),
     "create_booking": (
         "type",

@@ -86,6 +86,12 @@ ADMIN = """
 
 For who has Django's flag "staff status" (here all have it); a role alone opens nothing here. **its object**: whoever
 has a ✓ asks for a row of another hotel; **superuser**: of any hotel. Lists show the own hotel's rows only.
+
+**Nobody changes somebody with more rights.** The profile of a staff member who holds any right that the caller does not
+(by role, group, or given to them alone; a superuser holds all) is read and not changed: only a superuser or somebody
+with all those rights deactivates them or gives them another role. Nobody gives a role with a right that they do not
+hold, and nobody gives themselves one. Managers are equals. Users, groups and tokens are a superuser's alone; no
+endpoint of the API changes any of it.
 """
 OTHERS = """
 ## Everything else

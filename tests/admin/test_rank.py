@@ -1,0 +1,225 @@
+"""Nobody changes the profile, the user or the rights of somebody who holds more rights than they do, and nobody gives a
+right that they do not hold: in the admin, by any address of it, and in the API."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from django.urls import reverse
+from knox.models import AuthToken
+
+from hotel import rights
+from hotel.models import Staff
+from hotel.services import Outranked, OwnAccount, RoleRefused, update_staff
+from tests.admin.world import CALLERS, browser, page, patterns, registered
+from tests.conftest import token_client
+from tests.factories import PASSWORD, StaffFactory
+from tests.surface import ENDPOINTS, house
+from tests.traces import rows_of
+
+User = get_user_model()
+pytestmark = pytest.mark.django_db
+PEOPLE = (User, Staff, Group, AuthToken, User.groups.through, User.user_permissions.through, Group.permissions.through)
+
+
+@pytest.fixture
+def boss(hotel) -> Staff:
+    """A superuser on the hotel's staff, who is signed in."""
+    boss = StaffFactory(hotel=hotel, role=rights.HOUSEKEEPER, user__is_staff=True, user__is_superuser=True)
+    AuthToken.objects.create(user=boss.user)
+    return boss
+
+
+def profile(staff: Staff, **changes: Any) -> dict[str, Any]:
+    """What the page of a member sends, with changes."""
+    fields = {
+        "department": staff.department,
+        "role": staff.role_id,
+        "phone_number": staff.phone_number,
+        "is_active": "on" if staff.is_active else "",
+        "is_on_duty": "on" if staff.is_on_duty else "",
+    }
+    sent = {**fields, **changes}
+    hidden = {f"initial-{name}": value for name, value in fields.items()}
+    return {name: value for name, value in (hidden | sent).items() if value != ""}
+
+
+def change(client: Client, staff: Staff, **changes: Any) -> Any:
+    return client.post(page(Staff, "change", staff.pk), profile(staff, **changes), follow=True)
+
+
+CHANGES = [
+    {"is_active": ""},
+    {"role": "manager"},
+    {"department": "maintenance"},
+    {"phone_number": "+353 1 555 9999"},
+    {"is_on_duty": "on"},
+]
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: next(iter(changes)))
+def test_a_superuser_s_profile_is_not_a_manager_s_to_change(hotel, boss, caller, changes):
+    client = browser(CALLERS[caller](hotel).user)
+    if "role" in changes:
+        changes = {"role": Group.objects.get(name=rights.FRONT_DESK_AGENT).pk}
+    before = rows_of(PEOPLE)
+    answer = change(client, boss, **changes)
+    assert answer.status_code == 200
+    assert (
+        f"{boss.name} holds rights that you do not: only a superuser changes this profile." in answer.content.decode()
+    )
+    assert rows_of(PEOPLE) == before
+    assert token_client(boss).get(f"/api/staff/hotel/{hotel.slug}/me/").status_code == 200
+
+
+def test_the_page_of_a_superuser_is_read_and_says_why_it_is_not_filled_in(manager, boss):
+    answer = browser(manager.user).get(page(Staff, "change", boss.pk))
+    assert answer.status_code == 200
+    assert "holds rights that you do not" in answer.content.decode()
+    assert answer.context["adminform"].form.fields == {}
+    assert browser(manager.user).get(page(Staff, "history", boss.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_no_address_of_the_admin_changes_a_superuser(hotel, boss, caller):
+    """Forms, actions, deletion, the page of the password, whatever of it there is."""
+    client = browser(CALLERS[caller](hotel).user)
+    client.raise_request_exception = False
+    token = AuthToken.objects.get(user=boss.user)
+    rows = {User: boss.user, Staff: boss, AuthToken: token, Group: boss.role}
+    before = rows_of(PEOPLE)
+    posts = [
+        {},
+        {"post": "yes"},
+        profile(boss, is_active=""),
+        {
+            "username": "nobody",
+            "password1": PASSWORD,
+            "password2": PASSWORD,
+            "usable_password": "true",
+            "email": "a@b.ie",
+        },
+        {"action": "delete_selected", "_selected_action": [row.pk for row in rows.values()], "post": "yes"},
+        {"_saveasnew": "1", **profile(boss)},
+        {"form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "form-0-id": boss.pk, "_save": "Save"},
+    ]
+    tried = 0
+    for model in registered():
+        for pattern, names_a_row in patterns(model):
+            if model not in rows or not pattern.name:
+                continue
+            address = reverse(f"admin:{pattern.name}", args=[rows[model].pk] if names_a_row else [])
+            for post in posts:
+                tried += 1
+                assert client.post(address, post).status_code < 500, (address, post)
+    assert tried > 100
+    assert rows_of(PEOPLE) == before
+
+
+def test_no_endpoint_of_the_api_changes_who_may_what(hotel, manager, boss):
+    things = house(hotel, manager)
+    client = token_client(manager)
+    before = rows_of(PEOPLE)
+    for endpoint in ENDPOINTS:
+        endpoint.call(client, hotel.slug, things)
+    assert rows_of(PEOPLE) == before
+
+
+# --- the class: more rights than one's own ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deputy(hotel) -> Staff:
+    """A housekeeping supervisor whom the hotel lets manage its staff."""
+    deputy = StaffFactory(hotel=hotel, role=rights.HOUSEKEEPING_SUPERVISOR, user__is_staff=True)
+    deputy.user.user_permissions.set(Permission.objects.filter(codename__in=["view_staff", "change_staff"]))
+    return deputy
+
+
+def test_a_member_with_fewer_rights_is_theirs_to_change(deputy, housekeeper):
+    change(browser(deputy.user), housekeeper, is_active="", phone_number="+353 1 555 9999")
+    housekeeper.refresh_from_db()
+    assert (housekeeper.is_active, housekeeper.phone_number) == (False, "+353 1 555 9999")
+
+
+@pytest.mark.parametrize("who", ["manager", "agent"])
+def test_a_member_with_any_right_of_their_own_is_not(deputy, request, who):
+    other = request.getfixturevalue(who)  # the agent has others than the supervisor
+    client = browser(deputy.user)
+    before = rows_of(PEOPLE)
+    assert "holds rights that you do not" in change(client, other, is_active="").content.decode()
+    assert rows_of(PEOPLE) == before
+
+
+@pytest.mark.parametrize("given", ["user_permissions", "groups"])
+def test_rights_that_were_given_beside_the_role_count(manager, housekeeper, given):
+    admins = Group.objects.create(name="IT administrators")
+    admins.permissions.set(Permission.objects.filter(codename="add_user"))
+    if given == "groups":
+        housekeeper.user.groups.add(admins)
+    else:
+        housekeeper.user.user_permissions.set(admins.permissions.all())
+    assert "holds rights that you do not" in change(browser(manager.user), housekeeper, is_active="").content.decode()
+    assert Staff.objects.get(pk=housekeeper.pk).is_active
+
+
+def test_managers_are_equals(hotel, manager):
+    other = StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER)
+    change(browser(manager.user), other, is_active="")
+    assert not Staff.objects.get(pk=other.pk).is_active
+
+
+def test_nobody_gives_a_role_with_more_rights_than_their_own(deputy, housekeeper):
+    client = browser(deputy.user)
+    form = client.get(page(Staff, "change", housekeeper.pk)).context["adminform"].form
+    within_reach = set(form.fields["role"].queryset.values_list("name", flat=True))
+    assert within_reach == {rights.HOUSEKEEPER, rights.HOUSEKEEPING_SUPERVISOR}
+    for role in (rights.HOTEL_MANAGER, rights.FRONT_DESK_AGENT):
+        answer = change(client, housekeeper, role=Group.objects.get(name=role).pk)
+        assert "Select a valid choice" in answer.content.decode()
+    assert Staff.objects.get(pk=housekeeper.pk).role.name == rights.HOUSEKEEPER
+    change(client, housekeeper, role=Group.objects.get(name=rights.HOUSEKEEPING_SUPERVISOR).pk)
+    assert Staff.objects.get(pk=housekeeper.pk).role.name == rights.HOUSEKEEPING_SUPERVISOR
+
+
+def test_a_superuser_changes_everybody(manager, boss):
+    root = browser(User.objects.create_superuser("root"))
+    change(root, boss, is_active="")
+    change(root, manager, role=boss.role_id)
+    assert not Staff.objects.get(pk=boss.pk).is_active
+    assert Staff.objects.get(pk=manager.pk).role == boss.role
+    assert not AuthToken.objects.filter(user=boss.user).exists()
+
+
+# --- the service, past the form ---------------------------------------------------------------------------------------
+
+
+def test_it_decides_on_the_row(manager, housekeeper):
+    stale = Staff.objects.select_related("user").get(pk=housekeeper.pk)
+    User.objects.filter(pk=housekeeper.user_id).update(is_superuser=True)
+    with pytest.raises(Outranked):
+        update_staff(staff=stale, by=manager.user, is_active=False)
+    assert Staff.objects.get(pk=housekeeper.pk).is_active
+
+
+def test_what_the_form_does_not_offer_the_service_refuses(hotel, manager, deputy, housekeeper):
+    top, own_making = Group.objects.get(name=rights.HOTEL_MANAGER), Group.objects.create(name="IT administrators")
+    for by, staff, role in ((deputy, housekeeper, top), (manager, housekeeper, own_making), (manager, manager, top)):
+        Staff.objects.filter(pk=manager.pk).update(role=own_making if staff == manager else top)
+        with pytest.raises(RoleRefused):
+            update_staff(staff=staff, by=by.user, role=role)
+    Staff.objects.filter(pk=housekeeper.pk).update(role=own_making)
+    with pytest.raises(RoleRefused):
+        update_staff(staff=housekeeper, by=manager.user, role=top)
+    with pytest.raises(OwnAccount):
+        update_staff(staff=manager, by=manager.user, is_active=False)
+
+
+def test_only_what_changed_is_written(manager, housekeeper, statements):
+    with statements() as made:
+        update_staff(staff=housekeeper, by=manager.user, department=housekeeper.department, is_on_duty=True)
+    [written] = [sql for sql in made.sql() if sql.startswith("UPDATE")]
+    assert "is_on_duty" in written and "department" not in written
