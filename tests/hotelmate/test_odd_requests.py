@@ -13,7 +13,7 @@ from rooms.models import Room
 from tests.conftest import token_client, url
 from tests.factories import HotelFactory, StaffFactory, room_in
 from tests.http import assert_error
-from tests.surface import ENDPOINTS
+from tests.surface import ENDPOINTS, Endpoint, house
 
 
 @pytest.mark.django_db(transaction=True)
@@ -84,3 +84,40 @@ def test_the_document_comes_in_the_format_that_is_asked_for(query, accept, begin
 @pytest.mark.django_db
 def test_a_format_that_the_document_has_not_is_404():
     assert Client(raise_request_exception=False).get("/api/schema/?format=xml").status_code == 404
+
+
+# As WSGI hands on the bytes of a header: each is a character of Latin-1.
+ODD = [
+    "\xff\xfe",
+    "\x80",
+    "\xc3\xa9",
+    "\x01\x1f\x7f",
+    "x" * 4000,
+    "\t",
+    ",;=\"'\\",
+    "%00",
+    "-1",
+    "9" * 400,
+    "[]",
+    "\xed\xa0\x80",
+]
+HEADERS = ["X_HOTEL_ID", "X_HOTEL_SLUG", "IDEMPOTENCY_KEY", "IF_MATCH", "IF_NONE_MATCH", "IF_MODIFIED_SINCE", "RANGE",
+           "ACCEPT", "ACCEPT_LANGUAGE", "ACCEPT_ENCODING", "ORIGIN", "REFERER", "COOKIE", "AUTHORIZATION",
+           "X_CSRFTOKEN", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "USER_AGENT"]  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("header", HEADERS)
+def test_no_header_is_so_odd_that_it_breaks_something(header, hotel, manager):
+    things = house(hotel, manager)
+    token = token_client(manager)._credentials["HTTP_AUTHORIZATION"]
+    client = APIClient(raise_request_exception=False)  # what 406 and the like say is documented nowhere
+    for endpoint in (by_name("POST room-bookings/"), by_name("PATCH room-bookings/<str:bid>/"), by_name("GET me/")):
+        for value in ODD:
+            sent = {"HTTP_AUTHORIZATION": token, f"HTTP_{header}": value}
+            answer = endpoint.call(client, "grand", things, format=None if endpoint.method == "GET" else "json", **sent)
+            assert answer.status_code < 500, (endpoint.name, value, answer.content)
+
+
+def by_name(name: str) -> Endpoint:
+    return next(endpoint for endpoint in ENDPOINTS if endpoint.name == name)
