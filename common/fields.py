@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 
 from common import forms, text
 
@@ -24,6 +25,15 @@ def _validated(check: Callable[[str], str], value: str) -> None:
         check(value)
     except text.Unreadable as error:
         raise ValidationError(str(error), code="unreadable") from error
+
+
+def named(*fields: str) -> Q:
+    """The condition of a constraint: there is more than spaces in each of the ``fields``.
+
+    What a field refuses beyond that (``text.line``) is the form's and the body's to say: which characters nobody sees
+    changes with Unicode.
+    """
+    return Q(**{f"{field}__regex": r"\S" for field in fields})
 
 
 class _Composed(models.Field):

@@ -12,7 +12,7 @@ from django.db.models import Case, F, Func, Q, TextField, Value, When
 from django.db.models.functions import Upper
 
 from common import clock
-from common.fields import LineField, LinesField, MailField
+from common.fields import LineField, LinesField, MailField, named
 from common.money import MOST_DECIMALS, currency_code
 from common.triggers import AmountFitsCurrency, NeverChanged, SameHotel
 from hotel.models import Hotel, Staff
@@ -180,6 +180,9 @@ class RoomBooking(models.Model):
             ),
             models.CheckConstraint(condition=Q(adults__gte=1), name="room_booking_has_an_adult"),
             models.CheckConstraint(
+                condition=named("primary_first_name", "primary_last_name"), name="room_booking_guest_has_a_name"
+            ),
+            models.CheckConstraint(
                 condition=Q(status=BookingStatus.IN_HOUSE, checked_in_at__isnull=False, checked_out_at__isnull=True)
                 | ~Q(status=BookingStatus.IN_HOUSE) & (Q(checked_in_at__isnull=True) | Q(checked_out_at__isnull=False)),
                 name="room_booking_in_house_iff_checked_in",
@@ -306,6 +309,9 @@ class BookingGuest(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        constraints = [
+            models.CheckConstraint(condition=named("first_name", "last_name"), name="booking_guest_has_a_name"),
+        ]
         indexes = [GinIndex(OpClass(Upper(COMPANION_NAME), name="gin_trgm_ops"), name="booking_guest_search")]
 
     def __str__(self) -> str:

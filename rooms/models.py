@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from common import clock
-from common.fields import LineField, LinesField
+from common.fields import LineField, LinesField, named
 from common.money import MOST_DECIMALS, currency_code, misfit
 from common.triggers import AmountFitsCurrency, Rule, SameHotel, refuse
 from hotel.models import Hotel, Staff
@@ -75,6 +75,7 @@ class RoomType(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["hotel", "code"], name="room_type_code_unique"),
             models.UniqueConstraint(fields=["hotel", "name"], name="room_type_name_unique"),
+            models.CheckConstraint(condition=named("name", "code"), name="room_type_has_name_and_code"),
             models.CheckConstraint(condition=Q(max_occupancy__gte=1), name="room_type_sleeps_someone"),
             models.CheckConstraint(
                 condition=Q(starting_price_from__isnull=True) | Q(starting_price_from__gte=0),

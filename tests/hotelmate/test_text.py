@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import re
 import unicodedata
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,14 +15,14 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import FieldError
-from django.db import models
+from django.db import connection, models
 from rest_framework import serializers as drf
 
 from common import fields, forms, serializers
 from hotel.models import Hotel
 from room_bookings.models import BookingGuest, RoomBooking
 from tests.conftest import url
-from tests.factories import BookingFactory
+from tests.factories import BookingFactory, RoomTypeFactory
 from tests.http import WRITTEN, assert_error, document, nothing_written
 from tests.surface import WRITING, house
 from tests.traces import rows_of
@@ -104,6 +105,28 @@ def test_a_column_has_text_composed_whatever_way_it_came():
     saved.refresh_from_db()
     assert (saved.special_requests, saved.internal_notes) == (COMPOSED, COMPOSED)
     assert BookingGuest.objects.filter(first_name=DECOMPOSED).get().first_name == COMPOSED  # what is looked up, too
+
+
+@pytest.mark.django_db
+def test_names_of_before_are_composed_by_the_migrations(hotel):
+    booking = BookingFactory(hotel=hotel)
+    guest = BookingGuest.objects.create(booking=booking, first_name="x", last_name="x")
+    plain, taken = RoomTypeFactory(hotel=hotel, code="A"), RoomTypeFactory(hotel=hotel, code=COMPOSED)
+    with connection.cursor() as cursor:  # past the columns, which would compose it
+        for table, column, key in (
+            ("room_bookings_roombooking", "primary_last_name", booking.pk),
+            ("room_bookings_bookingguest", "first_name", guest.pk),
+            ("rooms_roomtype", "name", plain.pk),
+            ("rooms_roomtype", "code", plain.pk),
+        ):
+            cursor.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s", [DECOMPOSED, key])
+    for app, name in (("rooms", "0006_composed"), ("room_bookings", "0009_composed")):
+        importlib.import_module(f"{app}.migrations.{name}").compose(apps, SimpleNamespace(connection=connection))
+    for row in (booking, guest, plain, taken):
+        row.refresh_from_db()
+    assert (booking.primary_last_name, guest.first_name, plain.name) == (COMPOSED, COMPOSED, COMPOSED)
+    assert (plain.code, taken.code) == (DECOMPOSED, COMPOSED)  # which another type has already
+    assert booking.version == 0  # nobody has changed it
 
 
 def test_a_model_refuses_what_its_forms_refuse(db):

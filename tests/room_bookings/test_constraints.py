@@ -140,6 +140,8 @@ def test_one_booking_in_house_per_room():
         ("room_booking_expired_iff_time", {"status": "CONFIRMED", "expired_at": NOW}),
         ("room_booking_leaves_after_arriving", {"check_in": date(2026, 7, 2), "check_out": date(2026, 7, 1)}),
         ("room_booking_has_an_adult", {"adults": 0}),
+        ("room_booking_guest_has_a_name", {"primary_first_name": ""}),
+        ("room_booking_guest_has_a_name", {"primary_last_name": " \t"}),
         ("room_booking_status_known", {"status": "MAYBE"}),
         ("room_booking_payment_known", {"payment_state": "AUTHORISED"}),
         ("room_booking_payment_known", {**CARD, "payment_state": ""}),
