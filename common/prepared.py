@@ -1,31 +1,60 @@
 """Statements on one row that Django builds once and PostgreSQL plans once on each connection: for a wide row, both take
-longer than to read or write it (measured: two thirds of a status update)."""
+longer than to read or write it (measured: two thirds of a status update).
 
-import itertools
+A statement's name is made of its text. So whoever has prepared it, on a connection that a pooler hands round, it is the
+same statement; and where a pooler is noticed, this process prepares nothing more and sends the plain statements.
+"""
+
+import hashlib
+import logging
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, NotSupportedError, OperationalError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model, QuerySet
 from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.query import ModelIterable, get_related_populators
 from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.transaction import TransactionManagementError, mark_for_rollback_on_error
+from psycopg2.extensions import AsIs
+
+from common.database import sqlstate
 
 M = TypeVar("M")  # what a row becomes: a model's instance, or a value
 Rows = list[tuple[Any, ...]]
-TEXTS: dict[str, str] = {}  # by the name of a statement, for who reads a log: what PostgreSQL was told to prepare
 BITS = 63  # of a bigint, its sign aside
-_numbers = itertools.count(1)
+# Statements that one connection keeps, each 30 to 600 kB of its server's memory; which fields a client changes is up to
+# the client. The one that was not used for longest makes room.
+KEPT = 100
+# PostgreSQL's codes: a result that a migration has given another type; a prepared statement that is not there, or there
+# already, though we have prepared it, or not.
+RETYPED, MISSING, THERE = "0A000", "26000", "42P05"
+
+logger = logging.getLogger(__name__)
+_pooler_seen = threading.Event()
 
 
-class _Statement(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Statement:
     name: str
-    sql: str  # with ``$1``, ``$2`` for what is another each time
-    params: Sequence[Any]  # what stays as it is
+    text: str  # with ``$1``, ``$2`` for the values that vary
+    sql: str  # the same for the driver, with ``%s`` for each of ``params``
+    params: Sequence[Any]
+
+    def with_values(self, values: Sequence[Any]) -> list[Any]:
+        """The parameters of ``sql``."""
+        return [values[param.number - 1] if isinstance(param, _Place) else param for param in self.params]
+
+
+# By name, for whoever reads a log.
+STATEMENTS: "WeakValueDictionary[str, _Statement]" = WeakValueDictionary()
 
 
 class _Read(NamedTuple):
@@ -100,9 +129,6 @@ def _instance_maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
-_inserts: dict[type[Model], _Statement] = {}
-_updates: dict[tuple[type[Model], tuple[str, ...]], _Statement] = {}
-
 
 def insert(instances: Iterable[Model]) -> None:
     """Store new instances of one model, as ``bulk_create`` does: a single one prepared, many in one statement.
@@ -116,7 +142,7 @@ def insert(instances: Iterable[Model]) -> None:
     if len(things) > 1 or thing.pk is not None:
         model._base_manager.bulk_create(things)
         return
-    made = _inserts.get(model) or _inserts.setdefault(model, _compile_insert(model))
+    made = _insert_of(model)
     database = connections[DEFAULT_DB_ALIAS]
     values = [_stored(thing, field, database, add=True) for field in _columns(model)]
     with mark_for_rollback_on_error(), _run(database, made, values) as cursor:
@@ -132,9 +158,9 @@ def update(thing: Model, names: Sequence[str]) -> None:
     if not names:
         return
     model = type(thing)
-    fields: list[Any] = [model._meta.get_field(name) for name in names]
-    key = model, tuple(names)
-    made = _updates.get(key) or _updates.setdefault(key, _compile_update(model, fields))
+    ordered = tuple(sorted(names))
+    made = _update_of(model, ordered)
+    fields: list[Any] = [model._meta.get_field(name) for name in ordered]
     database = connections[DEFAULT_DB_ALIAS]
     values = [_stored(thing, field, database, add=False) for field in fields]
     with mark_for_rollback_on_error(), _run(database, made, [*values, thing.pk]) as cursor:
@@ -154,7 +180,8 @@ def _stored(thing: Model, field: "Field[Any, Any]", database: BaseDatabaseWrappe
     return field.get_db_prep_save(value, database)
 
 
-def _compile_insert(model: type[Model]) -> _Statement:
+@lru_cache
+def _insert_of(model: type[Model]) -> _Statement:
     places = model()
     fields = _columns(model)
     for number, field in enumerate(fields, start=1):
@@ -167,7 +194,9 @@ def _compile_insert(model: type[Model]) -> _Statement:
     return _named("insert", model, sql, params)
 
 
-def _compile_update(model: type[Model], fields: Sequence[Any]) -> _Statement:
+@lru_cache(maxsize=4 * KEPT)
+def _update_of(model: type[Model], names: Sequence[str]) -> _Statement:
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
     row = model._base_manager.filter(pk=_place(len(fields) + 1))
     query: Any = row.query.chain(UpdateQuery)
     query.add_update_fields([(field, None, _place(number)) for number, field in enumerate(fields, start=1)])
@@ -177,13 +206,26 @@ def _compile_update(model: type[Model], fields: Sequence[Any]) -> _Statement:
 # --- preparing --------------------------------------------------------------------------------------------------------
 
 
+class _Place:
+    """Where a value goes that varies: ``$1`` to PostgreSQL, in the statement that is prepared."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __conform__(self, _protocol: Any) -> AsIs:
+        return AsIs(f"${self.number}")
+
+
 def _place(number: int) -> RawSQL:
-    """Where a value goes that is another each time."""
-    return RawSQL(f"${number}", ())  # noqa: S611 - a number of ours
+    return RawSQL("%s", (_Place(number),))
 
 
 def _named(verb: str, model: type[Model], sql: str, params: Sequence[Any]) -> _Statement:
-    return _Statement(f"{verb}_{model._meta.db_table}_{next(_numbers)}", sql, params)
+    with connection.cursor() as cursor:
+        text = cursor.mogrify(sql, params).decode()
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    made = _Statement(f"{verb}_{model._meta.db_table[:30]}_{digest}", text, sql, params)
+    return STATEMENTS.setdefault(made.name, made)
 
 
 def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
@@ -192,26 +234,42 @@ def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
     Prepared once on each connection to PostgreSQL, which keeps it through a rollback and until the connection ends.
     """
     cursor = database.cursor()  # first: it may take a new connection, on which nothing is prepared
+    if _pooler_seen.is_set():
+        cursor.execute(made.sql, made.with_values(values))
+        return cursor
     driver = database.connection
-    # Of this connection of the driver's: how each statement that it has prepared is called.
-    prepared_for, calls = getattr(database, "prepared", (None, dict[str, str]()))
+    # Of this connection of the driver's: how each statement that it has prepared is called, the last used last.
+    prepared_for, calls = getattr(database, "prepared", (None, OrderedDict[str, str]()))
     if prepared_for is not driver:
-        prepared_for, calls = database.prepared = driver, {}
+        prepared_for, calls = database.prepared = driver, OrderedDict()
     is_new = made.name not in calls
-    if is_new:
-        with database.wrap_database_errors, driver.cursor() as preparing:
-            preparing.execute(f"PREPARE {made.name} AS {made.sql}", made.params)
-            TEXTS[made.name] = preparing.query.decode().partition(" AS ")[2]
-        calls[made.name] = f"EXECUTE {made.name}({', '.join(['%s'] * len(values))})"
     try:
-        cursor.execute(calls[made.name], values)
-    except NotSupportedError as error:
         if is_new:
+            _prepare(database, made, calls, len(values))
+        calls.move_to_end(made.name)
+        cursor.execute(calls[made.name], values)
+    except DatabaseError as error:
+        state = sqlstate(error)
+        if state in (MISSING, THERE):
+            _pooler_seen.set()
+            logger.warning(
+                "prepared statements are not this connection's own (%s), so there is a pooler of transactions: none is "
+                "used from now on",
+                state,
+            )
+        elif state == RETYPED and not is_new:
+            database.close()  # all that it has prepared may be of old types
+        else:
             raise
-        # A migration has changed the type of a column, and what this connection has prepared is of the old one.
-        in_transaction = database.in_atomic_block
-        database.close()
-        if in_transaction:
-            raise OperationalError("The tables have changed meanwhile; the next try meets the new ones.") from error
+        if database.in_atomic_block:
+            raise OperationalError("A prepared statement is of no use any more; the next try does without.") from error
         return _run(database, made, values)
     return cursor
+
+
+def _prepare(database: Any, made: _Statement, calls: OrderedDict[str, str], count: int) -> None:
+    with database.wrap_database_errors, database.connection.cursor() as cursor:
+        cursor.execute(f"PREPARE {made.name} AS {made.text}")
+        calls[made.name] = f"EXECUTE {made.name}({', '.join(['%s'] * count)})"
+        if len(calls) > KEPT:
+            cursor.execute(f"DEALLOCATE {calls.popitem(last=False)[0]}")

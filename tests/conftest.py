@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from common.prepared import TEXTS
+from common.prepared import STATEMENTS
 from hotel import rights
 from hotel.models import Hotel, Staff
 from tests import flush
@@ -88,7 +88,7 @@ def in_full(sql: str) -> str:
     prepared = re.fullmatch(r"EXECUTE (\w+)\((.*)\)", sql, re.DOTALL)
     if not prepared:
         return sql
-    text = TEXTS[prepared[1]]
+    text = STATEMENTS[prepared[1]].text
     if not text.startswith("SELECT"):
         return text
     for number, value in enumerate(prepared[2].split(", "), start=1):

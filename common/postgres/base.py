@@ -1,6 +1,7 @@
 """The connection to PostgreSQL: Django's, but that a kept one is looked at, and not asked, before it is used again, and
 that a list in portions tells why it ended."""
 
+import secrets
 import select
 import time
 from contextlib import suppress
@@ -28,9 +29,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return ErrorWrapper(self)
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """Django's; one with a name, for what is read in portions, makes no noise of its own when it is closed."""
+        """Django's; one with a name, for what is read in portions, makes no noise of its own when it is closed.
+
+        Nobody else has a cursor of that name: where a pooler hands connections round, Django's counter would lead to
+        the rows of another process.
+        """
         if name is None:
             return super().create_cursor()
+        name = f"{name}_{secrets.token_hex(8)}"
         withhold = self.connection.autocommit
         cursor = self.connection.cursor(name, cursor_factory=PortionsCursor, scrollable=False, withhold=withhold)
         cursor.tzinfo_factory = self.tzinfo_factory

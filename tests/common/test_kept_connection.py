@@ -70,3 +70,14 @@ def test_one_that_has_failed_is_asked(asked):
     connection.errors_occurred = True
     backend()
     assert len(asked) == 1
+
+
+def test_no_two_cursors_have_one_name():
+    """Django counts them for itself in each process, and a pooler may hand one connection to two."""
+    names = []
+    for _ in range(2):
+        with connection.chunked_cursor() as cursor:
+            names.append(cursor.cursor.name)
+        connection._named_cursor_idx = 0
+    assert names[0] != names[1]
+    assert all(len(name) < 64 for name in names)  # longer ones PostgreSQL cuts

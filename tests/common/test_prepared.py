@@ -1,8 +1,10 @@
 """A prepared statement reads and writes exactly as Django's own does, in every thread."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError, OperationalError, connection, transaction
@@ -30,6 +32,7 @@ def facts(row):
     }
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
 def test_it_gives_what_the_queryset_gives(django_assert_num_queries):
     occupied, empty = room_in("OCCUPIED"), room_in("CLEANED_UNINSPECTED")
@@ -72,6 +75,21 @@ def test_each_thread_reads_through_its_own_connection():
     assert connection.connection.info.backend_pid not in {pid for _, pid in answers}
 
 
+@pytest.fixture
+def pooler_seen():
+    """Of this process, until the test is over."""
+    yield writing._pooler_seen
+    writing._pooler_seen.clear()
+    connection.close()
+
+
+@pytest.fixture(params=["prepared", "plain"])
+def either_way(request, monkeypatch):
+    """Once with statements that are prepared, once as behind a pooler."""
+    if request.param == "plain":
+        monkeypatch.setattr(writing._pooler_seen, "is_set", lambda: True)
+
+
 def prepared_statements() -> list[str]:
     """What PostgreSQL keeps for this connection."""
     with connection.cursor() as cursor:
@@ -92,7 +110,7 @@ def test_it_finds_by_any_key_that_is_unique(django_assert_num_queries):
 @pytest.mark.django_db
 def test_postgresql_plans_it_once_also_when_the_work_is_undone():
     hotel = HotelFactory()
-    prepared = PreparedRead(Hotel.objects.all)
+    prepared = PreparedRead(partial(Hotel.objects.exclude, name="of no other test"))
     before = prepared_statements()
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), transaction.atomic():
@@ -159,6 +177,7 @@ def test_a_column_gets_another_type_while_a_connection_is_kept(retyped):
         assert prepared.read(pk=hotel.pk) == [hotel]
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
 def test_it_finds_by_two_keys():
     room, other = NewRoomFactory(), NewRoomFactory()
@@ -172,6 +191,7 @@ def locking():
     return Hotel.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db(transaction=True)
 def test_it_locks_as_the_queryset_does():
     hotel = HotelFactory()
@@ -205,6 +225,136 @@ def test_a_number_that_no_row_can_have_finds_none(number):
     assert PreparedRead(Hotel.objects.all).read(pk=number) == []
 
 
+# --- on a connection that is handed round -----------------------------------------------------------------------------
+
+
+def another_server():
+    """The pooler hands us to another connection of its own to PostgreSQL, on which we have prepared nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+
+def prepared_by_another_process(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(f"PREPARE {statement.name} AS {statement.text}")
+
+
+def statement_of(prepared, **keys):
+    prepared.read(**keys)
+    [made] = prepared._made.values()
+    return made.statement
+
+
+@pytest.mark.django_db
+def test_its_name_is_made_of_its_text():
+    """So that whoever has prepared it, in whichever process, it is the same statement."""
+    hotel = HotelFactory()
+    one, same, other = (
+        statement_of(PreparedRead(build), pk=hotel.pk) for build in (Hotel.objects.all,) * 2 + (locking,)
+    )
+    assert one.name == same.name != other.name
+    assert one.name.endswith(hashlib.sha256(one.text.encode()).hexdigest()[:16])
+    tight, wide = (PreparedRead(partial(Hotel.objects.filter, name=name)) for name in ("a", "b"))
+    assert statement_of(tight, pk=1).name != statement_of(wide, pk=1).name  # also where only a constant differs
+    assert all(len(name) < 64 for name in prepared_statements())  # longer ones PostgreSQL cuts
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_gone_is_missed_by_nobody(pooler_seen, caplog):
+    hotel, other = HotelFactory(), HotelFactory()
+    prepared = PreparedRead(Hotel.objects.all)
+    assert prepared.read(pk=hotel.pk) == [hotel]
+    another_server()
+    assert prepared.read(pk=other.pk) == [other]
+    assert pooler_seen.is_set()
+    [message] = caplog.messages
+    assert "pooler" in message
+    assert "26000" in message
+    assert prepared.read(pk=hotel.pk) == [hotel]
+    assert prepared_statements() == []
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_there_already_is_no_trouble(pooler_seen, caplog):
+    hotel = HotelFactory()
+    prepared = PreparedRead(Hotel.objects.all)
+    statement = statement_of(prepared, pk=hotel.pk)
+    connection.close()
+    prepared_by_another_process(statement)
+    assert prepared.read(pk=hotel.pk) == [hotel]
+    assert pooler_seen.is_set()
+    assert "42P05" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("trouble", ["gone", "there"])
+def test_in_a_transaction_it_is_a_503_and_then_done_without(pooler_seen, trouble):
+    """The error has ended the transaction: whatever was done in it is undone, and nothing wrong is written."""
+    hotel = HotelFactory()
+    prepared = PreparedRead(locking)
+    with transaction.atomic():
+        statement = statement_of(prepared, pk=hotel.pk)
+    if trouble == "gone":
+        another_server()
+    else:
+        connection.close()
+        prepared_by_another_process(statement)
+    with pytest.raises(OperationalError) as refusal, transaction.atomic():
+        Hotel.objects.update(name="undone")
+        prepared.read(pk=hotel.pk)
+    assert unavailability(refusal.value)[0] == "UNAVAILABLE"
+    with transaction.atomic():
+        assert prepared.read(pk=hotel.pk) == [hotel.pk]
+    assert not Hotel.objects.filter(name="undone").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_write_goes_through_without_too(pooler_seen):
+    event = an_event()
+    writing.insert([event])
+    another_server()
+    writing.insert([an_event()])
+    assert pooler_seen.is_set()
+    pooler_seen.clear()
+    writing.update(event, ["last_error"])
+    another_server()
+    event.last_error = "written"
+    writing.update(event, ["last_error"])
+    assert pooler_seen.is_set()
+    assert [event.last_error for event in RealtimeEvent.objects.order_by("pk")] == ["written", ""]
+
+
+# --- how many ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_connection_keeps_so_many_and_the_last_used(monkeypatch):
+    hotel = HotelFactory()
+    before = len(prepared_statements())
+    monkeypatch.setattr(writing, "KEPT", before + 3)
+    reads = [PreparedRead(partial(Hotel.objects.exclude, name=f"of no other test {number}")) for number in range(6)]
+    for prepared in reads:
+        assert prepared.read(pk=hotel.pk) == [hotel]
+        assert reads[0].read(pk=hotel.pk) == [hotel]
+    assert len(prepared_statements()) == before + 3
+    names = [statement_of(prepared, pk=hotel.pk).name for prepared in (reads[0], reads[5])]
+    assert set(names) <= set(prepared_statements())
+
+
+@pytest.mark.django_db
+def test_fields_in_another_order_are_the_same_statement():
+    event = an_event()
+    writing.insert([event])
+    found = []
+    for names in (["seq", "last_error"], ["last_error", "seq"]):
+        event.seq, event.last_error = len(names[0]), names[0]
+        writing.update(event, names)
+        assert RealtimeEvent.objects.filter(seq=len(names[0]), last_error=names[0]).exists()
+        found.append(prepared_statements())
+    assert found[0] == found[1]
+
+
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 AWKWARD = "50 % of $1, \"both\" 'kinds'\\\n of %s; ünïcode → ✓"
@@ -232,6 +382,7 @@ def stored(*, but=("id", "event_id")):
         return [{name: value for name, value in json.loads(row).items() if name not in but} for [row] in cursor]
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
 def test_one_row_is_stored_as_bulk_create_stores_it(django_assert_num_queries):
     moment = clock.now()
@@ -267,6 +418,7 @@ def test_a_row_keeps_the_key_that_it_was_given():
     assert RealtimeEvent.objects.get().pk == 4711
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
 def test_what_the_database_refuses_is_refused():
     event = an_event()
@@ -281,6 +433,7 @@ def test_what_the_database_refuses_is_refused():
     assert RealtimeEvent.objects.count() == 1
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
 def test_the_named_fields_are_written_as_save_writes_them(django_assert_num_queries):
     one, other = an_event(), an_event()
@@ -307,6 +460,7 @@ def test_the_named_fields_are_written_as_save_writes_them(django_assert_num_quer
         assert by_us[0] == by_django[1]
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
 def test_a_row_that_is_not_there_is_not_written():
     event = an_event(pk=4711)
