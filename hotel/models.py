@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from common import clock
 from common.fields import LineField, named
+from common.search import Folded
 from common.triggers import FixedField, SameHotel
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
 
@@ -58,7 +59,7 @@ class Hotel(models.Model):
     require_complete_party = models.BooleanField(default=False)
 
     class Meta:
-        ordering = ["name"]
+        ordering = [Folded("name")]
         constraints = [
             models.CheckConstraint(condition=~Q(slug__regex=RESERVED_SLUGS), name="hotel_slug_fits_channels"),
             models.CheckConstraint(condition=named("name"), name="hotel_has_a_name"),
@@ -96,7 +97,7 @@ class Staff(models.Model):
 
     class Meta:
         verbose_name = "staff member"
-        ordering = ["hotel", "user__last_name", "pk"]
+        ordering = ["hotel", Folded("user__last_name"), Folded("user__first_name"), "pk"]
         constraints = [
             models.CheckConstraint(
                 condition=Q(department__in=["front_office", "housekeeping", "maintenance", "management"]),

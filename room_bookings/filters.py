@@ -18,15 +18,8 @@ from common.errors import FieldError
 from common.serializers import LineField, SearchField
 from hotel import calendar
 from hotel.models import Hotel
-from room_bookings.models import (
-    COMPANION_NAME,
-    DRAFT_STATUSES,
-    GUEST_NAME,
-    SEARCHED_TEXT,
-    BookingGuest,
-    BookingStatus,
-    RoomBooking,
-)
+from room_bookings.models import DRAFT_STATUSES, GUEST_NAME, BookingStatus, RoomBooking
+from room_bookings.search import LONGEST, mentioning
 from room_bookings.selectors import booking_list, late_arrivals, past_departure
 from rooms.models import RoomType
 
@@ -143,9 +136,10 @@ class BookingQuery(serializers.Serializer[Any]):
     date_to = serializers.DateField(required=False, help_text="Last day, included.")
     q = SearchField(
         required=False,
-        max_length=100,
-        help_text="Words that all occur in: reference, confirmation number, names of guest and companions, e-mail, "
-        "phone. Upper and lower case are one. A number also finds the guests of that room.",
+        max_length=LONGEST,
+        help_text="Words that all occur in: reference, confirmation number, names, e-mail and phone of guest, "
+        "companions and booker. Capitals and accents make no difference, nor do spaces, punctuation and country code "
+        "in a telephone number. A number also finds the guests of that room.",
     )
     assigned = serializers.BooleanField(required=False, help_text="Whether it has a room.")
     room_id = NumberFilter(required=False)
@@ -300,8 +294,7 @@ def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str,
         wanted &= Q(status__in=query["status"])
     if "room_type" in query:
         wanted &= Q(room_type=_room_type_id(hotel, query["room_type"]))
-    for word in dict.fromkeys(query.get("q", "").split()):
-        wanted &= Q(pk__in=_mentioning(word))
+    wanted &= mentioning(query.get("q", ""))
     return bookings.alias(party_size=PARTY_SIZE).filter(wanted)
 
 
@@ -314,22 +307,6 @@ def _room_type_id(hotel: Hotel, code_or_id: str) -> int:
     if code_or_id.isascii() and code_or_id.isdigit():
         return int(code_or_id)
     raise FieldError("room_type", f'room_type: this hotel has no room type with the code "{code_or_id}".')
-
-
-def _mentioning(word: str) -> QuerySet[Any]:
-    """The ids of the bookings, of any hotel, that mention ``word``.
-
-    A union, because each part has an index and an OR of them would have none.
-    """
-    bookings = RoomBooking.objects.order_by()
-    guests = BookingGuest.objects.order_by()
-    found = [
-        bookings.alias(searched=SEARCHED_TEXT).filter(searched__icontains=word).values("pk"),
-        guests.alias(searched=COMPANION_NAME).filter(searched__icontains=word).values("booking"),
-    ]
-    if word.isascii() and word.isdigit() and len(word) < 10:
-        found.append(bookings.filter(assigned_room__room_number=int(word)).values("pk"))
-    return found[0].union(*found[1:], all=True)
 
 
 def _order(ordering: str) -> list[OrderBy]:

@@ -9,11 +9,11 @@ from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Case, F, Func, Q, TextField, Value, When
-from django.db.models.functions import Upper
 
 from common import clock
 from common.fields import LineField, LinesField, MailField, named
 from common.money import MOST_DECIMALS, currency_code
+from common.search import Folded
 from common.triggers import AmountFitsCurrency, NeverChanged, SameHotel
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
@@ -81,14 +81,23 @@ NIGHTS = Func(
 )
 
 
-def spaced(*columns: str) -> Func:
+def spaced(*columns: str | Func) -> Func:
     """The text of ``columns`` with spaces between. (Concat's COALESCE would only make the indexes' text longer.)"""
-    parts = [part for column in columns for part in (Value(" "), F(column))][1:]
+    parts = [part for column in columns for part in (Value(" "), F(column) if isinstance(column, str) else column)][1:]
     return Func(*parts, arg_joiner=" || ", template="(%(expressions)s)", output_field=TextField())
 
 
+# What people write between the digits of a telephone number.
+PHONE_PUNCTUATION = " +-()./,\u00a0\u2010\u2011\u2013"
+
+
+def digits(phone: str) -> Func:
+    """The telephone number in the column ``phone`` without spaces and punctuation."""
+    return Func(F(phone), Value(PHONE_PUNCTUATION), Value(""), function="translate", output_field=TextField())
+
+
 # What the list of bookings sorts and searches by. Words have no spaces, so that none reaches across two columns.
-GUEST_NAME = Upper(spaced("primary_first_name", "primary_last_name"))
+GUEST_NAME = Folded(spaced("primary_first_name", "primary_last_name"))
 SEARCHED_TEXT = spaced(
     "booking_id",
     "confirmation_number",
@@ -96,8 +105,15 @@ SEARCHED_TEXT = spaced(
     "primary_last_name",
     "primary_email",
     "primary_phone",
+    digits("primary_phone"),
+    "booker_first_name",
+    "booker_last_name",
+    "booker_company",
+    "booker_email",
+    "booker_phone",
+    digits("booker_phone"),
 )
-COMPANION_NAME = spaced("first_name", "last_name")
+COMPANION_TEXT = spaced("first_name", "last_name", "email", "phone", digits("phone"))
 
 
 class RoomBooking(models.Model):
@@ -275,8 +291,8 @@ class RoomBooking(models.Model):
                 name="room_booking_payment_in_flight",
                 condition=Q(payment_state__in=IN_FLIGHT_PAYMENTS),
             ),
-            models.Index(F("hotel"), GUEST_NAME, F("id"), name="room_booking_by_guest"),
-            GinIndex(OpClass(Upper(SEARCHED_TEXT), name="gin_trgm_ops"), name="room_booking_search"),
+            models.Index(F("hotel"), GUEST_NAME, F("id"), name="room_booking_by_name"),
+            GinIndex(OpClass(Folded(SEARCHED_TEXT), name="gin_trgm_ops"), name="room_booking_words"),
         ]
         triggers = [
             SameHotel(
@@ -312,7 +328,7 @@ class BookingGuest(models.Model):
         constraints = [
             models.CheckConstraint(condition=named("first_name", "last_name"), name="booking_guest_has_a_name"),
         ]
-        indexes = [GinIndex(OpClass(Upper(COMPANION_NAME), name="gin_trgm_ops"), name="booking_guest_search")]
+        indexes = [GinIndex(OpClass(Folded(COMPANION_TEXT), name="gin_trgm_ops"), name="booking_guest_words")]
 
     def __str__(self) -> str:
         return f"{self.first_name} {self.last_name}"

@@ -86,6 +86,17 @@ def filters(w: World) -> None:
         w.see(set(found(w, q=word, status=status)), wanted, f"status={status}")
 
 
+@row("q: without accents, in any Unicode form; a telephone number in any spelling")
+def search(w: World) -> None:
+    digits = f"{int(w.run, 16):08d}"[-7:]
+    guest = {"primary_last_name": f"Müllér{w.run}", "primary_phone": f"+353 87 {digits[:3]} {digits[3:]}"}
+    booking = w.book(50, 1, **guest)
+    for text in (f"mullEr{w.run}", f"müller{w.run}", f"mu\u0308ller{w.run}"):
+        w.see(found(w, q=text), [booking["booking_id"]], f"what {text} finds")
+    for text in (f"087 {digits[:3]} {digits[3:]}", f"00353 87{digits}", f"(087) {digits}", f"+35387{digits}"):
+        w.see(found(w, q=f"ada {text}"), [booking["booking_id"]], f"what ada {text} finds")
+
+
 @row("date_mode: stay, created, updated, checked_in, checked_out")
 def date_modes(w: World) -> None:
     word = f"Dated{w.run}"

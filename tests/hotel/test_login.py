@@ -1,13 +1,14 @@
 """POST /staff/login/ and /staff/logout/ (contract section 2)."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import get_hasher
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import IntegrityError, connection, transaction
-from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
@@ -190,19 +191,21 @@ def test_a_sign_in_looks_a_name_up_by_its_index(client, housekeeper, statements)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_names_that_differ_in_case_alone_stop_the_migration(capsys):
+def test_names_that_differ_in_case_alone_stop_the_migration():
+    stop, make_index = import_module("hotel.migrations.0005_user_names_in_any_case").Migration.operations
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX auth_user_username_in_any_case")
-    MigrationRecorder(connection).record_unapplied("hotel", "0005_user_names_in_any_case")
-    for name in ("maeve", "Maeve", "orla"):
-        UserFactory(username=name)
-    try:
-        with pytest.raises(CommandError, match="any case: Maeve and maeve. Rename all but one of each"):
-            call_command("migrate", "hotel", "0005", verbosity=0)
-        get_user_model().objects.filter(username="Maeve").update(username="maeve2")
-    finally:
-        get_user_model().objects.filter(username="Maeve").delete()
-        call_command("migrate", "hotel", "0005", verbosity=0)
+        for name in ("maeve", "Maeve", "orla"):
+            UserFactory(username=name)
+        try:
+            with pytest.raises(CommandError, match="any case: Maeve and maeve. Rename all but one of each"):
+                stop.code(apps, connection.schema_editor())
+            get_user_model().objects.filter(username="Maeve").update(username="maeve2")
+            stop.code(apps, connection.schema_editor())
+        finally:
+            get_user_model().objects.filter(username="Maeve").delete()
+            for statement in make_index.sql:
+                cursor.execute(statement)
     with pytest.raises(IntegrityError):
         UserFactory(username="ORLA")
 

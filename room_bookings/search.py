@@ -1,0 +1,71 @@
+"""What staff type to find a booking: words of it, a telephone number however it is written, the number of a room."""
+
+import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from common.text import nfc
+from room_bookings.models import COMPANION_TEXT, PHONE_PUNCTUATION, SEARCHED_TEXT, BookingGuest, RoomBooking
+
+LONGEST = 100  # characters of a search; each word costs
+DIGITS = "0123456789"
+# The last digits of a telephone number, which are the same with a country's code, with a zero and without either.
+LOCAL_DIGITS = 8
+# Fewer are a word like any other, which is found within the number.
+FEWEST_DIGITS = 5
+
+
+def mentioning(text: str) -> Q:
+    """Bookings, of any hotel, in which every word of ``text`` occurs, in capitals or not, with accents or without.
+
+    Words that look like a telephone number find it in every spelling: ``086 555 0177`` finds ``+353865550177``, and the
+    other way round. A number also finds the guests of the room that has it.
+    """
+    condition = Q()
+    for found in _found(nfc(text)[:LONGEST].split()):
+        condition &= Q(pk__in=found)
+    return condition
+
+
+def _found(words: list[str]) -> Iterator[QuerySet[Any]]:
+    """The ids of the bookings with each word; words in a row that may be a telephone number are looked up as one."""
+    for may_be_number, group in groupby(words, _may_be_number):
+        run = list(group)
+        with_words = [_with_word(word) for word in dict.fromkeys(run)]
+        digits = "".join(character for word in run for character in _plain(word) if character in DIGITS)
+        number = digits.lstrip("0")[-LOCAL_DIGITS:]
+        if not may_be_number or len(number) < FEWEST_DIGITS:
+            yield from with_words
+        elif len(run) > 1 and (len(digits) > LOCAL_DIGITS or run[0].startswith("+")):
+            yield _with_text(number)
+        else:  # or a reference, or two numbers that mean something each
+            first, *others = with_words
+            with_all = first.intersection(*others) if others else first
+            yield with_all.union(_with_text(number), all=True)
+
+
+def _plain(word: str) -> str:
+    """With ASCII's digits for full-width ones."""
+    return unicodedata.normalize("NFKC", word)
+
+
+def _may_be_number(word: str) -> bool:
+    return all(character in DIGITS + PHONE_PUNCTUATION for character in _plain(word))
+
+
+def _with_word(word: str) -> QuerySet[Any]:
+    found = _with_text(word)
+    if word.isascii() and word.isdigit() and len(word) < 10:
+        in_room = RoomBooking.objects.order_by().filter(assigned_room__room_number=int(word)).values("pk")
+        found = found.union(in_room, all=True)
+    return found
+
+
+def _with_text(text: str) -> QuerySet[Any]:
+    """A union, because each part has an index and an OR of them would have none."""
+    bookings = RoomBooking.objects.order_by().alias(searched=SEARCHED_TEXT).filter(searched__folded__contains=text)
+    guests = BookingGuest.objects.order_by().alias(searched=COMPANION_TEXT).filter(searched__folded__contains=text)
+    return bookings.values("pk").union(guests.values("booking"), all=True)

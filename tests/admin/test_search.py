@@ -1,0 +1,106 @@
+"""The admin's search and its columns of names: without accents, and in the order people expect."""
+
+import unicodedata
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db.models import Model
+from django.test import Client
+
+from hotel.models import Hotel, Staff
+from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.turnover import flag_maintenance
+from room_bookings.models import BookingChange, BookingGuest, RoomBooking
+from room_bookings.services.cancel import cancel_booking
+from rooms.models import Room, RoomType
+from tests.admin.world import browser, manager_of, page, registered, root
+from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
+
+pytestmark = pytest.mark.django_db
+
+User = get_user_model()
+NAME = "Zoë Müller"
+# The letters of the name and nothing else, as people type it and as other programs write it.
+TYPED = ("zoe MULLER", "Zoë müller", unicodedata.normalize("NFD", NAME), "Ｚｏｅ")
+# Of a sign-in's token the key is searched, which has no accents.
+UNSEARCHED = {"AuthToken"}
+
+
+def named() -> dict[type[Model], Model]:
+    """A row of each registered model with the name in what its list is searched by."""
+    hotel = HotelFactory(name=NAME, slug="zoe")
+    room_type = RoomTypeFactory(hotel=hotel, name=NAME)
+    room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=room_type)
+    user = User.objects.create_user("zm", first_name="Zoë", last_name="Müller")
+    member, manager = StaffFactory(hotel=hotel, user=user), manager_of(hotel)
+    flag_maintenance(room=room, staff=manager, note=f"{NAME} has seen it")
+    booking = BookingFactory(hotel=hotel, room_type=room_type, primary_first_name="Zoë", primary_last_name="Müller")
+    cancelled = BookingFactory(hotel=hotel, room_type=room_type)
+    cancel_booking(booking=cancelled, staff=manager, reason=f"{NAME} has called")
+    return {
+        User: user,
+        Group: Group.objects.create(name=NAME),
+        Hotel: hotel,
+        Staff: member,
+        RoomType: room_type,
+        Room: room,
+        RoomStatusEvent: RoomStatusEvent.objects.get(room=room),
+        HousekeepingTask: TaskFactory(room=room, note=f"for {NAME}"),
+        RoomBooking: booking,
+        BookingChange: BookingChange.objects.get(booking=cancelled),
+    }
+
+
+def found(client: Client, model: type[Model], **query: Any) -> list[Model]:
+    answer = client.get(page(model, "changelist"), query)
+    assert answer.status_code == 200, answer
+    return list(answer.context["cl"].result_list)
+
+
+def test_every_list_is_searched_without_accents_and_in_any_unicode_form():
+    rows = named()
+    assert {model.__name__ for model in registered()} - {model.__name__ for model in rows} == UNSEARCHED
+    client = root()
+    for model, row in rows.items():
+        for typed in TYPED:
+            assert row in found(client, model, q=typed), (model, typed)
+        assert found(client, model, q="zoes") == [], model
+
+
+def test_a_booking_is_found_by_telephone_companion_and_booker(hotel):
+    phone = {"primary_phone": "+353865550177", "booker_company": "Bürger & Söhne", "booker_type": "COMPANY"}
+    booking = BookingFactory(hotel=hotel, **phone)
+    BookingGuest.objects.create(booking=booking, first_name="Renée", last_name="Müller", phone="01 555 0200")
+    BookingGuest.objects.create(booking=booking, first_name="Rainer", last_name="Müller")
+    BookingFactory(hotel=hotel, primary_phone="087 555 0177")
+    BookingFactory(**phone)  # another hotel's
+    client = browser(manager_of(hotel).user)
+    for typed in ("086 555 0177", "00353 86 555 0177", "muller", "+353 1 5550200", "burger sohne", "renee 0865550177"):
+        assert found(client, RoomBooking, q=typed) == [booking], typed
+
+
+def test_names_are_sorted_as_people_expect(hotel):
+    names = ["Ángel", "anna", "Émile", "Zoe"]
+    for name in reversed(names):
+        HotelFactory(name=name)
+        RoomTypeFactory(hotel=hotel, name=name)
+        StaffFactory(hotel=hotel, user__last_name=name)
+        User.objects.create(username=f"user of {name}", last_name=name)
+        BookingFactory(hotel=hotel, primary_last_name=name)
+    client = root()
+    for model, column, attribute in (
+        (Hotel, "name", "name"),
+        (RoomType, "name", "name"),
+        (User, "last_name", "last_name"),
+        (RoomBooking, "guest", "primary_last_name"),
+    ):
+        columns = client.get(page(model, "changelist")).context["cl"].list_display
+        for sign, wanted in (("", names), ("-", names[::-1])):
+            rows = found(client, model, o=f"{sign}{columns.index(column)}")
+            sorted_names = [getattr(row, attribute) for row in rows if getattr(row, attribute) in names]
+            assert list(dict.fromkeys(sorted_names)) == wanted, model
+    # The order that lists and choices have of themselves.
+    assert [each.name for each in Hotel.objects.all() if each.name in names] == names
+    assert [each.user.last_name for each in Staff.objects.filter(hotel=hotel)] == names

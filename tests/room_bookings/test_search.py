@@ -1,0 +1,210 @@
+"""The search of bookings as people type: without accents, in any Unicode form, telephone numbers in every spelling."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from hotel.models import Staff
+from room_bookings.filters import BookingQuery, bucket_counts, filtered_bookings
+from room_bookings.models import BookingGuest, RoomBooking
+from room_bookings.search import mentioning
+from tests.conftest import url
+from tests.factories import BookingFactory, NewRoomFactory
+from tests.room_bookings.desk import Desk
+
+pytestmark = pytest.mark.django_db
+
+Find = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def find(desk: Desk, api: Callable[[Staff], Any]) -> Find:
+    """``find("emile")`` is the first names of the bookings that the API's ``q`` finds, oldest first."""
+    client = api(desk.agent)
+
+    def names(text: str) -> list[str]:
+        response = client.get(url(desk.agent, "room-bookings/"), {"q": text, "ordering": "created_at"})
+        assert response.status_code == 200, response.content
+        return [row["guest_name"].split()[0] for row in response.json()["results"]]
+
+    return names
+
+
+def made(desk: Desk, **fields: Any) -> RoomBooking:
+    """A booking whose fields have nothing in common with what a test looks for, but for those that it gives."""
+    plain = {
+        "primary_first_name": "Guest",
+        "primary_last_name": "X",
+        "booking_id": "BK-" + "X" * RoomBooking.objects.count(),
+    }
+    return BookingFactory(**{"hotel": desk.hotel, "room_type": desk.room_type, **plain, **fields})
+
+
+FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("Émile", ["émile", "Emile", "ÉMILE", "emi", "mile"]),
+        ("Emile", ["émilé", "ÈMILE"]),
+        ("Søren", ["soren", "SØREN"]),
+        ("Łukasz", ["lukasz", "łukasz"]),
+        ("Đorđe", ["dorde", "Đorđe"]),
+        ("Weißmüller", ["weissmuller", "WEISSMÜLLER", "weißmuller"]),
+        ("Þórður", ["thordur"]),
+        ("Æsa", ["aesa"]),
+        ("Işıl", ["isil", "IŞIL"]),
+        ("İpek", ["ipek"]),
+        ("O’Brien", ["o'brien", "O’BRIEN"]),
+        ("Nguyễn", ["nguyen", "Nguyên"]),
+        ("Ἀθηνᾶ", ["Ἀθηνᾶ"]),
+        ("Елена", ["елена", "ЕЛЕНА"]),
+        ("Ｙｕｋｉ", ["yuki"]),
+        ("Yuki", ["Ｙｕｋｉ"]),
+        ("山田", ["山田"]),
+    ],
+)
+def test_a_name_is_found_without_accents_and_in_any_unicode_form(desk, name, typed):
+    made(desk, primary_last_name="Nobody")
+    booking = made(desk)
+    for stored_form in FORMS:
+        RoomBooking.objects.filter(pk=booking.pk).update(primary_last_name=unicodedata.normalize(stored_form, name))
+        for text, typed_form in product(typed, FORMS):
+            found = RoomBooking.objects.filter(mentioning(unicodedata.normalize(typed_form, text)))
+            assert list(found) == [booking], (stored_form, typed_form, text)
+
+
+@pytest.mark.parametrize(("stored", "typed"), [("Zoë", "zoes"), ("Anna", "ann3"), ("Søren", "saren"), ("Bå", "bb")])
+def test_letters_are_not_more_alike_than_that(desk, find, stored, typed):
+    made(desk, primary_last_name=stored)
+    assert find(typed) == []
+
+
+SPELLINGS = (
+    "+353 86 555 0177",
+    "+353865550177",
+    "00353 86 555 0177",
+    "00353865550177",
+    "086 555 0177",
+    "0865550177",
+    "086-555-0177",
+    "(086) 555 0177",
+    "086/5550177",
+    "+353 (0)86 555.01.77",
+    "086\u00a0555\u20110177",
+    "86 555 0177",
+)
+
+
+@pytest.mark.parametrize("stored", SPELLINGS)
+def test_a_telephone_number_is_found_in_every_spelling(desk, find, stored):
+    made(desk, primary_first_name="Ada", primary_phone=stored)
+    made(desk, primary_first_name="Other", primary_phone="+353 87 555 0177")
+    made(desk, primary_first_name="None")
+    for typed in (*SPELLINGS, "+353 086 5550177", "０８６ ５５５ ０１７７"):
+        assert find(typed) == ["Ada"], typed
+    # part of it, as it is typed
+    for typed in ("86555", "86 555", "5550177", "555 0177", "555-0177", "５５５０１７７"):
+        assert "Ada" in find(typed), typed
+    assert find("ada 086 555 0177") == find("086 555 0177 ADA") == ["Ada"]
+    assert find("other 086 555 0177") == []
+
+
+def test_a_number_that_is_no_telephone_number_is_a_word_as_ever(desk, find):
+    room = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=55501)
+    made(desk, primary_first_name="Ada", assigned_room=room, confirmation_number="2026-0005123")
+    made(desk, primary_first_name="Percy", booking_id="BK-2026-0501", primary_phone="0044 20 7946 0000")
+    assert find("55501") == ["Ada"]
+    assert find("2026-0005123") == ["Ada"]
+    assert find("00501") == []  # few digits: its zeros count
+    assert find("2026-0501") == ["Percy"]
+    assert find("555 01") == []
+    assert find("2026 7946") == ["Percy"]  # a word each
+    assert find("-") == find("2026-0") == ["Ada", "Percy"]
+    assert find("+ 0501 ( )") == []  # found as words, of which one is not there
+
+
+def test_who_booked_and_the_companions_are_found_by_name_mail_and_telephone(desk, find):
+    who = {"booker_first_name": "Zoë", "booker_last_name": "Ó Briain", "booker_company": "Bürger & Söhne"}
+    made(desk, primary_first_name="Ada", booker_type="COMPANY", booker_phone="+49 (0)30 901820", **who)
+    booking = made(desk, primary_first_name="Percy")
+    mail, phone = "renée@example.com", "01 555-0200"
+    BookingGuest.objects.create(booking=booking, first_name="Renée", last_name="Müller", email=mail, phone=phone)
+    for text in ("zoe", "o briain", "burger", "030 901820", "zoe 0049 30 901820"):
+        assert find(text) == ["Ada"], text
+    for text in ("renee", "RENÉE@example", "muller percy", "+353 1 555 0200", "01 5550200 percy"):
+        assert find(text) == ["Percy"], text
+
+
+@pytest.mark.parametrize("text", ["%", "_", "\\", "％", "＿", "＼", "\\%", "100%", "'", "\u0301", "+", "()", "\u3000"])
+def test_what_sql_would_take_for_a_pattern_is_a_word(desk, find, text):
+    made(desk, primary_first_name="Ada")
+    assert find(text) in ([], ["Ada"])
+    if text.strip() in tuple("%_\\％＿＼"):
+        assert find(text) == []
+        made(desk, primary_first_name="Percy", primary_last_name="100%_\\")
+        assert find(text) == ["Percy"]
+
+
+def test_names_are_ordered_as_people_expect(desk, api):
+    for number, name in enumerate(["Zoe", "émile", "Ángel", "Øyvind", "anna", "Emil", "Łukasz", "Ōta"]):
+        made(desk, primary_first_name=name, booking_id=f"BK-{number}")
+    client = api(desk.agent)
+    wanted = ["Ángel", "anna", "Emil", "émile", "Łukasz", "Ōta", "Øyvind", "Zoe"]
+    for ordering, names in (("guest_name", wanted), ("-guest_name", wanted[::-1])):
+        body = client.get(url(desk.agent, "room-bookings/"), {"ordering": ordering}).json()
+        assert [row["guest_name"] for row in body["results"]] == [f"{name} X" for name in names]
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def planned_for_many_rows() -> Iterator[None]:
+    """The planner takes an index wherever it can, as it does of itself with many bookings."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        yield
+        cursor.execute("SET LOCAL enable_seqscan = on")
+
+
+@pytest.mark.parametrize("text", ["emile", "Émile", "086 555 0177", "5550177", "2026-0005", "ada lovelace 101"])
+def test_the_search_reads_indexes_and_neither_table(text):
+    with planned_for_many_rows():
+        plan = RoomBooking.objects.filter(mentioning(text)).explain()
+    assert {"room_booking_words", "booking_guest_words"} <= set(re.findall(r"\w+_words", plan)), plan
+    assert "Seq Scan" not in plan, plan
+
+
+def test_the_order_by_name_is_read_from_its_index(desk):
+    query = BookingQuery().run_validation({"ordering": "guest_name"})
+    with planned_for_many_rows():
+        plan = filtered_bookings(desk.hotel, query).values_list("pk")[:10].explain()
+    assert "room_booking_by_name" in plan
+    assert "Sort" not in plan
+
+
+def test_a_telephone_number_costs_no_more_statements(desk, statements):
+    for text in ("ada", "ada +353 86 555 0177 101"):
+        query = BookingQuery().run_validation({"q": text})
+        with statements() as made_:
+            bucket_counts(desk.hotel, query)
+        assert len(made_) == 1
+
+
+def test_the_function_needs_no_search_path():
+    """A restore and a rebuilt index call it with none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_schema()")
+        [(schema,)] = cursor.fetchall()
+        cursor.execute("SET LOCAL search_path = ''")
+        cursor.execute(f"SELECT \"{schema}\".hotelmate_folded('Émile Weiß')")
+        assert cursor.fetchall() == [("emile weiss",)]
+        cursor.execute(f'SET LOCAL search_path = "{schema}"')
