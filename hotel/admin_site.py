@@ -1,8 +1,10 @@
 """The admin's site: the home page with today's figures, and what holds for every page of it."""
 
+from datetime import tzinfo
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
@@ -39,8 +41,7 @@ class HouseAdminSite(AdminSite):
             if any("\0" in value for _, values in request.GET.lists() for value in values):
                 messages.error(request, "That address makes no sense here.")
                 return HttpResponseRedirect(request.path)
-            hotel = own_hotel(request)
-            with timezone.override(hotel.timezone if hotel else None):
+            with timezone.override(wall_clock(request)):
                 response: Any = view(request, *args, **kwargs)
                 # Rendered later, the times would be somebody else's.
                 return response.render() if hasattr(response, "render") else response
@@ -57,6 +58,16 @@ class HouseAdminSite(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The home page: the figures of the member's hotel, or of every hotel for a superuser."""
         return super().index(request, {**home(self, request), **(extra_context or {})})
+
+
+def wall_clock(request: HttpRequest) -> tzinfo | None:
+    """The timezone of the caller's hotel. Where nobody knows it, pages are shown in UTC (``None``): it is here that
+    somebody can put it right."""
+    hotel = own_hotel(request)
+    try:
+        return ZoneInfo(hotel.timezone) if hotel else None
+    except (KeyError, ValueError, OSError):  # as zoneinfo says that it knows no such zone
+        return None
 
 
 def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:

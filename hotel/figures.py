@@ -4,6 +4,7 @@ Each hotel has its own date. The hotels' dates are rows that the statements join
 the number of hotels: PostgreSQL compiles a condition for each of 500 hotels for minutes.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from housekeeping.selectors import late_tasks
 from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.selectors import arriving, departed, departed_since, late_arrivals
 from rooms.models import Priority, Room, RoomStatus
+
+logger = logging.getLogger(__name__)
 
 
 def _bookable(room: str = "") -> Q:
@@ -54,10 +57,13 @@ DUES: dict[str, Q] = {
 
 @dataclass
 class HouseFigures:
-    """One house today. Counts of rooms are of those in service; what was not asked for is empty."""
+    """One house today. Counts of rooms are of those in service; what was not asked for is empty.
+
+    A house whose day can't be told has no ``business_date``, and no ``dues`` are counted.
+    """
 
     hotel: Hotel
-    business_date: date
+    business_date: date | None
     rooms: int = 0
     bookable: int = 0
     statuses: Mapping[str, int] = field(default_factory=Counter)
@@ -68,29 +74,46 @@ class HouseFigures:
 
 
 def on_their_day(bookings: QuerySet[RoomBooking], hotels: Iterable[Hotel]) -> QuerySet[RoomBooking]:
-    """The bookings of ``hotels``, each with the dates of its own hotel that the conditions of ``DUES`` refer to."""
+    """The bookings of ``hotels``, each with the dates of its own hotel that the conditions of ``DUES`` refer to; none
+    of a hotel whose day can't be told."""
+    return _dated(bookings, _days(hotels))
+
+
+def _dated(bookings: QuerySet[RoomBooking], days: Sequence[Mapping[str, Any]]) -> QuerySet[RoomBooking]:
+    dates = {name: DateField() for name in ("today", "overdue_departure", "overdue_day_use")}
+    return join_rows(bookings, days, on="hotel", columns={"now": DateTimeField(), **dates})
+
+
+def _days(hotels: Iterable[Hotel]) -> list[dict[str, Any]]:
+    """The present day of each hotel. An error in one, such as a timezone that nobody knows, is logged, and hides only
+    that one."""
     now = clock.now()
     days = []
     for hotel in hotels:
-        grace = timedelta(minutes=hotel.late_checkout_grace_minutes)
-        departure, day_use = departed_since(hotel, now - grace)
-        today = calendar.business_date(hotel, now)
+        try:
+            grace = timedelta(minutes=hotel.late_checkout_grace_minutes)
+            departure, day_use = departed_since(hotel, now - grace)
+            today = calendar.business_date(hotel, now)
+        except Exception as error:
+            logger.exception("the day of hotel %s can't be told: %s", hotel.slug, type(error).__name__)
+            continue
         days.append(
             {"hotel": hotel.pk, "now": now, "today": today, "overdue_departure": departure, "overdue_day_use": day_use}
         )
-    dates = {name: DateField() for name in ("today", "overdue_departure", "overdue_day_use")}
-    return join_rows(bookings, days, on="hotel", columns={"now": DateTimeField(), **dates})
+    return days
 
 
 def todays_figures(
     hotels: Sequence[Hotel], *, rooms: bool = True, bookings: bool = True, tasks: bool = True
 ) -> list[HouseFigures]:
     """The figures of each hotel, in the order given; one statement for each of rooms, bookings and tasks."""
-    houses = {hotel.pk: HouseFigures(hotel, calendar.business_date(hotel)) for hotel in hotels}
+    days = _days(hotels)
+    dates = {day["hotel"]: day["today"] for day in days}
+    houses = {hotel.pk: HouseFigures(hotel, dates.get(hotel.pk)) for hotel in hotels}
     if houses and rooms:
         _count_rooms(houses)
-    if houses and bookings:
-        _count_bookings(houses)
+    if days and bookings:
+        _count_bookings(houses, days)
     if houses and tasks:
         _count_tasks(houses)
     return list(houses.values())
@@ -115,9 +138,9 @@ def _count_rooms(houses: Mapping[int, HouseFigures]) -> None:
         house.faults = Counter({priority: row[f"fault_{priority}"] for priority in Priority.values})
 
 
-def _count_bookings(houses: Mapping[int, HouseFigures]) -> None:
+def _count_bookings(houses: Mapping[int, HouseFigures], days: Sequence[Mapping[str, Any]]) -> None:
     counts = {name: Count("pk", filter=condition) for name, condition in DUES.items()}
-    bookings = on_their_day(RoomBooking.objects.order_by(), [house.hotel for house in houses.values()])
+    bookings = _dated(RoomBooking.objects.order_by(), days)
     # The wide ones contain the others.
     wanted = DUES["arrivals"] | DUES["in_house"] | DUES["requests"]
     row: Any

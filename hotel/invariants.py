@@ -244,12 +244,13 @@ BOOKING_HISTORY = """
 PAYMENTS = """
     SELECT hotel.slug, booking.booking_id, found.detail
     FROM (
-        SELECT hotel_id, booking_id, status, payment_state, payment_reference, paid_at,
+        SELECT id, hotel_id, booking_id, status, payment_state, payment_reference, paid_at,
             count(nullif(payment_reference, '')) OVER (PARTITION BY payment_reference) AS sharing
         FROM room_bookings_roombooking
         WHERE payment_state <> '' OR payment_reference <> ''
     ) booking
     JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
+    LEFT JOIN room_bookings_paymentretry retry ON retry.booking_id = booking.id
     CROSS JOIN LATERAL (SELECT concat_ws(
         '; ',
         CASE WHEN booking.payment_state = 'CAPTURED' AND booking.paid_at IS NULL
@@ -258,7 +259,9 @@ PAYMENTS = """
             THEN 'shares payment ' || booking.payment_reference || ' with another booking' END,
         CASE WHEN (booking.status = 'DECLINED' AND booking.payment_state IN ('AUTHORISED', 'CAPTURING', 'CAPTURED'))
             OR (booking.status = 'EXPIRED' AND booking.payment_state = 'CAPTURED')
-            THEN 'is ' || booking.status || ', and its payment ' || booking.payment_state END
+            THEN 'is ' || booking.status || ', and its payment ' || booking.payment_state END,
+        CASE WHEN retry.booking_id IS NOT NULL AND booking.payment_state NOT IN ('CAPTURING', 'VOIDING', 'REFUNDING')
+            THEN 'is to be tried again or parked, and its payment ' || booking.payment_state END
     ) AS detail) found
     WHERE found.detail <> ''
     ORDER BY 1, 2

@@ -24,6 +24,7 @@ from common import metrics
 from common.database import DATABASE_FAILURES, is_read_only, waits_for_ever
 from common.handlers import error_body
 from notifications.metrics import backlog, backlog_gauges
+from room_bookings.metrics import payment_gauges
 
 # Seconds: what a database that hangs may cost whoever asks.
 PATIENCE = 2
@@ -123,17 +124,17 @@ class DatabaseGauges:
     """What is asked of the database at the moment that somebody reads the metrics; without it, only that it is away."""
 
     def collect(self) -> Iterator[Metric]:
-        answers, found = False, None
+        answers, found = False, list[Metric]()
         try:
             with patient_connection() as connection:
                 connection.ensure_connection()
                 answers = True
-                found = backlog(connection)
+                found += backlog_gauges(backlog(connection))
+                found += payment_gauges(connection)
         except DATABASE_FAILURES:
             pass
         yield GaugeMetricFamily("hotelmate_database_up", "Whether the database answers.", value=answers)
-        if found is not None:
-            yield from backlog_gauges(found)
+        yield from found
 
 
 class ProbesMiddleware:

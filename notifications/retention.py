@@ -44,10 +44,19 @@ def forget_events(hotel: Hotel) -> int:
     """Delete the hotel's events that are older than ``EVENT_RETENTION_DAYS``; returns how many.
 
     Each stream from its beginning, up to the first event that has been neither sent nor parked, however old that is:
-    nothing is lost, and the numbers that are left have no gap.
+    nothing is lost, and the numbers that are left have no gap. An error in one stream is raised when the others are
+    done.
     """
     before = clock.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
-    return sum(_forget(stream, before) for stream in EventStream.objects.filter(hotel=hotel).order_by("pk"))
+    forgotten, failure = 0, None
+    for stream in EventStream.objects.filter(hotel=hotel).order_by("pk"):
+        try:
+            forgotten += _forget(stream, before)
+        except Exception as error:
+            failure = failure or error
+    if failure:
+        raise failure
+    return forgotten
 
 
 def _forget(stream: EventStream, before: datetime) -> int:

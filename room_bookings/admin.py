@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,10 +12,11 @@ from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
 from common.errors import HotelMateError, NotAllowed
@@ -26,6 +27,7 @@ from common.search import Folded
 from hotel.figures import DUES, on_their_day
 from hotel.models import Hotel, Staff
 from room_bookings.models import (
+    IN_FLIGHT_PAYMENTS,
     BookingAction,
     BookingChange,
     BookingExtension,
@@ -40,7 +42,9 @@ from room_bookings.services.cancel import cancel_booking, check_cancellation
 from room_bookings.services.checkout import check_departure, check_out
 from room_bookings.services.edit import edit_booking
 from room_bookings.services.no_show import check_no_show, mark_no_show
+from room_bookings.services.payment_sweep import check_retry, retry_payment
 from room_bookings.services.reinstate import check_reinstatement, reinstate_booking, sold_out_for
+from room_bookings.services.settlement import failures
 from room_bookings.snapshots import guest_name, is_late_arrival
 
 MOST_AT_ONCE = 100
@@ -112,6 +116,14 @@ STEPS = {
         lambda booking, *_: check_no_show(booking),
         lambda booking, staff, _: mark_no_show(booking=booking, staff=staff),
     ),
+    "retry_payment": Step(
+        UPDATE,
+        "Try parked payments again",
+        "The worker asks the payment provider again, within a minute or two, and for about a day if it is in vain.",
+        "To be tried again",
+        lambda booking, *_: check_retry(booking),
+        lambda booking, staff, _: retry_payment(booking=booking, staff=staff),
+    ),
     "reinstate": Step(
         "bookings.supervise",
         "Reinstate bookings",
@@ -152,7 +164,8 @@ def ask_or_take(
     if applied:
         # Whoever no longer matches the list's filters was changed by somebody else, and is told so by the service.
         queryset = bookings_admin.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
-    bookings = list(queryset.select_related("hotel", "room_type", "assigned_room").order_by("pk")[: MOST_AT_ONCE + 1])
+    related = ("hotel", "room_type", "assigned_room", "payment_retry")
+    bookings = list(queryset.select_related(*related).order_by("pk")[: MOST_AT_ONCE + 1])
     if not bookings or len(bookings) > MOST_AT_ONCE:
         messages.error(request, f"Choose between 1 and {MOST_AT_ONCE} bookings.")
         return None
@@ -386,6 +399,29 @@ class TodayFilter(admin.SimpleListFilter):
         return on_their_day(queryset, hotels).filter(DUES[name])
 
 
+class CardPaymentFilter(admin.SimpleListFilter):
+    """Card payments that the worker's sweep has not settled."""
+
+    title = "card payment"
+    parameter_name = "payment"
+    WORDS: ClassVar = {
+        "parked": ("Parked: tried in vain, and no more", Q(payment_retry__parked_at__isnull=False)),
+        "failing": ("Tried in vain, and again later", Q(payment_retry__next_try_at__isnull=False)),
+        "under_way": ("Under way", Q(payment_state__in=IN_FLIGHT_PAYMENTS)),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, words) for name, (words, _) in self.WORDS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[RoomBooking]) -> QuerySet[RoomBooking]:
+        name = self.value()
+        if name is None:
+            return queryset
+        if name not in self.WORDS:
+            raise IncorrectLookupParameters(name)
+        return queryset.filter(self.WORDS[name][1])
+
+
 @admin.register(RoomBooking)
 class RoomBookingAdmin(HotelScopedAdmin):
     form = BookingForm
@@ -394,6 +430,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
     list_filter = [
         TodayFilter,
         "status",
+        CardPaymentFilter,
         "check_in",
         ("assigned_room", admin.EmptyFieldListFilter),
         ("room_type", admin.RelatedOnlyFieldListFilter),
@@ -450,6 +487,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
                     "payment_attempt",
                     "payment_requested_at",
                     "payment_requested_by",
+                    "payment_tries",
                     "paid_at",
                 ]
             },
@@ -502,6 +540,15 @@ class RoomBookingAdmin(HotelScopedAdmin):
     def amount(self, booking: RoomBooking) -> str | None:
         amount = money(booking.total_amount, booking.currency)
         return amount and f"{amount} {booking.currency}"
+
+    @admin.display(description="tries in vain", empty_value="–")
+    def payment_tries(self, booking: RoomBooking) -> str | None:
+        retry = failures(booking) if booking.payment_state in IN_FLIGHT_PAYMENTS else None
+        if retry is None:
+            return None
+        moment = retry.parked_at or retry.next_try_at
+        what = "parked since" if retry.parked_at else "the next on"
+        return f"{retry.failures} ({retry.last_error}), {what} {date_format(localtime(moment), 'j M Y, H:i')}"
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

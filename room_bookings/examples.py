@@ -88,6 +88,7 @@ DETAIL_EXAMPLE = {
     "internal_notes": "",
     "payment_provider": "",
     "payment_reference": "",
+    "payment_parked_at": None,
     "cancelled_at": None,
     "cancellation_reason": "",
     "decision_at": None,

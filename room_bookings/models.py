@@ -314,6 +314,33 @@ class RoomBooking(models.Model):
         return self.booking_id
 
 
+class PaymentRetry(models.Model):
+    """A card payment that the worker's sweep has tried to settle in vain: how often, and when it tries again; a parked
+    one is tried no more until somebody of the staff wants it. There for as long as the payment is under way."""
+
+    booking = models.OneToOneField(
+        RoomBooking, on_delete=models.PROTECT, primary_key=True, related_name="payment_retry"
+    )
+    failures = models.PositiveSmallIntegerField()
+    last_error = models.CharField(max_length=100, help_text="The kind of the last failure; nothing of the guest's.")
+    next_try_at = models.DateTimeField(null=True)
+    parked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "payment retries"
+        constraints = [
+            models.CheckConstraint(condition=Q(failures__gte=1), name="payment_retry_has_failed"),
+            models.CheckConstraint(
+                condition=Q(parked_at__isnull=True, next_try_at__isnull=False)
+                | Q(parked_at__isnull=False, next_try_at__isnull=True),
+                name="payment_retry_due_or_parked",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking}: {self.failures} tries"
+
+
 class BookingGuest(models.Model):
     """A companion of the primary guest, whose own name is on the booking."""
 

@@ -25,9 +25,8 @@ def booking_list(hotel: Hotel | None = None) -> QuerySet[RoomBooking]:
     bookings = RoomBooking.objects.all() if hotel is None else RoomBooking.objects.filter(hotel=hotel)
     companions = BookingGuest.objects.filter(booking=OuterRef("pk")).order_by("pk")
     person = JSONObject(id="pk", first_name="first_name", last_name="last_name", email="email", phone="phone")
-    return bookings.select_related("hotel", "room_type", "assigned_room__room_type", "staff_seen_by__user").annotate(
-        party=ArraySubquery(companions.values(person=person))
-    )
+    related = ("hotel", "room_type", "assigned_room__room_type", "staff_seen_by__user", "payment_retry")
+    return bookings.select_related(*related).annotate(party=ArraySubquery(companions.values(person=person)))
 
 
 def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:

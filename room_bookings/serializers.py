@@ -327,6 +327,10 @@ class BookingDetail(BookingRow):
     internal_notes = serializers.CharField()
     payment_provider = serializers.CharField()
     payment_reference = serializers.CharField()
+    payment_parked_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="Since when the worker no longer tries to settle the card payment; approve or decline tries again.",
+    )
     cancelled_at = serializers.DateTimeField(allow_null=True)
     cancellation_reason = serializers.CharField()
     decision_at = serializers.DateTimeField(allow_null=True)

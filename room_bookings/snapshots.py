@@ -125,6 +125,7 @@ def _overstay(booking: RoomBooking, now: datetime) -> dict[str, Any]:
 def booking_detail(booking: RoomBooking) -> dict[str, Any]:
     """The contract's detail: the row and more, JSON-safe; ``booking`` comes from where a row's does."""
     assigned, declined = booking.assigned_room, booking.status == BookingStatus.DECLINED
+    retry = getattr(booking, "payment_retry", None)
     return {
         **booking_row(booking),
         "primary_first_name": booking.primary_first_name,
@@ -141,6 +142,7 @@ def booking_detail(booking: RoomBooking) -> dict[str, Any]:
         "internal_notes": booking.internal_notes,
         "payment_provider": booking.payment_provider,
         "payment_reference": booking.payment_reference,
+        "payment_parked_at": iso(retry.parked_at) if retry else None,
         "cancelled_at": iso(booking.cancelled_at),
         "cancellation_reason": booking.cancellation_reason,
         "decision_at": iso(booking.decision_at),

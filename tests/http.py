@@ -24,6 +24,7 @@ from room_bookings.models import (
     BookingExtension,
     BookingGuest,
     OverstayIncident,
+    PaymentRetry,
     ReferenceCounter,
     RoomBooking,
 )
@@ -48,6 +49,7 @@ WRITTEN: tuple[type[Model], ...] = (
     BookingChange,
     BookingExtension,
     OverstayIncident,
+    PaymentRetry,
     ReferenceCounter,
     RealtimeEvent,
     Message,

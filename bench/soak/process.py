@@ -44,7 +44,7 @@ def adapt() -> None:
     from django.conf import settings
 
     from notifications.management.commands import worker
-    from room_bookings.services import approval, periodic, settlement
+    from room_bookings.services import payment_sweep, periodic, settlement
 
     timeline = Timeline.from_json(os.environ["SOAK_CLOCK"])
     settings.STRIPE_TIMEOUT = STRIPE_TIMEOUT
@@ -53,21 +53,22 @@ def adapt() -> None:
     changed.FRESH = patient
     changed = periodic
     changed.ANSWERS_KEPT = Ago(timeline, KEYS_KEPT)
-    changed.settle_payments = lambda: approval.settle_payments(patient)
     usual = worker.jobs
+    often = {"tick": periodic.tick, "payments": lambda: payment_sweep.settle_payments(patient)}
     changed = worker
     changed.jobs = lambda stopping: [
-        job._replace(seconds=TICK_SECONDS) if job.name == "tick" else job for job in usual(stopping)
+        worker.Job(job.name, TICK_SECONDS, often[job.name]) if job.name in often else job for job in usual(stopping)
     ]
 
 
 def settle() -> int:
-    """Finish every payment that is under way; returns how many are left."""
-    from room_bookings.models import IN_FLIGHT_PAYMENTS, RoomBooking
-    from room_bookings.services.approval import settle_payments
+    """Finish every payment that is under way, also those whose pause is not over; returns how many are left."""
+    from room_bookings.models import IN_FLIGHT_PAYMENTS, PaymentRetry, RoomBooking
+    from room_bookings.services.payment_sweep import settle_payments
     from room_bookings.services.periodic import tick
 
     tick()
+    PaymentRetry.objects.all().delete()
     settle_payments(timedelta(0))
     return RoomBooking.objects.filter(payment_state__in=IN_FLIGHT_PAYMENTS).count()
 

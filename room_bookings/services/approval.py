@@ -1,19 +1,16 @@
-"""Deciding on a booking: confirm, approve, decline; and finishing what somebody began and did not end."""
+"""Deciding on a booking: confirm, approve, decline."""
 
-import logging
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from datetime import timedelta
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 
 from common import clock
-from common.database import is_unreachable
 from common.errors import Conflict
 from common.formats import iso
 from hotel.models import Staff
 from room_bookings import payments
-from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
+from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.services.core import (
     address,
     in_progress,
@@ -33,12 +30,9 @@ from room_bookings.services.settlement import (
     join,
     refusal,
     settle,
-    settle_one,
     write_confirmed,
     write_declined,
 )
-
-logger = logging.getLogger(__name__)
 
 # How often a caller who was overtaken looks again before giving up.
 ROUNDS = 4
@@ -92,37 +86,6 @@ def decline_booking(*, booking: RoomBooking, staff: Staff, reason_code: str = ""
     booking as it is now. Not to be called within a transaction when there is a card payment.
     """
     return _decide(booking, DECLINE, lambda locked: _begin_decline(locked, staff, reason_code, reason_note))
-
-
-def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, int]:
-    """Finish what somebody began ``older_than`` ago and did not end; any number of sweeps may run at once.
-
-    Returns how many bookings there were by outcome: ``payments_finished``, ``…_put_back`` (nothing had happened),
-    ``…_again`` (to be asked for once more), ``…_unanswered``, ``…_overtaken``, ``…_failed``, ``…_not_configured``. Not
-    to be called within a transaction. Raises when the database is away.
-    """
-    waiting = RoomBooking.objects.filter(
-        payment_state__in=IN_FLIGHT_PAYMENTS, payment_requested_at__lt=clock.now() - older_than
-    )
-    outcomes = [*(outcome.name.lower() for outcome in Outcome), "unanswered", "failed", "not_configured"]
-    counts = {f"payments_{outcome}": 0 for outcome in outcomes}
-    if not payments.is_configured():
-        return counts | {"payments_not_configured": waiting.count()}
-    for booking in list(waiting.order_by("payment_requested_at", "pk")):
-        try:
-            outcome = settle_one(booking).name.lower()
-        except (payments.Unclear, payments.UnderWay):
-            outcome = "unanswered"
-        except Exception as error:  # one booking must not hold up the others' money
-            if is_unreachable(error):
-                raise  # the others would fare no better
-            if isinstance(error, OperationalError):
-                logger.warning("the payment of %s waits: %s", booking.booking_id, type(error).__name__)
-            else:
-                logger.exception("the payment of %s could not be settled", booking.booking_id)
-            outcome = "failed"
-        counts[f"payments_{outcome}"] += 1
-    return counts
 
 
 def _decide(

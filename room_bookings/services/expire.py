@@ -1,8 +1,10 @@
 """Requests that nobody decided in time, and bookings that guests never finished."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from common import clock
 from hotel.models import Hotel
@@ -12,25 +14,30 @@ from room_bookings.selectors import booking_lock
 from room_bookings.services.core import change, record, save
 
 DRAFT_LIFETIME = timedelta(hours=24)  # for an unpaid draft
-BATCH = 100  # bookings in one transaction
 PAST_DEADLINE = "APPROVAL_DEADLINE_PASSED"
 
 
-@transaction.atomic
-def expire_approvals(hotel: Hotel) -> int:
-    """Let the hotel's requests lapse whose approval deadline has passed, at most ``BATCH``; returns how many.
+def late_requests(hotel: Hotel) -> QuerySet[RoomBooking]:
+    """The hotel's requests whose approval deadline has passed.
 
-    The payment sweep gives the guest's money back. A request of which the payment is being captured or voided at this
-    moment is left to whoever is at it.
+    One of which the payment is being captured or voided at this moment is left to whoever is at it.
     """
     late = RoomBooking.objects.filter(
         hotel=hotel, status=BookingStatus.PENDING_APPROVAL, approval_deadline_at__lt=clock.now()
     )
-    late = late.exclude(payment_state__in=IN_FLIGHT_PAYMENTS)
+    return late.exclude(payment_state__in=IN_FLIGHT_PAYMENTS)
+
+
+@transaction.atomic
+def expire_approvals(hotel: Hotel, only: Sequence[int] | None = None) -> int:
+    """Let the hotel's ``late_requests`` lapse, or ``only`` these pks of them; returns how many.
+
+    The payment sweep gives the guests' money back.
+    """
     now = clock.now()
     expired = [
         booking
-        for booking in booking_lock(late.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        for booking in booking_lock(late_requests(hotel).values_list("pk", flat=True) if only is None else only)
         if booking.status == BookingStatus.PENDING_APPROVAL
         and booking.payment_state not in IN_FLIGHT_PAYMENTS
         and booking.approval_deadline_at is not None
@@ -54,15 +61,19 @@ def expire_approvals(hotel: Hotel) -> int:
     return len(expired)
 
 
-@transaction.atomic
-def drop_drafts(hotel: Hotel) -> int:
-    """Drop the hotel's unpaid drafts that are older than ``DRAFT_LIFETIME``, at most ``BATCH``; returns how many."""
-    stale = RoomBooking.objects.filter(
+def stale_drafts(hotel: Hotel) -> QuerySet[RoomBooking]:
+    """The hotel's unpaid drafts that are older than ``DRAFT_LIFETIME``."""
+    return RoomBooking.objects.filter(
         hotel=hotel, status=BookingStatus.PENDING_PAYMENT, created_at__lt=clock.now() - DRAFT_LIFETIME
     )
+
+
+@transaction.atomic
+def drop_drafts(hotel: Hotel, only: Sequence[int] | None = None) -> int:
+    """Drop the hotel's ``stale_drafts``, or ``only`` these pks of them; returns how many."""
     dropped = [
         booking
-        for booking in booking_lock(stale.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        for booking in booking_lock(stale_drafts(hotel).values_list("pk", flat=True) if only is None else only)
         if booking.status == BookingStatus.PENDING_PAYMENT
     ]
     if not dropped:

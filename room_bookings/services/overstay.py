@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from common import clock
 from common.errors import Conflict, FieldError
@@ -42,18 +43,22 @@ class NoOverstay(Conflict):
     code = "NO_OVERSTAY"
 
 
+def unflagged_overstays(hotel: Hotel) -> QuerySet[RoomBooking]:
+    """The hotel's guests in house who are past the checkout time and its grace, and of whom that is not noted yet."""
+    return RoomBooking.objects.filter(
+        overdue(hotel), hotel=hotel, status=BookingStatus.IN_HOUSE, overstay_flagged_at=None
+    )
+
+
 @transaction.atomic
-def flag_overstays(hotel: Hotel) -> int:
-    """Note every guest in house who is past the checkout time and its grace; once for each missed departure.
+def flag_overstays(hotel: Hotel, only: Sequence[int] | None = None) -> int:
+    """Note the hotel's ``unflagged_overstays``, or ``only`` these pks of them; once for each missed departure.
 
     Returns how many are new.
     """
-    unflagged = RoomBooking.objects.filter(
-        overdue(hotel), hotel=hotel, status=BookingStatus.IN_HOUSE, overstay_flagged_at=None
-    )
     bookings = [
         booking
-        for booking in booking_lock(unflagged.values_list("pk", flat=True))
+        for booking in booking_lock(unflagged_overstays(hotel).values_list("pk", flat=True) if only is None else only)
         if booking.status == BookingStatus.IN_HOUSE
         and booking.overstay_flagged_at is None
         and calendar.is_overdue(hotel, booking.check_in, booking.check_out)

@@ -1,61 +1,111 @@
-"""What the passing of time does to bookings: the work of ``manage.py tick``, safe to run twice and in parallel."""
+"""What the passing of time does to bookings: the work of ``manage.py tick``, safe to run twice and in parallel.
+
+An error in one hotel, or with one booking, keeps nobody else's deadline waiting: each is done in transactions of its
+own, and what fails is logged and taken up by the next tick.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import time, timedelta
+from functools import partial
 
-from django.db import OperationalError
+from django.db import OperationalError, transaction
+from django.db.models import QuerySet
 
 from common import clock
+from common.database import is_unreachable
 from hotel import calendar
 from hotel.models import Hotel, IdempotentAnswer
 from housekeeping.task_services import open_stayover_tasks
 from notifications.retention import forget_events
-from room_bookings.services.approval import settle_payments
-from room_bookings.services.expire import BATCH, drop_drafts, expire_approvals
-from room_bookings.services.overstay import flag_overstays
+from room_bookings.models import RoomBooking
+from room_bookings.services.expire import drop_drafts, expire_approvals, late_requests, stale_drafts
+from room_bookings.services.overstay import flag_overstays, unflagged_overstays
 
 logger = logging.getLogger(__name__)
 
 MORNING = time(6)  # on the hotel's clock: when housekeeping's stayover tasks are opened
 ANSWERS_KEPT = timedelta(hours=24)
+BATCH = 100  # bookings in one transaction
+LISTED = 10  # ids of bookings that a line of the log names
 
 
 def tick() -> dict[str, int]:
     """Do whatever is due by now, in every hotel; returns how many of each were done.
 
     Requests past their approval deadline expire, unfinished bookings are dropped, overdue guests are flagged, the
-    morning's stayover tasks are opened, events that are kept no longer are forgotten, card payments that a crash left
-    half done are settled.
+    morning's stayover tasks are opened, events that are kept no longer are forgotten. Card payments are another job's
+    (``payment_sweep``). Raises when the database is away.
     """
-    done = {"expired": 0, "drafts_dropped": 0, "overstays_flagged": 0, "stayovers_opened": 0, "events_forgotten": 0}
+    work: dict[str, Callable[[Hotel], int]] = {
+        "expired": partial(_in_batches, late_requests, expire_approvals),
+        "drafts_dropped": partial(_in_batches, stale_drafts, drop_drafts),
+        "overstays_flagged": partial(_in_batches, unflagged_overstays, flag_overstays),
+        "stayovers_opened": _morning_tasks,
+        "events_forgotten": forget_events,
+    }
+    done = dict.fromkeys(work, 0)
     for hotel in Hotel.objects.order_by("pk"):
-        done["expired"] += _attempt(hotel, lambda hotel: _in_batches(expire_approvals, hotel))
-        done["drafts_dropped"] += _attempt(hotel, lambda hotel: _in_batches(drop_drafts, hotel))
-        done["overstays_flagged"] += _attempt(hotel, flag_overstays)
-        done["stayovers_opened"] += _attempt(hotel, _morning_tasks)
-        done["events_forgotten"] += _attempt(hotel, forget_events)
-    done["answers_forgotten"] = IdempotentAnswer.objects.filter(created_at__lt=clock.now() - ANSWERS_KEPT).delete()[0]
-    return done | settle_payments()
+        for name, do in work.items():
+            try:
+                done[name] += do(hotel)
+            except Exception as error:  # whatever it is, the other hotels and the other work go on
+                _pass_by(f"{name} of hotel {hotel.slug}", error)
+    return done | {"answers_forgotten": _forget_answers()}
 
 
-def _attempt(hotel: Hotel, work: Callable[[Hotel], int]) -> int:
-    """A row that somebody holds for long must not keep the other hotels waiting: the next tick takes it."""
-    try:
-        return work(hotel)
-    except OperationalError:
-        logger.warning("periodic work of hotel %s has to wait for the next tick", hotel.pk, exc_info=True)
-        return 0
+def _pass_by(what: str, error: Exception) -> None:
+    """Log what has to wait; raise where the database is away, as nothing else would fare better."""
+    if is_unreachable(error):
+        raise error
+    # A row that somebody holds for long is no bug.
+    level = logging.WARNING if isinstance(error, OperationalError) else logging.ERROR
+    logger.log(level, "%s has to wait for the next tick: %s", what, type(error).__name__, exc_info=error)
 
 
-def _in_batches(work: Callable[[Hotel], int], hotel: Hotel) -> int:
-    done = count = work(hotel)
-    while count == BATCH:
-        count = work(hotel)
-        done += count
+def _in_batches(
+    due: Callable[[Hotel], QuerySet[RoomBooking]], work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel
+) -> int:
+    """Do ``work`` with the hotel's bookings that are ``due``, a batch in a transaction; one by one where a batch
+    fails."""
+    ids = list(due(hotel).order_by("pk").values_list("pk", flat=True))
+    batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+    done = 0
+    for batch in batches:
+        try:
+            done += work(hotel, batch)
+        except Exception as error:
+            if is_unreachable(error):
+                raise
+            done += _one_by_one(work, hotel, batch)
     return done
 
 
+def _one_by_one(work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel, batch: Sequence[int]) -> int:
+    done, failed = 0, dict[int, Exception]()
+    for pk in batch:
+        try:
+            done += work(hotel, [pk])
+        except Exception as error:
+            if is_unreachable(error):
+                raise
+            failed[pk] = error
+    if failed:
+        ids = ", ".join(map(str, list(failed)[:LISTED]))
+        what = f"{work.__name__} of hotel {hotel.slug} for {len(failed)} of {len(batch)} bookings (ids {ids})"
+        _pass_by(what, next(iter(failed.values())))
+    return done
+
+
+@transaction.atomic
 def _morning_tasks(hotel: Hotel) -> int:
     now = calendar.local_now(hotel)
     return open_stayover_tasks(hotel, now.date()) if now.time() >= MORNING else 0
+
+
+def _forget_answers() -> int:
+    try:
+        return IdempotentAnswer.objects.filter(created_at__lt=clock.now() - ANSWERS_KEPT).delete()[0]
+    except Exception as error:
+        _pass_by("answers_forgotten", error)
+        return 0

@@ -19,7 +19,7 @@ from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
-from room_bookings.models import BookingAction, BookingStatus, PaymentState, RoomBooking
+from room_bookings.models import BookingAction, BookingStatus, PaymentRetry, PaymentState, RoomBooking
 from room_bookings.payments import Standing
 from room_bookings.services.core import (
     change,
@@ -151,6 +151,7 @@ def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
     check_join(locked, wanted)
     under_way = PaymentState(locked.payment_state)
     if under_way in wanted:
+        forget_failures(locked)
         locked.payment_requested_at = clock.now()
         locked.save(update_fields=["payment_requested_at"])
     return under_way
@@ -162,6 +163,18 @@ def check_join(booking: RoomBooking, wanted: Collection[PaymentState]) -> None:
     since = booking.payment_requested_at
     if booking.payment_state not in wanted and since is not None and since > clock.now() - FRESH:
         raise in_progress(booking)
+
+
+def failures(booking: RoomBooking) -> PaymentRetry | None:
+    """The sweep's failures with a booking from ``booking_list`` or ``booking_lock``; parked or not."""
+    return getattr(booking, "payment_retry", None)
+
+
+def forget_failures(locked: RoomBooking) -> None:
+    """The payment is settled, or somebody of the staff wants it tried again: the sweep counts from the beginning."""
+    if failures(locked) is not None:
+        PaymentRetry.objects.filter(booking=locked).delete()
+        locked.payment_retry = None
 
 
 def claim(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> PaymentState:
@@ -222,6 +235,7 @@ def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome
     if under_way == PaymentState.VOIDING and standing == Standing.CAPTURED:
         # A capture that was believed lost arrived after all: what was taken is paid back.
         locked.payment_state, locked.paid_at = PaymentState.REFUNDING, clock.now()
+        forget_failures(locked)
     elif locked.status not in ABANDONED:
         _end(locked, REQUESTS[under_way].back_to)
         locked.decline_reason_code = locked.decline_reason_note = ""
@@ -235,6 +249,7 @@ def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome
 
 def _end(locked: RoomBooking, payment_state: PaymentState) -> None:
     """Nothing is under way any more; the caller saves ``PAYMENT``."""
+    forget_failures(locked)
     locked.payment_state = payment_state
     locked.payment_requested_at = locked.payment_requested_by = None
     if payment_state == PaymentState.CAPTURED and locked.paid_at is None:

@@ -24,6 +24,7 @@ from room_bookings.models import (
     BookingGuest,
     BookingStatus,
     OverstayIncident,
+    PaymentRetry,
     PaymentState,
     RoomBooking,
 )
@@ -31,7 +32,7 @@ from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.create import create_booking
 from room_bookings.services.edit import edit_booking
 from room_bookings.services.room_move import move_room
-from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, room_in
+from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, booking_in, room_in
 from tests.http import nothing_written
 from tests.races import overlap
 
@@ -562,6 +563,13 @@ def cancelled(hotel: Hotel) -> RoomBooking:
     return stay(hotel, status="CANCELLED", cancelled_at=clock.now())
 
 
+def parked(hotel: Hotel) -> RoomBooking:
+    """The worker has given its card payment up."""
+    booking = booking_in("EXPIRED", card="VOIDING", hotel=hotel, payment_requested_at=clock.now())
+    PaymentRetry.objects.create(booking=booking, failures=12, last_error="Unclear", parked_at=clock.now())
+    return booking
+
+
 # Action → a booking that it is for, its outcome, the action in the history, whether a reason is asked for.
 ACTIONS = {
     "approve": (requested, "CONFIRMED", "APPROVED", False),
@@ -569,6 +577,7 @@ ACTIONS = {
     "check_out": (in_house, "COMPLETED", "CHECKED_OUT", False),
     "cancel": (stay, "CANCELLED", "CANCELLED", True),
     "no_show": (missed, "NO_SHOW", "NO_SHOW", False),
+    "retry_payment": (parked, "EXPIRED", "EDITED", False),
     "reinstate": (cancelled, "CONFIRMED", "REINSTATED", True),
 }
 
@@ -717,7 +726,7 @@ def test_each_role_is_offered_what_it_may(role, hotel):
     [
         ("cancel", {"cancel", "decline", "no_show"}),
         ("checkout", {"check_out"}),
-        ("update", {"approve"}),
+        ("update", {"approve", "retry_payment"}),
         ("supervise", {"reinstate"}),
     ],
 )
@@ -811,3 +820,42 @@ def test_every_setting_of_a_hotel_is_on_its_page(desk, hotel):
     answer = desk.get(reverse("admin:hotel_hotel_change", args=[hotel.pk]))
     shown = {name for _, group in answer.context["adminform"].fieldsets for name in group["fields"]}
     assert shown == {field.name for field in Hotel._meta.fields} - {"id"}
+
+
+# --- card payments that the worker has given up -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def given_up(hotel) -> dict[str, RoomBooking]:
+    """Of each sort one, and one of another hotel."""
+    bookings = {
+        name: booking_in("EXPIRED", card="VOIDING", hotel=hotel, payment_requested_at=clock.now())
+        for name in ("failing", "under_way")
+    } | {"parked": parked(hotel)}
+    parked(HotelFactory())
+    PaymentRetry.objects.create(booking=bookings["failing"], failures=3, last_error="Refused", next_try_at=clock.now())
+    return bookings
+
+
+def test_parked_payments_are_found(desk, root, given_up):
+    def found(client: Client, payment: str) -> set[str]:
+        return {booking.booking_id for booking in client.get(LIST, {"payment": payment}).context["cl"].queryset}
+
+    references = {name: booking.booking_id for name, booking in given_up.items()}
+    assert found(desk, "parked") == {references["parked"]}
+    assert found(desk, "failing") == {references["failing"]}
+    assert found(desk, "under_way") == set(references.values())
+    assert len(found(root, "parked")) == 2
+    assert desk.get(LIST, {"payment": "lost"}).status_code == 302
+    assert "12 (Unclear), parked since" in desk.get(page(given_up["parked"])).content.decode()
+    assert "3 (Refused), the next on" in desk.get(page(given_up["failing"])).content.decode()
+
+
+def test_a_parked_payment_is_tried_again(desk, given_up):
+    booking, failing = given_up["parked"], given_up["failing"]
+    assert told(apply(desk, "retry_payment", booking, failing)) == [
+        f"{failing.booking_id}: No payment of booking {failing.booking_id} is parked.",
+        "To be tried again: 1 of 2 bookings.",
+    ]
+    assert [retry.booking for retry in PaymentRetry.objects.filter(booking__hotel=booking.hotel)] == [failing]
+    assert "payment retry" in desk.get(page(booking)).content.decode()

@@ -160,6 +160,37 @@ def test_a_superuser_sees_a_row_for_each_hotel_in_as_many_statements(root_client
             assert house.hotel.name in answer.content.decode()
 
 
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", ""])
+def test_a_hotel_whose_day_cannot_be_told_hides_no_other(root_client, zone, caplog):
+    """Its rooms and tasks are counted, its guests are not; and it is named, so that somebody sees to it."""
+    broken, sound = HotelFactory(name="A broken one"), HotelFactory(name="B a sound one")
+    with clock.set_to(NOON):
+        for hotel in (broken, sound):
+            a_day(hotel)
+        Hotel.objects.filter(pk=broken.pk).update(timezone=zone)
+        answer = root_client.get("/admin/")
+        assert answer.status_code == 200
+        first, second = (house.figures for house in answer.context["houses"])
+        assert (first.business_date, dict(first.dues), first.rooms, first.open_tasks) == (None, {}, 7, 2)
+        assert (second.business_date, dict(second.dues)) == (NOON.date(), A_DAY["dues"])
+        assert answer.content.decode().count("Its day can't be told") == 1
+        for name, count in A_DAY["dues"].items():
+            listed = root_client.get("/admin/room_bookings/roombooking/", {"today": name})
+            assert listed.context["cl"].queryset.count() == count, name
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+    assert all(f"hotel {broken.slug} can't be told" in record.getMessage() for record in caplog.records)
+
+
+def test_who_works_in_a_hotel_whose_day_cannot_be_told_can_put_it_right(desk, hotel):
+    """In the admin, whose times are in UTC until then."""
+    Hotel.objects.filter(pk=hotel.pk).update(timezone="Mars/Olympus")
+    with clock.set_to(NOON):
+        answer = desk.get("/admin/")
+        assert answer.status_code == 200
+        assert "see to its timezone, Mars/Olympus" in answer.content.decode()
+        assert desk.get(f"/admin/hotel/hotel/{hotel.pk}/change/").status_code == 200
+
+
 def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, hotel):
     with clock.set_to(NOON):
         a_day(hotel)

@@ -14,7 +14,7 @@ from hotel.models import Hotel
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.services import foresee_room_statuses, set_room_statuses
 from room_bookings.admin import STEPS, foresee
-from room_bookings.models import RoomBooking
+from room_bookings.models import PaymentRetry, RoomBooking
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking
 from rooms.admin import MOST_AT_ONCE
@@ -193,6 +193,8 @@ def every_kind(hotel: Hotel) -> list[RoomBooking]:
     long_ago = {**days, "check_in": today - timedelta(days=40)}
     bookings.append(booking_in("CANCELLED", **long_ago))
     bookings.append(booking_in("CANCELLED", **{**days, "room_type": RoomTypeFactory(hotel=hotel)}))  # sold out
+    bookings.append(booking_in("EXPIRED", card="VOIDING", **days))
+    PaymentRetry.objects.create(booking=bookings[-1], failures=12, last_error="Unclear", parked_at=clock.now())
     return bookings
 
 

@@ -192,6 +192,7 @@ def test_the_detail_is_whole(desk, agent, booking, rooms):
         "internal_notes": "",
         "payment_provider": "",
         "payment_reference": "",
+        "payment_parked_at": None,
         "cancelled_at": None,
         "cancellation_reason": "",
         "decision_at": None,

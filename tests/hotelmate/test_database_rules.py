@@ -20,6 +20,7 @@ from room_bookings.models import (
     BookingExtension,
     BookingGuest,
     OverstayIncident,
+    PaymentRetry,
     ReferenceCounter,
 )
 from rooms.models import Room, RoomType
@@ -48,6 +49,7 @@ def world():
         **of_booking, old_check_out=booking.check_in, new_check_out=booking.check_out, created_at=NOW
     )
     OverstayIncident.objects.create(**of_booking, expected_checkout_date=booking.check_out)
+    PaymentRetry.objects.create(booking=booking, failures=1, last_error="Unclear", next_try_at=NOW)
     IdempotentAnswer.objects.create(staff=staff, key="a key", fingerprint="f")
     EventStream.objects.create(hotel=room.hotel, name="rooms")
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})

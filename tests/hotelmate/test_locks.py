@@ -13,7 +13,7 @@ from housekeeping import task_services as tasks
 from housekeeping import turnover
 from housekeeping.models import Source
 from housekeeping.services import set_room_status, set_room_statuses
-from room_bookings.models import RoomBooking
+from room_bookings.models import PaymentRetry, RoomBooking
 from room_bookings.payments import Standing
 from room_bookings.services import (
     approval,
@@ -25,6 +25,7 @@ from room_bookings.services import (
     expire,
     no_show,
     overstay,
+    payment_sweep,
     reinstate,
     room_assignment,
     room_move,
@@ -109,6 +110,14 @@ def step(service, found, desk, **more):
 
 
 COMING = {"primary_first_name": "Grace", "primary_last_name": "Hopper"}
+
+
+def parked(desk):
+    given_up = booking(desk, "EXPIRED", card="VOIDING", payment_requested_at=NOW)
+    PaymentRetry.objects.create(booking=given_up, failures=12, last_error="Unclear", parked_at=NOW)
+    return given_up
+
+
 SERVICES = {
     "update_task": ("task", lambda d: partial(tasks.update_task, task=task(d), priority="HIGH")),
     "assign_task": ("task", lambda d: partial(tasks.assign_task, task=task(d), assigned_to_id=d.chief.pk)),
@@ -237,6 +246,10 @@ SERVICES = {
             booking(d, "PENDING_APPROVAL", approval_deadline_at=NOW - timedelta(hours=1))
             and partial(expire.expire_approvals, d.hotel)
         ),
+    ),
+    "retry_payment": (
+        "booking",
+        lambda d: partial(payment_sweep.retry_payment, booking=parked(d), staff=d.agent),
     ),
     "drop_drafts": (
         "booking",

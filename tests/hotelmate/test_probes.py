@@ -19,7 +19,8 @@ from common import clock
 from hotelmate import probes
 from notifications.metrics import BACKLOG
 from notifications.models import BOOKINGS, GUESTS, ROOMS, STREAMS, RealtimeEvent
-from tests.factories import HotelFactory
+from room_bookings.models import PaymentRetry
+from tests.factories import HotelFactory, booking_in
 from tests.http import assert_error
 from tests.notifications.event_log import log_of, unnumbered
 
@@ -328,7 +329,17 @@ def test_what_waits_and_what_is_parked_by_stream(probe, made_statements):
     assert [found["hotelmate_events_parked_now", name] for name in STREAMS] == [1, 0, 1]
     assert 100 <= found["hotelmate_oldest_waiting_seconds", ROOMS] < 110
     assert found["hotelmate_oldest_waiting_seconds", BOOKINGS] == 0
-    assert len(made_statements()) == 1, made_statements()
+    assert len(made_statements()) == 2, made_statements()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_payments_that_were_tried_in_vain(probe):
+    for fields in ({"next_try_at": clock.now()}, {"parked_at": clock.now()}, {"parked_at": clock.now()}):
+        booking = booking_in("EXPIRED", card="VOIDING")
+        PaymentRetry.objects.create(booking=booking, failures=3, last_error="Unclear", **fields)
+    found = samples(probe("/metrics"))
+    assert found["hotelmate_payments_failing", ""] == 1
+    assert found["hotelmate_payments_parked_now", ""] == 2
 
 
 @pytest.mark.django_db

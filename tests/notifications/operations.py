@@ -17,10 +17,10 @@ from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
 from notifications import notification_manager
 from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
-from room_bookings.models import OverstayIncident, RoomBooking
-from room_bookings.services.approval import settle_payments
+from room_bookings.models import OverstayIncident, PaymentRetry, RoomBooking
 from room_bookings.services.expire import drop_drafts, expire_approvals
 from room_bookings.services.overstay import flag_overstays
+from room_bookings.services.payment_sweep import settle_payments
 from rooms.models import RoomType
 from tests.conftest import token_client
 from tests.factories import NewRoomFactory, RoomTypeFactory, booking_in, room_in
@@ -103,14 +103,16 @@ def flag_overstay(booking: RoomBooking) -> None:
 
 
 def card_bookings(stripe: StripeServer, stay: dict[str, Any], asked_at: Any) -> dict[str, RoomBooking]:
-    """Bookings with a card payment: to decide on, and two whose decision a crash left half done."""
+    """Bookings with a card payment: to decide on, two whose decision a crash left half done, one that was given up."""
     in_flight = {"payment_attempt": 1, "payment_requested_at": asked_at}
     bookings = {
         "carded": booking_in("PENDING_APPROVAL", card="AUTHORISED", **stay),
         "paid": booking_in("CONFIRMED", card="CAPTURED", **stay),
         "capturing": booking_in("PENDING_APPROVAL", card="CAPTURING", **stay, **in_flight),
         "refunding": booking_in("CONFIRMED", card="REFUNDING", **stay, **in_flight, paid_at=asked_at),
+        "parked": booking_in("EXPIRED", card="VOIDING", **stay, **in_flight),
     }
+    PaymentRetry.objects.create(booking=bookings["parked"], failures=12, last_error="Unclear", parked_at=asked_at)
     for name, booking in bookings.items():
         stripe.authorise(booking.payment_reference)
         if name != "carded":
@@ -230,6 +232,7 @@ def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:
         "admin: check out": action("check_out", "staying", "overdue", "gone"),
         "admin: no-show": action("no_show", "absent"),
         "admin: reinstate": action("reinstate", "cancelled"),
+        **({"admin: retry payment": action("retry_payment", "parked")} if hasattr(things, "parked") else {}),
         "admin: notes": notes,
         "admin: status of rooms": lambda: browser.post(
             reverse("admin:rooms_room_changelist"), status | {"_selected_action": chosen}

@@ -19,7 +19,7 @@ from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping import task_services, turnover
 from housekeeping.services import set_room_status, set_room_statuses
-from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
+from room_bookings.models import BookingGuest, BookingStatus, PaymentRetry, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in, check_in_rooms
@@ -29,6 +29,7 @@ from room_bookings.services.edit import edit_booking, set_companions
 from room_bookings.services.expire import drop_drafts, expire_approvals
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.overstay import acknowledge_overstay, flag_overstays
+from room_bookings.services.payment_sweep import retry_payment
 from room_bookings.services.periodic import tick
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room
@@ -205,6 +206,12 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
 
         return prepare
 
+    def parked() -> Callable[[], Any]:
+        house = {"hotel": desk.hotel, "room_type": desk.room_type}
+        booking = with_marks(booking_in("EXPIRED", card="VOIDING", **house), "A")
+        PaymentRetry.objects.create(booking=booking, failures=12, last_error="Unclear", parked_at=NOW)
+        return partial(retry_payment, booking=booking, staff=desk.manager)
+
     stay = {"hotel": desk.hotel, "room_type_id": desk.room_type.pk, "check_in": day(0), "check_out": day(2)}
     new = partial(create_booking, staff=desk.agent, **stay, **primary("A"), adults=2, party=[person("A")])
     reason, other_room = mark("A", "typed_reason"), desk.rooms[1].pk
@@ -220,6 +227,7 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
         "decline with a note",
         typed("ask", decline_booking, reason_code=mark("A", "typed_code"), reason_note=reason),
     )
+    yield "try a parked payment again", parked
     yield "cancel with a reason", typed("conr", cancel_booking, reason=reason)
     yield "cancel a stay", typed("in", cancel_booking, reason=reason)
     yield "no-show with a reason", typed("past", mark_no_show, reason=mark("A", "no_show_reason"))

@@ -121,6 +121,7 @@ admin: check out | U108 O108 booking_checked_out:overdue >booking_checked_out:ov
     U110 O110 booking_checked_out:staying >booking_checked_out:staying
 admin: no-show | booking_no_show:absent
 admin: reinstate | booking_updated:cancelled
+admin: retry payment | booking_updated:parked
 admin: notes | booking_updated:gone
 admin: status of rooms | U101 U102
 admin: change a room | U303

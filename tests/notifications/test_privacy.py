@@ -72,6 +72,7 @@ IMPERSONAL = {
     "RoomType.availability_message",
     "RoomBooking.booking_id",
     "RoomBooking.currency",
+    "PaymentRetry.last_error",
     "IdempotentAnswer.key",
     "IdempotentAnswer.fingerprint",
     "User.password",

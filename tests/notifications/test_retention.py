@@ -129,6 +129,22 @@ def test_nothing_due_costs_a_look_at_each_stream(hotel, statements, count):
     assert len(made) == 4, made.sql()
 
 
+def test_an_error_in_one_stream_is_raised_when_the_others_are_done(hotel, monkeypatch):
+    for stream in STREAMS:
+        log_of(hotel, 2, stream=stream, **old())
+    forget = retention._forget
+
+    def fails_for_the_first(stream, before):
+        if stream.name == STREAMS[0]:
+            raise KeyError(stream.name)
+        return forget(stream, before)
+
+    monkeypatch.setattr(retention, "_forget", fails_for_the_first)
+    with pytest.raises(KeyError):
+        forget_events(hotel)
+    assert [numbers(hotel, stream) for stream in STREAMS] == [[1, 2], [], []]
+
+
 # --- by tick ----------------------------------------------------------------------------------------------------------
 
 

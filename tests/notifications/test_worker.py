@@ -289,5 +289,6 @@ def test_what_it_does():
     assert [(job.name, job.seconds) for job in worker.jobs(threading.Event())] == [
         ("mail", 3),
         ("tick", 60),
+        ("payments", 60),
         ("mail history", 3600),
     ]

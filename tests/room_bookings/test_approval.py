@@ -18,11 +18,12 @@ from hotel.models import Hotel, Staff
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
 from room_bookings.payments import Standing, place_at_provider
-from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking, settle_payments
+from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.core import PaymentInProgress
 from room_bookings.services.expire import expire_approvals
 from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.payment_sweep import settle_payments
 from room_bookings.services.settlement import Outcome, settle
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory
 from tests.races import Writer, locks_removed, overlap
@@ -492,7 +493,7 @@ def test_the_sweep_passes_a_booking_that_is_held_and_ends_when_the_database_is_a
     busy, away = OperationalError("canceling statement due to lock timeout"), OperationalError("server closed")
     busy.__cause__ = LockTimeoutError()
     settle_one = Mock(side_effect=[busy, Outcome.FINISHED])
-    monkeypatch.setattr("room_bookings.services.approval.settle_one", settle_one)
+    monkeypatch.setattr("room_bookings.services.payment_sweep.settle_one", settle_one)
     sweep(failed=1, finished=1)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     caplog.clear()
@@ -549,6 +550,8 @@ def test_a_void_that_nobody_waits_for_is_never_lost(stripe, hotel, status, field
         stripe.fail("cancel", "lost after", 3)
         stripe.fail("look up", "lost before", 2)
         sweep(unanswered=1)
+        sweep()
+    with clock.set_to(clock.now() + 2 * LATER):
         before = trace(booking)[1:]
         sweep(finished=1)
         sweep()
@@ -618,8 +621,10 @@ def test_one_failing_booking_does_not_hold_up_the_others(stripe, hotel, manager,
     ]
     assert second.booking_id in caplog.text
     assert not any(word in caplog.text for word in ("Lovelace", "ada@"))
+    assert f"of hotel {odd.slug}" in caplog.text
     Hotel.objects.filter(pk=odd.pk).update(timezone="Europe/Dublin")
-    sweep(finished=2)
+    with clock.set_to(clock.now() + LATER):
+        sweep(finished=2)
     assert len(mails()) == 3
 
 

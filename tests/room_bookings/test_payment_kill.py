@@ -19,7 +19,8 @@ from hotel.models import Staff
 from notifications.mail import send_queued
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, PaymentState, RoomBooking
-from room_bookings.services.approval import approve_booking, decline_booking, settle_payments
+from room_bookings.services.approval import approve_booking, decline_booking
+from room_bookings.services.payment_sweep import settle_payments
 from tests.room_bookings.test_approval import LATER, captured, card, told
 from tests.stripe_server import PATIENCE, Call, StripeServer
 

@@ -199,6 +199,7 @@ def detail_of(booking: RoomBooking) -> dict[str, Any]:
         "internal_notes": "regular",
         "payment_provider": "stripe",
         "payment_reference": "pi_123",
+        "payment_parked_at": None,
         "cancelled_at": None,
         "cancellation_reason": "ill",
         "decision_at": "2026-05-01T09:31:00Z",
@@ -253,7 +254,7 @@ def test_a_plain_booking_has_empty_fields_not_missing_ones():
     nulls = (
         "total_amount paid_at checked_in_at checked_out_at assigned_room_number room_number room_moved_at "
         "staff_seen_at approval_deadline_at room assigned_room room_assigned_at staff_seen_by_display cancelled_at "
-        "decision_at expired_at overstay_flagged_at overstay_acknowledged_at"
+        "decision_at expired_at overstay_flagged_at overstay_acknowledged_at payment_parked_at"
     )
     blank = (
         "confirmation_number primary_email primary_phone assignment_notes special_requests internal_notes "

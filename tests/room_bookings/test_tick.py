@@ -8,19 +8,21 @@ from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
 from common import clock
-from hotel.models import IdempotentAnswer
+from hotel.models import Hotel, IdempotentAnswer
 from housekeeping.models import HousekeepingTask, TaskStatus
 from housekeeping.task_services import start_task
 from room_bookings.models import BookingChange, RoomBooking
-from room_bookings.services import periodic
+from room_bookings.selectors import booking_lock
+from room_bookings.services import core, periodic
 from room_bookings.services.check_in import check_in
-from room_bookings.services.expire import BATCH, expire_approvals
-from room_bookings.services.periodic import tick
-from tests.factories import BookingFactory, TaskFactory, booking_in
+from room_bookings.services.expire import expire_approvals
+from room_bookings.services.periodic import BATCH, tick
+from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
 from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, open_desk, order_of, told
 
 pytestmark = pytest.mark.django_db
 
+DAY = timedelta(days=1)
 NOTHING = {
     "expired": 0,
     "drafts_dropped": 0,
@@ -127,7 +129,9 @@ def test_only_the_hotel_s_own_in_batches(desk):
         )
         for _ in range(BATCH + 2)
     )
-    assert [expire_approvals(desk.hotel) for _ in range(3)] == [BATCH, 2, 0]
+    assert [expire_approvals(desk.hotel, []), expire_approvals(desk.hotel), expire_approvals(desk.hotel)] == [
+        *(0, BATCH + 2, 0),
+    ]
     assert done(tick())["expired"] == 1
     assert set(RoomBooking.objects.values_list("status", flat=True)) == {"EXPIRED"}
 
@@ -242,20 +246,130 @@ def test_answers_kept_for_repeats_are_forgotten_after_a_day(desk):
     assert IdempotentAnswer.objects.get().key == "23"
 
 
-def test_a_hotel_that_must_wait_does_not_hold_up_the_others(desk, monkeypatch, caplog):
+def test_a_booking_that_must_wait_holds_up_no_other(desk, monkeypatch, caplog):
+    """Somebody holds one of the hotel's late requests for long: the others lapse, and it does at the next tick."""
     other = open_desk()
-    late(desk)
-    late(other)
+    held, free, elsewhere = late(desk), late(desk), late(other)
 
-    def busy(hotel):
-        if hotel == desk.hotel:
+    def busy(ids):
+        ids = list(ids)
+        if held.pk in ids:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'busy' USING ERRCODE = 'lock_not_available'; END $$")
-        return expire_approvals(hotel)
+        return booking_lock(ids)
 
-    monkeypatch.setattr(periodic, "expire_approvals", busy)
+    monkeypatch.setattr("room_bookings.services.expire.booking_lock", busy)
     with caplog.at_level(logging.WARNING):
-        assert done(tick())["expired"] == 1
-    assert "has to wait for the next tick" in caplog.text
-    assert issubclass(caplog.records[0].exc_info[0], OperationalError)
-    assert sorted(RoomBooking.objects.values_list("status", flat=True)) == ["EXPIRED", "PENDING_APPROVAL"]
+        assert done(tick())["expired"] == 2
+    [line] = caplog.records
+    assert line.levelname == "WARNING"
+    assert line.getMessage() == (
+        f"expire_approvals of hotel {desk.hotel.slug} for 1 of 2 bookings (ids {held.pk}) has to wait for the next "
+        "tick: OperationalError"
+    )
+    monkeypatch.undo()
+    assert statuses(held, free, elsewhere) == ["PENDING_APPROVAL", "EXPIRED", "EXPIRED"]
+    assert done(tick())["expired"] == 1
+
+
+def statuses(*bookings) -> list[str]:
+    found = RoomBooking.objects.in_bulk([booking.pk for booking in bookings])
+    return [found[booking.pk].status for booking in bookings]
+
+
+def everything_due(desk) -> list[RoomBooking]:
+    """A hotel in which each kind of periodic work has something to do."""
+    return [
+        late(desk),
+        booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=25)),
+        booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0)),
+        booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_in=day(-1), check_out=day(1)),
+    ]
+
+
+def test_an_error_in_one_hotel_stops_no_other(desk, caplog):
+    """Its timezone is one that nobody knows, and it is the first in line."""
+    other = open_desk()
+    everything_due(desk)
+    due = everything_due(other)
+    Hotel.objects.filter(pk=desk.hotel.pk).update(timezone="Mars/Olympus")
+    IdempotentAnswer.objects.create(staff=desk.agent, key="old", fingerprint="x", created_at=NOW - timedelta(hours=25))
+    assert done(tick()) == {
+        "expired": 1,
+        "drafts_dropped": 2,
+        "overstays_flagged": 1,
+        "stayovers_opened": 1,
+        "events_forgotten": 0,
+        "answers_forgotten": 1,
+    }
+    assert statuses(*due) == ["EXPIRED", "CANCELLED_DRAFT", "IN_HOUSE", "IN_HOUSE"]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3
+    assert all(f"of hotel {desk.hotel.slug}" in line and "ZoneInfoNotFoundError" in line for line in lines), lines
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+    assert "Lovelace" not in caplog.text
+    # It is taken up as soon as its clock is right again.
+    Hotel.objects.filter(pk=desk.hotel.pk).update(timezone="Europe/Dublin")
+    assert done(tick()) == NOTHING | {"expired": 1, "overstays_flagged": 1, "stayovers_opened": 1}
+
+
+@pytest.mark.parametrize(
+    ("work", "make"),
+    [
+        ("expired", late),
+        ("drafts_dropped", lambda desk: booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - 2 * DAY)),
+        (
+            "overstays_flagged",
+            lambda desk: booking_in(
+                "IN_HOUSE", assigned_room=NewRoomFactory(hotel=desk.hotel), check_in=day(-2), check_out=day(0)
+            ),
+        ),
+    ],
+)
+def test_a_booking_that_breaks_its_step_is_passed_by(work, make, desk, monkeypatch, caplog):
+    """One that nobody foresaw: its batch is done without it, in a transaction of its own each."""
+    bookings = [make(desk) for _ in range(3)]
+    broken = bookings[1].pk
+
+    def save(bookings, *fields):
+        if any(booking.pk == broken for booking in bookings):
+            raise KeyError("a row that nobody foresaw")
+        core.save(bookings, *fields)
+
+    monkeypatch.setattr("room_bookings.services.expire.save", save)
+    monkeypatch.setattr("room_bookings.services.overstay.save", save)
+    assert done(tick())[work] == 2
+    [line] = caplog.records
+    assert (line.levelname, line.exc_info[0]) == ("ERROR", KeyError)
+    assert f"of hotel {desk.hotel.slug} for 1 of 3 bookings (ids {broken})" in line.getMessage()
+    changed = RoomBooking.objects.exclude(version=0)
+    assert {booking.pk for booking in changed} == {booking.pk for booking in bookings} - {broken}
+
+
+def test_answers_that_cannot_be_forgotten_are_the_last_and_only_logged(desk, monkeypatch, caplog):
+    monkeypatch.setattr(periodic, "ANSWERS_KEPT", None)
+    late(desk)
+    assert done(tick())["expired"] == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "answers_forgotten has to wait for the next tick: TypeError"
+    ]
+
+
+@pytest.mark.parametrize("place", ["batch", "one by one", "hotel"])
+def test_a_database_that_is_away_ends_the_tick(desk, monkeypatch, place):
+    late(desk)
+    away = OperationalError("server closed the connection unexpectedly")
+
+    def fails(bookings, *fields):
+        monkeypatch.setattr("room_bookings.services.expire.save", gone)
+        raise KeyError("first the batch")
+
+    def gone(*_):
+        raise away
+
+    if place == "hotel":
+        monkeypatch.setattr(periodic, "forget_events", gone)
+    else:
+        monkeypatch.setattr("room_bookings.services.expire.save", fails if place == "one by one" else gone)
+    with pytest.raises(OperationalError, match="server closed"):
+        tick()

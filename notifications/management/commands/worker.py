@@ -13,7 +13,7 @@ from django.db import close_old_connections, connection
 from common.database import DATABASE_FAILURES
 from common.postgres.validation import log_problems
 from notifications import mail, relay
-from room_bookings.services import periodic
+from room_bookings.services import payment_sweep, periodic
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def jobs(stopping: threading.Event) -> list[Job]:
     return [
         Job("mail", 3, lambda: mail.send_queued(should_stop=stopping.is_set)),
         Job("tick", 60, periodic.tick),
+        Job("payments", 60, payment_sweep.settle_payments),
         Job("mail history", 3600, mail.forget_history),
     ]
 

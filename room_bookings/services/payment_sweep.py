@@ -1,0 +1,144 @@
+"""Card payments that somebody began to move and did not end: the worker finishes them, with pauses that grow.
+
+A payment that can't be settled is tried again and again for about a day; then it is parked: an error in the log, a
+gauge, a filter in the admin, a field of the booking's detail. Somebody of the staff lets it be tried again, here or by
+approving or declining the booking.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.db import OperationalError, transaction
+from django.db.models import Q
+
+from common import clock
+from common.database import is_unreachable
+from common.errors import Conflict
+from hotel.models import Staff
+from notifications.notification_manager import realtime_booking_updated
+from room_bookings import payments
+from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, PaymentRetry, RoomBooking
+from room_bookings.services.core import change, lock_booking, record, save, state
+from room_bookings.services.settlement import Outcome, failures, forget_failures, settle_one
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=2), timedelta(hours=4)
+# 2, 4, 8 … 128 minutes, then every four hours: about a day, after which somebody has to look at it.
+GIVE_UP_AFTER = 12
+
+
+class PaymentNotParked(Conflict):
+    """The sweep has not given up on the payment."""
+
+    code = "PAYMENT_NOT_PARKED"
+
+
+def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, int]:
+    """Finish what somebody began ``older_than`` ago and did not end; any number of sweeps may run at once.
+
+    Returns how many bookings there were by outcome: ``payments_finished``, ``…_put_back`` (nothing had happened),
+    ``…_again`` (to be asked for once more), ``…_unanswered``, ``…_overtaken``, ``…_failed``, ``…_not_configured``, and
+    how many were ``…_parked`` after that. Not to be called within a transaction. Raises when the database is away.
+    """
+    now = clock.now()
+    waiting = RoomBooking.objects.filter(
+        Q(payment_retry=None) | Q(payment_retry__next_try_at__lte=now),
+        payment_state__in=IN_FLIGHT_PAYMENTS,
+        payment_requested_at__lt=now - older_than,
+    )
+    outcomes = [*(outcome.name.lower() for outcome in Outcome), "unanswered", "failed", "not_configured", "parked"]
+    counts = {f"payments_{outcome}": 0 for outcome in outcomes}
+    if not payments.is_configured():
+        return counts | {"payments_not_configured": waiting.count()}
+    for booking in list(waiting.select_related("hotel", "payment_retry").order_by("payment_requested_at", "pk")):
+        for outcome in _attempt(booking):
+            counts[f"payments_{outcome}"] += 1
+    return counts
+
+
+def _attempt(booking: RoomBooking) -> list[str]:
+    """Settle one payment, whatever becomes of it: nothing may hold up the others' money. The outcomes."""
+    try:
+        outcome, error = _settled(booking)
+        if error and _note_failure(booking, error):
+            return [outcome, "parked"]
+        return [outcome]
+    except Exception as error:
+        if is_unreachable(error):
+            raise  # the others would fare no better
+        if isinstance(error, OperationalError):
+            logger.warning("the payment of %s waits: %s", _name(booking), type(error).__name__)
+        else:
+            logger.exception("the payment of %s could not be settled: %s", _name(booking), type(error).__name__)
+        return ["failed"]
+
+
+def _settled(booking: RoomBooking) -> tuple[str, str]:
+    """The outcome of one try, and what kind of failure it was. A database that is away or a row that somebody holds
+    is raised, and is no failure of the payment's."""
+    try:
+        outcome = settle_one(booking)
+    except (payments.Unclear, payments.UnderWay) as error:
+        return "unanswered", type(error).__name__
+    except Exception as error:  # a bug, or a row that nobody foresaw: it comes to an end, too
+        if is_unreachable(error) or isinstance(error, OperationalError):
+            raise
+        logger.exception("the payment of %s could not be settled: %s", _name(booking), type(error).__name__)
+        return "failed", type(error).__name__
+    return outcome.name.lower(), "Refused" if outcome is Outcome.AGAIN else ""
+
+
+@transaction.atomic
+def _note_failure(tried: RoomBooking, error: str) -> bool:
+    """Count a try that was in vain; returns whether it was the last one.
+
+    Not when somebody has settled the payment meanwhile, has it in hand, or has counted this try: another sweep.
+    """
+    locked = lock_booking(tried)
+    if (locked.payment_state, _count(locked)) != (tried.payment_state, _count(tried)):
+        return False
+    count, moment = _count(locked) + 1, clock.now()
+    parked = count >= GIVE_UP_AFTER
+    PaymentRetry(
+        booking=locked,
+        failures=count,
+        last_error=error[:100],
+        next_try_at=None if parked else moment + min(FIRST_PAUSE * 2 ** (count - 1), LONGEST_PAUSE),
+        parked_at=moment if parked else None,
+    ).save()
+    if parked:
+        logger.error("the payment of %s is parked after %d tries: %s", _name(tried), count, error)
+    return parked
+
+
+def _count(booking: RoomBooking) -> int:
+    retry = failures(booking)
+    return retry.failures if retry else 0
+
+
+def _name(booking: RoomBooking) -> str:
+    return f"{booking.booking_id} of hotel {booking.hotel.slug}"
+
+
+@transaction.atomic
+def retry_payment(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
+    """Let the sweep try a parked payment again, as often as one that was never tried.
+
+    Raises PaymentNotParked. Returns the booking as it is now.
+    """
+    locked = lock_booking(booking)
+    check_retry(locked)
+    forget_failures(locked)
+    save([locked])
+    record([change(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason="payment_retry")])
+    realtime_booking_updated(locked, "booking_updated")
+    return locked
+
+
+def check_retry(booking: RoomBooking) -> bool:
+    """Raise unless the payment is parked. Writes nothing, asks no provider."""
+    retry = failures(booking)
+    if retry is None or retry.parked_at is None:
+        raise PaymentNotParked(f"No payment of booking {booking.booking_id} is parked.", details=state(booking))
+    return True
