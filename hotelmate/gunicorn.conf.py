@@ -1,9 +1,9 @@
 """How gunicorn serves HotelMate; every value can be overridden on its command line."""
 
 import os
-import shutil
-import tempfile
 from typing import Any
+
+from hotelmate.local.memory import make_counters_folder, remove_counters_folders, shared_memory
 
 bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
 wsgi_app = "hotelmate.wsgi:application"
@@ -37,7 +37,8 @@ secure_scheme_headers: dict[str, str] = {}
 forwarded_allow_ips = ""
 header_map = "drop"
 # A process shows that it lives by touching a file: in memory, where no slow disk makes it look dead.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn makes a file of its own there
+_memory = shared_memory()
+worker_tmp_dir = str(_memory) if _memory else None
 # Nobody steers it through a socket in a home folder that a service may not have.
 control_socket_disable = True
 # No access log: addresses of people and references of bookings would be in it. /metrics counts the requests, and a
@@ -45,9 +46,8 @@ control_socket_disable = True
 accesslog = None
 
 # What the processes count is one number on /metrics; the variable must be there before any of them counts.
-_COUNTERS = os.path.join(tempfile.gettempdir(), "hotelmate-metrics-")
 if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=_COUNTERS)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(make_counters_folder())
 
 # Seconds; an event whose batch is cut short is sent again by whoever comes next.
 STOP_PATIENCE = 6
@@ -85,6 +85,4 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """The counters of this run end with it, unless they were wanted elsewhere."""
-    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
-    if folder.startswith(_COUNTERS):
-        shutil.rmtree(folder, ignore_errors=True)
+    remove_counters_folders()

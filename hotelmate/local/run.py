@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from hotelmate.local import LocalError, npm
 from hotelmate.local.datadir import PROJECT, DataDir, try_lock
 from hotelmate.local.environment import database, environment, uses_embedded_pusher
+from hotelmate.local.memory import make_counters_folder, remove_counters_folders
 from hotelmate.local.service import Pause, Service, free_port, port_is_free, wait_until
 from hotelmate.local.signals import StopRequestedError, StopSignals
 
@@ -90,6 +90,7 @@ def start(
     npm.install(say, pause, environ)
     say("Starting PostgreSQL ..." if not environ.get("DATABASE_URL") else "Checking DATABASE_URL ...")
     url = stack.enter_context(database(data, environ, pause))
+    stack.callback(remove_counters_folders)
     for service in (pusher, setup, worker, web):
         stack.callback(service.stop)  # in the opposite order, and before PostgreSQL
     services = {}
@@ -97,8 +98,8 @@ def start(
         services["PostgreSQL"] = data.service("postgres")
     env = environment(data, url, environ) | {"DEVELOPMENT": "1", "PORT": str(port)}
     # The web server and the worker count together, from nothing.
-    shutil.rmtree(data.run / "metrics", ignore_errors=True)
-    env["PROMETHEUS_MULTIPROC_DIR"] = environ.get("PROMETHEUS_MULTIPROC_DIR") or str(data.run / "metrics")
+    if not environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        env["PROMETHEUS_MULTIPROC_DIR"] = str(make_counters_folder(data.run))
     if embedded_pusher:
         say("Starting the Pusher server ...")
         start_pusher(pusher, env, pause)

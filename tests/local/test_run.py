@@ -15,6 +15,7 @@ import pytest
 
 from hotelmate.local import LocalError
 from hotelmate.local.datadir import DataDir
+from hotelmate.local.memory import shared_memory
 from hotelmate.local.run import check_port, stop_all, wanted_port, welcome
 from hotelmate.local.service import free_port, wait_until
 
@@ -143,13 +144,20 @@ def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data
 
 
 def test_the_web_server_and_the_worker_count_in_one_folder_unless_told_of_another(launch: Launch, data: DataDir):
-    for told, folder in (({}, f"{data.run}/metrics"), ({"PROMETHEUS_MULTIPROC_DIR": "/elsewhere"}, "/elsewhere")):
+    for told in ({}, {"PROMETHEUS_MULTIPROC_DIR": "/elsewhere"}):
         house = launch(**told).says(UP)
+        folders = set()
         for pid in (data.service("web").pid, data.service("worker").pid):
-            environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            assert f"PROMETHEUS_MULTIPROC_DIR={folder}".encode() in environ
+            environ = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+            folders |= {line.partition("=")[2] for line in environ if line.startswith("PROMETHEUS_MULTIPROC_DIR=")}
+        [folder] = folders
+        if told:
+            assert folder == "/elsewhere"
+        else:
+            assert Path(folder).parent == (shared_memory() or data.run)
         house.process.send_signal(signal.SIGTERM)
         assert house.ends() == 0
+        assert not Path(folder).exists()
 
 
 def test_the_second_start_has_the_keys_and_ports_of_the_first(launch: Launch, data: DataDir):

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from hotelmate.local.memory import shared_memory
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
@@ -60,6 +62,12 @@ class Web:
         }
 
 
+def mapped(pid: int) -> set[Path]:
+    """The files that a process has in its memory."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return {Path(words[5]) for line in lines if len(words := line.split(maxsplit=5)) == 6}
+
+
 def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(
     start_web, start_worker, server, unused_port, tmp_path
 ):
@@ -100,12 +108,13 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(
     assert again.communicate(timeout=PATIENCE)[1] == ""
 
 
-def test_without_a_setting_the_web_processes_share_a_folder_that_goes_with_them(start_web, unused_port, tmp_path):
-    web = Web(start_web, unused_port, TMPDIR=str(tmp_path))
+def test_without_a_setting_the_web_processes_share_a_folder_in_memory_that_goes_with_them(start_web, unused_port):
+    web = Web(start_web, unused_port)
     until(lambda: len(web.children()) == 2)
     web.ask(20)
     assert web.asked() == 20
-    [own] = tmp_path.glob("hotelmate-metrics-*")
+    [own] = {path.parent for pid in web.children() for path in mapped(pid) if path.suffix == ".db"}
+    assert own.parent == (shared_memory() or Path(tempfile.gettempdir()))
     assert own.stat().st_mode & 0o777 == 0o700
 
     before = web.children()

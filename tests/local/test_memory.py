@@ -1,0 +1,78 @@
+"""The counters' files lie in memory, are nobody else's, and go with whoever has made them."""
+
+import os
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from hotelmate.local import memory
+
+PROJECT = Path(memory.__file__).parents[2]
+
+
+@pytest.fixture
+def shared(monkeypatch, tmp_path):
+    """Memory of this test's own."""
+    folder = tmp_path / "shm"
+    folder.mkdir()
+    monkeypatch.setattr(memory, "SHARED", folder)
+    monkeypatch.setattr(memory, "_made", [])
+    return folder
+
+
+def age(folder):
+    """It was made long ago."""
+    os.utime(folder, (0, 0))
+
+
+def test_it_is_in_memory_and_nobody_elses(shared):
+    one, other = memory.make_counters_folder(), memory.make_counters_folder()
+    assert one.parent == other.parent == shared
+    assert one != other
+    assert one.stat().st_mode & 0o777 == 0o700
+    (one / "counter_1.db").write_bytes(b"1")
+    memory.remove_counters_folders()
+    assert list(shared.iterdir()) == []
+
+
+def test_this_machine_has_memory_for_it():
+    assert memory.shared_memory() in (None, Path("/dev/shm"))
+
+
+@pytest.mark.parametrize("lacks", ["absent", "tiny", "closed"])
+def test_without_memory_it_is_where_it_was(shared, monkeypatch, tmp_path, lacks):
+    if lacks == "absent":
+        shared.rmdir()
+    elif lacks == "tiny":
+        room = namedtuple("room", "f_bavail f_frsize")(memory.ENOUGH // 4096 - 1, 4096)
+        monkeypatch.setattr(os, "statvfs", lambda _: room)
+    else:
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    assert memory.make_counters_folder(tmp_path).parent == tmp_path
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert memory.make_counters_folder().parent == tmp_path
+
+
+def test_what_a_killed_process_has_left_behind_goes_and_nothing_else(shared):
+    used = memory.make_counters_folder()
+    made = "import sys; from pathlib import Path; from hotelmate.local import memory; memory.SHARED = Path(sys.argv[1])"
+    kill = "print(memory.make_counters_folder()); sys.stdout.flush(); import os; os.kill(os.getpid(), 9)"
+    words = [sys.executable, "-c", f"{made}; {kill}", str(shared)]
+    left = Path(subprocess.run(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True).stdout.strip())
+    (left / "counter_1.db").write_bytes(b"1")
+    elsewhere = shared.parent / "elsewhere"
+    elsewhere.mkdir()
+    link, file, theirs = (shared / f"{memory.PREFIX}{name}" for name in ("link", "file", "theirs"))
+    link.symlink_to(elsewhere)
+    file.touch()
+    others = shared / "of another program"
+    others.mkdir()
+    for path in (used, left, elsewhere, file, others):
+        age(path)
+    theirs.mkdir()  # just being made
+    memory.make_counters_folder()
+    assert not left.exists()
+    assert all(path.exists() for path in (used, link, elsewhere, file, others, theirs))
