@@ -159,6 +159,7 @@ class StaffBookingView(BookingViewSet):
             "total_amount": "285.00",
             "currency": "EUR",
             "party": [{"first_name": "Charles", "last_name": "Babbage"}],
+            "booker": {"type": "COMPANY", "company": "Engines Ltd", "email": "office@example.com"},
         },
         response=shapes.NewBooking,
         status=201,

@@ -21,7 +21,13 @@ from rooms.models import Room, RoomType
 
 
 class BookingStatus(models.TextChoices):
-    """The life of a booking (contract section 6)."""
+    """The life of a booking (contract section 6).
+
+    PENDING_PAYMENT is the draft of a guest who books on a website that writes into this database, and has not paid yet.
+    HotelMate has no such website and makes no drafts: what staff book begins as CONFIRMED or PENDING_APPROVAL. It keeps
+    its side of the contract: a draft is hidden from lists, can be confirmed by its reference, and is dropped
+    (CANCELLED_DRAFT) after a day (``services.expire.drop_drafts``).
+    """
 
     PENDING_PAYMENT = "PENDING_PAYMENT", "Pending payment"
     PENDING_APPROVAL = "PENDING_APPROVAL", "Pending approval"
@@ -33,6 +39,14 @@ class BookingStatus(models.TextChoices):
     CANCELLED_DRAFT = "CANCELLED_DRAFT", "Cancelled draft"
     EXPIRED = "EXPIRED", "Expired"
     NO_SHOW = "NO_SHOW", "No-show"
+
+
+class BookerType(models.TextChoices):
+    """Who made the booking (``services.booker``)."""
+
+    SELF = "SELF", "the guest"
+    THIRD_PARTY = "THIRD_PARTY", "somebody else"
+    COMPANY = "COMPANY", "a company"
 
 
 def hash_token(token: str) -> str:
@@ -137,11 +151,7 @@ class RoomBooking(models.Model):
     primary_last_name = LineField(max_length=100)
     primary_email = MailField(blank=True)
     primary_phone = LineField(max_length=40, blank=True)
-    booker_type = models.CharField(
-        max_length=20,
-        default="SELF",
-        choices=[("SELF", "the guest"), ("THIRD_PARTY", "somebody else"), ("COMPANY", "a company")],
-    )
+    booker_type = models.CharField(max_length=20, default=BookerType.SELF, choices=BookerType)
     booker_first_name = LineField(max_length=100, blank=True)
     booker_last_name = LineField(max_length=100, blank=True)
     booker_company = LineField(max_length=200, blank=True)
@@ -195,6 +205,18 @@ class RoomBooking(models.Model):
                 condition=Q(check_out__gte=F("check_in")), name="room_booking_leaves_after_arriving"
             ),
             models.CheckConstraint(condition=Q(adults__gte=1), name="room_booking_has_an_adult"),
+            models.CheckConstraint(
+                condition=Q(
+                    booker_type=BookerType.SELF,
+                    booker_first_name="",
+                    booker_last_name="",
+                    booker_email="",
+                    booker_phone="",
+                )
+                | Q(booker_type=BookerType.THIRD_PARTY) & named("booker_first_name", "booker_last_name")
+                | Q(booker_type=BookerType.COMPANY) & named("booker_company"),
+                name="room_booking_booker_named",
+            ),
             models.CheckConstraint(
                 condition=named("primary_first_name", "primary_last_name"), name="room_booking_guest_has_a_name"
             ),
@@ -390,7 +412,7 @@ class BookingAction(models.TextChoices):
     NO_SHOW = "NO_SHOW", "Did not arrive"
     EXTENDED = "EXTENDED", "Stay extended"
     EXPIRED = "EXPIRED", "Expired"
-    DRAFT_DROPPED = "DRAFT_DROPPED", "Unfinished booking dropped"
+    DRAFT_DROPPED = "DRAFT_DROPPED", "Unfinished booking dropped"  # BookingStatus says whose drafts these are
 
 
 class BookingChange(models.Model):

@@ -20,7 +20,7 @@ from common.serializers import (
 )
 from housekeeping.serializers import LARGEST_ID
 from room_bookings.filters import BucketCounts
-from room_bookings.models import STRIPE, BookingStatus, OverstayStatus
+from room_bookings.models import STRIPE, BookerType, BookingStatus, OverstayStatus
 from rooms.models import RoomStatus
 from rooms.serializers import ROOMS_AT_ONCE
 
@@ -75,6 +75,17 @@ class CompanionInput(serializers.Serializer[Any]):
     phone = OptionalLineField(default="", max_length=40)
 
 
+class BookerInput(serializers.Serializer[Any]):
+    """Who books, where that is not the guest. THIRD_PARTY takes a first and a last name, COMPANY a company."""
+
+    type = serializers.ChoiceField(choices=BookerType.choices)
+    first_name = OptionalLineField(default="", max_length=100)
+    last_name = OptionalLineField(default="", max_length=100)
+    company = OptionalLineField(default="", max_length=200)
+    email = OptionalMailField(default="")
+    phone = OptionalLineField(default="", max_length=40)
+
+
 class StayInput(serializers.Serializer[Any]):
     """The dates and guests of a stay; day use, in and out on one day, is a stay of no nights."""
 
@@ -86,6 +97,7 @@ class StayInput(serializers.Serializer[Any]):
     primary_last_name = LineField(max_length=100)
     primary_email = OptionalMailField(default="")
     primary_phone = OptionalLineField(default="", max_length=40)
+    booker = BookerInput(required=False, allow_null=True)
 
 
 class BookingInput(StayInput):
@@ -268,7 +280,7 @@ class Companion(PrimaryGuest):
 
 
 class Booker(PrimaryGuest):
-    type = serializers.CharField(help_text="SELF, THIRD_PARTY or COMPANY")
+    type = serializers.ChoiceField(choices=BookerType.choices)
     company = serializers.CharField()
 
 

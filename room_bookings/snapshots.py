@@ -7,7 +7,7 @@ from common import clock
 from common.formats import iso
 from common.money import money
 from hotel import calendar
-from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookingStatus, RoomBooking
+from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookerType, BookingStatus, RoomBooking
 from rooms.models import Room
 
 DUE_SOON = timedelta(hours=1)  # before the approval deadline
@@ -173,7 +173,7 @@ def party(booking: RoomBooking) -> dict[str, Any]:
 
 
 def _booker(booking: RoomBooking) -> dict[str, Any]:
-    if booking.booker_type == "SELF":
+    if booking.booker_type == BookerType.SELF:
         first_name, last_name = booking.primary_first_name, booking.primary_last_name
         email, phone = booking.primary_email, booking.primary_phone
     else:

@@ -165,6 +165,9 @@ class Room(models.Model):
     last_inspected_at = models.DateTimeField(null=True, blank=True)
     inspected_by_staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     turnover_notes = LinesField(blank=True)
+    # The device to which Firebase sends the guest's notifications. HotelMate sends none, and no endpoint sets it: a
+    # guest's app beside HotelMate writes it into this database. It stays for such an app, to which HotelMate guarantees
+    # that the token goes along when the guest moves and is emptied when they leave.
     guest_fcm_token = models.CharField(max_length=512, blank=True)
 
     created_at = models.DateTimeField(default=clock.now, editable=False)

@@ -132,6 +132,20 @@ def edit_in_house(w: World) -> None:
     w.see(bool(answer["message"]), True, "a message")
 
 
+@row("booker: given with a new booking or later, read back as sent; refused without a name")
+def booker(w: World) -> None:
+    company = {"type": "COMPANY", "company": "Engines Ltd", "first_name": "", "last_name": "", "email": "", "phone": ""}
+    booking = w.book(booker={"type": "COMPANY", "company": "Engines Ltd"})
+    w.see((booking["booker"], booking["party"]["booker"]), (company, company), "who booked")
+    agent = {"type": "THIRD_PARTY", "first_name": "Ottoline", "last_name": "Quillfeather", "company": ""}
+    agent |= {"email": "quillfeather@example.com", "phone": "+353 86 555 0177"}
+    with w.tells(bookings=[("booking_updated", booking["booking_id"])]):
+        changed = w.frontdesk.patch(w.path(booking), {"booker": agent}, shape=DETAIL)
+    w.see(changed["booker"], agent, "who booked, as changed")
+    refused = w.frontdesk.patch(w.path(booking), {"booker": {"type": "COMPANY"}}, status=400, code="VALIDATION_ERROR")
+    w.has(refused, {"details": {"booker": ["str"]}, "booker": ["str"]}, "a company without a name")
+
+
 @row("POST {bid}/mark-seen/: no body, idempotent")
 def mark_seen(w: World) -> None:
     booking = w.book()

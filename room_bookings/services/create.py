@@ -18,6 +18,7 @@ from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import (
     STRIPE,
+    BookerType,
     BookingAction,
     BookingGuest,
     BookingStatus,
@@ -26,6 +27,7 @@ from room_bookings.models import (
     hash_token,
 )
 from room_bookings.selectors import booking_read
+from room_bookings.services.booker import booker_columns
 from room_bookings.services.core import (
     change,
     lock_type,
@@ -63,15 +65,16 @@ def create_booking(
     total_amount: Decimal | None = None,
     currency: str = "EUR",
     party: Sequence[Mapping[str, str]] = (),
+    booker: Mapping[str, str] | None = None,
     payment_provider: str = "",
     payment_reference: str = "",
     needs_approval: bool = False,
 ) -> RoomBooking:
     """A new booking: confirmed, or waiting for approval when a card payment hangs on it or ``needs_approval``.
 
-    ``party`` are the companions, each ``{first_name, last_name, email, phone}``. Raises NoAvailability. Returns the
-    booking; its ``guest_token`` attribute is the guest's access token, which is stored as a hash only and never shown
-    again.
+    ``party`` are the companions, each ``{first_name, last_name, email, phone}``; ``booker`` is who books, if that is
+    not the guest (``booker_columns``). Raises NoAvailability. Returns the booking; its ``guest_token`` attribute is the
+    guest's access token, which is stored as a hash only and never shown again.
     """
     room_type = lock_type(hotel, room_type_id)
     if room_type is None or not room_type.is_active:
@@ -94,6 +97,7 @@ def create_booking(
         primary_last_name=primary_last_name,
         primary_email=primary_email,
         primary_phone=primary_phone,
+        **booker_columns({"type": BookerType.SELF} if booker is None else booker),
         special_requests=special_requests,
         total_amount=fitted(total_amount, currency, "total_amount"),
         currency=currency,

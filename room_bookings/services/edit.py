@@ -14,6 +14,7 @@ from housekeeping.selectors import room_lock
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingGuest, BookingStatus, RoomBooking
 from room_bookings.selectors import booking_read
+from room_bookings.services.booker import booker_columns
 from room_bookings.services.core import (
     BookingAlreadyCheckedIn,
     BookingChanged,
@@ -45,17 +46,19 @@ def edit_booking(
     others: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> RoomBooking:
-    """Change dates, party size, the primary guest, the amount and its currency, requests or notes.
+    """Change dates, party size, the primary guest, the booker, the amount and its currency, requests or notes.
 
-    ``expected_versions`` refuses when somebody was faster. ``others`` is what a client sent beside ``fields``: a name
-    of the booking's detail with another value than it has is refused. Of a guest in house only the departure date may
-    move; a booking that is over takes internal notes only. Raises BookingChanged, ReadOnlyField, RoomOverlap,
-    NoAvailability. Returns the booking as it is now.
+    ``booker`` replaces the one before (``booker_columns``). ``expected_versions`` refuses when somebody was faster.
+    ``others`` is what a client sent beside ``fields``: a name of the booking's detail with another value than it has is
+    refused. Of a guest in house only the departure date may move; a booking that is over takes internal notes only.
+    Raises BookingChanged, ReadOnlyField, RoomOverlap, NoAvailability. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
     if expected_versions is not None and locked.version not in expected_versions:
         raise BookingChanged(f"Booking {locked.booking_id} has changed since you read it.", details=state(locked))
     refuse_read_only(locked, others or {})
+    if (booker := fields.pop("booker", None)) is not None:
+        fields |= booker_columns(booker)
     changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
     if not changed:
         return locked

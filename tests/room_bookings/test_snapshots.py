@@ -300,11 +300,14 @@ def test_a_party_is_complete_without_names_that_the_hotel_does_not_require(
     assert detail["flags"]["can_assign_room"] is complete
 
 
+HERSELF = {"booker_type": "SELF", **dict.fromkeys([f"booker_{name}" for name in PRIMARY], "")}
+
+
 @pytest.mark.parametrize(
     ("fields", "booker"),
     [
-        ({"booker_type": "SELF"}, {"type": "SELF", **PRIMARY, "company": "Engines Ltd"}),
-        ({"booker_type": "SELF", "booker_company": ""}, {"type": "SELF", **PRIMARY, "company": ""}),
+        (HERSELF, {"type": "SELF", **PRIMARY, "company": "Engines Ltd"}),
+        ({**HERSELF, "booker_company": ""}, {"type": "SELF", **PRIMARY, "company": ""}),
         ({"booker_type": "COMPANY"}, COMPANY),
         ({"booker_type": "THIRD_PARTY", "booker_company": ""}, {**COMPANY, "type": "THIRD_PARTY", "company": ""}),
     ],

@@ -1,0 +1,130 @@
+"""Who made a booking, where that is not the guest: given by the desk, shown in the detail, found by the search."""
+
+from typing import Any
+
+import pytest
+
+from room_bookings.models import BookingChange, RoomBooking
+from tests.conftest import url
+from tests.factories import BookingFactory
+from tests.http import assert_error, nothing_written
+from tests.room_bookings.desk import day
+
+pytestmark = pytest.mark.django_db
+
+NOBODY = {"first_name": "", "last_name": "", "email": "", "phone": ""}
+BABBAGE = {"first_name": "Charles", "last_name": "Babbage", "email": "office@example.com", "phone": "+44 20 7946 1111"}
+ADA = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "phone": ""}
+# What is sent, and what the detail then shows.
+BOOKERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"type": "COMPANY", "company": "Engines Ltd"}, {"type": "COMPANY", "company": "Engines Ltd", **NOBODY}),
+    (
+        {"type": "COMPANY", "company": "Engines Ltd", **BABBAGE},
+        {"type": "COMPANY", "company": "Engines Ltd", **BABBAGE},
+    ),
+    ({"type": "THIRD_PARTY", **BABBAGE}, {"type": "THIRD_PARTY", "company": "", **BABBAGE}),
+    (
+        {"type": "THIRD_PARTY", "first_name": "C", "last_name": "B", "company": "Travels", "email": None},
+        {"type": "THIRD_PARTY", "company": "Travels", **NOBODY, "first_name": "C", "last_name": "B"},
+    ),
+    ({"type": "SELF"}, {"type": "SELF", "company": "", **ADA}),
+    ({"type": "SELF", "company": "Engines Ltd", **BABBAGE}, {"type": "SELF", "company": "Engines Ltd", **ADA}),
+]
+NO_BOOKERS: list[tuple[Any, str]] = [
+    ({"type": "COMPANY"}, "A booker of the type COMPANY has company."),
+    ({"type": "COMPANY", "company": " ", **BABBAGE}, "A booker of the type COMPANY has company."),
+    ({"type": "THIRD_PARTY"}, "A booker of the type THIRD_PARTY has first_name and last_name."),
+    ({"type": "THIRD_PARTY", "first_name": "C"}, "A booker of the type THIRD_PARTY has last_name."),
+    ({"type": "AGENT"}, 'type: "AGENT" is not a valid choice.'),
+    ({"type": None}, "type: This field may not be null."),
+    ({"type": "SELF", "email": "nobody"}, "email: Enter a valid email address."),
+    ({"type": "SELF", "company": "x" * 201}, "company: Ensure this field has no more than 200 characters."),
+    ("Charles", "non_field_errors: Invalid data. Expected a dictionary, but got str."),
+    ([], "non_field_errors: Invalid data. Expected a dictionary, but got list."),
+]
+bad = pytest.mark.parametrize(("booker", "message"), NO_BOOKERS, ids=[str(sent)[:30] for sent, _ in NO_BOOKERS])
+
+
+def request(desk: Any, **fields: Any) -> dict[str, Any]:
+    """The body of a new booking."""
+    stay = {"room_type_id": desk.room_type.pk, "check_in": day(1), "check_out": day(2)}
+    ada = {"primary_first_name": "Ada", "primary_last_name": "Lovelace", "primary_email": "ada@example.com"}
+    return {**stay, **ada, **fields}
+
+
+@pytest.fixture
+def client(desk, api):
+    return api(desk.agent)
+
+
+@pytest.fixture
+def path(desk) -> str:
+    """A booking of Ada's that she made herself."""
+    booking = BookingFactory(hotel=desk.hotel, room_type=desk.room_type, primary_email="ada@example.com")
+    return url(desk.agent, f"room-bookings/{booking.booking_id}/")
+
+
+@pytest.mark.parametrize(("sent", "shown"), BOOKERS)
+def test_a_new_booking_names_who_booked(desk, client, sent, shown):
+    answer = client.post(url(desk.agent, "room-bookings/"), request(desk, booker=sent))
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["booker"] == answer.json()["party"]["booker"] == shown
+    # Of who booked for themselves nothing is kept twice.
+    assert (RoomBooking.objects.get().booker_email == "") == (sent.get("type") == "SELF" or not sent.get("email"))
+
+
+@pytest.mark.parametrize("fields", [{}, {"booker": None}])
+def test_a_guest_who_books_needs_no_booker(desk, client, fields):
+    answer = client.post(url(desk.agent, "room-bookings/"), request(desk, **fields))
+    assert answer.json()["booker"] == {"type": "SELF", "company": "", **ADA}
+
+
+@bad
+def test_a_booker_who_cannot_be_is_refused_by_name(desk, client, path, booker, message):
+    with nothing_written():
+        for answer in (
+            client.post(url(desk.agent, "room-bookings/"), request(desk, booker=booker)),
+            client.patch(path, {"booker": booker}),
+        ):
+            assert assert_error(answer, 400, "VALIDATION_ERROR")["details"] == {"booker": [message]}
+
+
+@pytest.mark.parametrize("booker", [{}, {"company": "Engines Ltd"}])
+def test_a_booker_has_a_type(desk, client, path, booker):
+    with nothing_written():
+        assert_error(client.post(url(desk.agent, "room-bookings/"), request(desk, booker=booker)), 400)
+        body = assert_error(client.patch(path, {"booker": booker, "adults": 2}), 400, "VALIDATION_ERROR")
+    assert list(body["details"]) == ["booker"]
+
+
+@pytest.mark.parametrize(("sent", "shown"), BOOKERS)
+def test_another_booker_takes_the_place_of_the_one_before(client, path, sent, shown):
+    assert client.patch(path, {"booker": {"type": "COMPANY", "company": "Before", **BABBAGE}}).status_code == 200
+    answer = client.patch(path, {"booker": sent})
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["booker"] == client.get(path).json()["booker"] == shown
+    with nothing_written():
+        assert client.patch(path, {"booker": sent}).status_code == 200
+        assert client.patch(path, {"booker": shown}).status_code == 200
+        assert client.patch(path, {"booker": None}).status_code == 200
+        assert client.patch(path, {"booker_company": "Somebody"}).status_code == 200  # a name of no meaning
+
+
+def test_the_history_names_what_was_changed(client, path):
+    client.patch(path, {"booker": {"type": "COMPANY", "company": "Engines Ltd"}})
+    assert BookingChange.objects.get().reason == "booker_company, booker_type"
+
+
+def test_a_booking_that_is_over_keeps_its_booker(desk, client):
+    booking = BookingFactory(hotel=desk.hotel, room_type=desk.room_type, status="NO_SHOW")
+    path = url(desk.agent, f"room-bookings/{booking.booking_id}/")
+    with nothing_written():
+        answer = client.patch(path, {"booker": {"type": "COMPANY", "company": "Engines Ltd"}})
+        assert_error(answer, 409, "BOOKING_NOT_ELIGIBLE")
+
+
+def test_a_booker_is_found_by_the_search(desk, client, path):
+    client.patch(path, {"booker": {"type": "COMPANY", "company": "Bürger & Söhne", "phone": "+49 30 901820"}})
+    for text, number in (("burger", 1), ("030 901820", 1), ("babbage", 0)):
+        found = client.get(url(desk.agent, "room-bookings/"), {"q": text}).json()
+        assert found["count"] == number, text
