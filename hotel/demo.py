@@ -75,7 +75,7 @@ def _seed_house(house: House, stays: Sequence[Stay], password: str, report: Repo
     accepted = [stay for stay in stays if stay not in requests]
     plan = _plan(accepted, hotel, today)
     with clock.set_to(plan[0].moment):
-        opened = make_rooms(hotel, house)
+        opened = make_rooms(hotel, house, stays)
     life = HouseLife(
         opened, accepted, plan, Meter(), works_off_tasks=True, extras=lambda stay: {"party": companions(stay)}
     )

@@ -6,6 +6,7 @@ column and status itself, so that a mistake there is not repeated here. One stat
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -32,8 +33,8 @@ class Violation(NamedTuple):
 Report = Callable[[Rule, list[Violation], float], None]
 
 
-def violations(*, report: Report | None = None) -> list[Violation]:
-    """Every violation of every rule, in the order of ``RULES``.
+def violations(*, report: Report | None = None, now: datetime | None = None) -> list[Violation]:
+    """Every violation of every rule, in the order of ``RULES``. ``now`` (aware) is another moment than the present.
 
     All rules see one moment: a guest who checks in between two statements would otherwise be in house for the one and
     not yet for the other, and a sound house would be reported broken. REPEATABLE READ gives that snapshot and, READ
@@ -41,19 +42,19 @@ def violations(*, report: Report | None = None) -> list[Violation]:
     one is checked, with what is not yet committed in it.
     """
     if connection.in_atomic_block:
-        return _check_all(report)
+        return _check_all(report, now)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return _check_all(report)
+        return _check_all(report, now)
 
 
-def _check_all(report: Report | None) -> list[Violation]:
+def _check_all(report: Report | None, now: datetime | None) -> list[Violation]:
     found: list[Violation] = []
     with connection.cursor() as cursor:
         for rule in RULES:
             began = time.perf_counter()
-            cursor.execute(rule.sql)
+            cursor.execute(rule.sql, {"now": now} if "%(now)s" in rule.sql else None)
             broken = [Violation(rule.name, *row) for row in cursor.fetchall()]
             if report is not None:
                 report(rule, broken, time.perf_counter() - began)
@@ -205,6 +206,8 @@ BOOKING_TIMES = """
         CASE WHEN booking.status NOT IN ('IN_HOUSE', 'COMPLETED')
             AND booking.checked_in_at IS NULL AND booking.checked_out_at IS NOT NULL
             THEN 'was checked out without having been in' END,
+        CASE WHEN booking.arrived_on IS NOT NULL AND booking.checked_in_at IS NULL
+            THEN 'has an arrival and was never checked in' END,
         CASE WHEN booking.checked_out_at < booking.checked_in_at THEN 'was checked out before it was checked in' END,
         CASE WHEN booking.status = 'CANCELLED' AND booking.cancelled_at IS NULL THEN 'has no cancelled_at' END,
         CASE WHEN booking.status <> 'CANCELLED' AND booking.cancelled_at IS NOT NULL THEN 'has a cancelled_at' END,
@@ -267,15 +270,81 @@ PAYMENTS = """
     ORDER BY 1, 2
 """
 
-# --- hotels -----------------------------------------------------------------------------------------------------------
+# --- what is sold -----------------------------------------------------------------------------------------------------
 
-HOTEL_DAY = """
-    SELECT hotel.slug, 'hotel ' || hotel.slug,
-        'ends its business day at ' || hotel.late_arrival_cutoff || ', and lets guests in from '
-            || hotel.early_checkin_from
-    FROM hotel_hotel hotel
-    WHERE hotel.late_arrival_cutoff > '12:00' OR hotel.late_arrival_cutoff > hotel.early_checkin_from
-    ORDER BY 1
+# The nights from tonight on for a year. A guest who is overdue is not sold tonight; one who came early is from today.
+# A hotel that allows overbooking may sell what it likes. What somebody has sold beyond the rooms, with leave, counts
+# while the booking is still of that type, or the room still gone from it.
+NIGHTS_SOLD = """
+    WITH house AS (
+        SELECT id, slug, CASE
+            WHEN wall.clock::time < late_arrival_cutoff THEN wall.clock::date - 1 ELSE wall.clock::date END AS today
+        FROM hotel_hotel
+        JOIN pg_timezone_names zone ON zone.name = timezone
+        CROSS JOIN LATERAL (SELECT coalesce(%(now)s::timestamptz, now()) AT TIME ZONE zone.name AS clock) wall
+        WHERE NOT allow_overbooking
+    ), stay AS (
+        SELECT booking.id, booking.hotel_id, coalesce(room.room_type_id, booking.room_type_id) AS room_type_id,
+            greatest(house.today, CASE WHEN booking.status = 'IN_HOUSE'
+                THEN least(booking.check_in, house.today) ELSE booking.check_in END) AS first_night,
+            least(house.today + 365, CASE WHEN booking.check_out = booking.check_in
+                THEN booking.check_out + 1 ELSE booking.check_out END) AS free_from
+        FROM room_bookings_roombooking booking
+        JOIN house ON house.id = booking.hotel_id
+        LEFT JOIN rooms_room room ON room.id = booking.assigned_room_id
+        WHERE booking.status IN ('CONFIRMED', 'IN_HOUSE')
+    ), sold AS (
+        SELECT hotel_id, room_type_id, night::date AS night, count(*) AS bookings, array_agg(stay.id) AS ids
+        FROM stay CROSS JOIN LATERAL generate_series(first_night, free_from - 1, interval '1 day') night
+        GROUP BY hotel_id, room_type_id, night
+    ), room_count AS (
+        SELECT room_type_id, count(*) AS rooms FROM rooms_room
+        WHERE is_active AND room_status <> 'OUT_OF_ORDER'
+        GROUP BY room_type_id
+    ), oversold AS (
+        SELECT sold.*, coalesce(room_count.rooms, 0) AS rooms
+        FROM sold LEFT JOIN room_count USING (room_type_id)
+        WHERE sold.bookings > coalesce(room_count.rooms, 0)
+    )
+    SELECT house.slug, 'type ' || room_type.code,
+        oversold.night || ': ' || oversold.bookings || ' sold of ' || oversold.rooms || ', '
+        || leave.rooms || ' of them beyond with leave'
+    FROM oversold
+    JOIN house ON house.id = oversold.hotel_id
+    JOIN rooms_roomtype room_type ON room_type.id = oversold.room_type_id
+    CROSS JOIN LATERAL (
+        SELECT count(DISTINCT allowed.booking_id) FILTER (WHERE allowed.booking_id = ANY (oversold.ids))
+            + count(DISTINCT allowed.room_id) FILTER (
+                WHERE NOT gone.is_active OR gone.room_status = 'OUT_OF_ORDER'
+                    OR gone.room_type_id <> allowed.room_type_id)
+            + coalesce(max(allowed.rooms) FILTER (
+                WHERE allowed.booking_id IS NULL AND allowed.room_id IS NULL), 0) AS rooms
+        FROM room_bookings_overbooking allowed
+        LEFT JOIN rooms_room gone ON gone.id = allowed.room_id
+        WHERE allowed.room_type_id = oversold.room_type_id
+            AND allowed.first_night <= oversold.night AND allowed.free_from > oversold.night
+    ) leave
+    WHERE oversold.bookings - oversold.rooms > leave.rooms
+    ORDER BY 1, 2, oversold.night
+"""
+
+PARTY_FITS = """
+    SELECT hotel.slug, booking.booking_id,
+        'a party of ' || party.guests || ' in a ' || room_type.code || ' that sleeps ' || room_type.max_occupancy
+        || ' and ' || booking.extra_beds || ' more'
+    FROM room_bookings_roombooking booking
+    JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
+    LEFT JOIN rooms_room room ON room.id = booking.assigned_room_id
+    JOIN rooms_roomtype room_type ON room_type.id = coalesce(room.room_type_id, booking.room_type_id)
+    LEFT JOIN (
+        SELECT booking_id, count(*) AS companions FROM room_bookings_bookingguest GROUP BY booking_id
+    ) named ON named.booking_id = booking.id
+    CROSS JOIN LATERAL (
+        SELECT greatest(booking.adults + booking.children, 1 + coalesce(named.companions, 0)) AS guests
+    ) party
+    WHERE booking.status IN ('CONFIRMED', 'IN_HOUSE')
+        AND party.guests > room_type.max_occupancy + booking.extra_beds
+    ORDER BY 1, 2
 """
 
 # --- links and numbers ------------------------------------------------------------------------------------------------
@@ -332,6 +401,11 @@ ONE_HOTEL = " UNION ALL ".join(
             {"booking_id": BOOKING, "acknowledged_by_id": STAFF},
         ),
         _links_across(
+            "room_bookings_overbooking",
+            "'overbooking id ' || this.id",
+            {"room_type_id": TYPE, "booking_id": BOOKING, "room_id": ROOM, "staff_id": STAFF},
+        ),
+        _links_across(
             "room_bookings_bookingextension", "'extension id ' || this.id", {"booking_id": BOOKING, "staff_id": STAFF}
         ),
     ]
@@ -375,7 +449,8 @@ RULES = (
     Rule("booking_room", "A booking in house has a room, one that came to nothing has none", BOOKING_ROOM),
     Rule("booking_history", "A booking's history ends in its status", BOOKING_HISTORY),
     Rule("payments", "A payment belongs to one booking and is captured only for a stay that is wanted", PAYMENTS),
-    Rule("hotel_day", "A business day ends by noon, and before the next one's guests are let in", HOTEL_DAY),
+    Rule("nights_sold", "No night is sold beyond the rooms without a recorded override", NIGHTS_SOLD),
+    Rule("party_fits", "A party fits into its room, extra beds included", PARTY_FITS),
     Rule("one_hotel", "Whatever is linked belongs to one hotel", ONE_HOTEL),
     Rule("event_numbers", "A channel's events are numbered without gap up to the last number", EVENT_NUMBERS),
 )

@@ -239,7 +239,8 @@ class StaffBookingView(BookingViewSet):
     )
     def companions(self, request: Request, slug: str, bid: str) -> Response:
         booking = self.booking(bid)
-        return Response(party(set_companions(booking=booking, **self.body(shapes.CompanionsInput))))
+        body = self.body(shapes.CompanionsInput)
+        return Response(party(set_companions(booking=booking, staff=self.staff, **body)))
 
 
 class StaffBookingApprovalView(BookingViewSet):
@@ -392,9 +393,11 @@ class StaffBookingRoomView(BookingViewSet):
     def safe_assign_room(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, assign_room, shapes.AssignInput)
 
-    @booking_endpoint("Take the room back from a booking", errors=[409])
+    @booking_endpoint(
+        "Take the room back from a booking", request=shapes.UnassignInput, request_example={}, errors=[409]
+    )
     def unassign_room(self, request: Request, slug: str, bid: str) -> Response:
-        return self.step(bid, unassign_room)
+        return self.step(bid, unassign_room, shapes.UnassignInput)
 
     @booking_endpoint(
         "Move a guest in house to another room",

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 from rest_framework import serializers
 
 from common.errors import InvalidInput
-from common.serializers import LineField, LinesField, NoteField
+from common.serializers import LineField, LinesField, NoteField, StrictBooleanField
 from housekeeping.models import Source, TaskStatus, TaskType
 from rooms.models import Priority, RoomStatus
 from rooms.serializers import RoomOutput
@@ -66,16 +66,26 @@ class SourceField(serializers.ChoiceField):
         raise InvalidSource(message, details={"source": [message]}, extra={"source": [message]})
 
 
+class ForceField(StrictBooleanField):
+    """Whether a room goes out of order although bookings need it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        help_text = "A supervisor's: takes a room out of order although bookings need it. Its arrivals are unassigned."
+        super().__init__(default=False, help_text=help_text, **kwargs)
+
+
 class RoomStatusInput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
     note = NoteField(default="")
     source = SourceField(required=False, allow_null=True)  # type: ignore[assignment]  # the contract's name, also an attribute of Field
     expected_status = serializers.ChoiceField(choices=RoomStatus.choices, required=False, allow_null=True)
+    force = ForceField()
 
 
 class OverrideInput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
     note = LinesField(max_length=2000, help_text="Why; not blank.")
+    force = ForceField()
 
 
 class StatusEventOutput(serializers.Serializer[Any]):

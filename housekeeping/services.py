@@ -18,6 +18,8 @@ from housekeeping.policy import can_change_room_status
 from housekeeping.selectors import latest_events, room_list, room_lock
 from housekeeping.snapshots import facts_allow, is_occupied
 from notifications import notification_manager
+from room_bookings.models import Overbooking
+from room_bookings.needs import Needs
 from rooms.models import Priority, Room, RoomStatus
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -103,6 +105,7 @@ class StatusRequest:
     priority: str | None = None
     inspected: bool = False
     clears_fault: bool = False
+    forced: bool = False
 
     def expects(self, room: Room) -> bool:
         """Whether the room is as the caller saw it, where the caller says how that was."""
@@ -120,6 +123,7 @@ def set_room_status(
     note: str = "",
     expected_status: str | None = None,
     expected_versions: Sequence[int] | None = None,
+    forced: bool = False,
 ) -> Room:
     """Move a room to ``to_status``.
 
@@ -128,9 +132,12 @@ def set_room_status(
     of which will do) refuse when somebody was faster. The same status again writes and sends nothing. Returns ``room``,
     which carries the new values and, as ``status_event``, the audit row (``None`` when nothing changed).
 
+    A room that bookings need does not go out of order (RoomNeeded), unless ``forced`` by a supervisor who has given its
+    arrivals back first: ``room_bookings.services.room_removal``.
+
     Raises the refusals of this module; then nothing was written.
     """
-    request = StatusRequest(staff, source, note, expected_status, expected_versions)
+    request = StatusRequest(staff, source, note, expected_status, expected_versions, forced=forced)
     with transaction.atomic():
         [locked] = lock_rooms([room])
         return take_over(room, change_locked_room(locked, to_status, request))
@@ -185,14 +192,19 @@ def foresee_room_statuses(
     wanted = [(room.pk, to_status) for room, to_status in changes]
     rooms = {room.pk: room for room in room_list().filter(pk__in=[pk for pk, _ in wanted])}
     request = StatusRequest(staff, source, note)
-    return [_foresee(rooms[pk], to_status, request) for pk, to_status in wanted if pk in rooms]
+    foreseen = [(rooms[pk], to_status) for pk, to_status in wanted if pk in rooms]
+    needs = _needs(foreseen, request, lock=False)
+    return [_foresee(room, to_status, request, needs) for room, to_status in foreseen]
 
 
-def _foresee(room: Room, to_status: str, request: StatusRequest) -> StatusForecast:
+def _foresee(room: Room, to_status: str, request: StatusRequest, needs: Needs | None) -> StatusForecast:
     try:
-        return StatusForecast(room, changes=_check(room, to_status, request, None))
+        changes = _check(room, to_status, request, None, needs)
     except HotelMateError as refusal:
         return StatusForecast(room, refusal=refusal)
+    if changes and needs is not None and to_status == RoomStatus.OUT_OF_ORDER:
+        needs.take(room, staff=request.staff, reason=request.note)
+    return StatusForecast(room, changes=changes)
 
 
 def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Room:
@@ -204,11 +216,12 @@ def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Ro
 def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_nothing: bool) -> list[StatusOutcome]:
     """The core: check, change, record, publish. The rooms are locked and fresh."""
     authors = latest_events(room for room, _ in changes if not request.expects(room))
+    needs, overbooked = _needs(changes, request), list[Overbooking]()
     outcomes: list[StatusOutcome] = []
     changed: list[tuple[Room, RoomStatusEvent, list[str]]] = []
     for room, to_status in changes:
         try:
-            needed = _check(room, to_status, request, authors.get(room.pk))
+            needed = _check(room, to_status, request, authors.get(room.pk), needs)
         except HotelMateError as refusal:
             if all_or_nothing:
                 raise
@@ -217,6 +230,8 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
         if not needed:
             outcomes.append(StatusOutcome(room))
             continue
+        if needs is not None and to_status == RoomStatus.OUT_OF_ORDER:
+            overbooked += needs.take(room, staff=request.staff, reason=request.note)
         event = room.status_event = _event(room, to_status, request)
         fields = _apply(room, to_status, event, request)
         changed.append((room, event, fields))
@@ -224,6 +239,7 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
     if changed:
         _save([room for room, _, _ in changed], sorted({field for _, _, fields in changed for field in fields}))
         prepared.insert([event for _, event, _ in changed])
+        prepared.insert(overbooked)
         notification_manager.realtime_rooms_updated(
             [
                 notification_manager.RoomUpdate(room, fields, event.source, event.from_status, request.staff)
@@ -233,7 +249,19 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
     return outcomes
 
 
-def _check(room: Room, to_status: str, request: StatusRequest, author: RoomStatusEvent | None) -> bool:
+def _needs(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock: bool = True) -> Needs | None:
+    """Who needs the rooms that are to go out of order, if any are."""
+    leaving = [
+        room
+        for room, to_status in changes
+        if to_status == RoomStatus.OUT_OF_ORDER != room.room_status and request.expects(room)
+    ]
+    return Needs(leaving, lock=lock) if leaving else None
+
+
+def _check(
+    room: Room, to_status: str, request: StatusRequest, author: RoomStatusEvent | None, needs: Needs | None
+) -> bool:
     """Whether there is anything to do; raises the refusal if it may not be done."""
     if to_status not in RoomStatus.values:
         raise UnknownStatus(f"{to_status} is no room status.")
@@ -269,6 +297,8 @@ def _check(room: Room, to_status: str, request: StatusRequest, author: RoomStatu
         raise MaintenanceOpen(
             f"Room not ready: the maintenance of room {room.room_number} is still open.", details=current_state(room)
         )
+    if needs is not None and to_status == RoomStatus.OUT_OF_ORDER:
+        needs.require_spare(room, forced=request.forced)
     return True
 
 

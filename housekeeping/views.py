@@ -1,5 +1,6 @@
 """Status changes, history, the dashboard and the tasks of housekeeping (contract section 4)."""
 
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -31,8 +32,9 @@ from housekeeping.serializers import (
     TaskQuery,
 )
 from housekeeping.snapshots import status_event_snapshot, task_snapshot
+from room_bookings.services.room_removal import force_room_status
 from rooms.models import Room
-from rooms.serializers import ROOM_EXAMPLE
+from rooms.serializers import ROOM_EXAMPLE, NeededBody
 from rooms.views import RoomViewSet
 
 CHANGE_EXAMPLE = {
@@ -73,14 +75,16 @@ class RoomStatusViewSet(RoomViewSet):
         response=StatusChangeOutput,
         example=CHANGE_EXAMPLE,
         errors=[404, 409, 412],
+        error_shapes={409: NeededBody},
         parameters=[IF_MATCH],
         description="Checked in this order: `expected_status` or `If-Match`, the right, the same status (200, nothing "
-        "written), the workflow map, the physical facts.",
+        "written), the workflow map, the physical facts; out of order also whether bookings need the room (409 "
+        "`ROOM_NEEDED` with `conflicts`).",
         versioned=True,
     )
     def update_status(self, request: Request, slug: str, rid: int) -> Response:
         body = self.body(RoomStatusInput)
-        room = services.set_room_status(
+        room = self._set_status(body["force"])(
             room=self._room(rid),
             to_status=body["to_status"],
             staff=self.staff,
@@ -98,13 +102,14 @@ class RoomStatusViewSet(RoomViewSet):
         response=StatusChangeOutput,
         example=CHANGE_EXAMPLE,
         errors=[404, 409, 412],
+        error_shapes={409: NeededBody},
         parameters=[IF_MATCH],
         description="Lifts the workflow map, never a physical fact.",
         versioned=True,
     )
     def manager_override(self, request: Request, slug: str, rid: int) -> Response:
         body = self.body(OverrideInput)
-        room = services.set_room_status(
+        room = self._set_status(body["force"])(
             room=self._room(rid),
             to_status=body["to_status"],
             staff=self.staff,
@@ -113,6 +118,10 @@ class RoomStatusViewSet(RoomViewSet):
             expected_versions=if_match_versions(request),
         )
         return self._changed(room)
+
+    @staticmethod
+    def _set_status(force: bool) -> Callable[..., Room]:
+        return force_room_status if force else services.set_room_status
 
     def _changed(self, room: Any) -> Response:
         return Response(self.status_answer(room), headers={"ETag": etag(room.status_version)})

@@ -37,13 +37,14 @@ from room_bookings.models import (
     spaced,
 )
 from room_bookings.search import mentioning
-from room_bookings.services.approval import approve_booking, check_approval, check_decline, decline_booking
+from room_bookings.services.approval import approve_booking, check_decline, decline_booking, foresee_approval
 from room_bookings.services.cancel import cancel_booking, check_cancellation
 from room_bookings.services.checkout import check_departure, check_out
+from room_bookings.services.core import sold_out_for
 from room_bookings.services.edit import edit_booking
 from room_bookings.services.no_show import check_no_show, mark_no_show
 from room_bookings.services.payment_sweep import check_retry, retry_payment
-from room_bookings.services.reinstate import check_reinstatement, reinstate_booking, sold_out_for
+from room_bookings.services.reinstate import check_reinstatement, reinstate_booking
 from room_bookings.services.settlement import failures
 from room_bookings.snapshots import guest_name, is_late_arrival
 
@@ -79,8 +80,9 @@ STEPS = {
         "Approve requests",
         "Card payments are captured, and the guests get a confirmation.",
         "Approved",
-        lambda booking, *_: check_approval(booking),
+        lambda booking, _staff, _reason, nights: foresee_approval(booking, nights),
         lambda booking, staff, _: approve_booking(booking=booking, staff=staff),
+        read=sold_out_for,
     ),
     "decline": Step(
         "bookings.cancel",

@@ -243,9 +243,15 @@ def _arrivals(today: date, first: date | None, last: date | None) -> Q:
 def _dated(hotel: Hotel, query: Mapping[str, Any]) -> Q:
     first, last = query.get("date_from"), query.get("date_to")
     if query["date_mode"] == "stay":
-        # The departure day counts, although the night is free again: whoever is in the house that day is listed, so
-        # that the day's departures are among its stays, and a day use is too.
-        return _days("check_out", first, None) & _days("check_in", None, last)
+        # The departure day counts, although the night is free again: every guest in the house that day is listed, so
+        # that the day's departures are among its stays, and a day use is too. A guest may come before the arrival day,
+        # and stay past the departure.
+        begins, ends = _days("check_in", None, last), _days("check_out", first, None)
+        if last:
+            begins |= Q(arrived_on__lte=last)
+        if first and first <= calendar.business_date(hotel):
+            ends |= Q(status=BookingStatus.IN_HOUSE)
+        return begins & ends
     return _business_days(MOMENTS[query["date_mode"]], hotel, first, last)
 
 

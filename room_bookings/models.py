@@ -9,6 +9,7 @@ from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Case, F, Func, Q, TextField, Value, When
+from django.db.models.functions import Least
 
 from common import clock
 from common.fields import LineField, LinesField, MailField, named
@@ -85,9 +86,10 @@ class PaymentState(models.TextChoices):
 
 IN_FLIGHT_PAYMENTS = (PaymentState.CAPTURING, PaymentState.VOIDING, PaymentState.REFUNDING)
 
-# The nights of a stay: the departure day is free again, but day use (in and out on one day) takes that day.
+# The nights of a stay: the departure day is free again, but day use (in and out on one day) takes that day. A guest who
+# came early holds the room from then on.
 NIGHTS = Func(
-    F("check_in"),
+    Least(F("check_in"), F("arrived_on")),
     F("check_out"),
     Case(When(check_in=F("check_out"), then=Value("[]")), default=Value("[)")),
     function="daterange",
@@ -145,6 +147,9 @@ class RoomBooking(models.Model):
     check_out = models.DateField("departure")
     adults = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
     children = models.PositiveSmallIntegerField(default=0)
+    extra_beds = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Guests beyond what the room sleeps, let in by a supervisor."
+    )
     room_type = models.ForeignKey(RoomType, on_delete=models.PROTECT, related_name="bookings")
 
     primary_first_name = LineField(max_length=100)
@@ -178,6 +183,7 @@ class RoomBooking(models.Model):
     room_assigned_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     assignment_notes = LinesField(blank=True)
     checked_in_at = models.DateTimeField(null=True, blank=True)
+    arrived_on = models.DateField(null=True, blank=True, help_text="The business day of the check-in.")
     checked_out_at = models.DateTimeField(null=True, blank=True)
     room_moved_at = models.DateTimeField(null=True, blank=True)
 
@@ -304,6 +310,11 @@ class RoomBooking(models.Model):
                 condition=Q(status__in=ACTIVE_STATUSES),
             ),
             models.Index(
+                fields=["assigned_room", "check_out"],
+                name="room_booking_holding",
+                condition=Q(status__in=ACTIVE_STATUSES, assigned_room__isnull=False),
+            ),
+            models.Index(
                 fields=["approval_deadline_at"],
                 name="room_booking_to_approve",
                 condition=Q(status=BookingStatus.PENDING_APPROVAL),
@@ -413,6 +424,7 @@ class BookingAction(models.TextChoices):
     EXTENDED = "EXTENDED", "Stay extended"
     EXPIRED = "EXPIRED", "Expired"
     DRAFT_DROPPED = "DRAFT_DROPPED", "Unfinished booking dropped"  # BookingStatus says whose drafts these are
+    OVERRIDDEN = "OVERRIDDEN", "Limit overridden"
 
 
 class BookingChange(models.Model):
@@ -522,3 +534,49 @@ class BookingExtension(models.Model):
 
     def __str__(self) -> str:
         return f"{self.booking}: {self.old_check_out} → {self.new_check_out}"
+
+
+class Overbooking(models.Model):
+    """Nights of a room type that were knowingly sold beyond its rooms: for which booking, or because which room was
+    taken away, by whom and why. Written once, never changed.
+
+    Without booking and room: how far the hotel had overbooked when it stopped allowing that (``allow_overbooking``).
+    """
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
+    room_type = models.ForeignKey(RoomType, on_delete=models.PROTECT, related_name="+")
+    booking = models.ForeignKey(
+        RoomBooking, on_delete=models.PROTECT, null=True, blank=True, related_name="overbookings"
+    )
+    room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    first_night = models.DateField()
+    free_from = models.DateField(help_text="The day after the last night.")
+    rooms = models.PositiveSmallIntegerField(default=1, help_text="How many rooms too many.")
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    reason = LinesField(blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(free_from__gt=F("first_night")), name="overbooking_has_a_night"),
+            models.CheckConstraint(condition=Q(rooms__gte=1), name="overbooking_of_a_room"),
+            models.CheckConstraint(
+                condition=Q(booking__isnull=True) | Q(room__isnull=True), name="overbooking_has_one_cause"
+            ),
+        ]
+        triggers = [
+            NeverChanged(name="overbooking_never_changed"),
+            SameHotel(
+                name="overbooking_one_hotel",
+                links={
+                    "room_type": "rooms_roomtype",
+                    "booking": "room_bookings_roombooking",
+                    "room": "rooms_room",
+                    "staff": "hotel_staff",
+                },
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_night} to {self.free_from}"

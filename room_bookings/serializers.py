@@ -22,7 +22,7 @@ from housekeeping.serializers import LARGEST_ID
 from room_bookings.filters import BucketCounts
 from room_bookings.models import STRIPE, BookerType, BookingStatus, OverstayStatus
 from rooms.models import RoomStatus
-from rooms.serializers import ROOMS_AT_ONCE
+from rooms.serializers import ROOMS_AT_ONCE, Conflict
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
 LARGEST_PARTY = 50
@@ -100,6 +100,15 @@ class StayInput(serializers.Serializer[Any]):
     booker = BookerInput(required=False, allow_null=True)
 
 
+class OverrideReason(NoteField):
+    """A supervisor's reason for what is refused otherwise."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{"default": "", "help_text": "A supervisor's; lets more guests in than the room sleeps.", **kwargs}
+        )
+
+
 class BookingInput(StayInput):
     room_type_id = IdField()
     special_requests = NoteField(default="")
@@ -114,6 +123,7 @@ class BookingInput(StayInput):
         help_text="With a card payment that is authorised the booking waits for approval.",
     )
     payment_reference = OptionalLineField(default="", max_length=255, help_text="The provider's id, such as pi_…")
+    override_reason = OverrideReason()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs["payment_provider"] = attrs.get("payment_provider") or ""
@@ -133,6 +143,9 @@ class BookingEditInput(StayInput):
     internal_notes = NoteField(default="")
     total_amount = AmountField()
     currency = CurrencyField(required=False)
+    override_reason = OverrideReason(
+        help_text="A supervisor's; goes beyond the rooms that are left to sell, and beyond what the room sleeps."
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         """With what was sent under other names, as it was sent, in ``others``."""
@@ -159,15 +172,26 @@ class AssignInput(serializers.Serializer[Any]):
     room_id = IdField()
     assignment_notes = NoteField(default="")
     notes = NoteField(default="")
+    override_reason = OverrideReason()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """``{"room_id": 17, "notes": "quiet side"}``."""
-        return {"room_id": attrs["room_id"], "notes": attrs["assignment_notes"] or attrs["notes"]}
+        """``{"room_id": 17, "notes": "quiet side", "override_reason": ""}``."""
+        notes = attrs.pop("assignment_notes") or attrs["notes"]
+        return {**attrs, "notes": notes}
+
+
+class UnassignInput(serializers.Serializer[Any]):
+    override_reason = OverrideReason(
+        help_text="A supervisor's; when the room is of another type than was booked, and the booked type is sold out."
+    )
 
 
 class CheckInInput(serializers.Serializer[Any]):
     room_id = IdField(required=False, allow_null=True, default=None, help_text="A room to assign by the way.")
-    override_reason = NoteField(default="", help_text="A supervisor's; lifts the arrival window.")
+    override_reason = OverrideReason(
+        help_text="A supervisor's; lifts the arrival window, and goes beyond the rooms that are left to sell and what "
+        "the room sleeps."
+    )
 
 
 class MoveInput(serializers.Serializer[Any]):
@@ -182,20 +206,23 @@ class AcknowledgeInput(serializers.Serializer[Any]):
 
 
 class ExtendInput(serializers.Serializer[Any]):
-    """Exactly one of the two."""
+    """Exactly one of ``add_nights`` and ``new_checkout_date``."""
 
     add_nights = serializers.IntegerField(min_value=1, max_value=14, required=False, allow_null=True)
     new_checkout_date = DayField(required=False, allow_null=True)
+    override_reason = OverrideReason(help_text="A supervisor's; goes beyond the rooms that are left to sell.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        reason = attrs.pop("override_reason")
         given = {name: value for name, value in attrs.items() if value is not None}
         if len(given) != 1:
             raise serializers.ValidationError({"add_nights": ["Give add_nights or new_checkout_date, one of them."]})
-        return given
+        return {**given, "override_reason": reason}
 
 
 class CompanionsInput(serializers.Serializer[Any]):
     companions = CompanionInput(many=True, max_length=LARGEST_PARTY)  # type: ignore[call-arg]  # of the list
+    override_reason = OverrideReason()
 
 
 class RoomsInput(serializers.Serializer[Any]):
@@ -423,22 +450,15 @@ class ExtendOutput(OverstayOutput):
     booking = BookingDetail()
 
 
-class InTheWay(serializers.Serializer[Any]):
-    booking_id = serializers.CharField()
-    room_number = serializers.IntegerField()
-    start_date = serializers.DateField()
-    end_date = serializers.DateField()
-
-
 class SuggestedRoom(serializers.Serializer[Any]):
     room_number = serializers.IntegerField()
     room_type = serializers.CharField(help_text="The type's name.")
 
 
 class ExtendRefused(ErrorBody):
-    """The last two only where the room is promised to somebody else."""
+    """The last two only where the room is promised to somebody else, or the type is sold out."""
 
-    conflicts = InTheWay(many=True, required=False)
+    conflicts = Conflict(many=True, required=False)
     suggested_rooms = SuggestedRoom(many=True, required=False)
 
 

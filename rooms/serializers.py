@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from common.money import money
+from common.openapi import ErrorBody
 from common.serializers import OF_A_MODEL, NoteField, StrictBooleanField
 from rooms.models import Priority, RoomStatus, RoomType
 
@@ -154,6 +155,29 @@ class RoomInput(serializers.Serializer[Any]):
             if not self.partial:
                 raise serializers.ValidationError({"room_type_id": ["This field is required."]})
         return attrs
+
+
+class Conflict(serializers.Serializer[Any]):
+    """A booking that is in the way."""
+
+    booking_id = serializers.CharField()
+    room_number = serializers.IntegerField(allow_null=True)
+    start_date = serializers.DateField()
+    end_date = serializers.DateField()
+
+
+class NeededBody(ErrorBody):
+    """``conflicts`` only where bookings need the room, or what it is to lose."""
+
+    conflicts = Conflict(many=True, required=False)
+
+
+class RoomChangeInput(RoomInput):
+    force = StrictBooleanField(
+        default=False,
+        help_text="A supervisor's: takes a room out of service, or to another type, although bookings need it. "
+        "Its arrivals are unassigned.",
+    )
 
 
 class RoomTypeInput(serializers.ModelSerializer[RoomType]):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from common import clock
+from common import clock, prepared
 from common.database import constraint
 from common.errors import Conflict, FieldConflict, FieldError, NotFound, ReadOnlyField
 from common.money import fitted
@@ -17,6 +17,9 @@ from housekeeping.selectors import room_list, room_lock
 from housekeeping.services import RoomNotFound, RoomOccupied
 from housekeeping.snapshots import is_occupied
 from notifications import notification_manager
+from room_bookings.capacity import CapacityExceeded, parties_too_large
+from room_bookings.inventory import conflict
+from room_bookings.needs import Needs
 from rooms.models import Room, RoomType
 
 
@@ -81,8 +84,12 @@ def create_rooms(*, room_type: RoomType, numbers: Sequence[int]) -> BulkResult:
 
 
 @transaction.atomic
-def update_room(*, room: Room, staff: Staff | None, **fields: Any) -> Room:
-    """Change ``room_number``, ``room_type_id`` or ``is_active``; screens hear of it."""
+def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason: str = "", **fields: Any) -> Room:
+    """Change ``room_number``, ``room_type_id`` or ``is_active``; screens hear of it.
+
+    A room that bookings need goes neither out of service nor to another type (RoomNeeded), unless ``forced`` by a
+    supervisor who has given its arrivals back first: ``room_bookings.services.room_removal``.
+    """
     rooms = room_lock([room.pk])
     if not rooms:
         raise RoomNotFound("Room not found: it was deleted in the meantime.")
@@ -94,11 +101,17 @@ def update_room(*, room: Room, staff: Staff | None, **fields: Any) -> Room:
         return locked
     if "is_active" in changed and is_occupied(locked):
         raise RoomOccupied(f"Room occupied: a guest is in house in room {locked.room_number}.")
+    overbooked = []
+    if "room_type" in changed or ("is_active" in changed and locked.is_active):
+        needs = Needs([locked], to_type=fields.get("room_type") if fields.get("is_active", locked.is_active) else None)
+        needs.require_spare(locked, forced=forced)
+        overbooked = needs.take(locked, staff=staff, reason=reason)
     for name in changed:
         setattr(locked, name, fields[name])
     locked.updated_at = clock.now()
     with _unless_taken(room_number_unique=RoomNumberTaken(locked.room_number)):
         locked.save(update_fields=[*changed, "updated_at"])
+    prepared.insert(overbooked)
     notification_manager.realtime_room_updated(
         locked,
         changed_fields=[*changed, "updated_at"],
@@ -111,14 +124,20 @@ def update_room(*, room: Room, staff: Staff | None, **fields: Any) -> Room:
 
 @transaction.atomic
 def delete_room(*, room: Room) -> None:
-    """Remove a room that was never used; one with history, bookings or tasks is deactivated instead."""
-    room_lock([room.pk])  # a status change that is under way ends first
+    """Remove a room that was never used; one with history, bookings or tasks is deactivated instead.
+
+    Raises RoomNeeded when as many rooms of its type are sold as there are.
+    """
+    locked = room_lock([room.pk])  # a status change that is under way ends first
+    needs = Needs(locked) if locked else None
     try:
         room.delete()
     except ProtectedError as error:
         raise RoomInUse(
             f"Room {room.room_number} has a history, bookings or tasks. Deactivate it instead (is_active: false)."
         ) from error
+    if needs is not None:
+        needs.require_spare(locked[0])
 
 
 @transaction.atomic
@@ -133,10 +152,13 @@ def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
 
 @transaction.atomic
 def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
-    """Change a category."""
+    """Change a category. Raises CapacityExceeded when it is to sleep fewer than a party that has booked it."""
     locked = RoomType.objects.select_for_update(no_key=True).filter(pk=room_type.pk).order_by("pk").first()
     if locked is None:
         raise RoomTypeNotFound("There is no such room type.")
+    beds = fields.get("max_occupancy", locked.max_occupancy)
+    if beds < locked.max_occupancy:
+        _require_parties_fit(locked, beds)
     for name, value in fields.items():
         setattr(locked, name, value)
     if money := [name for name in ("starting_price_from", "currency") if name in fields]:
@@ -144,6 +166,18 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
     with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
         locked.save(update_fields=list(fields))
     return locked
+
+
+def _require_parties_fit(room_type: RoomType, beds: int) -> None:
+    """Raise when parties that fit into the locked type now would not, with only so many beds."""
+    parties = list(parties_too_large(room_type, beds).select_related("assigned_room").order_by("check_in", "pk")[:100])
+    if parties:
+        conflicts = [conflict(booking, booking.assigned_room) for booking in parties]
+        raise CapacityExceeded(
+            f"{room_type.name} can't sleep only {beds}: the party of {parties[0].booking_id} is larger.",
+            details={"max_occupancy": beds, "conflicts": conflicts},
+            extra={"conflicts": conflicts},
+        )
 
 
 @transaction.atomic

@@ -33,6 +33,7 @@ from room_bookings.serializers import (
 from room_bookings.services.bulk import BulkResult, NothingDone
 from room_bookings.services.check_in import check_in_rooms
 from room_bookings.services.checkout import check_out_rooms
+from room_bookings.services.room_removal import force_room_update
 from rooms import services
 from rooms.models import Room, RoomStatus, RoomType
 from rooms.serializers import (
@@ -41,7 +42,9 @@ from rooms.serializers import (
     BulkCreateOutput,
     InspectionInput,
     MaintenanceInput,
+    NeededBody,
     NotesInput,
+    RoomChangeInput,
     RoomInput,
     RoomOutput,
     RoomTypeInput,
@@ -71,6 +74,18 @@ CHECK_OUT_RESULTS = {
     "destructive_mode": False,
 }
 NOBODY_CHECKED_OUT = {**CHECK_OUT_RESULTS, "checked_out_bookings": [], "rooms_cleared": []}
+CONFLICTS_EXAMPLE = [
+    {"booking_id": "BK-2026-0009", "room_number": 101, "start_date": "2026-07-05", "end_date": "2026-07-08"}
+]
+ROOM_NEEDED_EXAMPLE = error_body(
+    "ROOM_NEEDED",
+    "Room 101 is needed: it is promised to BK-2026-0009 from 2026-07-05.",
+    details={
+        "room_id": 17,
+        "room_number": 101,
+        "conflicts": CONFLICTS_EXAMPLE,
+    },
+) | {"conflicts": CONFLICTS_EXAMPLE}
 ROOM_TYPE_EXAMPLE = {
     "id": 3,
     "name": "Standard",
@@ -357,23 +372,28 @@ class RoomManagementViewSet(RoomViewSet):
 
     @endpoint(
         "Change a room, by its id",
-        request=RoomInput,
+        request=RoomChangeInput,
         request_example={"is_active": False},
         response=RoomOutput,
         example=ROOM_EXAMPLE,
         errors=[404, 409],
-        description="`room_status` is refused here (400 `READ_ONLY_FIELD`): it has an endpoint of its own.",
+        error_examples={409: ROOM_NEEDED_EXAMPLE},
+        error_shapes={409: NeededBody},
+        description="`room_status` is refused here (400 `READ_ONLY_FIELD`): it has an endpoint of its own. A room that "
+        "bookings need is not taken away (409 `ROOM_NEEDED`), unless a supervisor says `force`.",
     )
     def partial_update(self, request: Request, slug: str, room: int) -> Response:
         services.refuse_status(request.data)
-        body = self.body(RoomInput, partial=True)
-        return Response(self.show(services.update_room(room=self.room(pk=room), staff=self.staff, **body)))
+        body = self.body(RoomChangeInput, partial=True)
+        update = force_room_update if body.pop("force", False) else services.update_room
+        return Response(self.show(update(room=self.room(pk=room), staff=self.staff, **body)))
 
     @endpoint(
         "Remove a room that was never used, by its id",
         response=None,
         status=204,
         errors=[404, 409],
+        error_shapes={409: NeededBody},
     )
     def destroy(self, request: Request, slug: str, room: int) -> Response:
         services.delete_room(room=self.room(pk=room))
@@ -424,6 +444,7 @@ class RoomTypeViewSet(RoomViewSet):
         response=RoomTypeOutput,
         example=ROOM_TYPE_EXAMPLE,
         errors=[404, 409],
+        error_shapes={409: NeededBody},
     )
     def partial_update(self, request: Request, slug: str, pk: int) -> Response:
         body = self.body(RoomTypeInput, partial=True)

@@ -128,7 +128,8 @@ _STAMPS = {
 
 
 def booking_in(status: str, *, card: str = "", **fields: Any) -> RoomBooking:
-    """A booking whose columns all say that it is in ``status``; who is in house has a room, and that is OCCUPIED.
+    """A booking whose columns all say that it is in ``status``; who is in house has a room, and that is OCCUPIED. A
+    request is for a type that has a room.
 
     ``card`` is the state of a card payment that hangs on it.
     """
@@ -140,6 +141,9 @@ def booking_in(status: str, *, card: str = "", **fields: Any) -> RoomBooking:
         consistent |= {"payment_provider": STRIPE, "payment_state": card}
         consistent["payment_reference"] = f"pi_{next(_payments)}"
         consistent["paid_at"] = now if card == PaymentState.CAPTURED else None
+    if status in (BookingStatus.PENDING_APPROVAL, BookingStatus.PENDING_PAYMENT) and "room_type" not in fields:
+        room = NewRoomFactory(**{"hotel": fields["hotel"]} if "hotel" in fields else {})
+        consistent |= {"hotel": room.hotel, "room_type": room.room_type}
     if "assigned_room" in fields:
         room = fields["assigned_room"]
         consistent |= {"hotel": room.hotel, "room_type": room.room_type, "room_assigned_at": now}

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 
 from hotel import rights
 from hotel.models import Hotel, Staff
+from room_bookings.replay.records import Stay
 from rooms.models import Room, RoomType
 
 ROOMS_PER_FLOOR = 30
@@ -101,13 +102,16 @@ def set_password(user: object, password: str | None) -> None:
         user.save(update_fields=["password"])  # type: ignore[attr-defined]
 
 
-def make_rooms(hotel: Hotel, house: House, *, more_types: Iterable[str] = ()) -> OpenHouse:
-    """The types and rooms of a hotel that has none yet; the types mixed over the floors. ``more_types`` have no room.
+def make_rooms(hotel: Hotel, house: House, stays: Iterable[Stay] = ()) -> OpenHouse:
+    """The types and rooms of a hotel that has none yet; the types mixed over the floors, and large enough for the
+    parties of the ``stays``. A type that only those have has no room.
 
     The staff is there already.
     """
-    codes = [*house.rooms, *sorted(set(more_types) - set(house.rooms))]
-    types = {code: _make_type(hotel, code, place) for place, code in enumerate(codes)}
+    largest = {code: 2 + place // 3 for place, code in enumerate(house.rooms)}
+    for stay in sorted(stays, key=lambda stay: stay.room_type):
+        largest[stay.room_type] = max(largest.get(stay.room_type, 2), stay.adults + stay.children)
+    types = {code: _make_type(hotel, code, place, beds) for place, (code, beds) in enumerate(largest.items())}
     doors = [types[code] for code, count in house.rooms.items() for _ in range(count)]
     random.Random(house.slug).shuffle(doors)  # noqa: S311 - the same house every time
     # A new room starts ready, as the database demands; every other state comes by way of the services.
@@ -123,12 +127,12 @@ def make_rooms(hotel: Hotel, house: House, *, more_types: Iterable[str] = ()) ->
     return OpenHouse(hotel, staff, types, by_type)
 
 
-def _make_type(hotel: Hotel, code: str, place: int) -> RoomType:
+def _make_type(hotel: Hotel, code: str, place: int, beds: int) -> RoomType:
     return RoomType.objects.create(
         hotel=hotel,
         code=code,
         name=f"Type {code}",
-        max_occupancy=2 + place // 3,
+        max_occupancy=beds,
         starting_price_from=Decimal(80 + 15 * place),
         bed_setup="1 double or 2 single",
     )

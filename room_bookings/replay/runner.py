@@ -83,7 +83,7 @@ def _open(house: House, stays: Sequence[Stay]) -> Replay:
     if not is_new:
         raise HouseThereError(house.slug)
     make_staff(hotel)
-    opened = make_rooms(hotel, house, more_types={stay.room_type for stay in stays})
+    opened = make_rooms(hotel, house, stays)
     first_day = min(stay.arrival for stay in stays)
     return Replay(opened, stays, [step for stay in stays for step in steps(stay, hotel, first_day)])
 

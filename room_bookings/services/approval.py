@@ -1,7 +1,8 @@
 """Deciding on a booking: confirm, approve, decline."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+from datetime import date
 
 from django.db import transaction
 
@@ -10,6 +11,7 @@ from common.errors import Conflict
 from common.formats import iso
 from hotel.models import Staff
 from room_bookings import payments
+from room_bookings.inventory import nights_held
 from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.services.core import (
     address,
@@ -18,6 +20,8 @@ from room_bookings.services.core import (
     lock_booking,
     not_eligible,
     refuse_stripe,
+    require_left,
+    sell_nights,
     state,
 )
 from room_bookings.services.settlement import (
@@ -56,7 +60,7 @@ class CancelInstead(Conflict):
 def confirm_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     """Confirm a booking on which no card payment hangs; one that is confirmed already stays as it is.
 
-    Raises StripeBooking, BookingExpired. Returns the booking as it is now.
+    Raises StripeBooking, BookingExpired, NoAvailability. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
     if locked.status == BookingStatus.CONFIRMED:
@@ -64,6 +68,7 @@ def confirm_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     refuse_stripe(locked)
     if locked.status != BookingStatus.PENDING_PAYMENT:
         _require_open(locked, "confirmed")
+    sell_nights(locked, locked.room_type_id, nights_held(locked.hotel, locked))
     write_confirmed(locked, BookingAction.CONFIRMED, staff)
     return locked
 
@@ -71,9 +76,9 @@ def confirm_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
 def approve_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     """Approve a request in time: the card payment is captured, the booking confirmed and seen.
 
-    One that is confirmed already stays as it is. Raises BookingExpired, CaptureFailed, AuthorisationExpired,
-    PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then as it was. Returns the booking as it is
-    now. Not to be called within a transaction when there is a card payment.
+    One that is confirmed already stays as it is. Raises BookingExpired, NoAvailability (before anything is captured),
+    CaptureFailed, AuthorisationExpired, PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then as
+    it was. Returns the booking as it is now. Not to be called within a transaction when there is a card payment.
     """
     return _decide(booking, APPROVAL, lambda locked: _begin_approval(locked, staff))
 
@@ -122,10 +127,20 @@ def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
         return None
     if is_in_flight(locked):
         return join(locked, APPROVAL)
+    # From here on the nights are this guest's, also while the provider is asked (inventory.BEING_SOLD).
+    sell_nights(locked, locked.room_type_id, nights_held(locked.hotel, locked))
     if locked.payment_state in NOTHING_TO_CAPTURE:
         write_confirmed(locked, BookingAction.APPROVED, staff)
         return None
     return claim(locked, PaymentState.CAPTURING, staff)
+
+
+def foresee_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
+    """``check_approval``, and that a room is left, by what ``sold_out_for`` found; raises the refusal if not."""
+    wanted = check_approval(booking)
+    if wanted and not is_in_flight(booking):
+        require_left(booking, nights)
+    return wanted
 
 
 def check_approval(booking: RoomBooking) -> bool:

@@ -1,7 +1,6 @@
 """Arrivals: one guest at the desk, or all of today's that have their rooms."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from django.db import transaction
 
@@ -15,19 +14,25 @@ from housekeeping.services import RoomNotFound, set_room_statuses
 from housekeeping.services import label as room_label
 from housekeeping.snapshots import is_occupied
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
-from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.capacity import extra_beds, require_capacity
+from room_bookings.inventory import nights_booked, nights_held
+from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.selectors import arriving, booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
 from room_bookings.services.core import (
     BookingNotEligible,
+    added_nights,
     change,
+    lift,
     lock_booking,
     lock_room,
     not_eligible,
     record,
+    record_overbooking,
     require_free,
     require_settled,
     save,
+    sell_nights,
     state,
 )
 from room_bookings.services.room_assignment import ASSIGNMENT, require_assignment, take_room
@@ -70,8 +75,9 @@ def check_in(
 ) -> RoomBooking:
     """The guest arrives: into the assigned room, or into ``room_id``, which is assigned by the way.
 
-    A supervisor's ``override_reason`` lifts the arrival window, nothing else. Somebody who is in house already stays
-    there: nothing is written. Returns the booking as it is now.
+    A supervisor's ``override_reason`` lifts the arrival window, and goes beyond the beds of the room and the rooms that
+    are left on nights that were not booked. A guest who is in house already stays there: nothing is written. Returns
+    the booking as it is now.
     """
     locked = lock_booking(booking)
     if locked.status == BookingStatus.IN_HOUSE:
@@ -79,7 +85,7 @@ def check_in(
     if locked.status != BookingStatus.CONFIRMED:
         raise not_eligible(locked, "checked in")
     require_settled(locked)
-    lifted = _require_window(locked, staff, override_reason)
+    _require_window(locked, staff, override_reason)
     wanted = room_id or locked.assigned_room_id
     if wanted is None:
         raise BookingNotEligible(
@@ -87,15 +93,19 @@ def check_in(
         )
     room = lock_room(locked.hotel, wanted)
     if room.pk != locked.assigned_room_id:
-        require_assignment(locked, room)
+        overbooked = require_assignment(locked, room, staff=staff, reason=override_reason)
         take_room(locked, room, staff)
-    if lifted:
-        # Tonight may lie outside the nights that were booked, where the room may be promised to somebody else.
-        today = calendar.business_date(locked.hotel)
-        tonight = today + timedelta(days=1)
-        require_free(room, min(today, locked.check_in), max(tonight, locked.check_out), without=locked)
+    else:
+        overbooked = list[Overbooking]()
+        require_capacity(locked, room, staff=staff, reason=override_reason)
+    # Who comes early, or after the departure, wants nights that were not booked.
+    held = nights_held(locked.hotel, locked, in_house=True)
+    if added := added_nights(nights_booked(locked), held):
+        require_free(room, *held, without=locked)
+        overbooked += sell_nights(locked, room.room_type_id, *added, staff=staff, reason=override_reason)
     _require_ready(room)
     _move_in([(locked, room)], staff, Source.FRONT_DESK, f"check-in of {locked.booking_id}", override_reason)
+    record_overbooking(overbooked)
     return locked
 
 
@@ -136,19 +146,16 @@ def _arrival(
     if booking is None:
         raise NothingDue(f"No arrival of today has room {room.room_number}.")
     require_settled(booking)
-    _require_window(booking, staff, "")
+    _require_window(booking, staff)
+    require_capacity(booking, room, staff=None)
     _require_ready(room)
     return booking, room
 
 
-def _require_window(booking: RoomBooking, staff: Staff, override_reason: str) -> bool:
-    """Raise outside the arrival window; returns whether a supervisor's reason lifted it."""
-    refusal = _outside_window(booking)
-    if refusal is None:
-        return False
-    if override_reason.strip() and staff.can("bookings.supervise"):
-        return True
-    raise refusal
+def _require_window(booking: RoomBooking, staff: Staff, override_reason: str = "") -> None:
+    """Raise outside the arrival window, unless a supervisor's reason lifts it."""
+    if refusal := _outside_window(booking):
+        lift(refusal, staff=staff, reason=override_reason)
 
 
 def _outside_window(booking: RoomBooking) -> Conflict | None:
@@ -191,8 +198,9 @@ def _move_in(stays: Sequence[tuple[RoomBooking, Room]], staff: Staff, source: st
     moment = clock.now()
     for booking, room in stays:
         booking.status, booking.checked_in_at, booking.assigned_room = BookingStatus.IN_HOUSE, moment, room
+        booking.arrived_on, booking.extra_beds = calendar.business_date(booking.hotel, moment), extra_beds(booking)
     bookings = [booking for booking, _ in stays]
-    save(bookings, "status", "checked_in_at", *ASSIGNMENT)
+    save(bookings, "status", "checked_in_at", "arrived_on", *ASSIGNMENT)
     record(
         change(booking, BookingAction.CHECKED_IN, was=BookingStatus.CONFIRMED, staff=staff, to_room=room, reason=reason)
         for booking, room in stays

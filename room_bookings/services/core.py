@@ -1,7 +1,7 @@
 """What every step in a booking's life shares: its lock, its refusals, its history."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,16 +12,18 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.selectors import room_lock
 from housekeeping.services import RoomNotFound
+from room_bookings.inventory import Inventory, Wish, conflict, holders, nights_held, sold_out_nights, stretches
 from room_bookings.models import (
     IN_FLIGHT_PAYMENTS,
     STRIPE,
     BookingAction,
     BookingChange,
     BookingStatus,
+    Overbooking,
     PaymentState,
     RoomBooking,
 )
-from room_bookings.selectors import booking_lock, overlapping_bookings, sold_out_night
+from room_bookings.selectors import booking_lock
 from rooms.models import Room, RoomType
 
 LONGEST_STAY = 365  # nights
@@ -199,34 +201,89 @@ def require_settled(booking: RoomBooking) -> None:
         raise in_progress(booking)
 
 
-def require_free(room: Room, check_in: date, check_out: date, *, without: RoomBooking) -> None:
-    """Raise when another active booking holds the locked room on a night of that stay."""
-    if taken := overlapping_bookings(room.pk, check_in, check_out, without=without).first():
+def require_free(room: Room, first: date, free: date, *, without: RoomBooking) -> None:
+    """Raise when another stay holds the locked room on a night from ``first`` to before ``free``."""
+    taken = holders(without.hotel, first, free, without=without, assigned_room=room.pk)
+    if taken:
+        other = taken[0]
+        still = ", and the guest is in house" if other.status == BookingStatus.IN_HOUSE else ""
         raise RoomOverlap(
-            f"Room {room.room_number} is taken by {taken.booking_id} from {taken.check_in} to {taken.check_out}.",
-            details={"conflicts": [conflict(taken, room)]},
+            f"Room {room.room_number} is taken by {other.booking_id} "
+            f"from {other.check_in} to {other.check_out}{still}.",
+            details={"conflicts": [conflict(stay, room) for stay in taken]},
         )
 
 
-def conflict(booking: RoomBooking, room: Room) -> dict[str, Any]:
-    """A booking that is in the way; JSON-safe."""
-    return {
-        "booking_id": booking.booking_id,
-        "room_number": room.room_number,
-        "start_date": booking.check_in.isoformat(),
-        "end_date": booking.check_out.isoformat(),
-    }
+def lift(refusal: HotelMateError, *, staff: Staff | None, reason: str) -> None:
+    """Raise the refusal, unless a supervisor says with a ``reason`` why it shall be all the same."""
+    if not (reason.strip() and staff is not None and staff.can("bookings.supervise")):
+        raise refusal
 
 
-def require_availability(
-    hotel: Hotel, room_type: RoomType, check_in: date, check_out: date, *, without: RoomBooking | None = None
-) -> None:
-    """Raise when the locked type is sold out on a night of that stay, unless the hotel sells more than it has."""
-    if hotel.allow_overbooking:
-        return
-    night = sold_out_night(room_type, check_in, check_out, without=without)
-    if night is not None:
-        raise sold_out(room_type, night)
+def sell_nights(
+    booking: RoomBooking, room_type_id: int, *stays: tuple[date, date], staff: Staff | None = None, reason: str = ""
+) -> list[Overbooking]:
+    """``take_nights`` of a type that is locked here, last of all but the reference counter."""
+    room_type = lock_type(booking.hotel, room_type_id)
+    assert room_type is not None  # bookings and rooms are of it, which keeps it
+    return take_nights(booking, room_type, *stays, staff=staff, reason=reason)
+
+
+def take_nights(
+    booking: RoomBooking, room_type: RoomType, *stays: tuple[date, date], staff: Staff | None = None, reason: str = ""
+) -> list[Overbooking]:
+    """Take nights of the locked room type for a booking; each of ``stays`` is the first and the day that is free again.
+
+    Nights that are over cost nothing. Raises NoAvailability when the type is sold out on one of them, unless the hotel
+    sells more than it has, or a supervisor's ``reason`` goes beyond. Returns what is to be recorded of that
+    (``record_overbooking``).
+    """
+    hotel = booking.hotel
+    wishes = [Wish(hotel, room_type.pk, first, free) for first, free in stays]
+    if hotel.allow_overbooking or not wishes:
+        return []
+    inventory = Inventory(wishes, without=booking if booking.pk else None)
+    missing = sorted({night for wish in wishes for night in inventory.sold_out(wish)})
+    if not missing:
+        return []
+    lift(sold_out(room_type, missing[0]), staff=staff, reason=reason)
+    return [
+        Overbooking(
+            hotel=hotel,
+            room_type=room_type,
+            booking=booking,
+            first_night=first,
+            free_from=free,
+            staff=staff,
+            reason=reason,
+            created_at=clock.now(),
+        )
+        for first, free in stretches(missing)
+    ]
+
+
+def sold_out_for(bookings: Sequence[RoomBooking]) -> dict[int, date]:
+    """By the pk of a booking the first night for which its type is sold out now; those that fit in are not there.
+
+    One statement for any number of bookings. Nothing is locked: by the time of the step it may have changed.
+    """
+    nights = sold_out_nights(
+        [Wish(booking.hotel, booking.room_type_id, *nights_held(booking.hotel, booking)) for booking in bookings]
+    )
+    return {booking.pk: night for booking, night in zip(bookings, nights, strict=True) if night is not None}
+
+
+def require_left(booking: RoomBooking, nights: Mapping[int, date]) -> None:
+    """Raise when ``nights``, by what ``sold_out_for`` found, says that the booking's type is sold out for it."""
+    if booking.pk in nights and not booking.hotel.allow_overbooking:
+        raise sold_out(booking.room_type, nights[booking.pk])
+
+
+def added_nights(before: tuple[date, date], after: tuple[date, date]) -> list[tuple[date, date]]:
+    """The nights that ``after`` (first, day that is free again) has and ``before`` had not, as stays."""
+    (had, had_until), (first, free) = before, after
+    stays = [(first, min(had, free)), (max(had_until, first), free)]
+    return [(begin, end) for begin, end in stays if begin < end]
 
 
 def sold_out(room_type: RoomType, night: date) -> NoAvailability:
@@ -292,3 +349,8 @@ def change(
 def record(changes: Iterable[BookingChange]) -> None:
     """Store history rows, in one statement."""
     prepared.insert(changes)
+
+
+def record_overbooking(overbookings: Iterable[Overbooking]) -> None:
+    """Store what ``take_nights`` has let go beyond the rooms that there are, in one statement."""
+    prepared.insert(overbookings)

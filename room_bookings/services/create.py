@@ -16,6 +16,8 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
+from room_bookings.capacity import extra_beds, require_capacity
+from room_bookings.inventory import nights_held
 from room_bookings.models import (
     STRIPE,
     BookerType,
@@ -33,8 +35,8 @@ from room_bookings.services.core import (
     lock_type,
     new_confirmation_number,
     record,
-    require_availability,
     require_dates,
+    take_nights,
 )
 
 
@@ -69,18 +71,19 @@ def create_booking(
     payment_provider: str = "",
     payment_reference: str = "",
     needs_approval: bool = False,
+    override_reason: str = "",
 ) -> RoomBooking:
     """A new booking: confirmed, or waiting for approval when a card payment hangs on it or ``needs_approval``.
 
     ``party`` are the companions, each ``{first_name, last_name, email, phone}``; ``booker`` is who books, if that is
-    not the guest (``booker_columns``). Raises NoAvailability. Returns the booking; its ``guest_token`` attribute is the
+    not the guest (``booker_columns``). A supervisor's ``override_reason`` lets a party come that is larger than the
+    room sleeps. Raises NoAvailability, CapacityExceeded. Returns the booking; its ``guest_token`` attribute is the
     guest's access token, which is stored as a hash only and never shown again.
     """
     room_type = lock_type(hotel, room_type_id)
     if room_type is None or not room_type.is_active:
         raise FieldError("room_type_id", "This hotel sells no such room type.")
     require_dates(hotel, check_in, check_out)
-    require_availability(hotel, room_type, check_in, check_out)
     now, token = clock.now(), secrets.token_urlsafe(24)
     waits = needs_approval or payment_provider == STRIPE
     booking = RoomBooking(
@@ -108,6 +111,10 @@ def create_booking(
         created_at=now,
         updated_at=now,
     )
+    booking.party = list(party)  # type: ignore[attr-defined]
+    require_capacity(booking, room_type, staff=staff, reason=override_reason)
+    booking.extra_beds = extra_beds(booking)
+    take_nights(booking, room_type, nights_held(hotel, booking))
     # Last of the locks: whoever else makes a booking anywhere waits for this number until the commit.
     booking.booking_id = next_reference(calendar.local_now(hotel).year)
     try:
@@ -117,7 +124,7 @@ def create_booking(
             raise PaymentTaken from error
         raise
     BookingGuest.objects.bulk_create(BookingGuest(booking=booking, **companion) for companion in party)
-    record([change(booking, BookingAction.CREATED, was="", staff=staff)])
+    record([change(booking, BookingAction.CREATED, was="", staff=staff, reason=override_reason)])
     created = booking_read(booking.pk)
     realtime_booking_updated(created, "booking_created")
     if not waits:

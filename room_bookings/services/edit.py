@@ -1,32 +1,40 @@
 """Changes of what a booking says: dates, guests, notes; who has seen it; who comes along."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
 from django.db import transaction
 
 from common import clock
 from common.money import fitted
-from hotel import calendar
 from hotel.models import Staff
 from housekeeping.selectors import room_lock
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.models import BookingAction, BookingGuest, BookingStatus, RoomBooking
+from room_bookings.capacity import extra_beds, guests, require_capacity
+from room_bookings.inventory import StayRow, nights_booked, nights_held, type_of
+from room_bookings.models import (
+    BookingAction,
+    BookingChange,
+    BookingGuest,
+    BookingStatus,
+    Overbooking,
+    RoomBooking,
+)
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
 from room_bookings.services.core import (
     BookingAlreadyCheckedIn,
     BookingChanged,
+    added_nights,
     change,
     lock_booking,
-    lock_type,
     not_eligible,
     record,
-    require_availability,
+    record_overbooking,
     require_dates,
     require_free,
     save,
+    sell_nights,
     state,
 )
 from room_bookings.services.overstay import DEPARTURE, put_off_departure
@@ -43,6 +51,7 @@ def edit_booking(
     booking: RoomBooking,
     staff: Staff,
     expected_versions: Sequence[int] | None = None,
+    override_reason: str = "",
     others: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> RoomBooking:
@@ -50,8 +59,9 @@ def edit_booking(
 
     ``booker`` replaces the one before (``booker_columns``). ``expected_versions`` refuses when somebody was faster.
     ``others`` is what a client sent beside ``fields``: a name of the booking's detail with another value than it has is
-    refused. Of a guest in house only the departure date may move; a booking that is over takes internal notes only.
-    Raises BookingChanged, ReadOnlyField, RoomOverlap, NoAvailability. Returns the booking as it is now.
+    refused. Of a guest in house only the departure date may move; a booking that is over takes internal notes only. A
+    supervisor's ``override_reason`` goes beyond the rooms that are left and the beds that there are. Raises
+    BookingChanged, ReadOnlyField, RoomOverlap, NoAvailability, CapacityExceeded. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
     if expected_versions is not None and locked.version not in expected_versions:
@@ -64,13 +74,20 @@ def edit_booking(
         return locked
     if locked.status not in PARTY_EDITABLE and set(changed) - ALWAYS_EDITABLE:
         raise not_eligible(locked, "changed")
-    written = set(changed)
+    written, overbooked = set(changed), list[Overbooking]()
     if {"check_in", "check_out"} & set(changed):
-        written |= _change_dates(locked, changed)
+        more, overbooked = _change_dates(locked, changed, staff, override_reason)
+        written |= more
+    party_before = guests(locked)
     for name, value in (changed | _fitted_amount(locked, changed)).items():
         setattr(locked, name, value)
-    save([locked], *written)
-    record([change(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(changed)))])
+    lifted = _fit(locked, party_before, staff, override_reason)
+    save([locked], *written, "extra_beds")
+    changes = [change(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(changed)))]
+    if lifted or overbooked:
+        changes.append(_overridden(locked, staff, override_reason))
+    record(changes)
+    record_overbooking(overbooked)
     realtime_booking_updated(locked, "booking_updated")
     return locked
 
@@ -85,8 +102,24 @@ def _fitted_amount(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str
     return {}
 
 
-def _change_dates(booking: RoomBooking, changed: Mapping[str, Any]) -> set[str]:
-    """Check the new dates of a locked booking; returns what else is to be written."""
+def _fit(booking: RoomBooking, party_before: int, staff: Staff | None, reason: str) -> bool:
+    """Check that a party that has grown fits into its room, and count its extra beds, which the caller saves; returns
+    whether it took a supervisor's reason."""
+    party = guests(booking)
+    lifted = party > party_before and require_capacity(booking, type_of(booking), staff=staff, reason=reason)
+    if party != party_before:
+        booking.extra_beds = extra_beds(booking)
+    return lifted
+
+
+def _overridden(booking: RoomBooking, staff: Staff | None, reason: str) -> BookingChange:
+    return change(booking, BookingAction.OVERRIDDEN, was=booking.status, staff=staff, reason=reason)
+
+
+def _change_dates(
+    booking: RoomBooking, changed: Mapping[str, Any], staff: Staff, reason: str
+) -> tuple[set[str], list[Overbooking]]:
+    """Check the new dates of a locked booking; returns what else is to be written, and what is oversold by them."""
     in_house = booking.status == BookingStatus.IN_HOUSE
     if in_house and "check_in" in changed:
         raise BookingAlreadyCheckedIn(
@@ -96,31 +129,19 @@ def _change_dates(booking: RoomBooking, changed: Mapping[str, Any]) -> set[str]:
     check_in, check_out = changed.get("check_in", booking.check_in), changed.get("check_out", booking.check_out)
     field = "check_out" if "check_out" in changed else "check_in"
     require_dates(booking.hotel, check_in, check_out, field)
+    stay = StayRow(booking.status, check_in, check_out)
     if booking.assigned_room_id is not None:
         room = room_lock([booking.assigned_room_id])[0]
-        require_free(room, check_in, check_out, without=booking)
+        require_free(room, *nights_held(booking.hotel, stay), without=booking)
+    # After the room. A request holds no nights yet, but is not to ask for some that nobody can give. A sold-out hotel
+    # may shorten a stay.
+    overbooked = list[Overbooking]()
+    if added := added_nights(nights_booked(booking), nights_booked(stay)):
+        overbooked = sell_nights(booking, type_of(booking).pk, *added, staff=staff, reason=reason)
     if in_house:
         put_off_departure(booking, check_out)
-        return set(DEPARTURE)
-    # After the room: whoever creates a booking holds the type's row and no room.
-    if (added := _added_nights(booking, check_in, check_out)) and (
-        room_type := lock_type(booking.hotel, booking.room_type_id)
-    ):
-        for first, free in added:
-            require_availability(booking.hotel, room_type, first, free, without=booking)
-    return set()
-
-
-def _added_nights(booking: RoomBooking, check_in: date, check_out: date) -> list[tuple[date, date]]:
-    """The nights that the new dates have and the old ones had not, as stays. A sold-out house may shorten a stay."""
-    had = calendar.first_free_day(booking.check_in, booking.check_out)
-    free = calendar.first_free_day(check_in, check_out)
-    stays = []
-    if check_in < booking.check_in:
-        stays.append((check_in, min(booking.check_in, free)))
-    if free > had:
-        stays.append((max(had, check_in), free))
-    return stays
+        return set(DEPARTURE), overbooked
+    return set(), overbooked
 
 
 @transaction.atomic
@@ -136,8 +157,17 @@ def mark_seen(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
 
 
 @transaction.atomic
-def set_companions(*, booking: RoomBooking, companions: Sequence[Mapping[str, str]]) -> RoomBooking:
-    """Replace who comes along with the primary guest; the same party again changes nothing."""
+def set_companions(
+    *,
+    booking: RoomBooking,
+    companions: Sequence[Mapping[str, str]],
+    staff: Staff | None = None,
+    override_reason: str = "",
+) -> RoomBooking:
+    """Replace who comes along with the primary guest; the same party again changes nothing.
+
+    More people than the room sleeps need a supervisor's ``override_reason``. Raises CapacityExceeded.
+    """
     locked = lock_booking(booking)
     if locked.status not in PARTY_EDITABLE:
         raise not_eligible(locked, "changed")
@@ -145,9 +175,14 @@ def set_companions(*, booking: RoomBooking, companions: Sequence[Mapping[str, st
     before = [tuple(person[name] for name in names) for person in locked.party]  # type: ignore[attr-defined]
     if before == [tuple(person.get(name, "") for name in names) for person in companions]:
         return locked
+    party_before = guests(locked)
     BookingGuest.objects.filter(booking=locked).delete()
     BookingGuest.objects.bulk_create(BookingGuest(booking=locked, **person) for person in companions)
-    save([locked])
+    locked.party = list(companions)  # type: ignore[attr-defined]
+    lifted = _fit(locked, party_before, staff, override_reason)
+    save([locked], "extra_beds")
+    if lifted:
+        record([_overridden(locked, staff, override_reason)])
     fresh = booking_read(locked.pk)
     realtime_booking_updated(fresh, "booking_party_updated")
     return fresh

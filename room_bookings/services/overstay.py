@@ -14,6 +14,7 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.selectors import room_lock
 from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
+from room_bookings.inventory import StayRow, conflict, holders, nights_booked, nights_held
 from room_bookings.models import (
     BookingAction,
     BookingExtension,
@@ -22,16 +23,19 @@ from room_bookings.models import (
     OverstayStatus,
     RoomBooking,
 )
-from room_bookings.selectors import available_rooms, booking_lock, overdue, overlapping_bookings
+from room_bookings.selectors import available_rooms, booking_lock, overdue
 from room_bookings.services.core import (
     LONGEST_STAY,
+    NoAvailability,
     RoomOverlap,
+    added_nights,
     change,
-    conflict,
     lock_booking,
     record,
+    record_overbooking,
     require_in_house,
     save,
+    sell_nights,
 )
 
 SUGGESTIONS = 10
@@ -133,18 +137,25 @@ def resolve_overstays(bookings: Sequence[RoomBooking]) -> None:
 
 @transaction.atomic
 def extend_stay(
-    *, booking: RoomBooking, staff: Staff, add_nights: int | None = None, new_checkout_date: date | None = None
+    *,
+    booking: RoomBooking,
+    staff: Staff,
+    add_nights: int | None = None,
+    new_checkout_date: date | None = None,
+    override_reason: str = "",
 ) -> RoomBooking:
     """Add nights to the stay of a guest in house, counted from its departure date, overdue or not.
 
-    Exactly one of ``add_nights`` and ``new_checkout_date``. Raises RoomOverlap with what is in the way and with rooms
-    that would do. Returns the booking as it is now.
+    Exactly one of ``add_nights`` and ``new_checkout_date``. Raises RoomOverlap with what is in the way, and
+    NoAvailability unless a supervisor's ``override_reason`` goes beyond the rooms that are left; both with rooms that
+    would do. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
     require_in_house(locked)
-    old, new = locked.check_out, _new_check_out(locked, add_nights, new_checkout_date)
+    hotel, old, new = locked.hotel, locked.check_out, _new_check_out(locked, add_nights, new_checkout_date)
     room = room_lock([locked.assigned_room_id])[0]  # type: ignore[list-item]  # in house has a room
-    if in_the_way := list(overlapping_bookings(room.pk, locked.check_in, new, without=locked)):
+    longer = StayRow(locked.status, locked.check_in, new)
+    if in_the_way := holders(hotel, *nights_held(hotel, longer), without=locked, assigned_room=room.pk):
         raise RoomOverlap(
             f"Room {room.room_number} is promised to {in_the_way[0].booking_id} from {in_the_way[0].check_in}.",
             extra={
@@ -152,12 +163,20 @@ def extend_stay(
                 "suggested_rooms": _suggestions(locked, new),
             },
         )
+    added = added_nights(nights_booked(locked), nights_booked(longer))
+    try:
+        overbooked = sell_nights(locked, room.room_type_id, *added, staff=staff, reason=override_reason)
+    except NoAvailability as refusal:
+        refusal.extra |= {"conflicts": [], "suggested_rooms": _suggestions(locked, new)}
+        raise
     put_off_departure(locked, new)
     save([locked], *DEPARTURE)
     BookingExtension.objects.create(
-        hotel=locked.hotel, booking=locked, old_check_out=old, new_check_out=new, staff=staff, created_at=clock.now()
+        hotel=hotel, booking=locked, old_check_out=old, new_check_out=new, staff=staff, created_at=clock.now()
     )
-    record([change(locked, BookingAction.EXTENDED, was=locked.status, staff=staff, reason=f"{old} → {new}")])
+    why = f"{old} → {new}: {override_reason}" if overbooked else f"{old} → {new}"
+    record([change(locked, BookingAction.EXTENDED, was=locked.status, staff=staff, reason=why)])
+    record_overbooking(overbooked)
     realtime_booking_updated(locked, "booking_overstay_extended")
     return locked
 
@@ -197,8 +216,11 @@ def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, An
         check_out=new_check_out,
         adults=booking.adults,
         children=booking.children,
+        extra_beds=booking.extra_beds,
+        room_type=booking.room_type,
         assigned_room=booking.assigned_room,
     )
+    wish.party = booking.party  # type: ignore[attr-defined]
     rooms = sorted(available_rooms(wish)[:100], key=lambda room: room.room_type_id != booking.room_type_id)
     return [{"room_number": room.room_number, "room_type": room.room_type.name} for room in rooms[:SUGGESTIONS]]
 

@@ -1,28 +1,32 @@
 """Giving a coming stay its room, and taking it back."""
 
+from datetime import date
+
 from django.db import transaction
 
 from common import clock
 from common.errors import Conflict, InvalidInput
-from hotel import calendar
 from hotel.models import Staff
-from housekeeping.snapshots import is_occupied
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.capacity import extra_beds, require_capacity
+from room_bookings.inventory import nights_held, type_of
+from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
+from room_bookings.needs import is_in_service
 from room_bookings.services.core import (
     BookingAlreadyCheckedIn,
-    RoomOverlap,
     change,
     lock_booking,
     lock_room,
     not_eligible,
     record,
+    record_overbooking,
     require_free,
     save,
+    sell_nights,
     state,
 )
 from room_bookings.snapshots import missing_guests, party_complete
-from rooms.models import Room, RoomStatus
+from rooms.models import Room, RoomType
 
 
 class PartyIncomplete(InvalidInput):
@@ -44,42 +48,76 @@ class RoomNotBookable(Conflict):
 
 
 @transaction.atomic
-def assign_room(*, booking: RoomBooking, room_id: int, staff: Staff, notes: str = "") -> RoomBooking:
+def assign_room(
+    *, booking: RoomBooking, room_id: int, staff: Staff, notes: str = "", override_reason: str = ""
+) -> RoomBooking:
     """Give a confirmed booking a room of its type, or another one; the same one again changes nothing.
 
-    The room may still be occupied or dirty: whether it is ready is asked at check-in. Returns the booking as it is now.
+    The room may still be occupied or dirty: whether it is ready is asked at check-in. A supervisor's
+    ``override_reason`` lets a party have a room that sleeps fewer. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
     require_assignable(locked)
     room = lock_room(locked.hotel, room_id)
     if locked.assigned_room_id == room.pk and notes in ("", locked.assignment_notes):
         return locked
-    require_assignment(locked, room)
+    overbooked = require_assignment(locked, room, staff=staff, reason=override_reason)
     before = locked.assigned_room
     take_room(locked, room, staff, notes)
     save([locked], *ASSIGNMENT)
-    record([change(locked, BookingAction.ASSIGNED, was=locked.status, staff=staff, from_room=before, to_room=room)])
+    record(
+        [
+            change(
+                locked,
+                BookingAction.ASSIGNED,
+                was=locked.status,
+                staff=staff,
+                from_room=before,
+                to_room=room,
+                reason=override_reason,
+            )
+        ]
+    )
+    record_overbooking(overbooked)
     realtime_booking_updated(locked, "booking_updated", guest_type="booking_room_assigned")
     return locked
 
 
 @transaction.atomic
-def unassign_room(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
-    """Take the room back from a booking whose guest is not in house; a booking without one is left as it is."""
+def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = "") -> RoomBooking:
+    """Take the room back from a booking whose guest is not in house; a booking without one is left as it is.
+
+    One whose room is of another type than was booked needs a room of the booked type again. Raises NoAvailability,
+    unless a supervisor's ``override_reason`` goes beyond.
+    """
     locked = lock_booking(booking)
     before = locked.assigned_room
     if before is None:
         return locked
     require_assignable(locked, "taken out of its room")
+    held = nights_held(locked.hotel, locked)
+    overbooked = change_of_type(locked, locked.room_type, held, staff=staff, reason=override_reason)
     release_room(locked)
     save([locked], *ASSIGNMENT)
-    record([change(locked, BookingAction.UNASSIGNED, was=locked.status, staff=staff, from_room=before)])
+    record(
+        [
+            change(
+                locked,
+                BookingAction.UNASSIGNED,
+                was=locked.status,
+                staff=staff,
+                from_room=before,
+                reason=override_reason,
+            )
+        ]
+    )
+    record_overbooking(overbooked)
     realtime_booking_updated(locked, "booking_updated")
     return locked
 
 
-# Every field that says which room a booking has.
-ASSIGNMENT = ("assigned_room", "room_assigned_at", "room_assigned_by", "assignment_notes")
+# Every field that says which room a booking has, and how the party fits in.
+ASSIGNMENT = ("assigned_room", "room_assigned_at", "room_assigned_by", "assignment_notes", "extra_beds")
 
 
 def take_room(booking: RoomBooking, room: Room, staff: Staff, notes: str = "") -> None:
@@ -87,12 +125,14 @@ def take_room(booking: RoomBooking, room: Room, staff: Staff, notes: str = "") -
     booking.assigned_room = room
     booking.room_assigned_at, booking.room_assigned_by = clock.now(), staff
     booking.assignment_notes = notes
+    booking.extra_beds = extra_beds(booking)
 
 
 def release_room(booking: RoomBooking) -> None:
     """Take the room off a locked booking; the caller saves ``ASSIGNMENT``."""
     booking.assigned_room = booking.room_assigned_at = booking.room_assigned_by = None
     booking.assignment_notes = ""
+    booking.extra_beds = extra_beds(booking)
 
 
 def require_assignable(booking: RoomBooking, what: str = "given a room") -> None:
@@ -106,8 +146,8 @@ def require_assignable(booking: RoomBooking, what: str = "given a room") -> None
         raise not_eligible(booking, what)
 
 
-def require_assignment(booking: RoomBooking, room: Room) -> None:
-    """Raise unless the locked booking may have the locked room for its nights."""
+def require_assignment(booking: RoomBooking, room: Room, *, staff: Staff, reason: str = "") -> list[Overbooking]:
+    """Raise unless the locked booking may have the locked room for its nights; returns what is oversold by that."""
     if not party_complete(booking):
         missing = missing_guests(booking)
         raise PartyIncomplete(
@@ -119,18 +159,22 @@ def require_assignment(booking: RoomBooking, room: Room) -> None:
             f"Room {room.room_number} is of type {room.room_type.name}; {booking.room_type.name} is booked.",
             details={"room_type": room.room_type.name, "booked_type": booking.room_type.name},
         )
-    if not room.is_active or room.room_status == RoomStatus.OUT_OF_ORDER:
+    if not is_in_service(room):
         why = "out of order" if room.is_active else "not in service"
         raise RoomNotBookable(f"Room {room.room_number} is {why}.", details={"room_number": room.room_number})
-    require_free(room, booking.check_in, booking.check_out, without=booking)
-    # Somebody who should have left long ago, or who came before their nights, holds the room beyond those.
-    today = calendar.business_date(booking.hotel)
-    if (
-        is_occupied(room)
-        and booking.check_in <= today
-        and (room.stay_check_out > today or calendar.is_overdue(booking.hotel, room.stay_check_in, room.stay_check_out))  # type: ignore[attr-defined]
-    ):
-        raise RoomOverlap(
-            f"The guest in room {room.room_number} does not leave today: the room is not free for today's arrival.",
-            details={"room_number": room.room_number, "booking_id": room.stay_booking_id},  # type: ignore[attr-defined]
-        )
+    require_capacity(booking, room, staff=staff, reason=reason)
+    held = nights_held(booking.hotel, booking)
+    require_free(room, *held, without=booking)
+    return change_of_type(booking, room.room_type, held, staff=staff, reason=reason)
+
+
+def change_of_type(
+    booking: RoomBooking, to_type: RoomType, held: tuple[date, date], *, staff: Staff, reason: str
+) -> list[Overbooking]:
+    """The nights of a booking are about to count under another type than now, if it is another: take them there.
+
+    Returns what is oversold by that.
+    """
+    if type_of(booking).pk == to_type.pk:
+        return []
+    return sell_nights(booking, to_type.pk, held, staff=staff, reason=reason)

@@ -10,11 +10,20 @@ from housekeeping.services import RoomNotFound, RoomOccupied
 from housekeeping.services import label as room_label
 from housekeeping.snapshots import is_occupied
 from notifications.notification_manager import realtime_booking_updated
+from room_bookings.capacity import require_capacity
+from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, RoomBooking
-from room_bookings.selectors import nights_held
 from room_bookings.services.check_in import RoomNotReady
-from room_bookings.services.core import change, lock_booking, record, require_free, require_in_house, save
-from room_bookings.services.room_assignment import ASSIGNMENT, take_room
+from room_bookings.services.core import (
+    change,
+    lock_booking,
+    record,
+    record_overbooking,
+    require_free,
+    require_in_house,
+    save,
+)
+from room_bookings.services.room_assignment import ASSIGNMENT, change_of_type, take_room
 from room_bookings.services.vacating import vacate
 from rooms.models import Room, RoomStatus
 
@@ -25,18 +34,14 @@ class RoomOutOfOrder(Conflict):
     code = "ROOM_OUT_OF_ORDER"
 
 
-class RoomTooSmall(Conflict):
-    """The party does not fit."""
-
-    code = "ROOM_CAPACITY_EXCEEDED"
-
-
 @transaction.atomic
 def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: str, notes: str = "") -> RoomBooking:
     """The guest moves: the old room is dirty, the new one occupied; the reason is kept in the booking's history.
 
-    A room of another type is an upgrade, and recorded as one; what was booked stays what it was. A guest who is in that
-    room already stays: nothing is written. Returns the booking as it is now.
+    A room of another type is an upgrade, and recorded as one; what was booked stays what it was. It takes a room of
+    that type from those that are left to sell: a supervisor's reason goes beyond, and beyond the beds of a smaller
+    room. A guest who is in that room already stays: nothing is written. Raises NoAvailability, CapacityExceeded,
+    RoomOverlap. Returns the booking as it is now.
     """
     locked = lock_booking(booking)
     require_in_house(locked)
@@ -46,7 +51,12 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     if to_room_id not in rooms:
         raise RoomNotFound("Room not found: this hotel has no such room.")
     new, old = rooms[to_room_id], rooms[locked.assigned_room_id]  # type: ignore[index]
-    _require_fit(locked, new)
+    held = nights_held(locked.hotel, locked)
+    _require_usable(new)
+    if new.room_type.max_occupancy < old.room_type.max_occupancy:
+        require_capacity(locked, new, staff=staff, reason=reason)
+    require_free(new, *held, without=locked)
+    overbooked = change_of_type(locked, new.room_type, held, staff=staff, reason=reason)
     token = old.guest_fcm_token
     take_room(locked, new, staff, notes)
     locked.room_moved_at = clock.now()
@@ -65,6 +75,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
             )
         ]
     )
+    record_overbooking(overbooked)
     note = f"move of {locked.booking_id} from {old.room_number} to {new.room_number}"
     vacate([(locked, old)], staff=staff, note=note, moved_into=[(new, RoomStatus.OCCUPIED)])
     if token:
@@ -75,8 +86,8 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     return locked
 
 
-def _require_fit(booking: RoomBooking, room: Room) -> None:
-    """Raise unless the locked room can take the party now and until its departure."""
+def _require_usable(room: Room) -> None:
+    """Raise unless a guest may be sent to the locked room now."""
     details = {"room_id": room.pk, "room_number": room.room_number, "current_status": str(room.room_status)}
     if not room.is_active or room.room_status == RoomStatus.OUT_OF_ORDER:
         why = "out of order" if room.is_active else "not in service"
@@ -87,10 +98,3 @@ def _require_fit(booking: RoomBooking, room: Room) -> None:
         raise RoomNotReady(
             f"Room not ready: room {room.room_number} is {room_label(room.room_status)}.", details=details
         )
-    guests, beds = booking.adults + booking.children, room.room_type.max_occupancy
-    if guests > beds:
-        raise RoomTooSmall(
-            f"Room {room.room_number} sleeps {beds}, and the party is {guests}.",
-            details=details | {"max_occupancy": beds, "guests": guests},
-        )
-    require_free(room, *nights_held(booking), without=booking)

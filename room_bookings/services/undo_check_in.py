@@ -35,10 +35,14 @@ def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBoo
         )
     was = locked.status
     resolve_overstays([locked])
-    locked.status, locked.checked_in_at = BookingStatus.CONFIRMED, None
+    locked.status, locked.checked_in_at, locked.arrived_on = BookingStatus.CONFIRMED, None, None
     # Of the stay to come nothing is overdue, nor was it moved.
     locked.overstay_flagged_at = locked.overstay_acknowledged_at = locked.room_moved_at = None
-    save([locked], "status", "checked_in_at", "overstay_flagged_at", "overstay_acknowledged_at", "room_moved_at")
+    save(
+        [locked],
+        *("status", "checked_in_at", "arrived_on", "room_moved_at"),
+        *("overstay_flagged_at", "overstay_acknowledged_at"),
+    )
     record([change(locked, BookingAction.CHECK_IN_UNDONE, was=was, staff=staff, reason=reason, to_room=room)])
     left = [(locked, room)] if room else []
     vacate(left, staff=staff, note=f"check-in of {locked.booking_id} undone")

@@ -21,7 +21,7 @@ def afternoon() -> Iterator[None]:
 
 @pytest.fixture
 def standard(afternoon: None, hotel: Hotel) -> RoomType:
-    return RoomTypeFactory(hotel=hotel, name="Standard", code="STD")
+    return RoomTypeFactory(hotel=hotel, name="Standard", code="STD", max_occupancy=4)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def in_status(book, rooms, status, **fields) -> RoomBooking:
 # --- confirm, approve, decline ----------------------------------------------------------------------------------------
 
 
-def test_a_request_is_confirmed(desk, agent, book):
+def test_a_request_is_confirmed(desk, agent, book, rooms):
     request = book("PENDING_APPROVAL", primary_email="ada@example.com")
     before = desk.get(desk_url(agent, request)).json()
     answer = desk.post(desk_url(agent, request, "confirm/"))
@@ -69,7 +69,7 @@ def test_without_a_provider_a_card_payment_can_not_be_decided_on(desk, agent, bo
         assert_error(desk.post(desk_url(agent, request, step)), 503, "PAYMENTS_NOT_CONFIGURED")
 
 
-def test_a_request_is_approved(desk, agent, book):
+def test_a_request_is_approved(desk, agent, book, rooms):
     request = book("PENDING_APPROVAL")
     before = desk.get(desk_url(agent, request)).json()
     answer = desk.post(desk_url(agent, request, "approve/"))

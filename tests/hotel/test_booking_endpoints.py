@@ -4,6 +4,7 @@ import pytest
 
 from hotel.models import Hotel
 from room_bookings.models import BookingGuest, RoomBooking, hash_token
+from rooms.models import RoomType
 from tests.conftest import url
 from tests.factories import HotelFactory, RoomTypeFactory
 from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference, events
@@ -627,6 +628,7 @@ def test_companions_that_make_no_sense_are_refused(desk, agent, booking, compani
 
 
 def test_fifty_companions_are_a_party(desk, agent, booking):
+    RoomType.objects.update(max_occupancy=51)
     crowd = [{"first_name": f"Guest {n}", "last_name": "S"} for n in range(50)]
     answer = desk.put(desk_url(agent, booking, "party/companions/"), {"companions": crowd})
     assert answer.json()["total_count"] == 51

@@ -146,7 +146,7 @@ def test_a_room_that_somebody_else_has_is_not_assigned(desk, agent, book, rooms)
         body = assert_error(desk.post(path, {"room_id": rooms[0].pk}), 409, "ROOM_OVERLAP_CONFLICT")
         late = assert_error(desk.post(path, {"room_id": rooms[1].pk}), 409, "ROOM_OVERLAP_CONFLICT")
     assert [conflict["booking_id"] for conflict in body["details"]["conflicts"]] == [other.booking_id]
-    assert late["details"]["booking_id"] == overdue.booking_id
+    assert [conflict["booking_id"] for conflict in late["details"]["conflicts"]] == [overdue.booking_id]
 
 
 def test_a_house_may_want_every_adults_name_first(desk, agent, book, rooms):
@@ -450,6 +450,7 @@ def test_who_has_left_does_not_move(desk, agent, book, rooms):
 def test_no_room_that_can_not_take_them(desk, agent, book, hotel, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], adults=2, children=1)
     path = desk_url(agent, stay, "move-room/")
+    small = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel, max_occupancy=2), room_number=201)
     large = RoomTypeFactory(hotel=hotel, max_occupancy=4)
     taken, promised, dirty, broken = (
         NewRoomFactory(hotel=hotel, room_type=large, room_number=901 + n) for n in range(4)
@@ -464,7 +465,7 @@ def test_no_room_that_can_not_take_them(desk, agent, book, hotel, rooms):
         promised: (409, "ROOM_OVERLAP_CONFLICT"),
         dirty: (409, "ROOM_NOT_READY"),
         broken: (409, "ROOM_OUT_OF_ORDER"),
-        rooms[1]: (409, "ROOM_CAPACITY_EXCEEDED"),
+        small: (409, "ROOM_CAPACITY_EXCEEDED"),
         theirs: (404, "ROOM_NOT_FOUND"),
     }
     with nothing_written():

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
+from django.db.models import F
 
 from hotel.models import Hotel, IdempotentAnswer, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
@@ -19,9 +20,11 @@ from room_bookings.models import (
     BookingChange,
     BookingExtension,
     BookingGuest,
+    Overbooking,
     OverstayIncident,
     PaymentRetry,
     ReferenceCounter,
+    RoomBooking,
 )
 from rooms.models import Room, RoomType
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
@@ -50,6 +53,8 @@ def world():
     )
     OverstayIncident.objects.create(**of_booking, expected_checkout_date=booking.check_out)
     PaymentRetry.objects.create(booking=booking, failures=1, last_error="Unclear", next_try_at=NOW)
+    nights = {"first_night": booking.check_in, "free_from": booking.check_out}
+    Overbooking.objects.create(hotel=room.hotel, room_type=room.room_type, staff=staff, **nights)
     IdempotentAnswer.objects.create(staff=staff, key="a key", fingerprint="f")
     EventStream.objects.create(hotel=room.hotel, name="rooms")
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
@@ -99,9 +104,6 @@ def test_nothing_is_counted_below_zero(world):
         ("room_type_has_name_and_code", RoomType, {"code": "\t"}),
         ("booking_guest_has_a_name", BookingGuest, {"first_name": ""}),
         ("booking_guest_has_a_name", BookingGuest, {"last_name": "  "}),
-        ("hotel_day_ends_by_noon", Hotel, {"late_arrival_cutoff": "12:01", "early_checkin_from": "13:00"}),
-        ("hotel_day_ends_before_arrivals", Hotel, {"late_arrival_cutoff": "08:01"}),
-        ("hotel_day_ends_before_arrivals", Hotel, {"early_checkin_from": "01:59"}),
         ("staff_department_known", Staff, {"department": "spa"}),
         ("task_type_known", HousekeepingTask, {"task_type": "POLISH"}),
         ("task_priority_known", HousekeepingTask, {"priority": "SOON"}),
@@ -115,6 +117,8 @@ def test_nothing_is_counted_below_zero(world):
         ("room_status_event_names_who", RoomStatusEvent, {"source": "HOUSEKEEPING", "changed_by": None}),
         ("realtime_event_numbered_before_sent", RealtimeEvent, {"seq": None, "sent_at": NOW}),
         ("realtime_event_numbered_before_sent", RealtimeEvent, {"seq": None, "parked_at": NOW}),
+        ("overbooking_has_a_night", Overbooking, {"free_from": F("first_night")}),
+        ("overbooking_of_a_room", Overbooking, {"rooms": 0}),
         ("room_in_maintenance_has_flag", Room, {"room_status": "MAINTENANCE_REQUIRED"}),
         ("room_type_price_not_negative", RoomType, {"starting_price_from": -1}),
         ("room_type_currency_is_a_code", RoomType, {"currency": "eu"}),
@@ -123,6 +127,11 @@ def test_nothing_is_counted_below_zero(world):
 )
 def test_rules_about_one_row(world, rule, model, fields):
     assert refusal(model, **fields) == rule
+
+
+def test_an_overbooking_has_one_cause(world):
+    booking, room = RoomBooking.objects.get(hotel=world), Room.objects.get(hotel=world)
+    assert refusal(Overbooking, booking=booking, room=room) == "overbooking_has_one_cause"
 
 
 @pytest.mark.parametrize(

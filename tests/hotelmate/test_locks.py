@@ -29,6 +29,7 @@ from room_bookings.services import (
     reinstate,
     room_assignment,
     room_move,
+    room_removal,
     settlement,
     undo_check_in,
 )
@@ -157,9 +158,27 @@ SERVICES = {
         "room",
         lambda d: partial(turnover.complete_maintenance, room=room(d, "MAINTENANCE_REQUIRED"), staff=d.chief),
     ),
-    "update_room": ("room", lambda d: partial(inventory.update_room, room=d.rooms[0], staff=d.chief, is_active=False)),
+    "update_room": ("room", lambda d: partial(inventory.update_room, room=d.rooms[0], staff=d.chief, room_number=901)),
+    "update_room, out of service": (
+        "room type",
+        lambda d: partial(inventory.update_room, room=d.rooms[0], staff=d.chief, is_active=False),
+    ),
+    "set_room_status, out of order": (
+        "room type",
+        lambda d: partial(set_room_status, room=d.rooms[0], to_status="OUT_OF_ORDER", source=Source.SYSTEM),
+    ),
+    "force_room_status": (
+        "booking room type",
+        lambda d: partial(
+            room_removal.force_room_status,
+            room=arriving(d).assigned_room,
+            to_status="OUT_OF_ORDER",
+            staff=d.manager,
+            note="flooded",
+        ),
+    ),
     "delete_room": (
-        "room",
+        "room type",
         lambda d: partial(inventory.delete_room, room=Room.objects.get(pk=NewRoomFactory(hotel=d.hotel).pk)),
     ),
     "create_rooms": ("hotel", lambda d: partial(inventory.create_rooms, room_type=d.room_type, numbers=[301, 302])),
@@ -187,8 +206,8 @@ SERVICES = {
             **COMING,
         ),
     ),
-    "confirm_booking": ("booking", lambda d: step(approval.confirm_booking, booking(d, "PENDING_APPROVAL"), d)),
-    "approve_booking": ("booking", lambda d: step(approval.approve_booking, booking(d, "PENDING_APPROVAL"), d)),
+    "confirm_booking": ("booking type", lambda d: step(approval.confirm_booking, booking(d, "PENDING_APPROVAL"), d)),
+    "approve_booking": ("booking type", lambda d: step(approval.approve_booking, booking(d, "PENDING_APPROVAL"), d)),
     "decline_booking": ("booking", lambda d: step(approval.decline_booking, booking(d, "PENDING_APPROVAL"), d)),
     "cancel_booking": ("booking", lambda d: step(cancel.cancel_booking, arriving(d), d)),
     "cancel_booking, guest in house": (
@@ -228,7 +247,7 @@ SERVICES = {
         "booking",
         lambda d: step(overstay.acknowledge_overstay, guest(d, -3, -1), d),
     ),
-    "extend_stay": ("booking room", lambda d: step(overstay.extend_stay, guest(d), d, add_nights=1)),
+    "extend_stay": ("booking room type", lambda d: step(overstay.extend_stay, guest(d), d, add_nights=1)),
     "check_in_rooms": (
         "booking room room",
         lambda d: partial(

@@ -11,7 +11,7 @@ from housekeeping.task_services import open_stayover_tasks
 from housekeeping.turnover import flag_maintenance
 from room_bookings.filters import BookingQuery, filtered_bookings
 from room_bookings.models import RoomBooking
-from room_bookings.selectors import available_rooms
+from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.check_in import check_in_rooms
 from room_bookings.services.expire import drop_drafts
 from tests.factories import TaskFactory, booking_in, room_in
@@ -55,7 +55,7 @@ def test_a_guest_in_house_moves_within_the_house(desks):
     mine, theirs = desks
     guest = booking(mine, "IN_HOUSE", assigned_room=mine.rooms[0])
     assert theirs.rooms[0].is_bookable
-    assert list(available_rooms(guest)) == [mine.rooms[1]]
+    assert list(available_rooms(booking_read(guest.pk))) == [mine.rooms[1]]
 
 
 def test_the_list_shows_the_hotels_own_bookings(desks):

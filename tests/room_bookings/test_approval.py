@@ -42,6 +42,8 @@ def waiting(hotel, **fields) -> RoomBooking:
         "approval_deadline_at": clock.now() + timedelta(hours=4),
         "primary_email": "ada@example.com",
     }
+    if "room_type" not in fields:
+        defaults["room_type"] = NewRoomFactory(hotel=hotel).room_type
     return BookingFactory(hotel=hotel, **{**defaults, **fields})
 
 

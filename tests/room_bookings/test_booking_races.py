@@ -277,10 +277,10 @@ def test_a_request_that_is_declined_while_it_expires(desk):
 
 def test_two_edits_of_one_booking_lose_nothing(desk):
     booking = coming(desk)
-    edits = [on(edit_booking, booking, desk.agent, **fields) for fields in ({"adults": 2}, {"children": 1})]
+    edits = [on(edit_booking, booking, desk.agent, **fields) for fields in ({"adults": 2}, {"internal_notes": "x"})]
     assert race(*edits) == ["CONFIRMED", "CONFIRMED"]
     stored = RoomBooking.objects.get()
-    assert (stored.adults, stored.children, stored.version) == (2, 1, 2)
+    assert (stored.adults, stored.internal_notes, stored.version) == (2, "x", 2)
 
 
 def test_of_two_edits_of_what_both_saw_one_is_refused(desk):
@@ -311,8 +311,8 @@ def test_who_saw_it_first(desk):
 
 
 def test_two_bookings_assigned_to_one_room(desk):
-    assigns = [on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(3)]
-    assert race(*assigns) == ["CONFIRMED", OVERLAP, OVERLAP]
+    assigns = [on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(2)]
+    assert race(*assigns) == ["CONFIRMED", OVERLAP]
     assert RoomBooking.objects.filter(assigned_room=desk.rooms[0]).count() == 1
 
 
@@ -471,7 +471,7 @@ def test_two_bookings_of_the_last_room(desk):
 def test_two_bookings_of_the_last_room_without_the_lock_are_one_too_many(desk):
     coming(desk)
     with locks_removed():
-        assert race(creating(desk), creating(desk)) == ["CONFIRMED", "CONFIRMED"]
+        assert race(creating(desk), creating(desk), sound=False) == ["CONFIRMED", "CONFIRMED"]
     assert RoomBooking.objects.filter(check_in=day(0)).count() > len(desk.rooms)
 
 

@@ -13,9 +13,10 @@ from mailer.models import Message
 
 from common import clock
 from hotel.calendar import approval_deadline
+from room_bookings.inventory import Wish, sold_out_nights
 from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking, hash_token
-from room_bookings.selectors import sold_out_night, sold_out_nights
 from room_bookings.services.create import create_booking
+from rooms.models import RoomType
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in
 from tests.room_bookings.desk import NOW, assert_sound, day, everything, order_of, refusal_of, told
 
@@ -33,6 +34,7 @@ def create(desk, first=0, last=2, **fields) -> RoomBooking:
 
 def test_it_is_confirmed_recorded_and_told(desk):
     party = [{"first_name": "Charles", "last_name": "Babbage", "email": "c@example.com", "phone": "1"}]
+    RoomType.objects.update(max_occupancy=3)
     booking = create(desk, adults=2, children=1, total_amount=Decimal("240.5"), special_requests="Quiet", party=party)
     stored = RoomBooking.objects.get(pk=booking.pk)
     assert (stored.booking_id, stored.status, stored.version) == ("BK-2026-0001", "CONFIRMED", 0)
@@ -233,12 +235,13 @@ def test_what_counts_as_sold(status, counts, desk):
         assert create(desk).status == "CONFIRMED"
 
 
-def test_a_guest_in_house_counts_as_sold_where_they_booked(desk):
-    upgraded = NewRoomFactory(hotel=desk.hotel)
-    for room in (desk.rooms[0], upgraded):
+def test_a_guest_in_house_counts_as_sold_where_they_sleep(desk):
+    better = NewRoomFactory(hotel=desk.hotel)
+    for room in (desk.rooms[0], better):
         booking_in("IN_HOUSE", assigned_room=room, room_type=desk.room_type)
+    assert refusal_of(lambda: create(desk, room_type_id=better.room_type.pk)).code == "NO_AVAILABILITY"
+    assert create(desk).status == "CONFIRMED"
     assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
-    assert create(desk, room_type_id=upgraded.room_type.pk).status == "CONFIRMED"
 
 
 def test_a_room_out_of_service_is_not_sold(desk):
@@ -280,11 +283,11 @@ def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arriva
         )
         counted = (day(night) for night in taken(arrival, nights) if sum(night in taken(*stay) for stay in sold) >= 2)
         first = next(counted, None)
-        stay = (desk.room_type.pk, day(arrival), day(arrival + nights))
-        assert sold_out_night(desk.room_type, *stay[1:]) == first
+        stay = Wish(desk.hotel, desk.room_type.pk, day(arrival), day(arrival + max(nights, 1)))
+        assert sold_out_nights([stay]) == [first]
         # Asked together with a longer stay, and with one of a type that has no room.
         none = RoomTypeFactory(hotel=desk.hotel).pk
-        asked = [(desk.room_type.pk, day(-3), day(12)), stay, (none, day(2), day(3))]
+        asked = [Wish(desk.hotel, desk.room_type.pk, day(-3), day(12)), stay, Wish(desk.hotel, none, day(2), day(3))]
         assert sold_out_nights(asked)[1:] == [first, day(2)]
         transaction.set_rollback(True)
 

@@ -270,12 +270,13 @@ def test_it_decides_on_the_row(desk, guest):
         assert refusal_of(step).code == "BOOKING_ALREADY_CHECKED_OUT"
 
 
-def test_it_locks_booking_then_room(desk, guest, statements):
+def test_it_locks_booking_room_and_type_in_this_order(desk, guest, statements):
     with statements() as made:
         extend_stay(booking=guest, staff=desk.agent, add_nights=1)
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
+        "lock RoomType",
         "UPDATE RoomBooking",
         "INSERT BookingExtension",
         "INSERT BookingChange",

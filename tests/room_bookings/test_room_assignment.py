@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common import clock
 from room_bookings.models import BookingChange, BookingGuest, RoomBooking
-from room_bookings.selectors import available_rooms
+from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.core import RoomOverlap
@@ -29,7 +29,7 @@ def coming(desk, first=0, last=2, **fields) -> RoomBooking:
 
 
 def numbers(booking: RoomBooking) -> list[int]:
-    return [room.room_number for room in available_rooms(RoomBooking.objects.get(pk=booking.pk))]
+    return [room.room_number for room in available_rooms(booking_read(booking.pk))]
 
 
 def test_it_is_recorded_and_told(desk):
@@ -123,6 +123,8 @@ def test_it_locks_booking_then_room(desk, statements):
 def test_the_house_may_want_the_name_of_every_adult(adults, children, named, required, missing, desk):
     desk.hotel.require_complete_party = required
     desk.hotel.save()
+    desk.room_type.max_occupancy = 4
+    desk.room_type.save()
     booking = coming(desk, adults=adults, children=children)
     for _ in range(named):
         BookingGuest.objects.create(booking=booking, first_name="Charles", last_name="Babbage")
@@ -252,7 +254,8 @@ def test_who_is_overdue_holds_the_room_for_today_only(due_out, wall, arrival, fr
             return
         refusal = refusal_of(lambda: assign_room(booking=booking, room_id=desk.rooms[0].pk, staff=desk.agent))
         assert refusal.code == "ROOM_OVERLAP_CONFLICT"
-        assert refusal.details == {"room_number": 101, "booking_id": guest.booking_id}
+        assert [conflict["booking_id"] for conflict in refusal.details["conflicts"]] == [guest.booking_id]
+        assert refusal.message.endswith("and the guest is in house.")
 
 
 @pytest.mark.parametrize(("nights", "free"), [((0, 1), False), ((0, 0), False), ((-1, 1), False), ((3, 4), True)])

@@ -1,0 +1,62 @@
+"""How many guests a room takes: one rule for booking, party, assignment, check-in, move and the room type itself."""
+
+from typing import Any
+
+from django.db.models import Count, F, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Cast, Coalesce, Greatest
+
+from common.errors import Conflict
+from hotel.models import Staff
+from room_bookings.inventory import type_of
+from room_bookings.models import ACTIVE_STATUSES, BookingGuest, BookingStatus, RoomBooking
+from rooms.models import Room, RoomType
+
+
+class CapacityExceeded(Conflict):
+    """The party is larger than what the room sleeps."""
+
+    code = "ROOM_CAPACITY_EXCEEDED"
+
+
+def guests(booking: RoomBooking) -> int:
+    """How many come: as many as were booked, or as have a name; ``booking`` comes from ``booking_list``."""
+    return max(booking.adults + booking.children, 1 + len(booking.party))  # type: ignore[attr-defined]
+
+
+def extra_beds(booking: RoomBooking) -> int:
+    """How many of the party the room does not sleep: the assigned one, otherwise one of the booked type."""
+    return max(0, guests(booking) - type_of(booking).max_occupancy)
+
+
+def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Staff | None, reason: str = "") -> bool:
+    """Raise unless the party fits into the room, or any room of the type, or a supervisor gives a ``reason``.
+
+    Extra beds that a supervisor has allowed before (``extra_beds``) need no second reason. Returns whether this reason
+    was needed.
+    """
+    party = guests(booking)
+    room_type = place if isinstance(place, RoomType) else place.room_type
+    if party <= room_type.max_occupancy + booking.extra_beds:
+        return False
+    if reason.strip() and staff is not None and staff.can("bookings.supervise"):
+        return True
+    what = place.name if isinstance(place, RoomType) else str(place)
+    details = {"room_type_id": room_type.pk, "max_occupancy": room_type.max_occupancy, "guests": party}
+    if isinstance(place, Room):
+        details |= {"room_id": place.pk, "room_number": place.room_number}
+    raise CapacityExceeded(
+        f"{what} sleeps {room_type.max_occupancy}, and the party is {party}: this needs a supervisor's reason.",
+        details=details,
+    )
+
+
+def parties_too_large(room_type: RoomType, beds: int) -> QuerySet[RoomBooking]:
+    """The parties that have, or will have, a room of the type, that fit in now and would not with only so many beds."""
+    named = BookingGuest.objects.filter(booking=OuterRef("pk")).order_by().values("booking")
+    party: Any = Greatest(
+        Cast("adults", IntegerField()) + F("children"),
+        1 + Coalesce(Subquery(named.annotate(count=Count("pk")).values("count")), 0),
+    )
+    found = RoomBooking.objects.filter(status__in=[*ACTIVE_STATUSES, BookingStatus.PENDING_APPROVAL])
+    found = found.alias(kind=Coalesce(F("assigned_room__room_type"), F("room_type")), party=party - F("extra_beds"))
+    return found.filter(kind=room_type.pk, party__gt=beds, party__lte=room_type.max_occupancy)

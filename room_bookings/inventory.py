@@ -1,0 +1,205 @@
+"""What a hotel has left to sell: the nights that stays hold, and the rooms that they leave free.
+
+Every step that sells a night or uses a room asks here, and so do the lists. A night counts under the type of the room
+that the stay has, otherwise under the type that was booked. Only a caller that has locked the room type's row may rely
+on what is left of it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from django.db.models import CharField, Count, DateField, F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+
+from hotel import calendar
+from hotel.models import Hotel
+from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, PaymentState, RoomBooking
+from rooms.models import Room, RoomStatus, RoomType
+
+DAY = timedelta(days=1)
+END_OF_TIME = date.max
+
+# Rooms that can be sold. One that is out of order stays so until somebody says otherwise: it is out of every night.
+IN_SERVICE = Q(is_active=True) & ~Q(room_status=RoomStatus.OUT_OF_ORDER)
+# A request whose payment is being captured is as good as sold: the guest must not pay for a night that is then refused.
+BEING_SOLD = Q(status=BookingStatus.PENDING_APPROVAL, payment_state=PaymentState.CAPTURING)
+
+
+class StayRow(NamedTuple):
+    """What decides which nights a stay holds: one as ``Inventory`` reads it, or as it would be."""
+
+    status: str
+    check_in: date
+    check_out: date
+
+
+Stay = RoomBooking | StayRow
+
+
+def nights_booked(stay: Stay) -> tuple[date, date]:
+    """The nights that were booked: the first, and the day that is free again. A day use takes its day."""
+    return stay.check_in, calendar.first_free_day(stay.check_in, stay.check_out)
+
+
+def nights_held(hotel: Hotel, stay: Stay, *, in_house: bool = False) -> tuple[date, date]:
+    """The nights that the stay holds as of now: the first, and the day that is free again.
+
+    Those that were booked. A guest in house, or one who is about to be (``in_house``), also holds the nights from today
+    to an arrival day that is still to come, and, once overdue, tonight.
+    """
+    first, free = nights_booked(stay)
+    if in_house or stay.status == BookingStatus.IN_HOUSE:
+        today = calendar.business_date(hotel)
+        first = min(first, today)
+        # The first comparison spares the clock's arithmetic for the many who stay on.
+        if stay.check_out <= today + DAY and calendar.is_overdue(hotel, stay.check_in, stay.check_out):
+            free = max(free, today + DAY)
+    return first, free
+
+
+def type_of(booking: RoomBooking) -> RoomType:
+    """The type under which the booking's nights count: that of the room that it has, otherwise the one booked."""
+    return booking.assigned_room.room_type if booking.assigned_room else booking.room_type
+
+
+def holds(hotel: Hotel, stay: Stay, first: date, free: date) -> bool:
+    """Whether the stay holds one of the nights from ``first`` to before ``free``."""
+    begins, ends = nights_held(hotel, stay)
+    return begins < free and ends > first
+
+
+def holding(first: date, free: date) -> Q:
+    """Stays that may hold one of those nights, for an index to find; ``holds`` decides."""
+    return Q(status__in=ACTIVE_STATUSES) & (
+        Q(status=BookingStatus.IN_HOUSE) | Q(check_in__lt=free, check_out__gte=first)
+    )
+
+
+def holders(
+    hotel: Hotel, first: date, free: date, *, without: RoomBooking | None = None, **rooms: Any
+) -> list[RoomBooking]:
+    """The stays that hold a room on one of those nights, in order of arrival; ``rooms`` (lookups) says of which.
+
+    One statement.
+    """
+    found = RoomBooking.objects.filter(holding(first, free), hotel=hotel, assigned_room__isnull=False, **rooms)
+    if without is not None:
+        found = found.exclude(pk=without.pk)
+    return [stay for stay in found.order_by("check_in", "pk") if holds(hotel, stay, first, free)]
+
+
+def conflict(stay: RoomBooking, room: Room | None) -> dict[str, Any]:
+    """A stay that is in the way, in its room or without one; JSON-safe."""
+    return {
+        "booking_id": stay.booking_id,
+        "room_number": room.room_number if room else None,
+        "start_date": stay.check_in.isoformat(),
+        "end_date": stay.check_out.isoformat(),
+    }
+
+
+def nights(first: date, free: date) -> Iterator[date]:
+    """The nights from ``first`` on, up to the day that is free again."""
+    return (first + timedelta(days=number) for number in range((free - first).days))
+
+
+def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Nights, in order, as stretches without gap: the first of each, and the day that is free again."""
+    found = list(days)
+    if not found:
+        return []
+    breaks = [place for place, (day, after) in enumerate(pairwise(found), start=1) if after != day + DAY]
+    return [(found[begin], found[end - 1] + DAY) for begin, end in pairwise([0, *breaks, len(found)])]
+
+
+class Wish(NamedTuple):
+    """Nights of a room type that somebody asks for: from ``first`` to before ``free``."""
+
+    hotel: Hotel
+    room_type_id: int
+    first: date
+    free: date
+
+    def nights(self) -> Iterator[date]:
+        """Those that are not over."""
+        return nights(max(self.first, calendar.business_date(self.hotel)), self.free)
+
+
+class Inventory:
+    """How many rooms some types have, and how many of them are sold each night; one statement for any number."""
+
+    def __init__(self, wishes: Sequence[Wish], *, without: RoomBooking | None = None) -> None:
+        """As it is now, on the nights that the ``wishes`` are about; ``without`` is the stay that asks."""
+        self.rooms: Counter[int] = Counter()
+        self.sold: Counter[tuple[int, date]] = Counter()
+        if not wishes:
+            return
+        hotels = {wish.room_type_id: wish.hotel for wish in wishes}
+        first, free = min(wish.first for wish in wishes), max(wish.free for wish in wishes)
+        for room_type_id, rooms, *stay in _rooms_and_stays(hotels, first, free, without):
+            if rooms:
+                self.rooms[room_type_id] = rooms
+            else:
+                begins, ends = nights_held(hotels[room_type_id], StayRow(*stay))
+                self.sold.update((room_type_id, night) for night in nights(max(begins, first), min(ends, free)))
+
+    def left(self, room_type_id: int, night: date) -> int:
+        """How many rooms of the type are left for the night; below 0 when it is oversold."""
+        return self.rooms[room_type_id] - self.sold[room_type_id, night]
+
+    def sold_out(self, wish: Wish) -> list[date]:
+        """The nights of the wish for which no room is left, in order."""
+        return [night for night in wish.nights() if self.left(wish.room_type_id, night) <= 0]
+
+
+def _rooms_and_stays(
+    types: Iterable[int], first: date, free: date, without: RoomBooking | None
+) -> QuerySet[Any, tuple[Any, ...]]:
+    """Rows of (type, number of rooms in service, None, None, None), and of (type, 0, status, arrival, departure).
+
+    A union, as each part has its index.
+    """
+    kinds = list(types)
+    rooms = Room.objects.filter(IN_SERVICE, room_type__in=kinds).order_by()
+    stays = RoomBooking.objects.filter(holding(first, free)).order_by()
+    being_sold = RoomBooking.objects.filter(BEING_SOLD, room_type__in=kinds, check_in__lt=free, check_out__gte=first)
+    parts = [
+        stays.filter(Q(assigned_room=None) | Q(assigned_room__room_type__in=kinds), room_type__in=kinds),
+        stays.filter(assigned_room__room_type__in=kinds).exclude(room_type__in=kinds),
+        being_sold.order_by(),
+    ]
+    if without is not None:
+        parts = [part.exclude(pk=without.pk) for part in parts]
+    counted = Coalesce(F("assigned_room__room_type"), F("room_type"))
+    no_day = Value(None, output_field=DateField())
+    counts = rooms.values(kind=F("room_type")).annotate(rooms=Count("pk"))
+    return counts.values_list("kind", "rooms", Value(None, output_field=CharField()), no_day, no_day).union(
+        *(part.values_list(counted, Value(0), "status", "check_in", "check_out") for part in parts), all=True
+    )
+
+
+def sold_out_nights(wishes: Sequence[Wish], *, without: RoomBooking | None = None) -> list[date | None]:
+    """For each wish the first night for which no room is left, or ``None``; one statement for any number of them."""
+    inventory = Inventory(wishes, without=without)
+    return [next(iter(inventory.sold_out(wish)), None) for wish in wishes]
+
+
+def record_allowed_overbookings(hotel: Hotel) -> None:
+    """Note how far the hotel is overbooked, as it no longer allows that: these nights are sold beyond the rooms with
+    leave. Its types are locked here, so that sales that are under way end first."""
+    types = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel).order_by("pk")
+    today = calendar.business_date(hotel)
+    kinds = [room_type.pk for room_type in types]
+    inventory = Inventory([Wish(hotel, kind, today, END_OF_TIME) for kind in kinds])
+    nights_by: dict[tuple[int, int], list[date]] = {}
+    for kind, night in sorted(inventory.sold):
+        if night >= today and (left := inventory.left(kind, night)) < 0:
+            nights_by.setdefault((kind, -left), []).append(night)
+    Overbooking.objects.bulk_create(
+        Overbooking(hotel=hotel, room_type_id=kind, first_night=first, free_from=free, rooms=rooms)
+        for (kind, rooms), oversold in nights_by.items()
+        for first, free in stretches(oversold)
+    )

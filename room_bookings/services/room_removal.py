@@ -1,0 +1,80 @@
+"""Taking a room away although bookings need it: its arrivals give it back, in the same transaction."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from hotel.models import Staff
+from housekeeping.services import set_room_status
+from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
+from room_bookings.inventory import nights_held
+from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.needs import arrivals_of
+from room_bookings.selectors import booking_lock
+from room_bookings.services.core import change, record, record_overbooking, require_supervisor, save, sell_nights
+from room_bookings.services.room_assignment import ASSIGNMENT, release_room
+from rooms.models import Room, RoomStatus
+from rooms.services import update_room
+
+
+def force_room_status(*, room: Room, to_status: str, staff: Staff, note: str, **fields: Any) -> Room:
+    """``set_room_status``; a supervisor also takes a room out of order that bookings need."""
+    change = partial(set_room_status, to_status=to_status, staff=staff, note=note, **fields)
+    if to_status != RoomStatus.OUT_OF_ORDER:
+        return change(room=room)
+    return _force(room, staff, note, partial(change, forced=True))
+
+
+def force_room_update(*, room: Room, staff: Staff, reason: str = "", **fields: Any) -> Room:
+    """``update_room`` by a supervisor, also of a room that bookings need."""
+    # Whoever has booked the type that the room is to have stays in it.
+    stays_on = fields.get("room_type_id") if fields.get("is_active", True) else None
+    change = partial(update_room, staff=staff, reason=reason, forced=True, **fields)
+    return _force(room, staff, reason, change, stays_on=stays_on)
+
+
+@transaction.atomic
+def _force(
+    room: Room, staff: Staff, reason: str, take_away: Callable[..., Room], *, stays_on: int | None = None
+) -> Room:
+    """Unassign the room's arrivals, then take it away; what is oversold by that is recorded.
+
+    Bookings are locked before the room. Somebody may assign it in between: then the room is needed still.
+    """
+    require_supervisor(staff, "taking a room that bookings need")
+    arrivals = [
+        booking
+        for booking in booking_lock(arrivals_of([room.pk], room.hotel).order_by().values_list("pk", flat=True))
+        if booking.status == BookingStatus.CONFIRMED
+        and booking.assigned_room_id == room.pk
+        and booking.room_type_id != stays_on
+    ]
+    upgraded = [booking for booking in arrivals if booking.room_type_id != booking.assigned_room.room_type_id]  # type: ignore[union-attr]  # has it
+    if arrivals:
+        _release(arrivals, staff, reason)
+    taken = take_away(room=room)
+    for booking in upgraded:
+        nights = nights_held(booking.hotel, booking)
+        record_overbooking(sell_nights(booking, booking.room_type_id, nights, staff=staff, reason=reason or "forced"))
+    return taken
+
+
+def _release(bookings: list[RoomBooking], staff: Staff, reason: str) -> None:
+    changes = [
+        change(
+            booking,
+            BookingAction.UNASSIGNED,
+            was=booking.status,
+            staff=staff,
+            reason=reason,
+            from_room=booking.assigned_room,
+        )
+        for booking in bookings
+    ]
+    for booking in bookings:
+        release_room(booking)
+    save(bookings, *ASSIGNMENT)
+    record(changes)
+    realtime_bookings_updated([BookingUpdate(booking, "booking_updated") for booking in bookings])
