@@ -170,7 +170,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "HotelMate staff API",
     "DESCRIPTION": "The state of every room, right, at once, for everyone in the house.\n\n"
     "Ids are taken as numbers or as text, in paths and bodies. Fields that are not named here are ignored; "
-    "those that an endpoint shows and does not take are, too, unless it says that it refuses them.",
+    "those that an endpoint shows and does not take are, too, unless it says that it refuses them.\n\n"
+    "Text is stored in Unicode's composed form (NFC). A name or another single line with a line break, a control or an "
+    "invisible character in it is refused, and so is a note with a control character.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -205,15 +205,19 @@ def test_it_decides_on_the_row(manager, housekeeper):
     assert Staff.objects.get(pk=housekeeper.pk).is_active
 
 
-def test_what_the_form_does_not_offer_the_service_refuses(hotel, manager, deputy, housekeeper):
-    top, own_making = Group.objects.get(name=rights.HOTEL_MANAGER), Group.objects.create(name="IT administrators")
-    for by, staff, role in ((deputy, housekeeper, top), (manager, housekeeper, own_making), (manager, manager, top)):
-        Staff.objects.filter(pk=manager.pk).update(role=own_making if staff == manager else top)
-        with pytest.raises(RoleRefused):
+def test_what_the_form_does_not_offer_the_service_refuses(manager, deputy, housekeeper):
+    own_making = Group.objects.create(name="IT administrators")
+    top, least = (Group.objects.get(name=name) for name in (rights.HOTEL_MANAGER, rights.HOUSEKEEPER))
+    for by, staff, role, why in (
+        (deputy, housekeeper, top, "is not yours to give"),
+        (manager, housekeeper, own_making, "is not yours to give"),
+        (manager, manager, least, "Nobody gives themselves another role"),
+    ):
+        with pytest.raises(RoleRefused, match=why):
             update_staff(staff=staff, by=by.user, role=role)
     Staff.objects.filter(pk=housekeeper.pk).update(role=own_making)
-    with pytest.raises(RoleRefused):
-        update_staff(staff=housekeeper, by=manager.user, role=top)
+    with pytest.raises(RoleRefused, match="is not yours to give"):
+        update_staff(staff=housekeeper, by=manager.user, role=least)
     with pytest.raises(OwnAccount):
         update_staff(staff=manager, by=manager.user, is_active=False)
 
