@@ -32,7 +32,8 @@ class StaffBackend(ModelBackend):
         """The user, if the password is right; inactive ones too, whom each sign-in refuses itself, with a reason."""
         if username is None or password is None:
             return None
-        user = User.objects.filter(username__iexact=User.normalize_username(username)).first()
+        found = User.objects.filter(username__iexact=User.normalize_username(username))
+        user = next(iter(found), None)  # nobody else has the name
         if user is None:
             User().set_password(password)  # takes as long as for a name that somebody has
             return None

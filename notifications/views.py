@@ -13,7 +13,6 @@ from rest_framework.views import APIView
 from common.errors import HotelMateError, NotAllowed
 from common.openapi import endpoint
 from common.parsers import BodyParser
-from common.serializers import LineField
 from hotel.authentication import StaffSessionAuthentication, StaffTokenAuthentication
 from hotel.models import Staff
 from hotel.rights import ALL_RIGHTS
@@ -41,7 +40,7 @@ class RealtimeNotConfigured(HotelMateError):
 
 class PusherAuthInput(serializers.Serializer[Any]):
     socket_id = serializers.RegexField(r"\A[0-9]{1,20}\.[0-9]{1,20}\Z")
-    channel_name = LineField(max_length=200)
+    channel_name = serializers.CharField(max_length=200)
 
 
 class PusherAuthOutput(serializers.Serializer[Any]):
