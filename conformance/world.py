@@ -33,9 +33,10 @@ GUEST = {
     "primary_phone": "+353 86 555 0177",
 }
 NOTE = "whispered note"
-# With it the business day is the one before: yesterday's stays begin.
-YESTERDAY = {"late_arrival_cutoff": "23:00"}
-TODAY = {"late_arrival_cutoff": "02:00"}
+# At the play's hour, ten, the business day is the one before with the first: yesterday's stays begin.
+HOUR = 10
+YESTERDAY = {"late_arrival_cutoff": "12:00", "early_checkin_from": "12:00"}
+TODAY = {"late_arrival_cutoff": "02:00", "early_checkin_from": "08:00"}
 STREAMS = ("rooms", "room-bookings")
 Told = Sequence[tuple[str, Any]]  # of what, and of which room number or booking
 
@@ -70,25 +71,25 @@ class World:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Within the block everybody is signed in, the house's clock shows noon, and there are rooms of our own."""
+        """Within the block everybody is signed in, the house's clock shows ten, and there are rooms of our own."""
         members = [self.manager, self.supervisor, self.housekeeper, self.frontdesk, self.stranger]
         for member in [*members, *([self.frontoffice] if self.own else [])]:
             member.sign_in()
         self._settings = self.manager.get("access-config/")
-        # Whatever time it is, in some zone it is noon: what depends on the hour of the day has one outcome.
-        offset = 12 - datetime.now(UTC).hour
-        noon = f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
+        # Whatever time it is, in some zone it is ten: what depends on the hour of the day has one outcome.
+        offset = HOUR - datetime.now(UTC).hour
+        offset += 24 if offset < -12 else 0
+        zone = f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
         usual = {
-            "standard_checkout_time": "11:00",
+            "standard_checkout_time": "09:00",
             "late_checkout_grace_minutes": 30,
             "approval_cutoff_time": "23:00",
             "approval_cutoff_day_offset": 1,
             "check_in_time": "15:00",
-            "early_checkin_from": "08:00",
             "allow_overbooking": False,
             "require_complete_party": False,
         }
-        self.settings(timezone=noon, **usual, **TODAY)
+        self.settings(timezone=zone, **usual, **TODAY)
         self.today: date = (datetime.now(UTC) + timedelta(hours=offset)).date()
         try:
             self._make_rooms()

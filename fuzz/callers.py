@@ -110,8 +110,8 @@ class House:
         """Open what was closed, and bring guests: some who are due, some in house. What is refused is left."""
         self.look()
         now = datetime.now(UTC)
-        self._send("PATCH", "access-config/", {"timezone": "Etc/GMT", "early_checkin_from": "00:00",
-                                               "require_complete_party": False})  # fmt: skip
+        rules = {"timezone": "Etc/GMT", "early_checkin_from": "00:00", "late_arrival_cutoff": "00:00"}
+        self._send("PATCH", "access-config/", {**rules, "require_complete_party": False})
         for pk in self.known[SLUG]["type"]:
             self._send("PATCH", f"room-types/{pk}/", {"is_active": True, "max_occupancy": 4})
         for pk in self.known[SLUG]["room"][:8]:

@@ -347,6 +347,17 @@ PARTY_FITS = """
     ORDER BY 1, 2
 """
 
+# --- hotels -----------------------------------------------------------------------------------------------------------
+
+HOTEL_DAY = """
+    SELECT hotel.slug, 'hotel ' || hotel.slug,
+        'ends its business day at ' || hotel.late_arrival_cutoff || ', and lets guests in from '
+            || hotel.early_checkin_from
+    FROM hotel_hotel hotel
+    WHERE hotel.late_arrival_cutoff > '12:00' OR hotel.late_arrival_cutoff > hotel.early_checkin_from
+    ORDER BY 1
+"""
+
 # --- links and numbers ------------------------------------------------------------------------------------------------
 
 
@@ -451,6 +462,7 @@ RULES = (
     Rule("payments", "A payment belongs to one booking and is captured only for a stay that is wanted", PAYMENTS),
     Rule("nights_sold", "No night is sold beyond the rooms without a recorded override", NIGHTS_SOLD),
     Rule("party_fits", "A party fits into its room, extra beds included", PARTY_FITS),
+    Rule("hotel_day", "A business day ends by noon, and before the next one's guests are let in", HOTEL_DAY),
     Rule("one_hotel", "Whatever is linked belongs to one hotel", ONE_HOTEL),
     Rule("event_numbers", "A channel's events are numbered without gap up to the last number", EVENT_NUMBERS),
 )

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from common import clock
 from common.fields import LineField, named
@@ -22,6 +22,16 @@ def validate_timezone(name: str) -> None:
         raise ValidationError(
             "%(name)s is no timezone of the IANA database, such as Europe/Dublin.", params={"name": name}
         )
+
+
+# The business day ends by noon, and before the next one's guests are let in: what a guest who arrives is told of their
+# arrival, by the date and by the hour, is then of one day.
+NOON = time(12, 0)
+ENDS_AFTER_NOON = "The late arrival cutoff ends the business day: it can't be after noon."
+ENDS_AFTER_ARRIVALS = (
+    "The late arrival cutoff ends the business day: it can't be after the hour from which the next day's guests may "
+    "check in."
+)
 
 
 # Pusher gives channels whose name begins so another meaning.
@@ -53,7 +63,8 @@ class Hotel(models.Model):
     check_in_time = models.TimeField(default=time(15, 0))
     early_checkin_from = models.TimeField(default=time(8, 0))
     late_arrival_cutoff = models.TimeField(
-        default=time(2, 0), help_text="On the day after; the business day ends here."
+        default=time(2, 0),
+        help_text="On the day after; the business day ends here. By noon, and not after the earliest check-in.",
     )
     allow_overbooking = models.BooleanField(default=False)
     require_complete_party = models.BooleanField(default=False)
@@ -65,6 +76,16 @@ class Hotel(models.Model):
             models.CheckConstraint(condition=named("name"), name="hotel_has_a_name"),
             models.CheckConstraint(
                 condition=Q(approval_cutoff_day_offset__in=[0, 1]), name="hotel_approval_offset_0_or_1"
+            ),
+            models.CheckConstraint(
+                condition=Q(late_arrival_cutoff__lte=NOON),
+                name="hotel_day_ends_by_noon",
+                violation_error_message=ENDS_AFTER_NOON,
+            ),
+            models.CheckConstraint(
+                condition=Q(late_arrival_cutoff__lte=F("early_checkin_from")),
+                name="hotel_day_ends_before_arrivals",
+                violation_error_message=ENDS_AFTER_ARRIVALS,
             ),
         ]
         triggers = [FixedField(name="hotel_slug_fixed", field="slug")]

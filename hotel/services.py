@@ -1,5 +1,6 @@
 """Signing in and out, and the rules by which a hotel runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY, authenticate, get_user_model
@@ -9,8 +10,8 @@ from django.db import transaction
 from knox.models import AuthToken
 
 from common import clock
-from common.errors import HotelMateError, NotAllowed
-from hotel.models import Hotel, Staff
+from common.errors import FieldError, HotelMateError, NotAllowed
+from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, NOON, Hotel, Staff
 from hotel.rights import ROLE_RIGHTS
 from hotel.selectors import outranks, roles_to_give
 from room_bookings.inventory import record_allowed_overbookings
@@ -134,7 +135,8 @@ def update_access_config(*, hotel: Hotel, **fields: Any) -> Hotel:
     telephone number; returns the hotel as it is now.
 
     A deadline that was given to a booking already (``approval_deadline_at``) stays. What a hotel has overbooked by the
-    time that it stops allowing that is recorded.
+    time that it stops allowing that is recorded. Raises FieldError where the business day would end after noon or after
+    the next day's first arrivals, whichever of the two was changed.
     """
     locked = Hotel.objects.select_for_update(no_key=True).get(pk=hotel.pk)
     changed = [name for name, value in fields.items() if getattr(locked, name) != value]
@@ -142,7 +144,16 @@ def update_access_config(*, hotel: Hotel, **fields: Any) -> Hotel:
         return locked
     for name in changed:
         setattr(locked, name, fields[name])
+    _require_day(locked, changed)
     locked.save(update_fields=changed)
     if "allow_overbooking" in changed and not locked.allow_overbooking:
         record_allowed_overbookings(locked)
     return locked
+
+
+def _require_day(hotel: Hotel, changed: Sequence[str]) -> None:
+    field = "late_arrival_cutoff" if "late_arrival_cutoff" in changed else "early_checkin_from"
+    if hotel.late_arrival_cutoff > NOON:
+        raise FieldError(field, ENDS_AFTER_NOON)
+    if hotel.late_arrival_cutoff > hotel.early_checkin_from:
+        raise FieldError(field, ENDS_AFTER_ARRIVALS)

@@ -136,7 +136,8 @@ class AccessConfigViewSet(HotelViewSet):
         response=AccessConfig,
         example=ACCESS_CONFIG_EXAMPLE,
         description="Times are `HH:MM` on the hotel's clock; `HH:MM:00` is taken too. Deadlines that bookings were "
-        "given already stay.",
+        "given already stay. The business day ends at `late_arrival_cutoff`: by noon, and not after "
+        "`early_checkin_from`.",
     )
     def partial_update(self, request: Request, slug: str) -> Response:
         hotel = update_access_config(hotel=self.hotel, **self.body(AccessConfig, partial=True))

@@ -163,8 +163,8 @@ def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleN
 
     ``staff`` is whoever the started task is assigned to. Guests are taken at any hour.
     """
-    hotel.early_checkin_from = time(0, 0)
-    hotel.save(update_fields=["early_checkin_from"])
+    hotel.early_checkin_from = hotel.late_arrival_cutoff = time(0, 0)
+    hotel.save(update_fields=["early_checkin_from", "late_arrival_cutoff"])
     room_type = RoomTypeFactory(hotel=hotel)
     statuses = {
         "dirty": "CHECKOUT_DIRTY",

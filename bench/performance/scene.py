@@ -43,8 +43,9 @@ class Scene:
         half = rooms // 2
         house = House(slug, slug.title(), "+353 1 555 0300", timezone, {"A": half, "B": rooms - half})
         with transaction.atomic():
+            any_hour = {"early_checkin_from": time(0), "late_arrival_cutoff": time(0)}
             self.hotel = Hotel.objects.create(
-                slug=slug, name=house.name, phone=house.phone, timezone=timezone, early_checkin_from=time(0)
+                slug=slug, name=house.name, phone=house.phone, timezone=timezone, **any_hour
             )
             self.staff: Staff = make_staff(self.hotel)["manager"]
             made = make_rooms(self.hotel, house).rooms.values()

@@ -8,7 +8,7 @@ import requests
 from conformance.client import error_problems
 from conformance.report import Table
 from conformance.shapes import CANCELLED, DETAIL
-from conformance.world import World
+from conformance.world import YESTERDAY, World
 
 TABLE = Table("6")
 row = TABLE.row
@@ -202,7 +202,7 @@ def cancel_in_house(w: World) -> None:
 @row("POST {bid}/no-show/: the day after, told as booking_no_show; public: updated")
 def no_show(w: World) -> None:
     w.frontdesk.post(w.path(w.book(), "no-show/"), status=409)
-    with w.rules(late_arrival_cutoff="23:00"):
+    with w.rules(**YESTERDAY):
         booking, room = w.book(-1, 2), w.room()
     w.frontdesk.post(w.path(booking, "safe-assign-room/"), {"room_id": room["id"]})
     w.hears_guest(booking)
@@ -223,7 +223,7 @@ def reinstate(w: World) -> None:
         body = w.manager.post(path, reason, shape=DETAIL)
     w.see((body["status"], body["assigned_room"]), ("CONFIRMED", None), "the booking")
     w.manager.post(path, reason, status=409)
-    with w.rules(late_arrival_cutoff="23:00"):
+    with w.rules(**YESTERDAY):
         missed = w.book(-1, 3)
     w.frontdesk.post(w.path(missed, "no-show/"))
     with w.tells(bookings=[("booking_updated", missed["booking_id"])]):

@@ -5,7 +5,7 @@ from typing import Any
 
 from conformance.report import Table
 from conformance.shapes import BOOKINGS, BUCKETS
-from conformance.world import World
+from conformance.world import YESTERDAY, World
 
 TABLE = Table("6")
 row = TABLE.row
@@ -168,7 +168,7 @@ def buckets(w: World) -> None:
     cancelled = w.book(**name)
     w.frontdesk.post(w.path(cancelled, "cancel/"))
     pending = w.by_card(**name)
-    with w.rules(late_arrival_cutoff="23:00"):
+    with w.rules(**YESTERDAY):
         overdue, _ = w.arrived(-1, 1, **name)
         missed = w.book(-1, 2, **name)
     w.frontdesk.post(w.path(missed, "no-show/"))
@@ -197,7 +197,7 @@ def late_arrivals(w: World) -> None:
     word = f"Late{w.run}"
     name: dict[str, Any] = {"primary_last_name": word}
     today = w.book(0, 1, **name)
-    with w.rules(late_arrival_cutoff="23:00"):
+    with w.rules(**YESTERDAY):
         late, over = w.book(-1, 2, **name), w.book(-1, 1, **name)
     room = w.room()
     w.frontdesk.post(w.path(late, "safe-assign-room/"), {"room_id": str(room["id"])})

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from conformance.report import Table
 from conformance.shapes import ACCESS_CONFIG, DETAIL, PARTY, SEEN
-from conformance.world import World
+from conformance.world import YESTERDAY, World
 
 TABLE = Table("6")
 row = TABLE.row
@@ -222,7 +222,7 @@ def arrival_windows(w: World) -> None:
         w.manager.post(w.path(booking, "check-in/"), body, shape=DETAIL)
     room = {"room_id": w.room()["id"]}
     w.frontdesk.post(w.path(w.book(2), "check-in/"), room, status=409, code="CHECKIN_WRONG_DATE")
-    with w.rules(late_arrival_cutoff="23:00"):
+    with w.rules(**YESTERDAY):
         late = w.book(-1, 1)
     w.frontdesk.post(w.path(late, "check-in/"), room, status=409, code="CHECKIN_TOO_LATE")
 
@@ -277,4 +277,7 @@ def access_config(w: World) -> None:
     w.see((after["late_checkout_grace_minutes"], after["check_in_time"]), (45, "14:00"), "what was changed")
     w.manager.patch("access-config/", {"timezone": "Europe/Atlantis"}, status=400)
     w.manager.patch("access-config/", {"approval_cutoff_day_offset": 2}, status=400)
+    w.manager.patch("access-config/", {"late_arrival_cutoff": "12:01", "early_checkin_from": "13:00"}, status=400)
+    w.manager.patch("access-config/", {"late_arrival_cutoff": "08:01"}, status=400)
+    w.manager.patch("access-config/", {"early_checkin_from": "01:59"}, status=400)
     w.manager.patch("access-config/", {name: before[name] for name in body})

@@ -1,5 +1,7 @@
 """What can be edited in the admin, field by field: a new one is to be decided on here. The rest no request changes."""
 
+from datetime import time
+from html import unescape
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from django.db.models import DateTimeField, ForeignKey
 from django.test import Client
 from knox.models import AuthToken
 
-from hotel.models import Hotel, Staff
+from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, Hotel, Staff
 from hotel.services import sign_in, update_access_config
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from room_bookings.models import BookingChange, RoomBooking
@@ -161,6 +163,33 @@ def test_a_hotels_page_writes_what_was_changed_on_it_and_nothing_else(desk, hote
     assert answer.status_code == 302
     hotel.refresh_from_db()
     assert (hotel.phone, hotel.late_checkout_grace_minutes, hotel.allow_overbooking) == ("+353 1 999", 90, True)
+
+
+def test_a_business_day_that_would_end_too_late_is_an_error_of_the_form(desk, root_desk, hotel):
+    where = page(Hotel, "change", hotel.pk)
+    form = form_of(desk.get(where))
+    for changes, sentence in (
+        ({"late_arrival_cutoff": "12:01", "early_checkin_from": "13:00"}, ENDS_AFTER_NOON),
+        ({"late_arrival_cutoff": "08:01"}, ENDS_AFTER_ARRIVALS),
+        ({"early_checkin_from": "01:59"}, ENDS_AFTER_ARRIVALS),
+    ):
+        answer = desk.post(where, form | changes)
+        assert answer.context["adminform"].form.non_field_errors() == [sentence]
+    # A page that was opened before somebody else changed the other time: the service sees both.
+    update_access_config(hotel=hotel, early_checkin_from=time(4))
+    answer = desk.post(where, form | {"late_arrival_cutoff": "05:00"}, follow=True)
+    assert ENDS_AFTER_ARRIVALS in unescape(answer.content.decode())
+    hotel.refresh_from_db()
+    assert (hotel.early_checkin_from, hotel.late_arrival_cutoff) == (time(4), time(2))
+    # A new hotel, too.
+    new = form_of(root_desk.get(page(Hotel, "add"))) | {"name": "Inn", "slug": "inn", "late_arrival_cutoff": "23:00"}
+    answer = root_desk.post(page(Hotel, "add"), new)
+    assert answer.context["adminform"].form.non_field_errors() == [ENDS_AFTER_NOON, ENDS_AFTER_ARRIVALS]
+
+
+@pytest.fixture
+def root_desk(db: None) -> Client:
+    return root()
 
 
 def test_a_tick_can_be_set_and_taken_away(desk, hotel):

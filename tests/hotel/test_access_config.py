@@ -1,14 +1,20 @@
 """The settings that drive a hotel's deadlines (contract section 6)."""
 
+from datetime import time
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from hotel.models import Hotel
+from common.errors import FieldError
+from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, Hotel
 from hotel.services import update_access_config
 from tests.conftest import url
 from tests.factories import HotelFactory
 from tests.http import assert_error, nothing_written
+from tests.races import overlap
 
 DEFAULTS = {
     "standard_checkout_time": "11:00",
@@ -28,8 +34,8 @@ OTHERS = {
     "approval_cutoff_time": "18:45",
     "approval_cutoff_day_offset": 1,
     "check_in_time": "14:00",
-    "early_checkin_from": "00:00",
-    "late_arrival_cutoff": "23:59",
+    "early_checkin_from": "05:30",
+    "late_arrival_cutoff": "05:30",
     "timezone": "America/St_Johns",
     "allow_overbooking": True,
     "require_complete_party": True,
@@ -100,6 +106,81 @@ def test_a_value_that_makes_no_sense_is_named(api, manager, name, value):
     with nothing_written():
         answer = api(manager).patch(url(manager, "access-config/"), {name: value, "check_in_time": "12:00"})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "sentence"),
+    [
+        ({"late_arrival_cutoff": "12:01", "early_checkin_from": "13:00"}, "late_arrival_cutoff", ENDS_AFTER_NOON),
+        ({"late_arrival_cutoff": "23:00"}, "late_arrival_cutoff", ENDS_AFTER_NOON),
+        ({"late_arrival_cutoff": "08:01"}, "late_arrival_cutoff", ENDS_AFTER_ARRIVALS),
+        ({"early_checkin_from": "01:59"}, "early_checkin_from", ENDS_AFTER_ARRIVALS),
+        ({"early_checkin_from": "03:00", "late_arrival_cutoff": "03:01"}, "late_arrival_cutoff", ENDS_AFTER_ARRIVALS),
+    ],
+)
+def test_a_business_day_that_would_end_too_late_is_refused_with_a_sentence(api, manager, changes, field, sentence):
+    """Also where one of the two times alone is changed: it is the stored other one that it is held against."""
+    with nothing_written():
+        answer = api(manager).patch(url(manager, "access-config/"), {**changes, "late_checkout_grace_minutes": 5})
+    body = assert_error(answer, 400, "VALIDATION_ERROR")
+    assert (body["message"], body["details"]) == (sentence, {field: [sentence]})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"late_arrival_cutoff": "08:00"},
+        {"early_checkin_from": "02:00"},
+        {"late_arrival_cutoff": "12:00", "early_checkin_from": "12:00"},
+        {"late_arrival_cutoff": "00:00", "early_checkin_from": "00:00"},
+    ],
+)
+def test_a_business_day_may_end_as_the_next_one_s_guests_are_let_in(api, manager, changes):
+    answer = api(manager).patch(url(manager, "access-config/"), changes)
+    assert answer.json() == DEFAULTS | changes
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_change_one_of_the_two_times_each(hotel):
+    """Each is held against what the other has committed, not against what it had read."""
+    first, [second] = overlap(
+        lambda: update_access_config(hotel=hotel, early_checkin_from=time(4)).early_checkin_from,
+        lambda: update_access_config(hotel=Hotel.objects.get(pk=hotel.pk), late_arrival_cutoff=time(5)),
+    )
+    assert first == time(4)
+    assert isinstance(second, FieldError)
+    assert second.message == ENDS_AFTER_ARRIVALS
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "first", "then"),
+    [
+        ("23:00", "08:00", "08:00"),
+        ("12:01", "14:00", "12:00"),
+        ("02:00", "00:00", "00:00"),
+        ("02:00", "08:00", "02:00"),
+    ],
+)
+def test_the_migration_ends_the_day_of_a_hotel_earlier_and_says_so(hotel, capsys, cutoff, first, then):
+    """What the database took before; a rule that is not validated yet refuses such a row only when it is written."""
+    constraints = ("hotel_day_ends_by_noon", "hotel_day_ends_before_arrivals")
+    with connection.cursor() as cursor:
+        for constraint in constraints:
+            cursor.execute(f"ALTER TABLE hotel_hotel DROP CONSTRAINT {constraint}")
+    Hotel.objects.filter(pk=hotel.pk).update(late_arrival_cutoff=cutoff, early_checkin_from=first)
+    sound = HotelFactory(slug="sound")
+    import_module("hotel.migrations.0010_day_ends_earlier").end_earlier(apps, connection.schema_editor())
+    hotel.refresh_from_db()
+    assert hotel.late_arrival_cutoff == time.fromisoformat(then)
+    assert hotel.early_checkin_from == time.fromisoformat(first)
+    said = capsys.readouterr().out
+    assert (f"hotel grand ended at {cutoff}" in said and f"it ends at {then} now" in said) == (cutoff != then)
+    assert "sound" not in said
+    sound.full_clean()
+    for name in constraints:
+        constraint = next(rule for rule in Hotel._meta.constraints if rule.name == name)
+        with connection.cursor() as cursor:
+            cursor.execute(str(constraint.create_sql(Hotel, connection.schema_editor())))
 
 
 def test_reading_takes_any_bookings_right_and_changing_a_right_of_its_own(api, agent, housekeeper):

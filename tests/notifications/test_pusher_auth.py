@@ -332,7 +332,8 @@ def test_from_sign_in_to_a_live_event(server, live_server, relay_to):
 def test_a_guest_hears_of_their_own_stay_and_of_nobody_else_s(server, live_server, relay_to, settings):
     """Over real HTTP and a real socket, with the public channels on as well."""
     settings.REALTIME_PUBLIC_CHANNELS = True
-    house = HotelFactory(slug="harbour", phone="+353 1 222 3333", early_checkin_from=time(0, 0))
+    any_hour = {"early_checkin_from": time(0, 0), "late_arrival_cutoff": time(0, 0)}
+    house = HotelFactory(slug="harbour", phone="+353 1 222 3333", **any_hour)
     agent = StaffFactory(hotel=house, role=rights.FRONT_DESK_AGENT)
     mine, neighbour = new_booking(house), new_booking(house)
     for booking in (mine, neighbour):

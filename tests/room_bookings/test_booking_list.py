@@ -377,7 +377,9 @@ def test_a_day_on_which_the_clock_changes_has_its_own_length(desk, ask):
 @pytest.mark.parametrize("timezone", ["Etc/GMT+12", "Pacific/Kiritimati", "Europe/Dublin"])
 @pytest.mark.parametrize("mode", ["stay", "created", "updated", "checked_in", "checked_out"])
 def test_the_calendar_has_ends(desk, ask, timezone, mode):
-    Hotel.objects.filter(pk=desk.hotel.pk).update(timezone=timezone, late_arrival_cutoff=time(23, 59, 59))
+    Hotel.objects.filter(pk=desk.hotel.pk).update(
+        timezone=timezone, late_arrival_cutoff=time(12), early_checkin_from=time(12)
+    )
     made(desk, "Ada", "COMPLETED", check_in=day(-2), check_out=TODAY)
     ends = ("0001-01-01", "9999-12-31")
     for bucket in ("all", "checked_out"):

@@ -186,7 +186,7 @@ def test_when_a_guest_may_arrive(zone, arrival, db):
     [
         ({"early_checkin_from": time(12)}, "2026-07-01T11:59", EARLY),
         ({"early_checkin_from": time(12)}, "2026-07-01T12:00", None),
-        ({"early_checkin_from": time(0)}, "2026-07-01T00:00", None),
+        ({"early_checkin_from": time(0), "late_arrival_cutoff": time(0)}, "2026-07-01T00:00", None),
         ({"late_arrival_cutoff": time(0)}, "2026-07-01T23:59", None),
         ({"late_arrival_cutoff": time(0)}, "2026-07-02T00:00", LATE),
         ({"late_arrival_cutoff": time(4, 30)}, "2026-07-02T04:29", None),
