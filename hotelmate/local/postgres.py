@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -59,6 +59,39 @@ def wheel_folder() -> Path:
     if not found or not found.submodule_search_locations:
         raise LocalError("There is no embedded PostgreSQL here: set DATABASE_URL to a PostgreSQL 15 or newer.")
     return Path(found.submodule_search_locations[0]).resolve()
+
+
+def _postgres_runs_on(folder: Path, suspect: int | None) -> bool:
+    """Whether a PostgreSQL runs on the data in ``folder``: that is the working folder of each of its processes.
+
+    Also when the process ``suspect`` lives and this cannot be found out.
+    """
+    if not Path("/proc/self/cwd").exists():
+        return True
+    wanted = folder.stat()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found = (process / "cwd").stat()
+        except PermissionError:
+            if process.name == str(suspect):
+                return True
+        except OSError:
+            continue  # it has just ended
+        else:
+            if os.path.samestat(found, wanted) and _name_of(process).startswith("post"):
+                return True
+    return False
+
+
+def _name_of(process: Path) -> str:
+    with suppress(OSError):  # it has just ended
+        return (process / "comm").read_text()
+    return ""
+
+
+def _first_number(file: Path) -> int | None:
+    text = file.read_text(errors="replace").partition("\n")[0].strip()
+    return int(text) if text.isdecimal() else None
 
 
 class InUseError(LocalError):
@@ -189,6 +222,11 @@ class EmbeddedPostgres:
         fresh.rename(cluster)
 
     def _launch(self, cluster: Path) -> None:
+        lock = cluster / "postmaster.pid"
+        if lock.exists() and not self.service.is_running() and not _postgres_runs_on(cluster, _first_number(lock)):
+            # Left over by a crash. PostgreSQL takes it for another server's as long as any process has its number, and
+            # after a restart of the machine some other program soon has.
+            lock.unlink()
         port = free_port(self.service.port)
         settings = {
             "listen_addresses": "127.0.0.1",

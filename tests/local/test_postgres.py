@@ -23,7 +23,7 @@ from hotelmate.local.postgres import (
     wheel_folder,
 )
 from hotelmate.local.run import stop_all
-from hotelmate.local.service import wait_until
+from hotelmate.local.service import free_port, wait_until
 
 from .conftest import forget, python
 
@@ -134,6 +134,59 @@ def test_a_public_place_of_somebody_else_is_refused(data: DataDir):
     os.chown(place, 65534, 65534)
     with pytest.raises(LocalError, match="belongs to somebody else"):
         server(data, privilege="nobody").acquire()
+
+
+@pytest.fixture
+def program() -> Iterator[subprocess.Popen[bytes]]:
+    """Some other program of ours."""
+    with subprocess.Popen(["sleep", "600"], cwd="/") as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("content", ["its number", "a number that nobody has", "nothing"])
+def test_a_lock_file_that_a_crash_left_is_no_obstacle(used: DataDir, program: subprocess.Popen[bytes], content: str):
+    """After a restart of the machine, the number of the server that crashed is soon another program's."""
+    first = server(used)
+    first.acquire()
+    lock = used.path / "postgres" / "postmaster.pid"
+    rest = lock.read_text().partition("\n")[2]
+    first.release()
+    number = program.pid if content == "its number" else 4_194_305
+    lock.write_text("" if content == "nothing" else f"{number}\n{rest}")
+    again = server(used)
+    assert query(again.acquire(), "SELECT 1") == (1,)
+    again.release()
+    assert program.poll() is None
+
+
+def test_a_server_that_somebody_has_started_by_hand_is_left_alone(used: DataDir):
+    first = server(used)
+    first.acquire()
+    first.release()
+    cluster = used.path / "postgres"
+    by_hand = subprocess.Popen(
+        first._command(
+            "postgres",
+            "-D",
+            str(cluster),
+            f"--port={free_port()}",
+            "--listen_addresses=127.0.0.1",
+            "--unix_socket_directories=",
+        ),
+        stderr=subprocess.DEVNULL,
+        **first._options(),
+    )
+    try:
+        lock = cluster / "postmaster.pid"
+        assert wait_until(lambda: lock.exists() and "ready" in lock.read_text(), 30)
+        with pytest.raises(LocalError, match="did not start"):
+            server(used).acquire()
+        assert by_hand.poll() is None
+        assert lock.exists()
+    finally:
+        by_hand.send_signal(signal.SIGINT)
+        by_hand.wait(30)
 
 
 def test_a_server_left_over_by_a_kill_is_used_again(used: DataDir):
