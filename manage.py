@@ -1,7 +1,9 @@
 #!/usr/bin/env python
 """Runs HotelMate's management commands."""
 
+import io
 import os
+import signal
 import sys
 
 if __name__ == "__main__":
@@ -9,4 +11,13 @@ if __name__ == "__main__":
 
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names have letters that a terminal may lack
+    try:
+        execute_from_command_line(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read this has gone, as `head` does; and nobody is told of what Python still tries to write at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)

@@ -26,6 +26,7 @@ def show(data: str) -> None:
 
 def main(username: str) -> None:
     """Sign in as ``username`` and listen until Ctrl-C."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # names have letters that a terminal may lack
     login = requests.post(
         f"{API}/staff/login/", json={"username": username, "password": os.environ["DEMO_PASSWORD"]}, timeout=10
     )

@@ -24,9 +24,11 @@ ROLES = ("manager", "supervisor", "housekeeper", "frontdesk")
 
 
 def say(line: str = "") -> None:
-    """Print at once, in ASCII. A terminal that has been closed must not keep us from stopping what we started."""
+    """Print at once. A terminal that has been closed must not keep us from stopping what we started, nor may one that
+    lacks a letter of a folder's name."""
     with suppress(OSError):
-        print(line, flush=True)
+        coding = sys.stdout.encoding or "ascii"
+        print(line.encode(coding, "backslashreplace").decode(coding), flush=True)
 
 
 def run(environ: Mapping[str, str] = os.environ) -> None:

@@ -11,7 +11,7 @@ from common.database import is_unreachable
 from housekeeping.models import RoomStatusEvent
 from room_bookings.models import PaymentState
 from room_bookings.services import periodic
-from room_bookings.services.approval import settle_payments
+from room_bookings.services.payment_sweep import settle_payments
 from tests.conftest import token_client, url
 from tests.factories import PASSWORD, room_in
 from tests.http import assert_error, nothing_written, undone

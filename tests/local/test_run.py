@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hotelmate.local import LocalError
-from hotelmate.local.datadir import DataDir
+from hotelmate.local.datadir import PROJECT, DataDir
 from hotelmate.local.memory import shared_memory
 from hotelmate.local.run import check_port, stop_all, wanted_port, welcome
 from hotelmate.local.service import free_port, wait_until
@@ -158,6 +158,20 @@ def test_the_web_server_and_the_worker_count_in_one_folder_unless_told_of_anothe
         house.process.send_signal(signal.SIGTERM)
         assert house.ends() == 0
         assert not Path(folder).exists()
+
+
+@pytest.mark.parametrize("coding", ["ascii", "utf-8"])
+def test_it_speaks_to_a_terminal_that_lacks_a_letter_of_a_folders_name(coding: str):
+    """Also to none that knows half a letter, of a name that is no UTF-8."""
+    done = subprocess.run(
+        [sys.executable, "-c", r"from hotelmate.local.run import say; say('/home/se\u00e1n/\udcff')"],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONIOENCODING": coding},
+        capture_output=True,
+        check=True,
+    )
+    letter = r"\xe1" if coding == "ascii" else "á"
+    assert done.stdout.decode() == f"/home/se{letter}n/\\udcff\n"
 
 
 def test_the_second_start_has_the_keys_and_ports_of_the_first(launch: Launch, data: DataDir):

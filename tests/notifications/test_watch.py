@@ -20,7 +20,7 @@ from notifications.management.commands.watch import described, printable
 from notifications.models import ROOMS, EventStream, RealtimeEvent
 from notifications.notification_manager import encoded, envelope_of
 from room_bookings.services.check_in import check_in
-from tests.factories import booking_in, room_in
+from tests.factories import StaffFactory, booking_in, room_in
 from tests.notifications.conftest import PATIENCE, STARTING, sending_to, until
 from tests.room_bookings.desk import NOW, TODAY
 
@@ -36,7 +36,7 @@ class Terminal:
         self.process = process
         self._read = b""
 
-    def line(self) -> str:
+    def line(self, coding: str = "utf-8") -> str:
         """The next line, without its end."""
         deadline = time.monotonic() + STARTING
         while b"\n" not in self._read:
@@ -45,7 +45,7 @@ class Terminal:
             assert part, self.process.stderr.read()
             self._read += part
         line, _, self._read = self._read.partition(b"\n")
-        return line.decode()
+        return line.decode(coding)
 
     def lines(self, count: int) -> list[str]:
         """So many lines, without the time that they begin with."""
@@ -132,6 +132,34 @@ def test_it_prints_what_happens_and_nothing_of_the_guest(watching, relay_to, ser
     assert terminal.stopped() == (0, "", "")
 
 
+@pytest.mark.parametrize(
+    "terminal",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""},
+    ],
+    ids=["ascii", "latin-1", "POSIX"],
+)
+def test_it_survives_a_terminal_that_lacks_a_letter(watch, server, hotel, terminal):
+    told = watch(**terminal)
+    assert told.line() == HELLO
+    wanted = {f"private-{hotel.slug}.rooms", f"private-{hotel.slug}.room-bookings"}
+    until(lambda: wanted <= set(server.library().channels_info()["channels"]))
+    agnes = StaffFactory(hotel=hotel, user__first_name="Ágnes", user__last_name="Kőszegi")
+    events = numbered(hotel, [1, 2])
+    for event in events:
+        event.envelope["payload"]["changed_by_name"] = agnes.name
+        event.save(update_fields=["envelope"])
+        send(server, event)
+    name = "Ágnes K\\u0151szegi" if "latin-1" in terminal.values() else "\\xc1gnes K\\u0151szegi"
+    for number in (1, 2):
+        line = told.line(coding="latin-1").partition("  ")[2]
+        assert line.startswith(f"rooms #{number}  room ")
+        assert line.endswith(f", by {name}")
+    assert told.stopped() == (0, "", "")
+
+
 def test_it_shows_what_happens_from_now_on_fills_a_gap_from_the_log_and_repeats_nothing(watching, server, hotel):
     numbered(hotel, [1, 2])
     terminal = watching()
@@ -187,6 +215,13 @@ def test_it_ends_without_a_word_when_nobody_reads_it_any_more(watching, server, 
     send(server, event)
     assert terminal.process.wait(PATIENCE) == 0
     assert terminal.process.stderr.read() == ""
+
+
+def test_so_does_any_other_command(start_hotelmate, hotel):
+    process = start_hotelmate("manage.py", "check_invariants")
+    process.stdout.close()
+    assert process.wait(STARTING) == 128 + signal.SIGPIPE
+    assert process.stderr.read() == ""
 
 
 @pytest.mark.parametrize("wrong", ["PUSHER_KEY", "PUSHER_SECRET"])
