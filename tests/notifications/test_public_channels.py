@@ -182,7 +182,7 @@ def test_a_twin_is_not_much_larger(desk, in_public):
     """Where the private one fits into what Pusher takes, the public one does too."""
     room = room_in("MAINTENANCE_REQUIRED", hotel=desk.hotel)
     flag_maintenance(room=room, staff=desk.agent, note="é" * 2000)
-    stay = {"assigned_room": desk.rooms[0], "primary_first_name": "", "primary_last_name": ""}
+    stay = {"assigned_room": desk.rooms[0], "primary_first_name": "A", "primary_last_name": "B"}
     check_in(booking=booking_in("CONFIRMED", **stay), staff=desk.agent)
     for event in RealtimeEvent.objects.exclude(stream=GUESTS):
         private, public = notification_manager.messages(event)
