@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from common.admin import own_hotel
+from hotel import calendar
 from hotel.figures import DUES, HouseFigures, todays_figures
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
@@ -61,13 +62,10 @@ class HouseAdminSite(AdminSite):
 
 
 def wall_clock(request: HttpRequest) -> tzinfo | None:
-    """The timezone of the caller's hotel. Where nobody knows it, pages are shown in UTC (``None``): it is here that
-    somebody can put it right."""
+    """The timezone of the caller's hotel. A hotel without a clock has its pages in UTC (``None``): it is here that
+    its timezone can be corrected."""
     hotel = own_hotel(request)
-    try:
-        return ZoneInfo(hotel.timezone) if hotel else None
-    except (KeyError, ValueError, OSError):  # as zoneinfo says that it knows no such zone
-        return None
+    return ZoneInfo(hotel.timezone) if hotel and calendar.has_clock(hotel) else None
 
 
 def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:

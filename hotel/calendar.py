@@ -17,6 +17,15 @@ def local_time(hotel: Hotel, moment: datetime) -> datetime:
     return moment.astimezone(ZoneInfo(hotel.timezone))
 
 
+def has_clock(hotel: Hotel) -> bool:
+    """Whether the hotel's timezone is one that this machine knows; everything else here raises for a hotel without."""
+    try:
+        ZoneInfo(hotel.timezone)
+    except (KeyError, ValueError, OSError):  # zoneinfo's ways to say that there is no such zone
+        return False
+    return True
+
+
 def at(hotel: Hotel, day: date, when: time) -> datetime:
     """The moment at which the hotel's wall clock shows ``when`` on ``day``.
 

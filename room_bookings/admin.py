@@ -24,6 +24,7 @@ from common.forms import LinesField
 from common.handlers import unavailability
 from common.money import money
 from common.search import Folded
+from hotel import calendar
 from hotel.figures import DUES, on_their_day
 from hotel.models import Hotel, Staff
 from room_bookings.models import (
@@ -55,6 +56,12 @@ UPDATE = "bookings.update"
 def member(request: HttpRequest) -> Staff | None:
     """The signed-in member of staff; ``None`` for who has no staff profile."""
     return getattr(request.user, "staff_profile", None)
+
+
+def is_late(booking: RoomBooking) -> bool:
+    """Whether the guest is late, as far as anybody can tell: a list has bookings of several hotels, and one without a
+    clock hides no other's."""
+    return calendar.has_clock(booking.hotel) and is_late_arrival(booking)
 
 
 # --- actions ----------------------------------------------------------------------------------------------------------
@@ -206,7 +213,7 @@ def foresee(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
     outcomes: dict[str, list[Foreseen]] = {"rows": [], "already": [], "refused": []}
     known = step.read(bookings)
     for booking in bookings:
-        named = booking, guest_name(booking), is_late_arrival(booking)
+        named = booking, guest_name(booking), is_late(booking)
         try:
             if booking.hotel_id != staff.hotel_id:
                 raise OtherHotel(booking)
@@ -532,7 +539,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
 
     @admin.display(description="arrival", ordering="check_in")
     def arrival(self, booking: RoomBooking) -> str:
-        return f"{date_format(booking.check_in)}{', late' if is_late_arrival(booking) else ''}"
+        return f"{date_format(booking.check_in)}{', late' if is_late(booking) else ''}"
 
     @admin.display(description="room", ordering="assigned_room__room_number", empty_value="–")
     def room(self, booking: RoomBooking) -> int | None:

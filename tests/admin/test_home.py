@@ -177,6 +177,9 @@ def test_a_hotel_whose_day_cannot_be_told_hides_no_other(root_client, zone, capl
         for name, count in A_DAY["dues"].items():
             listed = root_client.get("/admin/room_bookings/roombooking/", {"today": name})
             assert listed.context["cl"].queryset.count() == count, name
+        # The list of all has the broken one's bookings, too.
+        everything = root_client.get("/admin/room_bookings/roombooking/")
+        assert (everything.status_code, everything.context["cl"].result_count) == (200, RoomBooking.objects.count())
     assert {record.levelname for record in caplog.records} == {"ERROR"}
     assert all(f"hotel {broken.slug} can't be told" in record.getMessage() for record in caplog.records)
 

@@ -53,7 +53,7 @@ def test_a_provider_that_hangs_keeps_two_threads_of_eight(start_web, unused_port
             answer = future.result()
             assert (answer.status_code, answer.json()["code"]) == (503, "PAYMENTS_BUSY")
             assert answer.headers["Retry-After"] == "5"
-        # Who is refused has changed nothing, and who waits has no lock.
+        # A refused call has changed nothing; a waiting one has committed what it asks for, and holds no lock.
         at_stripe = {asked[future].pk for future in waiting}
         now = list(RoomBooking.objects.order_by("pk").values())
         assert [row for row in now if row["id"] not in at_stripe] == [
@@ -65,7 +65,7 @@ def test_a_provider_that_hangs_keeps_two_threads_of_eight(start_web, unused_port
             began = time.monotonic()
             assert answers()
             assert time.monotonic() - began < AT_ONCE
-        # Stripe answers again: who waited has what they asked for, the others have it when they ask again.
+        # Stripe answers again: the waiting calls succeed, and the refused ones when they are repeated.
         stripe.faults.clear()
         stripe.stopping.set()
         assert [future.result().status_code for future in waiting] == [200] * len(waiting)
