@@ -125,6 +125,7 @@ BY_THE_CLOCK = {
     "overstay_risk_level",
     "overstay_minutes",
     "is_overstay",
+    "is_late_arrival",
 }
 ABOUT_THE_EVENT = {"changed_fields", "source", "from_status", "to_status", "changed_by_name"}
 ABOUT_GUESTS = {"primary_guest", "companions", "guests_in_room", "current_booking"}
