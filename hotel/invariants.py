@@ -272,17 +272,37 @@ PAYMENTS = """
 
 # --- what is sold -----------------------------------------------------------------------------------------------------
 
+# Each hotel with its business day, the last one whose cutoff has come. Where a wall time comes twice, PostgreSQL takes
+# the second, but the first counts: the one by the offset of the day before, if the clock shows that time then.
+TODAY = """
+    SELECT hotel.*, begun.today
+    FROM hotel_hotel hotel
+    JOIN pg_timezone_names zone ON zone.name = hotel.timezone
+    CROSS JOIN LATERAL (SELECT coalesce(%(now)s::timestamptz, now()) AS now) moment
+    CROSS JOIN LATERAL (
+        SELECT max(wall.clock::date) AS today
+        FROM generate_series(-2, 2) days
+        CROSS JOIN LATERAL (
+            SELECT (moment.now AT TIME ZONE zone.name)::date + days + hotel.late_arrival_cutoff AS clock
+        ) wall
+        CROSS JOIN LATERAL (SELECT wall.clock AT TIME ZONE zone.name AS usual) second
+        CROSS JOIN LATERAL (
+            SELECT wall.clock AT TIME ZONE 'UTC'
+                - ((second.usual - interval '24 hours') AT TIME ZONE zone.name
+                    - (second.usual - interval '24 hours') AT TIME ZONE 'UTC') AS by_old_offset
+        ) first
+        WHERE moment.now >= CASE
+            WHEN first.by_old_offset AT TIME ZONE zone.name = wall.clock THEN least(first.by_old_offset, second.usual)
+            ELSE second.usual END
+    ) begun
+"""
+
 # The nights from tonight on for a year. A guest who is overdue is not sold tonight; one who came early is from today.
 # A hotel that allows overbooking may sell what it likes. What somebody has sold beyond the rooms, with leave, counts
 # while the booking is still of that type, or the room still gone from it.
-NIGHTS_SOLD = """
+NIGHTS_SOLD = f"""
     WITH house AS (
-        SELECT id, slug, CASE
-            WHEN wall.clock::time < late_arrival_cutoff THEN wall.clock::date - 1 ELSE wall.clock::date END AS today
-        FROM hotel_hotel
-        JOIN pg_timezone_names zone ON zone.name = timezone
-        CROSS JOIN LATERAL (SELECT coalesce(%(now)s::timestamptz, now()) AT TIME ZONE zone.name AS clock) wall
-        WHERE NOT allow_overbooking
+        SELECT id, slug, today FROM ({TODAY}) hotel WHERE NOT allow_overbooking
     ), stay AS (
         SELECT booking.id, booking.hotel_id, coalesce(room.room_type_id, booking.room_type_id) AS room_type_id,
             greatest(house.today, CASE WHEN booking.status = 'IN_HOUSE'
@@ -326,7 +346,7 @@ NIGHTS_SOLD = """
     ) leave
     WHERE oversold.bookings - oversold.rooms > leave.rooms
     ORDER BY 1, 2, oversold.night
-"""
+"""  # noqa: S608 - the statement above
 
 PARTY_FITS = """
     SELECT hotel.slug, booking.booking_id,

@@ -4,16 +4,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import clock
-from hotel import calendar
+from hotel import calendar, invariants
 from hotel.models import Hotel
 from housekeeping.statistics import turn_times_by_day
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import overdue
-from tests.factories import NewRoomFactory, booking_in
+from tests.factories import HotelFactory, NewRoomFactory, booking_in
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 # Half an hour of summer time · a day left out · two hours of it · none in Ramadan · the clock goes back over midnight.
@@ -98,6 +99,23 @@ def test_the_last_day_of_a_chart_is_the_one_whose_midnight_has_come(hotel):
     with clock.set_to(ODD["America/St_Johns"][0] + 5 * MINUTE):
         assert calendar.local_now(hotel).date() == date(2006, 10, 28)
         assert [day["date"].day for day in turn_times_by_day(hotel, 2)] == [28, 29]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("zone", ODD)
+def test_the_invariants_have_the_same_day_in_sql_through_every_odd_night(zone):
+    """By code of their own."""
+    cutoffs = (time(0), time(0, 15), time(1, 15), time(1, 30), time(2), time(2, 15), time(2, 30), time(12))
+    hotels = {
+        cutoff: HotelFactory(timezone=zone, late_arrival_cutoff=cutoff, early_checkin_from=cutoff) for cutoff in cutoffs
+    }
+    for change in ODD[zone]:
+        for minutes in (-1500, -720, *range(-120, 121, 15), 720, 1500):
+            moment = change + minutes * MINUTE
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT id, today FROM ({invariants.TODAY}) hotel", {"now": moment})
+                found = dict(cursor.fetchall())
+            assert found == {hotel.pk: calendar.business_date(hotel, moment) for hotel in hotels.values()}, minutes
 
 
 @pytest.mark.django_db

@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
 
 import pytest
 import requests
@@ -15,7 +14,7 @@ from tests.stripe_server import KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-AT_ONCE = 4.0  # seconds, on a loaded machine: a call that hangs takes ten
+AT_ONCE = 8.0  # seconds, on a loaded machine: a call that hangs takes ten, and is tried three times
 
 
 def test_a_provider_that_hangs_keeps_two_threads_of_eight(start_web, unused_port, stripe, hotel, agent):
@@ -32,23 +31,20 @@ def test_a_provider_that_hangs_keeps_two_threads_of_eight(start_web, unused_port
     def answers() -> bool:
         try:
             return requests.get(f"{house}/me/", headers=headers, timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def approve(booking: RoomBooking) -> requests.Response:
-        return requests.post(f"{house}/room-bookings/{booking.booking_id}/approve/", headers=headers, timeout=30)
+        return requests.post(f"{house}/room-bookings/{booking.booking_id}/approve/", headers=headers, timeout=60)
 
     until(answers, STARTING)
     for _ in range(4):
         answers()  # each process has had its first request
     with ThreadPoolExecutor(8) as desks:
-        began = time.monotonic()
         asked: dict[Future[requests.Response], RoomBooking] = {desks.submit(approve, one): one for one in bookings}
-        until(lambda: sum(future.done() for future in asked) >= 6, AT_ONCE)
-        stripe.wait_for("capture", 1)
-        refused, waiting = wait_for(asked, timeout=max(0.0, began + AT_ONCE - time.monotonic()))
+        until(lambda: sum(future.done() for future in asked) + stripe.count("capture") == 8, AT_ONCE)
+        refused, waiting = [future for future in asked if future.done()], [f for f in asked if not f.done()]
         assert 1 <= len(waiting) <= 2
-        assert stripe.count("capture") == len(waiting)
         for future in refused:
             answer = future.result()
             assert (answer.status_code, answer.json()["code"]) == (503, "PAYMENTS_BUSY")
