@@ -52,11 +52,22 @@ def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Sta
 
 def parties_too_large(room_type: RoomType, beds: int) -> QuerySet[RoomBooking]:
     """The parties that have, or will have, a room of the type, that fit in now and would not with only so many beds."""
+    found = RoomBooking.objects.filter(status__in=[*ACTIVE_STATUSES, BookingStatus.PENDING_APPROVAL])
+    found = found.alias(kind=Coalesce(F("assigned_room__room_type"), F("room_type")), beds=_beds())
+    return found.filter(kind=room_type.pk, beds__gt=beds, beds__lte=room_type.max_occupancy)
+
+
+def parties_too_large_in(room: Room, beds: int) -> QuerySet[RoomBooking]:
+    """The parties that have the room and would not fit in with only so many beds."""
+    found = RoomBooking.objects.filter(status__in=ACTIVE_STATUSES, assigned_room=room.pk)
+    return found.alias(beds=_beds()).filter(beds__gt=beds)
+
+
+def _beds() -> Any:
+    """How many beds a booking takes, extra ones aside."""
     named = BookingGuest.objects.filter(booking=OuterRef("pk")).order_by().values("booking")
-    party: Any = Greatest(
+    party = Greatest(
         Cast("adults", IntegerField()) + F("children"),
         1 + Coalesce(Subquery(named.annotate(count=Count("pk")).values("count")), 0),
     )
-    found = RoomBooking.objects.filter(status__in=[*ACTIVE_STATUSES, BookingStatus.PENDING_APPROVAL])
-    found = found.alias(kind=Coalesce(F("assigned_room__room_type"), F("room_type")), party=party - F("extra_beds"))
-    return found.filter(kind=room_type.pk, party__gt=beds, party__lte=room_type.max_occupancy)
+    return party - F("extra_beds")

@@ -187,6 +187,12 @@ def sold_out_nights(wishes: Sequence[Wish], *, without: RoomBooking | None = Non
     return [next(iter(inventory.sold_out(wish)), None) for wish in wishes]
 
 
+def oversells(hotel: Hotel) -> bool:
+    """Whether the hotel still sells more than it has, asked while the room type is locked: where it has just stopped,
+    ``hotel`` was read before. One statement for a hotel that does; none for others."""
+    return hotel.allow_overbooking and Hotel.objects.filter(pk=hotel.pk, allow_overbooking=True).exists()
+
+
 def record_allowed_overbookings(hotel: Hotel) -> None:
     """Note how far the hotel is overbooked, as it no longer allows that: these nights are sold beyond the rooms with
     leave. Its types are locked here, so that sales that are under way end first."""

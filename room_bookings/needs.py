@@ -11,6 +11,7 @@ from common.errors import Conflict
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from room_bookings.inventory import (
+    BEING_SOLD,
     END_OF_TIME,
     Inventory,
     Wish,
@@ -18,6 +19,7 @@ from room_bookings.inventory import (
     holders,
     nights,
     nights_held,
+    oversells,
     stretches,
 )
 from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, RoomBooking
@@ -62,6 +64,7 @@ class Needs:
         types = {room.room_type_id for room in rooms}
         if lock:
             list(RoomType.objects.select_for_update(no_key=True).filter(pk__in=types).order_by("pk"))
+        self._oversells = oversells(self._hotel)
         self._inventory = Inventory([Wish(self._hotel, kind, self._today, END_OF_TIME) for kind in sorted(types)])
         coming = arrivals_of([room.pk for room in rooms], self._hotel)
         if to_type is not None:
@@ -99,7 +102,7 @@ class Needs:
 
     def oversold_without(self, room: Room) -> list[date]:
         """The nights of the room's type, in order, that are sold beyond its rooms once this one is gone."""
-        if self._hotel.allow_overbooking or not is_in_service(room):
+        if self._oversells or not is_in_service(room):
             return []
         kind, inventory = room.room_type_id, self._inventory
         moving = self._moving.get(room.pk, set())
@@ -131,11 +134,15 @@ class Needs:
         """Bookings of the type that have no room yet, on nights that would be oversold."""
         wanted = set(oversold)
         waiting = RoomBooking.objects.filter(
-            room_type=room.room_type_id, assigned_room=None, status__in=ACTIVE_STATUSES, check_in__lte=oversold[-1]
+            Q(status__in=ACTIVE_STATUSES) | BEING_SOLD,
+            room_type=room.room_type_id,
+            assigned_room=None,
+            check_in__lte=oversold[-1],
+            check_out__gte=oversold[0],
         )
         found = (
             booking
-            for booking in waiting.filter(check_out__gte=oversold[0]).order_by("check_in", "pk")
+            for booking in waiting.order_by("check_in", "pk")
             if wanted.intersection(nights(*nights_held(self._hotel, booking)))
         )
         return list(islice(found, MOST_CONFLICTS))

@@ -102,8 +102,8 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
     """Rooms that the booking, which comes from ``booking_list``, could have instead of its own, by number.
 
     For a coming stay those of its type that nobody else holds on its nights, still occupied or dirty ones too. For a
-    guest in house those of any type that are ready now, free until the departure, and large enough. Of a type other
-    than that of the present room only while one is left to sell.
+    guest in house those of any type that are ready now and free until the departure. All of them large enough, and of
+    a type other than that of the present room only while one is left to sell.
     """
     hotel, in_house = booking.hotel, booking.status == BookingStatus.IN_HOUSE
     if not in_house and booking.status not in (BookingStatus.CONFIRMED, BookingStatus.PENDING_APPROVAL):
@@ -112,13 +112,14 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
     rooms = Room.objects.filter(IN_SERVICE, hotel=hotel)
     taken = {stay.assigned_room_id for stay in holders(hotel, first, free, without=booking)}
     rooms = rooms.exclude(pk__in=[pk for pk in (*taken, booking.assigned_room_id) if pk is not None])
+    enough = Q(room_type__max_occupancy__gte=guests(booking) - booking.extra_beds)
     if in_house:
-        enough = Q(room_type__max_occupancy__gte=guests(booking) - booking.extra_beds)
         if booking.assigned_room:
             enough |= Q(room_type__max_occupancy__gte=booking.assigned_room.room_type.max_occupancy)
-        rooms = rooms.filter(enough, room_status=RoomStatus.READY_FOR_GUEST, maintenance_required=False)
+        rooms = rooms.filter(room_status=RoomStatus.READY_FOR_GUEST, maintenance_required=False)
     else:
         rooms = rooms.filter(room_type=booking.room_type)
+    rooms = rooms.filter(enough)
     if in_house or type_of(booking).pk != booking.room_type_id:
         rooms = rooms.exclude(room_type__in=_sold_out_types(booking, first, free))
     return rooms.select_related("room_type").order_by("room_number")

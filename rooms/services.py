@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 
 from common import clock, prepared
 from common.database import constraint
@@ -17,8 +17,9 @@ from housekeeping.selectors import room_list, room_lock
 from housekeeping.services import RoomNotFound, RoomOccupied
 from housekeeping.snapshots import is_occupied
 from notifications import notification_manager
-from room_bookings.capacity import CapacityExceeded, parties_too_large
+from room_bookings.capacity import CapacityExceeded, parties_too_large, parties_too_large_in
 from room_bookings.inventory import conflict
+from room_bookings.models import RoomBooking
 from room_bookings.needs import Needs
 from rooms.models import Room, RoomType
 
@@ -88,7 +89,8 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
     """Change ``room_number``, ``room_type_id`` or ``is_active``; screens hear of it.
 
     A room that bookings need goes neither out of service nor to another type (RoomNeeded), unless ``forced`` by a
-    supervisor who has given its arrivals back first: ``room_bookings.services.room_removal``.
+    supervisor who has given its arrivals back first: ``room_bookings.services.room_removal``. Nor to a type that does
+    not sleep the party in it (CapacityExceeded).
     """
     rooms = room_lock([room.pk])
     if not rooms:
@@ -106,6 +108,10 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
         needs = Needs([locked], to_type=fields.get("room_type") if fields.get("is_active", locked.is_active) else None)
         needs.require_spare(locked, forced=forced)
         overbooked = needs.take(locked, staff=staff, reason=reason)
+    if "room_type" in changed:
+        to_type, beds = fields["room_type"], fields["room_type"].max_occupancy
+        what = f"Room {locked.room_number} can't be a {to_type.name}, which sleeps {beds}"
+        _require_parties_fit(what, beds, parties_too_large_in(locked, beds))
     for name in changed:
         setattr(locked, name, fields[name])
     locked.updated_at = clock.now()
@@ -158,7 +164,7 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
         raise RoomTypeNotFound("There is no such room type.")
     beds = fields.get("max_occupancy", locked.max_occupancy)
     if beds < locked.max_occupancy:
-        _require_parties_fit(locked, beds)
+        _require_parties_fit(f"{locked.name} can't sleep only {beds}", beds, parties_too_large(locked, beds))
     for name, value in fields.items():
         setattr(locked, name, value)
     if money := [name for name in ("starting_price_from", "currency") if name in fields]:
@@ -168,13 +174,13 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
     return locked
 
 
-def _require_parties_fit(room_type: RoomType, beds: int) -> None:
-    """Raise when parties that fit into the locked type now would not, with only so many beds."""
-    parties = list(parties_too_large(room_type, beds).select_related("assigned_room").order_by("check_in", "pk")[:100])
+def _require_parties_fit(what: str, beds: int, too_large: QuerySet[RoomBooking]) -> None:
+    """Raise, in these words, when there are parties that would not fit in with only so many beds."""
+    parties = list(too_large.select_related("assigned_room").order_by("check_in", "pk")[:100])
     if parties:
         conflicts = [conflict(booking, booking.assigned_room) for booking in parties]
         raise CapacityExceeded(
-            f"{room_type.name} can't sleep only {beds}: the party of {parties[0].booking_id} is larger.",
+            f"{what}: the party of {parties[0].booking_id} is larger.",
             details={"max_occupancy": beds, "conflicts": conflicts},
             extra={"conflicts": conflicts},
         )

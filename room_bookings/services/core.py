@@ -12,7 +12,16 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.selectors import room_lock
 from housekeeping.services import RoomNotFound
-from room_bookings.inventory import Inventory, Wish, conflict, holders, nights_held, sold_out_nights, stretches
+from room_bookings.inventory import (
+    Inventory,
+    Wish,
+    conflict,
+    holders,
+    nights_held,
+    oversells,
+    sold_out_nights,
+    stretches,
+)
 from room_bookings.models import (
     IN_FLIGHT_PAYMENTS,
     STRIPE,
@@ -240,17 +249,24 @@ def take_nights(
     """
     hotel = booking.hotel
     wishes = [Wish(hotel, room_type.pk, first, free) for first, free in stays]
-    if hotel.allow_overbooking or not wishes:
+    if not wishes or oversells(hotel):
         return []
     inventory = Inventory(wishes, without=booking if booking.pk else None)
     missing = sorted({night for wish in wishes for night in inventory.sold_out(wish)})
     if not missing:
         return []
     lift(sold_out(room_type, missing[0]), staff=staff, reason=reason)
+    return beyond(booking, room_type.pk, missing, staff=staff, reason=reason)
+
+
+def beyond(
+    booking: RoomBooking, room_type_id: int, nights: Iterable[date], *, staff: Staff | None, reason: str
+) -> list[Overbooking]:
+    """What is to be recorded of a booking whose ``nights``, in order, are sold beyond the rooms of the type."""
     return [
         Overbooking(
-            hotel=hotel,
-            room_type=room_type,
+            hotel=booking.hotel,
+            room_type_id=room_type_id,
             booking=booking,
             first_night=first,
             free_from=free,
@@ -258,7 +274,7 @@ def take_nights(
             reason=reason,
             created_at=clock.now(),
         )
-        for first, free in stretches(missing)
+        for first, free in stretches(nights)
     ]
 
 

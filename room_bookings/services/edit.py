@@ -131,7 +131,8 @@ def _change_dates(
     require_dates(booking.hotel, check_in, check_out, field)
     stay = StayRow(booking.status, check_in, check_out)
     if booking.assigned_room_id is not None:
-        room = room_lock([booking.assigned_room_id])[0]
+        # As it is now: its type may have changed until it was locked.
+        room = booking.assigned_room = room_lock([booking.assigned_room_id])[0]
         require_free(room, *nights_held(booking.hotel, stay), without=booking)
     # After the room. A request holds no nights yet, but is not to ask for some that nobody can give. A sold-out hotel
     # may shorten a stay.

@@ -14,7 +14,16 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.selectors import room_lock
 from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
-from room_bookings.inventory import StayRow, conflict, holders, nights_booked, nights_held
+from room_bookings.inventory import (
+    StayRow,
+    Wish,
+    conflict,
+    holders,
+    nights_booked,
+    nights_held,
+    sold_out_nights,
+    type_of,
+)
 from room_bookings.models import (
     BookingAction,
     BookingExtension,
@@ -221,7 +230,13 @@ def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, An
         assigned_room=booking.assigned_room,
     )
     wish.party = booking.party  # type: ignore[attr-defined]
-    rooms = sorted(available_rooms(wish)[:100], key=lambda room: room.room_type_id != booking.room_type_id)
+    found, present = available_rooms(wish), type_of(booking)
+    added = [
+        Wish(booking.hotel, present.pk, *stay) for stay in added_nights(nights_booked(booking), nights_booked(wish))
+    ]
+    if not booking.hotel.allow_overbooking and any(sold_out_nights(added, without=booking)):
+        found = found.exclude(room_type=present)
+    rooms = sorted(found[:100], key=lambda room: room.room_type_id != booking.room_type_id)
     return [{"room_number": room.room_number, "room_type": room.room_type.name} for room in rooms[:SUGGESTIONS]]
 
 

@@ -51,6 +51,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     if to_room_id not in rooms:
         raise RoomNotFound("Room not found: this hotel has no such room.")
     new, old = rooms[to_room_id], rooms[locked.assigned_room_id]  # type: ignore[index]
+    locked.assigned_room = old  # its type may have changed until it was locked
     held = nights_held(locked.hotel, locked)
     _require_usable(new)
     if new.room_type.max_occupancy < old.room_type.max_occupancy:

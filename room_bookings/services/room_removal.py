@@ -9,13 +9,13 @@ from django.db import transaction
 from hotel.models import Staff
 from housekeeping.services import set_room_status
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
-from room_bookings.inventory import nights_held
-from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.inventory import Inventory, Wish, nights_held, oversells
+from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.needs import arrivals_of
 from room_bookings.selectors import booking_lock
-from room_bookings.services.core import change, record, record_overbooking, require_supervisor, save, sell_nights
+from room_bookings.services.core import beyond, change, record, record_overbooking, require_supervisor, save
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
-from rooms.models import Room, RoomStatus
+from rooms.models import Room, RoomStatus, RoomType
 from rooms.services import update_room
 
 
@@ -28,11 +28,14 @@ def force_room_status(*, room: Room, to_status: str, staff: Staff, note: str, **
 
 
 def force_room_update(*, room: Room, staff: Staff, reason: str = "", **fields: Any) -> Room:
-    """``update_room`` by a supervisor, also of a room that bookings need."""
+    """``update_room``; a supervisor also takes a room out of service, or to another type, that bookings need."""
+    change = partial(update_room, staff=staff, reason=reason, **fields)
+    stays = fields.get("is_active", True)
+    if stays and fields.get("room_type_id", room.room_type_id) == room.room_type_id:
+        return change(room=room)
     # Whoever has booked the type that the room is to have stays in it.
-    stays_on = fields.get("room_type_id") if fields.get("is_active", True) else None
-    change = partial(update_room, staff=staff, reason=reason, forced=True, **fields)
-    return _force(room, staff, reason, change, stays_on=stays_on)
+    stays_on = fields.get("room_type_id") if stays else None
+    return _force(room, staff, reason, partial(change, forced=True), stays_on=stays_on)
 
 
 @transaction.atomic
@@ -55,10 +58,27 @@ def _force(
     if arrivals:
         _release(arrivals, staff, reason)
     taken = take_away(room=room)
-    for booking in upgraded:
-        nights = nights_held(booking.hotel, booking)
-        record_overbooking(sell_nights(booking, booking.room_type_id, nights, staff=staff, reason=reason or "forced"))
+    if upgraded:
+        record_overbooking(_sell_again(upgraded, staff, reason))
     return taken
+
+
+def _sell_again(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
+    """Arrivals that had one room of another type count under the types that they booked again, sold out or not.
+
+    Returns what is oversold by that. No two of them have a night in common. A constant number of statements.
+    """
+    hotel, types = bookings[0].hotel, {booking.room_type_id for booking in bookings}
+    list(RoomType.objects.select_for_update(no_key=True).filter(pk__in=types).order_by("pk"))
+    if oversells(hotel):
+        return []
+    wishes = [Wish(hotel, booking.room_type_id, *nights_held(hotel, booking)) for booking in bookings]
+    inventory = Inventory(wishes)
+    overbooked = []
+    for booking, wish in zip(bookings, wishes, strict=True):
+        nights = [night for night in wish.nights() if inventory.left(wish.room_type_id, night) < 0]
+        overbooked += beyond(booking, wish.room_type_id, nights, staff=staff, reason=reason)
+    return overbooked
 
 
 def _release(bookings: list[RoomBooking], staff: Staff, reason: str) -> None:

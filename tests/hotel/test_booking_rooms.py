@@ -10,8 +10,9 @@ from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask, RoomStatusEvent, Source
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
-from room_bookings.models import BookingChange
+from room_bookings.models import BookingChange, Overbooking, RoomBooking
 from rooms.models import Room
+from tests.conftest import url
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory
 from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference, events
 from tests.http import assert_error, nothing_written
@@ -490,3 +491,68 @@ def test_a_move_that_makes_no_sense_is_named(desk, agent, book, rooms, body, nam
     with nothing_written():
         answer = desk.post(desk_url(agent, stay, "move-room/"), {"to_room_id": rooms[1].pk, **body})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
+
+
+# --- a supervisor goes beyond -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def packed(book, rooms):
+    """Every room is sold from tomorrow on."""
+    for _ in rooms:
+        book(check_in=day(1), check_out=day(2))
+
+
+BEYOND = [
+    ("IN_HOUSE", "patch", "", {"check_out": str(day(2))}),
+    ("IN_HOUSE", "post", "overstay/extend/", {"add_nights": 1}),
+]
+
+
+@pytest.mark.parametrize(("status", "method", "step", "body"), BEYOND)
+def test_more_nights_in_a_sold_out_house_take_a_supervisor_s_reason(
+    desk, agent, senior, office_manager, book, rooms, packed, status, method, step, body
+):
+    stay = book(status, assigned_room=rooms[0], check_out=day(1))
+    with nothing_written():
+        for more in ({}, {"override_reason": "a regular guest"}):
+            refused = getattr(desk, method)(desk_url(agent, stay, step), body | more)
+            assert_error(refused, 409, "NO_AVAILABILITY")
+        assert_error(getattr(senior, method)(desk_url(agent, stay, step), body), 409, "NO_AVAILABILITY")
+    path = desk_url(office_manager, stay, step)
+    assert getattr(senior, method)(path, body | {"override_reason": "a regular guest"}).status_code == 200
+    beyond = Overbooking.objects.get()
+    assert (beyond.booking, beyond.staff, beyond.reason) == (stay, office_manager, "a regular guest")
+    assert invariants.violations(now=NOW) == []
+
+
+def test_giving_a_better_room_back_in_a_sold_out_house_takes_a_supervisor_s_reason(
+    desk, agent, senior, book, rooms, packed, hotel
+):
+    stay = book(assigned_room=NewRoomFactory(hotel=hotel), room_type=rooms[0].room_type)
+    path = desk_url(agent, stay, "unassign-room/")
+    with nothing_written():
+        assert_error(desk.post(path), 409, "NO_AVAILABILITY")
+        assert_error(desk.post(path, {"override_reason": "leak"}), 409, "NO_AVAILABILITY")
+    assert senior.post(path, {"override_reason": "leak"}).status_code == 200
+    assert Overbooking.objects.get().reason == "leak"
+
+
+@pytest.mark.parametrize("step", ["create", "edit", "party", "assign", "check-in"])
+def test_a_larger_party_takes_a_supervisor_s_reason(desk, agent, senior, book, rooms, step):
+    """The rooms sleep four."""
+    stay = None if step == "create" else book(adults=5 if step in ("assign", "check-in") else 1)
+    five = [{"first_name": f"Guest {n}", "last_name": "S"} for n in range(4)]
+    new = {"room_type_id": rooms[0].room_type_id, "check_in": str(day(0)), "check_out": str(day(1)), "adults": 5}
+    method, path, body = {
+        "create": ("post", url(agent, "room-bookings/"), new | {"primary_first_name": "A", "primary_last_name": "B"}),
+        "edit": ("patch", stay and desk_url(agent, stay), {"adults": 5}),
+        "party": ("put", stay and desk_url(agent, stay, "party/companions/"), {"companions": five}),
+        "assign": ("post", stay and desk_url(agent, stay, "safe-assign-room/"), {"room_id": rooms[0].pk}),
+        "check-in": ("post", stay and desk_url(agent, stay, "check-in/"), {"room_id": rooms[0].pk}),
+    }[step]
+    with nothing_written():
+        assert_error(getattr(senior, method)(path, body), 409, "ROOM_CAPACITY_EXCEEDED")
+        assert_error(getattr(desk, method)(path, body | {"override_reason": "a cot"}), 409, "ROOM_CAPACITY_EXCEEDED")
+    assert getattr(senior, method)(path, body | {"override_reason": "a cot"}).status_code in (200, 201)
+    assert RoomBooking.objects.get().extra_beds == 1

@@ -4,7 +4,7 @@ import pytest
 
 from housekeeping.models import Source
 from housekeeping.services import set_room_statuses
-from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
+from room_bookings.models import BookingGuest, BookingStatus, Overbooking, RoomBooking
 from room_bookings.services.overstay import flag_overstays
 from rooms.models import Room, RoomStatus
 from tests.conftest import url
@@ -150,3 +150,46 @@ def test_guests_with_a_telephone_who_overstay_cost_two_more(desk, agent, standar
         answer = desk.post(where, {"room_ids": room_ids})
     assert answer.status_code == 200, answer.content
     assert len(counted) == made, counted.sql()
+
+
+@SIZES
+@pytest.mark.parametrize("force", [True, False])
+def test_taking_a_room_away_that_bookings_need(api, manager, standard, statements, size, force):
+    """Its arrivals, of which each other one has booked another type, and the others who want a room of its type."""
+    room, *_ = (NewRoomFactory(hotel=standard.hotel, room_type=standard, room_number=101 + n) for n in range(2))
+    other = NewRoomFactory(hotel=standard.hotel).room_type
+    hotel, name = standard.hotel, {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
+    arrivals = [
+        RoomBooking(
+            hotel=hotel,
+            booking_id=f"BK-2001-{place}-{night}",
+            room_type=other if has_room and night % 2 == 0 else standard,
+            assigned_room=room if has_room else None,
+            check_in=day(night),
+            check_out=day(night + 1),
+            **name,
+        )
+        for night in range(size)
+        for place, has_room in enumerate((True, False))
+    ]
+    arrivals += [
+        RoomBooking(
+            hotel=hotel,
+            booking_id=f"BK-2002-{night}",
+            room_type=other,
+            check_in=day(night),
+            check_out=day(night + 1),
+            **name,
+        )
+        for night in range(size)
+    ]
+    RoomBooking.objects.bulk_create(arrivals)
+    client = api(manager)
+    with statements() as counted:
+        answer = client.post(
+            url(manager, f"rooms/{room.pk}/status/"), {"to_status": "OUT_OF_ORDER", "note": "leak", "force": force}
+        )
+    assert answer.status_code == (200 if force else 409)
+    made = (18 if size == 1 else 19) if force else 7  # one more where several are written at once
+    assert len(counted) == made, counted.sql()
+    assert Overbooking.objects.count() == (size if force else 0)  # of the other type, and of this one in turn

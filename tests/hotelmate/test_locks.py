@@ -177,6 +177,16 @@ SERVICES = {
             note="flooded",
         ),
     ),
+    "force_room_status, of an upgraded arrival": (
+        "booking room type type",
+        lambda d: partial(
+            room_removal.force_room_status,
+            room=booking(d, assigned_room=NewRoomFactory(hotel=d.hotel), room_type=d.room_type).assigned_room,
+            to_status="OUT_OF_ORDER",
+            staff=d.manager,
+            note="flooded",
+        ),
+    ),
     "delete_room": (
         "room type",
         lambda d: partial(inventory.delete_room, room=Room.objects.get(pk=NewRoomFactory(hotel=d.hotel).pk)),

@@ -11,11 +11,15 @@ from mailer.models import Message
 
 from common import clock
 from common.errors import HotelMateError
+from hotel.invariants import violations
+from hotel.models import Hotel
+from hotel.services import update_access_config
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.selectors import room_lock
+from housekeeping.services import set_room_status
 from housekeeping.task_services import open_stayover_tasks
 from notifications.models import RealtimeEvent
-from room_bookings.models import BookingChange, BookingExtension, OverstayIncident, RoomBooking
+from room_bookings.models import BookingChange, BookingExtension, Overbooking, OverstayIncident, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in, check_in_rooms
@@ -29,11 +33,14 @@ from room_bookings.services.periodic import tick
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
+from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
+from rooms.services import update_room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
-from tests.races import locks_removed, overlap
+from tests.races import Writer, locks_removed, overlap
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day
+from tests.stripe_server import StripeServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -494,6 +501,217 @@ def test_another_type_s_bookings_do_not_wait(desk):
         creating(desk), by_itself(on(reinstate_booking, cancelled, desk.manager, reason="x")), waits=False
     )
     assert word(outcome) == "CONFIRMED"
+
+
+def waiting(desk: Desk, **fields: Any) -> RoomBooking:
+    return booking_in("PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, **fields)
+
+
+def one_left(desk: Desk, first: int = 0, last: int = 2) -> None:
+    for _ in desk.rooms[1:]:
+        coming(desk, first, last)
+
+
+def extending(desk: Desk) -> Callable[[], Any]:
+    return on(extend_stay, guest(desk, 0, -1, 1), desk.agent, add_nights=1)
+
+
+# Two steps of which each takes the last room, made before either begins, and the nights for which it is the last.
+LAST_ROOM: dict[str, tuple[Callable[[Desk], tuple[Callable[[], Any], Callable[[], Any]]], int, int]] = {
+    "approve, create": (lambda d: (on(approve_booking, waiting(d), d.agent), creating(d)), 0, 2),
+    "create, approve": (lambda d: (creating(d), on(approve_booking, waiting(d), d.agent)), 0, 2),
+    "confirm, approve": (
+        lambda d: (on(confirm_booking, waiting(d), d.agent), on(approve_booking, waiting(d), d.agent)),
+        *(0, 2),
+    ),
+    "approve, approve": (
+        lambda d: (on(approve_booking, waiting(d), d.agent), on(approve_booking, waiting(d), d.manager)),
+        *(0, 2),
+    ),
+    "extend, create": (lambda d: (extending(d), creating(d, 1, 3)), 1, 3),
+    "create, extend": (lambda d: (creating(d, 1, 3), extending(d)), 1, 3),
+    "early check-in, create": (
+        lambda d: (
+            on(check_in, coming(d, 1, 3, assigned_room=d.rooms[0]), d.manager, override_reason="a regular guest"),
+            creating(d, 0, 1),
+        ),
+        *(0, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAST_ROOM)
+def test_two_steps_for_the_last_room(name, desk):
+    steps, first, last = LAST_ROOM[name]
+    taken = steps(desk)
+    one_left(desk, first, last)
+    assert race(*taken)[1] == "NO_AVAILABILITY"
+    assert not Overbooking.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["approve, create", "approve, approve", "create, extend"])
+def test_two_steps_for_the_last_room_without_the_lock_are_one_too_many(name, desk):
+    steps, first, last = LAST_ROOM[name]
+    taken = steps(desk)
+    one_left(desk, first, last)
+    assert meanwhile_without_locks(*taken) in ("CONFIRMED", "IN_HOUSE")
+    assert "nights_sold" in broken_rules()
+
+
+def meanwhile_without_locks(first: Callable[[], Any], second: Callable[[], Any]) -> str:
+    """What becomes of the second, which runs through while the first is open."""
+    with locks_removed():
+        _, [outcome] = overlap(first, by_itself(second), waits=False)
+    return word(outcome)
+
+
+def broken_rules() -> set[str]:
+    return {found.rule for found in violations(now=NOW)}
+
+
+def card(desk: Desk, stripe: StripeServer) -> RoomBooking:
+    request = waiting(desk, card="AUTHORISED")
+    stripe.authorise(request.payment_reference)
+    return request
+
+
+def alone(work: Callable[[], Any]) -> str:
+    """What becomes of it, in another process."""
+    writer = Writer(by_itself(work))
+    writer.start()
+    return word(writer.outcome())
+
+
+def approving(booking: RoomBooking, staff: Any) -> Callable[[], Any]:
+    return by_itself(on(approve_booking, booking, staff))
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_while_the_card_is_charged_the_room_is_sold(paid, desk, stripe):
+    """The provider hangs on the capture; meanwhile nobody else gets the room, nor is a second card ever charged."""
+    one_left(desk)
+    first, second = card(desk, stripe), card(desk, stripe) if paid else waiting(desk)
+    steps, late = (creating(desk), on(approve_booking, second, desk.agent)), list[str]()
+
+    def meanwhile(_call: Any) -> None:
+        late.extend(alone(step) for step in steps)
+
+    stripe.before_work = meanwhile
+    assert approve_booking(booking=first, staff=desk.agent).status == "CONFIRMED"
+    assert late == ["NO_AVAILABILITY", "NO_AVAILABILITY"]
+    assert {call.reference for call in stripe.calls} == {first.payment_reference}
+    assert_sound()
+
+
+def test_two_cards_for_the_last_room_at_once_are_one_charge(desk, stripe):
+    one_left(desk)
+    cards = [card(desk, stripe) for _ in range(2)]
+    writers = [Writer(approving(booking, desk.agent)) for booking in cards]
+    for writer in writers:
+        writer.start()
+    assert sorted(word(writer.outcome()) for writer in writers) == ["CONFIRMED", "NO_AVAILABILITY"]
+    [charged] = {call.reference for call in stripe.calls}
+    assert RoomBooking.objects.get(payment_reference=charged).status == "CONFIRMED"
+    assert stripe.moved(charged) == {"captured": 1}
+    assert_sound()
+
+
+def test_a_card_that_is_not_charged_after_all_gives_the_room_back(desk, stripe):
+    one_left(desk)
+    request = card(desk, stripe)
+    stripe.fail("capture", "refuse")
+    outcomes = [
+        alone(step) for step in (approving(request, desk.agent), creating(desk), approving(request, desk.agent))
+    ]
+    assert outcomes == ["PAYMENT_CAPTURE_FAILED", "CONFIRMED", "NO_AVAILABILITY"]
+    assert stripe.count("capture") == 1
+    assert_sound()
+
+
+def test_a_house_that_stops_overbooking_against_a_new_booking(desk):
+    """Who read that it overbooks, and waits, is told once the nights are recorded; who was first is among them."""
+    desk.hotel.allow_overbooking = True
+    desk.hotel.save()
+    sales = [creating(desk, hotel=Hotel.objects.get(pk=desk.hotel.pk)) for _ in range(2)]
+    one_left(desk)
+    assert race(creating(desk), partial(stop_overbooking, desk.hotel)) == ["CONFIRMED", "'stopped'"]
+    Hotel.objects.update(allow_overbooking=True)
+    assert race(partial(stop_overbooking, desk.hotel), sales[0]) == ["'stopped'", "NO_AVAILABILITY"]
+
+
+def stop_overbooking(hotel: Hotel) -> str:
+    update_access_config(hotel=hotel, allow_overbooking=False)
+    return "stopped"
+
+
+# --- a room that is taken away ----------------------------------------------------------------------------------------
+
+
+def out_of_order(desk: Desk, room: int = 0) -> Callable[[], str]:
+    stale = Room.objects.get(pk=desk.rooms[room].pk)
+    return lambda: set_room_status(room=stale, to_status="OUT_OF_ORDER", staff=desk.manager, note="leak").room_status
+
+
+def forced(desk: Desk) -> Callable[[], str]:
+    stale = Room.objects.get(pk=desk.rooms[0].pk)
+    return lambda: force_room_status(room=stale, to_status="OUT_OF_ORDER", staff=desk.manager, note="leak").room_status
+
+
+def retyped(desk: Desk) -> Callable[[], str]:
+    other, stale = RoomTypeFactory(hotel=desk.hotel), Room.objects.get(pk=desk.rooms[0].pk)
+    return lambda: str(update_room(room=stale, staff=desk.manager, room_type_id=other.pk).room_type == other)
+
+
+def assigning(desk: Desk) -> Callable[[], Any]:
+    return on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk)
+
+
+NEEDED = "ROOM_NEEDED"
+TAKEN_AWAY: dict[str, tuple[Callable[[Desk], list[Callable[[], Any]]], list[str]]] = {
+    "out of order, assign": (lambda d: [out_of_order(d), assigning(d)], ["'OUT_OF_ORDER'", "ROOM_NOT_BOOKABLE"]),
+    "assign, out of order": (lambda d: [assigning(d), out_of_order(d)], ["CONFIRMED", NEEDED]),
+    "retype, assign": (lambda d: [retyped(d), assigning(d)], ["'True'", "ROOM_TYPE_MISMATCH"]),
+    "assign, retype": (lambda d: [assigning(d), retyped(d)], ["CONFIRMED", NEEDED]),
+    "out of order, create": (
+        lambda d: [out_of_order(d), coming(d) and creating(d)],
+        ["'OUT_OF_ORDER'", "NO_AVAILABILITY"],
+    ),
+    "create, out of order": (lambda d: [creating(d), coming(d) and out_of_order(d)], ["CONFIRMED", NEEDED]),
+    "assign, force": (lambda d: [assigning(d), forced(d)], ["CONFIRMED", NEEDED]),
+    "force, assign": (lambda d: [forced(d), assigning(d)], ["'OUT_OF_ORDER'", "ROOM_NOT_BOOKABLE"]),
+    "two, of which one may be spared": (
+        lambda d: [out_of_order(d, 1), coming(d) and out_of_order(d, 0)],
+        ["'OUT_OF_ORDER'", NEEDED],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN_AWAY)
+def test_a_room_that_is_taken_away_while_somebody_needs_it(name, desk):
+    steps, outcomes = TAKEN_AWAY[name]
+    assert race(*steps(desk)) == outcomes
+
+
+@pytest.mark.parametrize("name", ["out of order, create", "two, of which one may be spared"])
+def test_a_room_that_is_taken_away_without_the_lock_is_one_too_few(name, desk):
+    steps, _ = TAKEN_AWAY[name]
+    assert meanwhile_without_locks(*steps(desk)) in ("CONFIRMED", "'OUT_OF_ORDER'")
+    assert "nights_sold" in broken_rules()
+
+
+@pytest.mark.parametrize("step", ["move", "longer"])
+def test_a_guest_whose_room_gets_another_type_meanwhile(step, desk):
+    """What the guest wants counts from the type that their room has once it is locked; the one before is sold out."""
+    third_room(desk)
+    stay = guest(desk, 0, 0, 1)
+    change = {
+        "move": on(move_room, stay, desk.agent, to_room_id=desk.rooms[1].pk, reason="noise"),
+        "longer": on(edit_booking, stay, desk.agent, check_out=day(2)),
+    }[step]
+    for nights in ((0, 1), (1, 2)):
+        for _ in range(2):
+            coming(desk, *nights)
+    assert race(retyped(desk), change) == ["'True'", "NO_AVAILABILITY" if step == "move" else "IN_HOUSE"]
 
 
 def test_twenty_new_bookings_have_twenty_references_without_a_gap(desk):

@@ -11,6 +11,7 @@ from room_bookings.models import (
     BookingAction,
     BookingChange,
     BookingExtension,
+    Overbooking,
     OverstayIncident,
     RoomBooking,
 )
@@ -265,6 +266,12 @@ def overstay_of(booking: RoomBooking, **fields) -> OverstayIncident:
     return OverstayIncident.objects.create(hotel=booking.hotel, booking=booking, **due | fields)
 
 
+def overbooking_of(booking: RoomBooking, **fields) -> Overbooking:
+    nights = {"first_night": booking.check_in, "free_from": booking.check_out}
+    cause = {"booking": None if "room" in fields else booking, "room_type": booking.room_type}
+    return Overbooking.objects.create(hotel=booking.hotel, **nights | cause | fields)
+
+
 @pytest.mark.parametrize(
     ("rule", "make", "field", "foreign"),
     [
@@ -273,6 +280,9 @@ def overstay_of(booking: RoomBooking, **fields) -> OverstayIncident:
         ("booking_change_one_hotel", change_of, "staff", StaffFactory),
         ("booking_extension_one_hotel", extension_of, "staff", StaffFactory),
         ("overstay_one_hotel", overstay_of, "acknowledged_by", StaffFactory),
+        ("overbooking_one_hotel", overbooking_of, "room_type", RoomTypeFactory),
+        ("overbooking_one_hotel", overbooking_of, "room", NewRoomFactory),
+        ("overbooking_one_hotel", overbooking_of, "staff", StaffFactory),
     ],
 )
 def test_everything_that_a_booking_s_history_names_is_of_its_hotel(rule, make, field, foreign):
@@ -304,6 +314,7 @@ def test_a_booking_s_history_is_of_its_hotel(rule, make):
     [
         ("booking_change_never_changed", change_of, "booking changes"),
         ("booking_extension_never_changed", extension_of, "booking extensions"),
+        ("overbooking_never_changed", overbooking_of, "overbookings"),
     ],
 )
 def test_a_booking_s_history_is_written_once(rule, make, words):
