@@ -67,7 +67,9 @@ def largest_booking(desk: Desk, character: str) -> RoomBooking:
     booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0], booking_id=f"BK-2026-{'9' * 16}")
     texts = filled(booking, character) | {"special_requests": character * 10_000, "internal_notes": character * 2000}
     del texts["payment_reference"], texts["guest_token_hash"], texts["auto_expire_reason_code"]
-    RoomBooking.objects.filter(pk=booking.pk).update(**texts, total_amount="9999999999.99", adults=32767)
+    RoomBooking.objects.filter(pk=booking.pk).update(
+        **texts, booker_type="THIRD_PARTY", total_amount="9999999999.99", adults=32767
+    )
     name = (character * 100)[:100]
     set_companions(booking=booking, companions=[{"first_name": name, "last_name": name}] * 50)
     return booking
