@@ -378,6 +378,49 @@ HOTEL_DAY = """
     ORDER BY 1
 """
 
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+# A turnover that somebody opens by hand may ask for a clean room to be turned over again.
+TURNOVERS = """
+    SELECT hotel.slug, 'room ' || room.room_number,
+        'is ' || room.room_status || ', and the turnover after ' || booking.booking_id || ' is ' || task.status
+    FROM housekeeping_housekeepingtask task
+    JOIN room_bookings_roombooking booking ON booking.id = task.booking_id
+    JOIN rooms_room room ON room.id = task.room_id
+    JOIN hotel_hotel hotel ON hotel.id = task.hotel_id
+    WHERE task.task_type = 'TURNOVER' AND task.status IN ('OPEN', 'IN_PROGRESS') AND task.created_by_id IS NULL
+        AND room.room_status IN ('CLEANED_UNINSPECTED', 'READY_FOR_GUEST')
+    ORDER BY 1, room.room_number, task.id
+"""
+
+STAYOVERS = """
+    SELECT hotel.slug, 'room ' || room.room_number,
+        'the stayover of ' || booking.booking_id || ' on ' || task.for_date || ' is ' || task.status
+        || ', and the booking is ' || booking.status
+        || CASE WHEN booking.status = 'IN_HOUSE' THEN ' in another room' ELSE '' END
+    FROM housekeeping_housekeepingtask task
+    JOIN room_bookings_roombooking booking ON booking.id = task.booking_id
+    JOIN rooms_room room ON room.id = task.room_id
+    JOIN hotel_hotel hotel ON hotel.id = task.hotel_id
+    WHERE task.task_type = 'STAYOVER' AND task.status IN ('OPEN', 'IN_PROGRESS') AND task.for_date IS NOT NULL
+        AND (booking.status <> 'IN_HOUSE' OR booking.assigned_room_id IS DISTINCT FROM task.room_id)
+    ORDER BY 1, room.room_number, task.id
+"""
+
+# An inspection and a deep clean are the room's own once the guest has been there; a turnover always is.
+TASKS_OF_GUESTS = """
+    SELECT hotel.slug, booking.booking_id,
+        'is ' || booking.status || ', and a task of it, ' || task.task_type || ', is ' || task.status
+    FROM housekeeping_housekeepingtask task
+    JOIN room_bookings_roombooking booking ON booking.id = task.booking_id
+    JOIN hotel_hotel hotel ON hotel.id = task.hotel_id
+    WHERE task.status IN ('OPEN', 'IN_PROGRESS')
+        AND booking.status IN ('COMPLETED', 'DECLINED', 'CANCELLED', 'CANCELLED_DRAFT', 'EXPIRED', 'NO_SHOW')
+        AND (task.task_type IN ('AMENITY', 'STAYOVER')
+            OR task.task_type IN ('INSPECTION', 'DEEP_CLEAN') AND booking.checked_in_at IS NULL)
+    ORDER BY 1, 2, task.id
+"""
+
 # --- links and numbers ------------------------------------------------------------------------------------------------
 
 
@@ -483,6 +526,9 @@ RULES = (
     Rule("nights_sold", "No night is sold beyond the rooms without a recorded override", NIGHTS_SOLD),
     Rule("party_fits", "A party fits into its room, extra beds included", PARTY_FITS),
     Rule("hotel_day", "A business day ends by noon, and before the next one's guests are let in", HOTEL_DAY),
+    Rule("turnovers", "A room that is clean has no open turnover of a departure", TURNOVERS),
+    Rule("stayovers", "A morning's open stayover is of a guest who is in that room", STAYOVERS),
+    Rule("tasks_of_guests", "Nothing is to be done for guests who have left or do not come", TASKS_OF_GUESTS),
     Rule("one_hotel", "Whatever is linked belongs to one hotel", ONE_HOTEL),
     Rule("event_numbers", "A channel's events are numbered without gap up to the last number", EVENT_NUMBERS),
 )

@@ -117,6 +117,8 @@ class TaskStatus(models.TextChoices):
 
 
 OPEN_TASK_STATUSES = (TaskStatus.OPEN, TaskStatus.IN_PROGRESS)
+# In these a room has been turned over.
+TURNED_OVER = (RoomStatus.CLEANED_UNINSPECTED, RoomStatus.READY_FOR_GUEST)
 # A task that is open for longer is overdue.
 TASK_DUE = {
     Priority.HIGH: timedelta(hours=2),
@@ -161,10 +163,19 @@ class HousekeepingTask(models.Model):
                 condition=Q(for_date__isnull=False),
                 name="task_once_a_day",
             ),
+            # A guest who moves does not take the morning's task along.
+            models.UniqueConstraint(
+                fields=["booking", "task_type", "for_date"],
+                condition=Q(for_date__isnull=False, status__in=OPEN_TASK_STATUSES),
+                name="task_once_a_stay_and_day",
+            ),
         ]
         indexes = [
             models.Index(fields=["hotel", "-created_at", "-id"], name="task_by_hotel"),
             models.Index(fields=["hotel", "status"], name="task_open", condition=Q(status__in=OPEN_TASK_STATUSES)),
+            models.Index(
+                fields=["room", "task_type"], name="task_open_in_room", condition=Q(status__in=OPEN_TASK_STATUSES)
+            ),
         ]
         triggers = [
             SameHotel(

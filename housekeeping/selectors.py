@@ -5,13 +5,13 @@ from functools import reduce
 from operator import or_
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
 from common import clock
 from common.prepared import PreparedRead
 from hotel.models import Hotel
-from housekeeping.models import OPEN_TASK_STATUSES, TASK_DUE, HousekeepingTask, RoomStatusEvent
+from housekeeping.models import OPEN_TASK_STATUSES, TASK_DUE, HousekeepingTask, RoomStatusEvent, TaskType
 from room_bookings.models import BookingGuest, BookingStatus
 from rooms.models import Room
 
@@ -41,7 +41,8 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
 def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> list[Room]:
     """Lock rooms in pk order and read them as they now are; call within a transaction (docs/locking.md).
 
-    With ``hotel`` (or its id) a room of another one is neither locked nor found.
+    With ``hotel`` (or its id) a room of another one is neither locked nor found. ``has_turnover`` of each says whether
+    it has an open turnover.
 
     Two statements. The lock alone first: a locked row that was joined to others is re-read after the wait, but the
     rows beside it are those from before.
@@ -54,15 +55,22 @@ def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> l
         locked = list(rooms.filter(pk__in=ids))
     if len(locked) == 1:
         return _one_room.read(pk=locked[0])
-    return list(room_list().filter(pk__in=locked).order_by("pk"))
+    return list(_locked_rooms().filter(pk__in=locked).order_by("pk"))
 
 
 def _room_ids() -> QuerySet[Room, int]:
     return Room.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
 
 
+def _locked_rooms() -> QuerySet[Room]:
+    turnovers = HousekeepingTask.objects.filter(
+        room=OuterRef("pk"), task_type=TaskType.TURNOVER, status__in=OPEN_TASK_STATUSES
+    )
+    return room_list().annotate(has_turnover=Exists(turnovers))
+
+
 _one_lock = PreparedRead(_room_ids)
-_one_room = PreparedRead(room_list)
+_one_room = PreparedRead(_locked_rooms)
 
 
 def latest_events(rooms: Iterable[Room]) -> dict[int, RoomStatusEvent]:

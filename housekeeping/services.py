@@ -13,10 +13,11 @@ from common import clock, prepared
 from common.errors import Conflict, HotelMateError, InvalidInput, NotAllowed, NotFound
 from common.formats import iso
 from hotel.models import Staff
-from housekeeping.models import RoomStatusEvent, Source
+from housekeeping.models import TURNED_OVER, RoomStatusEvent, Source
 from housekeeping.policy import can_change_room_status
 from housekeeping.selectors import latest_events, room_list, room_lock
 from housekeeping.snapshots import facts_allow, is_occupied
+from housekeeping.task_following import finish_turnovers
 from notifications import notification_manager
 from room_bookings.models import Overbooking
 from room_bookings.needs import Needs
@@ -240,6 +241,7 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
         _save([room for room, _, _ in changed], sorted({field for _, _, fields in changed for field in fields}))
         prepared.insert([event for _, event, _ in changed])
         prepared.insert(overbooked)
+        _finish_turnovers([room for room, _, _ in changed], request.staff)
         notification_manager.realtime_rooms_updated(
             [
                 notification_manager.RoomUpdate(room, fields, event.source, event.from_status, request.staff)
@@ -399,6 +401,13 @@ def _save(rooms: list[Room], fields: list[str]) -> None:
         prepared.update(rooms[0], fields)
     else:
         Room.objects.bulk_update(rooms, fields)
+
+
+def _finish_turnovers(rooms: Sequence[Room], staff: Staff | None) -> None:
+    """Whichever way a room came to be clean: nobody needs to turn it over any more."""
+    clean = [room for room in rooms if room.room_status in TURNED_OVER and room.has_turnover]  # type: ignore[attr-defined]
+    if clean:
+        finish_turnovers(clean, staff, clean[0].status_changed_at)
 
 
 def lock_rooms(rooms: Sequence[Room]) -> list[Room]:

@@ -1,21 +1,25 @@
 """Housekeeping's tasks: OPEN → IN_PROGRESS → DONE, or CANCELLED on the way. The same step again changes nothing."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, time
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from common import clock
 from common.errors import Conflict, FieldError, NotFound
+from hotel import calendar
 from hotel.models import Hotel, Staff
 from hotel.selectors import staff_list
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskStatus, TaskType
+from housekeeping.task_following import cancel_tasks, is_over
 from room_bookings.models import BookingStatus, RoomBooking
 from rooms.models import Room
 
 LONGEST_ID = 18  # digits that surely fit a bigint
+MORNING = time(6)  # on the hotel's clock: when the day's stayover tasks are opened
 
 
 class TaskNotFound(NotFound):
@@ -28,6 +32,12 @@ class TaskStepNotAllowed(Conflict):
     code = "INVALID_TASK_STEP"
 
 
+class BookingIsOver(Conflict):
+    """The guest for whom it is to be done has left, or does not come."""
+
+    code = "BOOKING_IS_OVER"
+
+
 class TaskTaken(Conflict):
     """The task is somebody else's."""
 
@@ -36,22 +46,32 @@ class TaskTaken(Conflict):
 
 @transaction.atomic
 def create_task(*, hotel: Hotel, staff: Staff, **fields: Any) -> HousekeepingTask:
-    """Open a task; ``fields`` are those of ``TaskInput``, with ids as clients send them."""
+    """Open a task; ``fields`` are those of ``TaskInput``, with ids as clients send them. Raises BookingIsOver."""
     task = HousekeepingTask(hotel=hotel, created_by=staff)
     for name, value in _resolved(hotel, fields).items():
         setattr(task, name, value)
+    _require_guest(_lock_booking(task.booking_id), task)
     task.save(force_insert=True)
     return task
 
 
 @transaction.atomic
 def update_task(*, task: HousekeepingTask, **fields: Any) -> HousekeepingTask:
-    """Change what an open task says."""
+    """Change what an open task says; one that a departure or the morning opened keeps its room and its booking.
+
+    Raises BookingIsOver.
+    """
+    resolved = _resolved(task.hotel, fields)
+    asks = bool({"booking", "task_type"} & set(resolved))
+    booking = resolved.get("booking", task.booking)
+    held = _lock_booking(booking and booking.pk) if asks else None
     locked = _lock(task)
     _require_open(locked, "changed")
-    resolved = _resolved(locked.hotel, fields)
+    _require_place(locked, resolved)
     for name, value in resolved.items():
         setattr(locked, name, value)
+    if asks:
+        _require_guest(held, locked)
     locked.save(update_fields=list(resolved))
     return locked
 
@@ -126,6 +146,35 @@ def _lock(task: HousekeepingTask) -> HousekeepingTask:
     return locked
 
 
+def _lock_booking(booking_id: int | None) -> RoomBooking | None:
+    """A task's booking, locked and as it now is; before the task is."""
+    if booking_id is None:
+        return None
+    return RoomBooking.objects.select_for_update(no_key=True).order_by("pk").get(pk=booking_id)
+
+
+def _require_place(task: HousekeepingTask, resolved: Mapping[str, Any]) -> None:
+    """Raise when the task tells of a stay that is the house's own knowledge, and would tell of another room or stay."""
+    known = task.created_by_id is None and task.booking_id is not None
+    if known and any(name in resolved and resolved[name] != getattr(task, name) for name in ("room", "booking")):
+        raise TaskStepNotAllowed(
+            "A task that a departure or the morning opened keeps its room and its booking: cancel it and open another.",
+            details={"status": str(task.status)},
+        )
+
+
+def _require_guest(booking: RoomBooking | None, task: HousekeepingTask) -> None:
+    """Raise when the task is for a guest who has left or does not come; ``booking`` is the task's, locked."""
+    if task.booking_id != (booking and booking.pk):
+        raise TaskStepNotAllowed("Somebody has changed this task meanwhile. Try again.")
+    if booking and is_over(booking, task.task_type):
+        status = BookingStatus(booking.status).label.lower()
+        raise BookingIsOver(
+            f"Booking {booking.booking_id} is {status}: there is nothing to do for its guest any more.",
+            details={"booking_id": booking.booking_id, "status": str(booking.status)},
+        )
+
+
 def _require_open(task: HousekeepingTask, what: str) -> None:
     if task.status not in OPEN_TASK_STATUSES:
         raise _refusal(task, what)
@@ -186,17 +235,22 @@ def open_turnover_tasks(departures: Sequence[tuple[Room, RoomBooking]]) -> None:
     )
 
 
+@transaction.atomic
 def open_stayover_tasks(hotel: Hotel, day: date) -> int:
-    """The morning's STAYOVER task of each room with a guest in house; once for ``day``, however often it is asked for.
+    """The STAYOVER task of each guest who was in their room by the morning of ``day`` and stays another night.
 
-    Those of earlier days that nobody began are cancelled. Returns how many were opened.
+    Once for ``day``, however often it is asked for: a guest who moves later has a room that was made up. Those of
+    earlier days that nobody began are cancelled. Returns how many were opened.
     """
-    stale = HousekeepingTask.objects.filter(
-        hotel=hotel, task_type=TaskType.STAYOVER, status=TaskStatus.OPEN, for_date__lt=day
-    )
-    stale.update(status=TaskStatus.CANCELLED, cancelled_at=clock.now())
     have = HousekeepingTask.objects.filter(hotel=hotel, task_type=TaskType.STAYOVER, for_date=day)
-    stays = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, check_in__lt=day, check_out__gt=day)
+    there = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, check_out__gt=day).alias(
+        since=Coalesce("room_moved_at", "checked_in_at")
+    )
+    woke_up = there.filter(since__lt=calendar.at(hotel, day, MORNING))
+    without = woke_up.exclude(assigned_room__in=have.values("room")).order_by("pk")
+    # Locked, so that a guest who leaves or moves at this moment takes the task along; then read as they now are.
+    locked = list(without.select_for_update(no_key=True).values_list("pk", flat=True))
+    stays = without.filter(pk__in=locked).values_list("pk", "assigned_room_id") if locked else []
     now = clock.now()
     tasks = [
         HousekeepingTask(
@@ -207,10 +261,9 @@ def open_stayover_tasks(hotel: Hotel, day: date) -> int:
             for_date=day,
             created_at=now,
         )
-        for booking_id, room_id in stays.exclude(assigned_room__in=have.values("room")).values_list(
-            "pk", "assigned_room_id"
-        )
+        for booking_id, room_id in stays
     ]
+    cancel_tasks(Q(hotel=hotel, task_type=TaskType.STAYOVER, status=TaskStatus.OPEN, for_date__lt=day))
     # Another clock's tick may be at it: the database takes one a day and room.
     HousekeepingTask.objects.bulk_create(tasks, ignore_conflicts=True)
     return len(tasks)

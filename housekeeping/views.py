@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common import clock
+from common.handlers import error_body
 from common.openapi import IF_MATCH, endpoint
 from common.views import HotelViewSet, etag, if_match_versions
 from hotel.models import Hotel
@@ -238,6 +239,14 @@ class TaskViewSet(HotelViewSet):
         response=TaskOutput,
         status=201,
         example=TASK_EXAMPLE,
+        errors=[409],
+        error_examples={
+            409: error_body(
+                "BOOKING_IS_OVER",
+                "Booking BK-2026-0005 is cancelled: there is nothing to do for its guest any more.",
+                details={"booking_id": "BK-2026-0005", "status": "CANCELLED"},
+            )
+        },
     )
     def create(self, request: Request, slug: str) -> Response:
         return self._answer(

@@ -1,5 +1,7 @@
 """Section 4: status changes, override, history, dashboard and tasks."""
 
+from typing import Any
+
 from conformance.report import Table
 from conformance.shapes import DASHBOARD, HISTORY, STATUS_CHANGE, TASK, page
 from conformance.world import World
@@ -147,3 +149,31 @@ def turnover_task(w: World) -> None:
     found = w.supervisor.get("housekeeping/tasks/", query=query, shape=page(TASK))
     w.see(found["count"], 1, "the open TURNOVER tasks of the room")
     w.see(found["results"][0]["is_overdue"], False, "is_overdue")
+
+
+@row("tasks follow: cleaned, moved, checked out, cancelled")
+def following_tasks(w: World) -> None:
+    def status(task: dict[str, Any]) -> str:
+        return w.supervisor.get(f"housekeeping/tasks/{task['id']}/", shape=TASK)["status"]
+
+    def wish(booking: dict[str, Any], room: dict[str, Any]) -> dict[str, Any]:
+        body = {"room": str(room["id"]), "booking": booking["booking_id"], "task_type": "AMENITY"}
+        return w.supervisor.post("housekeeping/tasks/", body, status=201, shape=TASK)
+
+    (booking, room), other = w.arrived(), w.room()
+    towels = wish(booking, room)
+    w.frontdesk.post(w.path(booking, "move-room/"), {"to_room_id": str(other["id"]), "reason": "noise"})
+    query = {"room": str(room["id"]), "task_type": "TURNOVER", "status": "OPEN"}
+    turnover = w.supervisor.get("housekeeping/tasks/", query=query, shape=page(TASK))["results"][0]
+    found = w.supervisor.get(f"housekeeping/tasks/{towels['id']}/", shape=TASK)
+    w.see((found["room"], found["status"]), (other["id"], "OPEN"), "a wish of a guest who moved")
+    w.housekeeper.post(f"rooms/{room['room_number']}/mark-cleaned/")
+    w.see(status(turnover), "DONE", "the turnover of a room that is cleaned")
+    w.frontdesk.post(w.path(booking, "check-out/"))
+    w.see(status(towels), "CANCELLED", "a wish of a guest who left")
+    coming = w.book()
+    cot = wish(coming, room)
+    w.frontdesk.post(w.path(coming, "cancel/"))
+    w.see(status(cot), "CANCELLED", "a wish of a guest who cancelled")
+    body = {"room": str(room["id"]), "booking": coming["booking_id"], "task_type": "AMENITY"}
+    w.supervisor.post("housekeeping/tasks/", body, status=409, code="BOOKING_IS_OVER")

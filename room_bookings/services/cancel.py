@@ -6,6 +6,7 @@ from common import clock
 from common.errors import Conflict
 from hotel import calendar
 from hotel.models import Staff
+from housekeeping.task_following import end_arrivals
 from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
@@ -63,7 +64,9 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
     left = [(locked, room)] if in_house and room else []
     if left:
         resolve_overstays([locked])
-        vacate(left, staff=staff, note=f"stay of {locked.booking_id} cancelled")
+        vacate(left, staff=staff, note=f"stay of {locked.booking_id} cancelled", for_good=True)
+    else:
+        end_arrivals([locked])
     realtime_booking_updated(
         locked,
         "booking_cancelled",

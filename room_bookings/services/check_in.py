@@ -13,6 +13,7 @@ from housekeeping.selectors import room_lock
 from housekeeping.services import RoomNotFound, set_room_statuses
 from housekeeping.services import label as room_label
 from housekeeping.snapshots import is_occupied
+from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.capacity import extra_beds, require_capacity
 from room_bookings.inventory import nights_booked, nights_held
@@ -92,7 +93,8 @@ def check_in(
             f"Booking {locked.booking_id} has no room yet: assign one first.", details=state(locked)
         )
     room = lock_room(locked.hotel, wanted)
-    if room.pk != locked.assigned_room_id:
+    is_other = room.pk != locked.assigned_room_id
+    if is_other:
         overbooked = require_assignment(locked, room, staff=staff, reason=override_reason)
         take_room(locked, room, staff)
     else:
@@ -106,6 +108,8 @@ def check_in(
     _require_ready(room)
     _move_in([(locked, room)], staff, Source.FRONT_DESK, f"check-in of {locked.booking_id}", override_reason)
     record_overbooking(overbooked)
+    if is_other:
+        follow_arrival(locked, room)
     return locked
 
 

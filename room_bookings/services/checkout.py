@@ -78,7 +78,7 @@ def _leave(bookings: Sequence[RoomBooking], staff: Staff | None, note: str) -> l
         change(booking, BookingAction.CHECKED_OUT, was=BookingStatus.IN_HOUSE, staff=staff, from_room=room)
         for booking, room in left
     )
-    vacate(left, staff=staff, note=note)
+    vacate(left, staff=staff, note=note, for_good=True)
     rooms = [room for _, room in left]
     realtime_bookings_updated(
         [BookingUpdate(booking, "booking_checked_out", "booking_checked_out") for booking in bookings], rooms=rooms

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from common import clock
 from hotel.models import Hotel
+from housekeeping.task_following import end_arrivals
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.selectors import booking_lock
@@ -57,6 +58,7 @@ def expire_approvals(hotel: Hotel, only: Sequence[int] | None = None) -> int:
     record(
         change(booking, BookingAction.EXPIRED, was=BookingStatus.PENDING_APPROVAL, staff=None) for booking in expired
     )
+    end_arrivals(expired)
     realtime_bookings_updated([BookingUpdate(booking, "booking_expired") for booking in expired])
     return len(expired)
 
@@ -86,6 +88,7 @@ def drop_drafts(hotel: Hotel, only: Sequence[int] | None = None) -> int:
         change(booking, BookingAction.DRAFT_DROPPED, was=BookingStatus.PENDING_PAYMENT, staff=None)
         for booking in dropped
     )
+    end_arrivals(dropped)
     return len(dropped)
 
 

@@ -5,6 +5,7 @@ from django.db import transaction
 from common.errors import Conflict
 from hotel import calendar
 from hotel.models import Staff
+from housekeeping.task_following import end_arrivals
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.services.core import change, lock_booking, not_eligible, record, require_settled, save, state
@@ -31,6 +32,7 @@ def mark_no_show(*, booking: RoomBooking, staff: Staff | None, reason: str = "")
     release_room(locked)
     save([locked], "status", *ASSIGNMENT)
     record([change(locked, BookingAction.NO_SHOW, was=was, staff=staff, reason=reason, from_room=room)])
+    end_arrivals([locked])
     realtime_booking_updated(locked, "booking_no_show")
     return locked
 

@@ -6,17 +6,17 @@ own, and what fails is logged and taken up by the next tick.
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import time, timedelta
+from datetime import timedelta
 from functools import partial
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from django.db.models import QuerySet
 
 from common import clock
 from common.database import is_unreachable
 from hotel import calendar
 from hotel.models import Hotel, IdempotentAnswer
-from housekeeping.task_services import open_stayover_tasks
+from housekeeping.task_services import MORNING, open_stayover_tasks
 from notifications.retention import forget_events
 from room_bookings.models import RoomBooking
 from room_bookings.services.expire import drop_drafts, expire_approvals, late_requests, stale_drafts
@@ -24,7 +24,6 @@ from room_bookings.services.overstay import flag_overstays, unflagged_overstays
 
 logger = logging.getLogger(__name__)
 
-MORNING = time(6)  # on the hotel's clock: when housekeeping's stayover tasks are opened
 ANSWERS_KEPT = timedelta(hours=24)
 BATCH = 100  # bookings in one transaction
 LISTED = 10  # ids of bookings that a line of the log names
@@ -97,7 +96,6 @@ def _one_by_one(work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel, batch
     return done
 
 
-@transaction.atomic
 def _morning_tasks(hotel: Hotel) -> int:
     now = calendar.local_now(hotel)
     return open_stayover_tasks(hotel, now.date()) if now.time() >= MORNING else 0

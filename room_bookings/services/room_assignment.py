@@ -7,6 +7,7 @@ from django.db import transaction
 from common import clock
 from common.errors import Conflict, InvalidInput
 from hotel.models import Staff
+from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds, require_capacity
 from room_bookings.inventory import nights_held, type_of
@@ -79,6 +80,7 @@ def assign_room(
         ]
     )
     record_overbooking(overbooked)
+    follow_arrival(locked, room)
     realtime_booking_updated(locked, "booking_updated", guest_type="booking_room_assigned")
     return locked
 

@@ -9,6 +9,7 @@ from housekeeping.selectors import room_lock
 from housekeeping.services import RoomNotFound, RoomOccupied
 from housekeeping.services import label as room_label
 from housekeeping.snapshots import is_occupied
+from housekeeping.task_following import follow_guest
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import require_capacity
 from room_bookings.inventory import nights_held
@@ -78,7 +79,8 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     )
     record_overbooking(overbooked)
     note = f"move of {locked.booking_id} from {old.room_number} to {new.room_number}"
-    vacate([(locked, old)], staff=staff, note=note, moved_into=[(new, RoomStatus.OCCUPIED)])
+    vacate([(locked, old)], staff=staff, note=note, for_good=False, moved_into=[(new, RoomStatus.OCCUPIED)])
+    follow_guest(locked, new)
     if token:
         Room.objects.filter(pk=new.pk).update(guest_fcm_token=token)
     realtime_booking_updated(

@@ -16,6 +16,7 @@ from django.db import transaction
 from common import clock
 from common.errors import Conflict, HotelMateError
 from hotel.models import Staff
+from housekeeping.task_following import end_arrivals
 from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
@@ -120,6 +121,7 @@ def write_declined(locked: RoomBooking, staff: Staff | None) -> None:
     code, note = locked.decline_reason_code, locked.decline_reason_note
     reason = ": ".join(part for part in (code, note) if part)
     record([change(locked, BookingAction.DECLINED, was=was, staff=staff, reason=reason, from_room=room)])
+    end_arrivals([locked])
     realtime_booking_updated(locked, "booking_updated", guest_type="booking_declined", reason=note)
     queue_booking_mail(locked, "decline", reason=note)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from hotel.models import Staff
 from housekeeping.models import Source
 from housekeeping.services import set_room_statuses
+from housekeeping.task_following import end_stays
 from housekeeping.task_services import open_turnover_tasks
 from room_bookings.models import RoomBooking
 from rooms.models import Room, RoomStatus
@@ -16,10 +17,12 @@ def vacate(
     *,
     staff: Staff | None,
     note: str,
+    for_good: bool,
     moved_into: Iterable[tuple[Room, str]] = (),
 ) -> None:
     """The rooms that the bookings have left (the bookings say so already) go to CHECKOUT_DIRTY and get a turnover task.
 
+    Their stayovers are cancelled; when the guests left the hotel (``for_good``), so is what was to be done for them.
     A maintenance flag stays. ``moved_into`` names rooms whose status changes in the same breath. The rooms passed in
     carry the new values; a constant number of statements.
     """
@@ -33,6 +36,7 @@ def vacate(
         Room.objects.filter(pk__in=devices).update(guest_fcm_token="")
         for room in rooms:
             room.guest_fcm_token = ""
+    end_stays(left, for_good=for_good)
     open_turnover_tasks([(room, booking) for booking, room in left])
 
 

@@ -241,6 +241,7 @@ def test_a_guest_did_not_come(desk, agent, book, rooms):
         "room_number": None,
         "assigned_room_number": None,
         "room_assigned_at": None,
+        "is_late_arrival": False,
         "flags": dict.fromkeys(before["flags"], False),
         "version": 1,
     }

@@ -79,16 +79,16 @@ def test_reading_the_list(desk, agent, standard, statements, size, query, made):
         ("CONFIRMED", "party/companions/", {"companions": [{"first_name": "C", "last_name": "D"}] * 3}, 9),
         ("PENDING_APPROVAL", "confirm/", None, 10),
         ("PENDING_APPROVAL", "approve/", None, 10),
-        ("PENDING_APPROVAL", "decline/", {"reason_note": "full"}, 8),
-        ("CONFIRMED", "cancel/", {"reason": "ill"}, 8),
+        ("PENDING_APPROVAL", "decline/", {"reason_note": "full"}, 9),
+        ("CONFIRMED", "cancel/", {"reason": "ill"}, 9),
         ("CANCELLED", "reinstate/", {"reason": "mistake"}, 10),
-        ("CONFIRMED", "safe-assign-room/", "to", 10),
+        ("CONFIRMED", "safe-assign-room/", "to", 11),
         ("CONFIRMED", "unassign-room/", None, 7),
         ("CONFIRMED", "check-in/", None, 14),
-        ("CONFIRMED", "check-in/", "to", 15),
-        ("IN_HOUSE", "undo-check-in/", {"reason": "mistake"}, 14),
-        ("IN_HOUSE", "check-out/", None, 14),
-        ("IN_HOUSE", "move-room/", "to", 17),
+        ("CONFIRMED", "check-in/", "to", 16),
+        ("IN_HOUSE", "undo-check-in/", {"reason": "mistake"}, 15),
+        ("IN_HOUSE", "check-out/", None, 15),
+        ("IN_HOUSE", "move-room/", "to", 19),
         ("IN_HOUSE", "overstay/extend/", {"add_nights": 2}, 14),
     ],
 )
@@ -125,7 +125,7 @@ def test_making_a_booking(desk, agent, standard, statements):
 
 @pytest.mark.parametrize("size", [1, 3, 50])
 @pytest.mark.parametrize(
-    ("path", "status", "made"), [("rooms/checkin/", "CONFIRMED", 14), ("rooms/checkout/", "IN_HOUSE", 14)]
+    ("path", "status", "made"), [("rooms/checkin/", "CONFIRMED", 14), ("rooms/checkout/", "IN_HOUSE", 15)]
 )
 def test_many_rooms_at_once(desk, agent, standard, statements, size, path, status, made):
     bookings = fill(standard, size, status=status, first=101)
@@ -138,7 +138,7 @@ def test_many_rooms_at_once(desk, agent, standard, statements, size, path, statu
 
 
 @pytest.mark.parametrize("size", [1, 3, 50])
-@pytest.mark.parametrize(("path", "made"), [("check-out/", 16), ("rooms/checkout/", 16)])
+@pytest.mark.parametrize(("path", "made"), [("check-out/", 17), ("rooms/checkout/", 17)])
 def test_guests_with_a_telephone_who_overstay_cost_two_more(desk, agent, standard, statements, size, path, made):
     bookings = fill(standard, size, status="IN_HOUSE", first=101)
     RoomBooking.objects.update(check_in=day(-2), check_out=day(-1))

@@ -78,7 +78,7 @@ def desk(db):
 
 
 def task(desk, **fields):
-    return TaskFactory(room=desk.rooms[0], **fields)
+    return TaskFactory(**{"room": desk.rooms[0], **fields})
 
 
 def room(desk, status):
@@ -121,6 +121,28 @@ def parked(desk):
 
 SERVICES = {
     "update_task": ("task", lambda d: partial(tasks.update_task, task=task(d), priority="HIGH")),
+    "update_task, for a guest": (
+        "booking task",
+        lambda d: partial(tasks.update_task, task=task(d, created_by=d.agent), booking=booking(d).booking_id),
+    ),
+    "create_task": (
+        "booking",
+        lambda d: partial(
+            tasks.create_task,
+            hotel=d.hotel,
+            staff=d.agent,
+            room=d.rooms[0].pk,
+            booking=booking(d).booking_id,
+            task_type="AMENITY",
+        ),
+    ),
+    "open_stayover_tasks": (
+        "booking task",
+        lambda d: (
+            booking(d, "IN_HOUSE", -1, 2, assigned_room=d.rooms[0], checked_in_at=NOW - timedelta(days=1))
+            and partial(tasks.open_stayover_tasks, d.hotel, day(0))
+        ),
+    ),
     "assign_task": ("task", lambda d: partial(tasks.assign_task, task=task(d), assigned_to_id=d.chief.pk)),
     "start_task": ("task", lambda d: partial(tasks.start_task, task=task(d), staff=d.chief)),
     "complete_task": (
@@ -139,6 +161,15 @@ SERVICES = {
         "room",
         lambda d: partial(
             set_room_statuses, changes=[(room, "CHECKOUT_DIRTY") for room in d.rooms], source=Source.SYSTEM
+        ),
+    ),
+    "set_room_status, with a turnover": (
+        "room task",
+        lambda d: partial(
+            set_room_status,
+            room=task(d, room=room(d, "CHECKOUT_DIRTY")).room,
+            to_status="CLEANED_UNINSPECTED",
+            staff=d.chief,
         ),
     ),
     "start_cleaning": (
@@ -218,13 +249,13 @@ SERVICES = {
     ),
     "confirm_booking": ("booking type", lambda d: step(approval.confirm_booking, booking(d, "PENDING_APPROVAL"), d)),
     "approve_booking": ("booking type", lambda d: step(approval.approve_booking, booking(d, "PENDING_APPROVAL"), d)),
-    "decline_booking": ("booking", lambda d: step(approval.decline_booking, booking(d, "PENDING_APPROVAL"), d)),
-    "cancel_booking": ("booking", lambda d: step(cancel.cancel_booking, arriving(d), d)),
+    "decline_booking": ("booking task", lambda d: step(approval.decline_booking, booking(d, "PENDING_APPROVAL"), d)),
+    "cancel_booking": ("booking task", lambda d: step(cancel.cancel_booking, arriving(d), d)),
     "cancel_booking, guest in house": (
-        "booking room",
+        "booking room task",
         lambda d: step(cancel.cancel_booking, guest(d), d, reason="a quarrel"),
     ),
-    "mark_no_show": ("booking", lambda d: step(no_show.mark_no_show, booking(d, first=-2), d)),
+    "mark_no_show": ("booking task", lambda d: step(no_show.mark_no_show, booking(d, first=-2), d)),
     "reinstate_booking": (
         "booking type",
         lambda d: step(reinstate.reinstate_booking, booking(d, "CANCELLED"), d, reason="a mistake"),
@@ -242,17 +273,20 @@ SERVICES = {
         ),
     ),
     "assign_room": (
-        "booking room",
+        "booking room task",
         lambda d: step(room_assignment.assign_room, booking(d), d, room_id=d.rooms[1].pk),
     ),
     "unassign_room": ("booking", lambda d: step(room_assignment.unassign_room, arriving(d), d)),
     "move_room": (
-        "booking room room",
+        "booking room room task task",
         lambda d: step(room_move.move_room, guest(d), d, to_room_id=d.rooms[1].pk, reason="noise"),
     ),
     "check_in": ("booking room room", lambda d: step(check_in.check_in, arriving(d), d)),
-    "undo_check_in": ("booking room", lambda d: step(undo_check_in.undo_check_in, guest(d), d, reason="a mistake")),
-    "check_out": ("booking room", lambda d: step(checkout.check_out, guest(d), d)),
+    "undo_check_in": (
+        "booking room task",
+        lambda d: step(undo_check_in.undo_check_in, guest(d), d, reason="a mistake"),
+    ),
+    "check_out": ("booking room task", lambda d: step(checkout.check_out, guest(d), d)),
     "acknowledge_overstay": (
         "booking",
         lambda d: step(overstay.acknowledge_overstay, guest(d, -3, -1), d),
@@ -265,12 +299,12 @@ SERVICES = {
         ),
     ),
     "check_out_rooms": (
-        "booking room",
+        "booking room task",
         lambda d: partial(checkout.check_out_rooms, hotel=d.hotel, room_ids=[guest(d).assigned_room_id], staff=d.agent),
     ),
     "flag_overstays": ("booking", lambda d: guest(d, -3, -1) and partial(overstay.flag_overstays, d.hotel)),
     "expire_approvals": (
-        "booking",
+        "booking task",
         lambda d: (
             booking(d, "PENDING_APPROVAL", approval_deadline_at=NOW - timedelta(hours=1))
             and partial(expire.expire_approvals, d.hotel)
@@ -281,7 +315,7 @@ SERVICES = {
         lambda d: partial(payment_sweep.retry_payment, booking=parked(d), staff=d.agent),
     ),
     "drop_drafts": (
-        "booking",
+        "booking task",
         lambda d: (
             booking(d, "PENDING_PAYMENT", created_at=NOW - timedelta(days=2)) and partial(expire.drop_drafts, d.hotel)
         ),

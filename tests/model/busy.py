@@ -105,6 +105,11 @@ def _several(rng: Random, house: House) -> dict[str, Any]:
     return {"rooms": rng.sample(list(house.rooms), rng.choice([1, 2, 3]))}
 
 
+def _wish(rng: Random, house: House) -> dict[str, Any]:
+    says = {**_room(rng, house), "kind": rng.choice(["TURNOVER", "DEEP_CLEAN", "INSPECTION", "AMENITY", "AMENITY"])}
+    return {**says, "booking": rng.randrange(len(house.bookings))} if house.bookings and rng.random() < 0.8 else says
+
+
 def _say(name: str, *values: Any) -> Callable[[Random, House], dict[str, Any]]:
     return lambda rng, house: {name: rng.choice(values)}  # noqa: ARG005
 
@@ -180,7 +185,7 @@ KINDS = {
         },
     ),
     "extend": Kind(3, "bookings.extend", (IN_HOUSE,), _extension),
-    "open_task": Kind(1, "housekeeping.task_create", (), _with_room("kind", "TURNOVER", "DEEP_CLEAN")),
+    "open_task": Kind(3, "housekeeping.task_create", (), _wish),
     "assign_task": Kind(2, "housekeeping.task_assign", (), _say("to", None, *ROLES)),
     "start_task": Kind(2, "housekeeping.task_execute"),
     "complete_task": Kind(2, "housekeeping.task_execute"),

@@ -178,6 +178,11 @@ class Machine(RuleBasedStateMachine):
     def open_task(self, who: str, room: int, kind: str) -> None:
         self.do("open_task", who, room=room, kind=kind)
 
+    @precondition(lambda self: self.world.house.bookings)
+    @rule(who=desk, room=numbers, kind=st.sampled_from(["TURNOVER", "DEEP_CLEAN", "AMENITY", "AMENITY"]), number=picks)
+    def open_task_for_a_guest(self, who: str, room: int, kind: str, number: int) -> None:
+        self.do("open_task", who, room=room, kind=kind, booking=number % len(self.world.house.bookings))
+
     # --- the house ----------------------------------------------------------------------------------------------------
 
     @rule(who=boss, room=numbers, kind=st.sampled_from("AB"))

@@ -84,6 +84,7 @@ SOURCES = {
 PENDING, CONFIRMED, IN_HOUSE, COMPLETED = "PENDING_APPROVAL", "CONFIRMED", "IN_HOUSE", "COMPLETED"
 DECLINED, CANCELLED, EXPIRED, NO_SHOW = "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW"
 OPEN, IN_PROGRESS, DONE = "OPEN", "IN_PROGRESS", "DONE"
+FOR_THE_ARRIVAL = ("AMENITY", "INSPECTION", "DEEP_CLEAN")
 
 # Section 6: the settings of a house, and what they are unless somebody changes them.
 DEFAULTS: dict[str, Any] = {
@@ -164,8 +165,13 @@ class Task:
     status: str = OPEN
     assigned_to: str | None = None
     for_date: date | None = None
+    booking: Booking | None = None
     started: bool = False
     gone: bool = False
+
+    @property
+    def waits(self) -> bool:
+        return self.status in (OPEN, IN_PROGRESS) and not self.gone
 
 
 def first_free(check_in: date, check_out: date) -> date:
@@ -361,6 +367,10 @@ class House:
             self.flag(room, priority, note)
         elif ends_fault:
             room.flag, room.priority, room.fault_notes = False, "", ""
+        if to in (CLEANED, READY):
+            for task in self.tasks:
+                if task.room is room and task.type == "TURNOVER" and task.waits:
+                    task.status, task.started, task.assigned_to = DONE, True, task.assigned_to or who
         self.tell_room(room, was, source)
 
     @staticmethod
@@ -469,9 +479,26 @@ class House:
             raise Refused("TASK_NOT_FOUND")
         return self.tasks[number]
 
-    def open_task(self, who: str, *, room: int, kind: str) -> None:
+    def open_task(self, who: str, *, room: int, kind: str, booking: int | None = None) -> None:
         self.require(who, "housekeeping.task_create")
-        self.tasks.append(Task(self.rooms[room], kind))
+        it = None if booking is None else self.bookings[booking]
+        over = it is not None and it.status in (COMPLETED, DECLINED, CANCELLED, EXPIRED, NO_SHOW)
+        # Read as: once the guest has been there, a room may be inspected or cleaned on account of the stay.
+        if over and (kind == "AMENITY" or (kind != "TURNOVER" and it.checked_in_at is None)):
+            raise Refused("BOOKING_IS_OVER")
+        self.tasks.append(Task(self.rooms[room], kind, booking=it))
+
+    def _of(self, it: Booking, *kinds: str) -> list[Task]:
+        return [task for task in self.tasks if task.booking is it and task.waits and task.type in kinds]
+
+    def _call_off(self, it: Booking) -> None:
+        """The guest does not come; a turnover is the room's."""
+        for task in self._of(it, *FOR_THE_ARRIVAL):
+            task.status = CANCELLED
+
+    def _follow(self, it: Booking, room: Room, *kinds: str) -> None:
+        for task in self._of(it, *kinds):
+            task.room = room
 
     def assign_task(self, who: str, *, task: int, to: str | None) -> None:
         self.require(who, "housekeeping.task_assign")
@@ -635,6 +662,7 @@ class House:
         if it.card:
             raise Refused("PAYMENTS_NOT_CONFIGURED")
         self.become(it, DECLINED)
+        self._call_off(it)
         it.seen = it.seen or (self.now, who)
         self.tell(it, "booking_updated", "booking_declined")
 
@@ -656,7 +684,9 @@ class House:
         if left:
             it.checked_out_at = self.now
             self._settle_overstay(it)
-        self._vacate(left, who)
+        else:
+            self._call_off(it)
+        self._vacate([(it, room) for room in left], who)
         self.tell(it, "booking_cancelled", "booking_cancelled", left)
 
     def no_show(self, who: str, *, booking: int) -> None:
@@ -670,6 +700,7 @@ class House:
             raise Refused("ARRIVAL_NOT_OVER")
         self.become(it, NO_SHOW)
         it.room = None
+        self._call_off(it)
         self.tell(it, "booking_no_show")
 
     def reinstate(self, who: str, *, booking: int) -> None:
@@ -694,7 +725,7 @@ class House:
         self._settle_overstay(it)
         self.become(it, CONFIRMED)
         it.checked_in_at = it.flagged_at = it.acknowledged_at = it.moved_at = None
-        self._vacate(left, who)
+        self._vacate([(it, room) for room in left], who)
         self.tell(it, "booking_updated", moved=left)
 
     @staticmethod
@@ -725,6 +756,7 @@ class House:
             return
         self._require_fitting(it, target)
         it.room = target
+        self._follow(it, target, *FOR_THE_ARRIVAL)
         self.tell(it, "booking_updated", "booking_room_assigned")
 
     def unassign(self, who: str, *, booking: int) -> None:
@@ -767,6 +799,8 @@ class House:
             today = self.business_day()
             self.require_free(target, min(today, it.check_in), max(today + DAY, it.check_out), it)
         self._require_ready(target)
+        if target is not it.room:
+            self._follow(it, target, *FOR_THE_ARRIVAL)
         self._move_in([(it, target)], who, "FRONT_DESK")
 
     def _move_in(self, arrivals: Sequence[tuple[Booking, Room]], who: str, source: str) -> None:
@@ -802,21 +836,24 @@ class House:
         if it.status != IN_HOUSE:
             raise Refused("BOOKING_ALREADY_CHECKED_OUT" if it.checked_out_at else "BOOKING_NOT_CHECKED_IN")
 
-    def _vacate(self, rooms: Sequence[Room], who: str) -> None:
-        for room in rooms:
+    def _vacate(self, left: Sequence[tuple[Booking, Room]], who: str) -> None:
+        for it, room in left:
             self.change(room, DIRTY, who, "SYSTEM")
-            if not any(
-                task.room is room and task.type == "TURNOVER" and task.status in (OPEN, IN_PROGRESS) and not task.gone
-                for task in self.tasks
-            ):
-                self.tasks.append(Task(room, "TURNOVER"))
+            for task in self.tasks:
+                if task.waits and task.type == "STAYOVER" and (task.room is room or task.booking is it):
+                    task.status = CANCELLED
+            if it.status in (COMPLETED, CANCELLED):  # neither moved nor to come again
+                for task in self._of(it, "AMENITY"):
+                    task.status = CANCELLED
+            if not any(task.room is room and task.type == "TURNOVER" and task.waits for task in self.tasks):
+                self.tasks.append(Task(room, "TURNOVER", booking=it))
 
     def _leave(self, leaving: Sequence[Booking], who: str) -> None:
         for it in leaving:
             self.become(it, COMPLETED)
             it.checked_out_at = self.now
             self._settle_overstay(it)
-        self._vacate([it.room for it in leaving if it.room], who)
+        self._vacate([(it, it.room) for it in leaving if it.room], who)
         for it in leaving:
             self.tell(it, "booking_checked_out", "booking_checked_out", [it.room] if it.room else [])
 
@@ -857,7 +894,8 @@ class House:
         last = today + DAY if self.overdue(it) else it.check_out
         self.require_free(new, min(today, it.check_in), max(last, it.check_out), it)
         it.room, it.moved_at = new, self.now
-        self._vacate([old], who)
+        self._vacate([(it, old)], who)
+        self._follow(it, new, "AMENITY")
         self.change(new, OCC, who, "SYSTEM")
         self.tell(it, "booking_updated", "booking_room_moved", [old, new])
 
@@ -910,6 +948,7 @@ class House:
         for it in self.bookings:
             if it.status == PENDING and it.deadline and it.deadline < self.now:
                 self.become(it, EXPIRED)
+                self._call_off(it)
                 it.expired_at = self.now
                 self.tell(it, "booking_expired")
         for it in self.bookings:
@@ -921,16 +960,19 @@ class House:
                 if task.status == OPEN and not task.gone and task.for_date and task.for_date < today:
                     task.status = CANCELLED
             for it in self.bookings:
-                # Read as: a stayover is a night behind and a night before the guest.
+                # Read as: a stayover is of a guest who woke up in the room and stays another night.
+                since = it.moved_at or it.checked_in_at
                 if (
                     it.status == IN_HOUSE
                     and it.room
-                    and it.check_in < today < it.check_out
+                    and since
+                    and since < self.at(today, MORNING)
+                    and today < it.check_out
                     and not any(
                         task.room is it.room and task.for_date == today and not task.gone for task in self.tasks
                     )
                 ):
-                    self.tasks.append(Task(it.room, "STAYOVER", for_date=today))
+                    self.tasks.append(Task(it.room, "STAYOVER", for_date=today, booking=it))
 
 
 def nights(check_in: date, check_out: date) -> list[date]:

@@ -220,8 +220,9 @@ def _delete_task(*, task: HousekeepingTask, staff: Staff) -> None:
     delete_task(task=task)
 
 
-def _open_task(*, house: RealHouse, room: Room, kind: str, staff: Staff) -> None:
-    create_task(hotel=house.hotel, staff=staff, room=room.pk, task_type=kind)
+def _open_task(*, house: RealHouse, room: Room, kind: str, staff: Staff, booking: RoomBooking | None = None) -> None:
+    reference = {"booking": booking.booking_id} if booking else {}
+    create_task(hotel=house.hotel, staff=staff, room=room.pk, task_type=kind, **reference)
 
 
 def _assign_task(*, house: RealHouse, task: HousekeepingTask, to: str | None, staff: Staff) -> None:
@@ -545,6 +546,7 @@ class World:
                 "status": row["status"],
                 "assigned_to": self._who(row["assigned_to_id"]),
                 "for_date": row["for_date"] and date.fromisoformat(row["for_date"]),
+                "booking": None if row["booking_id"] is None else self._booking(row["booking_id"]),
             }
         opened = {pk: task for pk, task in self.real_tasks.items() if pk not in self.real.tasks}
         for task in self.house.tasks[len(self.real.tasks) :]:
@@ -552,7 +554,9 @@ class World:
             found = [
                 pk
                 for pk, real in opened.items()
-                if (real["room"], real["type"]) == (task.room.number, task.type) and pk not in self.real.tasks
+                if (real["room"], real["type"], real["booking"])
+                == (task.room.number, task.type, task.booking and task.booking.number)
+                and pk not in self.real.tasks
             ]
             assert found, f"no {task.type} of room {task.room.number} was opened"
             self.real.tasks.append(found[0])
@@ -564,6 +568,7 @@ class World:
                 "status": task.status,
                 "assigned_to": task.assigned_to,
                 "for_date": task.for_date,
+                "booking": task.booking and task.booking.number,
             }, f"task {number}"
         assert len(self.real_tasks) == len(standing)
 

@@ -17,7 +17,7 @@ from hotel.services import update_access_config
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.selectors import room_lock
 from housekeeping.services import set_room_status
-from housekeeping.task_services import open_stayover_tasks
+from housekeeping.task_services import complete_task, create_task, open_stayover_tasks, start_task
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, BookingExtension, Overbooking, OverstayIncident, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
@@ -37,7 +37,7 @@ from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from rooms.services import update_room
-from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
+from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.races import Writer, locks_removed, overlap
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day
 from tests.stripe_server import StripeServer
@@ -82,7 +82,10 @@ def coming(desk: Desk, first: int = 0, last: int = 2, **fields: Any) -> RoomBook
 
 def guest(desk: Desk, room: int, first: int = 0, last: int = 2) -> RoomBooking:
     """In house in the first, second … room of the desk."""
-    return booking_in("IN_HOUSE", assigned_room=desk.rooms[room], check_in=day(first), check_out=day(last))
+    came = {"check_in": day(first), "checked_in_at": NOW + timedelta(days=first)} if first < 0 else {}
+    return booking_in(
+        "IN_HOUSE", assigned_room=desk.rooms[room], **{"check_in": day(first), **came}, check_out=day(last)
+    )
 
 
 def on(step: Callable[..., Any], booking: RoomBooking, staff: Any, **more: Any) -> Callable[[], Any]:
@@ -808,3 +811,75 @@ def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(desk):
     acknowledge = on(acknowledge_overstay, booking, desk.agent)
     assert race(acknowledge, lambda: tick()["overstays_flagged"]) == ["IN_HOUSE", "0"]
     assert OverstayIncident.objects.get().status == "ACKED"
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+def wish(desk: Desk, booking: RoomBooking) -> Callable[[], Any]:
+    asked = {"room": desk.rooms[0].pk, "booking": booking.booking_id, "task_type": "AMENITY"}
+    return partial(create_task, hotel=desk.hotel, staff=desk.agent, **asked)
+
+
+def task_statuses() -> list[tuple[str, str]]:
+    return list(HousekeepingTask.objects.order_by("task_type").values_list("task_type", "status"))
+
+
+def test_a_wish_for_a_guest_who_cancels_meanwhile(desk):
+    booking = coming(desk)
+    assert race(on(cancel_booking, booking, desk.agent), wish(desk, booking)) == ["CANCELLED", "BOOKING_IS_OVER"]
+    assert not HousekeepingTask.objects.exists()
+
+
+def test_a_cancel_ends_a_wish_that_somebody_just_has(desk):
+    booking = coming(desk)
+    overlap(wish(desk, booking), by_itself(on(cancel_booking, booking, desk.agent)))
+    assert task_statuses() == [("AMENITY", "CANCELLED")]
+    assert_sound()
+
+
+def test_a_wish_for_a_guest_who_cancels_meanwhile_stays_without_the_lock(desk):
+    booking = coming(desk)
+    with locks_removed():
+        overlap(on(cancel_booking, booking, desk.agent), by_itself(wish(desk, booking)), waits=False)
+    assert task_statuses() == [("AMENITY", "OPEN")]
+    assert [violation.rule for violation in violations()] == ["tasks_of_guests"]
+
+
+def morning(desk: Desk) -> Callable[[], Any]:
+    return partial(open_stayover_tasks, desk.hotel, day(0))
+
+
+def test_a_guest_who_leaves_while_the_morning_opens_the_tasks(desk):
+    booking = guest(desk, 0, -1, 2)
+    assert race(on(check_out, booking, desk.agent), morning(desk)) == ["COMPLETED", "0"]
+    assert task_statuses() == [("TURNOVER", "OPEN")]
+
+
+def test_a_guest_who_leaves_ends_the_task_that_the_morning_just_opens(desk):
+    booking = guest(desk, 0, -1, 2)
+    assert race(morning(desk), on(check_out, booking, desk.agent)) == ["1", "COMPLETED"]
+    assert task_statuses() == [("STAYOVER", "CANCELLED"), ("TURNOVER", "OPEN")]
+
+
+def test_a_guest_who_leaves_is_given_a_stayover_without_the_lock(desk):
+    booking = guest(desk, 0, -1, 2)
+    with locks_removed():
+        overlap(on(check_out, booking, desk.agent), by_itself(morning(desk)), waits=False)
+    assert task_statuses() == [("STAYOVER", "OPEN"), ("TURNOVER", "OPEN")]
+    assert {violation.rule for violation in violations()} == {"stayovers", "tasks_of_guests"}
+
+
+def test_a_turnover_that_is_completed_while_the_room_is_reported_clean(desk):
+    """It is done once, as the first one said."""
+    booking = guest(desk, 0)
+    check_out(booking=booking, staff=desk.agent)
+    task = HousekeepingTask.objects.get()
+    housekeeper = StaffFactory(hotel=desk.hotel)
+    start_task(task=task, staff=housekeeper)
+    cleaned = partial(set_room_status, room=desk.rooms[0], to_status="CLEANED_UNINSPECTED", source="SYSTEM")
+    overlap(partial(complete_task, task=task, staff=housekeeper), by_itself(cleaned))
+    task.refresh_from_db()
+    assert (task.status, task.assigned_to, task.completed_at) == ("DONE", housekeeper, NOW)
+    assert statuses(desk)[0] == "CLEANED_UNINSPECTED"
+    assert_sound()

@@ -129,6 +129,7 @@ def test_it_locks_before_it_writes(desk, booking, statements):
         "lock RoomBooking",
         "UPDATE RoomBooking",
         "INSERT BookingChange",
+        "UPDATE HousekeepingTask",
         "INSERT RealtimeEvent",
         "INSERT Message",
     ]
@@ -197,6 +198,7 @@ def test_a_stay_s_cancelling_locks_and_writes_booking_then_room(desk, booking, s
         "UPDATE Room",
         "INSERT RoomStatusEvent",
         "INSERT RealtimeEvent",
+        "UPDATE HousekeepingTask",
         "INSERT HousekeepingTask",
         "INSERT RealtimeEvent",
         "INSERT Message",

@@ -86,6 +86,7 @@ def test_it_locks_and_writes_booking_then_room(desk, guest, statements):
         "UPDATE Room",
         "INSERT RoomStatusEvent",
         "INSERT RealtimeEvent",
+        "UPDATE HousekeepingTask",
         "INSERT HousekeepingTask",
         "INSERT RealtimeEvent",
     ]

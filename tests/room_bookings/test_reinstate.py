@@ -288,6 +288,7 @@ def test_an_undo_locks_and_writes_booking_then_room(desk, statements):
         "UPDATE Room",
         "INSERT RoomStatusEvent",
         "INSERT RealtimeEvent",
+        "UPDATE HousekeepingTask",
         "INSERT HousekeepingTask",
         "INSERT RealtimeEvent",
     ]

@@ -102,6 +102,7 @@ def test_it_locks_booking_then_room(desk, statements):
         "lock Room",
         "UPDATE RoomBooking",
         "INSERT BookingChange",
+        "UPDATE HousekeepingTask",
         "INSERT RealtimeEvent",
     ]
 

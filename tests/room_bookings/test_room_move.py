@@ -105,7 +105,9 @@ def test_it_locks_booking_then_both_rooms_in_pk_order_and_writes_in_this_order(u
         "UPDATE Room",
         "INSERT RoomStatusEvent",
         "INSERT RealtimeEvent",
+        "UPDATE HousekeepingTask",
         "INSERT HousekeepingTask",
+        "UPDATE HousekeepingTask",
         "INSERT RealtimeEvent",
     ]
 

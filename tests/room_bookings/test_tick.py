@@ -53,7 +53,8 @@ def test_everything_that_is_due_is_done_once(desk):
     late(desk)
     booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=24, seconds=1))
     booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0))
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_in=day(-1), check_out=day(1))
+    yesterday = {"check_in": day(-1), "checked_in_at": NOW - timedelta(days=1)}
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_out=day(1), **yesterday)
     since = last_event()
     expected = {"expired": 1, "drafts_dropped": 1, "overstays_flagged": 1, "stayovers_opened": 1}
     assert done(tick()) == NOTHING | expected
@@ -144,6 +145,7 @@ def test_it_locks_before_it_writes(desk, statements):
         "lock RoomBooking",
         "UPDATE RoomBooking",
         "INSERT BookingChange",
+        "UPDATE HousekeepingTask",
         "INSERT RealtimeEvent",
     ]
 
@@ -201,7 +203,8 @@ def test_each_morning_opens_one_task_per_stayover(desk):
 
 
 def test_a_task_that_somebody_began_is_theirs(desk):
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(3))
+    came = {"check_in": day(-2), "checked_in_at": NOW - timedelta(days=2)}
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(3), **came)
     tick()
     start_task(task=HousekeepingTask.objects.get(), staff=desk.manager)
     with clock.set_to(NOW + timedelta(days=1)):
@@ -210,7 +213,8 @@ def test_a_task_that_somebody_began_is_theirs(desk):
 
 
 def test_a_finished_task_is_not_opened_again(desk):
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(3))
+    came = {"check_in": day(-2), "checked_in_at": NOW - timedelta(days=2)}
+    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(3), **came)
     done_at = {"status": TaskStatus.DONE, "started_at": NOW, "completed_at": NOW}
     TaskFactory(room=desk.rooms[0], task_type="STAYOVER", for_date=day(0), **done_at)
     with nothing_written():
@@ -221,7 +225,8 @@ def test_the_morning_is_the_hotel_s_own(db):
     with clock.set_to(datetime(2026, 7, 1, 19, 0, tzinfo=UTC)):  # seven in the morning of the second in Auckland
         for zone in ("Pacific/Auckland", "Europe/Dublin"):
             desk = open_desk(timezone=zone)
-            booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-1), check_out=day(5))
+            came = {"check_in": day(-1), "checked_in_at": clock.now() - timedelta(days=1)}
+            booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(5), **came)
         tick()
     assert [for_date for _, for_date, _ in stayovers()] == [day(1), day(0)]
 
@@ -279,11 +284,12 @@ def statuses(*bookings) -> list[str]:
 
 def everything_due(desk) -> list[RoomBooking]:
     """A hotel in which each kind of periodic work has something to do."""
+    yesterday = {"check_in": day(-1), "checked_in_at": NOW - timedelta(days=1)}
     return [
         late(desk),
         booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=25)),
         booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0)),
-        booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_in=day(-1), check_out=day(1)),
+        booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_out=day(1), **yesterday),
     ]
 
 

@@ -55,6 +55,8 @@ function paintNews(news, number) {
     picture.paintSummaries();
   }
   if (news) room.refreshIf(number);
+  // My task there may be done: tasks follow the room, and no event tells of them.
+  if (news && house.my_tasks.some((task) => task.room_number === number)) soon();
 }
 
 function show(stream, { payload }) {

@@ -1,0 +1,231 @@
+"""A room that is clean has no open turnover, whichever way it became so: by whom and when is kept."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+
+from common import clock
+from hotel import invariants, rights
+from housekeeping import turnover
+from housekeeping.models import TURNED_OVER, HousekeepingTask, Source, TaskStatus
+from housekeeping.selectors import room_lock
+from housekeeping.services import set_room_status, set_room_statuses
+from rooms.models import RoomStatus
+from tests.admin.world import browser, page
+from tests.conftest import url
+from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, in_house, room_in
+from tests.http import assert_error, nothing_written
+from tests.room_bookings.desk import order_of
+
+pytestmark = pytest.mark.django_db
+
+NINE = datetime(2026, 7, 1, 9, 0, tzinfo=UTC)
+TEN = NINE + timedelta(hours=1)
+DIRTY, CLEANING, CLEANED = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"
+READY, BROKEN, OUT = "READY_FOR_GUEST", "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"
+
+
+@pytest.fixture(autouse=True)
+def _ten():
+    with clock.set_to(TEN):
+        yield
+
+
+def opened(room, **fields) -> HousekeepingTask:
+    """A turnover since nine, as a departure opens it."""
+    return TaskFactory(room=room, created_at=NINE, **fields)
+
+
+def now(task: HousekeepingTask) -> tuple:
+    task.refresh_from_db()
+    return task.status, task.started_at, task.completed_at, task.assigned_to
+
+
+# --- every way to a clean room ----------------------------------------------------------------------------------------
+
+
+def by_post(path: str, **body):
+    return lambda room, staff, api: api(staff).post(url(staff, path.format(room=room)), body)
+
+
+def by_admin(room, staff, api):
+    staff.user.is_staff = True
+    staff.user.save()
+    data = {"action": "change_status", "_selected_action": [room.pk], "apply": "1", "to_status": READY, "reason": "r"}
+    return browser(staff.user).post(page(type(room), "changelist"), data)
+
+
+def mended(room, staff, api):
+    """A room that was cleaned and inspected while it waited for the plumber."""
+    type(room).objects.filter(pk=room.pk).update(last_cleaned_at=TEN, last_inspected_at=TEN)
+    return by_post("rooms/{room.room_number}/complete-maintenance/")(room, staff, api)
+
+
+WAYS = {
+    "status, cleaned": (DIRTY, by_post("rooms/{room.pk}/status/", to_status=CLEANED)),
+    "status, ready": (DIRTY, by_post("rooms/{room.pk}/status/", to_status=READY)),
+    "status, while being cleaned": (CLEANING, by_post("rooms/{room.pk}/status/", to_status=CLEANED)),
+    "status, out of order": (OUT, by_post("rooms/{room.pk}/status/", to_status=READY)),
+    "mark cleaned": (CLEANING, by_post("rooms/{room.room_number}/mark-cleaned/")),
+    "mark cleaned at once": (DIRTY, by_post("rooms/{room.room_number}/mark-cleaned/")),
+    "inspected": (CLEANED, by_post("rooms/{room.room_number}/inspect/")),
+    "mended": (BROKEN, mended),
+    "overridden": (
+        DIRTY,
+        by_post("housekeeping/rooms/{room.pk}/manager_override/", to_status=READY, note="I saw it myself"),
+    ),
+    "several": (
+        DIRTY,
+        lambda room, staff, _: set_room_statuses(changes=[(room, CLEANED)], staff=staff, all_or_nothing=True),
+    ),
+    "the admin": (DIRTY, by_admin),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_room_that_becomes_clean_has_no_open_turnover(api, hotel, manager, way):
+    status, take = WAYS[way]
+    room = room_in(status, hotel=hotel)
+    task = opened(room)
+    take(room, manager, api)
+    room.refresh_from_db()
+    assert room.room_status in TURNED_OVER
+    assert now(task) == ("DONE", TEN, TEN, manager)
+    assert invariants.violations() == []
+
+
+@pytest.mark.parametrize("to_status", [CLEANING, BROKEN])
+def test_a_room_that_is_not_clean_keeps_it(hotel, manager, to_status):
+    room = room_in(DIRTY, hotel=hotel)
+    task = opened(room)
+    set_room_status(room=room, to_status=to_status, staff=manager)
+    assert now(task) == ("OPEN", None, None, None)
+
+
+def test_a_refusal_leaves_it(hotel, housekeeper, api):
+    room = room_in(DIRTY, hotel=hotel)
+    opened(room)
+    with nothing_written():
+        answer = api(housekeeper).post(url(housekeeper, f"rooms/{room.pk}/status/"), {"to_status": READY})
+    assert_error(answer, 403)
+
+
+# --- by whom, and when ------------------------------------------------------------------------------------------------
+
+
+def test_who_had_it_and_who_began_it_when_is_kept(hotel, housekeeper, supervisor):
+    room = room_in(CLEANING, hotel=hotel)
+    began = opened(room, status=TaskStatus.IN_PROGRESS, started_at=NINE, assigned_to=housekeeper)
+    given = opened(room, assigned_to=housekeeper)
+    set_room_status(room=room, to_status=CLEANED, staff=StaffFactory(hotel=hotel))
+    assert now(began) == ("DONE", NINE, TEN, housekeeper)
+    assert now(given) == ("DONE", TEN, TEN, housekeeper)
+
+
+def test_a_room_that_nobody_in_particular_made_ready(hotel):
+    room = room_in(DIRTY, hotel=hotel)
+    task = opened(room)
+    set_room_status(room=room, to_status=READY, source=Source.SYSTEM)
+    assert now(task) == ("DONE", TEN, TEN, None)
+
+
+def test_other_tasks_and_other_rooms_keep_theirs(hotel, manager):
+    room, other = room_in(DIRTY, hotel=hotel), room_in(DIRTY, hotel=hotel)
+    kept = [opened(room, task_type=kind) for kind in ("STAYOVER", "INSPECTION", "DEEP_CLEAN", "AMENITY")]
+    kept.append(opened(other))
+    over = [
+        opened(room, status=TaskStatus.CANCELLED, cancelled_at=NINE),
+        opened(room, status=TaskStatus.DONE, started_at=NINE, completed_at=NINE),
+    ]
+    opened(room)
+    before = {task.pk: now(task) for task in (*kept, *over)}
+    set_room_status(room=room, to_status=CLEANED, staff=manager)
+    assert {task.pk: now(task) for task in (*kept, *over)} == before
+
+
+def test_a_turnover_that_is_wanted_of_a_clean_room_waits_until_it_was_cleaned_again(api, hotel, supervisor):
+    """Opened by hand: it stays, also when somebody says once more that the room is ready."""
+    room = room_in(READY, hotel=hotel)
+    body = {"room": room.pk, "task_type": "TURNOVER", "note": "the paint smells"}
+    task = HousekeepingTask.objects.get(
+        pk=api(supervisor).post(url(supervisor, "housekeeping/tasks/"), body).json()["id"]
+    )
+    set_room_status(room=room, to_status=READY, source=Source.SYSTEM)
+    assert now(task)[0] == "OPEN"
+    assert invariants.violations() == []
+    set_room_status(room=room, to_status=DIRTY, source=Source.SYSTEM)
+    set_room_status(room=room, to_status=CLEANED, staff=supervisor)
+    assert now(task) == ("DONE", TEN, TEN, supervisor)
+
+
+def test_a_housekeeper_who_cannot_execute_tasks_ends_it_by_cleaning(hotel):
+    """Who may say that the room is clean has said that the work is done."""
+    group = Group.objects.get(name=rights.HOUSEKEEPER)
+    group.permissions.remove(*group.permissions.filter(codename__contains="task"))
+    cleaner = StaffFactory(hotel=hotel)
+    assert not cleaner.can("housekeeping.task_execute")
+    room = room_in(DIRTY, hotel=hotel)
+    task = opened(room)
+    turnover.mark_cleaned(room=room, staff=cleaner)
+    assert now(task) == ("DONE", TEN, TEN, cleaner)
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tasks", [0, 1, 3])
+def test_it_costs_one_statement_where_there_is_something_to_end(api, hotel, manager, statements, tasks):
+    room = room_in(DIRTY, hotel=hotel)
+    for _ in range(tasks):
+        opened(room)
+    client = api(manager)
+    with statements() as made:
+        answer = client.post(url(manager, f"rooms/{room.pk}/status/"), {"to_status": CLEANED})
+    assert answer.status_code == 200
+    assert len(made) == (7 if tasks else 6), made.sql()
+    assert not HousekeepingTask.objects.filter(status="OPEN").exists()
+
+
+@pytest.mark.parametrize("size", [2, 30])
+def test_many_rooms_cost_one_statement(hotel, manager, statements, size):
+    rooms = [room_in(DIRTY, hotel=hotel) for _ in range(size)]
+    for room in rooms[1:]:
+        opened(room)
+    with statements() as made:
+        set_room_statuses(changes=[(room, CLEANED) for room in rooms], staff=manager, all_or_nothing=True)
+    assert order_of(made.sql()) == [
+        "lock Room",
+        "UPDATE Room",
+        "INSERT RoomStatusEvent",
+        "UPDATE HousekeepingTask",
+        "INSERT RealtimeEvent",
+    ]
+    assert set(HousekeepingTask.objects.values_list("status", flat=True)) == {"DONE"}
+
+
+def test_a_locked_room_says_whether_it_has_one(hotel):
+    rooms = [NewRoomFactory(hotel=hotel) for _ in range(3)]
+    opened(rooms[0])
+    opened(rooms[1], status=TaskStatus.IN_PROGRESS, started_at=NINE)
+    opened(rooms[1])
+    opened(rooms[2], status=TaskStatus.CANCELLED, cancelled_at=NINE)
+    opened(rooms[2], task_type="DEEP_CLEAN")
+    says = [True, True, False]
+    assert [room.has_turnover for room in room_lock([room.pk for room in rooms])] == says
+    assert [room_lock([room.pk], hotel=hotel)[0].has_turnover for room in rooms] == says
+
+
+def test_statuses_of_a_clean_room_are_those_between_cleaning_and_the_next_guest():
+    assert set(TURNED_OVER) == {RoomStatus.CLEANED_UNINSPECTED, RoomStatus.READY_FOR_GUEST}
+
+
+# --- tasks of guests --------------------------------------------------------------------------------------------------
+
+
+def test_a_stayover_in_a_room_that_is_cleaned_meanwhile_is_not_a_turnover(hotel, manager):
+    room = room_in(BROKEN, hotel=hotel)
+    in_house(room)
+    task = opened(room, task_type="STAYOVER")
+    turnover.complete_maintenance(room=room, staff=manager)
+    assert now(task)[0] == "OPEN"

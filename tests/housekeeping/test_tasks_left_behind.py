@@ -1,0 +1,96 @@
+"""The migration that ends what the release before left open: an old database then keeps every rule."""
+
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+from django.db import connection
+
+from common import clock
+from hotel import invariants
+from housekeeping.models import HousekeepingTask, TaskStatus
+from housekeeping.services import set_room_status
+from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, TaskFactory, booking_in, room_in
+
+pytestmark = pytest.mark.django_db
+
+migration = import_module("housekeeping.migrations.0004_tasks_left_behind")
+NINE = datetime(2026, 7, 1, 9, 0, tzinfo=UTC)
+TEN = NINE + timedelta(hours=1)
+
+
+def put_right() -> None:
+    migration.put_right(None, SimpleNamespace(connection=connection))
+
+
+def clean(hotel, moment: datetime):
+    with clock.set_to(moment):
+        return room_in("CLEANED_UNINSPECTED", hotel=hotel)
+
+
+def test_an_old_database_keeps_every_rule_afterwards():
+    hotel = HotelFactory()
+    clerk, room = StaffFactory(hotel=hotel), clean(hotel, TEN)
+    gone, here, cancelled = (
+        booking_in(
+            status, hotel=hotel, **({"assigned_room": NewRoomFactory(hotel=hotel)} if status == "IN_HOUSE" else {})
+        )
+        for status in ("COMPLETED", "IN_HOUSE", "CANCELLED")
+    )
+    day = NINE.date()
+    left = {
+        "turnover": TaskFactory(room=room, booking=gone, created_at=NINE),
+        "begun": TaskFactory(room=room, booking=gone, created_at=NINE, status="IN_PROGRESS", started_at=NINE),
+        "moved away": TaskFactory(room=room, booking=here, task_type="STAYOVER", for_date=day - timedelta(days=2)),
+        "gone": TaskFactory(room=room, booking=gone, task_type="STAYOVER", for_date=day - timedelta(days=1)),
+        "wish of who left": TaskFactory(room=room, booking=gone, task_type="AMENITY"),
+        "wish of who does not come": TaskFactory(room=room, booking=cancelled, task_type="DEEP_CLEAN"),
+    }
+    kept = {
+        "wanted of a clean room": TaskFactory(room=room, created_by=clerk, created_at=TEN + timedelta(minutes=1)),
+        "dirty": TaskFactory(room=room_in("CHECKOUT_DIRTY", hotel=hotel), booking=gone, created_at=NINE),
+        "stays": TaskFactory(room=here.assigned_room, booking=here, task_type="STAYOVER", for_date=day),
+        "of the room": TaskFactory(room=room, booking=gone, task_type="DEEP_CLEAN"),
+        "of nobody": TaskFactory(room=room, task_type="AMENITY"),
+    }
+    assert {violation.rule for violation in invariants.violations()} == {"turnovers", "stayovers", "tasks_of_guests"}
+    put_right()
+    assert invariants.violations() == []
+    tasks = {name: HousekeepingTask.objects.get(pk=task.pk) for name, task in left.items()}
+    assert {name: task.status for name, task in tasks.items()} == {
+        "turnover": "DONE",
+        "begun": "DONE",
+        "moved away": "CANCELLED",
+        "gone": "CANCELLED",
+        "wish of who left": "CANCELLED",
+        "wish of who does not come": "CANCELLED",
+    }
+    assert [(tasks[name].started_at, tasks[name].completed_at) for name in ("turnover", "begun")] == [
+        (TEN, TEN),
+        (NINE, TEN),
+    ]
+    assert all(HousekeepingTask.objects.get(pk=task.pk).status == TaskStatus.OPEN for task in kept.values())
+    before = list(HousekeepingTask.objects.order_by("pk").values())
+    put_right()
+    assert list(HousekeepingTask.objects.order_by("pk").values()) == before
+
+
+def test_any_number_of_them(monkeypatch):
+    monkeypatch.setattr(migration, "BATCH", 2)
+    room = clean(HotelFactory(), TEN)
+    for _ in range(5):
+        TaskFactory(room=room, created_at=NINE)
+    put_right()
+    assert set(HousekeepingTask.objects.values_list("status", flat=True)) == {"DONE"}
+
+
+def test_a_room_that_was_cleaned_before_anybody_asked_is_left_alone():
+    room = clean(HotelFactory(), NINE)
+    task = TaskFactory(room=room, created_at=TEN)
+    put_right()
+    task.refresh_from_db()
+    assert task.status == "OPEN"
+    set_room_status(room=room, to_status="READY_FOR_GUEST", source="SYSTEM")
+    task.refresh_from_db()
+    assert task.status == "DONE"
