@@ -116,11 +116,19 @@ def lock_room(hotel: Hotel, room_id: int) -> Room:
     return locked[0]
 
 
-def lock_type(hotel: Hotel, room_type_id: int) -> RoomType | None:
+def lock_type(hotel: Hotel | int, room_type_id: int) -> RoomType | None:
     """The room type, locked: who sells a night of it waits here for whoever sells another."""
     # Ordered by itself: the model's own order joins the hotel, whose row would be locked with it.
     locked = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel, pk=room_type_id)
     return locked.order_by("pk").first()
+
+
+def lock_beds(room_type: RoomType) -> None:
+    """Lock the type, after bookings and rooms, and read how many it sleeps now: it does not shrink under a party that
+    is about to have it."""
+    fresh = lock_type(room_type.hotel_id, room_type.pk)
+    assert fresh is not None  # bookings and rooms are of it, which keeps it
+    room_type.max_occupancy = fresh.max_occupancy
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

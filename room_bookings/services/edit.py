@@ -27,6 +27,7 @@ from room_bookings.services.core import (
     BookingChanged,
     added_nights,
     change,
+    lock_beds,
     lock_booking,
     not_eligible,
     record,
@@ -105,8 +106,10 @@ def _fitted_amount(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str
 def _fit(booking: RoomBooking, party_before: int, staff: Staff | None, reason: str) -> bool:
     """Check that a party that has grown fits into its room, and count its extra beds, which the caller saves; returns
     whether it took a supervisor's reason."""
-    party = guests(booking)
-    lifted = party > party_before and require_capacity(booking, type_of(booking), staff=staff, reason=reason)
+    party, lifted = guests(booking), False
+    if party > party_before:
+        lock_beds(type_of(booking))
+        lifted = require_capacity(booking, type_of(booking), staff=staff, reason=reason)
     if party != party_before:
         booking.extra_beds = extra_beds(booking)
     return lifted

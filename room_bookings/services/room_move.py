@@ -17,6 +17,7 @@ from room_bookings.models import BookingAction, RoomBooking
 from room_bookings.services.check_in import RoomNotReady
 from room_bookings.services.core import (
     change,
+    lock_beds,
     lock_booking,
     record,
     record_overbooking,
@@ -55,6 +56,8 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     locked.assigned_room = old  # its type may have changed until it was locked
     held = nights_held(locked.hotel, locked)
     _require_usable(new)
+    if new.room_type_id != old.room_type_id:
+        lock_beds(new.room_type)
     if new.room_type.max_occupancy < old.room_type.max_occupancy:
         require_capacity(locked, new, staff=staff, reason=reason)
     require_free(new, *held, without=locked)

@@ -76,7 +76,7 @@ def test_reading_the_list(desk, agent, standard, statements, size, query, made):
     [
         ("CONFIRMED", "", {"check_out": str(day(1)), "adults": 3}, 10),
         ("CONFIRMED", "mark-seen/", None, 6),
-        ("CONFIRMED", "party/companions/", {"companions": [{"first_name": "C", "last_name": "D"}] * 3}, 9),
+        ("CONFIRMED", "party/companions/", {"companions": [{"first_name": "C", "last_name": "D"}] * 3}, 10),
         ("PENDING_APPROVAL", "confirm/", None, 10),
         ("PENDING_APPROVAL", "approve/", None, 10),
         ("PENDING_APPROVAL", "decline/", {"reason_note": "full"}, 9),

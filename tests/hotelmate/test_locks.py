@@ -260,14 +260,15 @@ SERVICES = {
         "booking type",
         lambda d: step(reinstate.reinstate_booking, booking(d, "CANCELLED"), d, reason="a mistake"),
     ),
-    "edit_booking": ("booking", lambda d: step(edit.edit_booking, arriving(d), d, adults=2)),
+    "edit_booking": ("booking", lambda d: step(edit.edit_booking, arriving(d), d, internal_notes="late")),
+    "edit_booking, a larger party": ("booking type", lambda d: step(edit.edit_booking, arriving(d), d, adults=2)),
     "edit_booking, other nights": (
         "booking room type",
         lambda d: step(edit.edit_booking, arriving(d), d, check_out=day(4)),
     ),
     "mark_seen": ("booking", lambda d: step(edit.mark_seen, arriving(d), d)),
     "set_companions": (
-        "booking",
+        "booking type",
         lambda d: partial(
             edit.set_companions, booking=arriving(d), companions=[{"first_name": "Ada", "last_name": "Lovelace"}]
         ),

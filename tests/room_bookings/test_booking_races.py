@@ -36,7 +36,7 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
-from rooms.services import update_room
+from rooms.services import update_room, update_room_type
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.races import Writer, locks_removed, overlap
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day
@@ -715,6 +715,25 @@ def test_a_guest_whose_room_gets_another_type_meanwhile(step, desk):
         for _ in range(2):
             coming(desk, *nights)
     assert race(retyped(desk), change) == ["'True'", "NO_AVAILABILITY" if step == "move" else "IN_HOUSE"]
+
+
+@pytest.mark.parametrize("step", ["grow", "companions", "move"])
+def test_a_party_that_is_about_to_have_a_type_against_its_shrinking(step, desk):
+    large = NewRoomFactory(hotel=desk.hotel, room_type=RoomTypeFactory(hotel=desk.hotel, max_occupancy=3))
+    smaller = RoomTypeFactory(hotel=desk.hotel, max_occupancy=4)
+    if step == "move":
+        own = NewRoomFactory(hotel=desk.hotel, room_type=smaller)
+        stay = booking_in("IN_HOUSE", assigned_room=own, adults=3, check_in=day(0), check_out=day(2))
+        change = on(move_room, stay, desk.agent, to_room_id=large.pk, reason="noise")
+    else:
+        stay = coming(desk, room_type=large.room_type, adults=2)
+        people = [{"first_name": name, "last_name": "Babbage"} for name in ("Charles", "Georgiana")]
+        change = {
+            "grow": on(edit_booking, stay, desk.agent, adults=3),
+            "companions": on(set_companions, stay, desk.agent, companions=people),
+        }[step]
+    shrink = partial(update_room_type, room_type=large.room_type, max_occupancy=2)
+    assert race(change, shrink) == [stay.status, "ROOM_CAPACITY_EXCEEDED"]
 
 
 def test_twenty_new_bookings_have_twenty_references_without_a_gap(desk):
