@@ -328,6 +328,10 @@ OVERSTAY = {
         }
     ),
 }
+ROOM_NEEDED = {
+    **ERROR,
+    "conflicts": [{"booking_id": "str", "room_number": "int?", "start_date": "date", "end_date": "date"}],
+}
 EXTENSION_REFUSED = {
     **ERROR,
     "conflicts": [{"booking_id": "str", "room_number": "int", "start_date": "date", "end_date": "date"}],

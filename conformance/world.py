@@ -181,11 +181,14 @@ class World:
 
     def lone_type(self) -> dict[str, Any]:
         """A type of which there is one room."""
+        return self.lone_room()[0]
+
+    def lone_room(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A type of which there is one room, and the room; it sleeps two."""
         code = f"{self.new_number()}-{self.run}"
         body = {"name": f"Lone {code}", "code": code, "max_occupancy": 2}
         made: dict[str, Any] = self.manager.post("room-types/", body, status=201)
-        self.add_room(made)
-        return made
+        return made, self.add_room(made)
 
     def new_number(self) -> int:
         """A room number that no room has."""

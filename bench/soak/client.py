@@ -25,7 +25,7 @@ from room_bookings.replay.records import Outcome, Stay, read_stays
 
 TIMEOUT = 30  # seconds for one answer, as long as gunicorn gives a worker
 TRIES, PAUSE = 8, 0.4  # of one wish, and seconds between two of them
-SHARE_BY_CARD, SHARE_OF_REPEATS, SHARE_OF_DUELS = 0.3, 0.15, 0.15
+SHARE_BY_CARD, SHARE_OF_REPEATS, SHARE_OF_DUELS, SHARE_BROKEN = 0.3, 0.15, 0.15, 0.25
 LONGEST_STAY = 14
 NAMES = (("Aoife", "Byrne"), ("Gráinne", "O’Brien"), ("Bruno", "Brandt"), ("Ana", "Almeida"), ("窓", "山田"))
 DIRTY, CLEANING, CLEANED = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"
@@ -297,7 +297,10 @@ class Client:
     def stay_on(self, hotel: Answer, row: Answer) -> None:
         """Extended, once whatever is repeated, or the overstay is acknowledged."""
         nights: Answer = {"add_nights": self._rng.randint(1, 2)}
-        self.step(hotel, row, "overstay/extend", key=True, **nights)()
+        if self._rng.random() < 0.3:
+            self.step(hotel, row, "overstay/extend", who="manager", key=True, reason="override_reason", **nights)()
+        else:
+            self.step(hotel, row, "overstay/extend", key=True, **nights)()
         if self._rng.random() < 0.3:
             self.step(hotel, row, "overstay/acknowledge", note="waits for a taxi")()
 
@@ -396,10 +399,19 @@ class Client:
             for room in faulty:
                 if room["room_status"] == BROKEN:
                     self.set_status(hotel, room, DIRTY, "manager")
+                elif self._rng.random() < SHARE_BROKEN:
+                    self.take_out_of_order(hotel, room)
                 else:
                     self.turn(hotel, room, "complete-maintenance", "supervisor")
         elif rooms := self.rooms(hotel, READY, DIRTY, TAKEN)[:1]:
             self.turn(hotel, rooms[0], "mark-maintenance", "housekeeper", priority=self._rng.choice(("LOW", "HIGH")))
+
+    def take_out_of_order(self, hotel: Answer, room: Answer) -> None:
+        """It can't be mended today; where bookings need the room, a manager may say that it goes all the same."""
+        self.set_status(hotel, room, BROKEN, "supervisor")
+        if self._rng.random() < 0.5:
+            body = {"to_status": BROKEN, "note": "beyond repair", "force": True}  # the note may be in several histories
+            self.ask(hotel, "manager", "forced out of order", f"rooms/{room['id']}/status/", body)
 
     def turn(self, hotel: Answer, room: Answer, action: str, who: str, **body: Any) -> None:
         """A turnover action on a room."""

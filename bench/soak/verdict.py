@@ -81,7 +81,8 @@ class House(NamedTuple):
     last_seqs: Mapping[tuple[str, str], int]
 
 
-# The event that tells of a step; those of ``booking_updated`` are told of other things, too.
+# The event that tells of a step; those of ``booking_updated`` are told of other things, too. OVERRIDDEN stands beside
+# the step that went beyond a limit, and has that one's event.
 TOLD_BY = {
     "CREATED": "booking_created",
     "CONFIRMED": "booking_confirmed",
@@ -113,6 +114,7 @@ MADE_BY = {
     "undo-check-in": ("CHECK_IN_UNDONE", ""),
     "move-room": ("MOVED", ""),
 }
+FORCED = "forced out of order"
 BULK = {"CHECKED_IN": "bulk check-in", "CHECKED_OUT": "bulk check-out"}
 # Granted, they have written a reason with their tag into the history.
 ALWAYS_WRITTEN = ("reinstate", "undo-check-in")
@@ -232,6 +234,8 @@ def _steps(requests: Sequence["Asked"], house: House) -> list[str]:
         for asked in requests
         if asked.op == op and not is_granted(asked) and not is_refused(asked)
     }
+    # Whose room was taken away by force, no answer says.
+    wild |= {(asked.hotel, "UNASSIGNED") for asked in requests if asked.op == FORCED and not is_refused(asked)}
     found = []
     for asked in requests:
         version = asked.facts.get("version", -1) if asked.booking else -1

@@ -34,6 +34,7 @@ from room_bookings.services.periodic import tick
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room
 from room_bookings.services.room_move import move_room
+from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from rooms.services import update_room
@@ -194,9 +195,19 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
 
         return prepare
 
+    beyond = {"override_reason": mark("A", "override_reason")}
+
     def companions() -> Callable[[], Any]:
         booking = with_marks(bookings(desk)["con"](), "A")
-        return partial(set_companions, booking=booking, companions=[person("A"), person("A")])
+        party = [person("A"), person("A")]
+        return partial(set_companions, booking=booking, companions=party, staff=desk.manager, **beyond)
+
+    def forced() -> Callable[[], Any]:
+        with_marks(bookings(desk)["conr"](), "A")
+        for _ in desk.rooms:
+            bookings(desk)["con"]()
+        words = {"to_status": "OUT_OF_ORDER", "staff": desk.manager, "note": mark("S", "room_note")}
+        return partial(force_room_status, room=desk.rooms[0], **words)
 
     def bulk(operation: Callable[..., Any], state: str) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
@@ -219,7 +230,7 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
     yield "create", lambda: new
     yield "create, to be approved", lambda: partial(new, needs_approval=True)
     yield "companions with addresses", companions
-    yield "edit texts", typed("con", edit_booking, **notes, primary_email=address("A", "email"), adults=3)
+    yield "edit texts", typed("con", edit_booking, **notes, primary_email=address("A", "email"), adults=3, **beyond)
     yield "assign with notes", typed("con", assign_room, room_id=other_room, notes=mark("A", "assign_note"))
     yield "confirm", typed("ask", confirm_booking)
     yield "approve", typed("ask", approve_booking)
@@ -237,8 +248,9 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
     yield "move with notes", typed("in", move_room, **move)
     yield "acknowledge with a note", typed("over", acknowledge_overstay, note=mark("A", "overstay_note"))
     yield "dismiss with a note", typed("over", acknowledge_overstay, note=mark("A", "overstay_note"), dismiss=True)
-    yield "check-in with a reason", typed("conr", check_in, override_reason=mark("A", "override_reason"))
+    yield "check-in with a reason", typed("conr", check_in, **beyond)
     yield "check-in of many rooms", bulk(check_in_rooms, "conr")
+    yield "out of order by force", forced
     yield "check-out of many rooms", bulk(check_out_rooms, "in")
 
 
