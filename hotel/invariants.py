@@ -297,7 +297,7 @@ TODAY = """
     ) begun
 """
 
-# The nights from tonight on for a year. A guest who is overdue is not sold tonight; one who came early is from today.
+# The nights from tonight on for a year. A guest who is overdue is not sold tonight; one who came early is from then on.
 # A hotel that allows overbooking may sell what it likes. What somebody has sold beyond the rooms, with leave, counts
 # while the booking is still of that type, or the room still gone from it.
 NIGHTS_SOLD = f"""
@@ -306,7 +306,7 @@ NIGHTS_SOLD = f"""
     ), stay AS (
         SELECT booking.id, booking.hotel_id, coalesce(room.room_type_id, booking.room_type_id) AS room_type_id,
             greatest(house.today, CASE WHEN booking.status = 'IN_HOUSE'
-                THEN least(booking.check_in, house.today) ELSE booking.check_in END) AS first_night,
+                THEN least(booking.check_in, booking.arrived_on) ELSE booking.check_in END) AS first_night,
             least(house.today + 365, CASE WHEN booking.check_out = booking.check_in
                 THEN booking.check_out + 1 ELSE booking.check_out END) AS free_from
         FROM room_bookings_roombooking booking

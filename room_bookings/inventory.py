@@ -34,6 +34,7 @@ class StayRow(NamedTuple):
     status: str
     check_in: date
     check_out: date
+    arrived_on: date | None
 
 
 Stay = RoomBooking | StayRow
@@ -47,13 +48,13 @@ def nights_booked(stay: Stay) -> tuple[date, date]:
 def nights_held(hotel: Hotel, stay: Stay, *, in_house: bool = False) -> tuple[date, date]:
     """The nights that the stay holds as of now: the first, and the day that is free again.
 
-    Those that were booked. A guest in house, or one who is about to be (``in_house``), also holds the nights from today
-    to an arrival day that is still to come, and, once overdue, tonight.
+    Those that were booked. A guest in house, or one who is about to be (``in_house``), also holds the nights from the
+    day that they came to an arrival day that is still to come, and, once overdue, tonight.
     """
     first, free = nights_booked(stay)
     if in_house or stay.status == BookingStatus.IN_HOUSE:
         today = calendar.business_date(hotel)
-        first = min(first, today)
+        first = min(first, stay.arrived_on or today)
         # The first comparison spares the clock's arithmetic for the many who stay on.
         if stay.check_out <= today + DAY and calendar.is_overdue(hotel, stay.check_in, stay.check_out):
             free = max(free, today + DAY)
@@ -158,7 +159,7 @@ class Inventory:
 def _rooms_and_stays(
     types: Iterable[int], first: date, free: date, without: RoomBooking | None
 ) -> QuerySet[Any, tuple[Any, ...]]:
-    """Rows of (type, number of rooms in service, None, None, None), and of (type, 0, status, arrival, departure).
+    """Rows of (type, number of rooms in service, and nothing), and of (type, 0, and a ``StayRow``).
 
     A union, as each part has its index.
     """
@@ -176,8 +177,9 @@ def _rooms_and_stays(
     counted = Coalesce(F("assigned_room__room_type"), F("room_type"))
     no_day = Value(None, output_field=DateField())
     counts = rooms.values(kind=F("room_type")).annotate(rooms=Count("pk"))
-    return counts.values_list("kind", "rooms", Value(None, output_field=CharField()), no_day, no_day).union(
-        *(part.values_list(counted, Value(0), "status", "check_in", "check_out") for part in parts), all=True
+    no_stay = (Value(None, output_field=CharField()), no_day, no_day, no_day)
+    return counts.values_list("kind", "rooms", *no_stay).union(
+        *(part.values_list(counted, Value(0), *StayRow._fields) for part in parts), all=True
     )
 
 

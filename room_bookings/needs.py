@@ -101,6 +101,11 @@ class Needs:
         )
 
     def oversold_without(self, room: Room) -> list[date]:
+        """The nights of the room's type, in order, of which more are sold beyond its rooms once this one is gone."""
+        moving = self._moving.get(room.pk, set())
+        return [night for night in self._beyond(room) if night not in moving]
+
+    def _beyond(self, room: Room) -> list[date]:
         """The nights of the room's type, in order, that are sold beyond its rooms once this one is gone."""
         if self._oversells or not is_in_service(room):
             return []
@@ -109,7 +114,7 @@ class Needs:
         return sorted(
             night
             for sold_kind, night in inventory.sold
-            if sold_kind == kind and night >= self._today and inventory.left(kind, night) <= 0 and night not in moving
+            if sold_kind == kind and night >= self._today and inventory.left(kind, night) < (night not in moving)
         )
 
     def take(self, room: Room, *, staff: Staff | None, reason: str) -> list[Overbooking]:
@@ -124,7 +129,7 @@ class Needs:
                 staff=staff,
                 reason=reason,
             )
-            for first, free in stretches(self.oversold_without(room))
+            for first, free in stretches(self._beyond(room))
         ]
         if is_in_service(room):
             self._inventory.rooms[room.room_type_id] -= 1

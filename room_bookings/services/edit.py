@@ -132,7 +132,7 @@ def _change_dates(
     check_in, check_out = changed.get("check_in", booking.check_in), changed.get("check_out", booking.check_out)
     field = "check_out" if "check_out" in changed else "check_in"
     require_dates(booking.hotel, check_in, check_out, field)
-    stay = StayRow(booking.status, check_in, check_out)
+    stay = StayRow(booking.status, check_in, check_out, booking.arrived_on)
     if booking.assigned_room_id is not None:
         # As it is now: its type may have changed until it was locked.
         room = booking.assigned_room = room_lock([booking.assigned_room_id])[0]

@@ -163,7 +163,7 @@ def extend_stay(
     require_in_house(locked)
     hotel, old, new = locked.hotel, locked.check_out, _new_check_out(locked, add_nights, new_checkout_date)
     room = room_lock([locked.assigned_room_id])[0]  # type: ignore[list-item]  # in house has a room
-    longer = StayRow(locked.status, locked.check_in, new)
+    longer = StayRow(locked.status, locked.check_in, new, locked.arrived_on)
     if in_the_way := holders(hotel, *nights_held(hotel, longer), without=locked, assigned_room=room.pk):
         raise RoomOverlap(
             f"Room {room.room_number} is promised to {in_the_way[0].booking_id} from {in_the_way[0].check_in}.",
@@ -223,6 +223,7 @@ def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, An
         status=booking.status,
         check_in=booking.check_in,
         check_out=new_check_out,
+        arrived_on=booking.arrived_on,
         adults=booking.adults,
         children=booking.children,
         extra_beds=booking.extra_beds,

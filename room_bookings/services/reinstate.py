@@ -9,6 +9,7 @@ from hotel import calendar
 from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.notification_manager import realtime_booking_updated
+from room_bookings.capacity import extra_beds
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.services.core import (
@@ -45,6 +46,8 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     # A stay that was cancelled in house begins anew.
     locked.checked_in_at = locked.checked_out_at = locked.arrived_on = locked.room_moved_at = None
     locked.overstay_flagged_at = locked.overstay_acknowledged_at = None
+    # The type may sleep fewer by now: it is a supervisor who lets the party come, and says why.
+    locked.extra_beds = extra_beds(locked)
     save(
         [locked],
         *("status", "cancelled_at", "cancelled_by", "cancellation_reason"),
@@ -55,6 +58,7 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
             "room_moved_at",
             "overstay_flagged_at",
             "overstay_acknowledged_at",
+            "extra_beds",
         ),
     )
     record([change(locked, BookingAction.REINSTATED, was=was, staff=staff, reason=reason)])

@@ -89,8 +89,8 @@ def assign_room(
 def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = "") -> RoomBooking:
     """Take the room back from a booking whose guest is not in house; a booking without one is left as it is.
 
-    One whose room is of another type than was booked needs a room of the booked type again. Raises NoAvailability,
-    unless a supervisor's ``override_reason`` goes beyond.
+    One whose room is of another type than was booked needs a room of the booked type again, which the party fits into.
+    Raises NoAvailability or CapacityExceeded, unless a supervisor's ``override_reason`` goes beyond.
     """
     locked = lock_booking(booking)
     before = locked.assigned_room
@@ -98,6 +98,8 @@ def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = 
         return locked
     require_assignable(locked, "taken out of its room")
     held = nights_held(locked.hotel, locked)
+    if type_of(locked).pk != locked.room_type_id:
+        require_capacity(locked, locked.room_type, staff=staff, reason=override_reason)
     overbooked = change_of_type(locked, locked.room_type, held, staff=staff, reason=override_reason)
     release_room(locked)
     save([locked], *ASSIGNMENT)

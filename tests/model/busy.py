@@ -36,8 +36,19 @@ class Kind(NamedTuple):
     says: Callable[[Random, House], dict[str, Any]] = lambda rng, house: {}  # noqa: ARG005
 
 
+REASONS = ("", "", "a loyal guest", "a loyal guest", " ")
+
+
 def _room(rng: Random, house: House) -> dict[str, Any]:
     return {"room": rng.choice(list(house.rooms))}
+
+
+def _reason(rng: Random, house: House) -> dict[str, Any]:
+    return {"reason": rng.choice(REASONS)}
+
+
+def _both(*ways: Callable[[Random, House], dict[str, Any]]) -> Callable[[Random, House], dict[str, Any]]:
+    return lambda rng, house: {name: value for way in ways for name, value in way(rng, house).items()}
 
 
 def _stay(rng: Random, house: House) -> dict[str, Any]:
@@ -49,6 +60,7 @@ def _stay(rng: Random, house: House) -> dict[str, Any]:
         "check_out": check_out,
         "adults": rng.choice([1, 1, 2, 3]),
         "children": rng.choice([0, 0, 0, 1, 2]),
+        "reason": rng.choice(REASONS),
     }
 
 
@@ -65,12 +77,16 @@ def _edit(rng: Random, house: House) -> dict[str, Any]:
         "adults": rng.choice([None, None, None, 1, 2, 3]),
         "children": rng.choice([None, None, None, 0, 2]),
         "stale": rng.random() < 0.1,
+        "reason": rng.choice(REASONS),
     }
 
 
 def _status(rng: Random, house: House) -> dict[str, Any]:
     room = rng.choice(list(house.rooms))
     says = {"room": room, "to": rng.choice(STATUSES), "source": rng.choice(["", "", "HOUSEKEEPING", "FRONT_DESK"])}
+    if rng.random() < 0.25:
+        says["to"] = OOO
+    says["force"] = rng.random() < 0.3
     sees = rng.random()
     if sees < 0.1:
         says["expected"] = rng.choice(STATUSES)
@@ -96,9 +112,10 @@ def _rules(rng: Random, house: House) -> dict[str, Any]:
 
 
 def _extension(rng: Random, house: House) -> dict[str, Any]:
+    said = _reason(rng, house)
     if rng.random() < 0.7:
-        return {"nights": rng.choice([1, 2, 3])}
-    return {"until": house.business_day() + rng.choice([0, 1, 2, 3]) * DAY}
+        return {**said, "nights": rng.choice([1, 2, 3])}
+    return {**said, "until": house.business_day() + rng.choice([0, 1, 2, 3]) * DAY}
 
 
 def _several(rng: Random, house: House) -> dict[str, Any]:
@@ -118,7 +135,8 @@ def _with_room(name: str, *values: Any) -> Callable[[Random, House], dict[str, A
     return lambda rng, house: {**_room(rng, house), name: rng.choice(values)}
 
 
-MOSTLY = (True, True, True, False)
+MOSTLY, SELDOM = (True, True, True, False), (False, False, True)
+_force = _say("force", *SELDOM)
 KINDS = {
     "set_status": Kind(10, "", (), _status),
     "override": Kind(
@@ -129,6 +147,7 @@ KINDS = {
             **_room(rng, house),
             "to": rng.choice(STATUSES),
             "note": rng.choice(["I saw it myself", "I saw it myself", " "]),
+            "force": rng.random() < 0.3,
         },
     ),
     "start_cleaning": Kind(4, "rooms.status_transition", (), _room),
@@ -145,14 +164,15 @@ KINDS = {
         },
     ),
     "complete_fault": Kind(5, "rooms.maintenance_clear", (), _room),
-    "set_active": Kind(3, "rooms.inventory_update", (), _with_room("is_active", *MOSTLY)),
-    "set_type": Kind(2, "rooms.inventory_update", (), _with_room("kind", *"AAAB")),
+    "set_active": Kind(3, "rooms.inventory_update", (), _both(_with_room("is_active", *MOSTLY), _force)),
+    "set_type": Kind(3, "rooms.inventory_update", (), _both(_with_room("kind", *"AAAB"), _force)),
+    "set_beds": Kind(2, "rooms.type_manage", (), _both(_say("kind", *"AB"), _say("beds", 1, 2, 2, 3, 4))),
     "set_rules": Kind(2, "bookings.manage_rules", (), _rules),
     "create": Kind(7, "bookings.create", (), _stay_by_card),
     "request": Kind(3, "bookings.create", (), _stay),
     "edit": Kind(5, "bookings.update", (PENDING, CONFIRMED, IN_HOUSE), _edit),
     "mark_seen": Kind(3, "bookings.update", (PENDING, CONFIRMED)),
-    "companions": Kind(3, "bookings.update", (PENDING, CONFIRMED, IN_HOUSE), _say("count", 0, 1, 2, 2)),
+    "companions": Kind(3, "bookings.update", (PENDING, CONFIRMED, IN_HOUSE), _both(_say("count", 0, 1, 2, 2), _reason)),
     "confirm": Kind(2, "bookings.update", (PENDING, CONFIRMED)),
     "approve": Kind(2, "bookings.update", (PENDING, CONFIRMED)),
     "decline": Kind(2, "bookings.cancel", (PENDING, PENDING, "DECLINED")),
@@ -160,8 +180,8 @@ KINDS = {
     "no_show": Kind(3, "bookings.cancel", (CONFIRMED, NO_SHOW)),
     "reinstate": Kind(3, "bookings.supervise", (CANCELLED, NO_SHOW)),
     "undo_check_in": Kind(3, "bookings.supervise", (IN_HOUSE,)),
-    "assign": Kind(7, "bookings.assign_room", (CONFIRMED,), _room),
-    "unassign": Kind(2, "bookings.assign_room", (CONFIRMED,)),
+    "assign": Kind(7, "bookings.assign_room", (CONFIRMED,), _both(_room, _reason)),
+    "unassign": Kind(2, "bookings.assign_room", (CONFIRMED,), _reason),
     "check_in": Kind(
         12,
         "bookings.checkin",

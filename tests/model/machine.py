@@ -40,6 +40,8 @@ anybody = st.sampled_from(ROLES)
 parties = st.sampled_from([1, 2, 3])
 stays = st.tuples(st.sampled_from([0, 0, 0, -1, 1, 2]), st.sampled_from([1, 2, 0, 3, -1]))
 apt = st.sampled_from([True, True, True, False])
+seldom = st.sampled_from([False, False, False, True])
+reasons = st.sampled_from(["", "", "a loyal guest", "a loyal guest", " "])
 # A quarter of an hour; the hours at which something begins or ends (8, 11, 2, 23, with the grace) lie on its grid.
 hours = st.sampled_from([0.25, 1, 3, 6, 9, 12, 15, 18, 20.75, 24])
 
@@ -111,10 +113,11 @@ class Machine(RuleBasedStateMachine):
         to=st.sampled_from(STATUSES),
         source=st.sampled_from(["", "", "HOUSEKEEPING", "FRONT_DESK"]),
         sees=st.sampled_from(["", "", "", "status", "version", "old status", "old version"]),
+        force=seldom,
     )
-    def set_status(self, who: str, room: int, to: str, source: str, sees: str) -> None:
+    def set_status(self, who: str, room: int, to: str, source: str, sees: str, force: bool) -> None:
         now = self.world.house.rooms[room]
-        args: dict[str, Any] = {}
+        args: dict[str, Any] = {"force": True} if force else {}
         if sees.endswith("status"):
             args["expected"] = now.status if sees == "status" else next(each for each in STATUSES if each != now.status)
         elif sees:
@@ -126,9 +129,16 @@ class Machine(RuleBasedStateMachine):
         room=numbers,
         to=st.sampled_from(STATUSES),
         note=st.sampled_from(["I saw it myself", "I saw it myself", " "]),
+        force=seldom,
     )
-    def override(self, who: str, room: int, to: str, note: str) -> None:
-        self.do("override", who, room=room, to=to, note=note)
+    def override(self, who: str, room: int, to: str, note: str, force: bool) -> None:
+        self.do("override", who, room=room, to=to, note=note, force=force)
+
+    @rule(who=boss, room=numbers, force=st.booleans())
+    def take_out_of_order(self, who: str, room: int, force: bool) -> None:
+        """By way of its fault, from wherever it is."""
+        self.do("flag_fault", who, room=room, priority="MED", note="it drips")
+        self.do("set_status", who, room=room, to=OOO, force=force)
 
     @rule(who=floor, room=numbers)
     def start_cleaning(self, who: str, room: int) -> None:
@@ -160,9 +170,9 @@ class Machine(RuleBasedStateMachine):
         faulty = [room.number for room in self.world.house.rooms.values() if room.flag or room.status in (MAINT, OOO)]
         self.do("complete_fault", who, room=faulty[number % len(faulty)])
 
-    @rule(who=boss, room=numbers, active=st.sampled_from([True, True, False]))
-    def set_active(self, who: str, room: int, active: bool) -> None:
-        self.do("set_active", who, room=room, is_active=active)
+    @rule(who=boss, room=numbers, active=st.sampled_from([True, True, False]), force=seldom)
+    def set_active(self, who: str, room: int, active: bool, force: bool) -> None:
+        self.do("set_active", who, room=room, is_active=active, force=force)
 
     @precondition(lambda self: self.world.house.tasks)
     @rule(who=floor, step=st.sampled_from(["start_task", "complete_task", "cancel_task", "delete_task"]), number=picks)
@@ -185,9 +195,13 @@ class Machine(RuleBasedStateMachine):
 
     # --- the house ----------------------------------------------------------------------------------------------------
 
-    @rule(who=boss, room=numbers, kind=st.sampled_from("AB"))
-    def set_type(self, who: str, room: int, kind: str) -> None:
-        self.do("set_type", who, room=room, kind=kind)
+    @rule(who=boss, room=numbers, kind=st.sampled_from("AB"), force=seldom)
+    def set_type(self, who: str, room: int, kind: str, force: bool) -> None:
+        self.do("set_type", who, room=room, kind=kind, force=force)
+
+    @rule(who=st.sampled_from(["manager", "manager", "office"]), kind=st.sampled_from("AB"), beds=st.integers(1, 4))
+    def set_beds(self, who: str, kind: str, beds: int) -> None:
+        self.do("set_beds", who, kind=kind, beds=beds)
 
     @rule(who=boss, name=st.sampled_from(list(RULES)), other=apt)
     def set_rules(self, who: str, name: str, other: bool) -> None:
@@ -210,11 +224,14 @@ class Machine(RuleBasedStateMachine):
         adults=parties,
         children=st.sampled_from([0, 0, 1]),
         way=st.sampled_from(["create", "create", "request", "card"]),
+        reason=reasons,
     )
-    def create(self, who: str, room_type: str, stay: tuple[int, int], adults: int, children: int, way: str) -> None:
+    def create(
+        self, who: str, room_type: str, stay: tuple[int, int], adults: int, children: int, way: str, reason: str
+    ) -> None:
         check_in = self.world.house.business_day() + stay[0] * DAY
         args = {"kind": room_type, "check_in": check_in, "check_out": check_in + stay[1] * DAY, "adults": adults}
-        args["children"] = children
+        args |= {"children": children, "reason": reason}
         if way == "card":
             self.do("create", who, **args, card=True)
         else:
@@ -236,6 +253,7 @@ class Machine(RuleBasedStateMachine):
         notes=st.sampled_from([None, None, "loud"]),
         adults=st.sampled_from([None, None, 1, 3]),
         stale=st.sampled_from([False, False, False, True]),
+        reason=reasons,
     )
     def edit(
         self,
@@ -247,12 +265,13 @@ class Machine(RuleBasedStateMachine):
         notes: str | None,
         adults: int | None,
         stale: bool,
+        reason: str,
     ) -> None:
         booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED, IN_HOUSE))
         it = self.world.house.bookings[booking]
         dates = {"check_in": it.check_in + begins * DAY if begins else None}
         dates["check_out"] = it.check_out + ends * DAY if ends else None
-        self.do("edit", who, booking=booking, notes=notes, adults=adults, stale=stale, **dates)
+        self.do("edit", who, booking=booking, notes=notes, adults=adults, stale=stale, reason=reason, **dates)
 
     @has_bookings
     @rule(who=desk, number=picks)
@@ -260,10 +279,10 @@ class Machine(RuleBasedStateMachine):
         self.do("mark_seen", who, booking=number % len(self.world.house.bookings))
 
     @has_bookings
-    @rule(who=desk, number=picks, likely=apt, count=st.integers(0, 2))
-    def companions(self, who: str, number: int, likely: bool, count: int) -> None:
-        booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED))
-        self.do("companions", who, booking=booking, count=count)
+    @rule(who=desk, number=picks, likely=apt, count=st.integers(0, 2), reason=reasons)
+    def companions(self, who: str, number: int, likely: bool, count: int, reason: str) -> None:
+        booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED, IN_HOUSE))
+        self.do("companions", who, booking=booking, count=count, reason=reason)
 
     @somebody(PENDING)
     @rule(who=desk, step=st.sampled_from(["confirm", "approve", "decline"]), number=picks, likely=apt)
@@ -292,10 +311,10 @@ class Machine(RuleBasedStateMachine):
         self.do("undo_check_in", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
 
     @somebody(CONFIRMED)
-    @rule(who=desk, number=picks, likely=apt, room=numbers, fits=apt)
-    def assign(self, who: str, number: int, likely: bool, room: int, fits: bool) -> None:
+    @rule(who=desk, number=picks, likely=apt, room=numbers, fits=apt, reason=reasons)
+    def assign(self, who: str, number: int, likely: bool, room: int, fits: bool, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
-        self.do("assign", who, booking=booking, room=self.fitting(booking, room, fits))
+        self.do("assign", who, booking=booking, room=self.fitting(booking, room, fits), reason=reason)
 
     def fitting(self, booking: int, room: int, fits: bool) -> int:
         """A room of the booking's own type, where ``fits``."""
@@ -303,9 +322,10 @@ class Machine(RuleBasedStateMachine):
         return room if not fits or ROOMS[room] == wanted else {"A": 101, "B": 201}[wanted]
 
     @somebody(CONFIRMED)
-    @rule(who=desk, number=picks, likely=apt)
-    def unassign(self, who: str, number: int, likely: bool) -> None:
-        self.do("unassign", who, booking=self.pick(number, likely, lambda each: each.status == CONFIRMED))
+    @rule(who=desk, number=picks, likely=apt, reason=reasons)
+    def unassign(self, who: str, number: int, likely: bool, reason: str) -> None:
+        booking = self.pick(number, likely, lambda each: each.status == CONFIRMED and each.room is not None)
+        self.do("unassign", who, booking=booking, reason=reason)
 
     @somebody(CONFIRMED)
     @rule(
@@ -346,10 +366,10 @@ class Machine(RuleBasedStateMachine):
         self.do("acknowledge", who, booking=booking, note=note, dismiss=dismiss)
 
     @somebody(IN_HOUSE)
-    @rule(who=desk, number=picks, likely=apt, nights=st.integers(1, 3))
-    def extend(self, who: str, number: int, likely: bool, nights: int) -> None:
+    @rule(who=desk, number=picks, likely=apt, nights=st.integers(1, 3), reason=reasons)
+    def extend(self, who: str, number: int, likely: bool, nights: int, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
-        self.do("extend", who, booking=booking, nights=nights)
+        self.do("extend", who, booking=booking, nights=nights, reason=reason)
 
     @somebody(CONFIRMED)
     @rule(who=boss, number=picks, room=st.sampled_from([102, 101]))

@@ -5,10 +5,11 @@ either raises ``Refused`` and has changed nothing, or changes the house and note
 Where the contract is silent or ambiguous a comment says which reading this is ("read as").
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
@@ -48,7 +49,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         ]
     ),
 }
-RIGHTS["manager"] = frozenset().union(*RIGHTS.values(), ["housekeeping.status_override"])
+RIGHTS["manager"] = frozenset().union(*RIGHTS.values(), ["housekeeping.status_override", "rooms.type_manage"])
 ROLES = tuple(RIGHTS)
 
 OCC, DIRTY, CLEANING, CLEANED = "OCCUPIED", "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"
@@ -107,6 +108,16 @@ class Refused(Exception):
         self.code = code
 
 
+class Oversold(NamedTuple):
+    """A night of a type that is knowingly sold beyond its rooms: for which booking, or without which room."""
+
+    type: str
+    night: date
+    booking: int | None
+    room: int | None
+    who: str | None
+
+
 @dataclass
 class Room:
     number: int
@@ -143,6 +154,8 @@ class Booking:
     named: int = 0
     notes: str = ""
     seen: tuple[datetime, str] | None = None
+    extra: int = 0  # beds that a supervisor has let be put up
+    arrived: date | None = None
     checked_in_at: datetime | None = None
     checked_out_at: datetime | None = None
     cancelled_at: datetime | None = None
@@ -151,6 +164,16 @@ class Booking:
     flagged_at: datetime | None = None
     acknowledged_at: datetime | None = None
     overstays: dict[date, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def party(self) -> int:
+        """The larger of those that were booked and those that have names."""
+        return max(self.adults + self.children, 1 + self.named)
+
+    @property
+    def counts_as(self) -> str:
+        """The type under which the nights count: the room's, otherwise the booked one."""
+        return self.room.type if self.room else self.type
 
     @property
     def free_from(self) -> date:
@@ -194,7 +217,7 @@ class House:
         beds: dict[str, int],
         **settings: Any,
     ):
-        self.now, self.zone, self.beds = now, ZoneInfo(timezone), beds
+        self.now, self.zone, self.beds = now, ZoneInfo(timezone), dict(beds)
         self.settings = {**DEFAULTS, **settings}
         self.rooms = {number: Room(number, room_type) for number, room_type in rooms.items()}
         self.bookings: list[Booking] = []
@@ -207,6 +230,7 @@ class House:
         self.audit: list[tuple[Any, ...]] = []
         self.steps: list[tuple[int, str, str]] = []
         self.saved: set[int] = set()
+        self.oversold: Counter[Oversold] = Counter()
 
     # --- the clock ----------------------------------------------------------------------------------------------------
 
@@ -233,35 +257,56 @@ class House:
     def guest(self, room: Room) -> Booking | None:
         return next((each for each in self.bookings if each.status == IN_HOUSE and each.room is room), None)
 
-    def holders(self, room: Room, check_in: date, check_out: date, without: Booking) -> list[Booking]:
-        return [
-            each
-            for each in self.bookings
-            if each is not without
-            and each.status in (CONFIRMED, IN_HOUSE)
-            and each.room is room
-            and each.check_in < first_free(check_in, check_out)
-            and check_in < each.free_from
-        ]
+    def held(self, it: Booking, *, in_house: bool = False) -> set[date]:
+        """The nights that a stay holds now: those that were booked, and of a guest in house (or one who is about to
+        be) those before an early arrival day, and tonight once overdue."""
+        first, free = it.check_in, it.free_from
+        if in_house or it.status == IN_HOUSE:
+            today = self.business_day()
+            first = min(first, it.arrived or today)
+            if self.overdue(it):
+                free = max(free, today + DAY)
+        return set(stay_nights(first, free))
 
-    def require_free(self, room: Room, check_in: date, check_out: date, without: Booking) -> None:
-        if self.holders(room, check_in, check_out, without):
+    def stays(self) -> list[Booking]:
+        return [each for each in self.bookings if each.status in (CONFIRMED, IN_HOUSE)]
+
+    def require_free(self, room: Room, wanted: set[date], without: Booking) -> None:
+        if any(each is not without and each.room is room and self.held(each) & wanted for each in self.stays()):
             raise Refused("ROOM_OVERLAP_CONFLICT")
 
-    def require_availability(self, room_type: str, nights: Iterable[date], without: Booking | None = None) -> None:
+    def sellable(self, kind: str) -> int:
+        return sum(room.type == kind and room.active and room.status != OOO for room in self.rooms.values())
+
+    def sold(self, kind: str, night: date, without: Booking | None = None) -> int:
+        return sum(each is not without and each.counts_as == kind and night in self.held(each) for each in self.stays())
+
+    def require_left(
+        self, it: Booking | None, kind: str, wanted: Iterable[date], who: str = "", reason: str = ""
+    ) -> None:
+        """A room of the type is left on each of the nights, or a supervisor says why it shall be one more."""
         if self.settings["overbooking"]:
             return
-        rooms = sum(room.type == room_type and room.active for room in self.rooms.values())
-        for night in nights:
-            sold = sum(
-                each.type == room_type
-                and each is not without
-                and each.status in (CONFIRMED, IN_HOUSE)
-                and each.check_in <= night < each.free_from
-                for each in self.bookings
-            )
-            if rooms <= sold:
-                raise Refused("NO_AVAILABILITY")
+        missing = [
+            night
+            for night in wanted
+            if night >= self.business_day() and self.sold(kind, night, it) >= self.sellable(kind)
+        ]
+        if missing and not (it and self.supervises(who, reason)):
+            raise Refused("NO_AVAILABILITY")
+        self.oversold.update(Oversold(kind, night, it.number, None, who) for night in missing if it)
+
+    def require_beds(self, it: Booking, kind: str, who: str = "", reason: str = "") -> None:
+        """The party fits into a room of the type; extra beds that somebody has let be put up are not asked again."""
+        if it.party > self.beds[kind] + it.extra and not self.supervises(who, reason):
+            raise Refused("ROOM_CAPACITY_EXCEEDED")
+
+    def put_up_beds(self, it: Booking) -> None:
+        it.extra = max(0, it.party - self.beds[it.counts_as])
+
+    @staticmethod
+    def supervises(who: str, reason: str) -> bool:
+        return bool(reason.strip()) and "bookings.supervise" in RIGHTS.get(who, ())
 
     def require_dates(self, check_in: date, check_out: date) -> None:
         if check_out < check_in or check_out < self.business_day():
@@ -333,6 +378,7 @@ class House:
         priority: str = "",
         inspected: bool = False,
         clears: bool = False,
+        force: bool = False,
     ) -> None:
         """One change of status, by the order of checks of section 4."""
         was = room.status
@@ -351,6 +397,8 @@ class House:
         may_end = source == "MANAGER_OVERRIDE" or (was in (MAINT, OOO) and "rooms.maintenance_clear" in RIGHTS[who])
         if ends_fault and not may_end:
             raise Refused("MAINTENANCE_OPEN")
+        if to == OOO:
+            self.take_away(room, who, force=force)
         room.status, room.version, room.set_by = to, room.version + 1, who
         self.audit.append((room.number, room.version, was, to, who, source))
         if to in (CLEANING, CLEANED):
@@ -380,9 +428,19 @@ class House:
         room.fault_notes = joined(room.fault_notes, note)
 
     def set_status(
-        self, who: str, *, room: int, to: str, source: str = "", expected: str = "", version: int | None = None
+        self,
+        who: str,
+        *,
+        room: int,
+        to: str,
+        source: str = "",
+        expected: str = "",
+        version: int | None = None,
+        force: bool = False,
     ) -> None:
         target = self.rooms[room]
+        if force and to == OOO:  # read as: whoever forces has to be one who may, before anything else
+            self.require(who, "bookings.supervise")
         if expected and expected != target.status:
             raise Refused("STATUS_CHANGED")
         if version is not None and version != target.version:
@@ -393,13 +451,50 @@ class House:
                 "housekeeping.status_override",
             } & (RIGHTS[who]) and ("housekeeping.status_front_desk" in RIGHTS[who])
             source = "FRONT_DESK" if only_desk else "HOUSEKEEPING"
-        self.change(target, to, who, source, "a note")
+        self.change(target, to, who, source, "a note", force=force)
 
-    def override(self, who: str, *, room: int, to: str, note: str) -> None:
+    def override(self, who: str, *, room: int, to: str, note: str, force: bool = False) -> None:
         self.require(who, "housekeeping.status_override")
         if not note.strip():
             raise Refused("NOTE_REQUIRED")
-        self.change(self.rooms[room], to, who, "MANAGER_OVERRIDE", note)
+        self.change(self.rooms[room], to, who, "MANAGER_OVERRIDE", note, force=force)
+
+    def take_away(self, room: Room, who: str, *, to_type: str = "", force: bool) -> None:
+        """The house is to do without the room: out of order, out of service, or of another type from now on."""
+        today, kind = self.business_day(), room.type
+        there = [each for each in self.stays() if each.room is room]
+        # Whoever is in house, or has booked the type that the room is to have, keeps it.
+        leave = [
+            each
+            for each in there
+            if each.status == CONFIRMED and each.type != to_type and max(self.held(each)) >= today
+        ]
+        keep = [each for each in there if to_type and each not in leave]
+        served = room.active and room.status != OOO
+        later = {night for each in self.stays() for night in self.held(each) if night >= today}
+
+        def beyond(night: date, lost: int, gone: int) -> int:
+            return self.sold(kind, night) - gone - (self.sellable(kind) - lost)
+
+        kept = {night for each in keep for night in self.held(each)}
+        worse = {night for night in later if served and night not in kept and self.sold(kind, night)}
+        needed = {night for night in worse if beyond(night, 1, 0) > 0 and not self.settings["overbooking"]}
+        if not force and (leave or needed):
+            raise Refused("ROOM_NEEDED")
+        # Read as: a room does not shrink under those who keep it, and no force changes that.
+        if any(each.party > self.beds[to_type] + each.extra for each in keep):
+            raise Refused("ROOM_CAPACITY_EXCEEDED")
+        upgraded = [each for each in leave if each.type != kind]
+        for each in leave:
+            each.room = None
+            self.put_up_beds(each)
+            self.tell(each, "booking_updated")
+        if served and not self.settings["overbooking"]:
+            for night in later:
+                if self.sold(kind, night) and beyond(night, 1, int(night in kept)) > 0:
+                    self.oversold[Oversold(kind, night, None, room.number, who)] += 1
+        for each in upgraded:
+            self.require_left(each, each.type, self.held(each), who, "forced")
 
     # --- section 3: turnover ------------------------------------------------------------------------------------------
 
@@ -450,27 +545,49 @@ class House:
             target.turnover_notes = joined(target.turnover_notes, "mended")
             self.tell_room(target, target.status, "HOUSEKEEPING")
 
-    def set_active(self, who: str, *, room: int, is_active: bool) -> None:
+    def set_active(self, who: str, *, room: int, is_active: bool, force: bool = False) -> None:
         self.require(who, "rooms.inventory_update")
         target = self.rooms[room]
         if target.active == is_active:
             return
         if self.guest(target):
             raise Refused("ROOM_OCCUPIED")
+        if not is_active:
+            self.take_away(target, who, force=force)
         target.active = is_active
         self.tell_room(target, target.status, "SYSTEM")
 
-    def set_type(self, who: str, *, room: int, kind: str) -> None:
+    def set_type(self, who: str, *, room: int, kind: str, force: bool = False) -> None:
         self.require(who, "rooms.inventory_update")
         target = self.rooms[room]
         if target.type != kind:
+            self.take_away(target, who, to_type=kind, force=force)
             target.type = kind
             self.tell_room(target, target.status, "SYSTEM")
+
+    def set_beds(self, who: str, *, kind: str, beds: int) -> None:
+        """How many guests a type sleeps."""
+        self.require(who, "rooms.type_manage")
+        for each in self.bookings:
+            if (
+                each.status in (PENDING, CONFIRMED, IN_HOUSE)
+                and each.counts_as == kind
+                and beds + each.extra < each.party
+            ):
+                raise Refused("ROOM_CAPACITY_EXCEEDED")
+        self.beds[kind] = beds
 
     def set_rules(self, who: str, **settings: Any) -> None:
         """The settings of the house; a deadline that a booking was given stays."""
         self.require(who, "bookings.manage_rules")
+        stops = self.settings["overbooking"] and not settings.get("overbooking", True)
         self.settings.update(settings)
+        if stops:
+            later = {night for each in self.stays() for night in self.held(each) if night >= self.business_day()}
+            for kind in self.beds:
+                for night in later:
+                    if (beyond := self.sold(kind, night) - self.sellable(kind)) > 0 and self.sold(kind, night):
+                        self.oversold[Oversold(kind, night, None, None, None)] += beyond
 
     # --- section 4: tasks ---------------------------------------------------------------------------------------------
 
@@ -551,11 +668,15 @@ class House:
         """A guest's own request, without a card: it waits for approval."""
         self._create(who, status=PENDING, **stay)
 
-    def _create(self, who: str, *, kind: str, check_in: date, check_out: date, status: str, **party: Any) -> None:
+    def _create(
+        self, who: str, *, kind: str, check_in: date, check_out: date, status: str, reason: str = "", **party: Any
+    ) -> None:
         self.require(who, "bookings.create")
         self.require_dates(check_in, check_out)
-        self.require_availability(kind, nights(check_in, check_out))
         booking = Booking(len(self.bookings), kind, status, check_in, check_out, **party)
+        self.require_beds(booking, kind, who, reason)
+        self.put_up_beds(booking)
+        self.require_left(None, kind, stay_nights(check_in, check_out))
         if status == PENDING:
             today, cutoff = self.wall.date(), self.settings["approval_cutoff"]
             late = self.at(today, cutoff) <= self.now
@@ -575,6 +696,7 @@ class House:
         adults: int | None = None,
         children: int | None = None,
         stale: bool = False,
+        reason: str = "",
     ) -> None:
         self.require(who, "bookings.update")
         it = self.bookings[booking]
@@ -591,20 +713,32 @@ class House:
             if it.status == IN_HOUSE and begins != it.check_in:
                 raise Refused("BOOKING_ALREADY_CHECKED_IN")
             self.require_dates(begins, ends)
+            then = replace(it, check_in=begins, check_out=ends)
             if it.room:
-                self.require_free(it.room, begins, ends, it)
-            if it.status != IN_HOUSE:
-                # Read as: nights that the booking had already are its own, also in a house that is sold out since.
-                had = set(nights(it.check_in, it.check_out))
-                self.require_availability(it.type, [day for day in nights(begins, ends) if day not in had], it)
-            else:
+                self.require_free(it.room, self.held(then), it)
+            # Read as: nights that the booking had already are its own, also in a house that is sold out since. A
+            # request holds none yet, but may not ask for nights that nobody can give.
+            had = set(stay_nights(it.check_in, it.check_out))
+            self.require_left(
+                it, it.counts_as, [day for day in stay_nights(begins, ends) if day not in had], who, reason
+            )
+        party = it.party
+        then = replace(
+            it,
+            adults=it.adults if adults is None else adults,
+            children=it.children if children is None else children,
+        )
+        if then.party > party:
+            self.require_beds(then, it.counts_as, who, reason)
+        if moves:
+            if it.status == IN_HOUSE:
                 self._settle_overstay(it)
                 it.flagged_at = it.acknowledged_at = None
             it.check_in, it.check_out = begins, ends
         it.notes = it.notes if notes is None else notes
-        # Read as: how many come is not held against the room that they have; a move asks.
-        it.adults = it.adults if adults is None else adults
-        it.children = it.children if children is None else children
+        it.adults, it.children = then.adults, then.children
+        if it.party != party:
+            self.put_up_beds(it)
         self.tell(it, "booking_updated")
 
     def mark_seen(self, who: str, *, booking: int) -> None:
@@ -614,13 +748,19 @@ class House:
             it.seen = (self.now, who)
             self.tell(it, "booking_updated")
 
-    def companions(self, who: str, *, booking: int, count: int) -> None:
+    def companions(self, who: str, *, booking: int, count: int, reason: str = "") -> None:
         self.require(who, "bookings.update")
         it = self.bookings[booking]
         if it.status not in (PENDING, CONFIRMED, IN_HOUSE):
             raise Refused("BOOKING_NOT_ELIGIBLE")
         if it.named != count:
+            then = replace(it, named=count)
+            if then.party > it.party:
+                self.require_beds(then, it.counts_as, who, reason)
+            other = then.party != it.party
             it.named = count
+            if other:
+                self.put_up_beds(it)
             self.tell(it, "booking_party_updated")
 
     def _require_open(self, it: Booking) -> None:
@@ -637,6 +777,7 @@ class House:
         if it.card:
             raise Refused("STRIPE_BOOKING")
         self._require_open(it)
+        self.require_left(it, it.type, self.held(it))
         self.become(it, CONFIRMED)
         self.tell(it, "booking_confirmed", "booking_confirmed")
 
@@ -648,6 +789,7 @@ class House:
         self._require_open(it)
         if it.card:
             raise Refused("PAYMENTS_NOT_CONFIGURED")
+        self.require_left(it, it.type, self.held(it))
         self.become(it, CONFIRMED)
         it.seen = it.seen or (self.now, who)
         self.tell(it, "booking_confirmed", "booking_confirmed")
@@ -681,6 +823,7 @@ class House:
         left = [it.room] if it.status == IN_HOUSE and it.room else []
         self.become(it, CANCELLED)
         it.cancelled_at, it.room = self.now, None
+        self.put_up_beds(it)
         if left:
             it.checked_out_at = self.now
             self._settle_overstay(it)
@@ -700,6 +843,7 @@ class House:
             raise Refused("ARRIVAL_NOT_OVER")
         self.become(it, NO_SHOW)
         it.room = None
+        self.put_up_beds(it)
         self._call_off(it)
         self.tell(it, "booking_no_show")
 
@@ -709,8 +853,11 @@ class House:
         # Read as: a stay whose departure is over can't be reinstated, as it could not be booked.
         if it.status not in (CANCELLED, NO_SHOW) or it.check_out < self.business_day():
             raise Refused("BOOKING_NOT_ELIGIBLE")
-        self.require_availability(it.type, nights(it.check_in, it.check_out))
+        self.require_left(it, it.type, stay_nights(it.check_in, it.check_out))
         self.become(it, CONFIRMED)
+        # Read as: it is a supervisor with a reason who reinstates, also a party for which the type has shrunk since.
+        self.put_up_beds(it)
+        it.arrived = None
         it.cancelled_at = it.checked_in_at = it.checked_out_at = it.moved_at = None
         it.flagged_at = it.acknowledged_at = None
         self.tell(it, "booking_updated")
@@ -724,7 +871,7 @@ class House:
         left = [it.room] if it.room else []
         self._settle_overstay(it)
         self.become(it, CONFIRMED)
-        it.checked_in_at = it.flagged_at = it.acknowledged_at = it.moved_at = None
+        it.arrived = it.checked_in_at = it.flagged_at = it.acknowledged_at = it.moved_at = None
         self._vacate([(it, room) for room in left], who)
         self.tell(it, "booking_updated", moved=left)
 
@@ -735,37 +882,45 @@ class House:
         if it.status != CONFIRMED:
             raise Refused("BOOKING_NOT_ELIGIBLE")
 
-    def _require_fitting(self, it: Booking, room: Room) -> None:
+    def _require_fitting(self, it: Booking, room: Room, who: str, reason: str) -> None:
         if self.settings["whole_party"] and it.adults - 1 > it.named:
             raise Refused("PARTY_INCOMPLETE")
         if room.type != it.type:
             raise Refused("ROOM_TYPE_MISMATCH")
         if not room.active or room.status == OOO:
             raise Refused("ROOM_NOT_BOOKABLE")
-        self.require_free(room, it.check_in, it.check_out, it)
-        guest, today = self.guest(room), self.business_day()
-        # Read as: today's arrival can't have a room whose guest is overdue, or came before their own nights.
-        if guest and it.check_in <= today and (guest.check_out > today or self.overdue(guest)):
-            raise Refused("ROOM_OVERLAP_CONFLICT")
+        self.require_beds(it, room.type, who, reason)
+        self.require_free(room, self.held(it), it)
+        self._require_other_type(it, room.type, who, reason)
 
-    def assign(self, who: str, *, booking: int, room: int) -> None:
+    def _require_other_type(self, it: Booking, kind: str, who: str, reason: str) -> None:
+        if it.counts_as != kind:
+            self.require_left(it, kind, self.held(it), who, reason)
+
+    def assign(self, who: str, *, booking: int, room: int, reason: str = "") -> None:
         self.require(who, "bookings.assign_room")
         it, target = self.bookings[booking], self.rooms[room]
         self._require_assignable(it)
         if it.room is target:
             return
-        self._require_fitting(it, target)
+        self._require_fitting(it, target, who, reason)
         it.room = target
+        self.put_up_beds(it)
         self._follow(it, target, *FOR_THE_ARRIVAL)
         self.tell(it, "booking_updated", "booking_room_assigned")
 
-    def unassign(self, who: str, *, booking: int) -> None:
+    def unassign(self, who: str, *, booking: int, reason: str = "") -> None:
         self.require(who, "bookings.assign_room")
         it = self.bookings[booking]
         if it.room is None:
             return
         self._require_assignable(it)
+        # Read as: an upgraded party needs a room of the booked type again, with as many beds.
+        if it.counts_as != it.type:
+            self.require_beds(it, it.type, who, reason)
+        self._require_other_type(it, it.type, who, reason)
         it.room = None
+        self.put_up_beds(it)
         self.tell(it, "booking_updated")
 
     def _window(self, it: Booking) -> str:
@@ -793,11 +948,15 @@ class House:
         target = self.rooms[room] if room else it.room
         if target is None:
             raise Refused("BOOKING_NOT_ELIGIBLE")
-        if target is not it.room:
-            self._require_fitting(it, target)
-        if outside:
-            today = self.business_day()
-            self.require_free(target, min(today, it.check_in), max(today + DAY, it.check_out), it)
+        if target is it.room:
+            self.require_beds(it, target.type, who, reason)
+        else:
+            self._require_fitting(it, target, who, reason)
+        # Whoever comes early, or after the departure, wants nights that were not booked.
+        held = self.held(it, in_house=True)
+        if more := held - self.held(it):
+            self.require_free(target, held, it)
+            self.require_left(it, target.type, more, who, reason)
         self._require_ready(target)
         if target is not it.room:
             self._follow(it, target, *FOR_THE_ARRIVAL)
@@ -806,7 +965,8 @@ class House:
     def _move_in(self, arrivals: Sequence[tuple[Booking, Room]], who: str, source: str) -> None:
         for it, room in arrivals:
             self.become(it, IN_HOUSE)
-            it.checked_in_at, it.room = self.now, room
+            it.checked_in_at, it.room, it.arrived = self.now, room, self.business_day()
+            self.put_up_beds(it)
         for _, room in arrivals:
             self.change(room, OCC, who, source)
         for it, room in arrivals:
@@ -825,7 +985,8 @@ class House:
                 # Who is late is taken too, until the business day of the last night ends.
                 and each.check_in <= self.business_day() < each.free_from
             ]
-            if due and not self._window(due[0]) and not self.guest(room) and room.bookable:
+            fits = due and due[0].party <= self.beds[room.type] + due[0].extra
+            if due and fits and not self._window(due[0]) and not self.guest(room) and room.bookable:
                 going.append((due[0], room))
         if not going:
             raise Refused("NOTHING_DONE")
@@ -887,13 +1048,14 @@ class House:
             raise Refused("ROOM_OCCUPIED")
         if not new.bookable:
             raise Refused("ROOM_NOT_READY")
-        if it.adults + it.children > self.beds[new.type]:
-            raise Refused("ROOM_CAPACITY_EXCEEDED")
+        reason = "the shower drips"  # always said
+        if self.beds[new.type] < self.beds[old.type]:
+            self.require_beds(it, new.type, who, reason)
         # Read as: the room is needed from tonight, also by a guest who came early or is overdue.
-        today = self.business_day()
-        last = today + DAY if self.overdue(it) else it.check_out
-        self.require_free(new, min(today, it.check_in), max(last, it.check_out), it)
+        self.require_free(new, self.held(it), it)
+        self._require_other_type(it, new.type, who, reason)
         it.room, it.moved_at = new, self.now
+        self.put_up_beds(it)
         self._vacate([(it, old)], who)
         self._follow(it, new, "AMENITY")
         self.change(new, OCC, who, "SYSTEM")
@@ -928,15 +1090,19 @@ class House:
         it.acknowledged_at = self.now
         self.tell(it, "booking_overstay_acknowledged")
 
-    def extend(self, who: str, *, booking: int, nights: int = 0, until: date | None = None) -> None:
+    def extend(self, who: str, *, booking: int, nights: int = 0, until: date | None = None, reason: str = "") -> None:
         self.require(who, "bookings.extend")
         it = self.bookings[booking]
         self._require_in_house(it)
         until = until or it.check_out + nights * DAY
         if until <= it.check_out:
             raise Refused("VALIDATION_ERROR")
+        then = replace(it, check_out=until)
         if it.room:
-            self.require_free(it.room, it.check_in, until, it)
+            self.require_free(it.room, self.held(then), it)
+            had = set(stay_nights(it.check_in, it.check_out))
+            more = [day for day in stay_nights(it.check_in, until) if day not in had]
+            self.require_left(it, it.room.type, more, who, reason)
         self._settle_overstay(it)
         it.check_out, it.flagged_at, it.acknowledged_at = until, None, None
         self.tell(it, "booking_overstay_extended")
@@ -975,5 +1141,5 @@ class House:
                     self.tasks.append(Task(it.room, "STAYOVER", for_date=today, booking=it))
 
 
-def nights(check_in: date, check_out: date) -> list[date]:
+def stay_nights(check_in: date, check_out: date) -> list[date]:
     return [check_in + number * DAY for number in range((first_free(check_in, check_out) - check_in).days)]

@@ -5,7 +5,7 @@ rules in plain Python check every step.
 """
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, time
 
 import pytest
 
@@ -87,3 +87,80 @@ def test_a_fault_reported_in_a_guests_room_outlives_the_stay(world):
     assert world.house.rooms[101].status == "MAINTENANCE_REQUIRED"
     world.do("complete_fault", "supervisor", room=101)
     assert world.house.rooms[101].status == "READY_FOR_GUEST"
+
+
+def test_a_forced_change_that_takes_no_room_away_leaves_its_arrivals(world):
+    """Found: a room that is put into service, with ``force``, lost its arrivals."""
+    book(world, TODAY, TOMORROW)
+    world.do("assign", "agent", booking=0, room=101)
+    world.do("set_active", "office", room=101, is_active=True, force=True)
+    world.do("set_type", "office", room=101, kind="A", force=True)
+    assert world.house.bookings[0].room is world.house.rooms[101]
+
+
+def upgrade(world: World) -> None:
+    """Booked is a room for two; a room for three is what booking 0 has, whose guest is not in house."""
+    book(world, TODAY, TOMORROW)
+    world.do("check_in", "agent", booking=0, room=101)
+    world.do("move", "office", booking=0, room=201)
+    world.do("undo_check_in", "office", booking=0)
+
+
+def test_a_party_that_fits_only_into_its_upgrade_keeps_it(world):
+    """Open in the contract: an upgraded party that has grown, and is to go back to the booked type. It would have got
+    its extra beds there unasked."""
+    upgrade(world)
+    world.do("companions", "agent", booking=0, count=2)
+    assert world.do("unassign", "agent", booking=0) == "ROOM_CAPACITY_EXCEEDED"
+    assert world.do("unassign", "office", booking=0, reason="a cot") == ""
+    assert world.house.bookings[0].extra == 1
+
+
+def test_a_room_does_not_shrink_under_its_guests(world):
+    """Open in the contract: a room of another type from now on, with a party in it, or about to be, that does not fit
+    in. No force changes that."""
+    upgrade(world)
+    world.do("companions", "agent", booking=0, count=2)
+    for force in (False, True):
+        assert world.do("set_type", "office", room=201, kind="A", force=force) == "ROOM_CAPACITY_EXCEEDED"
+    world.do("check_in", "agent", booking=0)
+    assert world.do("set_type", "office", room=201, kind="A", force=True) == "ROOM_CAPACITY_EXCEEDED"
+
+
+def test_a_type_may_shrink_while_a_booking_is_cancelled(world):
+    """Found: it came back too large for the type, with no extra bed noted."""
+    world.do("create", "agent", kind="A", check_in=TODAY, check_out=TOMORROW, adults=2)
+    world.do("cancel", "office", booking=0, reason="fog")
+    world.do("set_beds", "manager", kind="A", beds=1)
+    world.do("reinstate", "office", booking=0)
+    assert world.house.bookings[0].extra == 1
+
+
+def test_a_room_leaves_an_oversold_type_with_its_guest(world):
+    """Found: what was oversold with leave, for a guest whose room then went to another type, was nobody's any more."""
+    world.do("create", "agent", kind="A", check_in=TOMORROW, check_out=date(2026, 3, 30), adults=1)
+    book(world, TODAY, TOMORROW)
+    book(world, TODAY, TOMORROW)
+    world.do("check_in", "agent", booking=1, room=101)
+    world.do("check_in", "office", booking=0, room=102, reason="came a day early")
+    assert world.house.oversold
+    world.do("set_type", "office", room=102, kind="B")
+
+
+def test_the_business_day_may_become_the_one_before(world):
+    """Found: a guest who came early held, by a later cutoff, a night before they came."""
+    book(world, TODAY, TOMORROW)
+    book(world, TODAY, TOMORROW)
+    book(world, date(2026, 3, 30), date(2026, 3, 31))
+    world.wait(13)  # three o'clock by the new clock
+    world.do("check_in", "office", booking=2, room=101, reason="came a day early")
+    world.do("set_rules", "office", cutoff=time(4))
+
+
+def test_a_late_guest_whose_nights_are_over_is_no_arrival_in_a_room_that_was_taken_then(world):
+    """Found: the service saw the room as free for them, and the database did not."""
+    book(world, date(2026, 3, 30), date(2026, 3, 31))
+    world.do("create", "agent", kind="A", check_in=TODAY, check_out=TOMORROW, adults=1)
+    world.do("check_in", "office", booking=0, room=101, reason="came two days early")
+    world.wait(20)
+    assert world.do("assign", "agent", booking=1, room=101) == "ROOM_OVERLAP_CONFLICT"

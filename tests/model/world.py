@@ -49,12 +49,13 @@ from room_bookings.services.periodic import tick
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
+from room_bookings.services.room_removal import force_room_status, force_room_update
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
-from rooms.services import update_room
-from rooms.views import RoomManagementViewSet, TurnoverViewSet
+from rooms.services import update_room, update_room_type
+from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
-from tests.model.rules import House, Refused
+from tests.model.rules import DAY, House, Oversold, Refused
 from tests.refusals import settle
 from tests.room_bookings.desk import assert_sound, everything
 
@@ -150,8 +151,10 @@ def _set_status(
     expected: str = "",
     version: int | None = None,
     note: str = "a note",
+    force: bool = False,
 ) -> None:
-    set_room_status(
+    change = force_room_status if force else set_room_status
+    change(
         room=room,
         to_status=to,
         staff=staff,
@@ -162,7 +165,15 @@ def _set_status(
     )
 
 
-def _create(*, house: RealHouse, kind: str, card: bool = False, needs_approval: bool = False, **given: Any) -> None:
+def _create(
+    *,
+    house: RealHouse,
+    kind: str,
+    card: bool = False,
+    needs_approval: bool = False,
+    reason: str = "",
+    **given: Any,
+) -> None:
     if card:
         given |= {"payment_provider": "stripe", "payment_reference": f"pi_{len(house.bookings)}"}
     booking = create_booking(
@@ -171,25 +182,33 @@ def _create(*, house: RealHouse, kind: str, card: bool = False, needs_approval: 
         primary_first_name="Ada",
         primary_last_name="Lovelace",
         needs_approval=needs_approval,
+        override_reason=reason,
         **given,
     )
     house.bookings.append(booking)
 
 
-def _edit(*, booking: RoomBooking, notes: str | None = None, stale: bool = False, **given: Any) -> None:
+def _edit(
+    *, booking: RoomBooking, staff: Staff, notes: str | None = None, stale: bool = False, reason: str = "", **given: Any
+) -> None:
     fields = {name: value for name, value in given.items() if value is not None}
     if notes is not None:
         fields["internal_notes"] = notes
-    edit_booking(booking=booking, expected_versions=[booking.version - 1 if stale else booking.version], **fields)
+    seen = booking.version - 1 if stale else booking.version
+    edit_booking(booking=booking, staff=staff, expected_versions=[seen], override_reason=reason, **fields)
 
 
-def _companions(*, booking: RoomBooking, count: int, staff: Staff) -> None:
+def _companions(*, booking: RoomBooking, count: int, staff: Staff, reason: str = "") -> None:
     people = [{"first_name": "Charles", "last_name": "Babbage"}, {"first_name": "Mary", "last_name": "Somerville"}]
-    set_companions(booking=booking, companions=people[:count])
+    set_companions(booking=booking, staff=staff, companions=people[:count], override_reason=reason)
 
 
-def _assign(*, room: Room, **given: Any) -> None:
-    assign_room(room_id=room.pk, **given)
+def _assign(*, room: Room, reason: str = "", **given: Any) -> None:
+    assign_room(room_id=room.pk, override_reason=reason, **given)
+
+
+def _unassign(*, reason: str = "", **given: Any) -> None:
+    unassign_room(override_reason=reason, **given)
 
 
 def _check_in(*, room: Room | None = None, reason: str = "", **given: Any) -> None:
@@ -200,8 +219,8 @@ def _move(*, room: Room, **given: Any) -> None:
     move_room(to_room_id=room.pk, reason="the shower drips", **given)
 
 
-def _extend(*, nights: int | None = None, until: date | None = None, **given: Any) -> None:
-    extend_stay(add_nights=nights, new_checkout_date=until, **given)
+def _extend(*, nights: int | None = None, until: date | None = None, reason: str = "", **given: Any) -> None:
+    extend_stay(add_nights=nights, new_checkout_date=until, override_reason=reason, **given)
 
 
 def _several(service: Callable[..., BulkResult]) -> Callable[..., None]:
@@ -229,8 +248,17 @@ def _assign_task(*, house: RealHouse, task: HousekeepingTask, to: str | None, st
     assign_task(task=task, assigned_to_id=to and house.staff[to].pk)
 
 
-def _set_type(*, house: RealHouse, room: Room, kind: str, staff: Staff) -> None:
-    update_room(room=room, staff=staff, room_type_id=house.types[kind].pk)
+def _set_active(*, room: Room, force: bool = False, **given: Any) -> None:
+    change = force_room_update if force else update_room
+    change(room=Room.objects.get(pk=room.pk), **given)  # as a request finds it
+
+
+def _set_type(*, house: RealHouse, kind: str, **given: Any) -> None:
+    _set_active(room_type_id=house.types[kind].pk, **given)
+
+
+def _set_beds(*, house: RealHouse, kind: str, beds: int, staff: Staff) -> None:
+    update_room_type(room_type=house.types[kind], max_occupancy=beds)
 
 
 def _set_rules(*, house: RealHouse, staff: Staff, **settings: Any) -> None:
@@ -268,8 +296,9 @@ STEPS = {
     "inspect": Step(TurnoverViewSet, "inspect_room", turnover.inspect_room),
     "flag_fault": Step(TurnoverViewSet, "mark_maintenance", turnover.flag_maintenance),
     "complete_fault": Step(TurnoverViewSet, "complete_maintenance", turnover.complete_maintenance, {"note": "mended"}),
-    "set_active": Step(RoomManagementViewSet, "partial_update", update_room),
+    "set_active": Step(RoomManagementViewSet, "partial_update", _set_active),
     "set_type": Step(RoomManagementViewSet, "partial_update", _set_type),
+    "set_beds": Step(RoomTypeViewSet, "partial_update", _set_beds),
     "set_rules": Step(AccessConfigViewSet, "partial_update", _set_rules),
     "open_task": Step(TaskViewSet, "create", _open_task),
     "assign_task": Step(TaskViewSet, "assign", _assign_task),
@@ -289,7 +318,7 @@ STEPS = {
     "no_show": Step(StaffBookingCancelView, "no_show", mark_no_show),
     "reinstate": Step(StaffBookingCancelView, "reinstate", reinstate_booking, {"reason": "a mistake"}),
     "assign": Step(StaffBookingRoomView, "safe_assign_room", _assign),
-    "unassign": Step(StaffBookingRoomView, "unassign_room", unassign_room),
+    "unassign": Step(StaffBookingRoomView, "unassign_room", _unassign),
     "move": Step(StaffBookingRoomView, "move_room", _move),
     "check_in": Step(StaffBookingStayView, "check_in", _check_in),
     "undo_check_in": Step(StaffBookingStayView, "undo_check_in", undo_check_in, {"reason": "the wrong guest"}),
@@ -301,7 +330,7 @@ STEPS = {
 }
 OF_THE_HOUSE = (
     *("create", "request", "check_in_rooms", "check_out_rooms"),
-    *("set_type", "set_rules", "open_task", "assign_task"),
+    *("set_type", "set_beds", "set_rules", "open_task", "assign_task"),
 )
 
 
@@ -380,6 +409,7 @@ class World:
             wanted = ""
         except Refused as refusal:
             wanted = refusal.code
+            house.oversold.clear()  # what a later check refused is not recorded
         with clock.set_to(house.now):
             try:
                 with _block():
@@ -410,12 +440,13 @@ class World:
             written.setdefault(table, []).append(json.loads(row))
         for rows in written.values():
             rows.sort(key=lambda row: row.get("id", 0))
-        kept = {table for table, _ in gone} & {"RoomStatusEvent", "BookingChange", "RealtimeEvent"}
+        kept = {table for table, _ in gone} & {"RoomStatusEvent", "BookingChange", "RealtimeEvent", "Overbooking"}
         assert not kept, f"{kept} are never changed"
         self._compare_told(written.get("RealtimeEvent", []))
         self._compare_audit(written.get("RoomStatusEvent", []))
         self._compare_rooms(written.get("Room", []))
         self._compare_bookings(written.get("RoomBooking", []))
+        self._compare_oversold(written.get("Overbooking", []))
         steps = [(row["booking_id"], row["from_status"], row["to_status"]) for row in written.get("BookingChange", [])]
         changed = [(self._booking(pk), was, to) for pk, was, to in steps if was != to]
         assert changed == self.house.steps
@@ -505,6 +536,8 @@ class World:
                 "check_out": date.fromisoformat(row["check_out"]),
                 "room": row["assigned_room_id"] and self.real.number_of[row["assigned_room_id"]],
                 "party": (row["adults"], row["children"]),
+                "extra": row["extra_beds"],
+                "arrived": row["arrived_on"] and date.fromisoformat(row["arrived_on"]),
                 "notes": row["internal_notes"],
                 "seen": self._stamp(row["staff_seen_at"], row["staff_seen_by_id"]),
                 **moments,
@@ -520,11 +553,25 @@ class World:
                 "check_out": booking.check_out,
                 "room": booking.room and booking.room.number,
                 "party": (booking.adults, booking.children),
+                "extra": booking.extra,
+                "arrived": booking.arrived,
                 "notes": booking.notes,
                 "seen": booking.seen,
                 **{name: getattr(booking, own) for name, own in MOMENTS.items()},
             }
             assert self.real_bookings[number] == wanted, f"booking {number}"
+
+    def _compare_oversold(self, rows: Sequence[dict[str, Any]]) -> None:
+        recorded: Counter[Oversold] = Counter()
+        for row in rows:
+            night, free = date.fromisoformat(row["first_night"]), date.fromisoformat(row["free_from"])
+            while night < free:
+                kind = self.real.code_of[row["room_type_id"]]
+                booking = row["booking_id"] and self._booking(row["booking_id"])
+                room = row["room_id"] and self.real.number_of[row["room_id"]]
+                recorded[Oversold(kind, night, booking, room, self._who(row["staff_id"]))] += row["rooms"]
+                night += DAY
+        assert recorded == self.house.oversold
 
     def _compare_overstays(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
