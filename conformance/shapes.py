@@ -309,6 +309,22 @@ SEEN = {
     "staff_seen_by": {"id": "int", "name": "str"},
     "is_new_for_staff": "bool",
 }
+MAIL = {
+    "id": "int",
+    "kind": frozenset({"CONFIRMATION", "CHANGE", "CANCELLATION", "DECLINE"}),
+    "kind_display": "str",
+    "state": frozenset({"QUEUED", "SENDING", "SENT", "FAILED", "DROPPED"}),
+    "state_display": "str",
+    "to_address": "str",
+    "queued_at": "time",
+    "queued_by_name": "str?",
+    "next_try_at": "time?",
+    "tries": "int",
+    "sent_at": "time?",
+    "settled_at": "time?",
+    "reason": "str",
+    "can_send_again": "bool",
+}
 CANCELLED = {"message": "str", "booking": DETAIL, "cancellation_reason": "str"}
 AVAILABLE_ROOMS = {
     "available_rooms": [

@@ -421,6 +421,29 @@ TASKS_OF_GUESTS = """
     ORDER BY 1, 2, task.id
 """
 
+# --- mail -------------------------------------------------------------------------------------------------------------
+
+BOOKING_MAILS = """
+    SELECT hotel.slug, booking.booking_id, 'a mail is ' || mail.state || ': ' || found.detail
+    FROM (
+        SELECT mail.*, mail.state IN ('QUEUED', 'SENDING') AS is_open,
+            count(*) OVER (PARTITION BY mail.booking_id, mail.state) AS alike
+        FROM notifications_bookingmail mail
+    ) mail
+    JOIN room_bookings_roombooking booking ON booking.id = mail.booking_id
+    JOIN hotel_hotel hotel ON hotel.id = mail.hotel_id
+    LEFT JOIN mailer_message waiting ON waiting.id = mail.queue_number
+    CROSS JOIN LATERAL (SELECT concat_ws(
+        '; ',
+        CASE WHEN mail.is_open AND waiting.id IS NULL THEN 'it is not in the queue' END,
+        CASE WHEN NOT mail.is_open AND waiting.id IS NOT NULL THEN 'it is still in the queue' END,
+        CASE WHEN mail.is_open AND mail.alike > 1 THEN 'so is another of the booking' END,
+        CASE WHEN mail.is_open = (mail.settled_at IS NOT NULL) THEN 'its times say otherwise' END
+    ) AS detail) found
+    WHERE found.detail <> ''
+    ORDER BY 1, 2, mail.id
+"""
+
 # --- links and numbers ------------------------------------------------------------------------------------------------
 
 
@@ -480,6 +503,9 @@ ONE_HOTEL = " UNION ALL ".join(
             {"room_type_id": TYPE, "booking_id": BOOKING, "room_id": ROOM, "staff_id": STAFF},
         ),
         _links_across(
+            "notifications_bookingmail", "'mail id ' || this.id", {"booking_id": BOOKING, "queued_by_id": STAFF}
+        ),
+        _links_across(
             "room_bookings_bookingextension", "'extension id ' || this.id", {"booking_id": BOOKING, "staff_id": STAFF}
         ),
     ]
@@ -529,6 +555,7 @@ RULES = (
     Rule("turnovers", "A room that is clean has no open turnover of a departure", TURNOVERS),
     Rule("stayovers", "A morning's open stayover is of a guest who is in that room", STAYOVERS),
     Rule("tasks_of_guests", "Nothing is to be done for guests who have left or do not come", TASKS_OF_GUESTS),
+    Rule("booking_mails", "A mail that waits is in the queue, the only one of its booking", BOOKING_MAILS),
     Rule("one_hotel", "Whatever is linked belongs to one hotel", ONE_HOTEL),
     Rule("event_numbers", "A channel's events are numbered without gap up to the last number", EVENT_NUMBERS),
 )

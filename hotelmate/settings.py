@@ -183,6 +183,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "ENUM_NAME_OVERRIDES": {
         "BookingStatusEnum": "room_bookings.models.BookingStatus",
+        "MailKindEnum": "notifications.models.MailKind",
+        "MailStateEnum": "notifications.models.MailState",
         "OverstayStatusEnum": "room_bookings.models.OverstayStatus",
         "RoomStatusEnum": "rooms.models.RoomStatus",
         "PriorityEnum": "rooms.models.Priority",

@@ -21,6 +21,7 @@ from hotel.views import AccessConfigViewSet, LoginView, LogoutView, MeViewSet
 from hotelmate.documents import DocumentView
 from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from notifications.catch_up_views import EventViewSet
+from notifications.mail_views import StaffBookingMailView
 from notifications.views import PusherAuthView
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 
@@ -114,6 +115,12 @@ hotel_urls: list[Any] = [
     booking("overstay/status/", view(StaffBookingOverstayView, get="overstay_status")),
     booking("overstay/acknowledge/", post(StaffBookingOverstayView, "acknowledge")),
     booking("overstay/extend/", post(StaffBookingOverstayView, "extend")),
+    booking("mails/", view(StaffBookingMailView, get="mails")),
+    path(
+        "room-bookings/<str:bid>/mails/<int:mail>/send-again/",
+        post(StaffBookingMailView, "send_again"),
+        name="booking-mails-send-again",
+    ),
     # what a client missed
     path("events/", view(EventViewSet, get="missed"), name="events"),
 ]

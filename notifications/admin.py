@@ -1,6 +1,121 @@
-"""Takes django-mailer's pages out of the admin: they let one edit stored mails, which the worker unpickles."""
+"""Guests' mail in the admin: what became of each, and sending one again.
 
-from django.contrib import admin
+django-mailer's own pages are taken out: they let one edit stored mails, which the worker unpickles.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import unquote
+from django.db import OperationalError
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
 from mailer.models import DontSendEntry, Message, MessageLog
 
+from common.admin import ReadOnlyAdmin
+from common.errors import HotelMateError
+from notifications.mail import mail_list, send_again
+from notifications.models import BookingMail
+from room_bookings.admin import MOST_AT_ONCE, OtherHotel, explain, member, next_try, writes_to_guests
+from room_bookings.models import RoomBooking
+from room_bookings.search import mentioning
+
 admin.site.unregister([Message, MessageLog, DontSendEntry])
+
+
+@admin.register(BookingMail)
+class BookingMailAdmin(ReadOnlyAdmin):
+    """The mails of all bookings: what waits, and what did not arrive."""
+
+    list_display = [
+        "queued_at",
+        "hotel",
+        "booking",
+        "kind",
+        "state",
+        "to_address",
+        "tries",
+        "next_try",
+        "settled_at",
+        "reason",
+    ]
+    list_filter = ["state", "kind", "queued_at", ("hotel", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["hotel"]
+    list_per_page = MOST_AT_ONCE
+    show_full_result_count = False
+    search_fields = ["booking"]  # opens the search box; get_search_results decides what is searched
+    search_help_text = "What finds the booking, or the address."
+    fields = [
+        *("hotel", "booking", "kind", "state", "to_address", "queued_at", "queued_by"),
+        *("tries", "next_try", "settled_at", "reason"),
+    ]
+
+    @admin.display(description="next try", empty_value="–")
+    def next_try(self, mail: BookingMail) -> Any:
+        return next_try(mail)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BookingMail]:
+        return self.scoped(request, mail_list(), "hotel")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[BookingMail], search_term: str
+    ) -> tuple[QuerySet[BookingMail], bool]:
+        """The mails of the bookings that are found, and those to an address that the booking has no longer."""
+        bookings = RoomBooking.objects.filter(mentioning(search_term))
+        return queryset.filter(Q(booking__in=bookings) | Q(to_address__folded__contains=search_term)), False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may open bookings, and may write to guests."""
+        bookings = self.admin_site.get_model_admin(RoomBooking)
+        return bookings.has_view_permission(request) and (request.user.is_superuser or writes_to_guests(request))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """For the staff of a hotel, as each mail says who had it sent again."""
+        if not writes_to_guests(request) or IS_POPUP_VAR in request.GET:
+            return {}
+        return {"send_again": (send_chosen_again, "send_again", "Send again")}
+
+    def get_urls(self) -> list[Any]:
+        again = self.admin_site.admin_view(self.send_again_view)
+        name = "notifications_bookingmail_send_again"
+        return [path("<path:object_id>/send-again/", again, name=name), *super().get_urls()]
+
+    def send_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The button on the page of a booking, to which it leads back."""
+        mail = self.get_object(request, unquote(object_id))
+        if mail is None or not self.has_view_permission(request):
+            raise Http404
+        if request.method == "POST":
+            send(request, [mail])
+        return HttpResponseRedirect(reverse("admin:room_bookings_roombooking_change", args=[mail.booking_id]))
+
+
+def send_chosen_again(_page: BookingMailAdmin, request: HttpRequest, queryset: QuerySet[BookingMail]) -> None:
+    """The action of the list."""
+    mails = list(queryset[: MOST_AT_ONCE + 1])
+    if len(mails) > MOST_AT_ONCE:
+        messages.error(request, f"Choose between 1 and {MOST_AT_ONCE} mails.")
+    else:
+        send(request, mails[::-1])
+
+
+def send(request: HttpRequest, mails: Sequence[BookingMail]) -> None:
+    """Send each again, in a transaction of its own, and say what became of it."""
+    staff, sent = member(request), 0
+    for mail in mails:
+        try:
+            if staff is None or staff.hotel_id != mail.hotel_id or not writes_to_guests(request):
+                raise OtherHotel(mail.booking)
+            send_again(mail=mail, staff=staff)
+            sent += 1
+        except (HotelMateError, OperationalError) as error:
+            sentence, _ = explain(error)
+            messages.error(request, f"{mail.booking}: {sentence}")
+    if sent:
+        messages.success(request, f"Queued again: {sent} of {len(mails)} mails.")

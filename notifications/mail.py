@@ -1,77 +1,308 @@
-"""Mail to the guest: written in the transaction that it tells of, sent by the worker, tried again until it goes.
+"""Mail to the guest: what it says, that it is written in the transaction that it tells of, and what becomes of it.
 
-The queue is django-mailer's (its backend, tables and ``retry_deferred``); the sending is our own, for the reasons in
-``docs/decisions/0006-mail-queue.md``. A waiting mail is a row of ``mailer_message``: ``when_added`` says when it is to
-be tried, ``retry_count`` how often it was, and the row goes in the transaction in which the mail was sent.
+The queue is django-mailer's (its tables, its backend for any other mail); what the desk sees of a mail is its
+``BookingMail``. ``notifications/mail_sending.py`` sends. A mail says what is true of its booking when it goes out, and
+one that is true no longer does not go: ``docs/decisions/0006-mail-queue.md``.
 """
 
-import logging
-import smtplib
-from collections.abc import Callable
 from datetime import timedelta
 from email.utils import make_msgid, parseaddr
-from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives, get_connection
-from django.db import transaction
-from django.db.models import Q
+from django.core.mail import EmailMultiAlternatives
+from django.db import connection, transaction
+from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, When
 from django.template.loader import render_to_string
 from django.utils.dateformat import format as format_date
-from mailer.models import PRIORITY_DEFERRED, RESULT_FAILURE, RESULT_SUCCESS, Message, MessageLog
+from mailer.models import PRIORITY_MEDIUM, RESULT_FAILURE, RESULT_SUCCESS, Message, MessageLog
 
 from common import clock
-from common.database import advisory_lock
+from common.errors import Conflict, NotFound
+from common.formats import iso
 from common.money import money
-from room_bookings.models import RoomBooking
+from hotel import calendar
+from hotel.models import Staff
+from notifications.models import OPEN_MAIL, BookingMail, MailKind, MailState
+from notifications.notification_manager import realtime_booking_updated
+from room_bookings.models import BookingStatus, RoomBooking
+from room_bookings.selectors import booking_lock
 
-logger = logging.getLogger(__name__)
-
-Kind = Literal["confirmation", "decline", "cancellation"]
-SUBJECTS: dict[Kind, str] = {
-    "confirmation": "Your booking {} is confirmed",
-    "decline": "Your booking {} was declined",
-    "cancellation": "Your booking {} is cancelled",
+SUBJECTS = {
+    MailKind.CONFIRMATION: "Your booking {} is confirmed",
+    MailKind.CHANGE: "Your booking {} has new dates",
+    MailKind.CANCELLATION: "Your booking {} is cancelled",
+    MailKind.DECLINE: "Your booking {} was declined",
 }
+# As long as the booking is in one of these, what the mail says is true.
+TRUE_WHILE = {
+    MailKind.CONFIRMATION: (BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE),
+    MailKind.CHANGE: (BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE),
+    MailKind.CANCELLATION: (BookingStatus.CANCELLED,),
+    MailKind.DECLINE: (BookingStatus.DECLINED,),
+}
+NEWER = "A newer mail has taken its place."
+LOST = "It was taken out of the queue by something other than HotelMate's worker: it may have been sent."
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=4)
-# 1, 2, 4 … 128 minutes, then every four hours: about three days, after which somebody has to look at it.
-GIVE_UP_AFTER = 25
-KEEP_HISTORY_DAYS = 30
-ADVISORY_NAMESPACE = 7_302  # the first key of our advisory locks; the second is the mail's number
-LOOK_AHEAD = 50  # mails that others may be sending at this moment: more than there are workers
+KEEP_TRIES_DAYS = 30
+# What was sent can be looked up until the guest has left, and so long after.
+KEEP_MAILS = timedelta(days=30)
+AT_ONCE = 1000
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+class MailNotFound(NotFound):
+    code = "MAIL_NOT_FOUND"
 
 
-def queue_booking_mail(booking: RoomBooking, kind: Kind, *, reason: str = "") -> None:
+class MailOvertaken(Conflict):
+    """What the mail says is no longer true of its booking."""
+
+    code = "MAIL_OVERTAKEN"
+
+
+class GuestHasNoAddress(Conflict):
+    """There is nowhere to send the mail."""
+
+    code = "NO_EMAIL_ADDRESS"
+
+
+class MailBeingSent(Conflict):
+    """A worker is sending a mail of this booking at this moment."""
+
+    code = "MAIL_BEING_SENT"
+
+
+# --- queueing ---------------------------------------------------------------------------------------------------------
+
+
+def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None = None) -> BookingMail | None:
     """Write the guest's mail to the queue, in the caller's transaction and in one statement.
 
-    ``booking`` comes with its hotel and room type loaded. ``reason`` is told to the guest of a declined or cancelled
-    booking. A guest without an address gets none; an address to which nothing can be sent shows only in the worker.
+    It takes the place of one that waits. A guest without an address gets none, and nobody is told what is not true of
+    the booking, such as new dates of a request that waits for approval. An address to which nothing can be sent shows
+    when the worker tries. ``booking`` is locked, or new, and comes with its hotel and room type loaded; ``by`` is who
+    had a mail sent again.
     """
-    if not booking.primary_email:
-        return
+    if not (booking.primary_email and is_true(booking, kind)):
+        return None
+    # Its identity is given here, not at each try: whoever gets a mail twice can tell that it is one.
+    message = Message()
+    message.email = compose(booking, kind, new_identity())
+    mail = BookingMail(
+        hotel_id=booking.hotel_id,
+        booking=booking,
+        kind=kind,
+        to_address=booking.primary_email,
+        queued_at=clock.now(),
+        queued_by=by,
+    )
+    given = {
+        "hotel": booking.hotel_id,
+        "booking": booking.pk,
+        "kind": str(kind),
+        "to_address": mail.to_address,
+        "now": mail.queued_at,
+        "by": by and by.pk,
+        "message": message.message_data,
+        "newer": NEWER,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_THE_PLACE, given)
+        mail.pk, mail.queue_number = cursor.fetchone()
+    mail._state.adding = False
+    return mail
+
+
+# The mail that waits is dropped, and taken out of django-mailer's queue; then the new one is put there. (A part comes
+# after what it reads from, and of a booking two may not wait at any moment: hence the count.)
+TAKE_THE_PLACE = f"""
+    WITH overtaken AS (
+        UPDATE notifications_bookingmail mail
+        SET state = '{MailState.DROPPED}', reason = %(newer)s, settled_at = %(now)s, queue_number = NULL
+        FROM (
+            SELECT id, queue_number FROM notifications_bookingmail
+            WHERE booking_id = %(booking)s AND state = '{MailState.QUEUED}'
+        ) waiting
+        WHERE mail.id = waiting.id
+        RETURNING waiting.queue_number
+    ), emptied AS (
+        DELETE FROM mailer_message message USING overtaken WHERE message.id = overtaken.queue_number
+    ), written AS (
+        INSERT INTO mailer_message (message_data, when_added, priority, retry_count)
+        SELECT %(message)s, %(now)s, {PRIORITY_MEDIUM}, 0 FROM (SELECT count(*) FROM overtaken) before_that
+        RETURNING id
+    )
+    INSERT INTO notifications_bookingmail
+        (hotel_id, booking_id, kind, state, to_address, queued_at, queued_by_id, tries, reason, queue_number)
+    SELECT %(hotel)s, %(booking)s, %(kind)s, '{MailState.QUEUED}', %(to_address)s, %(now)s, %(by)s, 0, '', written.id
+    FROM written
+    RETURNING id, queue_number
+"""  # noqa: S608 - words of our own
+
+
+def is_true(booking: RoomBooking, kind: str) -> bool:
+    """Whether what a mail of that kind says is true of the booking as it is now."""
+    return booking.status in TRUE_WHILE[MailKind(kind)]
+
+
+def status_of(booking: RoomBooking) -> str:
+    """The booking's status as it stands in a sentence."""
+    return BookingStatus(booking.status).label.lower()
+
+
+def new_identity() -> str:
+    """A Message-ID, made without looking up the name of this machine, which may take seconds."""
+    return make_msgid(domain=parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2])
+
+
+def settle(mail: BookingMail, state: MailState, reason: str = "") -> None:
+    """Note what became of an open mail in the end, and take it out of the queue."""
+    Message.objects.filter(pk=mail.queue_number).delete()
+    mail.state, mail.reason, mail.settled_at = state, reason, clock.now()
+    mail.claimed_at = mail.queue_number = None
+    mail.save(update_fields=["state", "reason", "settled_at", "claimed_at", "queue_number"])
+
+
+# --- what the desk sees -----------------------------------------------------------------------------------------------
+
+
+def mail_list(booking: RoomBooking | None = None) -> QuerySet[BookingMail]:
+    """The mails of a booking, or of all, the newest first, each with ``next_try_at``, when it is tried if it waits."""
+    due = Message.objects.filter(pk=OuterRef("queue_number")).values("when_added")
+    mails = BookingMail.objects.all() if booking is None else BookingMail.objects.filter(booking=booking)
+    waiting = Case(When(state=MailState.QUEUED, then=Subquery(due)))
+    return mails.select_related("booking", "queued_by__user").annotate(next_try_at=waiting).order_by("-pk")
+
+
+def mail_row(mail: BookingMail) -> dict[str, Any]:
+    """A mail without its text, JSON-safe; it comes from ``mail_list``."""
+    sent = mail.state == MailState.SENT
+    return {
+        "id": mail.pk,
+        "kind": str(mail.kind),
+        "kind_display": mail.get_kind_display(),
+        "state": str(mail.state),
+        "state_display": mail.get_state_display(),
+        "to_address": mail.to_address,
+        "queued_at": iso(mail.queued_at),
+        "queued_by_name": mail.queued_by.name if mail.queued_by else None,
+        "next_try_at": iso(mail.next_try_at),  # type: ignore[attr-defined]  # of mail_list
+        "tries": mail.tries,
+        "sent_at": iso(mail.settled_at) if sent else None,
+        "settled_at": iso(mail.settled_at),
+        "reason": mail.reason,
+        "can_send_again": can_send_again(mail),
+    }
+
+
+def can_send_again(mail: BookingMail) -> bool:
+    """Whether ``send_again`` would take it now."""
+    booking = mail.booking
+    return is_true(booking, mail.kind) and bool(booking.primary_email) and mail.state != MailState.SENDING
+
+
+def tell(booking: RoomBooking) -> None:
+    """The screens look again at a booking whose mail has failed, was dropped or is sent again.
+
+    Those of a hotel whose timezone this machine does not know cannot be told of anything, and hold up no mail.
+    """
+    if calendar.has_clock(booking.hotel):
+        realtime_booking_updated(booking, "booking_updated")
+
+
+@transaction.atomic
+def send_again(*, mail: BookingMail, staff: Staff) -> BookingMail:
+    """Queue a mail of the same kind once more: with what is true of the booking now, to the address that it has now.
+
+    It takes the place of one that waits for a later try; one that waits for its first is as good. Raises
+    MailOvertaken, GuestHasNoAddress, MailBeingSent. Returns the mail that goes.
+    """
+    [booking] = booking_lock([mail.booking_id])
+    if not is_true(booking, mail.kind):
+        raise MailOvertaken(
+            f"Booking {booking.booking_id} is {status_of(booking)}: a mail that says otherwise is not sent.",
+            details={"booking_id": booking.booking_id, "status": str(booking.status)},
+        )
+    if BookingMail.objects.filter(booking=booking, state=MailState.SENDING).exists():
+        raise MailBeingSent("A mail to this guest is being sent at this moment. Look again in a minute.")
+    untried = BookingMail.objects.filter(booking=booking, state=MailState.QUEUED, kind=mail.kind, tries=0).first()
+    if untried is not None and booking.primary_email:
+        return untried
+    again = queue_booking_mail(booking, MailKind(mail.kind), by=staff)
+    if again is None:
+        raise GuestHasNoAddress(f"Booking {booking.booking_id} has no e-mail address.")
+    tell(booking)
+    return again
+
+
+@transaction.atomic
+def drop_all_queued(reason: str) -> int:
+    """Drop every mail that waits, whatever it says, and other mail too; returns how many."""
+    mails = list(BookingMail.objects.filter(state__in=OPEN_MAIL))
+    for mail in mails:
+        settle(mail, MailState.DROPPED, reason)
+    return len(mails) + Message.objects.all().delete()[0]
+
+
+def settle_lost() -> int:
+    """Drop the open mails that somebody else has taken out of django-mailer's queue; returns how many.
+
+    In an upgrade the old release's worker does, which sends them; else somebody who deletes them by hand.
+    """
+    in_queue = Message.objects.filter(pk=OuterRef("queue_number"))
+    lost = BookingMail.objects.filter(~Exists(in_queue), state__in=OPEN_MAIL)
+    settled = 0
+    for mail in list(lost.order_by("pk")[:AT_ONCE]):
+        with transaction.atomic():
+            [booking] = booking_lock([mail.booking_id])
+            if lost.filter(pk=mail.pk).exists():
+                settle(mail, MailState.DROPPED, LOST)
+                tell(booking)
+                settled += 1
+    return settled
+
+
+def forget_history() -> int:
+    """Forget what the desk no longer asks about; returns how many rows. What waits is never forgotten.
+
+    django-mailer's lines about each try after ``KEEP_TRIES_DAYS``; mails when both they and the stay are over for
+    ``KEEP_MAILS``.
+    """
+    forgotten = int(MessageLog.objects.purge_old_entries(KEEP_TRIES_DAYS, [RESULT_SUCCESS, RESULT_FAILURE]))
+    before = clock.now() - KEEP_MAILS
+    old = BookingMail.objects.filter(settled_at__lt=before, booking__check_out__lt=before.date()).order_by("pk")
+    while numbers := list(old.values_list("pk", flat=True)[:AT_ONCE]):
+        forgotten += BookingMail.objects.filter(pk__in=numbers).delete()[0]
+    return forgotten
+
+
+# --- what it says -----------------------------------------------------------------------------------------------------
+
+
+def compose(booking: RoomBooking, kind: str, identity: str) -> EmailMultiAlternatives:
+    """The mail as it is true now; ``identity`` is its Message-ID."""
     hotel_name = _one_line(booking.hotel.name)
+    reasons = {
+        MailKind.CANCELLATION: booking.cancellation_reason,
+        MailKind.DECLINE: booking.decline_reason_note,
+    }
     context = {
         "hotel_name": hotel_name,
         "hotel_phone": _one_line(booking.hotel.phone),
         "guest_name": _one_line(f"{booking.primary_first_name} {booking.primary_last_name}"),
         "details": _details(booking),
-        "reason": reason.strip(),
+        "reason": reasons.get(MailKind(kind), "").strip(),
+        "in_house": booking.status == BookingStatus.IN_HOUSE,
     }
+    template = f"notifications/mail/{kind.lower()}"
     email = EmailMultiAlternatives(
-        subject=f"[{hotel_name}] {SUBJECTS[kind].format(booking.booking_id)}",
-        body=str(render_to_string(f"notifications/mail/{kind}.txt", context)),
+        subject=f"[{hotel_name}] {SUBJECTS[MailKind(kind)].format(booking.booking_id)}",
+        body=str(render_to_string(f"{template}.txt", context)),
         to=[booking.primary_email],
-        # Given here, not at each try: whoever gets a mail twice can tell that it is one. And without looking up the
-        # name of this machine, which may take seconds.
-        headers={"Message-ID": make_msgid(domain=parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2])},
+        headers={"Message-ID": identity},
     )
-    email.attach_alternative(str(render_to_string(f"notifications/mail/{kind}.html", context)), "text/html")
-    email.send()
+    email.attach_alternative(str(render_to_string(f"{template}.html", context)), "text/html")
+    return email
 
 
 def _details(booking: RoomBooking) -> list[tuple[str, str]]:
@@ -100,109 +331,3 @@ def _counted(count: int, one: str, many: str) -> str:
 def _one_line(text: str) -> str:
     """Without line breaks, which no header takes, and other control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-# --- sending ----------------------------------------------------------------------------------------------------------
-
-
-class Outcome(Enum):
-    """What became of the next mail."""
-
-    NONE_DUE = auto()
-    SENT = auto()
-    FAILED = auto()
-
-
-def send_queued(*, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Send what is due, one mail after the other; returns how many went. Any number of workers may do so at once.
-
-    Ends at the first mail that fails, as the next would most likely wait for the same dead provider; it is the
-    caller who comes back in a few seconds.
-    """
-    sent = 0
-    while not should_stop() and send_next() == Outcome.SENT:
-        sent += 1
-    return sent
-
-
-def send_next() -> Outcome:
-    """Send the mail that has been due for longest and that nobody else is sending.
-
-    Under an advisory lock of its own, for which nobody waits, and with no transaction open. Killed before the provider
-    has taken the mail, it is still there; killed between that and the commit it goes a second time, with the same
-    Message-ID.
-    """
-    due = Q(priority__lt=PRIORITY_DEFERRED) | Q(retry_count__lt=GIVE_UP_AFTER, when_added__lte=clock.now())
-    waiting = Message.objects.filter(due).order_by("priority", "when_added", "pk")
-    for number in list(waiting.values_list("pk", flat=True)[:LOOK_AHEAD]):
-        with advisory_lock(ADVISORY_NAMESPACE, number % 2**31) as alone:
-            # Read again under the lock: whoever had it before us may have sent it.
-            message = waiting.filter(pk=number).first() if alone else None
-            if message is None:
-                continue
-            try:
-                _send(message)
-            except Exception as error:  # whatever a provider, or a library for one, may come up with
-                _put_back(message, error)
-                return Outcome.FAILED
-            with transaction.atomic():
-                MessageLog.objects.log(message, RESULT_SUCCESS)
-                message.delete()
-            return Outcome.SENT
-    return Outcome.NONE_DUE
-
-
-class UnsendableError(Exception):
-    """This mail can never be sent, by whatever provider: it cannot be read, or not be put into the words of SMTP."""
-
-
-def _send(message: Message) -> None:
-    try:
-        email = message.email
-        email.message()
-    except Exception as error:
-        raise UnsendableError(f"{type(error).__name__}: {error}") from error
-    email.connection = get_connection(settings.MAILER_EMAIL_BACKEND)
-    email.send()
-
-
-@transaction.atomic
-def _put_back(message: Message, error: Exception) -> None:
-    """Back into the queue, for a later try; or there to stay, until ``manage.py retry_deferred`` tries it once more."""
-    MessageLog.objects.create(
-        message_data=None,
-        when_added=message.when_added,
-        priority=message.priority,
-        result=RESULT_FAILURE,
-        log_message=f"mail {message.pk}: {type(error).__name__}: {error}"[:1000],
-    )
-    tries = GIVE_UP_AFTER if isinstance(error, UnsendableError) else message.retry_count + 1
-    pause = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
-    message.retry_count, message.priority = tries, PRIORITY_DEFERRED
-    message.when_added = clock.now() + pause
-    message.save(update_fields=["retry_count", "priority", "when_added"])
-    if tries < GIVE_UP_AFTER:
-        logger.warning(
-            "mail %s: try %d failed (%s); next in %d s", message.pk, tries, _brief(error), pause.total_seconds()
-        )
-    else:
-        logger.error(
-            "mail %s is given up (%s); it is kept, and `manage.py retry_deferred` tries it once more",
-            message.pk,
-            _brief(error),
-        )
-
-
-def _brief(error: Exception) -> str:
-    """The kind of failure and the provider's code; never its words, which may name the guest."""
-    code: Any = ""
-    if isinstance(error, smtplib.SMTPResponseException):
-        code = f" {error.smtp_code}"
-    elif isinstance(error, smtplib.SMTPRecipientsRefused):
-        code = "".join(f" {refusal[0]}" for refusal in error.recipients.values())
-    return f"{type(error).__name__}{code}"
-
-
-def forget_history() -> int:
-    """Drop what django-mailer noted of tries of long ago; returns how many lines. What waits is never dropped."""
-    return int(MessageLog.objects.purge_old_entries(KEEP_HISTORY_DAYS, [RESULT_SUCCESS, RESULT_FAILURE]))

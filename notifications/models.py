@@ -1,4 +1,4 @@
-"""The events that went, or will go, to the screens: outbox and log in one table."""
+"""The events that went, or will go, to the screens: outbox and log in one table. And what became of guests' mail."""
 
 import uuid
 
@@ -7,7 +7,10 @@ from django.db import models
 from django.db.models import Q
 
 from common import clock
-from hotel.models import Hotel
+from common.fields import MailField
+from common.triggers import SameHotel
+from hotel.models import Hotel, Staff
+from room_bookings.models import RoomBooking
 
 # The streams of a hotel: what its staff hear of rooms and of bookings, and what guests hear of theirs.
 ROOMS, BOOKINGS, GUESTS = STREAMS = ("rooms", "room-bookings", "guest-bookings")
@@ -65,3 +68,85 @@ class RealtimeEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
+
+
+class MailKind(models.TextChoices):
+    """What a mail tells the guest."""
+
+    CONFIRMATION = "CONFIRMATION", "Confirmation"
+    CHANGE = "CHANGE", "New dates"
+    CANCELLATION = "CANCELLATION", "Cancellation"
+    DECLINE = "DECLINE", "Decline"
+
+
+class MailState(models.TextChoices):
+    """What became of a mail."""
+
+    QUEUED = "QUEUED", "Queued"
+    SENDING = "SENDING", "Being sent"
+    SENT = "SENT", "Sent"
+    FAILED = "FAILED", "Failed"
+    DROPPED = "DROPPED", "Dropped"
+
+
+# As long as a mail is in one of these, django-mailer's queue has it.
+OPEN_MAIL = (MailState.QUEUED, MailState.SENDING)
+
+
+class BookingMail(models.Model):
+    """A mail to the guest of a booking, without its text: what the desk sees of it (notifications/mail.py)."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+")
+    booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="mails")
+    kind = models.CharField(max_length=12, choices=MailKind)
+    state = models.CharField(max_length=8, choices=MailState, default=MailState.QUEUED)
+    to_address = MailField("to")
+    queued_at = models.DateTimeField(default=clock.now)
+    queued_by = models.ForeignKey(
+        Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="Who had it sent again."
+    )
+    claimed_at = models.DateTimeField(null=True, help_text="When a worker began to send it; while it does.")
+    settled_at = models.DateTimeField(null=True, help_text="When it was sent, given up or dropped.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it waits, failed or was dropped.")
+    # No foreign key: in an upgrade the worker of the release before runs on for a while, and deletes what it has sent.
+    queue_number = models.BigIntegerField(
+        null=True, unique=True, help_text="Its number in django-mailer's queue, while it is there."
+    )
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=MailKind.values), name="booking_mail_kind_known"),
+            models.CheckConstraint(condition=Q(state__in=MailState.values), name="booking_mail_state_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=OPEN_MAIL, queue_number__isnull=False, settled_at__isnull=True)
+                | ~Q(state__in=OPEN_MAIL) & Q(queue_number__isnull=True, settled_at__isnull=False),
+                name="booking_mail_open_or_settled",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=MailState.SENDING, claimed_at__isnull=False)
+                | ~Q(state=MailState.SENDING) & Q(claimed_at__isnull=True),
+                name="booking_mail_sending_iff_claimed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=[MailState.FAILED, MailState.DROPPED]) | ~Q(reason=""),
+                name="booking_mail_failure_has_reason",
+            ),
+            # A newer one takes the place of one that waits; and two that are sent at once arrive in any order.
+            models.UniqueConstraint(
+                fields=["booking"], condition=Q(state=MailState.QUEUED), name="booking_mail_one_queued"
+            ),
+            models.UniqueConstraint(
+                fields=["booking"], condition=Q(state=MailState.SENDING), name="booking_mail_one_being_sent"
+            ),
+        ]
+        triggers = [
+            SameHotel(
+                name="booking_mail_one_hotel",
+                links={"booking": "room_bookings_roombooking", "queued_by": "hotel_staff"},
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.booking_id}: {self.get_kind_display()}"

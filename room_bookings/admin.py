@@ -15,7 +15,9 @@ from django.db import Error as DatabaseError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.timezone import localtime
 
 from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
@@ -27,6 +29,8 @@ from common.search import Folded
 from hotel import calendar
 from hotel.figures import DUES, on_their_day
 from hotel.models import Hotel, Staff
+from notifications.mail import can_send_again, mail_list
+from notifications.models import BookingMail
 from room_bookings.models import (
     IN_FLIGHT_PAYMENTS,
     BookingAction,
@@ -62,6 +66,12 @@ def is_late(booking: RoomBooking) -> bool:
     """Whether the guest is late, as far as anybody can tell: a list has bookings of several hotels, and one without a
     clock hides no other's."""
     return calendar.has_clock(booking.hotel) and is_late_arrival(booking)
+
+
+def writes_to_guests(request: HttpRequest) -> bool:
+    """Whether the caller is staff who may: they see what was mailed, and send it again."""
+    staff = member(request)
+    return staff is not None and staff.can("bookings.communicate")
 
 
 # --- actions ----------------------------------------------------------------------------------------------------------
@@ -375,6 +385,41 @@ class ExtensionsInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("booking", "staff__user")
 
 
+def next_try(mail: BookingMail) -> Any:
+    """When a mail of ``mail_list`` is tried, if it waits."""
+    return mail.next_try_at  # type: ignore[attr-defined]
+
+
+class MailsInline(ReadOnlyInline):
+    model = BookingMail
+    verbose_name_plural = "mails to the guest"
+    fields = ["queued_at", "kind", "state", "to_address", "tries", "next_try", "settled_at", "reason", "queued_by"]
+    readonly_fields = ["next_try", "again"]
+
+    @admin.display(description="next try", empty_value="–")
+    def next_try(self, mail: BookingMail) -> Any:
+        return next_try(mail)
+
+    @admin.display(description="", empty_value="")
+    def again(self, mail: BookingMail) -> str | None:
+        """A button of the booking's form that leads elsewhere."""
+        if not can_send_again(mail):
+            return None
+        address = reverse("admin:notifications_bookingmail_send_again", args=[mail.pk])
+        return format_html('<button formaction="{}" formnovalidate>Send again</button>', address)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser or writes_to_guests(request)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """With the button for the staff of the booking's hotel, who may use it."""
+        of_the_hotel = obj is not None and own_hotel(request) == obj.hotel
+        return [*self.fields, "again"] if of_the_hotel and writes_to_guests(request) else self.fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BookingMail]:
+        return mail_list()
+
+
 class TodayFilter(admin.SimpleListFilter):
     """What is to be seen to on each hotel's business date; the numbers of the home page are these."""
 
@@ -434,7 +479,7 @@ class CardPaymentFilter(admin.SimpleListFilter):
 @admin.register(RoomBooking)
 class RoomBookingAdmin(HotelScopedAdmin):
     form = BookingForm
-    inlines = [CompanionsInline, HistoryInline, OverstaysInline, ExtensionsInline]
+    inlines = [CompanionsInline, MailsInline, HistoryInline, OverstaysInline, ExtensionsInline]
     list_display = ["booking_id", "hotel", "guest", "status", "arrival", "check_out", "room_type", "room", "amount"]
     list_filter = [
         TodayFilter,

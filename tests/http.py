@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from hotel.models import Hotel, IdempotentAnswer
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from notifications.models import RealtimeEvent
+from notifications.models import BookingMail, RealtimeEvent
 from room_bookings.models import (
     BookingChange,
     BookingExtension,
@@ -54,6 +54,7 @@ WRITTEN: tuple[type[Model], ...] = (
     PaymentRetry,
     ReferenceCounter,
     RealtimeEvent,
+    BookingMail,
     Message,
 )
 

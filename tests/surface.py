@@ -9,6 +9,8 @@ from typing import Any
 from hotel import calendar, rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import TaskStatus
+from notifications.mail import queue_booking_mail
+from notifications.models import BookingMail, MailKind
 from room_bookings.models import RoomBooking
 from rooms.models import Room, RoomType
 from tests.factories import NewRoomFactory, RoomTypeFactory, TaskFactory, booking_in, in_house, room_in
@@ -39,7 +41,8 @@ class Endpoint:
 
     def path(self, slug: str, things: SimpleNamespace) -> str:
         number = str(getattr(things, self.target)) if self.target else ""
-        return f"/api/staff/hotel/{slug}/" + re.sub(r"<\w+:\w+>", number, self.route) + self.query
+        route = self.route.replace("<int:mail>", str(things.mail))
+        return f"/api/staff/hotel/{slug}/" + re.sub(r"<\w+:\w+>", number, route) + self.query
 
     def filled_body(self, things: SimpleNamespace) -> Any:
         return None if self.body is None else {key: filled(value, things) for key, value in self.body.items()}
@@ -140,6 +143,8 @@ ENDPOINTS = (
     Endpoint("GET", f"{BOOKING}overstay/status/", DESK, "overdue"),
     Endpoint("POST", f"{BOOKING}overstay/acknowledge/", DESK, "overdue"),
     Endpoint("POST", f"{BOOKING}overstay/extend/", DESK, "overdue", {"add_nights": 3}),
+    Endpoint("GET", f"{BOOKING}mails/", DESK, "arrival"),
+    Endpoint("POST", f"{BOOKING}mails/<int:mail>/send-again/", DESK, "arrival"),
     Endpoint("GET", "events/", ROLES, query="?channel=rooms"),
     Endpoint("GET", "events/", DESK, query="?channel=room-bookings"),
 )
@@ -186,7 +191,10 @@ def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleN
     rooms["due"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 6)
     rooms["left"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 7)
     bookings = house_bookings(hotel, room_type, rooms)
+    mail: Any = queue_booking_mail(bookings["arrival"], MailKind.CONFIRMATION)
+    BookingMail.objects.update(tries=1)
     return SimpleNamespace(
+        mail=mail.pk,
         room_type=room_type.pk,
         unused_type=RoomTypeFactory(hotel=hotel).pk,
         task=task.pk,
@@ -204,7 +212,7 @@ def house_bookings(hotel: Hotel, room_type: RoomType, rooms: dict[str, Room]) ->
     yesterday = {"check_in": today - one_day, "check_out": today + one_day}
     past = {"check_in": today - 2 * one_day, "check_out": today - one_day}
     return {
-        "arrival": booking_in("CONFIRMED", **stay, assigned_room=rooms["due"]),
+        "arrival": booking_in("CONFIRMED", **stay, assigned_room=rooms["due"], primary_email="ada@example.com"),
         "late": booking_in("CONFIRMED", **stay | yesterday),
         "request": booking_in("PENDING_APPROVAL", **stay),
         "cancelled": booking_in("CANCELLED", **stay),

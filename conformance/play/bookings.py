@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from conformance.report import Table
-from conformance.shapes import ACCESS_CONFIG, DETAIL, PARTY, SEEN
+from conformance.shapes import ACCESS_CONFIG, DETAIL, MAIL, PARTY, SEEN, page
 from conformance.world import YESTERDAY, World
 
 TABLE = Table("6")
@@ -144,6 +144,22 @@ def booker(w: World) -> None:
     w.see(changed["booker"], agent, "who booked, as changed")
     refused = w.frontdesk.patch(w.path(booking), {"booker": {"type": "COMPANY"}}, status=400, code="VALIDATION_ERROR")
     w.has(refused, {"details": {"booker": ["str"]}, "booker": ["str"]}, "a company without a name")
+
+
+@row("GET {bid}/mails/, POST {bid}/mails/{id}/send-again/: told; 409 when overtaken")
+def mails(w: World) -> None:
+    booking = w.book(primary_email="ada@guest.example")
+    bid = booking["booking_id"]
+    listed = w.frontdesk.get(w.path(booking, "mails/"), shape=page(MAIL))
+    w.see([mail["kind"] for mail in listed["results"]], ["CONFIRMATION"], "the kinds of mail")
+    again = w.path(booking, f"mails/{listed['results'][0]['id']}/send-again/")
+    w.see(w.frontdesk.post(again, shape=MAIL)["kind"], "CONFIRMATION", "what is sent again")
+    w.housekeeper.get(w.path(booking, "mails/"), status=403)
+    w.frontdesk.post(w.path(booking, "cancel/"), {"reason": "ill"})
+    with w.tells():
+        w.frontdesk.post(again, status=409, code="MAIL_OVERTAKEN")
+    kinds = {mail["kind"] for mail in w.frontdesk.get(w.path({"booking_id": bid}, "mails/"))["results"]}
+    w.see(kinds, {"CONFIRMATION", "CANCELLATION"}, "the kinds of mail after the cancellation")
 
 
 @row("POST {bid}/mark-seen/: no body, idempotent")

@@ -8,6 +8,7 @@ from hotel import calendar
 from hotel.models import Staff
 from housekeeping.task_following import end_arrivals
 from notifications.mail import queue_booking_mail
+from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.services.core import (
@@ -74,7 +75,7 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
         reason=reason,
         rooms=[vacated for _, vacated in left],
     )
-    queue_booking_mail(locked, "cancellation", reason=reason)
+    queue_booking_mail(locked, MailKind.CANCELLATION)
     return locked
 
 

@@ -15,6 +15,7 @@ from common.money import fitted
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import queue_booking_mail
+from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds, require_capacity
 from room_bookings.inventory import nights_held
@@ -128,7 +129,7 @@ def create_booking(
     created = booking_read(booking.pk)
     realtime_booking_updated(created, "booking_created")
     if not waits:
-        queue_booking_mail(created, "confirmation")
+        queue_booking_mail(created, MailKind.CONFIRMATION)
     created.guest_token = token  # type: ignore[attr-defined]
     return created
 

@@ -9,6 +9,8 @@ from common import clock
 from common.money import fitted
 from hotel.models import Staff
 from housekeeping.selectors import room_lock
+from notifications.mail import queue_booking_mail
+from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds, guests, require_capacity
 from room_bookings.inventory import StayRow, nights_booked, nights_held, type_of
@@ -90,6 +92,8 @@ def edit_booking(
     record(changes)
     record_overbooking(overbooked)
     realtime_booking_updated(locked, "booking_updated")
+    if {"check_in", "check_out"} & set(changed):
+        queue_booking_mail(locked, MailKind.CHANGE)
     return locked
 
 

@@ -13,6 +13,8 @@ from common.formats import iso
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.selectors import room_lock
+from notifications.mail import queue_booking_mail
+from notifications.models import MailKind
 from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
 from room_bookings.inventory import (
     StayRow,
@@ -187,6 +189,7 @@ def extend_stay(
     record([change(locked, BookingAction.EXTENDED, was=locked.status, staff=staff, reason=why)])
     record_overbooking(overbooked)
     realtime_booking_updated(locked, "booking_overstay_extended")
+    queue_booking_mail(locked, MailKind.CHANGE)
     return locked
 
 

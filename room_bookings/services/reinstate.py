@@ -8,6 +8,7 @@ from django.db import transaction
 from hotel import calendar
 from hotel.models import Staff
 from notifications.mail import queue_booking_mail
+from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds
 from room_bookings.inventory import nights_held
@@ -63,7 +64,7 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     )
     record([change(locked, BookingAction.REINSTATED, was=was, staff=staff, reason=reason)])
     realtime_booking_updated(locked, "booking_updated")
-    queue_booking_mail(locked, "confirmation")
+    queue_booking_mail(locked, MailKind.CONFIRMATION)
     return locked
 
 

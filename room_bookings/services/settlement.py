@@ -18,6 +18,7 @@ from common.errors import Conflict, HotelMateError
 from hotel.models import Staff
 from housekeeping.task_following import end_arrivals
 from notifications.mail import queue_booking_mail
+from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
 from room_bookings.models import BookingAction, BookingStatus, PaymentRetry, PaymentState, RoomBooking
@@ -108,7 +109,7 @@ def write_confirmed(locked: RoomBooking, action: BookingAction, staff: Staff | N
     save([locked], "status", "confirmation_number", *written, *PAYMENT)
     record([change(locked, action, was=was, staff=staff)])
     realtime_booking_updated(locked, "booking_confirmed", guest_type="booking_confirmed")
-    queue_booking_mail(locked, "confirmation")
+    queue_booking_mail(locked, MailKind.CONFIRMATION)
 
 
 def write_declined(locked: RoomBooking, staff: Staff | None) -> None:
@@ -123,7 +124,7 @@ def write_declined(locked: RoomBooking, staff: Staff | None) -> None:
     record([change(locked, BookingAction.DECLINED, was=was, staff=staff, reason=reason, from_room=room)])
     end_arrivals([locked])
     realtime_booking_updated(locked, "booking_updated", guest_type="booking_declined", reason=note)
-    queue_booking_mail(locked, "decline", reason=note)
+    queue_booking_mail(locked, MailKind.DECLINE)
 
 
 def _decided(locked: RoomBooking, staff: Staff | None, *, seen: bool) -> list[str]:

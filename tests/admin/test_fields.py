@@ -14,6 +14,7 @@ from knox.models import AuthToken
 from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, Hotel, Staff
 from hotel.services import sign_in, update_access_config
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from notifications.models import BookingMail
 from room_bookings.models import BookingChange, RoomBooking
 from rooms.models import Room, RoomType
 from tests.admin.world import Group, User, browser, everything, live, manager_of, name, page, registered, root
@@ -76,6 +77,7 @@ EDITABLE: dict[Any, tuple[tuple[Any, Any], tuple[Any, Any]]] = {
     HousekeepingTask: ((None, set()), (None, set())),
     RoomBooking: ((None, NOTES), (None, set())),
     BookingChange: ((None, set()), (None, set())),
+    BookingMail: ((None, set()), (None, set())),
     User: ((None, None), (NEW_ACCOUNT, ACCOUNT)),
     Group: ((None, None), ({"name", "permissions"}, {"name", "permissions"})),
     AuthToken: ((None, None), (None, set())),

@@ -23,6 +23,7 @@ PAGES = {
     "housekeeping.RoomStatusEvent": (READ, READ, READ),
     "room_bookings.RoomBooking": ("module view change", READ, READ),
     "room_bookings.BookingChange": (READ, READ, READ),
+    "notifications.BookingMail": (READ, NOTHING, READ),
     "auth.User": (NOTHING, NOTHING, ALL),
     "auth.Group": (NOTHING, NOTHING, ALL),
     "knox.AuthToken": (NOTHING, NOTHING, "module view delete"),

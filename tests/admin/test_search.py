@@ -12,6 +12,8 @@ from django.test import Client
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.turnover import flag_maintenance
+from notifications.mail import queue_booking_mail
+from notifications.models import BookingMail, MailKind
 from room_bookings.models import BookingChange, BookingGuest, RoomBooking
 from room_bookings.services.cancel import cancel_booking
 from rooms.models import Room, RoomType
@@ -36,7 +38,8 @@ def named() -> dict[type[Model], Model]:
     user = User.objects.create_user("zm", first_name="Zoë", last_name="Müller")
     member, manager = StaffFactory(hotel=hotel, user=user), manager_of(hotel)
     flag_maintenance(room=room, staff=manager, note=f"{NAME} has seen it")
-    booking = BookingFactory(hotel=hotel, room_type=room_type, primary_first_name="Zoë", primary_last_name="Müller")
+    guest = {"primary_first_name": "Zoë", "primary_last_name": "Müller", "primary_email": "zm@example.com"}
+    booking = BookingFactory(hotel=hotel, room_type=room_type, **guest)
     cancelled = BookingFactory(hotel=hotel, room_type=room_type)
     cancel_booking(booking=cancelled, staff=manager, reason=f"{NAME} has called")
     return {
@@ -50,6 +53,7 @@ def named() -> dict[type[Model], Model]:
         HousekeepingTask: TaskFactory(room=room, note=f"for {NAME}"),
         RoomBooking: booking,
         BookingChange: BookingChange.objects.get(booking=cancelled),
+        BookingMail: queue_booking_mail(booking, MailKind.CONFIRMATION),
     }
 
 

@@ -17,6 +17,8 @@ from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.turnover import flag_maintenance
+from notifications.mail import queue_booking_mail
+from notifications.models import BookingMail, MailKind
 from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.services.edit import edit_booking
 from rooms.models import Room, RoomType
@@ -64,6 +66,7 @@ def live(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Model]:
         HousekeepingTask: TaskFactory(room=room, note=f"a task of {mark}", assigned_to=member),
         RoomBooking: booking,
         BookingChange: BookingChange.objects.get(booking=booking),
+        BookingMail: queue_booking_mail(booking, MailKind.CONFIRMATION),
     }
 
 

@@ -10,10 +10,11 @@ from hotel.invariants import violations
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications import relay
-from notifications.models import ROOMS, STREAMS, EventStream, RealtimeEvent
+from notifications.mail import queue_booking_mail
+from notifications.models import ROOMS, STREAMS, BookingMail, EventStream, MailKind, RealtimeEvent
 from notifications.retention import begin_anew
 from tests.conftest import url
-from tests.factories import NewRoomFactory
+from tests.factories import NewRoomFactory, booking_in
 from tests.http import assert_error
 from tests.notifications.event_log import log_of, numbers, unnumbered
 
@@ -84,3 +85,18 @@ def test_the_command_says_what_is_still_to_be_sent(hotel, capsys):
     unnumbered(hotel)
     call_command("after_restore")
     assert capsys.readouterr().out == "Every screen will read everything anew. To be sent: 1 events, 0 mails.\n"
+
+
+def test_mails_that_waited_can_be_dropped_with_a_word_to_the_desk(hotel, capsys):
+    booking = booking_in("CONFIRMED", hotel=hotel, primary_email="ada@example.com")
+    queue_booking_mail(booking, MailKind.CONFIRMATION)
+    call_command("after_restore")
+    assert "1 mails." in capsys.readouterr().out
+    call_command("after_restore", "--drop-mails")
+    assert capsys.readouterr().out.startswith("Dropped: 1 mails.\nEvery screen")
+    [mail] = BookingMail.objects.all()
+    assert (mail.state, mail.reason) == (
+        "DROPPED",
+        "It waited in a backup that was restored: it may have been sent since.",
+    )
+    assert violations() == []

@@ -79,7 +79,7 @@ def test_whatever_is_no_reference_is_no_booking(api, manager, booking, reference
     client = api(manager)
     with nothing_written():
         for endpoint in OF_ONE:
-            path = url(manager, endpoint.route.replace("<str:bid>", reference))
+            path = url(manager, endpoint.route.replace("<str:bid>", reference).replace("<int:mail>", "1"))
             body = assert_error(client.generic(endpoint.method, path), 404, "BOOKING_NOT_FOUND")
             assert body["message"] == "There is no such booking.", endpoint.name
 
@@ -90,7 +90,7 @@ def test_another_hotels_booking_is_not_there(api, manager, book):
     client = api(manager)
     with nothing_written():
         for endpoint in OF_ONE:
-            path = url(manager, endpoint.route.replace("<str:bid>", theirs.booking_id))
+            path = url(manager, endpoint.route.replace("<str:bid>", theirs.booking_id).replace("<int:mail>", "1"))
             assert_error(client.generic(endpoint.method, path), 404, "BOOKING_NOT_FOUND")
 
 

@@ -31,6 +31,8 @@ RIGHT = {
     f"POST {BOOKING}check-out/": "bookings.checkout",
     f"POST {BOOKING}overstay/acknowledge/": "bookings.resolve_overstay",
     f"POST {BOOKING}overstay/extend/": "bookings.extend",
+    f"GET {BOOKING}mails/": "bookings.communicate",
+    f"POST {BOOKING}mails/<int:mail>/send-again/": "bookings.communicate",
 }
 READS = {
     "GET access-config/",

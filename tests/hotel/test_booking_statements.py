@@ -74,7 +74,7 @@ def test_reading_the_list(desk, agent, standard, statements, size, query, made):
 @pytest.mark.parametrize(
     ("status", "step", "body", "made"),
     [
-        ("CONFIRMED", "", {"check_out": str(day(1)), "adults": 3}, 10),
+        ("CONFIRMED", "", {"check_out": str(day(1)), "adults": 3}, 11),
         ("CONFIRMED", "mark-seen/", None, 6),
         ("CONFIRMED", "party/companions/", {"companions": [{"first_name": "C", "last_name": "D"}] * 3}, 10),
         ("PENDING_APPROVAL", "confirm/", None, 10),
@@ -89,7 +89,7 @@ def test_reading_the_list(desk, agent, standard, statements, size, query, made):
         ("IN_HOUSE", "undo-check-in/", {"reason": "mistake"}, 15),
         ("IN_HOUSE", "check-out/", None, 15),
         ("IN_HOUSE", "move-room/", "to", 19),
-        ("IN_HOUSE", "overstay/extend/", {"add_nights": 2}, 14),
+        ("IN_HOUSE", "overstay/extend/", {"add_nights": 2}, 15),
     ],
 )
 def test_one_step(api, office_manager, standard, statements, size, status, step, body, made):

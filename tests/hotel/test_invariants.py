@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, connection, models
+from mailer.models import Message
 
 from common import clock
 from hotel import invariants, rights
@@ -18,7 +19,7 @@ from hotel.invariants import RULES, Rule, Violation, violations
 from hotel.models import Hotel
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
-from notifications.models import BOOKINGS, ROOMS, EventStream, RealtimeEvent
+from notifications.models import BOOKINGS, ROOMS, BookingMail, EventStream, RealtimeEvent
 from notifications.relay import number
 from room_bookings.models import (
     BookingChange,
@@ -123,6 +124,17 @@ def house(hotel: Hotel) -> Hotel:
     over = {"status": "DONE", "started_at": now, "completed_at": now}
     TaskFactory(room=ready, booking=gone, **over)
     TaskFactory(room=ready, booking=gone, task_type="STAYOVER", for_date=day, **over)
+    for state in ("SENT", "QUEUED"):
+        waits = state == "QUEUED"
+        mail = {"kind": "CONFIRMATION", "to_address": "ada@example.com", "queued_by": clerk, "state": state}
+        message = Message.objects.create(message_data="") if waits else None
+        BookingMail.objects.create(
+            hotel=hotel,
+            booking=coming,
+            queue_number=message and message.pk,
+            settled_at=None if waits else now,
+            **mail,
+        )
     number(EventStream.objects.create(hotel=hotel, name=ROOMS))
     RealtimeEvent.objects.create(hotel=hotel, stream=BOOKINGS, type="booking_created", envelope={}, seq=1)
     EventStream.objects.create(hotel=hotel, name=BOOKINGS, last_seq=1)
@@ -175,6 +187,14 @@ def audit(number: int, version: int, changes: str) -> str:
     return (
         f"UPDATE housekeeping_roomstatusevent SET {changes} WHERE version = {version} AND room_id = "
         f"(SELECT id FROM rooms_room WHERE room_number = {number})"
+    )
+
+
+def mail(state: str, changes: str) -> str:
+    return (
+        "WITH message AS (INSERT INTO mailer_message (message_data, when_added, priority, retry_count)"
+        f" VALUES ('', now(), 2, 0) RETURNING id) UPDATE notifications_bookingmail SET {changes} FROM message"
+        f" WHERE state = '{state}'"
     )
 
 
@@ -446,6 +466,15 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
             ("AMENITY", "BK-10", "NO_SHOW"),
         )
     ),
+    *(
+        (statement, f"a mail is {detail}", {("booking_mails", "BK-3")})
+        for statement, detail in (
+            (mail("QUEUED", "queue_number = NULL"), "QUEUED: it is not in the queue"),
+            (mail("QUEUED", "settled_at = now()"), "QUEUED: its times say otherwise"),
+            (mail("SENT", "settled_at = NULL"), "SENT: its times say otherwise"),
+            (mail("SENT", "queue_number = message.id"), "SENT: it is still in the queue"),
+        )
+    ),
     (
         "DELETE FROM notifications_realtimeevent WHERE stream = 'rooms' AND seq = 3",
         "number 4 follows number 2",
@@ -476,6 +505,14 @@ def test_what_is_broken_is_named(unguarded, statement, detail, expected):
     assert sorted((violation.rule, violation.subject) for violation in found) == sorted(expected)
     assert detail in [violation.detail for violation in found]
     assert {violation.hotel for violation in found} == {"grand"}
+
+
+def test_a_second_mail_that_waits(unguarded):
+    [waiting] = BookingMail.objects.filter(state="QUEUED")
+    waiting.pk, waiting.queue_number = None, Message.objects.create(message_data="").pk
+    waiting.save(force_insert=True)
+    detail = "a mail is QUEUED: so is another of the booking"
+    assert violations() == [Violation("booking_mails", "grand", "BK-3", detail)] * 2
 
 
 def test_every_rule_is_shown_to_fire():

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from hotel.models import Hotel, IdempotentAnswer, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from notifications.models import EventStream, RealtimeEvent
+from notifications.models import BookingMail, EventStream, RealtimeEvent
 from room_bookings.models import (
     BookingAction,
     BookingChange,
@@ -57,6 +57,7 @@ def world():
     Overbooking.objects.create(hotel=room.hotel, room_type=room.room_type, staff=staff, **nights)
     IdempotentAnswer.objects.create(staff=staff, key="a key", fingerprint="f")
     EventStream.objects.create(hotel=room.hotel, name="rooms")
+    BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com", queue_number=1)
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
     settle()
     with connection.cursor() as cursor:
@@ -122,6 +123,16 @@ def test_nothing_is_counted_below_zero(world):
         ("realtime_event_numbered_before_sent", RealtimeEvent, {"seq": None, "parked_at": NOW}),
         ("overbooking_has_a_night", Overbooking, {"free_from": F("first_night")}),
         ("overbooking_of_a_room", Overbooking, {"rooms": 0}),
+        ("booking_mail_kind_known", BookingMail, {"kind": "GREETING"}),
+        ("booking_mail_state_known", BookingMail, {"state": "LOST", "queue_number": None, "settled_at": NOW}),
+        ("booking_mail_open_or_settled", BookingMail, {"queue_number": None}),
+        ("booking_mail_open_or_settled", BookingMail, {"settled_at": NOW}),
+        ("booking_mail_open_or_settled", BookingMail, {"state": "SENT", "settled_at": NOW}),
+        ("booking_mail_open_or_settled", BookingMail, {"state": "SENT", "queue_number": None}),
+        ("booking_mail_sending_iff_claimed", BookingMail, {"state": "SENDING"}),
+        ("booking_mail_sending_iff_claimed", BookingMail, {"claimed_at": NOW}),
+        ("booking_mail_failure_has_reason", BookingMail, {"state": "FAILED", "queue_number": None, "settled_at": NOW}),
+        ("booking_mail_failure_has_reason", BookingMail, {"state": "DROPPED", "queue_number": None, "settled_at": NOW}),
         ("room_in_maintenance_has_flag", Room, {"room_status": "MAINTENANCE_REQUIRED"}),
         ("room_type_price_not_negative", RoomType, {"starting_price_from": -1}),
         ("room_type_currency_is_a_code", RoomType, {"currency": "eu"}),
@@ -168,6 +179,8 @@ EVENT = UUID(int=1)
         ("event_stream_unique", EventStream, {}),
         ("notifications_realtimeevent_event_id_key", RealtimeEvent, {"seq": None}),
         ("realtime_event_seq_unique", RealtimeEvent, {"event_id": EVENT}),
+        ("booking_mail_one_queued", BookingMail, {"queue_number": 2}),
+        ("notifications_bookingmail_queue_number_key", BookingMail, {"state": "SENDING", "claimed_at": NOW}),
         ("room_status_event_version_unique", RoomStatusEvent, {}),
         ("room_number_unique", Room, {}),
         ("room_type_code_unique", RoomType, {"name": "Another"}),
@@ -179,6 +192,13 @@ def test_there_is_only_one(world, rule, model, fields):
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         twin(model, **fields)
     assert refused.value.__cause__.diag.constraint_name == rule
+
+
+def test_one_mail_of_a_booking_is_sent_at_a_time(world):
+    BookingMail.objects.update(state="SENDING", claimed_at=NOW)
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        twin(BookingMail, queue_number=2)
+    assert refused.value.__cause__.diag.constraint_name == "booking_mail_one_being_sent"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from housekeeping import task_services as tasks
 from housekeeping import turnover
 from housekeeping.models import Source
 from housekeeping.services import set_room_status, set_room_statuses
+from notifications import mail, mail_sending
+from notifications.models import BookingMail, MailKind
 from room_bookings.models import PaymentRetry, RoomBooking
 from room_bookings.payments import Standing
 from room_bookings.services import (
@@ -108,6 +110,14 @@ def step(service, found, desk, **more):
     """The step as a request takes it: with an instance that it read before."""
     stale = RoomBooking.objects.get(pk=found.pk)
     return partial(service, booking=stale, staff=desk.manager, **more)
+
+
+def mailed(desk, **fields):
+    """A confirmation in the queue."""
+    guest_of = booking(desk, primary_email="ada@example.com")
+    waiting = mail.queue_booking_mail(guest_of, MailKind.CONFIRMATION)
+    BookingMail.objects.update(**fields or {"tries": 0})
+    return waiting
 
 
 COMING = {"primary_first_name": "Grace", "primary_last_name": "Hopper"}
@@ -315,6 +325,16 @@ SERVICES = {
         "booking",
         lambda d: partial(payment_sweep.retry_payment, booking=parked(d), staff=d.agent),
     ),
+    "a mail is claimed": ("booking", lambda d: partial(mail_sending._claim_of, mailed(d).booking_id)),
+    "a mail is put back": (
+        "booking",
+        lambda d: partial(mail_sending._failed, mail_sending._claim_of(mailed(d).booking_id), TimeoutError()),
+    ),
+    "send_again": (
+        "booking",
+        lambda d: partial(mail.send_again, mail=mailed(d, tries=1), staff=d.agent),
+    ),
+    "settle_lost": ("booking", lambda d: mailed(d, queue_number=-1) and mail.settle_lost),
     "drop_drafts": (
         "booking task",
         lambda d: (

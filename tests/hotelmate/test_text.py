@@ -42,6 +42,7 @@ WRITTEN_BY_US = {
     "room_bookings.RoomBooking.guest_token_hash",
     "room_bookings.RoomBooking.auto_expire_reason_code",
     "room_bookings.PaymentRetry.last_error",
+    "notifications.BookingMail.reason",
     "notifications.EventStream.name",
     "notifications.RealtimeEvent.stream",
     "notifications.RealtimeEvent.channel",

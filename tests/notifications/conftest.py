@@ -30,6 +30,7 @@ from websockets.sync.client import ClientConnection, connect
 from common import clock
 from notifications import relay, transport
 from tests.notifications.operations import Work, operations, world
+from tests.notifications.smtp_server import MailServer
 from tests.room_bookings.desk import NOW
 
 Value = TypeVar("Value")
@@ -407,3 +408,17 @@ def things(manager, stripe) -> Iterator[SimpleNamespace]:
 def work(things, manager) -> dict[str, Work]:
     """The operations, by name."""
     return operations(things, manager, cards=True)
+
+
+@pytest.fixture
+def mail_server() -> Iterator[Callable[..., MailServer]]:
+    """``mail_server(…)`` is a new stand-in of a mail server."""
+    servers: list[MailServer] = []
+
+    def start(**options: Any) -> MailServer:
+        servers.append(MailServer(**options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

@@ -226,6 +226,9 @@ def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:
     kind = {"code": "X", "name": "Renamed", "currency": "EUR", "max_occupancy": 2, "is_active": "on"}
     room_fields = {"room_number": 303, "room_type": things.room_type, "is_active": "on"}
     return {
+        "admin: send a mail again": lambda: browser.post(
+            reverse("admin:notifications_bookingmail_send_again", args=[things.mail])
+        ),
         "admin: approve": action("approve", "request"),
         "admin: decline": action("decline", "request"),
         "admin: cancel": action("cancel", "second", "overdue", "gone"),
@@ -249,7 +252,7 @@ def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:
 
 def inline_forms() -> dict[str, str]:
     """The counts that Django's admin wants to read of the tables below a form."""
-    inlines = ("companions", "changes", "overstays", "extensions")
+    inlines = ("companions", "mails", "changes", "overstays", "extensions")
     return {f"{inline}-{count}_FORMS": "0" for inline in inlines for count in ("TOTAL", "INITIAL")}
 
 

@@ -5,6 +5,7 @@ an operation is about; O, another guest of the house; S, its staff; B, anybody o
 """
 
 import re
+import smtplib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,12 +14,18 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, models
+from django.test import override_settings
+from mailer.models import Message
 
 from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping import task_services, turnover
 from housekeeping.services import set_room_status, set_room_statuses
+from notifications.mail import queue_booking_mail, send_again, settle_lost
+from notifications.mail_sending import send_queued
+from notifications.models import BookingMail, MailKind
 from room_bookings.models import BookingGuest, BookingStatus, PaymentRetry, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
@@ -123,6 +130,9 @@ class Houses:
 def open_houses() -> Houses:
     """Both houses, every text in them marked; within ``clock.set_to(NOW)``."""
     desk, other = open_desk(slug="grand-marked"), open_desk(slug="grand")
+    for house in (desk, other):
+        house.room_type.max_occupancy = 4  # the parties here are of three
+        house.room_type.save(update_fields=["max_occupancy"])
     StaffFactory(hotel=desk.hotel, role=rights.HOTEL_MANAGER)
     for house, owner in ((desk, "S"), (other, "B")):
         _mark_house(house, owner)
@@ -166,6 +176,7 @@ def operations(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], 
     yield from typed_steps(houses)
     yield from room_steps(houses)
     yield from periodic_steps(houses)
+    yield from mail_steps(houses)
 
 
 def booking_steps(desk: Desk) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
@@ -322,6 +333,49 @@ def periodic_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[
     yield "drop drafts", with_late_ones(drop_drafts, houses.desk.hotel)
     yield "flag overstays", with_late_ones(flag_overstays, houses.desk.hotel)
     yield "tick", with_late_ones(tick)
+
+
+class RefusingBackend(BaseEmailBackend):
+    """A provider that will have none of it, and says whose mail it was."""
+
+    def send_messages(self, email_messages: Any) -> int:
+        [email] = email_messages
+        raise smtplib.SMTPRecipientsRefused({email.to[0]: (550, f"no {email.to[0]} here".encode())})
+
+
+def mail_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """What becomes of a mail that cannot go, and one that somebody wants again."""
+    desk = houses.desk
+
+    def waiting() -> BookingMail:
+        booking = with_marks(bookings(desk)["con"](), "A")
+        mail = queue_booking_mail(booking, MailKind.CONFIRMATION)
+        assert mail is not None
+        return mail
+
+    def overtaken() -> Callable[[], Any]:
+        waiting()
+        RoomBooking.objects.filter(primary_first_name=mark("A", "first")).update(status="NO_SHOW", assigned_room=None)
+        return send_queued
+
+    def refused() -> Callable[[], Any]:
+        waiting()
+        return override_settings(MAILER_EMAIL_BACKEND=f"{__name__}.RefusingBackend")(send_queued)
+
+    def lost() -> Callable[[], Any]:
+        waiting()
+        Message.objects.all().delete()
+        return settle_lost
+
+    def again() -> Callable[[], Any]:
+        mail = waiting()
+        assert send_queued() == 1
+        return partial(send_again, mail=mail, staff=desk.agent)
+
+    yield "a mail that is overtaken", overtaken
+    yield "a mail that is refused", refused
+    yield "a mail that is lost", lost
+    yield "a mail sent again", again
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

@@ -1,30 +1,37 @@
-"""Mail to the guest: what it says, that it goes with its transaction, and that each is sent once and none is lost."""
+"""Mail to the guest: what it says, that it goes with its transaction, that a newer one takes an older one's place."""
 
-import logging
-import smtplib
-import threading
-from contextlib import nullcontext
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from django.conf import settings as configured
 from django.core import mail as django_mail
-from django.core.mail.backends import locmem
-from django.core.management import call_command
-from django.core.validators import validate_email
-from django.db import connection, transaction
-from mailer.models import PRIORITY_DEFERRED, Message, MessageLog
+from django.db import transaction
+from mailer.models import Message, MessageLog
 
 from common import clock
 from hotelmate import settings as product_settings
-from notifications import mail
-from notifications.mail import Outcome, queue_booking_mail, send_next, send_queued
+from notifications import mail as mail_module
+from notifications.mail import queue_booking_mail, send_again
+from notifications.mail_sending import send_queued
+from notifications.models import BookingMail, MailKind, MailState
 from room_bookings.models import RoomBooking
-from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory
-from tests.races import Writer
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.edit import edit_booking
+from room_bookings.services.overstay import extend_stay
+from room_bookings.services.reinstate import reinstate_booking
+from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
+from tests.refusals import Refused
+from tests.room_bookings.desk import NOW, day, last_event, nothing_written, open_desk, order_of, refusal_of, told
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def desk(db):
+    with clock.set_to(NOW):
+        yield open_desk()
+
 
 TEXT = """\
 Dear Ada Lovelace,
@@ -69,7 +76,7 @@ HTML = """\
 """
 
 
-def make_booking(hotel_name: str = "The Grand & Co", **fields) -> RoomBooking:
+def make_booking(status: str = "CONFIRMED", hotel_name: str = "The Grand & Co", **fields) -> RoomBooking:
     """A booking as services hand it over: with its hotel and room type loaded."""
     hotel = HotelFactory(name=hotel_name)
     defaults = {
@@ -84,7 +91,7 @@ def make_booking(hotel_name: str = "The Grand & Co", **fields) -> RoomBooking:
         "total_amount": Decimal("240.5"),
         "primary_email": "ada@example.com",
     }
-    booking = BookingFactory(**(defaults | fields))
+    booking = booking_in(status, **(defaults | fields))
     return RoomBooking.objects.select_related("hotel", "room_type").get(pk=booking.pk)
 
 
@@ -99,35 +106,11 @@ def html(email) -> str:
     return content
 
 
-class Provider(locmem.EmailBackend):
-    """Stands in for the provider: fails as told, else delivers into ``django.core.mail.outbox``."""
-
-    failures: list[Exception] = []
-    always: Exception | None = None
-
-    def send_messages(self, messages):
-        if self.always or self.failures:
-            raise self.always or self.failures.pop(0)
-        return super().send_messages(messages)
-
-
-@pytest.fixture
-def provider(settings, monkeypatch) -> type[Provider]:
-    settings.MAILER_EMAIL_BACKEND = f"{__name__}.Provider"
-    monkeypatch.setattr(Provider, "failures", [])
-    monkeypatch.setattr(Provider, "always", None)
-    return Provider
-
-
-def delivered() -> list[str]:
-    return [email.subject for email in django_mail.outbox]
-
-
 # --- what it says -----------------------------------------------------------------------------------------------------
 
 
 def test_a_confirmation_as_text():
-    queue_booking_mail(make_booking(), "confirmation")
+    queue_booking_mail(make_booking(), MailKind.CONFIRMATION)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 is confirmed"
     assert (email.to, email.cc, email.bcc) == (["ada@example.com"], [], [])
@@ -137,7 +120,8 @@ def test_a_confirmation_as_text():
 
 
 def test_a_cancellation_as_html():
-    queue_booking_mail(make_booking(), "cancellation", reason="  Storm <Kathleen>\nNo ferry\n")
+    booking = make_booking("CANCELLED", cancellation_reason="  Storm <Kathleen>\nNo ferry\n")
+    queue_booking_mail(booking, MailKind.CANCELLATION)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 is cancelled"
     assert html(email) == HTML
@@ -145,7 +129,7 @@ def test_a_cancellation_as_html():
 
 
 def test_a_decline_says_so():
-    queue_booking_mail(make_booking(), "decline", reason="fully booked")
+    queue_booking_mail(make_booking("DECLINED", decline_reason_note="fully booked"), MailKind.DECLINE)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 was declined"
     assert "We are sorry: The Grand & Co cannot accept your booking.\n\nReason: fully booked\n" in email.body
@@ -155,9 +139,10 @@ def test_a_decline_says_so():
 
 
 def test_what_is_not_known_is_left_out():
-    booking = make_booking(total_amount=None, confirmation_number="", children=0, adults=1, check_out=date(2026, 8, 14))
+    nothing = {"total_amount": None, "confirmation_number": "", "children": 0, "adults": 1}
+    booking = make_booking("CANCELLED", check_out=date(2026, 8, 14), **nothing)
     booking.hotel.phone = ""
-    queue_booking_mail(booking, "cancellation")
+    queue_booking_mail(booking, MailKind.CANCELLATION)
     [email] = queued()
     assert email.body == (
         "Dear Ada Lovelace,\n\nYour booking at The Grand & Co is cancelled.\n\n"
@@ -171,7 +156,7 @@ def test_what_is_not_known_is_left_out():
 
 @pytest.mark.parametrize(("amount", "currency", "words"), [("12000", "JPY", "12000 JPY"), ("9.5", "BHD", "9.500 BHD")])
 def test_an_amount_has_the_decimals_of_its_currency(amount, currency, words):
-    queue_booking_mail(make_booking(total_amount=Decimal(amount), currency=currency), "confirmation")
+    queue_booking_mail(make_booking(total_amount=Decimal(amount), currency=currency), MailKind.CONFIRMATION)
     [email] = queued()
     assert f"Amount: {words}\n" in email.body
     assert f"<td>{words}</td>" in html(email)
@@ -179,7 +164,7 @@ def test_an_amount_has_the_decimals_of_its_currency(amount, currency, words):
 
 def test_a_name_is_never_markup():
     booking = make_booking(hotel_name="<b>Grand</b>", primary_first_name="<script>alert(1)</script>")
-    queue_booking_mail(booking, "confirmation")
+    queue_booking_mail(booking, MailKind.CONFIRMATION)
     [email] = queued()
     assert "<script" not in html(email)
     assert "<b>" not in html(email)
@@ -190,8 +175,8 @@ def test_a_name_is_never_markup():
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\x0b", "\x85", "\u2028"])
 def test_a_line_break_in_a_name_makes_no_header(line_break):
     evil = f"Grand{line_break}Bcc: everyone@example.com"
-    booking = make_booking(hotel_name=evil, primary_first_name=evil, primary_last_name="Lovelace")
-    queue_booking_mail(booking, "confirmation")
+    booking = make_booking(hotel_name=evil, primary_first_name=evil)
+    queue_booking_mail(booking, MailKind.CONFIRMATION)
     assert send_queued() == 1
     [email] = django_mail.outbox
     assert email.subject.startswith("[Grand Bcc: everyone@example.com] ")
@@ -201,36 +186,82 @@ def test_a_line_break_in_a_name_makes_no_header(line_break):
     assert message["To"] == "ada@example.com"
 
 
+def test_new_dates_are_told_whole():
+    queue_booking_mail(make_booking(), MailKind.CHANGE)
+    [email] = queued()
+    assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 has new dates"
+    assert email.body == TEXT.replace("is confirmed.", "is confirmed with new dates.")
+    assert "<p>Your booking at The Grand &amp; Co is confirmed with new dates.</p>" in html(email)
+
+
+@pytest.mark.parametrize("kind", [MailKind.CONFIRMATION, MailKind.CHANGE])
+def test_a_guest_in_house_is_not_looked_forward_to(kind):
+    room = NewRoomFactory()
+    booking = booking_in("IN_HOUSE", assigned_room=room, primary_email="ada@example.com")
+    queue_booking_mail(booking, kind)
+    [email] = queued()
+    for text in (email.body, html(email)):
+        assert "We wish you a pleasant stay. You can reach us" in text
+        assert "look forward" not in text
+
+
 # --- with its transaction ---------------------------------------------------------------------------------------------
 
+STATUS = {
+    MailKind.CONFIRMATION: "CONFIRMED",
+    MailKind.CHANGE: "CONFIRMED",
+    MailKind.DECLINE: "DECLINED",
+    MailKind.CANCELLATION: "CANCELLED",
+}
 
-@pytest.mark.parametrize("kind", ["confirmation", "decline", "cancellation"])
+
+def states(booking: RoomBooking | None = None) -> list[tuple[str, str]]:
+    """What the desk sees of the mails, the oldest first, as (kind, state)."""
+    mails = BookingMail.objects.order_by("pk")
+    found = mails if booking is None else mails.filter(booking=booking)
+    return [(mail.kind, mail.state) for mail in found]
+
+
+@pytest.mark.parametrize("kind", MailKind)
 def test_it_takes_one_statement(statements, kind):
-    booking = make_booking()
+    booking = make_booking(STATUS[kind])
     with statements() as made:
-        queue_booking_mail(booking, kind, reason="storm")
+        queue_booking_mail(booking, kind)
     assert len(made) == 1, made.sql()
-    assert made.sql()[0].startswith('INSERT INTO "mailer_message"')
-    assert Message.objects.count() == 1
     assert django_mail.outbox == []
+    [mail], [message] = BookingMail.objects.all(), Message.objects.all()
+    assert (mail.hotel, mail.booking, mail.kind, mail.state) == (booking.hotel, booking, kind, "QUEUED")
+    assert (mail.to_address, mail.tries, mail.reason, mail.queued_by) == ("ada@example.com", 0, "", None)
+    assert (mail.queue_number, mail.claimed_at, mail.settled_at) == (message.pk, None, None)
 
 
 def test_a_guest_without_an_address_gets_none(statements):
     booking = make_booking(primary_email="")
     with statements() as made:
-        queue_booking_mail(booking, "confirmation")
+        queue_booking_mail(booking, MailKind.CONFIRMATION)
     assert len(made) == 0
     assert not Message.objects.exists()
+    assert not BookingMail.objects.exists()
+
+
+@pytest.mark.parametrize("kind", MailKind)
+def test_nobody_is_mailed_what_is_not_true(kind, statements):
+    for status in ("PENDING_APPROVAL", "EXPIRED", "NO_SHOW"):
+        booking = make_booking(status, booking_id=f"BK-2026-{status[:5]}")
+        with statements() as made:
+            assert queue_booking_mail(booking, kind) is None
+        assert len(made) == 0
 
 
 def test_what_is_rolled_back_mails_nobody():
     booking = make_booking()
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        queue_booking_mail(booking, "confirmation")
+        queue_booking_mail(booking, MailKind.CONFIRMATION)
         assert Message.objects.count() == 1
         raise ZeroDivisionError
     assert send_queued() == 0
     assert django_mail.outbox == []
+    assert not BookingMail.objects.exists()
 
 
 def test_the_product_queues_whatever_is_sent():
@@ -238,243 +269,220 @@ def test_the_product_queues_whatever_is_sent():
     assert product_settings.MAILER_EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
 
 
-# --- sending ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("field", ["booking", "queued_by"])
+def test_all_that_a_mail_names_is_of_its_hotel(field):
+    mail = queue_booking_mail(make_booking(), MailKind.CONFIRMATION)
+    foreign = {"booking": lambda: make_booking(booking_id="BK-2026-0008"), "queued_by": StaffFactory}[field]()
+    with Refused("booking_mail_one_hotel", f"{field} belongs to another hotel"):
+        BookingMail.objects.filter(pk=mail.pk).update(**{field: foreign})
 
 
-def test_each_mail_is_sent_once_and_leaves_no_copy():
-    booking = make_booking()
-    for kind in ("confirmation", "cancellation"):
-        queue_booking_mail(booking, kind)
-    identities = [email.extra_headers["Message-ID"] for email in queued()]
-    assert send_queued() == 2
-    assert send_queued() == 0
-    assert [email.to for email in django_mail.outbox] == [["ada@example.com"]] * 2
-    assert [email.extra_headers["Message-ID"] for email in django_mail.outbox] == identities
-    assert not Message.objects.exists()
-    assert list(MessageLog.objects.values_list("message_data", "message_id").order_by("pk")) == [
-        (None, identity) for identity in identities
-    ]
+# --- a newer one takes its place --------------------------------------------------------------------------------------
 
 
-def test_it_stops_between_two_mails():
-    booking = make_booking()
-    for _ in range(3):
-        queue_booking_mail(booking, "confirmation")
-    answers = iter([False, False, True])
-    assert send_queued(should_stop=lambda: next(answers)) == 2
-    assert Message.objects.count() == 1
+def arriving(desk, **fields) -> RoomBooking:
+    """A confirmed booking of the desk's house, in a room from the day after tomorrow on."""
+    house = {"hotel": desk.hotel, "room_type": desk.room_type, "primary_email": "ada@example.com"}
+    return booking_in("CONFIRMED", **house | {"check_in": day(2), "check_out": day(4)} | fields)
 
 
-def test_a_failed_mail_waits_longer_each_time_and_the_others_go_on(provider):
-    booking = make_booking()
-    queue_booking_mail(booking, "confirmation")
-    queue_booking_mail(booking, "cancellation")
-    began = clock.now()
-    provider.failures = [ConnectionRefusedError(), smtplib.SMTPServerDisconnected(), TimeoutError()]
-    with clock.set_to(began):
-        assert send_next() == Outcome.FAILED
-        assert send_queued() == 0  # the second one's first try
-        assert send_next() == Outcome.NONE_DUE
-    waiting = Message.objects.order_by("pk")
-    assert [(m.priority, m.retry_count, m.when_added - began) for m in waiting] == [
-        (PRIORITY_DEFERRED, 1, timedelta(minutes=1))
-    ] * 2
-    with clock.set_to(began + timedelta(seconds=59)):
-        assert send_next() == Outcome.NONE_DUE
-    with clock.set_to(began + timedelta(seconds=60)):
-        assert send_next() == Outcome.FAILED
-        assert send_queued() == 1  # the provider is back
-        assert send_next() == Outcome.NONE_DUE
-    [still] = waiting.all()
-    assert (still.retry_count, still.when_added - began) == (2, timedelta(minutes=3))
-    with clock.set_to(began + timedelta(minutes=3)):
-        assert send_queued() == 1
-    assert sorted(delivered()) == [
-        "[The Grand & Co] Your booking BK-2026-0007 is cancelled",
-        "[The Grand & Co] Your booking BK-2026-0007 is confirmed",
-    ]
+def test_of_several_changes_in_a_row_only_the_newest_waits(desk):
+    booking = arriving(desk)
+    for departure in (5, 6, 7):
+        edit_booking(booking=booking, staff=desk.agent, check_out=day(departure))
+    assert states() == [("CHANGE", "DROPPED"), ("CHANGE", "DROPPED"), ("CHANGE", "QUEUED")]
+    assert {mail.reason for mail in BookingMail.objects.filter(state="DROPPED")} == {mail_module.NEWER}
+    [email] = queued()
+    assert "Departure: Wednesday, 8 July 2026\nNights: 5\n" in email.body
+    assert send_queued() == 1
+    assert len(django_mail.outbox) == 1
+
+
+def test_a_cancellation_takes_the_place_of_a_confirmation_and_the_other_way_round(desk):
+    booking = arriving(desk)
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    cancel_booking(booking=booking, staff=desk.agent, reason="ill")
+    assert states() == [("CONFIRMATION", "DROPPED"), ("CANCELLATION", "QUEUED")]
+    reinstate_booking(booking=booking, staff=desk.manager, reason="well again")
+    assert states()[1:] == [("CANCELLATION", "DROPPED"), ("CONFIRMATION", "QUEUED")]
+    assert send_queued() == 1
+    assert [email.subject.rpartition(" ")[2] for email in django_mail.outbox] == ["confirmed"]
     assert not Message.objects.exists()
 
 
-def test_pauses_grow_to_four_hours_and_after_three_days_it_is_given_up_loudly_but_kept(provider, caplog):
-    queue_booking_mail(make_booking(), "confirmation")
-    provider.always = smtplib.SMTPRecipientsRefused({"ada@example.com": (550, b"no ada@example.com here")})
-    moment, pauses = clock.now(), []
-    for _ in range(mail.GIVE_UP_AFTER):
-        with clock.set_to(moment):
-            assert send_next() == Outcome.FAILED
-        message = Message.objects.get()
-        pauses.append(message.when_added - moment)
-        moment = message.when_added
-    minutes = [pause.total_seconds() / 60 for pause in pauses]
-    assert minutes[:10] == [1, 2, 4, 8, 16, 32, 64, 128, 240, 240]
-    assert timedelta(days=2.5) < sum(pauses[:-1], timedelta()) < timedelta(days=3.5)
-    levels = [record.levelno for record in caplog.records]
-    assert levels == [logging.WARNING] * (mail.GIVE_UP_AFTER - 1) + [logging.ERROR]
-    assert caplog.messages[0] == f"mail {message.pk}: try 1 failed (SMTPRecipientsRefused 550); next in 60 s"
-    assert "is given up (SMTPRecipientsRefused 550); it is kept" in caplog.messages[-1]
-    with clock.set_to(moment + timedelta(days=30)):
-        assert send_next() == Outcome.NONE_DUE
-    # Whoever has mended the cause has it tried once more.
-    provider.always = None
-    call_command("retry_deferred")
-    assert send_queued() == 1
-    assert len(delivered()) == 1
-
-
-def test_no_log_line_names_the_guest(provider, caplog):
-    booking = make_booking()
-    caplog.set_level(logging.DEBUG)
-    for _ in range(2):
-        queue_booking_mail(booking, "cancellation", reason="a reason of her own")
-    provider.failures = [smtplib.SMTPDataError(451, b"greylisted: ada@example.com")]
-    send_queued()
-    send_queued()
-    assert len(delivered()) == 1
-    assert caplog.messages == [f"mail {Message.objects.get().pk}: try 1 failed (SMTPDataError 451); next in 60 s"]
-    assert configured.LOGGING["loggers"]["mailer"]["level"] == "WARNING"
-
-
-def test_a_mail_that_cannot_be_read_is_kept_and_does_not_hold_up_the_others(caplog):
-    Message.objects.create(message_data="bm90IGEgbWFpbA==")
-    queue_booking_mail(make_booking(), "confirmation")
-    assert send_next() == Outcome.FAILED
-    assert send_queued() == 1
-    kept = Message.objects.get()
-    assert (kept.message_data, kept.retry_count) == ("bm90IGEgbWFpbA==", mail.GIVE_UP_AFTER)
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+def test_another_booking_s_mail_stays(desk):
+    first, second = arriving(desk), arriving(desk)
+    for booking in (first, second):
+        edit_booking(booking=booking, staff=desk.agent, check_out=day(5))
+    assert states() == [("CHANGE", "QUEUED")] * 2
 
 
 @pytest.mark.parametrize(
-    "address",
+    ("change", "mailed"),
     [
-        "o'hara@example.com",
-        '"ada\\ lovelace"@example.com',
-        '"a,b"@example.com',
-        '"\x01"@example.com',
-        '"\\\x0b"@example.com',
-        "ada@bücher.example",
-        "ada@[127.0.0.1]",
-        "ada@localhost",
-        "a" * 64 + "@" + "b" * 63 + ".example",
+        ({"check_in": day(1)}, True),
+        ({"check_out": day(3)}, True),
+        ({"check_out": day(4)}, False),
+        ({"adults": 2, "primary_email": "new@example.com", "total_amount": Decimal("12.50")}, False),
     ],
+    ids=["arrival", "departure", "as before", "no dates"],
 )
-def test_an_odd_address_raises_nowhere_and_holds_up_nobody(address):
-    """Whatever Django's own validation lets through; what SMTP cannot say is kept, and given up."""
-    validate_email(address)
-    queue_booking_mail(make_booking(primary_email=address), "confirmation")
-    queue_booking_mail(make_booking(booking_id="BK-2026-0008"), "confirmation")
-    first = send_next()
-    send_queued()
-    assert django_mail.outbox[-1].to == ["ada@example.com"]
-    if first == Outcome.SENT:
-        assert django_mail.outbox[0].to == [address]
-        assert not Message.objects.exists()
-    else:
-        assert Message.objects.get().retry_count == mail.GIVE_UP_AFTER
+def test_new_dates_are_mailed_and_other_changes_are_not(desk, change, mailed):
+    edit_booking(booking=arriving(desk), staff=desk.agent, **change)
+    assert states() == ([("CHANGE", "QUEUED")] if mailed else [])
 
 
-def test_history_is_forgotten_and_what_waits_is_not(provider):
-    booking = make_booking()
-    for _ in range(2):
-        queue_booking_mail(booking, "confirmation")
-    provider.failures = [TimeoutError()]
-    send_queued()
-    send_queued()
-    assert MessageLog.objects.count() == 2
-    assert mail.forget_history() == 0
-    long_ago = clock.now() - timedelta(days=mail.KEEP_HISTORY_DAYS, seconds=1)
-    MessageLog.objects.update(when_attempted=long_ago)
-    Message.objects.update(when_added=long_ago)
-    assert mail.forget_history() == 2
-    assert Message.objects.count() == 1
+def test_new_dates_of_a_guest_in_house_are_mailed(desk):
+    stay = booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(1), primary_email="ada@example.com")
+    edit_booking(booking=stay, staff=desk.agent, check_out=day(2))
+    extend_stay(booking=stay, staff=desk.agent, add_nights=2)
+    assert states() == [("CHANGE", "DROPPED"), ("CHANGE", "QUEUED")]
+    [email] = queued()
+    assert "Departure: Sunday, 5 July 2026\n" in email.body
 
 
-# --- with several connections -----------------------------------------------------------------------------------------
+def test_new_dates_of_a_request_are_not_mailed(desk):
+    house = {"hotel": desk.hotel, "room_type": desk.room_type, "primary_email": "ada@example.com"}
+    request = booking_in("PENDING_APPROVAL", **house, check_in=day(2), check_out=day(4))
+    edit_booking(booking=request, staff=desk.agent, check_out=day(5))
+    assert states() == []
 
 
-class SlowBackend(locmem.EmailBackend):
-    """A provider that takes its time over the first mail: until the test lets it."""
-
-    began, may_end = threading.Event(), threading.Event()
-    in_transaction: list[bool] = []
-
-    def send_messages(self, messages):
-        self.in_transaction.append(connection.in_atomic_block)
-        if not self.began.is_set():
-            self.began.set()
-            assert self.may_end.wait(10)
-        return super().send_messages(messages)
+# --- again ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def slow_provider(settings):
-    settings.MAILER_EMAIL_BACKEND = f"{__name__}.SlowBackend"
-    SlowBackend.began.clear()
-    SlowBackend.may_end.clear()
-    SlowBackend.in_transaction.clear()
-    yield SlowBackend
-    SlowBackend.may_end.set()
+def sent_mail(desk, **fields) -> BookingMail:
+    """The confirmation of a booking, sent."""
+    arriving(desk, **fields)
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    assert send_queued() == 1
+    return BookingMail.objects.get()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_mail_that_one_worker_is_sending_another_passes_by(slow_provider):
-    """Neither waits, no transaction is open meanwhile, and the second takes the next mail."""
-    for number in (7, 8):
-        queue_booking_mail(make_booking(booking_id=f"BK-2026-000{number}"), "confirmation")
-    first = Writer(send_next)
-    first.start()
-    assert slow_provider.began.wait(10)
-    assert (send_next(), send_next()) == (Outcome.SENT, Outcome.NONE_DUE)
-    assert delivered() == ["[The Grand & Co] Your booking BK-2026-0008 is confirmed"]
-    slow_provider.may_end.set()
-    assert first.outcome() == Outcome.SENT
-    assert sorted(delivered())[0] == "[The Grand & Co] Your booking BK-2026-0007 is confirmed"
-    assert len(delivered()) == 2
-    assert slow_provider.in_transaction == [False, False]
+def test_it_is_sent_again_with_what_is_true_now_and_told(desk):
+    mail = sent_mail(desk)
+    RoomBooking.objects.update(primary_email="new@example.com", adults=3)
+    since = last_event()
+    again = send_again(mail=mail, staff=desk.agent)
+    assert (again.kind, again.state, again.queued_by) == ("CONFIRMATION", "QUEUED", desk.agent)
+    assert told(since) == [("room-bookings", "booking_updated")]
+    assert send_queued() == 1
+    assert django_mail.outbox[1].to == ["new@example.com"]
+    assert "Guests: 3 adults\n" in django_mail.outbox[1].body
+    identities = {email.extra_headers["Message-ID"] for email in django_mail.outbox}
+    assert len(identities) == 2
+    assert states() == [("CONFIRMATION", "SENT")] * 2
+
+
+def test_one_that_waits_is_sent_at_once(desk):
+    mail = sent_mail(desk)
+    BookingMail.objects.all().delete()
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    Message.objects.update(priority=4, retry_count=7, when_added=clock.now() + timedelta(hours=4))
+    BookingMail.objects.update(tries=7)
+    assert send_queued() == 0
+    again = send_again(mail=BookingMail.objects.get(), staff=desk.agent)
+    assert mail.pk != again.pk
+    assert states() == [("CONFIRMATION", "DROPPED"), ("CONFIRMATION", "QUEUED")]
+    assert send_queued() == 1
+
+
+def test_what_is_overtaken_is_not_sent_again(desk):
+    mail = sent_mail(desk)
+    cancel_booking(booking=mail.booking, staff=desk.agent)
+    refusal = refusal_of(lambda: send_again(mail=mail, staff=desk.agent))
+    assert (refusal.status, refusal.code) == (409, "MAIL_OVERTAKEN")
+    reference = mail.booking.booking_id
+    assert refusal.message == f"Booking {reference} is cancelled: a mail that says otherwise is not sent."
+    assert refusal.details == {"booking_id": reference, "status": "CANCELLED"}
+
+
+def test_without_an_address_there_is_nothing_to_send_again(desk):
+    mail = sent_mail(desk)
+    RoomBooking.objects.update(primary_email="")
+    refusal = refusal_of(lambda: send_again(mail=mail, staff=desk.agent))
+    assert (refusal.status, refusal.code) == (409, "NO_EMAIL_ADDRESS")
+
+
+def test_what_is_being_sent_is_not_sent_again_meanwhile(desk):
+    mail = sent_mail(desk)
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    BookingMail.objects.filter(state="QUEUED").update(state=MailState.SENDING, claimed_at=clock.now())
+    refusal = refusal_of(lambda: send_again(mail=mail, staff=desk.agent))
+    assert (refusal.status, refusal.code) == (409, "MAIL_BEING_SENT")
+
+
+def test_it_locks_the_booking_first(desk, statements):
+    mail = sent_mail(desk)
+    with statements() as made:
+        send_again(mail=mail, staff=desk.agent)
+    assert order_of(made.sql()) == [
+        "lock RoomBooking",
+        "INSERT BookingMail",
+        "INSERT RealtimeEvent",
+    ]
+
+
+# --- forgotten --------------------------------------------------------------------------------------------------------
+
+
+def test_mails_are_forgotten_a_month_after_they_and_the_stay_are_over(desk):
+    mail = sent_mail(desk, check_in=day(0), check_out=day(1))
+    waiting = queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    MessageLog.objects.update(when_attempted=clock.now() + timedelta(days=300))
+    month = mail_module.KEEP_MAILS
+    BookingMail.objects.filter(pk=mail.pk).update(settled_at=clock.now() + timedelta(days=3))
+    for moment, left in (
+        (timedelta(days=2), 2),
+        (month + timedelta(days=2), 2),  # the stay is long over, the mail is not
+        (month + timedelta(days=4), 1),
+        (timedelta(days=900), 1),  # what waits is never forgotten
+    ):
+        with clock.set_to(clock.now() + moment):
+            mail_module.forget_history()
+        assert BookingMail.objects.count() == left, moment
+    assert BookingMail.objects.get() == waiting
+
+
+def test_mails_of_a_stay_to_come_are_kept_however_old(desk):
+    sent_mail(desk, check_in=day(200), check_out=day(201))
+    with clock.set_to(clock.now() + timedelta(days=220)):
+        mail_module.forget_history()
+    assert BookingMail.objects.count() == 1
+    with clock.set_to(clock.now() + timedelta(days=233)):
+        assert mail_module.forget_history() >= 1
+    assert not BookingMail.objects.exists()
+
+
+def test_what_somebody_else_took_out_of_the_queue_waits_no_longer(desk):
+    """In an upgrade the worker of the release before, which knows of no ``BookingMail``."""
+    booking = arriving(desk)
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    with nothing_written():
+        assert mail_module.settle_lost() == 0
+    Message.objects.all().delete()
+    since = last_event()
+    assert mail_module.settle_lost() == 1
+    [mail] = BookingMail.objects.all()
+    assert (mail.booking, mail.state, mail.reason) == (booking, "DROPPED", mail_module.LOST)
+    assert told(since) == [("room-bookings", "booking_updated")]
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    assert send_queued() == 1
+
+
+def test_a_newer_mail_takes_the_place_of_one_that_is_lost(desk):
+    arriving(desk)
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    Message.objects.all().delete()
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CHANGE)
+    assert states() == [("CONFIRMATION", "DROPPED"), ("CHANGE", "QUEUED")]
+    assert send_queued() == 1
+
+
+def test_all_that_waits_can_be_dropped(desk):
+    arriving(desk)
+    queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
+    Message.objects.create(message_data="x")
+    assert mail_module.drop_all_queued("Restored from a backup.") == 2
+    assert states() == [("CONFIRMATION", "DROPPED")]
     assert not Message.objects.exists()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_without_the_lock_both_would_send_it(monkeypatch, slow_provider):
-    """The twin: the race is real."""
-    queue_booking_mail(make_booking(), "confirmation")
-    monkeypatch.setattr(mail, "advisory_lock", lambda *_keys: nullcontext(enter_result=True))
-    first = Writer(send_next)
-    first.start()
-    assert slow_provider.began.wait(10)
-    assert send_next() == Outcome.SENT
-    slow_provider.may_end.set()
-    first.outcome()
-    assert len(delivered()) == 2
-
-
-@pytest.mark.django_db(transaction=True)
-def test_what_another_worker_has_just_sent_is_not_sent_again(monkeypatch):
-    """Both saw it waiting; the second got the lock when the first had let it go."""
-    queue_booking_mail(make_booking(), "confirmation")
-    lock = mail.advisory_lock
-
-    def late(*keys):
-        monkeypatch.setattr(mail, "advisory_lock", lock)
-        other = Writer(send_next)
-        other.start()
-        assert other.outcome() == Outcome.SENT
-        return lock(*keys)
-
-    monkeypatch.setattr(mail, "advisory_lock", late)
-    assert send_next() == Outcome.NONE_DUE
-    assert len(delivered()) == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_many_workers_send_each_mail_once():
-    booking = make_booking()
-    for _ in range(30):
-        queue_booking_mail(booking, "confirmation")
-    identities = sorted(email.extra_headers["Message-ID"] for email in queued())
-    workers = [Writer(send_queued) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    assert sum(worker.outcome() for worker in workers) == 30
-    assert sorted(email.extra_headers["Message-ID"] for email in django_mail.outbox) == identities

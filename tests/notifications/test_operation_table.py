@@ -104,6 +104,7 @@ POST room-bookings/<str:bid>/overstay/acknowledge/ | booking_overstay_flagged:ov
 acknowledge, flagged | booking_overstay_acknowledged:flagged
 dismiss | booking_overstay_acknowledged:flagged
 POST room-bookings/<str:bid>/overstay/extend/ | booking_overstay_extended:overdue
+POST room-bookings/<str:bid>/mails/<int:mail>/send-again/ | booking_updated:arrival
 expire | booking_expired:lapsed booking_expired:lapsed2
 drop drafts |
 flag overstays | booking_overstay_flagged:overdue
@@ -113,6 +114,7 @@ tick | booking_expired:lapsed booking_expired:lapsed2
     booking_overstay_flagged:overdue
     booking_confirmed:capturing >booking_confirmed:capturing
     booking_updated:refunding >booking_declined:refunding
+admin: send a mail again | booking_updated:arrival
 admin: approve | booking_confirmed:request >booking_confirmed:request
 admin: decline | booking_updated:request >booking_declined:request
 admin: cancel | U108 O108 booking_cancelled:overdue >booking_cancelled:overdue
@@ -276,6 +278,7 @@ POST room-bookings/<str:bid>/check-out/ arrival 409
 POST room-bookings/<str:bid>/overstay/acknowledge/ staying 409
 POST room-bookings/<str:bid>/overstay/extend/ arrival {"add_nights":1} 409
 POST room-bookings/<str:bid>/overstay/extend/ overdue {"add_nights":99} 400
+POST room-bookings/<str:bid>/mails/<int:mail>/send-again/ roomless 404
 """
 
 

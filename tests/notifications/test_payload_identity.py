@@ -12,6 +12,7 @@ import pytest
 from housekeeping.selectors import room_list
 from housekeeping.snapshots import room_snapshot
 from notifications import notification_manager
+from notifications.mail import mail_list, mail_row
 from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
 from room_bookings.models import DRAFT_STATUSES
 from room_bookings.selectors import booking_list
@@ -78,11 +79,17 @@ def test_each_event_is_what_the_next_read_says(work, things, hotel, housekeeper,
 
 
 def screens(things: SimpleNamespace) -> dict[tuple[str, Any], dict[str, Any]]:
-    """All that the house's screens show: every room, and every booking that a list has with its own detail."""
+    """All that the house's screens show: every room, and every booking that a list has, with detail and mails."""
     rooms = {(ROOMS, room.pk): room_snapshot(room) for room in room_list(things.hotel)}
     bookings = booking_list(things.hotel).exclude(status__in=DRAFT_STATUSES)
-    # The room's own status is the rooms' screens' business.
-    return rooms | {(BOOKINGS, booking.booking_id): booking_detail(booking) | {"room": None} for booking in bookings}
+    mails: dict[int, list[Any]] = {}
+    for mail in mail_list().filter(hotel=things.hotel):
+        mails.setdefault(mail.booking_id, []).append(mail_row(mail))
+    return rooms | {
+        # The room's own status is the rooms' screens' business.
+        (BOOKINGS, booking.booking_id): booking_detail(booking) | {"room": None, "mails": mails.get(booking.pk)}
+        for booking in bookings
+    }
 
 
 def changed(before: dict[Any, Any], after: dict[Any, Any]) -> set[tuple[str, Any]]:

@@ -2,11 +2,10 @@
 
 import logging
 import signal
-import socketserver
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -19,69 +18,11 @@ from common import clock
 from notifications.mail import queue_booking_mail
 from notifications.management.commands import worker
 from notifications.management.commands.worker import Job, repeat
+from notifications.models import MailKind
 from room_bookings.models import BookingStatus, RoomBooking
 from tests.factories import BookingFactory, HotelFactory
 from tests.notifications.conftest import PATIENCE, until
 from tests.races import Writer
-
-
-class MailServer(socketserver.ThreadingTCPServer):
-    """An SMTP server of few words that keeps what it is given; one told to hang says nothing once the mail is there."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self, *, port: int = 0, hangs: bool = False) -> None:
-        self.received: list[str] = []
-        self.hanging = threading.Event()
-        self.over = threading.Event()
-        self.hangs = hangs
-        super().__init__(("127.0.0.1", port), MailConversation)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.server_address[1]}"
-
-    def close(self) -> None:
-        self.over.set()
-        self.shutdown()
-        self.server_close()
-
-
-class MailConversation(socketserver.StreamRequestHandler):
-    server: MailServer
-
-    def handle(self) -> None:
-        self.say("220 ready")
-        while line := self.rfile.readline().decode().strip().upper():
-            if line == "DATA":
-                self.say("354 go on")
-                text = ""
-                while (part := self.rfile.readline().decode()) != ".\r\n":
-                    text += part
-                if self.server.hangs:
-                    self.server.hanging.set()
-                    self.server.over.wait(60)
-                    return
-                self.server.received.append(text)
-            self.say("221 bye" if line == "QUIT" else "250 fine")
-
-    def say(self, line: str) -> None:
-        self.wfile.write(f"{line}\r\n".encode())
-
-
-@pytest.fixture
-def mail_server() -> Iterator[Callable[..., MailServer]]:
-    servers: list[MailServer] = []
-
-    def start(**options) -> MailServer:
-        servers.append(MailServer(**options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def stopped(process: subprocess.Popen, number: int = signal.SIGTERM) -> tuple[int, str, str]:
@@ -94,7 +35,7 @@ def stopped(process: subprocess.Popen, number: int = signal.SIGTERM) -> tuple[in
 def queue_mails(count: int) -> None:
     hotel = HotelFactory(name="Grand")
     for _ in range(count):
-        queue_booking_mail(BookingFactory(hotel=hotel, primary_email="ada@example.com"), "confirmation")
+        queue_booking_mail(BookingFactory(hotel=hotel, primary_email="ada@example.com"), MailKind.CONFIRMATION)
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
@@ -290,5 +231,6 @@ def test_what_it_does():
         ("mail", 3),
         ("tick", 60),
         ("payments", 60),
+        ("lost mail", 600),
         ("mail history", 3600),
     ]

@@ -16,7 +16,7 @@ from common.errors import HotelMateError
 from hotel import invariants, rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from notifications.models import GUESTS, RealtimeEvent
+from notifications.models import GUESTS, BookingMail, RealtimeEvent
 from room_bookings.models import (
     BookingChange,
     BookingExtension,
@@ -46,6 +46,7 @@ WRITTEN: tuple[type[models.Model], ...] = (
     RoomStatusEvent,
     HousekeepingTask,
     RealtimeEvent,
+    BookingMail,
     Message,
 )
 TABLES = {model._meta.db_table: model.__name__ for model in (*WRITTEN, RoomType, Hotel)}
@@ -135,6 +136,8 @@ def order_of(statements: Iterable[str]) -> list[str]:
             assert sql.endswith("FOR NO KEY UPDATE"), sql
             assert "JOIN" not in sql, sql
             assert re.search(r'ORDER BY ("\w+"\.)?("id"|1) ASC', sql), sql
+        elif sql.lstrip().startswith("WITH"):
+            sql = sql[sql.rindex("INSERT INTO") :]
         elif not sql.lstrip().startswith(("UPDATE", "INSERT", "DELETE")):
             continue
         verb = "lock" if locks else sql.split()[0]

@@ -15,7 +15,8 @@ from mailer.models import Message
 from common import clock
 from common.errors import HotelMateError
 from hotel.models import Hotel, Staff
-from notifications.models import RealtimeEvent
+from notifications.mail import SUBJECTS
+from notifications.models import BookingMail, MailKind, RealtimeEvent
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
 from room_bookings.payments import Standing, place_at_provider
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
@@ -101,7 +102,9 @@ def history(booking: RoomBooking) -> list[tuple[str, str, str]]:
 
 
 def mails() -> list[str]:
-    return [message.subject.split("] ")[1] for message in Message.objects.order_by("pk")]
+    """What the guests were or would have been mailed, had nothing newer come."""
+    queued = BookingMail.objects.select_related("booking").order_by("pk")
+    return [SUBJECTS[MailKind(mail.kind)].format(mail.booking.booking_id) for mail in queued]
 
 
 def refused(work: Callable[[], Any], status: int, code: str) -> HotelMateError:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection
-from mailer.models import Message
 
 from common import clock
 from common.errors import HotelMateError
@@ -18,7 +17,7 @@ from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.selectors import room_lock
 from housekeeping.services import set_room_status
 from housekeeping.task_services import complete_task, create_task, open_stayover_tasks, start_task
-from notifications.models import RealtimeEvent
+from notifications.models import BookingMail, RealtimeEvent
 from room_bookings.models import BookingChange, BookingExtension, Overbooking, OverstayIncident, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
@@ -124,7 +123,7 @@ def test_twenty_cancels_of_one_booking(desk):
         1,
     )
     assert actions(booking) == ["CANCELLED"]
-    assert Message.objects.count() == 1
+    assert BookingMail.objects.count() == 1
     assert RealtimeEvent.objects.count() == 2  # one for the house, one for the guest
 
 
@@ -132,7 +131,7 @@ def test_two_cancels_without_the_lock_mail_twice(desk):
     booking = coming(desk, primary_email="ada@example.com")
     with locks_removed():
         race(*[on(cancel_booking, booking, desk.agent) for _ in range(2)])
-    assert (Message.objects.count(), sent("booking_cancelled")) == (2, 4)
+    assert (BookingMail.objects.count(), sent("booking_cancelled")) == (2, 4)
     assert actions(booking) == ["CANCELLED", "CANCELLED"]
 
 
@@ -264,7 +263,7 @@ def test_two_decisions_on_one_request(first, second, outcomes, told, desk):
     )
     assert race(on(first, booking, desk.agent), on(second, booking, desk.manager)) == outcomes
     assert actions(booking) == told
-    assert Message.objects.count() == len(told)
+    assert BookingMail.objects.count() == len(told)
 
 
 def test_a_request_that_expires_while_somebody_approves_it(desk):

@@ -131,7 +131,7 @@ def test_it_locks_before_it_writes(desk, booking, statements):
         "INSERT BookingChange",
         "UPDATE HousekeepingTask",
         "INSERT RealtimeEvent",
-        "INSERT Message",
+        "INSERT BookingMail",
     ]
 
 
@@ -201,7 +201,7 @@ def test_a_stay_s_cancelling_locks_and_writes_booking_then_room(desk, booking, s
         "UPDATE HousekeepingTask",
         "INSERT HousekeepingTask",
         "INSERT RealtimeEvent",
-        "INSERT Message",
+        "INSERT BookingMail",
     ]
 
 

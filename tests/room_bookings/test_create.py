@@ -301,7 +301,7 @@ def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(desk, statem
         "INSERT RoomBooking",
         "INSERT BookingChange",
         "INSERT RealtimeEvent",
-        "INSERT Message",
+        "INSERT BookingMail",
     ]
 
 

@@ -16,7 +16,7 @@ from django.db import connection
 
 from common import clock
 from hotel.models import Staff
-from notifications.mail import send_queued
+from notifications.mail_sending import send_queued
 from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, PaymentState, RoomBooking
 from room_bookings.services.approval import approve_booking, decline_booking

@@ -12,7 +12,7 @@ from django.db import close_old_connections, connection
 
 from common.database import DATABASE_FAILURES
 from common.postgres.validation import log_problems
-from notifications import mail, relay
+from notifications import mail, mail_sending, relay
 from room_bookings.services import payment_sweep, periodic
 
 logger = logging.getLogger(__name__)
@@ -33,9 +33,10 @@ class Job(NamedTuple):
 def jobs(stopping: threading.Event) -> list[Job]:
     """What the worker does beside the relay; every job may run in several workers at once."""
     return [
-        Job("mail", 3, lambda: mail.send_queued(should_stop=stopping.is_set)),
+        Job("mail", 3, lambda: mail_sending.send_queued(should_stop=stopping.is_set)),
         Job("tick", 60, periodic.tick),
         Job("payments", 60, payment_sweep.settle_payments),
+        Job("lost mail", 600, mail.settle_lost),
         Job("mail history", 3600, mail.forget_history),
     ]
 

@@ -1,0 +1,715 @@
+"""Mail on its way: each is sent once, none is lost, what is overtaken does not go, what is refused is not repeated."""
+
+import logging
+import smtplib
+import threading
+from contextlib import nullcontext
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.core import mail as django_mail
+from django.core.mail.backends import locmem
+from django.core.management import call_command
+from django.core.validators import validate_email
+from django.db import connection, transaction
+from mailer.models import PRIORITY_DEFERRED, Message, MessageLog
+
+from common import clock
+from hotel.models import Hotel
+from notifications import mail_sending
+from notifications.mail import KEEP_TRIES_DAYS, NEWER, forget_history, queue_booking_mail, send_again
+from notifications.mail_sending import LONGEST_TALK, Outcome, send_next, send_queued
+from notifications.models import BookingMail, MailKind, MailState
+from room_bookings.models import RoomBooking
+from room_bookings.selectors import booking_lock
+from room_bookings.services.cancel import cancel_booking
+from room_bookings.services.edit import edit_booking
+from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.reinstate import reinstate_booking
+from tests.factories import HotelFactory, booking_in
+from tests.races import Writer, locks_removed, overlap
+from tests.room_bookings.desk import NOW, Desk, day, last_event, nothing_written, open_desk, told
+
+pytestmark = pytest.mark.django_db
+TRANSACTIONS = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def desk(db):
+    with clock.set_to(NOW):
+        yield open_desk()
+
+
+def booked(desk: Desk | None = None, **fields) -> RoomBooking:
+    """A confirmed booking of a guest with an address, as services hand it over."""
+    house = {"hotel": desk.hotel, "room_type": desk.room_type} if desk else {"hotel": HotelFactory(name="Grand")}
+    dates = {"check_in": day(2), "check_out": day(4)} if desk else {}
+    booking = booking_in("CONFIRMED", **house | dates | {"primary_email": "ada@example.com"} | fields)
+    return RoomBooking.objects.select_related("hotel", "room_type").get(pk=booking.pk)
+
+
+def confirmed(desk: Desk | None = None, **fields) -> RoomBooking:
+    """The same with a confirmation in the queue."""
+    booking = booked(desk, **fields)
+    queue_booking_mail(booking, MailKind.CONFIRMATION)
+    return booking
+
+
+class Provider(locmem.EmailBackend):
+    """Stands in for the provider: fails as told, else delivers into ``django.core.mail.outbox``."""
+
+    failures: list[Exception] = []
+    always: Exception | None = None
+
+    def send_messages(self, messages):
+        if self.always or self.failures:
+            raise self.always or self.failures.pop(0)
+        return super().send_messages(messages)
+
+
+@pytest.fixture
+def provider(settings, monkeypatch) -> type[Provider]:
+    settings.MAILER_EMAIL_BACKEND = f"{__name__}.Provider"
+    monkeypatch.setattr(Provider, "failures", [])
+    monkeypatch.setattr(Provider, "always", None)
+    return Provider
+
+
+@pytest.fixture
+def smtp(settings, mail_server):
+    """``smtp(answers=…)`` is a mail server of its own, to which the mail goes from now on."""
+
+    def start(**options):
+        server = mail_server(**options)
+        settings.MAILER_EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address
+        return server
+
+    return start
+
+
+def delivered() -> list[str]:
+    return [email.subject.partition("] ")[2] for email in django_mail.outbox]
+
+
+def desk_sees(booking: RoomBooking) -> list[tuple[str, str, int, str]]:
+    """Kind, state, tries and reason of each mail of a booking, the oldest first."""
+    mails = BookingMail.objects.filter(booking=booking).order_by("pk")
+    return [(mail.kind, mail.state, mail.tries, mail.reason) for mail in mails]
+
+
+def minutes_pass(minutes: float):
+    return clock.set_to(clock.now() + timedelta(minutes=minutes))
+
+
+# --- sending ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_mail_is_sent_once_and_leaves_no_copy():
+    bookings = [confirmed() for _ in range(2)]
+    identities = [message.email.extra_headers["Message-ID"] for message in Message.objects.order_by("pk")]
+    assert send_queued() == 2
+    assert send_queued() == 0
+    assert [email.to for email in django_mail.outbox] == [["ada@example.com"]] * 2
+    assert [email.extra_headers["Message-ID"] for email in django_mail.outbox] == identities
+    assert not Message.objects.exists()
+    assert list(MessageLog.objects.values_list("message_data", "message_id").order_by("pk")) == [
+        (None, identity) for identity in identities
+    ]
+    for booking in bookings:
+        assert desk_sees(booking) == [("CONFIRMATION", "SENT", 1, "")]
+    [mail, _] = BookingMail.objects.all()
+    assert (mail.queue_number, mail.claimed_at) == (None, None)
+    assert clock.now() - mail.settled_at < timedelta(minutes=1)
+
+
+def test_it_stops_between_two_mails():
+    for _ in range(3):
+        confirmed()
+    answers = iter([False, False, True])
+    assert send_queued(should_stop=lambda: next(answers)) == 2
+    assert Message.objects.count() == 1
+
+
+def test_a_mail_of_no_booking_is_sent_as_it_was_written(provider):
+    django_mail.send_mail("To the operator", "As written.", None, ["ops@example.com"])
+    provider.failures = [smtplib.SMTPRecipientsRefused({"ops@example.com": (450, b"later")})]
+    assert send_next() == Outcome.FAILED
+    with minutes_pass(1):
+        assert send_queued() == 1
+    assert (django_mail.outbox[0].subject, django_mail.outbox[0].body) == ("To the operator", "As written.")
+    assert not Message.objects.exists()
+
+
+def test_a_failed_mail_waits_longer_each_time_and_the_others_go_on(provider):
+    confirmed(booking_id="BK-2026-0007")
+    confirmed(booking_id="BK-2026-0008")
+    began = clock.now()
+    provider.failures = [ConnectionRefusedError(), smtplib.SMTPServerDisconnected(), TimeoutError()]
+    with clock.set_to(began):
+        assert send_next() == Outcome.FAILED
+        assert send_queued() == 0  # the second one's first try
+        assert send_next() == Outcome.NONE_DUE
+    waiting = Message.objects.order_by("pk")
+    assert [(m.priority, m.retry_count, m.when_added - began) for m in waiting] == [
+        (PRIORITY_DEFERRED, 1, timedelta(minutes=1))
+    ] * 2
+    with clock.set_to(began + timedelta(seconds=59)):
+        assert send_next() == Outcome.NONE_DUE
+    with clock.set_to(began + timedelta(seconds=60)):
+        assert send_next() == Outcome.FAILED
+        assert send_queued() == 1  # the provider is back
+        assert send_next() == Outcome.NONE_DUE
+    [still] = waiting.all()
+    assert (still.retry_count, still.when_added - began) == (2, timedelta(minutes=3))
+    with clock.set_to(began + timedelta(minutes=3)):
+        assert send_queued() == 1
+    assert sorted(delivered()) == ["Your booking BK-2026-0007 is confirmed", "Your booking BK-2026-0008 is confirmed"]
+    assert not Message.objects.exists()
+    assert sorted(BookingMail.objects.values_list("state", "tries")) == [("SENT", 2), ("SENT", 3)]
+
+
+def test_pauses_grow_to_four_hours_and_after_three_days_it_is_given_up_loudly(provider, caplog):
+    booking = confirmed()
+    number = Message.objects.get().pk
+    provider.always = smtplib.SMTPRecipientsRefused({"ada@example.com": (451, b"ada@example.com: not now")})
+    moment, pauses = clock.now(), []
+    for place in range(mail_sending.GIVE_UP_AFTER):
+        with clock.set_to(moment):
+            assert send_next() == Outcome.FAILED
+        if place < mail_sending.GIVE_UP_AFTER - 1:
+            message = Message.objects.get()
+            pauses.append(message.when_added - moment)
+            moment = message.when_added
+    minutes = [pause.total_seconds() / 60 for pause in pauses]
+    assert minutes[:10] == [1, 2, 4, 8, 16, 32, 64, 128, 240, 240]
+    assert timedelta(days=2.5) < sum(pauses, timedelta()) < timedelta(days=3.5)
+    levels = [record.levelno for record in caplog.records]
+    assert levels == [logging.WARNING] * (mail_sending.GIVE_UP_AFTER - 1) + [logging.ERROR]
+    assert caplog.messages[0] == f"mail {number}: try 1 failed (SMTPRecipientsRefused 451); next in 60 s"
+    assert caplog.messages[-1] == (
+        f"mail {number} is given up after 25 tries (SMTPRecipientsRefused 451); it can be sent again"
+    )
+    assert desk_sees(booking) == [
+        ("CONFIRMATION", "FAILED", 25, "Given up after 25 tries. The mail server put off the address (451).")
+    ]
+    assert not Message.objects.exists()
+    with clock.set_to(moment + timedelta(days=30)):
+        assert send_next() == Outcome.NONE_DUE
+    # Once the cause is mended, somebody at the desk has it sent again.
+    provider.always = None
+    send_again(mail=BookingMail.objects.get(), staff=None)
+    assert send_queued() == 1
+    assert len(delivered()) == 1
+
+
+def test_all_that_waits_is_tried_at_once_when_the_provider_is_back(provider):
+    for _ in range(2):
+        confirmed()
+    provider.failures = [TimeoutError()] * 2
+    assert [send_next(), send_next(), send_next()] == [Outcome.FAILED, Outcome.FAILED, Outcome.NONE_DUE]
+    call_command("retry_deferred")
+    assert send_queued() == 2
+
+
+def test_no_log_line_names_the_guest(provider, caplog):
+    for _ in range(2):
+        confirmed()
+    caplog.set_level(logging.DEBUG)
+    provider.failures = [smtplib.SMTPDataError(451, b"greylisted: ada@example.com")]
+    send_queued()
+    send_queued()
+    assert len(delivered()) == 1
+    assert caplog.messages == [f"mail {Message.objects.get().pk}: try 1 failed (SMTPDataError 451); next in 60 s"]
+
+
+def test_a_mail_that_cannot_be_read_is_kept_and_does_not_hold_up_the_others(caplog):
+    Message.objects.create(message_data="bm90IGEgbWFpbA==")
+    confirmed()
+    assert send_next() == Outcome.REFUSED
+    assert send_queued() == 1
+    kept = Message.objects.get()
+    assert (kept.message_data, kept.retry_count) == ("bm90IGEgbWFpbA==", mail_sending.GIVE_UP_AFTER)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_what_an_older_release_stored_in_a_way_of_its_own_goes_all_the_same():
+    booking = confirmed()
+    Message.objects.update(message_data="gASVFAAAAAAAAACMBG5vbmWUjARub25llJOULg==")  # of a class that is gone
+    assert send_queued() == 1
+    assert django_mail.outbox[0].extra_headers["Message-ID"].endswith("@hotelmate.example>")
+    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 1, "")]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "o'hara@example.com",
+        '"ada\\ lovelace"@example.com',
+        '"a,b"@example.com',
+        '"\x01"@example.com',
+        '"\\\x0b"@example.com',
+        "ada@bücher.example",
+        "ada@[127.0.0.1]",
+        "ada@localhost",
+        "a" * 64 + "@" + "b" * 63 + ".example",
+    ],
+)
+def test_an_odd_address_raises_nowhere_and_holds_up_nobody(address):
+    """Whatever Django's own validation lets through; what SMTP cannot say is given up, and the desk sees it."""
+    validate_email(address)
+    odd = confirmed(primary_email=address)
+    confirmed()
+    first = send_next()
+    send_queued()
+    assert django_mail.outbox[-1].to == ["ada@example.com"]
+    assert not Message.objects.exists()
+    if first == Outcome.SENT:
+        assert django_mail.outbox[0].to == [address]
+    else:
+        refused = "No mail server takes such an address or such a mail."
+        assert desk_sees(odd) == [("CONFIRMATION", "FAILED", 1, refused)]
+
+
+def test_history_is_forgotten_and_what_waits_is_not(provider):
+    for _ in range(2):
+        confirmed()
+    provider.failures = [TimeoutError()]
+    send_queued()
+    send_queued()
+    assert MessageLog.objects.count() == 2
+    assert forget_history() == 0
+    long_ago = clock.now() - timedelta(days=KEEP_TRIES_DAYS, seconds=1)
+    MessageLog.objects.update(when_attempted=long_ago)
+    Message.objects.update(when_added=long_ago)
+    assert forget_history() == 2
+    assert Message.objects.count() == 1
+
+
+# --- overtaken --------------------------------------------------------------------------------------------------------
+
+GREYLISTED = "450 4.2.0 greylisted, ada@example.com"
+
+
+def test_a_greylisted_confirmation_does_not_come_after_the_cancellation(desk, smtp):
+    server = smtp(answers={"RCPT": [GREYLISTED]})
+    booking = confirmed(desk)
+    assert send_next() == Outcome.FAILED
+    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, "The mail server put off the address (450).")]
+    cancel_booking(booking=booking, staff=desk.agent)
+    with minutes_pass(60):
+        assert send_queued() == 1
+    assert [subject.rpartition(" ")[2] for subject in server.subjects] == ["cancelled"]
+    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, NEWER), ("CANCELLATION", "SENT", 1, "")]
+
+
+def test_a_greylisted_cancellation_does_not_come_after_the_reinstatement(desk, smtp):
+    server = smtp(answers={"RCPT": ["250 fine", GREYLISTED]})
+    booking = confirmed(desk)
+    assert send_queued() == 1
+    cancel_booking(booking=booking, staff=desk.agent)
+    assert send_next() == Outcome.FAILED
+    reinstate_booking(booking=booking, staff=desk.manager, reason="a mistake")
+    with minutes_pass(600):
+        assert send_queued() == 1
+    assert [subject.rpartition(" ")[2] for subject in server.subjects] == ["confirmed", "confirmed"]
+    assert [state for _, state, *_ in desk_sees(booking)] == ["SENT", "DROPPED", "SENT"]
+
+
+def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(desk, smtp):
+    """A confirmation that waited until the guest was a no-show, say."""
+    server = smtp(answers={"RCPT": [GREYLISTED]})
+    booking = confirmed(desk, check_in=day(-1), check_out=day(2))
+    assert send_next() == Outcome.FAILED
+    mark_no_show(booking=booking, staff=desk.agent)
+    since = last_event()
+    with minutes_pass(5):
+        assert send_next() == Outcome.NONE_DUE
+        with nothing_written():
+            assert send_next() == Outcome.NONE_DUE
+    assert server.received == []
+    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, "The booking's status is no-show now.")]
+    assert told(since) == [("room-bookings", "booking_updated")]
+    assert not Message.objects.exists()
+
+
+def test_what_waits_goes_to_the_address_that_the_booking_has_now(desk, smtp):
+    server = smtp(answers={"RCPT": [GREYLISTED]})
+    booking = confirmed(desk)
+    send_next()
+    edit_booking(
+        booking=booking, staff=desk.agent, primary_email="grace@example.com", adults=2, total_amount=Decimal(99)
+    )
+    with minutes_pass(5):
+        assert send_queued() == 1
+    [mail] = server.mails
+    assert mail["To"] == "grace@example.com"
+    text = mail.get_body(("plain",)).get_content()
+    assert "Guests: 2 adults" in text
+    assert "Amount: 99.00 EUR" in text
+    assert BookingMail.objects.get().to_address == "grace@example.com"
+
+
+def test_without_an_address_it_does_not_go(desk, smtp):
+    server = smtp(answers={"RCPT": [GREYLISTED]})
+    booking = confirmed(desk)
+    send_next()
+    edit_booking(booking=booking, staff=desk.agent, primary_email="")
+    with minutes_pass(5):
+        assert send_queued() == 0
+    assert server.received == []
+    reason = "The booking has no e-mail address any more."
+    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, reason)]
+
+
+# --- one hotel or booking alone ---------------------------------------------------------------------------------------
+
+
+def without_a_clock(booking: RoomBooking) -> None:
+    """A timezone that this machine does not know."""
+    Hotel.objects.filter(pk=booking.hotel_id).update(timezone="Mars/Olympus_Mons")
+
+
+@pytest.mark.parametrize("answers", [{}, {"RCPT": ["550 no such guest"]}], ids=["overtaken", "refused"])
+def test_a_hotel_without_a_clock_holds_up_nobody_s_mail(smtp, answers):
+    server = smtp(answers=answers)
+    there = confirmed(booking_id="BK-2026-0007")
+    confirmed(booking_id="BK-2026-0008")
+    without_a_clock(there)
+    if not answers:
+        RoomBooking.objects.filter(pk=there.pk).update(status="NO_SHOW")
+    assert send_queued() == 1
+    assert server.subjects == ["Your booking BK-2026-0008 is confirmed"]
+    assert [state for _, state, *_ in desk_sees(there)] == ["FAILED" if answers else "DROPPED"]
+    assert send_next() == Outcome.NONE_DUE
+
+
+def test_a_booking_that_raises_holds_up_its_own_mail_only(monkeypatch, caplog):
+    broken = confirmed(booking_id="BK-2026-0007")
+    confirmed(booking_id="BK-2026-0008")
+    number = Message.objects.order_by("pk").first().pk
+    lock = mail_sending.booking_lock
+
+    def locked(ids):
+        if ids == [broken.pk]:
+            raise ZeroDivisionError
+        return lock(ids)
+
+    monkeypatch.setattr(mail_sending, "booking_lock", locked)
+    assert send_queued() == 1
+    assert delivered() == ["Your booking BK-2026-0008 is confirmed"]
+    [record, *_] = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, f"mail {number} has to wait: ZeroDivisionError")
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+# --- refused ----------------------------------------------------------------------------------------------------------
+
+PERMANENT = [
+    ({"RCPT": ["550 5.1.1 no ada@example.com here"]}, "The mail server refused the address (550)."),
+    ({"RCPT": ["553 5.1.3 what an address"]}, "The mail server refused the address (553)."),
+    ({"DATA": ["554 5.7.1 spam"]}, "The mail server refused the mail (554)."),
+    ({"END": ["552 5.3.4 too big"]}, "The mail server refused the mail (552)."),
+]
+TEMPORARY = [
+    ({"RCPT": [GREYLISTED]}, "The mail server put off the address (450)."),
+    ({"RCPT": ["421 4.3.2 shutting down"]}, "The mail server put off the address (421)."),
+    ({"RCPT": ["452 4.2.2 mailbox full"]}, "The mail server put off the address (452)."),
+    ({"END": ["451 4.3.0 try again"]}, "The mail server put off the mail (451)."),
+    ({"CONNECT": ["421 4.3.2 too busy"]}, "The mail server was not ready (421)."),
+]
+# Final, and nothing about the guest: somebody has to mend our settings, or our account.
+OURS = [
+    ({"CONNECT": ["554 5.3.2 go away"]}, "The mail server was not ready (554)."),
+    ({"MAIL": ["553 5.7.1 not your address"]}, "The mail server refused the address that HotelMate sends from (553)."),
+    ({"MAIL": ["530 5.7.0 sign in first"]}, "The mail server refused the address that HotelMate sends from (530)."),
+    ({"RCPT": ["530 5.7.0 sign in first"]}, "The mail server put off the address (530)."),
+    (
+        {"EHLO": ["250-here\r\n250 AUTH PLAIN"], "AUTH": ["535 5.7.8 no such account"]},
+        "The mail server refused HotelMate's sign-in (535).",
+    ),
+]
+
+
+def first_verb(case) -> str:
+    return " ".join(f"{verb} {lines[0][:3]}" for verb, lines in case.items()) if isinstance(case, dict) else ""
+
+
+@pytest.mark.parametrize(("answers", "reason"), PERMANENT, ids=first_verb)
+def test_a_refusal_for_good_is_not_tried_again_and_told(desk, smtp, caplog, answers, reason):
+    server = smtp(answers=answers)
+    refused, other = confirmed(desk), confirmed(desk)
+    number, since = Message.objects.order_by("pk").first().pk, last_event()
+    assert send_queued() == 1  # the next one goes: the server works
+    assert desk_sees(refused) == [("CONFIRMATION", "FAILED", 1, reason)]
+    assert desk_sees(other) == [("CONFIRMATION", "SENT", 1, "")]
+    assert told(since) == [("room-bookings", "booking_updated")]
+    assert not Message.objects.exists()
+    with clock.set_to(clock.now() + timedelta(days=10)):
+        assert send_queued() == 0
+    assert len(server.received) == 1
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith(f"mail {number} is refused for good (SMTP")
+    assert "ada" not in record.getMessage()
+
+
+@pytest.mark.parametrize(("answers", "reason"), TEMPORARY, ids=first_verb)
+def test_what_is_put_off_is_tried_again(desk, smtp, caplog, answers, reason):
+    server = smtp(answers=answers)
+    booking, since = confirmed(desk), last_event()
+    assert send_next() == Outcome.FAILED
+    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
+    assert told(since) == []
+    with minutes_pass(1):
+        assert send_queued() == 1
+    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
+    assert len(server.received) == 1
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+@pytest.mark.parametrize(("answers", "reason"), OURS, ids=first_verb)
+def test_what_is_our_own_fault_is_tried_again_and_logged_as_an_error(desk, smtp, settings, caplog, answers, reason):
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = ("hotel", "wrong") if "AUTH" in answers else ("", "")
+    server = smtp(answers=answers)
+    booking = confirmed(desk)
+    assert send_next() == Outcome.FAILED
+    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "wrong" not in caplog.text
+    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    with minutes_pass(1):
+        assert send_queued() == 1
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPServerDisconnected("bye")])
+def test_a_server_that_is_away_is_tried_again(desk, provider, error):
+    provider.failures = [error]
+    booking = confirmed(desk)
+    assert send_next() == Outcome.FAILED
+    reason = f"The mail server could not be reached ({type(error).__name__})."
+    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
+    with minutes_pass(1):
+        assert send_queued() == 1
+
+
+def test_a_mail_for_two_of_whom_one_may_be_taken_later_is_tried_again():
+    refusals = {"ada@example.com": (550, b"no"), "grace@example.com": (450, b"later")}
+    assert not mail_sending.is_permanent(smtplib.SMTPRecipientsRefused(refusals))
+    refusals["grace@example.com"] = (551, b"no")
+    assert mail_sending.is_permanent(smtplib.SMTPRecipientsRefused(refusals))
+
+
+# --- with several connections -----------------------------------------------------------------------------------------
+
+
+class SlowBackend(locmem.EmailBackend):
+    """A provider that takes its time over the first mail: until the test lets it."""
+
+    began, may_end = threading.Event(), threading.Event()
+    in_transaction: list[bool] = []
+    failure: Exception | None = None
+
+    def send_messages(self, messages):
+        self.in_transaction.append(connection.in_atomic_block)
+        if not self.began.is_set():
+            self.began.set()
+            assert self.may_end.wait(10)
+            if self.failure:
+                raise self.failure
+        return super().send_messages(messages)
+
+
+@pytest.fixture
+def slow_provider(settings, monkeypatch):
+    settings.MAILER_EMAIL_BACKEND = f"{__name__}.SlowBackend"
+    monkeypatch.setattr(SlowBackend, "failure", None)
+    SlowBackend.began.clear()
+    SlowBackend.may_end.clear()
+    SlowBackend.in_transaction.clear()
+    yield SlowBackend
+    SlowBackend.may_end.set()
+
+
+def sending(slow_provider) -> Writer:
+    """A worker that is in the middle of sending."""
+    worker = Writer(send_next)
+    worker.start()
+    assert slow_provider.began.wait(10)
+    return worker
+
+
+@TRANSACTIONS
+def test_a_mail_that_one_worker_is_sending_another_passes_by(slow_provider):
+    """Neither waits, no transaction is open meanwhile, and the second takes the next booking's mail."""
+    for number in (7, 8):
+        confirmed(booking_id=f"BK-2026-000{number}")
+    first = sending(slow_provider)
+    assert (send_next(), send_next()) == (Outcome.SENT, Outcome.NONE_DUE)
+    assert delivered() == ["Your booking BK-2026-0008 is confirmed"]
+    slow_provider.may_end.set()
+    assert first.outcome() == Outcome.SENT
+    assert sorted(delivered())[0] == "Your booking BK-2026-0007 is confirmed"
+    assert len(delivered()) == 2
+    assert slow_provider.in_transaction == [False, False]
+    assert not Message.objects.exists()
+
+
+@TRANSACTIONS
+def test_without_the_lock_both_would_send_it(monkeypatch, slow_provider):
+    """The twin: the race is real."""
+    confirmed()
+    monkeypatch.setattr(mail_sending, "advisory_lock", lambda *_keys: nullcontext(enter_result=True))
+    first = sending(slow_provider)
+    assert send_next() == Outcome.SENT
+    slow_provider.may_end.set()
+    first.outcome()
+    assert len(delivered()) == 2
+
+
+@TRANSACTIONS
+def test_what_another_worker_has_just_sent_is_not_sent_again(monkeypatch):
+    """Both saw it waiting; the second got the lock when the first had let it go."""
+    confirmed()
+    lock = mail_sending.advisory_lock
+
+    def late(*keys):
+        monkeypatch.setattr(mail_sending, "advisory_lock", lock)
+        other = Writer(send_next)
+        other.start()
+        assert other.outcome() == Outcome.SENT
+        return lock(*keys)
+
+    monkeypatch.setattr(mail_sending, "advisory_lock", late)
+    assert send_next() == Outcome.NONE_DUE
+    assert len(delivered()) == 1
+
+
+@TRANSACTIONS
+def test_many_workers_send_each_mail_once():
+    for _ in range(30):
+        confirmed()
+    identities = sorted(message.email.extra_headers["Message-ID"] for message in Message.objects.all())
+    workers = [Writer(send_queued) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    assert sum(worker.outcome() for worker in workers) == 30
+    assert sorted(email.extra_headers["Message-ID"] for email in django_mail.outbox) == identities
+
+
+@TRANSACTIONS
+@pytest.mark.parametrize("error", [None, smtplib.SMTPRecipientsRefused({"ada@example.com": (450, b"later")})])
+def test_a_cancellation_waits_for_the_confirmation_that_is_being_sent(slow_provider, monkeypatch, error):
+    """It commits meanwhile, and does not wait; its mail follows the confirmation, or comes alone when that failed."""
+    monkeypatch.setattr(slow_provider, "failure", error)
+    desk = open_desk()
+    booking = confirmed(desk)
+    worker = sending(slow_provider)
+    cancel_booking(booking=booking, staff=desk.agent)
+    assert [state for _, state, *_ in desk_sees(booking)] == ["SENDING", "QUEUED"]
+    assert send_next() == Outcome.NONE_DUE  # another worker, meanwhile
+    slow_provider.may_end.set()
+    assert worker.outcome() == (Outcome.FAILED if error else Outcome.SENT)
+    assert send_queued() == 1
+    words = [subject.rpartition(" ")[2] for subject in delivered()]
+    assert words == (["cancelled"] if error else ["confirmed", "cancelled"])
+    assert [state for _, state, *_ in desk_sees(booking)] == ["DROPPED" if error else "SENT", "SENT"]
+    with clock.set_to(clock.now() + timedelta(days=9)):
+        assert send_queued() == 0
+
+
+@TRANSACTIONS
+def test_without_the_lock_the_cancellation_would_come_first(slow_provider, monkeypatch):
+    """The twin: with neither the lock nor the mark, the confirmation arrives after the cancellation."""
+    desk = open_desk()
+    booking = confirmed(desk)
+    monkeypatch.setattr(mail_sending, "advisory_lock", lambda *_keys: nullcontext(enter_result=True))
+    monkeypatch.setattr(mail_sending, "LONGEST_TALK", timedelta(0))
+    worker = sending(slow_provider)
+    cancel_booking(booking=booking, staff=desk.agent)
+    assert send_next() == Outcome.SENT
+    slow_provider.may_end.set()
+    worker.outcome()
+    assert [subject.rpartition(" ")[2] for subject in delivered()] == ["cancelled", "confirmed"]
+
+
+def killed_while_sending(booking: RoomBooking) -> None:
+    """What a worker leaves behind that was killed in the middle of sending."""
+    BookingMail.objects.filter(booking=booking, state=MailState.QUEUED).update(
+        state=MailState.SENDING, claimed_at=clock.now(), tries=1
+    )
+
+
+def test_what_a_killed_worker_began_is_sent_by_the_next(desk):
+    booking = confirmed(desk)
+    killed_while_sending(booking)
+    assert send_queued() == 1
+    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
+
+
+def test_what_was_overtaken_while_a_killed_worker_was_at_it_may_have_arrived_and_the_newer_one_comes_second(desk):
+    """Nobody knows whether it is still on its way: the worker may have lost its connection to the database only."""
+    booking = confirmed(desk)
+    killed_while_sending(booking)
+    cancel_booking(booking=booking, staff=desk.agent)
+    with clock.set_to(clock.now() + LONGEST_TALK - timedelta(seconds=1)):
+        assert send_queued() == 0
+    assert [state for _, state, *_ in desk_sees(booking)] == ["SENDING", "QUEUED"]
+    since = last_event()
+    with clock.set_to(clock.now() + LONGEST_TALK):
+        assert send_queued() == 1
+    reason = f"{NEWER} A worker had begun to send it: it may have arrived."
+    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, reason), ("CANCELLATION", "SENT", 1, "")]
+    assert told(since) == [("room-bookings", "booking_updated")]
+
+
+def test_a_worker_that_was_taken_for_dead_does_not_put_its_mail_back(desk, provider):
+    """It lost its connection, another has sent the mail since; then its own talk with the provider fails."""
+    booking = confirmed(desk)
+    message = Message.objects.get()
+    stale = mail_sending._claim_of(booking.pk)
+    assert send_queued() == 1
+    assert mail_sending._failed(stale, TimeoutError()) == Outcome.FAILED
+    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
+    assert not Message.objects.filter(pk=message.pk).exists()
+
+
+@TRANSACTIONS
+def test_it_is_decided_on_the_locked_booking():
+    """A cancellation that is not committed yet holds the confirmation up, and then its own mail goes instead."""
+    desk = open_desk()
+    booking = confirmed(desk)
+    _, [outcome] = overlap(lambda: cancel_booking(booking=booking, staff=desk.agent), send_next)
+    assert outcome == Outcome.SENT
+    assert send_queued() == 0
+    assert [subject.rpartition(" ")[2] for subject in delivered()] == ["cancelled"]
+
+
+@TRANSACTIONS
+def test_without_that_lock_the_confirmation_would_go():
+    """The twin: the no-show commits while the confirmation is claimed, and it goes all the same."""
+    desk = open_desk()
+    yesterday = clock.now().date() - timedelta(days=3)
+    booking = confirmed(desk, check_in=yesterday, check_out=yesterday + timedelta(days=9))
+    with locks_removed():
+        overlap(lambda: mark_no_show(booking=booking, staff=desk.agent), send_next, waits=False)
+    assert len(delivered()) == 1
+    assert RoomBooking.objects.get().status == "NO_SHOW"
+
+
+@TRANSACTIONS
+def test_a_booking_that_somebody_holds_for_long_holds_up_its_own_mail_only(caplog):
+    desk = open_desk()
+    held = confirmed(desk)
+    confirmed(desk, booking_id="BK-2026-0008")
+    number = Message.objects.order_by("pk").first().pk
+    with transaction.atomic():
+        booking_lock([held.pk])
+        worker = Writer(send_queued)
+        worker.start()
+        assert worker.outcome() == 1
+    assert delivered() == ["Your booking BK-2026-0008 is confirmed"]
+    assert f"mail {number} has to wait: OperationalError" in caplog.messages
+    assert send_queued() == 1
