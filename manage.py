@@ -18,6 +18,6 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read this has gone, as `head` does; and nobody is told of what Python still tries to write at its end.
+        # The reader has gone, as `head` does; what Python still tries to write at its end is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

@@ -77,7 +77,7 @@ def _me(staff: Staff, *, sees_bookings: bool) -> dict[str, Any]:
 
 
 def _stays(hotel: Hotel, today: date, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Who is expected today or late, and who is in house and due out by today; the page puts them in order."""
+    """Guests expected today or late, and guests in house who are due out by today; the page puts them in order."""
     leaving = Q(status=BookingStatus.IN_HOUSE, check_out__lte=today)
     stays = RoomBooking.objects.filter(arriving(today) | leaving, hotel=hotel).select_related(
         "room_type", "assigned_room"

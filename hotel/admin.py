@@ -86,7 +86,7 @@ class StaffAdmin(HotelScopedAdmin):
         return False  # deactivate: the audit trail names them
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever holds more rights than the caller is seen and not changed."""
+        """A member who holds more rights than the caller is seen and not changed."""
         return super().has_change_permission(request, obj) and (obj is None or not outranks(obj.user, request.user))
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:

@@ -252,7 +252,7 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
 
 
 def _needs(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock: bool = True) -> Needs | None:
-    """Who needs the rooms that are to go out of order, if any are."""
+    """The bookings that need the rooms that are to go out of order, if any are."""
     leaving = [
         room
         for room, to_status in changes

@@ -68,7 +68,7 @@ class BookingMailAdmin(ReadOnlyAdmin):
         return queryset.filter(Q(booking__in=bookings) | Q(to_address__folded__contains=search_term)), False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may open bookings, and may write to guests."""
+        """Staff who may open bookings and write to guests."""
         bookings = self.admin_site.get_model_admin(RoomBooking)
         return bookings.has_view_permission(request) and (request.user.is_superuser or writes_to_guests(request))
 

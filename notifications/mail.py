@@ -85,7 +85,7 @@ def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None
     """
     if not (booking.primary_email and is_true(booking, kind)):
         return None
-    # Its identity is given here, not at each try: whoever gets a mail twice can tell that it is one.
+    # Its identity is given here, not at each try: a mail that arrives twice can be told to be one.
     message = Message()
     message.email = compose(booking, kind, new_identity())
     mail = BookingMail(

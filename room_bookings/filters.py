@@ -234,7 +234,7 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
 
 
 def _arrivals(today: date, first: date | None, last: date | None) -> Q:
-    """Who is due within the days, both included, and, if today is among them, who is late."""
+    """Arrivals due within the days, both included, and, if today is among them, late arrivals."""
     due = _days("check_in", first, last)
     has_today = (first is None or first <= today) and (last is None or today <= last)
     return due | late_arrivals(today) if has_today else due

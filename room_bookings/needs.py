@@ -40,7 +40,7 @@ def is_in_service(room: Room) -> bool:
 
 
 def arrivals_of(room_ids: Iterable[int], hotel: Hotel) -> QuerySet[RoomBooking]:
-    """Who is to have one of the rooms, tonight or later."""
+    """The confirmed bookings that are to have one of the rooms, tonight or later."""
     today = calendar.business_date(hotel)
     return RoomBooking.objects.filter(
         Q(check_out__gt=today) | Q(check_in=today),
@@ -51,7 +51,7 @@ def arrivals_of(room_ids: Iterable[int], hotel: Hotel) -> QuerySet[RoomBooking]:
 
 
 class Needs:
-    """Who needs the rooms of one hotel that are about to be taken away; a constant number of statements.
+    """The bookings that need rooms of one hotel that are about to be taken away; a constant number of statements.
 
     ``require_spare`` asks for one room after the other, and ``take`` takes it, so that of two rooms only the first may
     be spared.

@@ -76,7 +76,7 @@ class CompanionInput(serializers.Serializer[Any]):
 
 
 class BookerInput(serializers.Serializer[Any]):
-    """Who books, where that is not the guest. THIRD_PARTY takes a first and a last name, COMPANY a company."""
+    """The booker, where that is not the guest. THIRD_PARTY takes a first and a last name, COMPANY a company."""
 
     type = serializers.ChoiceField(choices=BookerType.choices)
     first_name = OptionalLineField(default="", max_length=100)
@@ -133,7 +133,7 @@ class BookingInput(StayInput):
 
 
 class BookingEditInput(StayInput):
-    """Any of these. Whatever else a booking's detail has may be sent as it is; with another value it is refused.
+    """Any of these. Other fields of a booking's detail may be sent as they are; with another value they are refused.
 
     Names of no meaning here are ignored.
     """

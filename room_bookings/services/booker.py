@@ -1,4 +1,4 @@
-"""Who made a booking, where that is not the guest: somebody else, such as an assistant or an agent, or a company."""
+"""The booker of a stay, where that is not the guest: somebody else, such as an assistant or an agent, or a company."""
 
 from collections.abc import Mapping
 

@@ -100,7 +100,7 @@ def check_in(
     else:
         overbooked = list[Overbooking]()
         require_capacity(locked, room, staff=staff, reason=override_reason)
-    # Who comes early, or after the departure, wants nights that were not booked.
+    # A guest who comes early, or after the departure, wants nights that were not booked.
     held = nights_held(locked.hotel, locked, in_house=True)
     if added := added_nights(nights_booked(locked), held):
         require_free(room, *held, without=locked)

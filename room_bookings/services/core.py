@@ -117,7 +117,7 @@ def lock_room(hotel: Hotel, room_id: int) -> Room:
 
 
 def lock_type(hotel: Hotel | int, room_type_id: int) -> RoomType | None:
-    """The room type, locked: who sells a night of it waits here for whoever sells another."""
+    """The room type, locked: two sales of its nights wait for each other here."""
     # Ordered by itself: the model's own order joins the hotel, whose row would be locked with it.
     locked = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel, pk=room_type_id)
     return locked.order_by("pk").first()

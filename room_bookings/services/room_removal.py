@@ -33,7 +33,7 @@ def force_room_update(*, room: Room, staff: Staff, reason: str = "", **fields: A
     stays = fields.get("is_active", True)
     if stays and fields.get("room_type_id", room.room_type_id) == room.room_type_id:
         return change(room=room)
-    # Whoever has booked the type that the room is to have stays in it.
+    # A booking of the type that the room is to have keeps it.
     stays_on = fields.get("room_type_id") if stays else None
     return _force(room, staff, reason, partial(change, forced=True), stays_on=stays_on)
 
