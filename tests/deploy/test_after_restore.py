@@ -88,7 +88,8 @@ def test_the_command_says_what_is_still_to_be_sent(hotel, capsys):
 
 
 def test_mails_that_waited_can_be_dropped_with_a_word_to_the_desk(hotel, capsys):
-    booking = booking_in("CONFIRMED", hotel=hotel, primary_email="ada@example.com")
+    room_type = NewRoomFactory(hotel=hotel).room_type
+    booking = booking_in("CONFIRMED", hotel=hotel, room_type=room_type, primary_email="ada@example.com")
     queue_booking_mail(booking, MailKind.CONFIRMATION)
     call_command("after_restore")
     assert "1 mails." in capsys.readouterr().out
