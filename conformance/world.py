@@ -343,6 +343,9 @@ class World:
         # The worker's round may notice an overdue guest before anybody does something about it.
         if envelope["type"] == "booking_overstay_flagged" and envelope["type"] not in dict(wanted):
             return False
+        # And it may find that a mail of another booking was overtaken.
+        if envelope["type"] == "booking_updated" and scope.get("booking_id") not in [subject for _, subject in wanted]:
+            return False
         return scope.get("room_number") in self.own_rooms or scope.get("booking_id") in self.own_bookings
 
     def _look_at(self, stream: str, envelope: dict[str, Any]) -> None:
