@@ -1,11 +1,14 @@
 """Mail on its way: each is sent once, none is lost, what is overtaken does not go, what is refused is not repeated."""
 
 import logging
+import random
 import smtplib
 import threading
+import time
 from contextlib import nullcontext
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.core import mail as django_mail
@@ -16,9 +19,10 @@ from django.db import connection, transaction
 from mailer.models import PRIORITY_DEFERRED, Message, MessageLog
 
 from common import clock
+from hotel.invariants import violations
 from hotel.models import Hotel
 from notifications import mail_sending
-from notifications.mail import KEEP_TRIES_DAYS, NEWER, forget_history, queue_booking_mail, send_again
+from notifications.mail import KEEP_TRIES_DAYS, NEWER, SUBJECTS, forget_history, queue_booking_mail, send_again
 from notifications.mail_sending import LONGEST_TALK, Outcome, send_next, send_queued
 from notifications.models import BookingMail, MailKind, MailState
 from room_bookings.models import RoomBooking
@@ -28,6 +32,7 @@ from room_bookings.services.edit import edit_booking
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.reinstate import reinstate_booking
 from tests.factories import HotelFactory, booking_in
+from tests.notifications.conftest import until
 from tests.races import Writer, locks_removed, overlap
 from tests.room_bookings.desk import NOW, Desk, day, last_event, nothing_written, open_desk, told
 
@@ -232,6 +237,22 @@ def test_a_mail_that_cannot_be_read_is_kept_and_does_not_hold_up_the_others(capl
     kept = Message.objects.get()
     assert (kept.message_data, kept.retry_count) == ("bm90IGEgbWFpbA==", mail_sending.GIVE_UP_AFTER)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_mail_that_cannot_be_put_into_words_is_given_up_and_the_desk_sees_it(monkeypatch):
+    booking = confirmed()
+    confirmed()
+
+    def compose(about, *more):
+        if about.pk == booking.pk:
+            raise ZeroDivisionError
+        return real(about, *more)
+
+    real = mail_sending.compose
+    monkeypatch.setattr(mail_sending, "compose", compose)
+    assert send_queued() == 1
+    assert desk_sees(booking) == [("CONFIRMATION", "FAILED", 1, "No mail server takes such an address or such a mail.")]
+    assert not Message.objects.exists()
 
 
 def test_what_an_older_release_stored_in_a_way_of_its_own_goes_all_the_same():
@@ -621,6 +642,21 @@ def test_a_cancellation_waits_for_the_confirmation_that_is_being_sent(slow_provi
 
 
 @TRANSACTIONS
+def test_a_talk_that_takes_longer_than_any_holds_the_cancellation_up_all_the_same(slow_provider, monkeypatch):
+    """As long as the worker has its connection, it has the lock of the booking."""
+    desk = open_desk()
+    booking = confirmed(desk)
+    worker = sending(slow_provider)
+    cancel_booking(booking=booking, staff=desk.agent)
+    monkeypatch.setattr(mail_sending, "LONGEST_TALK", timedelta(0))
+    assert send_next() == Outcome.NONE_DUE
+    slow_provider.may_end.set()
+    assert worker.outcome() == Outcome.SENT
+    assert send_queued() == 1
+    assert [subject.rpartition(" ")[2] for subject in delivered()] == ["confirmed", "cancelled"]
+
+
+@TRANSACTIONS
 def test_without_the_lock_the_cancellation_would_come_first(slow_provider, monkeypatch):
     """The twin: with neither the lock nor the mark, the confirmation arrives after the cancellation."""
     desk = open_desk()
@@ -633,6 +669,66 @@ def test_without_the_lock_the_cancellation_would_come_first(slow_provider, monke
     slow_provider.may_end.set()
     worker.outcome()
     assert [subject.rpartition(" ")[2] for subject in delivered()] == ["cancelled", "confirmed"]
+
+
+class MoodyBackend(locmem.EmailBackend):
+    """A provider that takes its time, and puts off every third mail."""
+
+    mood = random.Random(7)
+
+    def send_messages(self, messages):
+        time.sleep(self.mood.random() / 50)
+        if self.mood.random() < 1 / 3:
+            raise smtplib.SMTPRecipientsRefused({messages[0].to[0]: (450, b"later")})
+        return super().send_messages(messages)
+
+
+@TRANSACTIONS
+def test_whatever_the_desk_does_while_workers_send_the_mails_arrive_in_its_order(settings, monkeypatch):
+    """Bookings are cancelled, reinstated and moved to other dates, over and over, while three workers send."""
+    settings.MAILER_EMAIL_BACKEND = f"{__name__}.MoodyBackend"
+    monkeypatch.setattr(mail_sending, "FIRST_PAUSE", timedelta(milliseconds=1))
+    monkeypatch.setattr(mail_sending, "LONGEST_PAUSE", timedelta(milliseconds=20))
+    desk, over = open_desk(allow_overbooking=True), threading.Event()
+    first = clock.now().date() + timedelta(days=9)
+    bookings = [
+        confirmed(desk, check_in=first, check_out=first + timedelta(days=2), primary_email=f"guest{n}@example.com")
+        for n in range(2)
+    ]
+
+    def work() -> None:
+        while not over.is_set():
+            send_queued(should_stop=over.is_set)
+            time.sleep(0.001)
+
+    def at_the_desk(number: int) -> None:
+        booking = bookings[number]
+        for step in range(12):
+            if step % 3 == 0:
+                edit_booking(booking=booking, staff=desk.agent, check_out=first + timedelta(days=3 + step))
+            elif step % 3 == 1:
+                cancel_booking(booking=booking, staff=desk.agent)
+            else:
+                reinstate_booking(booking=booking, staff=desk.manager, reason="a mistake")
+            time.sleep(0.03)
+
+    workers = [Writer(work) for _ in range(3)]
+    people = [Writer(partial(at_the_desk, number)) for number in range(2)]
+    for writer in (*workers, *people):
+        writer.start()
+    assert [person.outcome() for person in people] == [None, None]
+    until(lambda: not Message.objects.exists())
+    over.set()
+    assert [worker.outcome() for worker in workers] == [None] * 3
+    assert violations() == []
+    for booking in bookings:
+        mails = list(BookingMail.objects.filter(booking=booking).order_by("pk"))
+        went = [mail for mail in mails if mail.state == "SENT"]
+        address = RoomBooking.objects.get(pk=booking.pk).primary_email
+        arrived = [email.subject.partition("] ")[2] for email in django_mail.outbox if email.to == [address]]
+        assert arrived == [SUBJECTS[MailKind(mail.kind)].format(booking.booking_id) for mail in went]
+        assert {mail.state for mail in mails} <= {"SENT", "DROPPED"}
+        assert went[-1] == mails[-1]  # the last word is the last one
 
 
 def killed_while_sending(booking: RoomBooking) -> None:

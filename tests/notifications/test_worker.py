@@ -15,12 +15,14 @@ from django.db import OperationalError, connection
 from mailer.models import Message
 
 from common import clock
+from hotel import rights
 from notifications.mail import queue_booking_mail
 from notifications.management.commands import worker
 from notifications.management.commands.worker import Job, repeat
-from notifications.models import MailKind
+from notifications.models import BookingMail, MailKind
 from room_bookings.models import BookingStatus, RoomBooking
-from tests.factories import BookingFactory, HotelFactory
+from room_bookings.services.cancel import cancel_booking
+from tests.factories import BookingFactory, HotelFactory, StaffFactory
 from tests.notifications.conftest import PATIENCE, until
 from tests.races import Writer
 
@@ -104,6 +106,22 @@ def test_a_provider_that_is_down_costs_no_mail(start_worker, mail_server, unused
     assert (code, output, len(server.received)) == (0, "", 1)
     assert "try 1 failed (ConnectionRefusedError); next in 60 s" in errors
     assert "ada@example.com" not in errors
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_confirmation_that_is_put_off_does_not_arrive_after_the_cancellation(start_worker, mail_server):
+    """With the worker and a mail server as they are: greylisted, cancelled, and tried again much later."""
+    server = mail_server(answers={"RCPT": ["450 4.2.0 greylisted"]})
+    hotel = HotelFactory(name="Grand")
+    booking = BookingFactory(hotel=hotel, booking_id="BK-2026-0007", primary_email="ada@example.com")
+    queue_booking_mail(booking, MailKind.CONFIRMATION)
+    process = start_worker(EMAIL_URL=server.url)
+    until(lambda: BookingMail.objects.filter(state="QUEUED", tries=1).exists())
+    cancel_booking(booking=booking, staff=StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER))
+    until(lambda: not Message.objects.exists())
+    assert stopped(process)[0] == 0
+    assert server.subjects == ["Your booking BK-2026-0007 is cancelled"]
+    assert list(BookingMail.objects.order_by("pk").values_list("state", flat=True)) == ["DROPPED", "SENT"]
 
 
 @pytest.mark.django_db(transaction=True)
