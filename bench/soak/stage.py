@@ -205,7 +205,8 @@ class SoakStage(Stage):
     def settle(self, seconds: float = 120) -> list[str]:
         """Let all come to rest: payments, mail, events, screens; returns what did not."""
         left = []
-        if not wait_until(lambda: not self._count("mailer_message"), seconds, self.pause):
+        # A mail waits two minutes for an older one that a worker was sending when it was killed.
+        if not wait_until(lambda: not self._count("mailer_message"), 2 * seconds, self.pause):
             left.append(f"{self._count('mailer_message')} mails were never sent")
         # No more periodic work from here on: what REST shows is to be what the last event showed.
         for worker in self.workers:
