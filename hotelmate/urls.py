@@ -115,7 +115,7 @@ hotel_urls: list[Any] = [
     booking("overstay/status/", view(StaffBookingOverstayView, get="overstay_status")),
     booking("overstay/acknowledge/", post(StaffBookingOverstayView, "acknowledge")),
     booking("overstay/extend/", post(StaffBookingOverstayView, "extend")),
-    booking("mails/", view(StaffBookingMailView, get="mails")),
+    booking("mails/", view(StaffBookingMailView, get="list")),
     path(
         "room-bookings/<str:bid>/mails/<int:mail>/send-again/",
         post(StaffBookingMailView, "send_again"),

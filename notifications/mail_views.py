@@ -80,7 +80,7 @@ class StaffBookingMailView(BookingViewSet):
         example={"count": 1, "next": None, "previous": None, "results": [MAIL_EXAMPLE]},
         description="Without their texts. They are kept until 30 days after the stay.",
     )
-    def mails(self, request: Request, slug: str, bid: str) -> Response:
+    def list(self, request: Request, slug: str, bid: str) -> Response:
         page: Any = self.paginate_queryset(mail_list(self.booking(bid)))
         return self.get_paginated_response([mail_row(mail) for mail in page])
 

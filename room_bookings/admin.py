@@ -496,7 +496,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
     date_hierarchy = "check_in"
     search_fields = ["booking_id"]  # opens the search box; get_search_results decides what is searched
     search_help_text = "Reference, confirmation number; name, e-mail or phone of a guest or booker; room number."
-    # Every field but the hash of the guest's token.
+    # Every field but the hash of the guest's token; amount and currency in one.
     fieldsets = [
         (None, {"fields": ["hotel", "booking_id", "confirmation_number", "status", "internal_notes", "version"]}),
         ("Stay", {"fields": ["check_in", "check_out", "adults", "children", "room_type", "special_requests"]}),
@@ -533,8 +533,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
             "Payment",
             {
                 "fields": [
-                    "total_amount",
-                    "currency",
+                    "amount",
                     "payment_provider",
                     "payment_reference",
                     "payment_state",

@@ -50,11 +50,19 @@ class RoomTypeAdmin(OneByOneAdmin):
     list_filter = ["is_active", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel"]
     search_fields = ["code", "name"]
+    readonly_fields = ["price"]
 
     @admin.display(description="starting price from", ordering="starting_price_from", empty_value="–")
     def price(self, room_type: RoomType) -> str | None:
         price = money(room_type.starting_price_from, room_type.currency)
         return price and f"{price} {room_type.currency}"
+
+    def get_fields(self, request: HttpRequest, obj: RoomType | None = None) -> list[str]:
+        """Price and currency in one for who only reads: Django would show the price with four decimals."""
+        fields = [name for name in super().get_fields(request, obj) if name != "price"]
+        if obj is None or self.has_change_permission(request, obj):
+            return fields
+        return ["price" if name == "starting_price_from" else name for name in fields if name != "currency"]
 
     def save_model(self, request: HttpRequest, obj: RoomType, form: Any, change: bool) -> None:
         """Through the service, which writes only what the form changed."""

@@ -182,6 +182,18 @@ def test_a_price_that_its_currency_does_not_have_is_an_error_of_the_form(desk, m
     assert list(changed.context["adminform"].form.errors) == ["starting_price_from"]
 
 
+def test_who_only_reads_a_type_sees_its_price_with_its_currency(hotel):
+    room_type = RoomTypeFactory(hotel=hotel, starting_price_from="40.5", currency="BHD")
+    member = StaffFactory(hotel=hotel, user__is_staff=True)
+    member.role.permissions.clear()
+    member.user.user_permissions.set(Permission.objects.filter(codename="view_roomtype"))
+    client = Client()
+    client.force_login(member.user)
+    text = client.get(page(RoomType, "change", room_type.pk)).content.decode()
+    assert "40.500 BHD" in text
+    assert "40.5000" not in text
+
+
 def test_a_first_house_is_made_in_the_admin(root):
     """As the README says: hotel, room type, room, user and staff member; then that person signs in."""
 

@@ -254,6 +254,16 @@ def test_the_list_says_what_the_desk_needs(desk, hotel):
     assert f'<td class="field-room">{booking.assigned_room.room_number}</td>' in row
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"), [("1234.5", "EUR", "1234.50"), ("9000", "JPY", "9000"), ("4.25", "BHD", "4.250")]
+)
+def test_a_booking_s_page_shows_the_amount_with_its_currency_s_decimals(desk, hotel, amount, currency, shown):
+    booking = stay(hotel, total_amount=amount, currency=currency)
+    text = desk.get(page(booking)).content.decode()
+    assert f">{shown} {currency}<" in text
+    assert f"{shown}0" not in text
+
+
 @pytest.mark.parametrize("client_of", ["manager", "root"])
 def test_the_list_takes_a_constant_number_of_statements(client_of, hotel, manager, root, statements):
     client = browser(manager) if client_of == "manager" else root
