@@ -57,7 +57,7 @@ class RoomTypeAdmin(OneByOneAdmin):
         price = money(room_type.starting_price_from, room_type.currency)
         return price and f"{price} {room_type.currency}"
 
-    def get_fields(self, request: HttpRequest, obj: RoomType | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: RoomType | None = None) -> Any:
         """Price and currency in one for who only reads: Django would show the price with four decimals."""
         fields = [name for name in super().get_fields(request, obj) if name != "price"]
         if obj is None or self.has_change_permission(request, obj):
