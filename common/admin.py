@@ -48,7 +48,7 @@ class SoundRequestsAdmin(admin.ModelAdmin):
     selections: tuple[str, ...] = (ACTION_CHECKBOX_NAME,)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Whatever is typed into a form is text of a kind (``common.text``)."""
+        """Every text field of a form is a line or lines, as ``common.text`` defines them."""
         if type(db_field) in READABLE and not db_field.choices:
             kwargs.setdefault("form_class", READABLE[type(db_field)])
         return super().formfield_for_dbfield(db_field, request, **kwargs)

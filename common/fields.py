@@ -1,4 +1,4 @@
-"""Columns for what people type: whatever way it comes, the database has it composed (``common.text``)."""
+"""Columns for what people type. Text is stored composed (NFC), however it arrives (``common.text``)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -39,7 +39,7 @@ class MailField(_Readable, forms.EmailField):
 
 
 class OneHotelForm(forms.ModelForm):
-    """Whatever a row refers to belongs to the row's own hotel. (A superuser is offered the things of all hotels.)"""
+    """All that a row refers to belongs to the row's own hotel. (A superuser is offered rows of all hotels.)"""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

@@ -76,7 +76,7 @@ class World:
         for member in [*members, *([self.frontoffice] if self.own else [])]:
             member.sign_in()
         self._settings = self.manager.get("access-config/")
-        # Whatever time it is, in some zone it is ten: what depends on the hour of the day has one outcome.
+        # It is always ten o'clock in some timezone: checks that depend on the hour have one outcome.
         offset = HOUR - datetime.now(UTC).hour
         offset += 24 if offset < -12 else 0
         zone = f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"

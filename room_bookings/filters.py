@@ -210,8 +210,9 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
     """What each bucket holds: bookings in which status, under which condition; the dates of the query included.
 
     Arrivals, departures and check-outs are about a day: today, or in its place the days that were asked for, so that
-    "arrivals, 3 to 5 July" are those who arrive then, whatever ``date_mode`` says. Who is late arrives today, besides.
-    The other buckets are about the present; dates narrow them by ``date_mode`` as they narrow the whole list.
+    "arrivals, 3 to 5 July" are those who arrive then, whatever ``date_mode`` says. Late arrivals are
+    listed under today as well. The other buckets are about the present; dates narrow them by ``date_mode`` as they
+    narrow the whole list.
     """
     today = calendar.business_date(hotel)
     dated = "date_from" in query or "date_to" in query

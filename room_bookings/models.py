@@ -43,7 +43,7 @@ class BookingStatus(models.TextChoices):
 
 
 class BookerType(models.TextChoices):
-    """Who made the booking (``services.booker``)."""
+    """The person or company that made the booking (``services.booker``)."""
 
     SELF = "SELF", "the guest"
     THIRD_PARTY = "THIRD_PARTY", "somebody else"

@@ -109,8 +109,7 @@ class Needs:
         """The nights of the room's type, in order, that are sold beyond its rooms once this one is gone."""
         if self._oversells or not is_in_service(room):
             return []
-        kind, inventory = room.room_type_id, self._inventory
-        moving = self._moving.get(room.pk, set())
+        kind, inventory, moving = room.room_type_id, self._inventory, self._moving.get(room.pk, set())
         return sorted(
             night
             for sold_kind, night in inventory.sold

@@ -290,7 +290,7 @@ def test_one_that_is_there_already_is_no_trouble(pooler_seen, caplog):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("trouble", ["gone", "there"])
 def test_in_a_transaction_it_is_a_503_and_then_done_without(pooler_seen, trouble):
-    """The error has ended the transaction: whatever was done in it is undone, and nothing wrong is written."""
+    """The error has ended the transaction: all of its work is undone, and nothing wrong is written."""
     hotel = HotelFactory()
     prepared = PreparedRead(locking)
     with transaction.atomic():
