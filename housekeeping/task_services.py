@@ -220,18 +220,17 @@ def _member(hotel: Hotel, field: str, staff_id: int | None) -> Staff | None:
 
 
 def open_turnover_tasks(departures: Sequence[tuple[Room, RoomBooking]]) -> None:
-    """A TURNOVER task for each room that a guest has left, unless one is open already. The rooms are locked."""
-    turnovers = HousekeepingTask.objects.filter(
-        room__in=[room for room, _ in departures], task_type=TaskType.TURNOVER, status__in=OPEN_TASK_STATUSES
-    )
-    waiting = set(turnovers.values_list("room_id", flat=True))
+    """A TURNOVER task for each room that a guest has left, unless one is open already.
+
+    The rooms come from ``room_lock``, which says whether one is open.
+    """
     now = clock.now()
     HousekeepingTask.objects.bulk_create(
         HousekeepingTask(
             hotel_id=room.hotel_id, room=room, booking=booking, task_type=TaskType.TURNOVER, created_at=now
         )
         for room, booking in departures
-        if room.pk not in waiting
+        if not room.has_turnover  # type: ignore[attr-defined]
     )
 
 

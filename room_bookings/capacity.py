@@ -9,6 +9,7 @@ from common.errors import Conflict
 from hotel.models import Staff
 from room_bookings.inventory import type_of
 from room_bookings.models import ACTIVE_STATUSES, BookingGuest, BookingStatus, RoomBooking
+from room_bookings.overrides import is_override
 from rooms.models import Room, RoomType
 
 
@@ -38,7 +39,7 @@ def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Sta
     room_type = place if isinstance(place, RoomType) else place.room_type
     if party <= room_type.max_occupancy + booking.extra_beds:
         return False
-    if reason.strip() and staff is not None and staff.can("bookings.supervise"):
+    if is_override(staff, reason):
         return True
     what = place.name if isinstance(place, RoomType) else str(place)
     details = {"room_type_id": room_type.pk, "max_occupancy": room_type.max_occupancy, "guests": party}

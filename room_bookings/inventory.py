@@ -189,6 +189,11 @@ def sold_out_nights(wishes: Sequence[Wish], *, without: RoomBooking | None = Non
     return [next(iter(inventory.sold_out(wish)), None) for wish in wishes]
 
 
+def lock_types(room_types: Iterable[int]) -> None:
+    """Lock room types, in pk order, after bookings and rooms: sales of their nights wait for each other here."""
+    list(RoomType.objects.select_for_update(no_key=True).filter(pk__in=room_types).order_by("pk"))
+
+
 def oversells(hotel: Hotel) -> bool:
     """Whether the hotel still sells more than it has, asked while the room type is locked: where it has just stopped,
     ``hotel`` was read before. One statement for a hotel that does; none for others."""

@@ -17,6 +17,7 @@ from room_bookings.inventory import (
     Wish,
     conflict,
     holders,
+    lock_types,
     nights,
     nights_held,
     oversells,
@@ -63,7 +64,7 @@ class Needs:
         self._today = calendar.business_date(self._hotel)
         types = {room.room_type_id for room in rooms}
         if lock:
-            list(RoomType.objects.select_for_update(no_key=True).filter(pk__in=types).order_by("pk"))
+            lock_types(types)
         self._oversells = oversells(self._hotel)
         self._inventory = Inventory([Wish(self._hotel, kind, self._today, END_OF_TIME) for kind in sorted(types)])
         coming = arrivals_of([room.pk for room in rooms], self._hotel)

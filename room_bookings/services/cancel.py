@@ -11,6 +11,7 @@ from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
+from room_bookings.overrides import is_override
 from room_bookings.services.core import (
     address,
     change,
@@ -90,7 +91,7 @@ def check_cancellation(booking: RoomBooking, staff: Staff, reason: str) -> bool:
             details=state(booking) | {"required_endpoint": address(booking, "decline")},
         )
     if booking.status == BookingStatus.IN_HOUSE:
-        if not (staff.can("bookings.supervise") and reason.strip()):
+        if not is_override(staff, reason):
             raise GuestInHouse(
                 f"The guest of booking {booking.booking_id} is in house: check them out, or let a supervisor cancel "
                 "the stay with a reason.",

@@ -18,13 +18,13 @@ from notifications.notification_manager import BookingUpdate, realtime_bookings_
 from room_bookings.capacity import extra_beds, require_capacity
 from room_bookings.inventory import nights_booked, nights_held
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
+from room_bookings.overrides import is_override
 from room_bookings.selectors import arriving, booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
 from room_bookings.services.core import (
     BookingNotEligible,
     added_nights,
     change,
-    lift,
     lock_booking,
     lock_room,
     not_eligible,
@@ -158,8 +158,8 @@ def _arrival(
 
 def _require_window(booking: RoomBooking, staff: Staff, override_reason: str = "") -> None:
     """Raise outside the arrival window, unless a supervisor's reason lifts it."""
-    if refusal := _outside_window(booking):
-        lift(refusal, staff=staff, reason=override_reason)
+    if (refusal := _outside_window(booking)) and not is_override(staff, override_reason):
+        raise refusal
 
 
 def _outside_window(booking: RoomBooking) -> Conflict | None:

@@ -32,6 +32,7 @@ from room_bookings.models import (
     PaymentState,
     RoomBooking,
 )
+from room_bookings.overrides import is_override
 from room_bookings.selectors import booking_lock
 from rooms.models import Room, RoomType
 
@@ -231,12 +232,6 @@ def require_free(room: Room, first: date, free: date, *, without: RoomBooking) -
         )
 
 
-def lift(refusal: HotelMateError, *, staff: Staff | None, reason: str) -> None:
-    """Raise the refusal, unless a supervisor says with a ``reason`` why it shall be all the same."""
-    if not (reason.strip() and staff is not None and staff.can("bookings.supervise")):
-        raise refusal
-
-
 def sell_nights(
     booking: RoomBooking, room_type_id: int, *stays: tuple[date, date], staff: Staff | None = None, reason: str = ""
 ) -> list[Overbooking]:
@@ -263,7 +258,8 @@ def take_nights(
     missing = sorted({night for wish in wishes for night in inventory.sold_out(wish)})
     if not missing:
         return []
-    lift(sold_out(room_type, missing[0]), staff=staff, reason=reason)
+    if not is_override(staff, reason):
+        raise sold_out(room_type, missing[0])
     return beyond(booking, room_type.pk, missing, staff=staff, reason=reason)
 
 

@@ -24,8 +24,9 @@ from room_bookings.services.core import (
     require_free,
     require_in_house,
     save,
+    take_nights,
 )
-from room_bookings.services.room_assignment import ASSIGNMENT, change_of_type, take_room
+from room_bookings.services.room_assignment import ASSIGNMENT, take_room
 from room_bookings.services.vacating import vacate
 from rooms.models import Room, RoomStatus
 
@@ -56,12 +57,13 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     locked.assigned_room = old  # its type may have changed until it was locked
     held = nights_held(locked.hotel, locked)
     _require_usable(new)
-    if new.room_type_id != old.room_type_id:
+    changes_type = new.room_type_id != old.room_type_id
+    if changes_type:
         lock_beds(new.room_type)
     if new.room_type.max_occupancy < old.room_type.max_occupancy:
         require_capacity(locked, new, staff=staff, reason=reason)
     require_free(new, *held, without=locked)
-    overbooked = change_of_type(locked, new.room_type, held, staff=staff, reason=reason)
+    overbooked = take_nights(locked, new.room_type, held, staff=staff, reason=reason) if changes_type else []
     token = old.guest_fcm_token
     take_room(locked, new, staff, notes)
     locked.room_moved_at = clock.now()
@@ -76,7 +78,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
                 reason="\n".join(part for part in (reason, notes) if part),
                 from_room=old,
                 to_room=new,
-                is_upgrade=new.room_type_id != old.room_type_id,
+                is_upgrade=changes_type,
             )
         ]
     )

@@ -9,13 +9,13 @@ from django.db import transaction
 from hotel.models import Staff
 from housekeeping.services import set_room_status
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
-from room_bookings.inventory import Inventory, Wish, nights_held, oversells
+from room_bookings.inventory import Inventory, Wish, lock_types, nights_held, oversells
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.needs import arrivals_of
 from room_bookings.selectors import booking_lock
-from room_bookings.services.core import beyond, change, record, record_overbooking, require_supervisor, save
+from room_bookings.services.core import beyond, change, lock_room, record, record_overbooking, require_supervisor, save
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
-from rooms.models import Room, RoomStatus, RoomType
+from rooms.models import Room, RoomStatus
 from rooms.services import update_room
 
 
@@ -54,9 +54,13 @@ def _force(
         and booking.assigned_room_id == room.pk
         and booking.room_type_id != stays_on
     ]
-    upgraded = [booking for booking in arrivals if booking.room_type_id != booking.assigned_room.room_type_id]  # type: ignore[union-attr]  # has it
     if arrivals:
+        room = lock_room(room.hotel, room.pk)
+        # All types in one query: two rooms taken away at once, each with an arrival that booked the other's type, must
+        # not wait for each other.
+        lock_types({room.room_type_id, *(booking.room_type_id for booking in arrivals)})
         _release(arrivals, staff, reason)
+    upgraded = [booking for booking in arrivals if booking.room_type_id != room.room_type_id]
     taken = take_away(room=room)
     if upgraded:
         record_overbooking(_sell_again(upgraded, staff, reason))
@@ -66,10 +70,10 @@ def _force(
 def _sell_again(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
     """Arrivals that had one room of another type count under the types that they booked again, sold out or not.
 
-    Returns what is oversold by that. No two of them have a night in common. A constant number of statements.
+    Their types are locked. Returns what is oversold by that. No two of them have a night in common. A constant number
+    of statements.
     """
-    hotel, types = bookings[0].hotel, {booking.room_type_id for booking in bookings}
-    list(RoomType.objects.select_for_update(no_key=True).filter(pk__in=types).order_by("pk"))
+    hotel = bookings[0].hotel
     if oversells(hotel):
         return []
     wishes = [Wish(hotel, booking.room_type_id, *nights_held(hotel, booking)) for booking in bookings]

@@ -209,7 +209,7 @@ SERVICES = {
         lambda d: partial(set_room_status, room=d.rooms[0], to_status="OUT_OF_ORDER", source=Source.SYSTEM),
     ),
     "force_room_status": (
-        "booking room type",
+        "booking room type room type",  # the second time by set_room_status, which has them already
         lambda d: partial(
             room_removal.force_room_status,
             room=arriving(d).assigned_room,
@@ -219,7 +219,7 @@ SERVICES = {
         ),
     ),
     "force_room_status, of an upgraded arrival": (
-        "booking room type type",
+        "booking room type room type",
         lambda d: partial(
             room_removal.force_room_status,
             room=booking(d, assigned_room=NewRoomFactory(hotel=d.hotel), room_type=d.room_type).assigned_room,
