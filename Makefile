@@ -8,13 +8,13 @@ CANDIDATES = $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.1
 # ensurepip is what Debian leaves out of its Python unless python3-venv is installed.
 SUITABLE = import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 INSTALL = @for python in $(CANDIDATES); do \
-		if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" hotelmate/local/venv.py $(1); fi; \
+		if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" local/venv.py $(1); fi; \
 	done; \
 	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
 # What serves a hotel; and what bandit finds there that ruff finds too, where each line says why it may be so.
-SERVED = board common hotel hotelmate housekeeping notifications room_bookings rooms manage.py deploy
+SERVED = board common hotel hotelmate housekeeping local notifications room_bookings rooms manage.py
 SEEN_BY_RUFF = B108,B608,B611
 
 .PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak fuzz mutants clean
@@ -38,11 +38,11 @@ help:
 
 run:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m hotelmate.local run
+	@exec $(VENV) -m local run
 
 reset:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m hotelmate.local reset
+	@exec $(VENV) -m local reset
 
 test:
 	$(call INSTALL,requirements.txt)
@@ -60,19 +60,19 @@ check:
 	$(call INSTALL,requirements.txt requirements-dev.txt)
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
-	$(VENV) -m hotelmate.local exec -- mypy
+	$(VENV) -m local exec -- mypy
 	.venv/bin/lint-imports
 	$(VENV) -m bandit --quiet --recursive --severity-level medium --skip $(SEEN_BY_RUFF) $(SERVED)
-	$(VENV) -m deploy.scan_secrets
+	$(VENV) -m tools.release.scan_secrets
 	env -u DEVELOPMENT ALLOWED_HOSTS=hotel.example \
-		$(VENV) -m hotelmate.local exec -- manage.py check --deploy --fail-level WARNING --database default
-	$(VENV) -m hotelmate.local exec -- manage.py makemigrations --check --dry-run
-	$(VENV) -m hotelmate.local exec -- $(VENV) -m deploy.lint_migrations
-	$(VENV) -m hotelmate.local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
+		$(VENV) -m local exec -- manage.py check --deploy --fail-level WARNING --database default
+	$(VENV) -m local exec -- manage.py makemigrations --check --dry-run
+	$(VENV) -m local exec -- $(VENV) -m tools.release.lint_migrations
+	$(VENV) -m local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 audit:
 	$(call INSTALL,requirements.txt requirements-dev.txt requirements-audit.txt)
-	@exec $(VENV) -m deploy.audit
+	@exec $(VENV) -m tools.release.audit
 
 permissions:
 	$(call INSTALL,requirements.txt)
@@ -80,29 +80,29 @@ permissions:
 
 contract:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m conformance $(ARGS)
+	@exec $(VENV) -m tools.conformance $(ARGS)
 
 bench:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m bench.performance $(ARGS)
+	@exec $(VENV) -m tools.bench $(ARGS)
 
 drill-events:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m bench.drill_events $(ARGS)
+	@exec $(VENV) -m tools.drill_events $(ARGS)
 
 soak:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m bench.soak $(ARGS)
+	@exec $(VENV) -m tools.soak $(ARGS)
 
 fuzz:
 	$(call INSTALL,requirements.txt requirements-dev.txt)
-	@exec $(VENV) -m fuzz $(ARGS)
+	@exec $(VENV) -m tools.fuzz $(ARGS)
 
 mutants:
 	$(call INSTALL,requirements.txt)
-	@exec $(VENV) -m mutants $(ARGS)
+	@exec $(VENV) -m tools.mutants $(ARGS)
 
 clean:
-	@if [ -x $(VENV) ]; then $(VENV) -m hotelmate.local clean; else $(PYTHON) -m hotelmate.local clean; fi
+	@if [ -x $(VENV) ]; then $(VENV) -m local clean; else $(PYTHON) -m local clean; fi
 	@echo "Removing .venv and node_modules"
 	@rm -rf .venv node_modules

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Follows a hotel's rooms live, as any Pusher client does: sign in, be let into the channel, print what happens.
 
-While ``make run`` runs:  .venv/bin/python -m hotelmate.local exec -- examples/listen.py resort-housekeeper
+While ``make run`` runs:  .venv/bin/python -m local exec -- examples/listen.py resort-housekeeper
 """
 
 import json

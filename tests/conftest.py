@@ -17,8 +17,8 @@ from hotel.models import Hotel, Staff
 from tests import flush
 from tests.factories import HotelFactory, StaffFactory
 from tests.http import DocumentedClient
-from tests.stripe_server import KEY as STRIPE_KEY
-from tests.stripe_server import StripeServer, stripe_server
+from tools.harness.stripe_server import KEY as STRIPE_KEY
+from tools.harness.stripe_server import StripeServer, stripe_server
 
 flush.install()
 

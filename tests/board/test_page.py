@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from django.contrib.staticfiles import finders
 
 from board import pusher_js as scripts
-from hotelmate.local.datadir import PROJECT
+from local.datadir import PROJECT
 from rooms.models import Priority, RoomStatus
 
 from .conftest import embedded, furnish

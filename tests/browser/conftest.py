@@ -21,8 +21,8 @@ from playwright.sync_api import (
 )
 
 from hotel.models import Staff
-from hotelmate.local import npm
-from hotelmate.local.datadir import PROJECT
+from local import npm
+from local.datadir import PROJECT
 from tests.browser.house import House, Site, encoded_password, furnish, running, turn_rooms
 from tests.browser.pages import expect_state
 

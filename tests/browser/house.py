@@ -23,10 +23,10 @@ from playwright.sync_api import Cookie
 from common import clock
 from hotel import calendar, rights
 from hotel.models import Hotel, Staff
-from hotelmate.local.datadir import PROJECT
-from hotelmate.local.service import free_port
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
+from local.datadir import PROJECT
+from local.service import free_port
 from room_bookings.models import BookingStatus
 from rooms.models import Room, RoomStatus, RoomType
 from tests.factories import (

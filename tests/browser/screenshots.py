@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from common import clock
 from hotel import rights
 from hotel.models import Staff
-from hotelmate.local.datadir import PROJECT
+from local.datadir import PROJECT
 from tests.browser.house import House, Site, furnish, turn_rooms
 from tests.browser.pages import PHONE, WALL, expect_state, open_room, step
 from tests.factories import HotelFactory

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hotelmate.local.datadir import PROJECT, DataDir
-from hotelmate.local.postgres import NAME, EmbeddedPostgres, public_place, wheel_folder
-from hotelmate.local.service import wait_until
+from local.datadir import PROJECT, DataDir
+from local.postgres import NAME, EmbeddedPostgres, public_place, wheel_folder
+from local.service import wait_until
 
 PROGRAMS = wheel_folder() / "pginstall" / "bin"
 STUBS = {

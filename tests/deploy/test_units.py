@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.core.management import get_commands
 
-from hotelmate.local.datadir import PROJECT
+from local.datadir import PROJECT
 from notifications.management.commands import worker
 
 DEPLOY = PROJECT / "deploy"

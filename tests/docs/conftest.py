@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 import psycopg2
 import pytest
 
-from hotelmate.local.datadir import PROJECT
-from hotelmate.local.service import free_port
+from local.datadir import PROJECT
+from local.service import free_port
 from tests.docs.pages import Page, Played, play
 from tests.notifications.conftest import CREDENTIALS, sending_to, start_process, until
 

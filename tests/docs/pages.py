@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hotelmate.local.datadir import PROJECT
+from local.datadir import PROJECT
 from tests.docs.excerpts import differences, excerpt, line_shape
 
 ADDRESS, PASSWORD = "http://127.0.0.1:8000", "the one that make run printed"

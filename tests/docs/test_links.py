@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from hotelmate.local.datadir import PROJECT
+from local.datadir import PROJECT
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from hotelmate.local.datadir import PROJECT
+from local.datadir import PROJECT
 from tests.docs.conftest import PASSWORD, require_curl
 from tests.docs.excerpts import differences, excerpt
 from tests.docs.pages import Page, problems, read

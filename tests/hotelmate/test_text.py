@@ -64,9 +64,9 @@ def our_modules() -> None:
     for app in OUR_APPS:
         package = importlib.import_module(app)
         for module in pkgutil.walk_packages(package.__path__, f"{app}."):
-            if not module.name.startswith(
-                ("hotelmate.local", "notifications.pusher_server", "hotelmate.gunicorn")
-            ) and ("migrations" not in module.name and not module.name.endswith("__main__")):
+            if not module.name.startswith(("local", "local.pusher_server", "hotelmate.gunicorn")) and (
+                "migrations" not in module.name and not module.name.endswith("__main__")
+            ):
                 importlib.import_module(module.name)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hotelmate.local.datadir import PROJECT, DataDir
-from hotelmate.local.postgres import public_place
-from hotelmate.local.run import stop_all
-from hotelmate.local.service import free_port
+from local.datadir import PROJECT, DataDir
+from local.postgres import public_place
+from local.run import stop_all
+from local.service import free_port
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -79,11 +79,11 @@ def clean_env(data: DataDir) -> dict[str, str]:
 def project(tmp_path: Path) -> Path:
     """A copy of the project as far as ``make run`` sees it: the real launcher and Makefile, the rest stand-ins."""
     project = tmp_path / "project"
-    shutil.copytree(PROJECT / "hotelmate" / "local", project / "hotelmate" / "local")
+    shutil.copytree(PROJECT / "local", project / "local", ignore=shutil.ignore_patterns("pusher_server"))
     shutil.copy(PROJECT / "Makefile", project)
     files = {
         "hotelmate/__init__.py": "",
-        "notifications/pusher_server.py": STAND_IN_SERVER,
+        "local/pusher_server.py": STAND_IN_SERVER,
         "gunicorn.py": STAND_IN_SERVER,
         "manage.py": STAND_IN_MANAGE,
         "requirements.txt": "",

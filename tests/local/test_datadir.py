@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hotelmate.local import LocalError
-from hotelmate.local.datadir import GENERATED, PROJECT, DataDir
+from local import LocalError
+from local.datadir import GENERATED, PROJECT, DataDir
 
 
 def test_the_folder_is_in_the_project_unless_named():
@@ -52,7 +52,7 @@ def test_a_missing_secret_is_added_and_the_others_stay(data: DataDir):
 def test_starts_at_the_same_time_agree_on_the_secrets(data: DataDir):
     program = f"""
 from pathlib import Path
-from hotelmate.local.datadir import DataDir
+from local.datadir import DataDir
 print(DataDir(Path({str(data.path)!r})).secrets())
 """
     runs = [

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hotelmate.local import LocalError
-from hotelmate.local.datadir import DataDir
-from hotelmate.local.environment import check_database, environment, require_version, uses_embedded_pusher
-from hotelmate.local.service import free_port
+from local import LocalError
+from local.datadir import DataDir
+from local.environment import check_database, environment, require_version, uses_embedded_pusher
+from local.service import free_port
 
 ACCOUNT = {"PUSHER_APP_ID": "7", "PUSHER_KEY": "k", "PUSHER_SECRET": "s"}
 
@@ -87,7 +87,7 @@ def test_postgresql_15_is_the_oldest():
 def test_exec_gives_a_command_the_environment_and_its_exit_code(data: DataDir, clean_env: dict[str, str]):
     program = "import os; print(os.environ['DATABASE_URL'], os.environ['SECRET_KEY']); raise SystemExit(3)"
     done = subprocess.run(
-        [sys.executable, "-m", "hotelmate.local", "exec", "--", sys.executable, "-c", program],
+        [sys.executable, "-m", "local", "exec", "--", sys.executable, "-c", program],
         env=clean_env,
         capture_output=True,
         text=True,

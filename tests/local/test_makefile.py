@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hotelmate.local import venv
-from hotelmate.local.datadir import PROJECT
+from local import venv
+from local.datadir import PROJECT
 
 from .conftest import python
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hotelmate.local import memory
+from local import memory
 
-PROJECT = Path(memory.__file__).parents[2]
+PROJECT = Path(memory.__file__).parents[1]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_without_memory_it_is_where_it_was(shared, monkeypatch, tmp_path, lacks)
 
 def test_what_a_killed_process_has_left_behind_goes_and_nothing_else(shared):
     used = memory.make_counters_folder()
-    made = "import sys; from pathlib import Path; from hotelmate.local import memory; memory.SHARED = Path(sys.argv[1])"
+    made = "import sys; from pathlib import Path; from local import memory; memory.SHARED = Path(sys.argv[1])"
     kill = "print(memory.make_counters_folder()); sys.stdout.flush(); import os; os.kill(os.getpid(), 9)"
     words = [sys.executable, "-c", f"{made}; {kill}", str(shared)]
     left = Path(subprocess.run(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True).stdout.strip())

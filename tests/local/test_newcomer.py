@@ -9,15 +9,15 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from hotelmate.local.datadir import PROJECT, DataDir
-from hotelmate.local.service import wait_until
+from local.datadir import PROJECT, DataDir
+from local.service import wait_until
 
 
 def test_the_house_opens_and_lets_the_housekeeper_in(data: DataDir, clean_env: dict[str, str], tmp_path: Path):
     output = tmp_path / "output"
     with open(output, "w") as file:
         house = subprocess.Popen(
-            [sys.executable, "-m", "hotelmate.local", "run"], cwd=PROJECT, env=clean_env, stdout=file, stderr=file
+            [sys.executable, "-m", "local", "run"], cwd=PROJECT, env=clean_env, stdout=file, stderr=file
         )
     try:
         assert wait_until(lambda: "HotelMate is up" in output.read_text() or house.poll() is not None, 240)

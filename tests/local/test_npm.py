@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hotelmate.local import npm
-from hotelmate.local.datadir import PROJECT, try_lock
-from hotelmate.local.signals import StopRequestedError
+from local import npm
+from local.datadir import PROJECT, try_lock
+from local.signals import StopRequestedError
 
 # It notes each call, and ends as the lockfile says.
 STAND_IN_NPM = f"""#!{sys.executable}

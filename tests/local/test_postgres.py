@@ -11,9 +11,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from hotelmate.local import LocalError
-from hotelmate.local.datadir import PROJECT, DataDir
-from hotelmate.local.postgres import (
+from local import LocalError
+from local.datadir import PROJECT, DataDir
+from local.postgres import (
     EmbeddedPostgres,
     InUseError,
     Privilege,
@@ -22,8 +22,8 @@ from hotelmate.local.postgres import (
     reachable_by_others,
     wheel_folder,
 )
-from hotelmate.local.run import stop_all
-from hotelmate.local.service import free_port, wait_until
+from local.run import stop_all
+from local.service import free_port, wait_until
 
 from .conftest import forget, python
 
@@ -31,8 +31,8 @@ PRIVILEGES: list[Privilege] = ["plain", "namespace", "nobody"]
 START = """
 import os, signal, sys
 from pathlib import Path
-from hotelmate.local.datadir import DataDir
-from hotelmate.local.postgres import EmbeddedPostgres, choose_privilege
+from local.datadir import DataDir
+from local.postgres import EmbeddedPostgres, choose_privilege
 data = DataDir(Path(sys.argv[1]))
 data.prepare()
 postgres = EmbeddedPostgres(data, password="sesame", privilege=sys.argv[2] or None)

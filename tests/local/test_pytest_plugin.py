@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from hotelmate.local.datadir import DataDir
-from hotelmate.local.service import wait_until
+from local.datadir import DataDir
+from local.service import wait_until
 
 Run = Callable[..., "subprocess.Popen[str]"]
 
 CONFIGURATION = """
 [tool.pytest.ini_options]
-addopts = "-p hotelmate.local.pytest_plugin"
+addopts = "-p local.pytest_plugin"
 pythonpath = ["."]
 filterwarnings = ["error"]
 """

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from hotelmate.local import LocalError
-from hotelmate.local.datadir import PROJECT, DataDir
-from hotelmate.local.memory import shared_memory
-from hotelmate.local.run import check_port, stop_all, wanted_port, welcome
-from hotelmate.local.service import free_port, wait_until
+from local import LocalError
+from local.datadir import PROJECT, DataDir
+from local.memory import shared_memory
+from local.run import check_port, stop_all, wanted_port, welcome
+from local.service import free_port, wait_until
 
 from .conftest import forget
 
 Launch = Callable[..., "Launched"]
 UP = "HotelMate is up"
-EXEC = [sys.executable, "-m", "hotelmate.local", "exec", "--"]
+EXEC = [sys.executable, "-m", "local", "exec", "--"]
 
 
 class Launched:
@@ -71,7 +71,7 @@ def launch(project: Path, clean_env: dict[str, str]) -> Iterator[Launch]:
     launched = []
 
     def launch(*command: str, **env: str) -> Launched:
-        command = command or (sys.executable, "-W", "error", "-m", "hotelmate.local", "run")
+        command = command or (sys.executable, "-W", "error", "-m", "local", "run")
         launched.append(Launched([*command], project, clean_env | env))
         return launched[-1]
 
@@ -164,7 +164,7 @@ def test_the_web_server_and_the_worker_count_in_one_folder_unless_told_of_anothe
 def test_it_speaks_to_a_terminal_that_lacks_a_letter_of_a_folders_name(coding: str):
     """Also to none that knows half a letter, of a name that is no UTF-8."""
     done = subprocess.run(
-        [sys.executable, "-c", r"from hotelmate.local.run import say; say('/home/se\u00e1n/\udcff')"],
+        [sys.executable, "-c", r"from local.run import say; say('/home/se\u00e1n/\udcff')"],
         cwd=PROJECT,
         env={**os.environ, "PYTHONIOENCODING": coding},
         capture_output=True,
@@ -261,7 +261,7 @@ def test_ctrl_c_during_the_start_ends_the_start(launch: Launch, nothing_left: Ca
 
 
 def test_nohup_is_respected(launch: Launch):
-    house = launch("nohup", sys.executable, "-m", "hotelmate.local", "run").says(UP)
+    house = launch("nohup", sys.executable, "-m", "local", "run").says(UP)
     house.process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
     assert get(int(house.env["PORT"])) == 200
@@ -272,7 +272,7 @@ def test_nohup_is_respected(launch: Launch):
 def test_a_closed_terminal_does_not_keep_it_from_stopping(
     launch: Launch, project: Path, nothing_left: Callable[[], bool]
 ):
-    house = launch("sh", "-c", f"{sys.executable} -m hotelmate.local run | head -1").says("Starting PostgreSQL")
+    house = launch("sh", "-c", f"{sys.executable} -m local run | head -1").says("Starting PostgreSQL")
     os.killpg(house.process.pid, signal.SIGTERM)
     house.ends()
     assert wait_until(nothing_left, 30)
@@ -422,7 +422,7 @@ def test_exec_of_what_is_not_there_says_so(launch: Launch):
     assert other.output == "/no/such/program: No such file or directory\n"
 
 
-RESET = [sys.executable, "-W", "error", "-m", "hotelmate.local", "reset"]
+RESET = [sys.executable, "-W", "error", "-m", "local", "reset"]
 
 
 def psql(sql: str) -> list[str]:
@@ -514,7 +514,7 @@ def test_a_reset_can_be_interrupted(launch: Launch, nothing_left: Callable[[], b
 def test_clean_stops_everything_and_removes_what_is_ours(launch: Launch, data: DataDir, nothing_left: Callable):
     house = launch().says(UP)
     (data.path / "notes.txt").write_text("mine")
-    cleaner = launch(sys.executable, "-m", "hotelmate.local", "clean")
+    cleaner = launch(sys.executable, "-m", "local", "clean")
     assert cleaner.ends() == 0
     assert house.ends() == 0
     assert "Stopping HotelMate" in cleaner.output
@@ -527,10 +527,10 @@ def test_clean_stops_what_a_killed_launcher_left_over(launch: Launch, data: Data
     house = launch().says(UP)
     house.process.kill()
     house.ends()
-    assert launch(sys.executable, "-m", "hotelmate.local", "clean").ends() == 0
+    assert launch(sys.executable, "-m", "local", "clean").ends() == 0
     assert nothing_left()
     assert not data.path.exists()
 
 
 def test_clean_of_nothing_is_fine(launch: Launch, tmp_path: Path):
-    assert launch(sys.executable, "-m", "hotelmate.local", "clean", HOTELMATE_DATA_DIR=str(tmp_path / "no")).ends() == 0
+    assert launch(sys.executable, "-m", "local", "clean", HOTELMATE_DATA_DIR=str(tmp_path / "no")).ends() == 0

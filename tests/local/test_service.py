@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from hotelmate.local import LocalError
-from hotelmate.local.datadir import DataDir
-from hotelmate.local.service import free_port, port_is_free, wait_until
+from local import LocalError
+from local.datadir import DataDir
+from local.service import free_port, port_is_free, wait_until
 
 from .conftest import python
 
@@ -73,7 +73,7 @@ def test_a_service_survives_the_kill_of_its_starter_and_is_found(data: DataDir):
     program = f"""
 import os, signal
 from pathlib import Path
-from hotelmate.local.datadir import DataDir
+from local.datadir import DataDir
 DataDir(Path({str(data.path)!r})).service("web").start({SLEEP!r}, port=8123)
 os.kill(os.getpid(), signal.SIGKILL)
 """

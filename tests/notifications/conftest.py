@@ -59,7 +59,7 @@ def hmac_hex(text: str, secret: str = SECRET) -> str:
 def start_process(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """Start the server with nothing in its environment but ``environ``; a warning in it is an error."""
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "notifications.pusher_server", *arguments],
+        [sys.executable, "-W", "error", "-m", "local.pusher_server", *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **(CREDENTIALS if environ is None else environ)},
         stdout=subprocess.PIPE,

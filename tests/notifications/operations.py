@@ -24,8 +24,8 @@ from room_bookings.services.payment_sweep import settle_payments
 from rooms.models import RoomType
 from tests.conftest import token_client
 from tests.factories import NewRoomFactory, RoomTypeFactory, booking_in, room_in
-from tests.stripe_server import StripeServer
 from tests.surface import BOOKING, ENDPOINTS, WHY, Endpoint, house
+from tools.harness.stripe_server import StripeServer
 
 COMPANION = {"first_name": "Charles", "last_name": "Babbage"}
 # Where the call of ``tests.surface`` succeeds without changing anything.

@@ -10,7 +10,7 @@ from knox.models import AuthToken
 from room_bookings.models import RoomBooking
 from tests.factories import booking_in
 from tests.notifications.conftest import STARTING, until
-from tests.stripe_server import KEY
+from tools.harness.stripe_server import KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

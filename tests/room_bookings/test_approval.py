@@ -28,7 +28,7 @@ from room_bookings.services.payment_sweep import settle_payments
 from room_bookings.services.settlement import Outcome, settle
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory
 from tests.races import Writer, locks_removed, overlap
-from tests.stripe_server import StripeServer
+from tools.harness.stripe_server import StripeServer
 
 pytestmark = pytest.mark.django_db
 

@@ -39,7 +39,7 @@ from rooms.services import update_room, update_room_type
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.races import Writer, locks_removed, overlap
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day
-from tests.stripe_server import StripeServer
+from tools.harness.stripe_server import StripeServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

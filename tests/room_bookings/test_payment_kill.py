@@ -22,7 +22,7 @@ from room_bookings.models import BookingChange, PaymentState, RoomBooking
 from room_bookings.services.approval import approve_booking, decline_booking
 from room_bookings.services.payment_sweep import settle_payments
 from tests.room_bookings.test_approval import LATER, captured, card, told
-from tests.stripe_server import PATIENCE, Call, StripeServer
+from tools.harness.stripe_server import PATIENCE, Call, StripeServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,7 +8,7 @@ from django.test.utils import override_settings
 
 from room_bookings import payments
 from room_bookings.payments import PaymentsNotConfigured, Standing, Unclear, UnderWay
-from tests.stripe_server import PATIENCE, Intent, StripeServer
+from tools.harness.stripe_server import PATIENCE, Intent, StripeServer
 
 PAYMENT = "pi_1"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.audit import NOT_ASKED, SAFE, UNSAFE, of_npm, of_python
+from tools.release.audit import NOT_ASKED, SAFE, UNSAFE, of_npm, of_python
 
 KNOWN = {"dependencies": [{"name": "django", "version": "3.2.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["4"]}]}]}
 SOUND = {"dependencies": [{"name": "six", "version": "1.17.0", "vulns": []}]}

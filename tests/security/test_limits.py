@@ -12,10 +12,10 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from conformance.client import error_problems
 from hotel.models import Staff
 from tests.conftest import token_client, url
 from tests.security.served import answer, gunicorn
+from tools.conformance.client import error_problems
 
 LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"

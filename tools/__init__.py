@@ -1,0 +1,1 @@
+"""What measures HotelMate, attacks it and checks it before a release."""

@@ -1,0 +1,87 @@
+"""``make bench``: what a change of status, a page and a bulk cost, against the least that they could cost.
+
+In a house of its own that is thrown away afterwards. Every time is measured next to its floor, in turns, and is the
+median of several rounds. Prints a table and writes it as JSON; the exit code says nothing of the targets.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import django
+
+from local import LocalError
+from local.datadir import PROJECT
+from local.run import say
+from local.signals import StopRequestedError, StopSignals
+from tools.bench import meters
+from tools.bench.report import Report
+from tools.bench.scale import FULL, QUICK, Scale
+from tools.harness.stage import Stage, opened
+
+
+def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
+    """By name, in the order in which they run. They use Django, which must be set up by then."""
+    from tools.bench import bulk, events, growth, http_level, profile, replay, service_level
+
+    return {
+        "events": events.measure,
+        "service": service_level.measure,
+        "http": http_level.measure,
+        "profile": profile.measure,
+        "bulk": bulk.measure,
+        "replay": replay.measure,
+        "growth": growth.measure,
+    }
+
+
+SECTIONS = ("events", "service", "http", "profile", "bulk", "replay", "growth")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the bench; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench ARGS='…'", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; without any: all")
+    parser.add_argument("--quick", action="store_true", help="a minute or two, to see whether it works")
+    parser.add_argument("--rounds", type=int, help=f"how often each block is measured (default: {FULL.rounds})")
+    parser.add_argument("--json", type=Path, default=PROJECT / "bench.json", help="where to (default: bench.json)")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    scale = QUICK if options.quick else FULL
+    if options.rounds:
+        scale = scale._replace(rounds=options.rounds)
+
+    signals = StopSignals()
+    signals.install()
+    began = time.monotonic()
+    try:
+        with opened(signals.pause, keep=False, settings="tools.bench.settings") as stage:
+            report = Report(meters.machine(stage.query), quick=options.quick)
+            os.environ.update(stage.environment)
+            django.setup()
+            try:
+                for name, measure in sections().items():
+                    if name in (options.sections or SECTIONS):
+                        say(f"{name} ...")
+                        measure(stage, scale, report)
+            finally:
+                from django.db import connections
+
+                connections.close_all()
+    except StopRequestedError:
+        say("\nStopped.")
+        return 130
+    except LocalError as error:
+        say(f"\n{error}")
+        return 1
+    report.write(options.json)
+    say(f"\n{report.text()}\nIn {time.monotonic() - began:.0f} s; written to {options.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Whether a long audit trail makes anything slower: the plans and buffers of each statement, with and without it.
+
+In a database of its own. PostgreSQL itself says how it runs each statement, those of its triggers included
+(auto_explain), and how many buffers that touches, in the cache or not.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from tqdm import tqdm
+
+from hotel.models import Hotel
+from notifications import wakeup
+from rooms.models import Room, RoomStatus, RoomType
+from tools.bench.http_level import Call
+from tools.bench.report import Report, Row
+from tools.bench.scale import Scale
+from tools.bench.scene import Scene
+from tools.bench.service_level import STEPS
+from tools.harness.stage import Stage
+
+HISTORY_PAGE = "history"  # of 20 rows
+AUDIT_TRAIL = "housekeeping_roomstatusevent"
+ROOMS = 100  # of each hotel
+TRIES = 5  # rooms whose statements are looked at, after a first that warms up
+STEP = 20_000  # rows of history that are loaded by one statement, about
+# From CHECKOUT_DIRTY back and forth, evenly, after each room's newest version. Without triggers: the rows are right.
+HISTORY = """
+    INSERT INTO housekeeping_roomstatusevent
+        (hotel_id, room_id, version, from_status, to_status, changed_by_id, source, note, created_at)
+    SELECT hotel_id, id, status_version + step,
+           CASE step %% 2 WHEN 1 THEN 'CHECKOUT_DIRTY' ELSE 'CLEANING_IN_PROGRESS' END,
+           CASE step %% 2 WHEN 1 THEN 'CLEANING_IN_PROGRESS' ELSE 'CHECKOUT_DIRTY' END,
+           NULL, 'SYSTEM', '', now() - interval '2 years' + (status_version + step) * interval '10 minutes'
+    FROM generate_series(%s, %s) AS step, rooms_room
+"""
+EXPLAIN = """
+    LOAD 'auto_explain';
+    SET auto_explain.log_min_duration = 0;
+    SET auto_explain.log_analyze = on;
+    SET auto_explain.log_buffers = on;
+    SET auto_explain.log_timing = off;
+    SET auto_explain.log_nested_statements = on;
+    SET auto_explain.log_format = json;
+    SET client_min_messages = log;
+"""
+
+
+class Statement(NamedTuple):
+    """One statement as PostgreSQL ran it."""
+
+    sql: str  # without its values
+    plan: str  # the nodes of the plan, and the tables and indexes that they read
+    buffers: int
+
+
+def measure(stage: Stage, scale: Scale, report: Report) -> None:
+    """For each number of hotels the trail grows. Compared is with the same hotels without history, and a page of
+    history with the first that is full."""
+    rows: list[Row] = []
+    wakeup.relay_started()  # as in a web process: to wake the relay is no statement
+    own = connection.settings_dict["NAME"]
+    try:
+        for hotels in scale.hotels:
+            with connection.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE growth_{hotels}")
+            connection.close()
+            connection.settings_dict["NAME"] = f"growth_{hotels}"
+            rows += _grow(stage, hotels, scale, report)
+            connection.close()
+            connection.settings_dict["NAME"] = own
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE growth_{hotels}")
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = own
+        wakeup.relay_stopped()
+    report.add("Growth", sorted(rows, key=lambda row: row.name.startswith(HISTORY_PAGE)))
+
+
+def _grow(stage: Stage, hotels: int, scale: Scale, report: Report) -> list[Row]:
+    call_command("migrate", verbosity=0)
+    scene = Scene("growth", ROOMS)
+    scene.set(scene.rooms, RoomStatus.CHECKOUT_DIRTY)
+    _add_hotels(hotels - 1)
+    rows: list[Row] = []
+    bases: dict[str, list[Statement]] = {}
+    there = 0
+    for wanted in scale.audit_rows:
+        there += _add_history(stage, (wanted - there) // (hotels * ROOMS)) * hotels * ROOMS
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM FULL rooms_room")  # as large as it was, whatever the loading has made of it
+            cursor.execute("VACUUM (ANALYZE, FREEZE)")
+        stage.pause(0)
+        houses = f"{wanted:,} rows, {hotels} {'hotel' if hotels == 1 else 'hotels'}"
+        for name, found in _observe(scene).items():
+            is_base = name != HISTORY_PAGE or wanted > 0
+            base = bases.setdefault(name, found) if is_base else found
+            others = _other_plans(base, found)
+            if wanted == scale.audit_rows[-1]:
+                report.notes += [f"{name}, {houses}: {other}" for other in others]
+            buffers = _buffers(found)
+            ratio = buffers / _buffers(base)
+            figures: dict[str, float] = {
+                "statements": len(found),
+                "read all of it": sum(_reads_all(statement.plan) for statement in found),
+                "other plans": len(others),
+                "buffers": buffers,
+            }
+            if is_base:
+                figures["× buffers"] = ratio
+            rows.append(Row(f"{name}, {houses}", figures))
+    return rows
+
+
+def _add_hotels(count: int) -> None:
+    """More hotels with rooms, CHECKOUT_DIRTY as in the first, whose history they will have."""
+    hotels = Hotel.objects.bulk_create([Hotel(slug=f"other-{n}", name=f"Other {n}") for n in range(count)])
+    types = RoomType.objects.bulk_create([RoomType(hotel=hotel, code="A", name="Type A") for hotel in hotels])
+    with _without_triggers():
+        Room.objects.bulk_create(
+            [
+                Room(
+                    hotel=room_type.hotel,
+                    room_type=room_type,
+                    room_number=100 + n,
+                    room_status=RoomStatus.CHECKOUT_DIRTY,
+                )
+                for room_type in types
+                for n in range(ROOMS)
+            ],
+            batch_size=5000,
+        )
+
+
+def _add_history(stage: Stage, steps: int) -> int:
+    """So many rows for each room, an even number; returns how many."""
+    steps -= steps % 2
+    rooms = Room.objects.count()
+    at_once = max(2, STEP // rooms // 2 * 2)
+    for first in tqdm(range(1, steps + 1, at_once), unit=" batches", disable=None):
+        with _without_triggers(), connection.cursor() as cursor:
+            cursor.execute(HISTORY, [first, min(first + at_once - 1, steps)])
+        stage.pause(0)
+    with _without_triggers(), connection.cursor() as cursor:
+        cursor.execute("UPDATE rooms_room SET status_version = status_version + %s", [steps])
+    return steps
+
+
+@contextmanager
+def _without_triggers() -> Iterator[None]:
+    """A transaction in which no trigger fires: for rows that are right by construction, and millions of them."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+        yield
+
+
+def _observe(scene: Scene) -> dict[str, list[Statement]]:
+    """The statements of a status update and of a page of history; of some rooms, the one with the median buffers."""
+    connection.close()  # plans that an old connection remembers are of an old table
+    connection.ensure_connection()
+    notices: deque[str] = deque()
+    connection.connection.notices = notices
+    with connection.cursor() as cursor:
+        cursor.execute(EXPLAIN)
+    seen: dict[str, list[list[Statement]]] = {"status update": [], HISTORY_PAGE: []}
+    for number, room in enumerate(scene.rooms[: TRIES + 1]):
+        path = f"{scene.path}/rooms/{room.pk}"
+        for to_status in STEPS:  # and back, so that every room is as it was
+            notices.clear()
+            Call("POST", f"{path}/status/", scene.token, {"to_status": to_status}).inside()
+            update = [_statement(notice) for notice in notices]
+        notices.clear()
+        Call("GET", f"{path}/status-history/?limit=20", scene.token).inside()
+        if number:
+            seen["status update"].append(update)
+            seen[HISTORY_PAGE].append([_statement(notice) for notice in notices])
+    connection.close()
+    return {name: sorted(tries, key=_buffers)[len(tries) // 2] for name, tries in seen.items()}
+
+
+def _buffers(statements: list[Statement]) -> int:
+    return sum(statement.buffers for statement in statements)
+
+
+def _statement(notice: str) -> Statement:
+    told = json.loads(notice[notice.index("{") :])
+    sql = re.sub(r"'(?:[^']|'')*'|\b\d+\b", "?", " ".join(told["Query Text"].split()))
+    plan = told["Plan"]
+    return Statement(sql, " ".join(_nodes(plan)), plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[str]:
+    place = plan.get("Index Name") or plan.get("Relation Name")
+    yield f"{plan['Node Type']} ({place})" if place else plan["Node Type"]
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def _other_plans(base: list[Statement], found: list[Statement]) -> list[str]:
+    """What runs by another plan than in ``base``, in words.
+
+    A trail of a page or two PostgreSQL reads as a whole; that it takes the index of a longer one is as it should be.
+    """
+    plans = {statement.sql: statement.plan for statement in base}
+    return [
+        f"{statement.sql[:100]} … by {statement.plan}, not {plans.get(statement.sql, 'there')}"
+        for statement in found
+        if plans.get(statement.sql) != statement.plan
+        and not (_reads_all(plans.get(statement.sql, "")) and not _reads_all(statement.plan))
+    ]
+
+
+def _reads_all(plan: str) -> bool:
+    return f"Seq Scan ({AUDIT_TRAIL})" in plan

@@ -1,0 +1,91 @@
+"""Where the time of a status update goes: one process, one request after the other, under Python's own profiler.
+
+The profiler makes Python's calls dearer than they are, and PostgreSQL's answers not: shares, to see what is large.
+"""
+
+import cProfile
+import json
+import pstats
+import sysconfig
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.core.wsgi import get_wsgi_application
+from django.db import connection
+from django.test import RequestFactory
+
+from local.datadir import PROJECT
+from notifications import wakeup
+from rooms.models import RoomStatus
+from tools.bench.report import Report, Row
+from tools.bench.scale import Scale
+from tools.bench.scene import Scene
+from tools.bench.service_level import STEPS
+from tools.harness.stage import Stage
+
+LIBRARIES = Path(sysconfig.get_path("purelib"))
+# By what the path begins with, the first that fits.
+OWNERS = (
+    (LIBRARIES / "django" / "db", "Django's ORM and connections"),
+    (LIBRARIES / "django", "Django's handler, middleware, routes"),
+    (LIBRARIES / "rest_framework", "Django REST framework"),
+    (LIBRARIES, "other libraries"),
+    (PROJECT, "HotelMate"),
+)
+STATEMENTS, COMMIT, PYTHON = "waiting for PostgreSQL: statements", "waiting for PostgreSQL: commit", "Python's library"
+
+
+def measure(stage: Stage, scale: Scale, report: Report) -> None:
+    """Each room of a house there and back, the second time under the profiler."""
+    scene = Scene("profile", scale.requests)
+    scene.set(scene.rooms, RoomStatus.CHECKOUT_DIRTY)
+    application = get_wsgi_application()
+    wakeup.relay_started()  # as in a web process: to wake the relay is no statement
+    try:
+        _change_all(application, scene, STEPS[0])
+        stage.pause(0)
+        profile = cProfile.Profile()
+        profile.runcall(_change_all, application, scene, STEPS[1])
+    finally:
+        wakeup.relay_stopped()
+        connection.close()
+    shares = _shares(pstats.Stats(profile))
+    rows = [Row(owner, {"share %": 100 * share}) for owner, share in shares.most_common()]
+    report.add("Where the time of a status update goes", rows)
+
+
+def _change_all(application: Callable[..., Any], scene: Scene, to_status: str) -> None:
+    factory, body = RequestFactory(SERVER_NAME="127.0.0.1"), json.dumps({"to_status": to_status})
+    for room in scene.rooms:
+        path, token = f"{scene.path}/rooms/{room.pk}/status/", {"Authorization": f"Token {scene.token}"}
+        request = factory.post(path, body, content_type="application/json", headers=token)
+        told: list[str] = []
+        answer = application(request.environ, lambda status, _headers, told=told: told.append(status))
+        content = b"".join(answer)
+        answer.close()
+        if told != ["200 OK"]:
+            raise RuntimeError(f"{path} answered {told}: {content[:500]!r}")
+
+
+def _shares(stats: Any) -> Counter[str]:
+    """Of the whole time the share of each owner; what C does is its caller's, but for the driver's waiting."""
+    spent: Counter[str] = Counter()
+    for (file, _, name), (_, _, own, _, callers) in stats.stats.items():
+        if "psycopg2" in name and "execute" in name:
+            spent[STATEMENTS] += own
+        elif "psycopg2" in name and "commit" in name:
+            spent[COMMIT] += own
+        elif file == "~":
+            for (caller, _, _), (_, _, seconds, _) in callers.items():
+                spent[_owner(caller)] += seconds
+        else:
+            spent[_owner(file)] += own
+    whole = sum(spent.values())
+    return Counter({owner: seconds / whole for owner, seconds in spent.items()})
+
+
+def _owner(file: str) -> str:
+    path = Path(file)
+    return next((owner for folder, owner in OWNERS if path.is_relative_to(folder)), PYTHON)

@@ -1,0 +1,49 @@
+"""Real bookings lived through the services: how many a second, by one process and by two, in one hotel and in many."""
+
+import time
+from datetime import date
+from itertools import count
+
+from django.db import connection
+from tqdm import tqdm
+
+from local.datadir import PROJECT
+from room_bookings.replay.records import Stay, read_stays
+from room_bookings.replay.runner import live_all, open_houses
+from tools.bench import meters
+from tools.bench.report import Report, Row
+from tools.bench.scale import Scale
+from tools.harness.stage import Stage
+
+SLICE = PROJECT / "hotel" / "demo_data" / "bookings.csv"  # the part of the data that is part of the project
+THINNED = 10  # of many hotels each lives every tenth booking of its original
+_prefixes = (f"replay-{number}" for number in count(1))
+
+
+def measure(stage: Stage, scale: Scale, report: Report) -> None:
+    """One and two workers, one hotel and many, in turns; each time hotels of their own."""
+    stays = list(read_stays(SLICE))
+    resort = [stay for stay in stays if stay.house == "resort"]
+    wanted = [
+        (f"{hotels} {'hotel' if hotels == 1 else 'hotels'}", hotels, resort if hotels == 1 else stays[::THINNED])
+        for hotels in (1, scale.replay_hotels)
+    ]
+    rounds: dict[str, list[dict[str, float]]] = {title: [] for title, _, _ in wanted}
+    tqdm.monitor_interval = 0  # no thread of its own, as the workers are forked
+    for _ in tqdm(range(scale.replay_rounds), unit=" rounds", disable=None):
+        for title, hotels, lived in wanted:
+            one, two = (_speed(stage, lived, hotels, workers) for workers in (1, 2))
+            rounds[title].append({"1 worker, bookings/s": one, "2 workers, bookings/s": two, "× one worker": two / one})
+    connection.close()
+    report.add("Replay", [Row(f"replay, {title}", meters.medians(found)) for title, found in rounds.items()])
+
+
+def _speed(stage: Stage, stays: list[Stay], hotels: int, workers: int) -> float:
+    replays = [replay for _ in range((hotels + 1) // 2) for replay in open_houses(stays, prefix=next(_prefixes))]
+
+    def progress(day: date, done: int) -> None:
+        stage.pause(0)
+
+    began = time.perf_counter()
+    live_all(replays, workers=workers, progress=progress)
+    return sum(len(replay.stays) for replay in replays) / (time.perf_counter() - began)

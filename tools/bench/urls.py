@@ -1,0 +1,14 @@
+"""HotelMate's addresses, and the two views of the floor that it is measured against."""
+
+from typing import Any
+
+from django.urls import path
+
+from hotelmate.urls import urlpatterns as product
+from tools.bench.floor import NothingView, StatusView
+
+urlpatterns: list[Any] = [
+    path("floor/nothing/", NothingView.as_view()),
+    path("floor/status/<int:room>/", StatusView.as_view()),
+    *product,
+]

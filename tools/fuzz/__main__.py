@@ -1,0 +1,133 @@
+"""``python -m tools.fuzz``: the API by every caller, then the Pusher server, against a HotelMate of its own."""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from contextlib import closing
+
+import psycopg2
+from tqdm import tqdm
+
+from local import LocalError
+from local.datadir import PROJECT
+from local.run import say
+from local.service import wait_until
+from local.signals import StopRequestedError, StopSignals
+from tools.fuzz import agreement
+from tools.fuzz.api import ApiFuzz
+from tools.fuzz.callers import callers
+from tools.fuzz.pusher import PusherFuzz
+from tools.harness.server import Place, opened
+
+# Of the time, for the Pusher server.
+PUSHER_SHARE = 0.2
+# Whoever is signed out signs in again, more often than guests of the sign-in may.
+GENEROUS = {"LOGIN_THROTTLE": "100000/min", "LOGIN_THROTTLE_ADDRESS": "100000/min"}
+
+
+def arguments() -> argparse.Namespace:
+    """What the caller wants."""
+    parser = argparse.ArgumentParser(prog="make fuzz ARGS=…", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5, help="how long (default: 5)")
+    parser.add_argument("--seed", type=int, help="to see the same again; without it another one each time")
+    parser.add_argument(
+        "--only", metavar="WORD", default="", help="only the operations with this word: POST /api/staff"
+    )
+    parser.add_argument("--part", choices=("api", "pusher"), help="only this one")
+    return parser.parse_args()
+
+
+def fuzz_api(place: Place, options: argparse.Namespace, seconds: float, signals: StopSignals) -> list[str]:
+    """Run it, and tell what was answered; returns what is wrong."""
+    fuzz = ApiFuzz(place, callers(place), seed=options.seed, only=options.only)
+    began = time.monotonic()
+    with tqdm(total=round(seconds), unit="s", desc="API", disable=None) as bar:
+
+        def tick() -> None:
+            signals.pause(0)
+            bar.update(min(int(time.monotonic() - began), round(seconds)) - int(bar.n))
+
+        fuzz.run(seconds, tick)
+    untried = tell(fuzz)
+    for key, failure in fuzz.failures.items():
+        say(f"\n{failure.operation}, as {failure.caller} (seen {fuzz.again[key]}×)\n  {failure.what}\n  {failure.curl}")
+    wrong = [f"{failure.operation}: {failure.what.splitlines()[0]}" for failure in fuzz.failures.values()]
+    return wrong + [f"never tried, for want of time: {operation}" for operation in untried]
+
+
+def tell(fuzz: ApiFuzz) -> list[str]:
+    """A line for each operation: requests, and the statuses with how often each, then by caller.
+
+    Returns the operations that were never tried.
+    """
+    by_operation: dict[str, Counter[int]] = defaultdict(Counter)
+    by_caller: dict[str, Counter[int]] = defaultdict(Counter)
+    for (tried, status), count in fuzz.answers.items():
+        by_operation[tried.operation][status] += count
+        by_caller[tried.caller][status] += count
+    say()
+    for title, table in (("operation", by_operation), ("caller", by_caller)):
+        say(f"{'requests':>8}  {title}")
+        for name, statuses in sorted(table.items()):
+            told = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
+            say(f"{sum(statuses.values()):>8}  {name}  {told}")
+    untried = sorted(operation.label for operation in fuzz.operations if operation.label not in by_operation)
+    unsuccessful = [name for name, statuses in by_operation.items() if min(statuses) >= 300]
+    say(f"{sum(fuzz.answers.values())} requests; {len(by_operation)} of {len(fuzz.operations)} operations tried.")
+    for title, names in (("never tried", untried), ("never successful", unsuccessful)):
+        if names:
+            say(f"{title}: {', '.join(sorted(names))}")
+    return untried
+
+
+def afterwards(place: Place, signals: StopSignals) -> list[str]:
+    """Whether the house is sound after all that: rules, event log, logs of the processes."""
+    with closing(psycopg2.connect(place.database_url)) as connection:
+        connection.autocommit = True
+        if not wait_until(lambda: agreement.waiting(connection) == 0, 60, signals.pause):
+            return ["the events are not sent after a minute"]
+        wrong = agreement.problems(connection)
+    command = [sys.executable, "manage.py", "check_invariants"]
+    check = subprocess.run(command, env=dict(place.environment), cwd=PROJECT, capture_output=True, text=True)
+    if check.returncode:
+        wrong.append(f"check_invariants:\n{check.stdout[-3000:]}{check.stderr[-1000:]}")
+    for name, service in place.services.items():
+        if not service.is_running():
+            wrong.append(f"the {name} process has ended")
+        if "Traceback" in service.last_words(1_000_000):
+            wrong.append(f"the {name} process has logged a traceback:\n{service.last_words(40)}")
+    return wrong
+
+
+def main() -> int:
+    """The exit code: 1 on any failure."""
+    options, signals = arguments(), StopSignals()
+    signals.install()
+    options.seed = options.seed if options.seed is not None else time.time_ns() % 10**6
+    share = {None: PUSHER_SHARE, "api": 0.0, "pusher": 1.0}[options.part]
+    seconds = options.minutes * 60
+    say(f"Starting a HotelMate for this run; the seed is {options.seed} ...")
+    wrong: list[str] = []
+    try:
+        with opened(signals.pause, **GENEROUS) as place:
+            if share < 1:
+                wrong += fuzz_api(place, options, seconds * (1 - share), signals)
+            if share > 0:
+                wrong += PusherFuzz(place, options.seed).run(seconds * share, signals.pause)
+            wrong += afterwards(place, signals)
+    except LocalError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except StopRequestedError:
+        return 130
+    say()
+    for line in wrong:
+        say(f"FAILED  {line}")
+    say(f"{len(wrong)} failures; again with ARGS='--seed {options.seed}'." if wrong else "No failure.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""``python -m tools.harness.hotels FILE``: makes the drill's hotels in an empty database and writes down who may sign in."""
+
+import json
+import sys
+from pathlib import Path
+
+import django
+
+SLUGS = ("north", "south", "harbour")
+ROOMS = {"A": 24, "B": 16}  # by type
+
+
+def make(slug: str) -> dict[str, object]:
+    """A hotel with its rooms and people; answers what a client of it needs: tokens and the ids of the rooms."""
+    from knox.models import AuthToken
+
+    from hotel.models import Hotel
+    from room_bookings.replay.houses import House, make_rooms, make_staff
+
+    house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0300", "Europe/Dublin", ROOMS)
+    hotel = Hotel.objects.create(slug=house.slug, name=house.name, phone=house.phone, timezone=house.timezone)
+    staff = make_staff(hotel)
+    rooms = [room for of_type in make_rooms(hotel, house).rooms.values() for room in of_type]
+    tokens = {name: AuthToken.objects.create(staff[name].user)[1] for name in ("manager", "frontdesk")}
+    return {"slug": slug, "tokens": tokens, "rooms": sorted(room.pk for room in rooms)}
+
+
+def main(file: Path) -> None:
+    """Make all of them, and write ``file``."""
+    django.setup()
+    from django.db import transaction
+
+    with transaction.atomic():
+        hotels = [make(slug) for slug in SLUGS]
+    file.write_text(json.dumps(hotels))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,100 @@
+"""A whole HotelMate for one run, in a folder that is thrown away, with a stand-in of the card provider."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import requests
+
+from local import LocalError
+from local.datadir import PROJECT, DataDir
+from local.environment import environment
+from local.postgres import EmbeddedPostgres, public_place
+from local.run import await_answer
+from local.service import Pause, Service, free_port, wait_until
+from tools.conformance.client import ORIGIN
+from tools.harness.stripe_server import KEY, stripe_server
+
+# Of the shell, nothing else: no database, provider or setting of anybody's is touched.
+INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH")
+
+
+class Place(NamedTuple):
+    """Where a HotelMate is, and what else a run can use of it."""
+
+    url: str
+    pusher: str
+    password: str
+    stripe: Any = None
+    database_url: str = ""
+    environment: Mapping[str, str] = {}
+    services: Mapping[str, Service] = {}
+
+
+@contextmanager
+def opened(pause: Pause, **more: str) -> Iterator[Place]:
+    """The processes, started in order; whatever happens, nothing of them stays. ``more`` is for their environment."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="hotelmate-contract-"))
+        data = DataDir(folder)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(shutil.rmtree, public_place(data.path), ignore_errors=True)
+        data.prepare()
+        postgres = EmbeddedPostgres(data, password=data.secrets()["POSTGRES_PASSWORD"])
+        stack.callback(postgres.release)
+        url = postgres.acquire(pause=pause)
+        stripe = stack.enter_context(stripe_server())
+        port, pusher_port = free_port(), free_port()
+        env = environment(data, url, {name: os.environ[name] for name in INHERITED if name in os.environ}) | {
+            "DEVELOPMENT": "1",
+            "DJANGO_SETTINGS_MODULE": "hotelmate.settings",
+            "PUSHER_PORT": str(pusher_port),
+            "REALTIME_PUBLIC_CHANNELS": "1",
+            "CORS_ALLOWED_ORIGINS": ORIGIN,
+            "STRIPE_SECRET_KEY": KEY,
+            "STRIPE_API_BASE": stripe.address,
+            "TMPDIR": str(data.run),
+            "WEB_CONCURRENCY": "1",
+            **more,
+        }
+
+        def started(name: str, *words: object, port: int = 0) -> Service:
+            service = data.service(name)
+            service.start([sys.executable, *map(str, words)], port=port, env=env, cwd=PROJECT)
+            stack.callback(service.stop)
+            return service
+
+        def done(*words: object) -> None:
+            task = started("task", *words)
+            wait_until(lambda: not task.is_running(), 300, pause)
+            if task.exit_code != 0:
+                raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.last_words(40)}")
+
+        done("manage.py", "migrate")
+        pusher = started("pusher", "-m", "local.pusher_server", "--port", pusher_port, port=pusher_port)
+        done("-m", "tools.harness.two_hotels")
+        command = ("-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}")
+        web = started("web", *command, "--no-control-socket", port=port)
+        await_answer("The Pusher server", pusher, "/healthz", pause)
+        await_answer("The web server", web, "/healthz", pause)
+        address = f"http://127.0.0.1:{port}"
+        # The worker's first round forgets what is old and was sent, and lets the late request expire.
+        _until_sent(address, pause)
+        worker = started("worker", "manage.py", "worker")
+        socket = f"ws://127.0.0.1:{pusher_port}/app/{env['PUSHER_KEY']}?protocol=7&client=js&version=8.4.0"
+        services = {"pusher": pusher, "web": web, "worker": worker}
+        yield Place(address, socket, env["DEMO_PASSWORD"], stripe, url, env, services)
+
+
+def _until_sent(address: str, pause: Pause) -> None:
+    deadline = time.monotonic() + 30
+    while requests.get(f"{address}/readyz", timeout=10).json().get("relay", {}).get("waiting") != 0:
+        if time.monotonic() > deadline:
+            raise LocalError("The first events are not sent after half a minute.")
+        pause(0.2)

@@ -1,0 +1,60 @@
+"""``python -m tools.harness.two_hotels``: two small hotels in an empty database, with their people, and what only time brings:
+requests that wait for the desk, one of them for too long, told of by an event that is kept no longer."""
+
+import os
+from datetime import timedelta
+
+import django
+
+SLUG, OTHER = "harbour", "hillside"
+# Days ago, by the guest's name.
+REQUESTS = {"Late": 10, "Confirmed": 0, "Approved": 0, "Declined": 0, "Kept": 0}
+
+
+def make(slug: str, password: str) -> None:
+    """A hotel with a type, a few rooms, and somebody of every role."""
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group
+
+    from common import clock
+    from hotel import calendar, rights
+    from hotel.models import Hotel, Staff
+    from room_bookings.replay.houses import House, make_rooms, make_staff
+    from room_bookings.services.create import create_booking
+
+    house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0400", "Europe/Dublin", {"A": 8})
+    hotel = Hotel.objects.create(slug=house.slug, name=house.name, phone=house.phone, timezone=house.timezone)
+    make_staff(hotel, password=password)
+    user = get_user_model().objects.create_user(f"{slug}-frontoffice", password=password, first_name="Ines")
+    Staff.objects.create(
+        user=user, hotel=hotel, role=Group.objects.get(name=rights.FRONT_OFFICE_MANAGER), department="front_office"
+    )
+    get_user_model().objects.create_user(f"{slug}-nobody", password=password)
+    room_type = make_rooms(hotel, house).types["A"]
+    now, arrival = clock.now(), calendar.business_date(hotel) + timedelta(days=40)
+    for name, days in REQUESTS.items():
+        with clock.set_to(now - timedelta(days=days)):
+            create_booking(
+                hotel=hotel,
+                staff=None,
+                room_type_id=room_type.pk,
+                check_in=arrival,
+                check_out=arrival + timedelta(days=2),
+                primary_first_name=name,
+                primary_last_name="Request",
+                needs_approval=True,
+            )
+
+
+def main() -> None:
+    """Both of them; the password is the demo's."""
+    django.setup()
+    from django.db import transaction
+
+    with transaction.atomic():
+        for slug in (SLUG, OTHER):
+            make(slug, os.environ["DEMO_PASSWORD"])
+
+
+if __name__ == "__main__":
+    main()

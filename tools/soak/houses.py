@@ -1,0 +1,60 @@
+"""``python -m tools.soak.houses FILE``: makes the soak's hotels and writes down who may sign in and what is to sell."""
+
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from tools.soak.process import install
+
+ZONES = {
+    "liffey": "Europe/Dublin",
+    "hudson": "America/New_York",
+    "lagoon": "Australia/Lord_Howe",
+    "shannon": "Europe/Dublin",
+    "harlem": "America/New_York",
+}
+ROOMS = {"A": 12, "D": 8, "E": 6}  # by type
+OVERBOOKS = ("hudson",)
+
+
+def make(slug: str) -> dict[str, object]:
+    """A hotel with its rooms and people; answers what a client of it needs."""
+    from knox.models import AuthToken
+
+    from hotel.models import Hotel
+    from room_bookings.replay.houses import House, make_rooms, make_staff
+
+    house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0300", ZONES[slug], ROOMS)
+    hotel = Hotel.objects.create(
+        slug=slug, name=house.name, phone=house.phone, timezone=house.timezone, allow_overbooking=slug in OVERBOOKS
+    )
+    staff = make_staff(hotel)
+    opened = make_rooms(hotel, house)
+    tokens = {
+        name: AuthToken.objects.create(member.user, expiry=timedelta(days=3650))[1] for name, member in staff.items()
+    }
+    return {
+        "slug": slug,
+        "timezone": house.timezone,
+        "tokens": tokens,
+        "types": {code: room_type.pk for code, room_type in opened.types.items()},
+        "staff": {name: member.pk for name, member in staff.items()},
+    }
+
+
+def main(file: Path) -> None:
+    """Make all of them, and write ``file``."""
+    install()
+    import django
+
+    django.setup()
+    from django.db import transaction
+
+    with transaction.atomic():
+        hotels = [make(slug) for slug in ZONES]
+    file.write_text(json.dumps(hotels))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
