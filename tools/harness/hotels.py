@@ -1,4 +1,4 @@
-"""``python -m tools.harness.hotels FILE``: makes the drill's hotels in an empty database and writes down who may sign in."""
+"""``python -m tools.harness.hotels FILE``: makes the hotels of the drill in an empty database."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""``python -m tools.harness.pusher RECORD …``: the embedded Pusher server, which also writes down all that it publishes.
+"""``python -m tools.harness.pusher RECORD …``: the embedded Pusher server, which also records all that it publishes.
 
 What a screen catches up from the log would hide an event that the relay forgot to send. So the drill asks the server: a
 line of JSON for each event, ``[seconds since 1970, channel, data]``, added to RECORD, which outlives SIGKILL.

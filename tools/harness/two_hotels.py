@@ -1,5 +1,5 @@
-"""``python -m tools.harness.two_hotels``: two small hotels in an empty database, with their people, and what only time brings:
-requests that wait for the desk, one of them for too long, told of by an event that is kept no longer."""
+"""``python -m tools.harness.two_hotels``: two small hotels in an empty database, with their people, and what only time
+brings: requests that wait for the desk, one of them for too long, told of by an event that is kept no longer."""
 
 import os
 from datetime import timedelta

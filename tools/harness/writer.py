@@ -1,4 +1,4 @@
-"""``python -m tools.harness.writer``: a client that changes rooms over HTTP until SIGTERM, and prints what it was answered.
+"""``python -m tools.harness.writer``: a client that changes rooms over HTTP until SIGTERM, and prints the answers.
 
 One line of JSON for each: the values of a ``Request``.
 """

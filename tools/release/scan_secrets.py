@@ -1,7 +1,7 @@
-"""Looks for passwords and keys in the project's files; whatever ``tools/release/secrets.baseline`` does not know is refused.
+"""Looks for passwords and keys in the project's files; whatever ``secrets.baseline`` does not know is refused.
 
-``python -m tools.release.scan_secrets`` looks, ``--accept`` takes what was found into the baseline: examples and passwords of
-tests, each of which somebody has looked at. Where in a file a known one stands plays no part.
+``python -m tools.release.scan_secrets`` looks, ``--accept`` takes what was found into the baseline: examples and
+passwords of tests, each of which somebody has looked at. Where in a file a known one stands plays no part.
 """
 
 import contextlib
