@@ -14,7 +14,7 @@ INSTALL = @for python in $(CANDIDATES); do \
 		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
 # What serves a hotel; and what bandit finds there that ruff finds too, where each line says why it may be so.
-SERVED = board common hotel hotelmate housekeeping local notifications room_bookings rooms manage.py
+SERVED = board common hotel hotelmate housekeeping local notifications operations room_bookings rooms manage.py
 SEEN_BY_RUFF = B108,B608,B611
 
 .PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak fuzz mutants clean

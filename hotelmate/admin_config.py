@@ -4,6 +4,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class HouseAdminConfig(AdminConfig):
-    """Django's admin, with ``hotel.admin_site``."""
+    """Django's admin, with ``operations.admin_site``."""
 
-    default_site = "hotel.admin_site.HouseAdminSite"
+    default_site = "operations.admin_site.HouseAdminSite"

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "housekeeping",
     "notifications",
     "board",
+    "operations",
 ]
 
 MIDDLEWARE = [

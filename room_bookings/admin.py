@@ -27,10 +27,10 @@ from common.handlers import unavailability
 from common.money import money
 from common.search import Folded
 from hotel import calendar
-from hotel.figures import DUES, on_their_day
 from hotel.models import Hotel, Staff
 from notifications.mail import can_send_again, mail_list
 from notifications.models import BookingMail
+from operations.figures import DUES, on_their_day
 from room_bookings.models import (
     IN_FLIGHT_PAYMENTS,
     BookingAction,

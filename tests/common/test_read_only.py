@@ -9,8 +9,8 @@ from django.test import Client
 
 from common.database import is_unreachable
 from housekeeping.models import RoomStatusEvent
+from operations import periodic
 from room_bookings.models import PaymentState
-from room_bookings.services import periodic
 from room_bookings.services.payment_sweep import settle_payments
 from tests.conftest import token_client, url
 from tests.factories import PASSWORD, room_in

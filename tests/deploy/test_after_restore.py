@@ -6,13 +6,13 @@ import pytest
 from django.core.management import call_command
 
 from common import clock
-from hotel.invariants import violations
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications import relay
 from notifications.mail import queue_booking_mail
 from notifications.models import ROOMS, STREAMS, BookingMail, EventStream, MailKind, RealtimeEvent
 from notifications.retention import begin_anew
+from operations.invariants import violations
 from tests.conftest import url
 from tests.factories import NewRoomFactory, booking_in
 from tests.http import assert_error

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import get_commands
 
 from local.datadir import PROJECT
-from notifications.management.commands import worker
+from operations.management.commands import worker
 
 DEPLOY = PROJECT / "deploy"
 UNITS = {path.name: path for path in sorted((DEPLOY / "systemd").iterdir())}

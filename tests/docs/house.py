@@ -16,9 +16,9 @@ from django.core.wsgi import get_wsgi_application
 django.setup()
 
 from common import clock  # noqa: E402 - settings come first
-from hotel import demo  # noqa: E402
-from room_bookings.replay.houses import HOUSES  # noqa: E402
-from room_bookings.replay.records import Stay, read_stays  # noqa: E402
+from operations import demo  # noqa: E402
+from operations.replay.houses import HOUSES  # noqa: E402
+from operations.replay.records import Stay, read_stays  # noqa: E402
 
 OFFSET = timedelta(seconds=float(os.environ["CLOCK_OFFSET"]))
 SERVED = os.environ["SERVED"]  # a file: a line for each of curl's requests, "403 POST /api/…"

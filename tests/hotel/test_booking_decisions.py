@@ -3,7 +3,7 @@
 import pytest
 from mailer.models import Message
 
-from hotel import invariants
+from operations import invariants
 from room_bookings.models import BookingChange, RoomBooking
 from rooms.models import Room
 from tests.hotel.frontdesk import NOW_ISO, day, desk_url, difference, events

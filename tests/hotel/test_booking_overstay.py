@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotel import invariants
+from operations import invariants
 from room_bookings.models import BookingExtension, OverstayIncident
 from room_bookings.services.overstay import flag_overstays
 from tests.factories import NewRoomFactory, RoomTypeFactory

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from common import clock
-from hotel import invariants
+from operations import invariants
 from room_bookings.models import RoomBooking
 from tests.conftest import url
 from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from common import clock
-from hotel import invariants
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask, RoomStatusEvent, Source
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
+from operations import invariants
 from room_bookings.models import BookingChange, Overbooking, RoomBooking
 from rooms.models import Room
 from tests.conftest import url

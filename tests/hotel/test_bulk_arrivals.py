@@ -3,10 +3,11 @@
 import pytest
 from django.contrib.auth.models import Group
 
-from hotel import invariants, rights
+from hotel import rights
 from hotel.rights import permission
 from housekeeping.models import HousekeepingTask, RoomStatusEvent, Source
 from housekeeping.services import set_room_status
+from operations import invariants
 from room_bookings.models import RoomBooking
 from rooms.models import Room
 from tests.conftest import url

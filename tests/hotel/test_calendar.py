@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import clock
-from hotel import calendar, invariants
+from hotel import calendar
 from hotel.models import Hotel
 from housekeeping.statistics import turn_times_by_day
+from operations import invariants
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import overdue
 from tests.factories import HotelFactory, NewRoomFactory, booking_in

@@ -7,8 +7,8 @@ import pytest
 from common import clock
 from hotel import rights
 from hotel.models import IdempotentAnswer
+from operations.periodic import tick
 from room_bookings.models import BookingExtension, RoomBooking
-from room_bookings.services.periodic import tick
 from tests.conftest import token_client, url
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.hotel.frontdesk import NOW, day, desk_url

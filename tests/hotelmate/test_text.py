@@ -27,7 +27,17 @@ from tests.http import WRITTEN, assert_error, document, nothing_written
 from tests.surface import WRITING, house
 from tests.traces import rows_of
 
-OUR_APPS = ("board", "common", "hotel", "hotelmate", "housekeeping", "notifications", "room_bookings", "rooms")
+OUR_APPS = (
+    "board",
+    "common",
+    "hotel",
+    "hotelmate",
+    "housekeeping",
+    "notifications",
+    "operations",
+    "room_bookings",
+    "rooms",
+)
 # What HotelMate writes into them is its own, or has a pattern or a list of its own.
 WRITTEN_BY_US = {
     "hotel.Hotel.slug",

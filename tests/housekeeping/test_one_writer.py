@@ -12,7 +12,7 @@ WRITER = ROOT / "housekeeping" / "services.py"
 MEASURED = {ROOT / "tools" / "bench" / name for name in ("floor.py", "growth.py")}
 APPS = (
     *("board", "common", "hotel", "hotelmate", "housekeeping", "local"),
-    *("notifications", "room_bookings", "rooms", "tools"),
+    *("notifications", "operations", "room_bookings", "rooms", "tools"),
 )
 WRITING_CALLS = {"Room", "create", "get_or_create", "update_or_create", "update", "bulk_create", "bulk_update", "save"}
 RAW_SQL = re.compile(r"update\s+\S*rooms_room\b.*\broom_status|insert\s+into\s+\S*rooms_room\b", re.I | re.S)

@@ -6,11 +6,12 @@ import pytest
 from django.contrib.auth.models import Group
 
 from common import clock
-from hotel import invariants, rights
+from hotel import rights
 from housekeeping import turnover
 from housekeeping.models import TURNED_OVER, HousekeepingTask, Source, TaskStatus
 from housekeeping.selectors import room_lock
 from housekeeping.services import set_room_status, set_room_statuses
+from operations import invariants
 from rooms.models import RoomStatus
 from tests.admin.world import browser, page
 from tests.conftest import url

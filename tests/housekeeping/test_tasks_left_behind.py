@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 
 from common import clock
-from hotel import invariants
 from housekeeping.models import HousekeepingTask, TaskStatus
 from housekeeping.services import set_room_status
+from operations import invariants
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, TaskFactory, booking_in, room_in
 
 pytestmark = pytest.mark.django_db

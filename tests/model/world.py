@@ -35,6 +35,7 @@ from housekeeping.task_services import (
     start_task,
 )
 from housekeeping.views import RoomStatusViewSet, TaskViewSet
+from operations.periodic import tick
 from room_bookings.models import RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.bulk import BulkResult, NothingDone
@@ -45,7 +46,6 @@ from room_bookings.services.create import create_booking
 from room_bookings.services.edit import edit_booking, mark_seen, set_companions
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.overstay import acknowledge_overstay, extend_stay
-from room_bookings.services.periodic import tick
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room

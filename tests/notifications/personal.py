@@ -26,6 +26,7 @@ from housekeeping.services import set_room_status, set_room_statuses
 from notifications.mail import queue_booking_mail, send_again, settle_lost
 from notifications.mail_sending import send_queued
 from notifications.models import BookingMail, MailKind
+from operations.periodic import tick
 from room_bookings.models import BookingGuest, BookingStatus, PaymentRetry, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
@@ -37,7 +38,6 @@ from room_bookings.services.expire import drop_drafts, expire_approvals
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.overstay import acknowledge_overstay, flag_overstays
 from room_bookings.services.payment_sweep import retry_payment
-from room_bookings.services.periodic import tick
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room
 from room_bookings.services.room_move import move_room

@@ -19,12 +19,12 @@ from django.db import connection, transaction
 from mailer.models import PRIORITY_DEFERRED, Message, MessageLog
 
 from common import clock
-from hotel.invariants import violations
 from hotel.models import Hotel
 from notifications import mail_sending
 from notifications.mail import KEEP_TRIES_DAYS, NEWER, SUBJECTS, forget_history, queue_booking_mail, send_again
 from notifications.mail_sending import LONGEST_TALK, Outcome, send_next, send_queued
 from notifications.models import BookingMail, MailKind, MailState
+from operations.invariants import violations
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import booking_lock
 from room_bookings.services.cancel import cancel_booking

@@ -40,7 +40,7 @@ from tests.room_bookings.desk import NOW, last_event
 pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("common", "hotel", "hotelmate", "housekeeping", "notifications", "room_bookings", "rooms")
+PRODUCT = ("common", "hotel", "hotelmate", "housekeeping", "notifications", "operations", "room_bookings", "rooms")
 
 # What each may carry, by (whose, what); "own" is the guest of the booking that the event is about.
 MAY_CARRY = {

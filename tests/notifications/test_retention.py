@@ -11,11 +11,11 @@ from django.db import transaction
 
 import hotelmate
 from common import clock
-from hotel.invariants import violations
 from notifications import relay, retention
 from notifications.models import STREAMS, EventStream, RealtimeEvent
 from notifications.retention import forget_events
-from room_bookings.services.periodic import tick
+from operations.invariants import violations
+from operations.periodic import tick
 from tests.factories import HotelFactory
 from tests.notifications.event_log import log_of, numbers, unnumbered
 from tests.races import overlap

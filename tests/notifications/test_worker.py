@@ -17,9 +17,9 @@ from mailer.models import Message
 from common import clock
 from hotel import rights
 from notifications.mail import queue_booking_mail
-from notifications.management.commands import worker
-from notifications.management.commands.worker import Job, repeat
 from notifications.models import BookingMail, MailKind
+from operations.management.commands import worker
+from operations.management.commands.worker import Job, repeat
 from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.services.cancel import cancel_booking
 from tests.factories import BookingFactory, HotelFactory, StaffFactory

@@ -13,10 +13,11 @@ from mailer.models import Message
 
 from common import clock
 from common.errors import HotelMateError
-from hotel import invariants, rights
+from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from notifications.models import GUESTS, BookingMail, RealtimeEvent
+from operations import invariants
 from room_bookings.models import (
     BookingChange,
     BookingExtension,

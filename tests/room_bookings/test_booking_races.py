@@ -10,7 +10,6 @@ from django.db import IntegrityError, connection
 
 from common import clock
 from common.errors import HotelMateError
-from hotel.invariants import violations
 from hotel.models import Hotel
 from hotel.services import update_access_config
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
@@ -18,6 +17,8 @@ from housekeeping.selectors import room_lock
 from housekeeping.services import set_room_status
 from housekeeping.task_services import complete_task, create_task, open_stayover_tasks, start_task
 from notifications.models import BookingMail, RealtimeEvent
+from operations.invariants import violations
+from operations.periodic import tick
 from room_bookings.models import BookingChange, BookingExtension, Overbooking, OverstayIncident, RoomBooking
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
@@ -28,7 +29,6 @@ from room_bookings.services.edit import edit_booking, mark_seen, set_companions
 from room_bookings.services.expire import expire_approvals
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.overstay import acknowledge_overstay, extend_stay
-from room_bookings.services.periodic import tick
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room

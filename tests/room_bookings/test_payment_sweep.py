@@ -12,8 +12,9 @@ from django.db import IntegrityError, transaction
 
 from common import clock
 from common.formats import iso
-from hotel import invariants
 from notifications.models import RealtimeEvent
+from operations import invariants
+from operations.periodic import tick
 from room_bookings.models import BookingChange, BookingStatus, PaymentRetry, RoomBooking
 from room_bookings.payments import Unclear
 from room_bookings.selectors import booking_read
@@ -26,7 +27,6 @@ from room_bookings.services.payment_sweep import (
     retry_payment,
     settle_payments,
 )
-from room_bookings.services.periodic import tick
 from room_bookings.snapshots import booking_detail
 from tests.factories import HotelFactory, StaffFactory
 from tests.races import Writer

@@ -16,6 +16,7 @@ from housekeeping.task_services import (
     start_task,
     update_task,
 )
+from operations.periodic import tick
 from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.payments import Standing
 from room_bookings.services.approval import decline_booking
@@ -24,7 +25,6 @@ from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out, check_out_rooms
 from room_bookings.services.expire import drop_drafts, expire_approvals
 from room_bookings.services.no_show import mark_no_show
-from room_bookings.services.periodic import tick
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.settlement import settle

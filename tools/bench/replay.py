@@ -8,14 +8,14 @@ from django.db import connection
 from tqdm import tqdm
 
 from local.datadir import PROJECT
-from room_bookings.replay.records import Stay, read_stays
-from room_bookings.replay.runner import live_all, open_houses
+from operations.replay.records import Stay, read_stays
+from operations.replay.runner import live_all, open_houses
 from tools.bench import meters
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
 from tools.harness.stage import Stage
 
-SLICE = PROJECT / "hotel" / "demo_data" / "bookings.csv"  # the part of the data that is part of the project
+SLICE = PROJECT / "operations" / "demo_data" / "bookings.csv"  # the part of the data that is part of the project
 THINNED = 10  # of many hotels each lives every tenth booking of its original
 _prefixes = (f"replay-{number}" for number in count(1))
 

@@ -13,8 +13,8 @@ from hotel.calendar import business_date
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
 from housekeeping.services import set_room_statuses
+from operations.replay.houses import House, make_rooms, make_staff
 from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
-from room_bookings.replay.houses import House, make_rooms, make_staff
 from rooms.models import Room, RoomStatus
 
 _references = itertools.count(1)

@@ -15,7 +15,7 @@ def make(slug: str) -> dict[str, object]:
     from knox.models import AuthToken
 
     from hotel.models import Hotel
-    from room_bookings.replay.houses import House, make_rooms, make_staff
+    from operations.replay.houses import House, make_rooms, make_staff
 
     house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0300", "Europe/Dublin", ROOMS)
     hotel = Hotel.objects.create(slug=house.slug, name=house.name, phone=house.phone, timezone=house.timezone)

@@ -19,7 +19,7 @@ def make(slug: str, password: str) -> None:
     from common import clock
     from hotel import calendar, rights
     from hotel.models import Hotel, Staff
-    from room_bookings.replay.houses import House, make_rooms, make_staff
+    from operations.replay.houses import House, make_rooms, make_staff
     from room_bookings.services.create import create_booking
 
     house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0400", "Europe/Dublin", {"A": 8})

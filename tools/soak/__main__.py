@@ -25,7 +25,7 @@ from tools.soak.faults import explanation, plan, unexplained
 from tools.soak.houses import ZONES
 from tools.soak.stage import WEB_PROCESSES, WORKERS, SoakStage, opened
 
-STAYS = PROJECT / "hotel" / "demo_data" / "bookings.csv"
+STAYS = PROJECT / "operations" / "demo_data" / "bookings.csv"
 MINUTES, CLIENTS, REST = 3.0, 4, 0.05
 EVERYTHING = ("CREATED", "CHECKED_IN", "CHECKED_OUT", "APPROVED", "ASSIGNED", "EDITED", "NO_SHOW")
 

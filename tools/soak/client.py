@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from room_bookings.replay.records import Outcome, Stay, read_stays
+from operations.replay.records import Outcome, Stay, read_stays
 from tools.soak.provider import PREFIX
 from tools.soak.timeline import Timeline
 

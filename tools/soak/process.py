@@ -43,8 +43,9 @@ def adapt() -> None:
     """After Django's start: what waits for a provider or a client counts the machine's seconds, not the house's."""
     from django.conf import settings
 
-    from notifications.management.commands import worker
-    from room_bookings.services import payment_sweep, periodic, settlement
+    from operations import periodic
+    from operations.management.commands import worker
+    from room_bookings.services import payment_sweep, settlement
 
     timeline = Timeline.from_json(os.environ["SOAK_CLOCK"])
     settings.STRIPE_TIMEOUT = STRIPE_TIMEOUT
@@ -63,9 +64,9 @@ def adapt() -> None:
 
 def settle() -> int:
     """Finish every payment that is under way, also those whose pause is not over; returns how many are left."""
+    from operations.periodic import tick
     from room_bookings.models import IN_FLIGHT_PAYMENTS, PaymentRetry, RoomBooking
     from room_bookings.services.payment_sweep import settle_payments
-    from room_bookings.services.periodic import tick
 
     tick()
     PaymentRetry.objects.all().delete()

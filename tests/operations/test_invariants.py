@@ -14,13 +14,14 @@ from django.db import DatabaseError, connection, models
 from mailer.models import Message
 
 from common import clock
-from hotel import invariants, rights
-from hotel.invariants import RULES, Rule, Violation, violations
+from hotel import rights
 from hotel.models import Hotel
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from notifications.models import BOOKINGS, ROOMS, BookingMail, EventStream, RealtimeEvent
 from notifications.relay import number
+from operations import invariants
+from operations.invariants import RULES, Rule, Violation, violations
 from room_bookings.models import (
     BookingChange,
     BookingExtension,

@@ -9,11 +9,11 @@ from mailer.models import Message
 
 from housekeeping.models import RoomStatusEvent
 from notifications.models import RealtimeEvent
+from operations.replay.houses import OpenHouse
+from operations.replay.meter import Meter
+from operations.replay.records import Outcome, Stay
+from operations.replay.runner import Replay
 from room_bookings.models import BookingStatus, RoomBooking
-from room_bookings.replay.houses import OpenHouse
-from room_bookings.replay.meter import Meter
-from room_bookings.replay.records import Outcome, Stay
-from room_bookings.replay.runner import Replay
 from rooms.models import Room
 
 STATUSES = {

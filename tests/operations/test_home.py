@@ -12,10 +12,10 @@ from django.test import Client
 
 from common import clock
 from hotel import calendar, rights
-from hotel.figures import DUES, on_their_day, todays_figures
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
 from housekeeping.selectors import late_tasks
+from operations.figures import DUES, on_their_day, todays_figures
 from room_bookings.admin import TodayFilter
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import overdue

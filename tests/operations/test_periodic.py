@@ -11,12 +11,13 @@ from common import clock
 from hotel.models import Hotel, IdempotentAnswer
 from housekeeping.models import HousekeepingTask, TaskStatus
 from housekeeping.task_services import start_task
+from operations import periodic
+from operations.periodic import BATCH, tick
 from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.selectors import booking_lock
-from room_bookings.services import core, periodic
+from room_bookings.services import core
 from room_bookings.services.check_in import check_in
 from room_bookings.services.expire import expire_approvals
-from room_bookings.services.periodic import BATCH, tick
 from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
 from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, open_desk, order_of, told
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from hotel import calendar
 from hotel.models import Hotel
-from room_bookings.replay.records import Outcome, Stay
+from operations.replay.records import Outcome, Stay
 
 
 class Operation(StrEnum):

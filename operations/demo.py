@@ -19,12 +19,12 @@ from hotel.models import Hotel
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance, mark_cleaned, start_cleaning
+from operations.replay.houses import HOUSES, House, make_rooms, make_staff, set_password
+from operations.replay.itinerary import Operation, Step, steps
+from operations.replay.life import HouseLife, companions
+from operations.replay.meter import Meter
+from operations.replay.records import Outcome, Stay, read_stays
 from room_bookings.models import STRIPE
-from room_bookings.replay.houses import HOUSES, House, make_rooms, make_staff, set_password
-from room_bookings.replay.itinerary import Operation, Step, steps
-from room_bookings.replay.life import HouseLife, companions
-from room_bookings.replay.meter import Meter
-from room_bookings.replay.records import Outcome, Stay, read_stays
 from room_bookings.selectors import available_rooms
 from room_bookings.services.room_assignment import assign_room
 from rooms.models import Priority, RoomStatus

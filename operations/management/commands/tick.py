@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from operations.periodic import tick
 from room_bookings.services.payment_sweep import settle_payments
-from room_bookings.services.periodic import tick
 
 
 class Command(BaseCommand):

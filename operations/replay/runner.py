@@ -16,11 +16,11 @@ from django.db import connection, connections, transaction
 from hotel import calendar
 from hotel.models import Hotel
 from notifications import wakeup
-from room_bookings.replay.houses import HOUSES, House, OpenHouse, make_rooms, make_staff
-from room_bookings.replay.itinerary import Step, steps
-from room_bookings.replay.life import HouseLife
-from room_bookings.replay.meter import Meter
-from room_bookings.replay.records import Stay
+from operations.replay.houses import HOUSES, House, OpenHouse, make_rooms, make_staff
+from operations.replay.itinerary import Step, steps
+from operations.replay.life import HouseLife
+from operations.replay.meter import Meter
+from operations.replay.records import Stay
 
 # A crash may lose the last moments of a replay, which nobody misses; joins in the order in which they are written,
 # which is right for statements that begin at one row, spare PostgreSQL most of the planning.

@@ -12,9 +12,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from hotel.invariants import RULES, violations
-from room_bookings.replay.records import Stay, read_stays
-from room_bookings.replay.report import (
+from operations.invariants import RULES, violations
+from operations.replay.records import Stay, read_stays
+from operations.replay.report import (
     mails_waiting,
     operation_lines,
     outcome_lines,
@@ -22,7 +22,7 @@ from room_bookings.replay.report import (
     result_of,
     written_lines,
 )
-from room_bookings.replay.runner import HouseThereError, Progress, Replay, WorkerFailedError, live_all, open_houses
+from operations.replay.runner import HouseThereError, Progress, Replay, WorkerFailedError, live_all, open_houses
 
 LISTED = 20  # violations
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from hotel.invariants import RULES, Rule, Violation, violations
+from operations.invariants import RULES, Rule, Violation, violations
 
 LISTED = 20  # of each rule; the counts are of all
 

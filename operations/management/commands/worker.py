@@ -13,7 +13,8 @@ from django.db import close_old_connections, connection
 from common.database import DATABASE_FAILURES
 from common.postgres.validation import log_problems
 from notifications import mail, mail_sending, relay
-from room_bookings.services import payment_sweep, periodic
+from operations import periodic
+from room_bookings.services import payment_sweep
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ from hotel.models import Staff
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskType
 from housekeeping.task_services import complete_task, start_task
 from housekeeping.turnover import inspect_room, mark_cleaned, start_cleaning
+from operations.replay.houses import OpenHouse
+from operations.replay.itinerary import Operation, Step, turnover
+from operations.replay.meter import Meter
+from operations.replay.records import Stay
 from room_bookings.models import RoomBooking
-from room_bookings.replay.houses import OpenHouse
-from room_bookings.replay.itinerary import Operation, Step, turnover
-from room_bookings.replay.meter import Meter
-from room_bookings.replay.records import Stay
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out

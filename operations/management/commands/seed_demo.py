@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from hotel.demo import seed
-from room_bookings.replay.houses import HOUSES, MEMBERS
+from operations.demo import seed
+from operations.replay.houses import HOUSES, MEMBERS
 
 
 class Command(BaseCommand):

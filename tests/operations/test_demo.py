@@ -11,13 +11,14 @@ from django.core.management import call_command
 from mailer.models import Message
 
 from common import clock
-from hotel import calendar, demo
-from hotel.invariants import violations
+from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from operations import demo
+from operations.invariants import violations
+from operations.replay.houses import HOUSES
+from operations.replay.records import Outcome, read_stays
 from room_bookings.models import BookingStatus, RoomBooking
-from room_bookings.replay.houses import HOUSES
-from room_bookings.replay.records import Outcome, read_stays
 from rooms.models import Room
 
 pytestmark = pytest.mark.django_db
@@ -162,6 +163,6 @@ def test_the_slice_is_small_and_says_whose_it_is():
 
 def test_a_password_that_nobody_named_is_made_up_and_printed(monkeypatch):
     monkeypatch.delenv("DEMO_PASSWORD", raising=False)
-    monkeypatch.setattr("hotel.demo.HOUSES", ())
+    monkeypatch.setattr("operations.demo.HOUSES", ())
     password = seed().split()[-1]
     assert authenticate(username="admin", password=password)

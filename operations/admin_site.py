@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from common.admin import own_hotel
 from hotel import calendar
-from hotel.figures import DUES, HouseFigures, todays_figures
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
+from operations.figures import DUES, HouseFigures, todays_figures
 from room_bookings.models import RoomBooking
 from rooms.models import Priority, Room, RoomStatus
 

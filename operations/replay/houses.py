@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 
 from hotel import rights
 from hotel.models import Hotel, Staff
-from room_bookings.replay.records import Stay
+from operations.replay.records import Stay
 from rooms.models import Room, RoomType
 
 ROOMS_PER_FLOOR = 30

@@ -13,13 +13,13 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from hotel import calendar
-from hotel.invariants import violations
 from hotel.models import Hotel
 from housekeeping.models import RoomStatusEvent
+from operations.invariants import violations
+from operations.replay.itinerary import Operation, steps
+from operations.replay.records import Outcome, Stay, read_stays
+from operations.replay.runner import deal, open_houses
 from room_bookings.models import BookingChange, RoomBooking
-from room_bookings.replay.itinerary import Operation, steps
-from room_bookings.replay.records import Outcome, Stay, read_stays
-from room_bookings.replay.runner import deal, open_houses
 from rooms.models import Room
 from tests.factories import HotelFactory, NewRoomFactory
 
