@@ -12,9 +12,8 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import OPEN_TASK_STATUSES
 from housekeeping.policy import status_transitions
-from housekeeping.rows import rooms_in_service
 from housekeeping.selectors import task_list
-from housekeeping.snapshots import room_snapshot, task_snapshot, type_snapshot
+from housekeeping.snapshots import task_snapshot
 from notifications import transport
 from notifications.catch_up import latest_seqs
 from notifications.models import BOOKINGS
@@ -23,6 +22,8 @@ from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.selectors import arriving
 from room_bookings.snapshots import guest_name
 from rooms.models import RoomStatus
+from rooms.rows import rooms_in_service
+from rooms.snapshots import room_snapshot, type_snapshot
 
 
 def board_state(staff: Staff) -> dict[str, Any]:

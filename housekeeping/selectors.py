@@ -1,76 +1,15 @@
-"""Reads of rooms together with who is in them, and of their history."""
+"""Reads of the rooms' history and of tasks."""
 
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
-from django.db.models.functions import JSONObject
+from django.db.models import F, Q, QuerySet
 
 from common import clock
-from common.prepared import PreparedRead
 from hotel.models import Hotel
-from housekeeping.models import OPEN_TASK_STATUSES, TASK_DUE, HousekeepingTask, RoomStatusEvent, TaskType
-from room_bookings.models import BookingGuest, BookingStatus
+from housekeeping.models import OPEN_TASK_STATUSES, TASK_DUE, HousekeepingTask, RoomStatusEvent
 from rooms.models import Room
-
-
-def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
-    """Rooms with all that a snapshot shows, in one statement however many there are.
-
-    Each carries its in-house stay, if any, as ``stay_id``, ``stay_booking_id``, ``stay_check_in``, ``stay_check_out``,
-    ``stay_first_name``, ``stay_last_name`` and ``stay_companions`` (a list of ``{id, first_name, last_name}``).
-    """
-    rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
-    companions = BookingGuest.objects.filter(booking=OuterRef("in_house__pk")).order_by("pk")
-    return rooms.select_related("hotel", "room_type", "cleaned_by_staff__user", "inspected_by_staff__user").annotate(
-        in_house=FilteredRelation("bookings", condition=Q(bookings__status=BookingStatus.IN_HOUSE)),
-        stay_id=F("in_house__pk"),
-        stay_booking_id=F("in_house__booking_id"),
-        stay_check_in=F("in_house__check_in"),
-        stay_check_out=F("in_house__check_out"),
-        stay_first_name=F("in_house__primary_first_name"),
-        stay_last_name=F("in_house__primary_last_name"),
-        stay_companions=ArraySubquery(
-            companions.values(person=JSONObject(id="pk", first_name="first_name", last_name="last_name"))
-        ),
-    )
-
-
-def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> list[Room]:
-    """Lock rooms in pk order and read them as they now are; call within a transaction (docs/locking.md).
-
-    With ``hotel`` (or its id) a room of another one is neither locked nor found. ``has_turnover`` of each says whether
-    it has an open turnover.
-
-    Two statements. The lock alone first: a locked row that was joined to others is re-read after the wait, but the
-    rows beside it are those from before.
-    """
-    ids = list(room_ids)
-    if len(ids) == 1 and hotel is not None:
-        locked = _one_lock.read(pk=ids[0], hotel=getattr(hotel, "pk", hotel))
-    else:
-        rooms = _room_ids() if hotel is None else _room_ids().filter(hotel=hotel)
-        locked = list(rooms.filter(pk__in=ids))
-    if len(locked) == 1:
-        return _one_room.read(pk=locked[0])
-    return list(_locked_rooms().filter(pk__in=locked).order_by("pk"))
-
-
-def _room_ids() -> QuerySet[Room, int]:
-    return Room.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
-
-
-def _locked_rooms() -> QuerySet[Room]:
-    turnovers = HousekeepingTask.objects.filter(
-        room=OuterRef("pk"), task_type=TaskType.TURNOVER, status__in=OPEN_TASK_STATUSES
-    )
-    return room_list().annotate(has_turnover=Exists(turnovers))
-
-
-_one_lock = PreparedRead(_room_ids)
-_one_room = PreparedRead(_locked_rooms)
 
 
 def latest_events(rooms: Iterable[Room]) -> dict[int, RoomStatusEvent]:

@@ -10,24 +10,22 @@ from typing import Any
 from django.db import transaction
 
 from common import clock, prepared
-from common.errors import Conflict, HotelMateError, InvalidInput, NotAllowed, NotFound
+from common.errors import Conflict, HotelMateError, InvalidInput, NotAllowed
 from common.formats import iso
 from hotel.models import Staff
 from housekeeping.models import TURNED_OVER, RoomStatusEvent, Source
 from housekeeping.policy import can_change_room_status
-from housekeeping.selectors import latest_events, room_list, room_lock
-from housekeeping.snapshots import facts_allow, is_occupied
+from housekeeping.selectors import latest_events
 from housekeeping.task_following import finish_turnovers
 from notifications import notification_manager
 from room_bookings.models import Overbooking
 from room_bookings.needs import Needs
+from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Priority, Room, RoomStatus
+from rooms.selectors import room_list, room_lock
+from rooms.snapshots import facts_allow, is_occupied
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
-
-
-class RoomNotFound(NotFound):
-    code = "ROOM_NOT_FOUND"
 
 
 class UnknownStatus(InvalidInput):
@@ -59,12 +57,6 @@ class TransitionNotAllowed(Conflict):
     """The workflow map has no such step."""
 
     code = "INVALID_TRANSITION"
-
-
-class RoomOccupied(Conflict):
-    """A physical fact: a guest is in house."""
-
-    code = "ROOM_OCCUPIED"
 
 
 class NobodyInHouse(Conflict):

@@ -29,9 +29,9 @@ from housekeeping.services import (
     set_room_status,
     take_over,
 )
-from housekeeping.snapshots import is_occupied
 from notifications import notification_manager
 from rooms.models import Priority, Room, RoomStatus
+from rooms.snapshots import is_occupied
 
 
 class AlreadyInProgress(Conflict):

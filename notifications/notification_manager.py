@@ -12,13 +12,13 @@ from django.db import transaction
 from common import clock, prepared
 from common.formats import iso
 from hotel.models import Hotel, Staff
-from housekeeping.snapshots import NOBODY, is_occupied, room_snapshot
 from notifications import wakeup
 from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
 from notifications.public_channels import BOOKINGS_IN_PUBLIC, ROOMS_IN_PUBLIC
 from room_bookings.models import RoomBooking
 from room_bookings.snapshots import booking_row
 from rooms.models import Room
+from rooms.snapshots import NOBODY, is_occupied, room_snapshot
 
 # The streams that public channels show, where the settings have them; never the guests'.
 IN_PUBLIC = {ROOMS: ROOMS_IN_PUBLIC, BOOKINGS: BOOKINGS_IN_PUBLIC}

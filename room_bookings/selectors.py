@@ -33,7 +33,7 @@ def booking_list(hotel: Hotel | None = None) -> QuerySet[RoomBooking]:
 def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
     """Lock bookings in pk order and read them as they now are; call within a transaction (docs/locking.md).
 
-    Two statements, for the reason that ``housekeeping.selectors.room_lock`` gives.
+    Two statements, for the reason that ``rooms.selectors.room_lock`` gives.
     """
     ids = list(booking_ids)
     locked = _one_lock.read(pk=ids[0]) if len(ids) == 1 else list(_booking_ids().filter(pk__in=ids))

@@ -83,7 +83,7 @@ class CurrentBooking(serializers.Serializer[Any]):
 
 
 class RoomOutput(serializers.Serializer[Any]):
-    """A room as it is now; ``housekeeping.snapshots.room_snapshot`` makes it.
+    """A room as it is now; ``rooms.snapshots.room_snapshot`` makes it.
 
     The last four fields come only for staff with a bookings right.
     """

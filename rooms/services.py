@@ -13,15 +13,15 @@ from common.errors import Conflict, FieldConflict, FieldError, NotFound, ReadOnl
 from common.money import fitted
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
-from housekeeping.selectors import room_list, room_lock
-from housekeeping.services import RoomNotFound, RoomOccupied
-from housekeeping.snapshots import is_occupied
 from notifications import notification_manager
 from room_bookings.capacity import CapacityExceeded, parties_too_large, parties_too_large_in
 from room_bookings.inventory import conflict
 from room_bookings.models import RoomBooking
 from room_bookings.needs import Needs
+from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room, RoomType
+from rooms.selectors import room_list, room_lock
+from rooms.snapshots import is_occupied
 
 
 class RoomNumberTaken(FieldConflict):

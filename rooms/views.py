@@ -16,11 +16,8 @@ from common.renderers import JsonList
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
 from housekeeping import turnover
-from housekeeping.rows import rooms_in_service
-from housekeeping.selectors import room_list
 from housekeeping.serializers import STATUS_EVENT_EXAMPLE, TurnoverOutput
-from housekeeping.services import RoomNotFound
-from housekeeping.snapshots import room_snapshot, status_event_snapshot, type_snapshot
+from housekeeping.snapshots import status_event_snapshot
 from housekeeping.statistics import turnover_stats
 from room_bookings.serializers import (
     RoomsCheckInOutput,
@@ -35,7 +32,10 @@ from room_bookings.services.check_in import check_in_rooms
 from room_bookings.services.checkout import check_out_rooms
 from room_bookings.services.room_removal import force_room_update
 from rooms import services
+from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomStatus, RoomType
+from rooms.rows import rooms_in_service
+from rooms.selectors import room_list
 from rooms.serializers import (
     ROOM_EXAMPLE,
     BulkCreateInput,
@@ -52,6 +52,7 @@ from rooms.serializers import (
     StatusColumn,
     TurnoverStats,
 )
+from rooms.snapshots import room_snapshot, type_snapshot
 
 ANY_ROOMS_RIGHT = tuple(f"rooms.{action}" for action in ACTIONS["rooms"])
 ANY_BOOKINGS_RIGHT = tuple(f"bookings.{action}" for action in ACTIONS["bookings"])

@@ -9,10 +9,8 @@ from common.errors import Conflict, HotelMateError
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
-from housekeeping.selectors import room_lock
-from housekeeping.services import RoomNotFound, set_room_statuses
 from housekeeping.services import label as room_label
-from housekeeping.snapshots import is_occupied
+from housekeeping.services import set_room_statuses
 from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.capacity import extra_beds, require_capacity
@@ -37,7 +35,10 @@ from room_bookings.services.core import (
     state,
 )
 from room_bookings.services.room_assignment import ASSIGNMENT, require_assignment, take_room
+from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomStatus
+from rooms.selectors import room_lock
+from rooms.snapshots import is_occupied
 
 
 class CheckInTooEarly(Conflict):

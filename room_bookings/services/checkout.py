@@ -6,7 +6,7 @@ from django.db import transaction
 
 from common import clock
 from hotel.models import Hotel, Staff
-from housekeeping.services import NobodyInHouse, RoomNotFound
+from housekeeping.services import NobodyInHouse
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.selectors import booking_lock
@@ -14,6 +14,7 @@ from room_bookings.services.bulk import BulkFailure, BulkResult
 from room_bookings.services.core import change, lock_booking, record, require_in_house, save
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.vacating import not_before_arrival, vacate
+from rooms.errors import RoomNotFound
 from rooms.models import Room
 
 

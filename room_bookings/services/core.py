@@ -10,8 +10,6 @@ from common.errors import Conflict, FieldError, HotelMateError, NotAllowed, NotF
 from common.formats import iso
 from hotel import calendar
 from hotel.models import Hotel, Staff
-from housekeeping.selectors import room_lock
-from housekeeping.services import RoomNotFound
 from room_bookings.inventory import (
     Inventory,
     Wish,
@@ -34,7 +32,9 @@ from room_bookings.models import (
 )
 from room_bookings.overrides import is_override
 from room_bookings.selectors import booking_lock
+from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType
+from rooms.selectors import room_lock
 
 LONGEST_STAY = 365  # nights
 

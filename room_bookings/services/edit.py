@@ -8,7 +8,6 @@ from django.db import transaction
 from common import clock
 from common.money import fitted
 from hotel.models import Staff
-from housekeeping.selectors import room_lock
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
@@ -43,6 +42,7 @@ from room_bookings.services.core import (
 from room_bookings.services.overstay import DEPARTURE, put_off_departure
 from room_bookings.services.read_only import refuse_read_only
 from room_bookings.snapshots import PARTY_EDITABLE
+from rooms.selectors import room_lock
 
 # What may be noted on a booking that is over.
 ALWAYS_EDITABLE = {"internal_notes"}

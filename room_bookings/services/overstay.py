@@ -12,7 +12,6 @@ from common.errors import Conflict, FieldError
 from common.formats import iso
 from hotel import calendar
 from hotel.models import Hotel, Staff
-from housekeeping.selectors import room_lock
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
@@ -48,6 +47,7 @@ from room_bookings.services.core import (
     save,
     sell_nights,
 )
+from rooms.selectors import room_lock
 
 SUGGESTIONS = 10
 

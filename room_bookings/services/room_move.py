@@ -5,10 +5,7 @@ from django.db import transaction
 from common import clock
 from common.errors import Conflict
 from hotel.models import Staff
-from housekeeping.selectors import room_lock
-from housekeeping.services import RoomNotFound, RoomOccupied
 from housekeeping.services import label as room_label
-from housekeeping.snapshots import is_occupied
 from housekeeping.task_following import follow_guest
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import require_capacity
@@ -28,7 +25,10 @@ from room_bookings.services.core import (
 )
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
 from room_bookings.services.vacating import vacate
+from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room, RoomStatus
+from rooms.selectors import room_lock
+from rooms.snapshots import is_occupied
 
 
 class RoomOutOfOrder(Conflict):

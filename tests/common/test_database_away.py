@@ -6,7 +6,7 @@ from django.test import Client
 
 from common.postgres.base import PortionsCursor
 from common.renderers import JsonList
-from housekeeping import rows
+from rooms import rows
 from tests.conftest import url
 from tests.factories import NewRoomFactory, StaffFactory
 from tests.surface import MANAGER

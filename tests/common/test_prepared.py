@@ -16,10 +16,10 @@ from common import prepared as writing
 from common.handlers import unavailability
 from common.prepared import PreparedRead
 from hotel.models import Hotel
-from housekeeping.selectors import room_list
 from notifications.models import RealtimeEvent
 from room_bookings.selectors import booking_list
 from rooms.models import Room
+from rooms.selectors import room_list
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, in_house, room_in
 
 

@@ -9,9 +9,9 @@ import pytest
 from rest_framework.renderers import JSONRenderer
 
 from common.renderers import JsonList, QuickJSONRenderer
-from housekeeping.snapshots import NOBODY
 from rooms.models import RoomStatus
 from rooms.serializers import ROOM_EXAMPLE
+from rooms.snapshots import NOBODY
 
 VALUES = {
     "room": ROOM_EXAMPLE | NOBODY,

@@ -11,13 +11,13 @@ from common.errors import Conflict
 from hotel.idempotency import answer_once
 from hotel.models import IdempotentAnswer
 from housekeeping import task_services
-from housekeeping.services import RoomNotFound
 from room_bookings.models import RoomBooking
 from room_bookings.services import approval, settlement
 from room_bookings.services.check_in import RoomNotReady, check_in
 from room_bookings.services.core import BookingNotFound, PaymentInProgress
 from room_bookings.services.edit import mark_seen
 from rooms import services as rooms
+from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, TaskFactory, booking_in
 from tests.room_bookings.desk import NOW, day, open_desk

@@ -6,7 +6,7 @@ import pytest
 
 from common import clock
 from housekeeping.models import HousekeepingTask, Source, TaskType
-from housekeeping.services import RoomNotFound, StatusChangeNotAllowed, set_room_statuses
+from housekeeping.services import StatusChangeNotAllowed, set_room_statuses
 from housekeeping.task_services import open_stayover_tasks
 from housekeeping.turnover import flag_maintenance
 from room_bookings.filters import BookingQuery, filtered_bookings
@@ -14,6 +14,7 @@ from room_bookings.models import RoomBooking
 from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.check_in import check_in_rooms
 from room_bookings.services.expire import drop_drafts
+from rooms.errors import RoomNotFound
 from tests.factories import TaskFactory, booking_in, room_in
 from tests.room_bookings.desk import NOW, day, open_desk, refusal_of
 

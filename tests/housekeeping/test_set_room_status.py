@@ -11,8 +11,6 @@ from housekeeping.services import (
     MaintenanceOpen,
     NobodyInHouse,
     NoteRequired,
-    RoomNotFound,
-    RoomOccupied,
     StatusChanged,
     StatusChangeNotAllowed,
     TransitionNotAllowed,
@@ -26,6 +24,7 @@ from housekeeping.turnover import (
     inspect_room,
 )
 from notifications.models import RealtimeEvent
+from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room
 from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, check_out, in_house, room_in
 from tests.traces import fault_of, trace

@@ -9,10 +9,10 @@ from common import clock
 from hotel import rights
 from housekeeping import turnover
 from housekeeping.models import TURNED_OVER, HousekeepingTask, Source, TaskStatus
-from housekeeping.selectors import room_lock
 from housekeeping.services import set_room_status, set_room_statuses
 from operations import invariants
 from rooms.models import RoomStatus
+from rooms.selectors import room_lock
 from tests.admin.world import browser, page
 from tests.conftest import url
 from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, in_house, room_in

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from housekeeping.selectors import room_list
-from housekeeping.snapshots import room_snapshot
 from notifications import notification_manager
 from notifications.mail import mail_list, mail_row
 from notifications.models import BOOKINGS, GUESTS, ROOMS, RealtimeEvent
 from room_bookings.models import DRAFT_STATUSES
 from room_bookings.selectors import booking_list
 from room_bookings.snapshots import booking_detail
+from rooms.selectors import room_list
+from rooms.snapshots import room_snapshot
 from tests.conftest import token_client
 from tests.http import nothing_written, undone
 from tests.notifications.operations import call, endpoint_of, sent

@@ -8,12 +8,12 @@ from django.db import transaction
 
 from common import clock
 from housekeeping.models import Source
-from housekeeping.selectors import room_list
 from housekeeping.services import set_room_status
-from housekeeping.snapshots import room_snapshot
 from housekeeping.turnover import flag_maintenance
 from notifications import notification_manager
 from notifications.models import RealtimeEvent
+from rooms.selectors import room_list
+from rooms.snapshots import room_snapshot
 from tests.factories import RoomTypeFactory, check_out, room_in
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,6 @@ from common.errors import HotelMateError
 from hotel.models import Hotel
 from hotel.services import update_access_config
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from housekeeping.selectors import room_lock
 from housekeeping.services import set_room_status
 from housekeeping.task_services import complete_task, create_task, open_stayover_tasks, start_task
 from notifications.models import BookingMail, RealtimeEvent
@@ -35,6 +34,7 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
+from rooms.selectors import room_lock
 from rooms.services import update_room, update_room_type
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.races import Writer, locks_removed, overlap

@@ -6,13 +6,13 @@ import pytest
 
 from common import clock
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from housekeeping.services import RoomNotFound
 from housekeeping.turnover import flag_maintenance
 from notifications.models import ROOMS, RealtimeEvent
 from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.checkout import check_out
 from room_bookings.services.room_move import move_room
+from rooms.errors import RoomNotFound
 from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
 from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, order_of, refusal_of, told

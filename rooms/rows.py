@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 
 from hotel.models import Hotel, Staff
-from housekeeping.selectors import room_list
 from rooms.models import Room, RoomType
+from rooms.selectors import room_list
 
 TYPE = ("name", "max_occupancy", "starting_price_from", "currency")
 PERSON = ("first_name", "last_name", "username")

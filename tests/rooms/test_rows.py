@@ -3,11 +3,11 @@
 import pytest
 
 from hotel.models import Hotel
-from housekeeping.rows import RoomRow, rooms_in_service
-from housekeeping.selectors import room_list
 from housekeeping.services import set_room_status
-from housekeeping.snapshots import room_snapshot
 from rooms.models import Room, RoomStatus
+from rooms.rows import RoomRow, rooms_in_service
+from rooms.selectors import room_list
+from rooms.snapshots import room_snapshot
 from tests.factories import HotelFactory, room_in
 
 pytestmark = pytest.mark.django_db

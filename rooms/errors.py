@@ -1,0 +1,13 @@
+"""Refusals that services of several apps have in common."""
+
+from common.errors import Conflict, NotFound
+
+
+class RoomNotFound(NotFound):
+    code = "ROOM_NOT_FOUND"
+
+
+class RoomOccupied(Conflict):
+    """A physical fact: a guest is in house."""
+
+    code = "ROOM_OCCUPIED"
