@@ -39,9 +39,9 @@ from room_bookings.services.approval import approve_booking, confirm_booking, de
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out
-from room_bookings.services.core import BookingNotFound
 from room_bookings.services.create import create_booking
 from room_bookings.services.edit import edit_booking, mark_seen, set_companions
+from room_bookings.services.errors import BookingNotFound
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.overstay import acknowledge_overstay, extend_stay, overstay_state
 from room_bookings.services.reinstate import reinstate_booking

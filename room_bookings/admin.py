@@ -45,7 +45,7 @@ from room_bookings.search import mentioning
 from room_bookings.services.approval import approve_booking, check_decline, decline_booking, foresee_approval
 from room_bookings.services.cancel import cancel_booking, check_cancellation
 from room_bookings.services.checkout import check_departure, check_out
-from room_bookings.services.core import sold_out_for
+from room_bookings.services.checks import sold_out_for
 from room_bookings.services.edit import edit_booking
 from room_bookings.services.no_show import check_no_show, mark_no_show
 from room_bookings.services.payment_sweep import check_retry, retry_payment

@@ -13,17 +13,9 @@ from hotel.models import Staff
 from room_bookings import payments
 from room_bookings.inventory import nights_held
 from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
-from room_bookings.services.core import (
-    address,
-    in_progress,
-    is_in_flight,
-    lock_booking,
-    not_eligible,
-    refuse_stripe,
-    require_left,
-    sell_nights,
-    state,
-)
+from room_bookings.services.checks import is_in_flight, refuse_stripe, require_left, sell_nights
+from room_bookings.services.errors import address, in_progress, not_eligible, state
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.settlement import (
     APPROVAL,
     DECLINE,

@@ -12,16 +12,10 @@ from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.overrides import is_override
-from room_bookings.services.core import (
-    address,
-    change,
-    lock_booking,
-    not_eligible,
-    record,
-    refuse_stripe,
-    save,
-    state,
-)
+from room_bookings.services.checks import refuse_stripe
+from room_bookings.services.errors import address, not_eligible, state
+from room_bookings.services.history import change, record, save
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 from room_bookings.services.vacating import not_before_arrival, vacate

@@ -19,21 +19,10 @@ from room_bookings.models import BookingAction, BookingStatus, Overbooking, Room
 from room_bookings.overrides import is_override
 from room_bookings.selectors import arriving, booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
-from room_bookings.services.core import (
-    BookingNotEligible,
-    added_nights,
-    change,
-    lock_booking,
-    lock_room,
-    not_eligible,
-    record,
-    record_overbooking,
-    require_free,
-    require_settled,
-    save,
-    sell_nights,
-    state,
-)
+from room_bookings.services.checks import added_nights, require_free, require_settled, sell_nights
+from room_bookings.services.errors import BookingNotEligible, not_eligible, state
+from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.locks import lock_booking, lock_room
 from room_bookings.services.room_assignment import ASSIGNMENT, require_assignment, take_room
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomStatus

@@ -11,7 +11,9 @@ from notifications.notification_manager import BookingUpdate, realtime_bookings_
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.selectors import booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
-from room_bookings.services.core import change, lock_booking, record, require_in_house, save
+from room_bookings.services.checks import require_in_house
+from room_bookings.services.history import change, record, save
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.vacating import not_before_arrival, vacate
 from rooms.errors import RoomNotFound

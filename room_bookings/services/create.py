@@ -31,14 +31,9 @@ from room_bookings.models import (
 )
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
-from room_bookings.services.core import (
-    change,
-    lock_type,
-    new_confirmation_number,
-    record,
-    require_dates,
-    take_nights,
-)
+from room_bookings.services.checks import require_dates, take_nights
+from room_bookings.services.history import change, record
+from room_bookings.services.locks import lock_type
 
 
 class PaymentTaken(FieldConflict):
@@ -147,3 +142,12 @@ def next_reference(year: int) -> str:
         )
         number: Any = cursor.fetchone()
     return f"BK-{year}-{number[0]:04d}"
+
+
+# Without letters and digits that are mistaken for one another on the telephone.
+CONFIRMATION_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+def new_confirmation_number() -> str:
+    """A number for the guest to quote, that nobody guesses."""
+    return "".join(secrets.choice(CONFIRMATION_ALPHABET) for _ in range(8))

@@ -23,22 +23,10 @@ from room_bookings.models import (
 )
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
-from room_bookings.services.core import (
-    BookingAlreadyCheckedIn,
-    BookingChanged,
-    added_nights,
-    change,
-    lock_beds,
-    lock_booking,
-    not_eligible,
-    record,
-    record_overbooking,
-    require_dates,
-    require_free,
-    save,
-    sell_nights,
-    state,
-)
+from room_bookings.services.checks import added_nights, require_dates, require_free, sell_nights
+from room_bookings.services.errors import BookingAlreadyCheckedIn, BookingChanged, not_eligible, state
+from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.locks import lock_beds, lock_booking
 from room_bookings.services.overstay import DEPARTURE, put_off_departure
 from room_bookings.services.read_only import refuse_read_only
 from room_bookings.snapshots import PARTY_EDITABLE

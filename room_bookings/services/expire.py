@@ -12,7 +12,7 @@ from housekeeping.task_following import end_arrivals
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.selectors import booking_lock
-from room_bookings.services.core import change, record, save
+from room_bookings.services.history import change, record, save
 
 DRAFT_LIFETIME = timedelta(hours=24)  # for an unpaid draft
 PAST_DEADLINE = "APPROVAL_DEADLINE_PASSED"

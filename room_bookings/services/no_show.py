@@ -8,7 +8,10 @@ from hotel.models import Staff
 from housekeeping.task_following import end_arrivals
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.services.core import change, lock_booking, not_eligible, record, require_settled, save, state
+from room_bookings.services.checks import require_settled
+from room_bookings.services.errors import not_eligible, state
+from room_bookings.services.history import change, record, save
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
 

@@ -34,19 +34,10 @@ from room_bookings.models import (
     RoomBooking,
 )
 from room_bookings.selectors import available_rooms, booking_lock, overdue
-from room_bookings.services.core import (
-    LONGEST_STAY,
-    NoAvailability,
-    RoomOverlap,
-    added_nights,
-    change,
-    lock_booking,
-    record,
-    record_overbooking,
-    require_in_house,
-    save,
-    sell_nights,
-)
+from room_bookings.services.checks import LONGEST_STAY, added_nights, require_in_house, sell_nights
+from room_bookings.services.errors import NoAvailability, RoomOverlap
+from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.locks import lock_booking
 from rooms.selectors import room_lock
 
 SUGGESTIONS = 10

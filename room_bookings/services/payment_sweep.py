@@ -18,7 +18,9 @@ from hotel.models import Staff
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
 from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, PaymentRetry, RoomBooking
-from room_bookings.services.core import change, lock_booking, record, save, state
+from room_bookings.services.errors import state
+from room_bookings.services.history import change, record, save
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.settlement import Outcome, failures, forget_failures, settle_one
 
 logger = logging.getLogger(__name__)

@@ -13,18 +13,10 @@ from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.services.core import (
-    BookingNotEligible,
-    change,
-    lock_booking,
-    not_eligible,
-    record,
-    require_left,
-    require_supervisor,
-    save,
-    sell_nights,
-    state,
-)
+from room_bookings.services.checks import require_left, require_supervisor, sell_nights
+from room_bookings.services.errors import BookingNotEligible, not_eligible, state
+from room_bookings.services.history import change, record, save
+from room_bookings.services.locks import lock_booking
 
 SUPERVISED = "reinstating a booking"
 

@@ -13,19 +13,10 @@ from room_bookings.capacity import extra_beds, require_capacity
 from room_bookings.inventory import nights_held, type_of
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.needs import is_in_service
-from room_bookings.services.core import (
-    BookingAlreadyCheckedIn,
-    change,
-    lock_booking,
-    lock_room,
-    not_eligible,
-    record,
-    record_overbooking,
-    require_free,
-    save,
-    sell_nights,
-    state,
-)
+from room_bookings.services.checks import require_free, sell_nights
+from room_bookings.services.errors import BookingAlreadyCheckedIn, not_eligible, state
+from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.locks import lock_booking, lock_room
 from room_bookings.snapshots import missing_guests, party_complete
 from rooms.models import Room, RoomType
 

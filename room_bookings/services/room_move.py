@@ -12,17 +12,9 @@ from room_bookings.capacity import require_capacity
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, RoomBooking
 from room_bookings.services.check_in import RoomNotReady
-from room_bookings.services.core import (
-    change,
-    lock_beds,
-    lock_booking,
-    record,
-    record_overbooking,
-    require_free,
-    require_in_house,
-    save,
-    take_nights,
-)
+from room_bookings.services.checks import require_free, require_in_house, take_nights
+from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.locks import lock_beds, lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
 from room_bookings.services.vacating import vacate
 from rooms.errors import RoomNotFound, RoomOccupied

@@ -13,7 +13,9 @@ from room_bookings.inventory import Inventory, Wish, lock_types, nights_held, ov
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.needs import arrivals_of
 from room_bookings.selectors import booking_lock
-from room_bookings.services.core import beyond, change, lock_room, record, record_overbooking, require_supervisor, save
+from room_bookings.services.checks import beyond, require_supervisor
+from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.locks import lock_room
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 from rooms.models import Room, RoomStatus
 from rooms.services import update_room

@@ -23,16 +23,10 @@ from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
 from room_bookings.models import BookingAction, BookingStatus, PaymentRetry, PaymentState, RoomBooking
 from room_bookings.payments import Standing
-from room_bookings.services.core import (
-    change,
-    in_progress,
-    label,
-    lock_booking,
-    new_confirmation_number,
-    record,
-    save,
-    state,
-)
+from room_bookings.services.create import new_confirmation_number
+from room_bookings.services.errors import in_progress, label, state
+from room_bookings.services.history import change, record, save
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,10 @@ from hotel import calendar
 from hotel.models import Staff
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.services.core import change, lock_booking, record, require_in_house, require_supervisor, save, state
+from room_bookings.services.checks import require_in_house, require_supervisor
+from room_bookings.services.errors import state
+from room_bookings.services.history import change, record, save
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.vacating import vacate
 

@@ -14,8 +14,8 @@ from housekeeping import task_services
 from room_bookings.models import RoomBooking
 from room_bookings.services import approval, settlement
 from room_bookings.services.check_in import RoomNotReady, check_in
-from room_bookings.services.core import BookingNotFound, PaymentInProgress
 from room_bookings.services.edit import mark_seen
+from room_bookings.services.errors import BookingNotFound, PaymentInProgress
 from rooms import services as rooms
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType

@@ -15,7 +15,7 @@ from operations import periodic
 from operations.periodic import BATCH, tick
 from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.selectors import booking_lock
-from room_bookings.services import core
+from room_bookings.services import history
 from room_bookings.services.check_in import check_in
 from room_bookings.services.expire import expire_approvals
 from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
@@ -341,7 +341,7 @@ def test_a_booking_that_breaks_its_step_is_passed_by(work, make, desk, monkeypat
     def save(bookings, *fields):
         if any(booking.pk == broken for booking in bookings):
             raise KeyError("a row that nobody foresaw")
-        core.save(bookings, *fields)
+        history.save(bookings, *fields)
 
     monkeypatch.setattr("room_bookings.services.expire.save", save)
     monkeypatch.setattr("room_bookings.services.overstay.save", save)

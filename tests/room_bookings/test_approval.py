@@ -21,7 +21,7 @@ from room_bookings.models import BookingChange, BookingStatus, PaymentState, Roo
 from room_bookings.payments import Standing, place_at_provider
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.check_in import check_in
-from room_bookings.services.core import PaymentInProgress
+from room_bookings.services.errors import PaymentInProgress
 from room_bookings.services.expire import expire_approvals
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.payment_sweep import settle_payments

@@ -13,7 +13,7 @@ from room_bookings.models import BookingChange, BookingGuest, RoomBooking
 from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
-from room_bookings.services.core import RoomOverlap
+from room_bookings.services.errors import RoomOverlap
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in

@@ -1,12 +1,10 @@
-"""What every step in a booking's life shares: its lock, its refusals, its history."""
+"""Checks that steps in a booking's life have in common: dates, payments, and the nights that are left to sell."""
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
 
-from common import clock, prepared
-from common.errors import Conflict, FieldError, HotelMateError, NotAllowed, NotFound
+from common import clock
+from common.errors import FieldError
 from common.formats import iso
 from hotel import calendar
 from hotel.models import Hotel, Staff
@@ -23,133 +21,27 @@ from room_bookings.inventory import (
 from room_bookings.models import (
     IN_FLIGHT_PAYMENTS,
     STRIPE,
-    BookingAction,
-    BookingChange,
     BookingStatus,
     Overbooking,
-    PaymentState,
     RoomBooking,
 )
 from room_bookings.overrides import is_override
-from room_bookings.selectors import booking_lock
-from rooms.errors import RoomNotFound
+from room_bookings.services.errors import (
+    BookingAlreadyCheckedOut,
+    BookingNotCheckedIn,
+    RightMissing,
+    RoomOverlap,
+    StripeBooking,
+    address,
+    in_progress,
+    label,
+    sold_out,
+    state,
+)
+from room_bookings.services.locks import lock_type
 from rooms.models import Room, RoomType
-from rooms.selectors import room_lock
 
 LONGEST_STAY = 365  # nights
-
-# --- refusals ---------------------------------------------------------------------------------------------------------
-
-
-class BookingNotFound(NotFound):
-    code = "BOOKING_NOT_FOUND"
-
-
-class RightMissing(NotAllowed):
-    """The step takes a right that the caller lacks."""
-
-
-class BookingChanged(HotelMateError):
-    """The booking is no longer at the version that the caller saw (``If-Match``)."""
-
-    status = 412
-    code = "PRECONDITION_FAILED"
-
-
-class BookingNotEligible(Conflict):
-    """The booking's status does not lead there."""
-
-    code = "BOOKING_NOT_ELIGIBLE"
-
-
-class BookingAlreadyCheckedIn(Conflict):
-    code = "BOOKING_ALREADY_CHECKED_IN"
-
-
-class BookingNotCheckedIn(Conflict):
-    code = "BOOKING_NOT_CHECKED_IN"
-
-
-class BookingAlreadyCheckedOut(Conflict):
-    code = "BOOKING_ALREADY_CHECKED_OUT"
-
-
-class StripeBooking(NotAllowed):
-    """A booking with a card payment is ended where the payment is, by approve or decline."""
-
-    code = "STRIPE_BOOKING"
-
-
-class PaymentInProgress(Conflict):
-    """Somebody else has the payment in hand at this moment."""
-
-    code = "PAYMENT_IN_PROGRESS"
-
-
-class RoomOverlap(Conflict):
-    """Somebody else holds the room on one of the nights."""
-
-    code = "ROOM_OVERLAP_CONFLICT"
-
-
-class NoAvailability(Conflict):
-    """The room type is sold out on one of the nights."""
-
-    code = "NO_AVAILABILITY"
-
-
-# --- locks ------------------------------------------------------------------------------------------------------------
-
-
-def lock_booking(booking: RoomBooking) -> RoomBooking:
-    """The booking, locked and as it now is; call within a transaction, before any room is locked."""
-    locked = booking_lock([booking.pk])
-    if not locked:
-        raise BookingNotFound("There is no such booking.")
-    return locked[0]
-
-
-def lock_room(hotel: Hotel, room_id: int) -> Room:
-    """One room of the hotel, locked and as it now is; the booking is locked already."""
-    locked = room_lock([room_id], hotel=hotel)
-    if not locked:
-        raise RoomNotFound("Room not found: this hotel has no such room.")
-    return locked[0]
-
-
-def lock_type(hotel: Hotel | int, room_type_id: int) -> RoomType | None:
-    """The room type, locked: two sales of its nights wait for each other here."""
-    # Ordered by itself: the model's own order joins the hotel, whose row would be locked with it.
-    locked = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel, pk=room_type_id)
-    return locked.order_by("pk").first()
-
-
-def lock_beds(room_type: RoomType) -> None:
-    """Lock the type, after bookings and rooms, and read how many it sleeps now: it does not shrink under a party that
-    is about to have it."""
-    fresh = lock_type(room_type.hotel_id, room_type.pk)
-    assert fresh is not None  # bookings and rooms are of it, which keeps it
-    room_type.max_occupancy = fresh.max_occupancy
-
-
-# --- checks -----------------------------------------------------------------------------------------------------------
-
-
-def label(booking: RoomBooking) -> str:
-    """The booking's status as it stands in a sentence."""
-    return BookingStatus(booking.status).label.lower()
-
-
-def state(booking: RoomBooking) -> dict[str, Any]:
-    """What a refusal tells of the booking; JSON-safe."""
-    return {"booking_id": booking.booking_id, "status": str(booking.status), "version": booking.version}
-
-
-def not_eligible(booking: RoomBooking, what: str) -> BookingNotEligible:
-    """The refusal of a booking whose status does not lead to ``what`` (a past participle)."""
-    return BookingNotEligible(
-        f"Booking {booking.booking_id} is {label(booking)} and can't be {what}.", details=state(booking)
-    )
 
 
 def require_in_house(booking: RoomBooking) -> None:
@@ -170,11 +62,6 @@ def require_supervisor(staff: Staff, what: str) -> None:
     """Raise unless the caller holds the supervising right, which ``what`` takes."""
     if not staff.can("bookings.supervise"):
         raise RightMissing(f"Permission denied: {what} takes a supervisor.")
-
-
-def address(booking: RoomBooking, step: str) -> str:
-    """Where clients find the step that a refusal points them to."""
-    return f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}/{step}/"
 
 
 def refuse_stripe(booking: RoomBooking) -> None:
@@ -201,15 +88,6 @@ def is_in_flight(booking: RoomBooking) -> bool:
     return booking.payment_state in IN_FLIGHT_PAYMENTS and booking.status in (
         BookingStatus.PENDING_APPROVAL,
         BookingStatus.CONFIRMED,
-    )
-
-
-def in_progress(booking: RoomBooking) -> PaymentInProgress:
-    """The refusal of a step that has to wait for a decision."""
-    what = "refund" if booking.payment_state == PaymentState.REFUNDING else "decision"
-    return PaymentInProgress(
-        f"The {what} of booking {booking.booking_id} is under way and not finished. Try again in a moment.",
-        details=state(booking),
     )
 
 
@@ -304,73 +182,3 @@ def added_nights(before: tuple[date, date], after: tuple[date, date]) -> list[tu
     (had, had_until), (first, free) = before, after
     stays = [(first, min(had, free)), (max(had_until, first), free)]
     return [(begin, end) for begin, end in stays if begin < end]
-
-
-def sold_out(room_type: RoomType, night: date) -> NoAvailability:
-    """The refusal of a stay of whose type no room is left on that night."""
-    return NoAvailability(
-        f"No {room_type.name} is left for the night of {night}.",
-        details={"room_type_id": room_type.pk, "date": night.isoformat()},
-    )
-
-
-# Without letters and digits that are mistaken for one another on the telephone.
-CONFIRMATION_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-
-
-def new_confirmation_number() -> str:
-    """A number for the guest to quote, that nobody guesses."""
-    return "".join(secrets.choice(CONFIRMATION_ALPHABET) for _ in range(8))
-
-
-# --- writing ----------------------------------------------------------------------------------------------------------
-
-
-def save(bookings: Sequence[RoomBooking], *fields: str) -> None:
-    """Write ``fields`` of locked bookings, with their next version, in one statement."""
-    moment = clock.now()
-    for booking in bookings:
-        booking.version += 1
-        booking.updated_at = moment
-    names = [*fields, "version", "updated_at"]
-    if len(bookings) == 1:
-        prepared.update(bookings[0], names)
-    else:
-        RoomBooking.objects.bulk_update(bookings, names)
-
-
-def change(
-    booking: RoomBooking,
-    action: BookingAction,
-    *,
-    was: str,
-    staff: Staff | None,
-    reason: str = "",
-    from_room: Room | None = None,
-    to_room: Room | None = None,
-    is_upgrade: bool = False,
-) -> BookingChange:
-    """The history row of one step, not yet stored; ``was`` is the status before it."""
-    return BookingChange(
-        hotel=booking.hotel,
-        booking=booking,
-        action=action,
-        from_status=was,
-        to_status=booking.status,
-        from_room=from_room,
-        to_room=to_room,
-        is_upgrade=is_upgrade,
-        staff=staff,
-        reason=reason,
-        created_at=clock.now(),
-    )
-
-
-def record(changes: Iterable[BookingChange]) -> None:
-    """Store history rows, in one statement."""
-    prepared.insert(changes)
-
-
-def record_overbooking(overbookings: Iterable[Overbooking]) -> None:
-    """Store what ``take_nights`` has let go beyond the rooms that there are, in one statement."""
-    prepared.insert(overbookings)
