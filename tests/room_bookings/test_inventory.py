@@ -49,7 +49,7 @@ def nights_of(first: int, length: int, in_house: bool, hour: int) -> set[int]:
         held |= set(range(first))  # came early: from today on
         # A day use may stay for the business day; others until eleven, and half an hour.
         overdue = first < 0 if length == 0 else (first + length < 0 or (first + length == 0 and hour > 11))
-        held |= {0} if overdue else set()
+        held |= set(range(first, 1)) if overdue else set()  # the guest is there every night until tonight
     return held
 
 
