@@ -170,9 +170,9 @@ def test_names_are_ordered_as_people_expect(desk, api):
 def planned_for_many_rows() -> Iterator[None]:
     """The planner takes an index wherever it can, as it does of itself with many bookings."""
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         yield
-        cursor.execute("SET LOCAL enable_seqscan = on")
+        cursor.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_sort = on")
 
 
 @pytest.mark.parametrize("text", ["emile", "Émile", "086 555 0177", "5550177", "2026-0005", "ada lovelace 101"])
