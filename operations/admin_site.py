@@ -17,8 +17,9 @@ from common.admin import own_hotel
 from hotel import calendar
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
-from operations.figures import DUES, HouseFigures, todays_figures
+from operations.figures import HouseFigures, todays_figures
 from room_bookings.models import RoomBooking
+from room_bookings.today import DUES
 from rooms.models import Priority, Room, RoomStatus
 
 IN_SERVICE = {"is_active__exact": 1}

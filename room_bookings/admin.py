@@ -30,7 +30,6 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import can_send_again, mail_list
 from notifications.models import BookingMail
-from operations.figures import DUES, on_their_day
 from room_bookings.models import (
     IN_FLIGHT_PAYMENTS,
     BookingAction,
@@ -52,6 +51,7 @@ from room_bookings.services.payment_sweep import check_retry, retry_payment
 from room_bookings.services.reinstate import check_reinstatement, reinstate_booking
 from room_bookings.services.settlement import failures
 from room_bookings.snapshots import guest_name, is_late_arrival
+from room_bookings.today import DUES, on_their_day
 
 MOST_AT_ONCE = 100
 UPDATE = "bookings.update"

@@ -10,7 +10,7 @@ from common.prepared import PreparedRead
 from hotel.models import Hotel
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskType
 from room_bookings.models import BookingGuest, BookingStatus
-from rooms.models import Room
+from rooms.models import Room, RoomStatus
 
 
 def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
@@ -33,6 +33,12 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
             companions.values(person=JSONObject(id="pk", first_name="first_name", last_name="last_name"))
         ),
     )
+
+
+def bookable(room: str = "") -> Q:
+    """``Room.is_bookable`` in SQL, of the row itself or of the ``room`` that it refers to."""
+    facts = {"room_status": RoomStatus.READY_FOR_GUEST, "is_active": True, "maintenance_required": False}
+    return Q(**{f"{room}{name}": value for name, value in facts.items()})
 
 
 def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> list[Room]:

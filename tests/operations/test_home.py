@@ -15,10 +15,11 @@ from hotel import calendar, rights
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
 from housekeeping.selectors import late_tasks
-from operations.figures import DUES, on_their_day, todays_figures
+from operations.figures import todays_figures
 from room_bookings.admin import TodayFilter
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import overdue
+from room_bookings.today import DUES, on_their_day
 from tests.admin.world import User, browser, root
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, TaskFactory, booking_in, room_in
 
