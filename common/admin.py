@@ -41,7 +41,7 @@ class FoldedChangeList(ChangeList):
         return Folded(column) if is_name else column
 
 
-class SoundRequestsAdmin(admin.ModelAdmin):
+class StrictRequestAdmin(admin.ModelAdmin):
     """Filters and selections that nobody makes with a mouse are refused; whatever else fails is a bug, and says so."""
 
     # What a form of the list sends the keys of rows in.
@@ -114,7 +114,7 @@ class SoundRequestsAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(request.get_full_path())
 
 
-class HotelScopedAdmin(SoundRequestsAdmin):
+class HotelScopedAdmin(StrictRequestAdmin):
     """``hotel_lookup`` leads from the model to its hotel (``pk`` for the hotel itself)."""
 
     hotel_lookup = "hotel"
@@ -190,7 +190,7 @@ class ReadOnlyAdmin(HotelScopedAdmin):
         return False
 
 
-class SuperuserOnlyMixin(SoundRequestsAdmin):
+class SuperuserOnlyMixin(StrictRequestAdmin):
     """For models that are of no hotel: whatever permissions somebody was given, only a superuser sees them."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -78,7 +78,7 @@ def read_to_the_end(request: HttpRequest) -> None:
             pass
 
 
-class NoCopyMiddleware:
+class NoStoreMiddleware:
     """Nobody on the way keeps a copy of what the API answers: there are guests in it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):

@@ -3,7 +3,7 @@
 from django.contrib.admin.apps import AdminConfig
 
 
-class HouseAdminConfig(AdminConfig):
+class HotelAdminConfig(AdminConfig):
     """Django's admin, with ``operations.admin_site``."""
 
-    default_site = "operations.admin_site.HouseAdminSite"
+    default_site = "operations.admin_site.HotelAdminSite"

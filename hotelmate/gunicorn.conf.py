@@ -64,7 +64,7 @@ def post_worker_init(worker: Any) -> None:
 
     from common.logs import make_server_discreet
     from common.postgres.validation import log_problems
-    from hotelmate.unread import write_error
+    from hotelmate.malformed_requests import write_error
 
     make_server_discreet(worker.log.error_log)
     util.write_error = write_error

@@ -21,7 +21,7 @@ if not SECRET_KEY:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEVELOPMENT else [])
 
 INSTALLED_APPS = [
-    "hotelmate.admin_config.HouseAdminConfig",
+    "hotelmate.admin_config.HotelAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -51,7 +51,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "common.middleware.OperationMiddleware",
-    "common.middleware.NoCopyMiddleware",
+    "common.middleware.NoStoreMiddleware",
     "common.middleware.UnreadableMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

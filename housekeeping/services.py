@@ -133,7 +133,7 @@ def set_room_status(
     request = StatusRequest(staff, source, note, expected_status, expected_versions, forced=forced)
     with transaction.atomic():
         [locked] = lock_rooms([room])
-        return take_over(room, change_locked_room(locked, to_status, request))
+        return copy_state_to(room, change_locked_room(locked, to_status, request))
 
 
 def set_room_statuses(
@@ -161,7 +161,7 @@ def set_room_statuses(
             [(fresh, to_status) for fresh, (_, to_status) in zip(locked, wanted, strict=True)], request, all_or_nothing
         )
     return [
-        StatusOutcome(take_over(room, outcome.room), outcome.event, outcome.refusal)
+        StatusOutcome(copy_state_to(room, outcome.room), outcome.event, outcome.refusal)
         for (room, _), outcome in zip(wanted, outcomes, strict=True)
     ]
 
@@ -175,7 +175,7 @@ class StatusForecast:
     refusal: HotelMateError | None = None
 
 
-def foresee_room_statuses(
+def preview_room_statuses(
     *, changes: Iterable[tuple[Room, str]], staff: Staff | None, source: str = Source.HOUSEKEEPING, note: str = ""
 ) -> list[StatusForecast]:
     """What ``set_room_statuses`` would do now, by the same checks; nothing is locked, written or told.
@@ -185,12 +185,12 @@ def foresee_room_statuses(
     wanted = [(room.pk, to_status) for room, to_status in changes]
     rooms = {room.pk: room for room in room_list().filter(pk__in=[pk for pk, _ in wanted])}
     request = StatusRequest(staff, source, note)
-    foreseen = [(rooms[pk], to_status) for pk, to_status in wanted if pk in rooms]
-    needs = _needs(foreseen, request, lock=False)
-    return [_foresee(room, to_status, request, needs) for room, to_status in foreseen]
+    previewed = [(rooms[pk], to_status) for pk, to_status in wanted if pk in rooms]
+    needs = _needs(previewed, request, lock=False)
+    return [_preview(room, to_status, request, needs) for room, to_status in previewed]
 
 
-def _foresee(room: Room, to_status: str, request: StatusRequest, needs: Needs | None) -> StatusForecast:
+def _preview(room: Room, to_status: str, request: StatusRequest, needs: Needs | None) -> StatusForecast:
     try:
         changes = _check(room, to_status, request, None, needs)
     except HotelMateError as refusal:
@@ -262,7 +262,7 @@ def _check(
     if not request.expects(room):
         refusal = VersionChanged if request.expected_status in (None, room.room_status) else StatusChanged
         raise refusal(
-            f"Room {room.room_number} has changed since you read it; it is {label(room.room_status)} now.",
+            f"Room {room.room_number} has changed since you read it; it is {room_status_label(room.room_status)} now.",
             details=current_state(room) | author_of(author),
         )
     overrides = request.source == Source.MANAGER_OVERRIDE
@@ -275,8 +275,8 @@ def _check(
         return False
     if not (overrides or room.can_transition_to(to_status)):
         raise TransitionNotAllowed(
-            f"Invalid transition: room {room.room_number} is {label(room.room_status)} and does not go from there "
-            f"to {label(to_status)}.",
+            f"Invalid transition: room {room.room_number} is {room_status_label(room.room_status)} and does not go "
+            f"from there to {room_status_label(to_status)}.",
             details=current_state(room),
         )
     if not facts_allow(to_status, is_occupied(room)):
@@ -416,13 +416,13 @@ def lock_rooms(rooms: Sequence[Room]) -> list[Room]:
     return [fresh[room.pk] for room in rooms]
 
 
-def take_over(room: Room, fresh: Room) -> Room:
+def copy_state_to(room: Room, fresh: Room) -> Room:
     """Let the caller's instance carry what is true now."""
     vars(room).update(vars(fresh), status_event=fresh.status_event)
     return room
 
 
-def label(status: str) -> str:
+def room_status_label(status: str) -> str:
     """The status as it stands in a sentence."""
     return RoomStatus(status).label.lower() if status in RoomStatus.values else status
 

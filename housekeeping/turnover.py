@@ -22,12 +22,12 @@ from housekeeping.services import (
     author_of,
     change_locked_room,
     clear_fault,
+    copy_state_to,
     current_state,
     flag_fault,
-    label,
     lock_rooms,
+    room_status_label,
     set_room_status,
-    take_over,
 )
 from notifications import notification_manager
 from rooms.models import Priority, Room, RoomStatus
@@ -52,7 +52,7 @@ def start_cleaning(*, room: Room, staff: Staff, note: str = "") -> Room:
                 details=current_state(locked) | author_of(event),
             )
     request = StatusRequest(staff, Source.HOUSEKEEPING, note)
-    return take_over(room, change_locked_room(locked, RoomStatus.CLEANING_IN_PROGRESS, request))
+    return copy_state_to(room, change_locked_room(locked, RoomStatus.CLEANING_IN_PROGRESS, request))
 
 
 def mark_cleaned(*, room: Room, staff: Staff, note: str = "") -> Room:
@@ -72,13 +72,13 @@ def inspect_room(*, room: Room, staff: Staff, passed: bool, note: str = "") -> R
         to_status = RoomStatus.READY_FOR_GUEST
     if locked.room_status not in (RoomStatus.CLEANED_UNINSPECTED, to_status):
         raise TransitionNotAllowed(
-            f"Invalid transition: room {locked.room_number} is {label(locked.room_status)}, and only a cleaned room "
-            "is inspected.",
+            f"Invalid transition: room {locked.room_number} is {room_status_label(locked.room_status)}, "
+            "and only a cleaned room is inspected.",
             details=current_state(locked),
         )
     # Stamped also when a fault keeps the room from being ready, so that it need not be cleaned again once mended.
     request = StatusRequest(staff, Source.HOUSEKEEPING, note, inspected=passed)
-    return take_over(room, change_locked_room(locked, to_status, request))
+    return copy_state_to(room, change_locked_room(locked, to_status, request))
 
 
 @transaction.atomic
@@ -90,9 +90,9 @@ def flag_maintenance(*, room: Room, staff: Staff, priority: str = Priority.MED, 
         before = {name: getattr(locked, name) for name in _TOLD_OF_FAULT}
         flag_fault(locked, priority, note.strip())
         _save_details(locked, before, staff)
-        return take_over(room, locked)
+        return copy_state_to(room, locked)
     request = StatusRequest(staff, Source.HOUSEKEEPING, note, priority=priority)
-    return take_over(room, change_locked_room(locked, RoomStatus.MAINTENANCE_REQUIRED, request))
+    return copy_state_to(room, change_locked_room(locked, RoomStatus.MAINTENANCE_REQUIRED, request))
 
 
 @transaction.atomic
@@ -111,13 +111,13 @@ def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
             # No change of status carries the note, so that it goes where housekeeping reads.
             locked.turnover_notes = append_note(locked.turnover_notes, note.strip())
             _save_details(locked, before, staff)
-        return take_over(room, locked)
+        return copy_state_to(room, locked)
     if is_occupied(locked):
         to_status = RoomStatus.OCCUPIED
     else:
         to_status = RoomStatus.READY_FOR_GUEST if _is_turned_over(locked) else RoomStatus.CHECKOUT_DIRTY
     request = StatusRequest(staff, Source.HOUSEKEEPING, note, clears_fault=True)
-    return take_over(room, change_locked_room(locked, to_status, request))
+    return copy_state_to(room, change_locked_room(locked, to_status, request))
 
 
 def _require(staff: Staff, room: Room, right: str) -> None:

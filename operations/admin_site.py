@@ -17,15 +17,15 @@ from common.admin import own_hotel
 from hotel import calendar
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
-from operations.figures import HouseFigures, todays_figures
+from operations.figures import HotelFigures, todays_figures
 from room_bookings.models import RoomBooking
-from room_bookings.today import DUES
+from room_bookings.today import TODAY_FILTERS
 from rooms.models import Priority, Room, RoomStatus
 
 IN_SERVICE = {"is_active__exact": 1}
 
 
-class HouseAdminSite(AdminSite):
+class HotelAdminSite(AdminSite):
     """Django's admin, in which a member of staff reads their hotel's own time and sees its day first."""
 
     site_header = site_title = "HotelMate"
@@ -90,7 +90,7 @@ def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
 class House:
     """One hotel's figures with their words and the lists behind them, for the template."""
 
-    def __init__(self, figures: HouseFigures, *, among_others: bool):
+    def __init__(self, figures: HotelFigures, *, among_others: bool):
         self.figures, self.hotel = figures, figures.hotel
         self.only = {"hotel__id__exact": figures.hotel.pk} if among_others else {}
         self.board, self.turn_times = (
@@ -131,7 +131,7 @@ class House:
 
     def links(self) -> dict[str, str]:
         """The lists behind the other figures, by name."""
-        bookings = {name: self._link(RoomBooking, {"today": name}) for name in DUES}
+        bookings = {name: self._link(RoomBooking, {"today": name}) for name in TODAY_FILTERS}
         return bookings | {
             "rooms": self.rooms_link(),
             "bookable": self.rooms_link(room_status__exact=RoomStatus.READY_FOR_GUEST.value),

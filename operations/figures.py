@@ -17,13 +17,13 @@ from hotel.models import Hotel
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask
 from housekeeping.selectors import late_tasks
 from room_bookings.models import RoomBooking
-from room_bookings.today import DUES, dated, days_of
+from room_bookings.today import TODAY_FILTERS, dated, days_of
 from rooms.models import Priority, Room, RoomStatus
 from rooms.selectors import bookable
 
 
 @dataclass
-class HouseFigures:
+class HotelFigures:
     """One house today. Counts of rooms are of those in service; what was not asked for is empty.
 
     A house whose day can't be told has no ``business_date``, and no ``dues`` are counted.
@@ -42,11 +42,11 @@ class HouseFigures:
 
 def todays_figures(
     hotels: Sequence[Hotel], *, rooms: bool = True, bookings: bool = True, tasks: bool = True
-) -> list[HouseFigures]:
+) -> list[HotelFigures]:
     """The figures of each hotel, in the order given; one statement for each of rooms, bookings and tasks."""
     days = days_of(hotels)
     dates = {day["hotel"]: day["today"] for day in days}
-    houses = {hotel.pk: HouseFigures(hotel, dates.get(hotel.pk)) for hotel in hotels}
+    houses = {hotel.pk: HotelFigures(hotel, dates.get(hotel.pk)) for hotel in hotels}
     if houses and rooms:
         _count_rooms(houses)
     if days and bookings:
@@ -60,7 +60,7 @@ def _of(houses: Iterable[int], things: QuerySet[Any]) -> QuerySet[Any]:
     return join_rows(things, [{"hotel": pk} for pk in houses], on="hotel", columns={})
 
 
-def _count_rooms(houses: Mapping[int, HouseFigures]) -> None:
+def _count_rooms(houses: Mapping[int, HotelFigures]) -> None:
     counts: dict[str, Count] = {status: Count("pk", filter=Q(room_status=status)) for status in RoomStatus.values}
     counts |= {
         f"fault_{priority}": Count("pk", filter=Q(maintenance_required=True, maintenance_priority=priority))
@@ -75,17 +75,17 @@ def _count_rooms(houses: Mapping[int, HouseFigures]) -> None:
         house.faults = Counter({priority: row[f"fault_{priority}"] for priority in Priority.values})
 
 
-def _count_bookings(houses: Mapping[int, HouseFigures], days: Sequence[Mapping[str, Any]]) -> None:
-    counts = {name: Count("pk", filter=condition) for name, condition in DUES.items()}
+def _count_bookings(houses: Mapping[int, HotelFigures], days: Sequence[Mapping[str, Any]]) -> None:
+    counts = {name: Count("pk", filter=condition) for name, condition in TODAY_FILTERS.items()}
     bookings = dated(RoomBooking.objects.order_by(), days)
     # The wide ones contain the others.
-    wanted = DUES["arrivals"] | DUES["in_house"] | DUES["requests"]
+    wanted = TODAY_FILTERS["arrivals"] | TODAY_FILTERS["in_house"] | TODAY_FILTERS["requests"]
     row: Any
     for row in bookings.filter(wanted).values("hotel").annotate(**counts):
-        houses[row["hotel"]].dues = Counter({name: row[name] for name in DUES})
+        houses[row["hotel"]].dues = Counter({name: row[name] for name in TODAY_FILTERS})
 
 
-def _count_tasks(houses: Mapping[int, HouseFigures]) -> None:
+def _count_tasks(houses: Mapping[int, HotelFigures]) -> None:
     tasks = _of(houses, HousekeepingTask.objects.filter(status__in=OPEN_TASK_STATUSES)).order_by().values("hotel")
     for row in tasks.annotate(open=Count("pk"), late=Count("pk", filter=late_tasks())):
         house = houses[row["hotel"]]

@@ -41,7 +41,7 @@ from room_bookings.models import (
     spaced,
 )
 from room_bookings.search import mentioning
-from room_bookings.services.approval import approve_booking, check_decline, decline_booking, foresee_approval
+from room_bookings.services.approval import approve_booking, check_decline, decline_booking, preview_approval
 from room_bookings.services.cancel import cancel_booking, check_cancellation
 from room_bookings.services.checkout import check_departure, check_out
 from room_bookings.services.checks import sold_out_for
@@ -51,7 +51,7 @@ from room_bookings.services.payment_sweep import check_retry, retry_payment
 from room_bookings.services.reinstate import check_reinstatement, reinstate_booking
 from room_bookings.services.settlement import failures
 from room_bookings.snapshots import guest_name, is_late_arrival
-from room_bookings.today import DUES, on_their_day
+from room_bookings.today import TODAY_FILTERS, on_their_day
 
 MOST_AT_ONCE = 100
 UPDATE = "bookings.update"
@@ -97,7 +97,7 @@ STEPS = {
         "Approve requests",
         "Card payments are captured, and the guests get a confirmation.",
         "Approved",
-        lambda booking, _staff, _reason, nights: foresee_approval(booking, nights),
+        lambda booking, _staff, _reason, nights: preview_approval(booking, nights),
         lambda booking, staff, _: approve_booking(booking=booking, staff=staff),
         read=sold_out_for,
     ),
@@ -194,7 +194,7 @@ def ask_or_take(
         return None
     context = {
         **bookings_admin.admin_site.each_context(request),
-        **foresee(step, request, bookings),
+        **preview(step, request, bookings),
         "title": step.title,
         "step": step,
         "action": name,
@@ -205,7 +205,7 @@ def ask_or_take(
     return TemplateResponse(request, "admin/room_bookings/roombooking/step.html", context)
 
 
-class Foreseen(NamedTuple):
+class Preview(NamedTuple):
     """A booking on the page that asks, and why its step would be refused."""
 
     booking: RoomBooking
@@ -214,13 +214,13 @@ class Foreseen(NamedTuple):
     reason: str = ""
 
 
-def foresee(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> dict[str, list[Foreseen]]:
+def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> dict[str, list[Preview]]:
     """What would become of each booking now, by the service's own check: nothing is locked, written or told.
 
     A card payment's provider is not asked beforehand: what it refuses shows when the step is taken.
     """
     staff = request.user.staff_profile  # type: ignore[union-attr]
-    outcomes: dict[str, list[Foreseen]] = {"rows": [], "already": [], "refused": []}
+    outcomes: dict[str, list[Preview]] = {"rows": [], "already": [], "refused": []}
     known = step.read(bookings)
     for booking in bookings:
         named = booking, guest_name(booking), is_late(booking)
@@ -229,9 +229,9 @@ def foresee(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
                 raise OtherHotel(booking)
             # The page asks for a reason, so that there will be one.
             outcome = "rows" if step.check(booking, staff, "asked for", known) else "already"
-            outcomes[outcome].append(Foreseen(*named))
+            outcomes[outcome].append(Preview(*named))
         except HotelMateError as refusal:
-            outcomes["refused"].append(Foreseen(*named, refusal.message))
+            outcomes["refused"].append(Preview(*named, refusal.message))
     return outcomes
 
 
@@ -445,12 +445,12 @@ class TodayFilter(admin.SimpleListFilter):
         name = self.value()
         if name is None:
             return queryset
-        if name not in DUES:
+        if name not in TODAY_FILTERS:
             raise IncorrectLookupParameters(name)
         hotel = own_hotel(request)
         every = request.user.is_superuser
         hotels = Hotel.objects.all() if every else [hotel] if hotel else []
-        return on_their_day(queryset, hotels).filter(DUES[name])
+        return on_their_day(queryset, hotels).filter(TODAY_FILTERS[name])
 
 
 class CardPaymentFilter(admin.SimpleListFilter):

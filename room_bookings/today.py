@@ -30,7 +30,7 @@ _REQUEST = Q(status=BookingStatus.PENDING_APPROVAL)
 
 # What a house has to see to today: name → which of its bookings, once they are ``on_their_day``. The list of bookings
 # filters by the same conditions.
-DUES: dict[str, Q] = {
+TODAY_FILTERS: dict[str, Q] = {
     "arrivals": _ARRIVING,
     "late_arrivals": late_arrivals(F("today")),
     "without_room": _ARRIVING & Q(assigned_room=None),
@@ -45,8 +45,8 @@ DUES: dict[str, Q] = {
 
 
 def on_their_day(bookings: QuerySet[RoomBooking], hotels: Iterable[Hotel]) -> QuerySet[RoomBooking]:
-    """The bookings of ``hotels``, each with the dates of its own hotel that the conditions of ``DUES`` refer to; none
-    of a hotel whose day can't be told."""
+    """The bookings of ``hotels``, each with the dates of its own hotel, to which the conditions of ``TODAY_FILTERS``
+    refer; none of a hotel whose day can't be told."""
     return dated(bookings, days_of(hotels))
 
 

@@ -18,7 +18,7 @@ from common.money import money
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE
 from housekeeping.selectors import status_event_list
-from housekeeping.services import STATUS_FIELDS, foresee_room_statuses, set_room_statuses
+from housekeeping.services import STATUS_FIELDS, preview_room_statuses, set_room_statuses
 from rooms import services
 from rooms.models import Room, RoomStatus, RoomType
 
@@ -200,7 +200,7 @@ class RoomAdmin(OneByOneAdmin):
         if step == "apply":
             self._apply(request, change)
             return None
-        forecasts = foresee_room_statuses(**change)
+        forecasts = preview_room_statuses(**change)
         done = [forecast.room for forecast in forecasts if forecast.changes]
         others = [forecast.room for forecast in forecasts if not forecast.changes]
         context = {

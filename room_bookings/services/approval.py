@@ -14,7 +14,7 @@ from room_bookings import payments
 from room_bookings.inventory import nights_held
 from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.services.checks import is_in_flight, refuse_stripe, require_left, sell_nights
-from room_bookings.services.errors import address, in_progress, not_eligible, state
+from room_bookings.services.errors import endpoint_path, in_progress, not_eligible, refusal_details
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.settlement import (
     APPROVAL,
@@ -127,7 +127,7 @@ def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
     return claim(locked, PaymentState.CAPTURING, staff)
 
 
-def foresee_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
+def preview_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
     """``check_approval``, and that a room is left, by what ``sold_out_for`` found; raises the refusal if not."""
     wanted = check_approval(booking)
     if wanted and not is_in_flight(booking):
@@ -172,7 +172,7 @@ def check_decline(booking: RoomBooking) -> bool:
     if booking.status == BookingStatus.CONFIRMED and booking.payment_state != PaymentState.CAPTURED:
         raise CancelInstead(
             f"No card payment was taken for booking {booking.booking_id}: cancel it instead.",
-            details=state(booking) | {"required_endpoint": address(booking, "cancel")},
+            details=refusal_details(booking) | {"required_endpoint": endpoint_path(booking, "cancel")},
         )
     if booking.status not in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
         raise not_eligible(booking, "declined")
@@ -189,7 +189,7 @@ def _require_open(locked: RoomBooking, what: str) -> None:
     ):
         raise BookingExpired(
             f"The time to approve booking {locked.booking_id} is over.",
-            details=state(locked) | {"approval_deadline_at": iso(deadline)},
+            details=refusal_details(locked) | {"approval_deadline_at": iso(deadline)},
         )
     if locked.status != BookingStatus.PENDING_APPROVAL:
         raise not_eligible(locked, what)

@@ -13,8 +13,8 @@ from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.overrides import is_override
 from room_bookings.services.checks import refuse_stripe
-from room_bookings.services.errors import address, not_eligible, state
-from room_bookings.services.history import change, record, save
+from room_bookings.services.errors import endpoint_path, not_eligible, refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
@@ -51,12 +51,12 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
         locked.checked_out_at = moment
     locked.special_requests = "\n\n".join(part for part in (locked.special_requests, _block(locked, staff)) if part)
     release_room(locked)
-    save(
+    save_bookings(
         [locked],
         *("status", "cancelled_at", "cancelled_by", "cancellation_reason", "checked_out_at", "special_requests"),
         *ASSIGNMENT,
     )
-    record([change(locked, BookingAction.CANCELLED, was=was, staff=staff, reason=reason, from_room=room)])
+    save_history([history_row(locked, BookingAction.CANCELLED, was=was, staff=staff, reason=reason, from_room=room)])
     left = [(locked, room)] if in_house and room else []
     if left:
         resolve_overstays([locked])
@@ -82,14 +82,14 @@ def check_cancellation(booking: RoomBooking, staff: Staff, reason: str) -> bool:
     if booking.status == BookingStatus.PENDING_APPROVAL:
         raise DeclineInstead(
             f"Booking {booking.booking_id} waits for approval: decline it instead.",
-            details=state(booking) | {"required_endpoint": address(booking, "decline")},
+            details=refusal_details(booking) | {"required_endpoint": endpoint_path(booking, "decline")},
         )
     if booking.status == BookingStatus.IN_HOUSE:
         if not is_override(staff, reason):
             raise GuestInHouse(
                 f"The guest of booking {booking.booking_id} is in house: check them out, or let a supervisor cancel "
                 "the stay with a reason.",
-                details=state(booking),
+                details=refusal_details(booking),
             )
     elif booking.status != BookingStatus.CONFIRMED:
         raise not_eligible(booking, "cancelled")

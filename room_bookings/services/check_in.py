@@ -9,8 +9,7 @@ from common.errors import Conflict, HotelMateError
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
-from housekeeping.services import label as room_label
-from housekeeping.services import set_room_statuses
+from housekeeping.services import room_status_label, set_room_statuses
 from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.capacity import extra_beds, require_capacity
@@ -20,8 +19,8 @@ from room_bookings.overrides import is_override
 from room_bookings.selectors import arriving, booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
 from room_bookings.services.checks import added_nights, require_free, require_settled, sell_nights
-from room_bookings.services.errors import BookingNotEligible, not_eligible, state
-from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.errors import BookingNotEligible, not_eligible, refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking, lock_room
 from room_bookings.services.room_assignment import ASSIGNMENT, require_assignment, take_room
 from rooms.errors import RoomNotFound
@@ -80,7 +79,7 @@ def check_in(
     wanted = room_id or locked.assigned_room_id
     if wanted is None:
         raise BookingNotEligible(
-            f"Booking {locked.booking_id} has no room yet: assign one first.", details=state(locked)
+            f"Booking {locked.booking_id} has no room yet: assign one first.", details=refusal_details(locked)
         )
     room = lock_room(locked.hotel, wanted)
     is_other = room.pk != locked.assigned_room_id
@@ -97,7 +96,7 @@ def check_in(
         overbooked += sell_nights(locked, room.room_type_id, *added, staff=staff, reason=override_reason)
     _require_ready(room)
     _move_in([(locked, room)], staff, Source.FRONT_DESK, f"check-in of {locked.booking_id}", override_reason)
-    record_overbooking(overbooked)
+    save_overbookings(overbooked)
     if is_other:
         follow_arrival(locked, room)
     return locked
@@ -155,7 +154,7 @@ def _require_window(booking: RoomBooking, staff: Staff, override_reason: str = "
 def _outside_window(booking: RoomBooking) -> Conflict | None:
     hotel = booking.hotel
     wall = calendar.local_now(hotel)
-    details = state(booking) | {
+    details = refusal_details(booking) | {
         "check_in": booking.check_in.isoformat(),
         "check_out": booking.check_out.isoformat(),
         "hotel_time": wall.replace(tzinfo=None).isoformat(timespec="minutes"),
@@ -179,7 +178,7 @@ def _require_ready(room: Room) -> None:
             f"Room not ready: a guest is still in house in room {room.room_number}.", details=_room_state(room)
         )
     if not room.is_bookable:
-        why = room_label(room.room_status) if room.is_active else "not in service"
+        why = room_status_label(room.room_status) if room.is_active else "not in service"
         raise RoomNotReady(f"Room not ready: room {room.room_number} is {why}.", details=_room_state(room))
 
 
@@ -194,9 +193,11 @@ def _move_in(stays: Sequence[tuple[RoomBooking, Room]], staff: Staff, source: st
         booking.status, booking.checked_in_at, booking.assigned_room = BookingStatus.IN_HOUSE, moment, room
         booking.arrived_on, booking.extra_beds = calendar.business_date(booking.hotel, moment), extra_beds(booking)
     bookings = [booking for booking, _ in stays]
-    save(bookings, "status", "checked_in_at", "arrived_on", *ASSIGNMENT)
-    record(
-        change(booking, BookingAction.CHECKED_IN, was=BookingStatus.CONFIRMED, staff=staff, to_room=room, reason=reason)
+    save_bookings(bookings, "status", "checked_in_at", "arrived_on", *ASSIGNMENT)
+    save_history(
+        history_row(
+            booking, BookingAction.CHECKED_IN, was=BookingStatus.CONFIRMED, staff=staff, to_room=room, reason=reason
+        )
         for booking, room in stays
     )
     set_room_statuses(

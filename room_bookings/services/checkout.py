@@ -12,7 +12,7 @@ from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.selectors import booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
 from room_bookings.services.checks import require_in_house
-from room_bookings.services.history import change, record, save
+from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.vacating import not_before_arrival, vacate
@@ -75,10 +75,10 @@ def _leave(bookings: Sequence[RoomBooking], staff: Staff | None, note: str) -> l
     left = [(booking, booking.assigned_room) for booking in bookings if booking.assigned_room]
     for booking in bookings:
         booking.status, booking.checked_out_at = BookingStatus.COMPLETED, not_before_arrival(booking, moment)
-    save(bookings, "status", "checked_out_at")
+    save_bookings(bookings, "status", "checked_out_at")
     resolve_overstays(bookings)
-    record(
-        change(booking, BookingAction.CHECKED_OUT, was=BookingStatus.IN_HOUSE, staff=staff, from_room=room)
+    save_history(
+        history_row(booking, BookingAction.CHECKED_OUT, was=BookingStatus.IN_HOUSE, staff=staff, from_room=room)
         for booking, room in left
     )
     vacate(left, staff=staff, note=note, for_good=True)

@@ -32,11 +32,11 @@ from room_bookings.services.errors import (
     RightMissing,
     RoomOverlap,
     StripeBooking,
-    address,
+    booking_status_label,
+    endpoint_path,
     in_progress,
-    label,
+    refusal_details,
     sold_out,
-    state,
 )
 from room_bookings.services.locks import lock_type
 from rooms.models import Room, RoomType
@@ -51,10 +51,11 @@ def require_in_house(booking: RoomBooking) -> None:
     if booking.checked_out_at is not None:
         raise BookingAlreadyCheckedOut(
             f"The guest of booking {booking.booking_id} has left already.",
-            details=state(booking) | {"checked_out_at": iso(booking.checked_out_at)},
+            details=refusal_details(booking) | {"checked_out_at": iso(booking.checked_out_at)},
         )
     raise BookingNotCheckedIn(
-        f"Booking {booking.booking_id} is {label(booking)}: the guest is not in house.", details=state(booking)
+        f"Booking {booking.booking_id} is {booking_status_label(booking)}: the guest is not in house.",
+        details=refusal_details(booking),
     )
 
 
@@ -69,7 +70,7 @@ def refuse_stripe(booking: RoomBooking) -> None:
     if booking.payment_provider == STRIPE:
         raise StripeBooking(
             f"Booking {booking.booking_id} has a card payment: approve or decline it instead.",
-            details={"required_endpoints": {step: address(booking, step) for step in ("approve", "decline")}},
+            details={"required_endpoints": {step: endpoint_path(booking, step) for step in ("approve", "decline")}},
         )
 
 
@@ -138,10 +139,10 @@ def take_nights(
         return []
     if not is_override(staff, reason):
         raise sold_out(room_type, missing[0])
-    return beyond(booking, room_type.pk, missing, staff=staff, reason=reason)
+    return overbookings_of(booking, room_type.pk, missing, staff=staff, reason=reason)
 
 
-def beyond(
+def overbookings_of(
     booking: RoomBooking, room_type_id: int, nights: Iterable[date], *, staff: Staff | None, reason: str
 ) -> list[Overbooking]:
     """What is to be recorded of a booking whose ``nights``, in order, are sold beyond the rooms of the type."""

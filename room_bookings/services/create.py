@@ -32,7 +32,7 @@ from room_bookings.models import (
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
 from room_bookings.services.checks import require_dates, take_nights
-from room_bookings.services.history import change, record
+from room_bookings.services.history import history_row, save_history
 from room_bookings.services.locks import lock_type
 
 
@@ -120,7 +120,7 @@ def create_booking(
             raise PaymentTaken from error
         raise
     BookingGuest.objects.bulk_create(BookingGuest(booking=booking, **companion) for companion in party)
-    record([change(booking, BookingAction.CREATED, was="", staff=staff, reason=override_reason)])
+    save_history([history_row(booking, BookingAction.CREATED, was="", staff=staff, reason=override_reason)])
     created = booking_read(booking.pk)
     realtime_booking_updated(created, "booking_created")
     if not waits:

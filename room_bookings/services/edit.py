@@ -24,8 +24,8 @@ from room_bookings.models import (
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
 from room_bookings.services.checks import added_nights, require_dates, require_free, sell_nights
-from room_bookings.services.errors import BookingAlreadyCheckedIn, BookingChanged, not_eligible, state
-from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.errors import BookingAlreadyCheckedIn, BookingChanged, not_eligible, refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_beds, lock_booking
 from room_bookings.services.overstay import DEPARTURE, put_off_departure
 from room_bookings.services.read_only import refuse_read_only
@@ -56,7 +56,9 @@ def edit_booking(
     """
     locked = lock_booking(booking)
     if expected_versions is not None and locked.version not in expected_versions:
-        raise BookingChanged(f"Booking {locked.booking_id} has changed since you read it.", details=state(locked))
+        raise BookingChanged(
+            f"Booking {locked.booking_id} has changed since you read it.", details=refusal_details(locked)
+        )
     refuse_read_only(locked, others or {})
     if (booker := fields.pop("booker", None)) is not None:
         fields |= booker_columns(booker)
@@ -73,12 +75,14 @@ def edit_booking(
     for name, value in (changed | _fitted_amount(locked, changed)).items():
         setattr(locked, name, value)
     lifted = _fit(locked, party_before, staff, override_reason)
-    save([locked], *written, "extra_beds")
-    changes = [change(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(changed)))]
+    save_bookings([locked], *written, "extra_beds")
+    changes = [
+        history_row(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(changed)))
+    ]
     if lifted or overbooked:
         changes.append(_overridden(locked, staff, override_reason))
-    record(changes)
-    record_overbooking(overbooked)
+    save_history(changes)
+    save_overbookings(overbooked)
     realtime_booking_updated(locked, "booking_updated")
     if {"check_in", "check_out"} & set(changed):
         queue_booking_mail(locked, MailKind.CHANGE)
@@ -108,7 +112,7 @@ def _fit(booking: RoomBooking, party_before: int, staff: Staff | None, reason: s
 
 
 def _overridden(booking: RoomBooking, staff: Staff | None, reason: str) -> BookingChange:
-    return change(booking, BookingAction.OVERRIDDEN, was=booking.status, staff=staff, reason=reason)
+    return history_row(booking, BookingAction.OVERRIDDEN, was=booking.status, staff=staff, reason=reason)
 
 
 def _change_dates(
@@ -119,7 +123,7 @@ def _change_dates(
     if in_house and "check_in" in changed:
         raise BookingAlreadyCheckedIn(
             f"The guest of booking {booking.booking_id} is in house: only the departure date can move.",
-            details=state(booking),
+            details=refusal_details(booking),
         )
     check_in, check_out = changed.get("check_in", booking.check_in), changed.get("check_out", booking.check_out)
     field = "check_out" if "check_out" in changed else "check_in"
@@ -147,7 +151,7 @@ def mark_seen(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     if locked.staff_seen_at is not None:
         return locked
     locked.staff_seen_at, locked.staff_seen_by = clock.now(), staff
-    save([locked], "staff_seen_at", "staff_seen_by")
+    save_bookings([locked], "staff_seen_at", "staff_seen_by")
     realtime_booking_updated(locked, "booking_updated")
     return locked
 
@@ -176,9 +180,9 @@ def set_companions(
     BookingGuest.objects.bulk_create(BookingGuest(booking=locked, **person) for person in companions)
     locked.party = list(companions)  # type: ignore[attr-defined]
     lifted = _fit(locked, party_before, staff, override_reason)
-    save([locked], "extra_beds")
+    save_bookings([locked], "extra_beds")
     if lifted:
-        record([_overridden(locked, staff, override_reason)])
+        save_history([_overridden(locked, staff, override_reason)])
     fresh = booking_read(locked.pk)
     realtime_booking_updated(fresh, "booking_party_updated")
     return fresh

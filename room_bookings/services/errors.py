@@ -69,17 +69,17 @@ class NoAvailability(Conflict):
     code = "NO_AVAILABILITY"
 
 
-def label(booking: RoomBooking) -> str:
+def booking_status_label(booking: RoomBooking) -> str:
     """The booking's status as it stands in a sentence."""
     return BookingStatus(booking.status).label.lower()
 
 
-def state(booking: RoomBooking) -> dict[str, Any]:
+def refusal_details(booking: RoomBooking) -> dict[str, Any]:
     """What a refusal tells of the booking; JSON-safe."""
     return {"booking_id": booking.booking_id, "status": str(booking.status), "version": booking.version}
 
 
-def address(booking: RoomBooking, step: str) -> str:
+def endpoint_path(booking: RoomBooking, step: str) -> str:
     """Where clients find the step that a refusal points them to."""
     return f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}/{step}/"
 
@@ -87,7 +87,8 @@ def address(booking: RoomBooking, step: str) -> str:
 def not_eligible(booking: RoomBooking, what: str) -> BookingNotEligible:
     """The refusal of a booking whose status does not lead to ``what`` (a past participle)."""
     return BookingNotEligible(
-        f"Booking {booking.booking_id} is {label(booking)} and can't be {what}.", details=state(booking)
+        f"Booking {booking.booking_id} is {booking_status_label(booking)} and can't be {what}.",
+        details=refusal_details(booking),
     )
 
 
@@ -96,7 +97,7 @@ def in_progress(booking: RoomBooking) -> PaymentInProgress:
     what = "refund" if booking.payment_state == PaymentState.REFUNDING else "decision"
     return PaymentInProgress(
         f"The {what} of booking {booking.booking_id} is under way and not finished. Try again in a moment.",
-        details=state(booking),
+        details=refusal_details(booking),
     )
 
 

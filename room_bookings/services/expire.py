@@ -12,7 +12,7 @@ from housekeeping.task_following import end_arrivals
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, BookingStatus, PaymentState, RoomBooking
 from room_bookings.selectors import booking_lock
-from room_bookings.services.history import change, record, save
+from room_bookings.services.history import history_row, save_bookings, save_history
 
 DRAFT_LIFETIME = timedelta(hours=24)  # for an unpaid draft
 PAST_DEADLINE = "APPROVAL_DEADLINE_PASSED"
@@ -50,13 +50,14 @@ def expire_approvals(hotel: Hotel, only: Sequence[int] | None = None) -> int:
         booking.status, booking.expired_at = BookingStatus.EXPIRED, now
         booking.auto_expire_reason_code = PAST_DEADLINE
         _give_back(booking)
-    save(
+    save_bookings(
         expired,
         *("status", "expired_at", "auto_expire_reason_code"),
         *("payment_state", "payment_requested_at", "payment_attempt"),
     )
-    record(
-        change(booking, BookingAction.EXPIRED, was=BookingStatus.PENDING_APPROVAL, staff=None) for booking in expired
+    save_history(
+        history_row(booking, BookingAction.EXPIRED, was=BookingStatus.PENDING_APPROVAL, staff=None)
+        for booking in expired
     )
     end_arrivals(expired)
     realtime_bookings_updated([BookingUpdate(booking, "booking_expired") for booking in expired])
@@ -83,9 +84,9 @@ def drop_drafts(hotel: Hotel, only: Sequence[int] | None = None) -> int:
     for booking in dropped:
         booking.status = BookingStatus.CANCELLED_DRAFT
         _give_back(booking)
-    save(dropped, "status", "payment_state", "payment_requested_at", "payment_attempt")
-    record(
-        change(booking, BookingAction.DRAFT_DROPPED, was=BookingStatus.PENDING_PAYMENT, staff=None)
+    save_bookings(dropped, "status", "payment_state", "payment_requested_at", "payment_attempt")
+    save_history(
+        history_row(booking, BookingAction.DRAFT_DROPPED, was=BookingStatus.PENDING_PAYMENT, staff=None)
         for booking in dropped
     )
     end_arrivals(dropped)

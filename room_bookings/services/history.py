@@ -13,7 +13,7 @@ from room_bookings.models import (
 from rooms.models import Room
 
 
-def save(bookings: Sequence[RoomBooking], *fields: str) -> None:
+def save_bookings(bookings: Sequence[RoomBooking], *fields: str) -> None:
     """Write ``fields`` of locked bookings, with their next version, in one statement."""
     moment = clock.now()
     for booking in bookings:
@@ -26,7 +26,7 @@ def save(bookings: Sequence[RoomBooking], *fields: str) -> None:
         RoomBooking.objects.bulk_update(bookings, names)
 
 
-def change(
+def history_row(
     booking: RoomBooking,
     action: BookingAction,
     *,
@@ -53,11 +53,11 @@ def change(
     )
 
 
-def record(changes: Iterable[BookingChange]) -> None:
+def save_history(changes: Iterable[BookingChange]) -> None:
     """Store history rows, in one statement."""
     prepared.insert(changes)
 
 
-def record_overbooking(overbookings: Iterable[Overbooking]) -> None:
+def save_overbookings(overbookings: Iterable[Overbooking]) -> None:
     """Store what ``take_nights`` has let go beyond the rooms that there are, in one statement."""
     prepared.insert(overbookings)

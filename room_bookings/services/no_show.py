@@ -9,8 +9,8 @@ from housekeeping.task_following import end_arrivals
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.services.checks import require_settled
-from room_bookings.services.errors import not_eligible, state
-from room_bookings.services.history import change, record, save
+from room_bookings.services.errors import not_eligible, refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
@@ -33,8 +33,8 @@ def mark_no_show(*, booking: RoomBooking, staff: Staff | None, reason: str = "")
     was, room = locked.status, locked.assigned_room
     locked.status = BookingStatus.NO_SHOW
     release_room(locked)
-    save([locked], "status", *ASSIGNMENT)
-    record([change(locked, BookingAction.NO_SHOW, was=was, staff=staff, reason=reason, from_room=room)])
+    save_bookings([locked], "status", *ASSIGNMENT)
+    save_history([history_row(locked, BookingAction.NO_SHOW, was=was, staff=staff, reason=reason, from_room=room)])
     end_arrivals([locked])
     realtime_booking_updated(locked, "booking_no_show")
     return locked
@@ -50,6 +50,6 @@ def check_no_show(booking: RoomBooking) -> bool:
     if calendar.business_date(booking.hotel) <= booking.check_in:
         raise ArrivalNotOver(
             f"The guest of booking {booking.booking_id} may still arrive: {booking.check_in} is not over.",
-            details=state(booking) | {"check_in": booking.check_in.isoformat()},
+            details=refusal_details(booking) | {"check_in": booking.check_in.isoformat()},
         )
     return True

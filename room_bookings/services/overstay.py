@@ -36,7 +36,7 @@ from room_bookings.models import (
 from room_bookings.selectors import available_rooms, booking_lock, overdue
 from room_bookings.services.checks import LONGEST_STAY, added_nights, require_in_house, sell_nights
 from room_bookings.services.errors import NoAvailability, RoomOverlap
-from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
 from rooms.selectors import room_lock
 
@@ -78,7 +78,7 @@ def _flag(bookings: Sequence[RoomBooking]) -> None:
     moment = clock.now()
     for booking in bookings:
         booking.overstay_flagged_at = moment
-    save(bookings, "overstay_flagged_at")
+    save_bookings(bookings, "overstay_flagged_at")
     incidents = [
         OverstayIncident(
             hotel_id=booking.hotel_id,
@@ -119,7 +119,7 @@ def acknowledge_overstay(*, booking: RoomBooking, staff: Staff, note: str = "", 
     incident.acknowledged_at, incident.acknowledged_by = moment, staff
     incident.save(update_fields=["status", "note", "acknowledged_at", "acknowledged_by"])
     locked.overstay_acknowledged_at = moment
-    save([locked], "overstay_acknowledged_at")
+    save_bookings([locked], "overstay_acknowledged_at")
     realtime_booking_updated(locked, "booking_overstay_acknowledged")
     return locked
 
@@ -172,13 +172,13 @@ def extend_stay(
         refusal.extra |= {"conflicts": [], "suggested_rooms": _suggestions(locked, new)}
         raise
     put_off_departure(locked, new)
-    save([locked], *DEPARTURE)
+    save_bookings([locked], *DEPARTURE)
     BookingExtension.objects.create(
         hotel=hotel, booking=locked, old_check_out=old, new_check_out=new, staff=staff, created_at=clock.now()
     )
     why = f"{old} → {new}: {override_reason}" if overbooked else f"{old} → {new}"
-    record([change(locked, BookingAction.EXTENDED, was=locked.status, staff=staff, reason=why)])
-    record_overbooking(overbooked)
+    save_history([history_row(locked, BookingAction.EXTENDED, was=locked.status, staff=staff, reason=why)])
+    save_overbookings(overbooked)
     realtime_booking_updated(locked, "booking_overstay_extended")
     queue_booking_mail(locked, MailKind.CHANGE)
     return locked

@@ -18,8 +18,8 @@ from hotel.models import Staff
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
 from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, PaymentRetry, RoomBooking
-from room_bookings.services.errors import state
-from room_bookings.services.history import change, record, save
+from room_bookings.services.errors import refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.settlement import Outcome, failures, forget_failures, settle_one
 
@@ -132,8 +132,8 @@ def retry_payment(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     locked = lock_booking(booking)
     check_retry(locked)
     forget_failures(locked)
-    save([locked])
-    record([change(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason="payment_retry")])
+    save_bookings([locked])
+    save_history([history_row(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason="payment_retry")])
     realtime_booking_updated(locked, "booking_updated")
     return locked
 
@@ -142,5 +142,7 @@ def check_retry(booking: RoomBooking) -> bool:
     """Raise unless the payment is parked. Writes nothing, asks no provider."""
     retry = failures(booking)
     if retry is None or retry.parked_at is None:
-        raise PaymentNotParked(f"No payment of booking {booking.booking_id} is parked.", details=state(booking))
+        raise PaymentNotParked(
+            f"No payment of booking {booking.booking_id} is parked.", details=refusal_details(booking)
+        )
     return True

@@ -14,8 +14,8 @@ from room_bookings.capacity import extra_beds
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.services.checks import require_left, require_supervisor, sell_nights
-from room_bookings.services.errors import BookingNotEligible, not_eligible, state
-from room_bookings.services.history import change, record, save
+from room_bookings.services.errors import BookingNotEligible, not_eligible, refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 
 SUPERVISED = "reinstating a booking"
@@ -41,7 +41,7 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     locked.overstay_flagged_at = locked.overstay_acknowledged_at = None
     # The type may sleep fewer by now: it is a supervisor who lets the party come, and says why.
     locked.extra_beds = extra_beds(locked)
-    save(
+    save_bookings(
         [locked],
         *("status", "cancelled_at", "cancelled_by", "cancellation_reason"),
         *(
@@ -54,7 +54,7 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
             "extra_beds",
         ),
     )
-    record([change(locked, BookingAction.REINSTATED, was=was, staff=staff, reason=reason)])
+    save_history([history_row(locked, BookingAction.REINSTATED, was=was, staff=staff, reason=reason)])
     realtime_booking_updated(locked, "booking_updated")
     queue_booking_mail(locked, MailKind.CONFIRMATION)
     return locked
@@ -73,4 +73,4 @@ def _require_eligible(booking: RoomBooking) -> None:
     if booking.status not in (BookingStatus.CANCELLED, BookingStatus.NO_SHOW):
         raise not_eligible(booking, "reinstated")
     if booking.check_out < calendar.business_date(booking.hotel):
-        raise BookingNotEligible(f"The stay of booking {booking.booking_id} is over.", details=state(booking))
+        raise BookingNotEligible(f"The stay of booking {booking.booking_id} is over.", details=refusal_details(booking))

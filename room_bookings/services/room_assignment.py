@@ -14,8 +14,8 @@ from room_bookings.inventory import nights_held, type_of
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.needs import is_in_service
 from room_bookings.services.checks import require_free, sell_nights
-from room_bookings.services.errors import BookingAlreadyCheckedIn, not_eligible, state
-from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.errors import BookingAlreadyCheckedIn, not_eligible, refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking, lock_room
 from room_bookings.snapshots import missing_guests, party_complete
 from rooms.models import Room, RoomType
@@ -56,10 +56,10 @@ def assign_room(
     overbooked = require_assignment(locked, room, staff=staff, reason=override_reason)
     before = locked.assigned_room
     take_room(locked, room, staff, notes)
-    save([locked], *ASSIGNMENT)
-    record(
+    save_bookings([locked], *ASSIGNMENT)
+    save_history(
         [
-            change(
+            history_row(
                 locked,
                 BookingAction.ASSIGNED,
                 was=locked.status,
@@ -70,7 +70,7 @@ def assign_room(
             )
         ]
     )
-    record_overbooking(overbooked)
+    save_overbookings(overbooked)
     follow_arrival(locked, room)
     realtime_booking_updated(locked, "booking_updated", guest_type="booking_room_assigned")
     return locked
@@ -93,10 +93,10 @@ def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = 
         require_capacity(locked, locked.room_type, staff=staff, reason=override_reason)
     overbooked = change_of_type(locked, locked.room_type, held, staff=staff, reason=override_reason)
     release_room(locked)
-    save([locked], *ASSIGNMENT)
-    record(
+    save_bookings([locked], *ASSIGNMENT)
+    save_history(
         [
-            change(
+            history_row(
                 locked,
                 BookingAction.UNASSIGNED,
                 was=locked.status,
@@ -106,7 +106,7 @@ def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = 
             )
         ]
     )
-    record_overbooking(overbooked)
+    save_overbookings(overbooked)
     realtime_booking_updated(locked, "booking_updated")
     return locked
 
@@ -135,7 +135,7 @@ def require_assignable(booking: RoomBooking, what: str = "given a room") -> None
     if booking.status == BookingStatus.IN_HOUSE:
         raise BookingAlreadyCheckedIn(
             f"The guest of booking {booking.booking_id} is in house: move them to another room instead.",
-            details=state(booking),
+            details=refusal_details(booking),
         )
     if booking.status != BookingStatus.CONFIRMED:
         raise not_eligible(booking, what)

@@ -5,7 +5,7 @@ from django.db import transaction
 from common import clock
 from common.errors import Conflict
 from hotel.models import Staff
-from housekeeping.services import label as room_label
+from housekeeping.services import room_status_label
 from housekeeping.task_following import follow_guest
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import require_capacity
@@ -13,7 +13,7 @@ from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, RoomBooking
 from room_bookings.services.check_in import RoomNotReady
 from room_bookings.services.checks import require_free, require_in_house, take_nights
-from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_beds, lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
 from room_bookings.services.vacating import vacate
@@ -59,10 +59,10 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     token = old.guest_fcm_token
     take_room(locked, new, staff, notes)
     locked.room_moved_at = clock.now()
-    save([locked], *ASSIGNMENT, "room_moved_at")
-    record(
+    save_bookings([locked], *ASSIGNMENT, "room_moved_at")
+    save_history(
         [
-            change(
+            history_row(
                 locked,
                 BookingAction.MOVED,
                 was=locked.status,
@@ -74,7 +74,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
             )
         ]
     )
-    record_overbooking(overbooked)
+    save_overbookings(overbooked)
     note = f"move of {locked.booking_id} from {old.room_number} to {new.room_number}"
     vacate([(locked, old)], staff=staff, note=note, for_good=False, moved_into=[(new, RoomStatus.OCCUPIED)])
     follow_guest(locked, new)
@@ -96,5 +96,5 @@ def _require_usable(room: Room) -> None:
         raise RoomOccupied(f"Room occupied: a guest is in house in room {room.room_number}.", details=details)
     if not room.is_bookable:
         raise RoomNotReady(
-            f"Room not ready: room {room.room_number} is {room_label(room.room_status)}.", details=details
+            f"Room not ready: room {room.room_number} is {room_status_label(room.room_status)}.", details=details
         )

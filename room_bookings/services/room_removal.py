@@ -13,8 +13,8 @@ from room_bookings.inventory import Inventory, Wish, lock_types, nights_held, ov
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.needs import arrivals_of
 from room_bookings.selectors import booking_lock
-from room_bookings.services.checks import beyond, require_supervisor
-from room_bookings.services.history import change, record, record_overbooking, save
+from room_bookings.services.checks import overbookings_of, require_supervisor
+from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_room
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 from rooms.models import Room, RoomStatus
@@ -65,7 +65,7 @@ def _force(
     upgraded = [booking for booking in arrivals if booking.room_type_id != room.room_type_id]
     taken = take_away(room=room)
     if upgraded:
-        record_overbooking(_sell_again(upgraded, staff, reason))
+        save_overbookings(_sell_again(upgraded, staff, reason))
     return taken
 
 
@@ -83,13 +83,13 @@ def _sell_again(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[
     overbooked = []
     for booking, wish in zip(bookings, wishes, strict=True):
         nights = [night for night in wish.nights() if inventory.left(wish.room_type_id, night) < 0]
-        overbooked += beyond(booking, wish.room_type_id, nights, staff=staff, reason=reason)
+        overbooked += overbookings_of(booking, wish.room_type_id, nights, staff=staff, reason=reason)
     return overbooked
 
 
 def _release(bookings: list[RoomBooking], staff: Staff, reason: str) -> None:
     changes = [
-        change(
+        history_row(
             booking,
             BookingAction.UNASSIGNED,
             was=booking.status,
@@ -101,6 +101,6 @@ def _release(bookings: list[RoomBooking], staff: Staff, reason: str) -> None:
     ]
     for booking in bookings:
         release_room(booking)
-    save(bookings, *ASSIGNMENT)
-    record(changes)
+    save_bookings(bookings, *ASSIGNMENT)
+    save_history(changes)
     realtime_bookings_updated([BookingUpdate(booking, "booking_updated") for booking in bookings])

@@ -24,8 +24,8 @@ from room_bookings import payments
 from room_bookings.models import BookingAction, BookingStatus, PaymentRetry, PaymentState, RoomBooking
 from room_bookings.payments import Standing
 from room_bookings.services.create import new_confirmation_number
-from room_bookings.services.errors import in_progress, label, state
-from room_bookings.services.history import change, record, save
+from room_bookings.services.errors import booking_status_label, in_progress, refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
@@ -100,8 +100,8 @@ def write_confirmed(locked: RoomBooking, action: BookingAction, staff: Staff | N
     locked.status = BookingStatus.CONFIRMED
     locked.confirmation_number = locked.confirmation_number or new_confirmation_number()
     written = _decided(locked, staff, seen=action == BookingAction.APPROVED)
-    save([locked], "status", "confirmation_number", *written, *PAYMENT)
-    record([change(locked, action, was=was, staff=staff)])
+    save_bookings([locked], "status", "confirmation_number", *written, *PAYMENT)
+    save_history([history_row(locked, action, was=was, staff=staff)])
     realtime_booking_updated(locked, "booking_confirmed", guest_type="booking_confirmed")
     queue_booking_mail(locked, MailKind.CONFIRMATION)
 
@@ -112,10 +112,10 @@ def write_declined(locked: RoomBooking, staff: Staff | None) -> None:
     locked.status = BookingStatus.DECLINED
     release_room(locked)
     written = _decided(locked, staff, seen=True)
-    save([locked], "status", *REASON, *ASSIGNMENT, *written, *PAYMENT)
+    save_bookings([locked], "status", *REASON, *ASSIGNMENT, *written, *PAYMENT)
     code, note = locked.decline_reason_code, locked.decline_reason_note
     reason = ": ".join(part for part in (code, note) if part)
-    record([change(locked, BookingAction.DECLINED, was=was, staff=staff, reason=reason, from_room=room)])
+    save_history([history_row(locked, BookingAction.DECLINED, was=was, staff=staff, reason=reason, from_room=room)])
     end_arrivals([locked])
     realtime_booking_updated(locked, "booking_updated", guest_type="booking_declined", reason=note)
     queue_booking_mail(locked, MailKind.DECLINE)
@@ -199,7 +199,7 @@ def ask(booking: RoomBooking, wanted: Collection[PaymentState]) -> Standing:
         request = REQUESTS[under_way if under_way in wanted else next(iter(wanted))]
         raise request.refusal(
             f"The payment provider could not be reached for booking {booking.booking_id}. Try again in a moment.",
-            details=state(booking),
+            details=refusal_details(booking),
         ) from unclear
 
 
@@ -271,12 +271,12 @@ def settle_one(booking: RoomBooking) -> Outcome:
 def refusal(booking: RoomBooking, under_way: PaymentState, standing: Standing) -> HotelMateError:
     """What the caller is told when the provider did not do it."""
     request = REQUESTS[under_way]
-    details: dict[str, Any] = state(booking) | {"payment": standing.lower()}
+    details: dict[str, Any] = refusal_details(booking) | {"payment": standing.lower()}
     if standing == Standing.EXPIRED:
         message = f"The card authorisation of booking {booking.booking_id} has expired: nothing can be captured."
         return AuthorisationExpired(message, details=details)
     if standing in (Standing.VOIDED, Standing.REFUNDED):
         message = f"The card payment of booking {booking.booking_id} was given back already: nothing can be captured."
         return AuthorisationExpired(message, details=details)
-    message = f"The payment provider refused: {request.failed}. Booking {booking.booking_id} is still {label(booking)}."
-    return request.refusal(message, details=details)
+    still = f"Booking {booking.booking_id} is still {booking_status_label(booking)}."
+    return request.refusal(f"The payment provider refused: {request.failed}. {still}", details=details)

@@ -8,8 +8,8 @@ from hotel.models import Staff
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.services.checks import require_in_house, require_supervisor
-from room_bookings.services.errors import state
-from room_bookings.services.history import change, record, save
+from room_bookings.services.errors import refusal_details
+from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.vacating import vacate
@@ -34,19 +34,21 @@ def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBoo
     if calendar.business_date(hotel, locked.checked_in_at) != calendar.business_date(hotel):
         raise CheckInTooLongAgo(
             f"Booking {locked.booking_id} was checked in on another day: check the guest out instead.",
-            details=state(locked),
+            details=refusal_details(locked),
         )
     was = locked.status
     resolve_overstays([locked])
     locked.status, locked.checked_in_at, locked.arrived_on = BookingStatus.CONFIRMED, None, None
     # Of the stay to come nothing is overdue, nor was it moved.
     locked.overstay_flagged_at = locked.overstay_acknowledged_at = locked.room_moved_at = None
-    save(
+    save_bookings(
         [locked],
         *("status", "checked_in_at", "arrived_on", "room_moved_at"),
         *("overstay_flagged_at", "overstay_acknowledged_at"),
     )
-    record([change(locked, BookingAction.CHECK_IN_UNDONE, was=was, staff=staff, reason=reason, to_room=room)])
+    save_history(
+        [history_row(locked, BookingAction.CHECK_IN_UNDONE, was=was, staff=staff, reason=reason, to_room=room)]
+    )
     left = [(locked, room)] if room else []
     vacate(left, staff=staff, note=f"check-in of {locked.booking_id} undone", for_good=False)
     realtime_booking_updated(locked, "booking_updated", rooms=[vacated for _, vacated in left])

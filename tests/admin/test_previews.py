@@ -12,8 +12,8 @@ from common import clock
 from hotel import calendar, rights
 from hotel.models import Hotel
 from housekeeping.models import RoomStatusEvent, Source
-from housekeeping.services import foresee_room_statuses, set_room_statuses
-from room_bookings.admin import STEPS, foresee
+from housekeeping.services import preview_room_statuses, set_room_statuses
+from room_bookings.admin import STEPS, preview
 from room_bookings.models import PaymentRetry, RoomBooking
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking
@@ -136,7 +136,7 @@ def test_the_forecast_is_what_the_service_does(hotel, manager):
     for staff, source, note in callers:
         for target in [*RoomStatus.values, "NO_STATUS"]:
             asked = {"changes": [(room, target) for room in rooms], "staff": staff, "source": source, "note": note}
-            forecasts = foresee_room_statuses(**asked)
+            forecasts = preview_room_statuses(**asked)
             with undone():
                 fresh = [(Room.objects.get(pk=room.pk), target) for room in rooms]
                 outcomes = set_room_statuses(**{**asked, "changes": fresh})
@@ -210,7 +210,7 @@ def test_the_page_says_of_each_booking_what_the_service_would(action, key, hotel
     every_kind(hotel)
     bookings = list(RoomBooking.objects.select_related("hotel", "room_type"))
     with nothing_written():
-        found = foresee(step, request, bookings)
+        found = preview(step, request, bookings)
     told = {row.booking.pk: row.reason for row in found["refused"]}
     already = {row.booking.pk for row in found["already"]}
     assert len(told) + len(already) + len(found["rows"]) == len(bookings)

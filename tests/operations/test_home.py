@@ -19,7 +19,7 @@ from operations.figures import todays_figures
 from room_bookings.admin import TodayFilter
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import overdue
-from room_bookings.today import DUES, on_their_day
+from room_bookings.today import TODAY_FILTERS, on_their_day
 from tests.admin.world import User, browser, root
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, TaskFactory, booking_in, room_in
 
@@ -126,7 +126,7 @@ def test_each_figure_leads_to_as_many_rows(desk, root_client, hotel):
         for client in (desk, root_client):
             house = next(h for h in client.get("/admin/").context["houses"] if h.hotel == hotel)
             links = house.links()
-            wanted = {name: house.figures.dues[name] for name in DUES}
+            wanted = {name: house.figures.dues[name] for name in TODAY_FILTERS}
             wanted |= {"rooms": 7, "bookable": 1, "faults": 2, "tasks": 2, "late_tasks": 1}
             assert set(wanted) == set(links)
             wanted = {links[name]: count for name, count in wanted.items()}
@@ -143,7 +143,7 @@ def root_client(db: None) -> Client:
 
 
 def test_the_list_of_bookings_filters_by_every_due():
-    assert set(TodayFilter.WORDS) == set(DUES)
+    assert set(TodayFilter.WORDS) == set(TODAY_FILTERS)
 
 
 def test_a_superuser_sees_a_row_for_each_hotel_in_as_many_statements(root_client, statements):
@@ -236,7 +236,7 @@ def texts() -> Iterator[list[tuple[str, int]]]:
 def test_no_statement_grows_with_the_number_of_hotels(texts, db):
     """PostgreSQL may compile a statement (``jit``), and of one with a condition for each hotel would not come back."""
     hotels = [HotelFactory(timezone=zone) for zone in ("Europe/Dublin", "Asia/Tokyo", "Pacific/Kiritimati") * 7]
-    lists = (todays_figures, *(partial(listed, name) for name in DUES))
+    lists = (todays_figures, *(partial(listed, name) for name in TODAY_FILTERS))
     texts.clear()
     for read in lists:
         read(hotels[:1])
@@ -245,12 +245,12 @@ def test_no_statement_grows_with_the_number_of_hotels(texts, db):
     for read in lists:
         read(hotels)
     assert texts == one
-    assert len(texts) == 3 + len(DUES)
+    assert len(texts) == 3 + len(TODAY_FILTERS)
 
 
 def listed(name: str, hotels: list[Hotel]) -> list[RoomBooking]:
     """The bookings behind one figure."""
-    return list(on_their_day(RoomBooking.objects.all(), hotels).filter(DUES[name]))
+    return list(on_their_day(RoomBooking.objects.all(), hotels).filter(TODAY_FILTERS[name]))
 
 
 def test_each_hotel_counts_by_its_own_date_in_one_statement(db):

@@ -341,7 +341,7 @@ def test_a_booking_that_breaks_its_step_is_passed_by(work, make, desk, monkeypat
     def save(bookings, *fields):
         if any(booking.pk == broken for booking in bookings):
             raise KeyError("a row that nobody foresaw")
-        history.save(bookings, *fields)
+        history.save_bookings(bookings, *fields)
 
     monkeypatch.setattr("room_bookings.services.expire.save", save)
     monkeypatch.setattr("room_bookings.services.overstay.save", save)
