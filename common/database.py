@@ -43,7 +43,7 @@ def is_read_only(connection: Any) -> bool:
         return bool(cursor.fetchone() == ("on",))
 
 
-def waits_for_ever(connection: Any) -> bool:
+def waits_without_limit(connection: Any) -> bool:
     """Whether a statement of this connection never gives up on a lock: no ``lock_timeout`` is in force."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")

@@ -27,7 +27,7 @@ def _validated(check: Callable[[str], str], value: str) -> None:
         raise ValidationError(str(error), code="unreadable") from error
 
 
-def named(*fields: str) -> Q:
+def not_blank(*fields: str) -> Q:
     """The condition of a constraint: there is more than spaces in each of the ``fields``.
 
     What a field refuses beyond that (``text.line``) is the form's and the body's to say: which characters nobody sees

@@ -37,7 +37,7 @@ OF_REQUESTS = ("Invalid request from ip=", "Error handling request")
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-class DiscreetFormatter(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """Lines as usual; errors with every frame, and without their words where these may quote data."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -47,15 +47,15 @@ class DiscreetFormatter(logging.Formatter):
         return super().format(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        return told(ei[1]) if ei and ei[1] is not None else ""
+        return error_report(ei[1]) if ei and ei[1] is not None else ""
 
 
-def make_server_discreet(log: logging.Logger) -> None:
+def redact_server_log(log: logging.Logger) -> None:
     """Keep out of gunicorn's own log whatever a client sent, its address included."""
     log.addFilter(_without_request)
     for handler in log.handlers:
         form = handler.formatter
-        handler.setFormatter(DiscreetFormatter(form._fmt, form.datefmt) if form else DiscreetFormatter())
+        handler.setFormatter(RedactingFormatter(form._fmt, form.datefmt) if form else RedactingFormatter())
 
 
 def _without_request(record: logging.LogRecord) -> bool:
@@ -65,7 +65,7 @@ def _without_request(record: logging.LogRecord) -> bool:
     return record.levelno > logging.DEBUG  # at which it writes down every address
 
 
-def told(error: BaseException) -> str:
+def error_report(error: BaseException) -> str:
     """The error and what led to it, the first cause first, as Python prints them."""
     chain = [error]
     while (before := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)) and (
@@ -73,12 +73,12 @@ def told(error: BaseException) -> str:
     ):
         chain.append(before)
     return "\nwhich led to:\n".join(
-        "".join(["Traceback (most recent call last):\n", *traceback.format_tb(one.__traceback__), said(one)])
+        "".join(["Traceback (most recent call last):\n", *traceback.format_tb(one.__traceback__), error_summary(one)])
         for one in reversed(chain)
     )
 
 
-def said(error: BaseException) -> str:
+def error_summary(error: BaseException) -> str:
     """The kind of error, with whatever of its words is harmless."""
     kind = type(error)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")

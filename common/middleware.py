@@ -53,7 +53,7 @@ class UnreadableMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._answer(request)
-        read_to_the_end(request)
+        drain_body(request)
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
@@ -65,7 +65,7 @@ class UnreadableMiddleware:
         return self.get_response(request)
 
 
-def read_to_the_end(request: HttpRequest) -> None:
+def drain_body(request: HttpRequest) -> None:
     """Take what is left of the body off the line and drop it.
 
     gunicorn hangs up, without a word, on a body of more than 64 kB that was not read, as most refusals leave it: the

@@ -33,7 +33,7 @@ def currency_code(code: str) -> None:
         raise ValidationError("Enter the ISO 4217 code of a currency, in three capital letters, such as EUR.")
 
 
-def misfit(amount: Decimal | None, currency: str) -> str | None:
+def decimals_refusal(amount: Decimal | None, currency: str) -> str | None:
     """The sentence that refuses an amount with more decimals than its currency has; ``None`` for one that fits."""
     most = _decimals(currency)
     if amount is None or _digits_behind_the_point(amount) <= most:
@@ -41,10 +41,10 @@ def misfit(amount: Decimal | None, currency: str) -> str | None:
     return f"Amounts in {currency} have {f'at most {most}' if most else 'no'} decimals."
 
 
-def fitted(amount: Decimal | None, currency: str, field: str) -> Decimal | None:
+def amount_to_store(amount: Decimal | None, currency: str, field: str) -> Decimal | None:
     """The amount as it is to be stored, with the decimals of its currency; raises FieldError for ``field`` if it has
     more."""
-    if refusal := misfit(amount, currency):
+    if refusal := decimals_refusal(amount, currency):
         raise FieldError(field, refusal)
     return None if amount is None else Decimal(f"{amount:.{_decimals(currency)}f}")
 

@@ -53,7 +53,7 @@ class Rule(pgtrigger.Trigger):
         )
 
 
-def refuse(name: str | None, message: str) -> str:
+def refusal_sql(name: str | None, message: str) -> str:
     """The statement that refuses a row: an integrity violation named ``name``."""
     return (
         f"RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation', "
@@ -68,7 +68,7 @@ class NeverChanged(Rule):
     operation = pgtrigger.Update | pgtrigger.Delete
 
     def get_func(self, model: Any) -> str:
-        return refuse(self.name, f"{model._meta.verbose_name_plural} are never changed or deleted")
+        return refusal_sql(self.name, f"{model._meta.verbose_name_plural} are never changed or deleted")
 
 
 class FixedField(Rule):
@@ -81,7 +81,7 @@ class FixedField(Rule):
         super().__init__(name=name, operation=pgtrigger.UpdateOf(field))
 
     def get_func(self, model: Any) -> str:
-        refusal = refuse(self.name, f"the {self.field} of a {model._meta.verbose_name} never changes")
+        refusal = refusal_sql(self.name, f"the {self.field} of a {model._meta.verbose_name} never changes")
         return f"IF NEW.{self.field} IS DISTINCT FROM OLD.{self.field} THEN {refusal} END IF; RETURN NEW;"
 
 
@@ -102,7 +102,7 @@ class AmountFitsCurrency(Rule):
         cases = " ".join(
             f"WHEN NEW.currency IN ({', '.join(codes)}) THEN {decimals}" for decimals, codes in sorted(unusual.items())
         )
-        refusal = refuse(self.name, f"the {self.amount} has more decimals than its currency")
+        refusal = refusal_sql(self.name, f"the {self.amount} has more decimals than its currency")
         return f"""
             IF TG_OP = 'UPDATE' THEN
                 IF NEW.{self.amount} IS NOT DISTINCT FROM OLD.{self.amount} AND NEW.currency = OLD.currency THEN
@@ -136,7 +136,7 @@ class SameHotel(Rule):
         checks = [
             (
                 "IF TG_OP = 'UPDATE' AND NEW.hotel_id <> OLD.hotel_id THEN "
-                f"{refuse(self.name, f'a {model._meta.verbose_name} never moves to another hotel')} END IF;"
+                f"{refusal_sql(self.name, f'a {model._meta.verbose_name} never moves to another hotel')} END IF;"
             )
         ]
         for field, table in self.links.items():
@@ -144,6 +144,6 @@ class SameHotel(Rule):
                 f"IF NEW.{field}_id IS NOT NULL AND NOT EXISTS "
                 f"(SELECT 1 FROM {table} linked "
                 f"WHERE linked.id = NEW.{field}_id AND linked.hotel_id = NEW.hotel_id) THEN "
-                f"{refuse(self.name, f'{field} belongs to another hotel')} END IF;"
+                f"{refusal_sql(self.name, f'{field} belongs to another hotel')} END IF;"
             )
         return "\n".join([*checks, "RETURN NULL;"])

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from common import clock
-from common.fields import LineField, named
+from common.fields import LineField, not_blank
 from common.search import Folded
 from common.triggers import FixedField, SameHotel
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
@@ -73,7 +73,7 @@ class Hotel(models.Model):
         ordering = [Folded("name")]
         constraints = [
             models.CheckConstraint(condition=~Q(slug__regex=RESERVED_SLUGS), name="hotel_slug_fits_channels"),
-            models.CheckConstraint(condition=named("name"), name="hotel_has_a_name"),
+            models.CheckConstraint(condition=not_blank("name"), name="hotel_has_a_name"),
             models.CheckConstraint(
                 condition=Q(approval_cutoff_day_offset__in=[0, 1]), name="hotel_approval_offset_0_or_1"
             ),

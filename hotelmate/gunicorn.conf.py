@@ -62,11 +62,11 @@ def post_worker_init(worker: Any) -> None:
     from django.conf import settings
     from gunicorn import util
 
-    from common.logs import make_server_discreet
+    from common.logs import redact_server_log
     from common.postgres.validation import log_problems
     from hotelmate.malformed_requests import write_error
 
-    make_server_discreet(worker.log.error_log)
+    redact_server_log(worker.log.error_log)
     util.write_error = write_error
     log_problems()
 

@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from common import metrics
-from common.database import DATABASE_FAILURES, is_read_only, waits_for_ever
+from common.database import DATABASE_FAILURES, is_read_only, waits_without_limit
 from common.handlers import error_body
 from notifications.metrics import backlog, backlog_gauges
 from room_bookings.metrics import payment_gauges
@@ -93,7 +93,7 @@ class Readiness:
                 self._migrated = self._migrated or not pending_migrations(connection)
                 body["migrations"] = "applied" if self._migrated else "pending"
                 if self._migrated:
-                    if waits_for_ever(connection):
+                    if waits_without_limit(connection):
                         body.update(status="misconfigured", database="lock_timeout is not in force")
                     else:
                         body["status"] = "ready"

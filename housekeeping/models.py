@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from common import clock
 from common.fields import LinesField
-from common.triggers import NeverChanged, Rule, SameHotel, refuse
+from common.triggers import NeverChanged, Rule, SameHotel, refusal_sql
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 from room_bookings.models import RoomBooking
@@ -38,18 +38,18 @@ class AuditChained(Rule):
         return f"""
             SELECT * INTO room FROM rooms_room WHERE id = NEW.room_id;
             IF room.hotel_id <> NEW.hotel_id THEN
-                {refuse(self.name, "an audit row belongs to its room''s hotel")}
+                {refusal_sql(self.name, "an audit row belongs to its room''s hotel")}
             END IF;
             IF NEW.version > room.status_version
                OR (NEW.version = room.status_version AND NEW.to_status <> room.room_status) THEN
-                {refuse(self.name, "an audit row tells of a change that was made")}
+                {refusal_sql(self.name, "an audit row tells of a change that was made")}
             END IF;
             IF NEW.version = 1 AND NEW.from_status NOT IN ({new_room}) OR NEW.version > 1 AND NOT EXISTS (
                 SELECT 1 FROM housekeeping_roomstatusevent earlier
                 WHERE earlier.room_id = NEW.room_id AND earlier.version = NEW.version - 1
                   AND earlier.to_status = NEW.from_status
             ) THEN
-                {refuse(self.name, "an audit row starts where the one before it ended")}
+                {refusal_sql(self.name, "an audit row starts where the one before it ended")}
             END IF;
             RETURN NULL;
         """  # noqa: S608 - names and statuses of our own

@@ -12,7 +12,7 @@ from django.db.models import Case, F, Func, Q, TextField, Value, When
 from django.db.models.functions import Least
 
 from common import clock
-from common.fields import LineField, LinesField, MailField, named
+from common.fields import LineField, LinesField, MailField, not_blank
 from common.money import MOST_DECIMALS, currency_code
 from common.search import Folded
 from common.triggers import AmountFitsCurrency, NeverChanged, SameHotel
@@ -219,12 +219,12 @@ class RoomBooking(models.Model):
                     booker_email="",
                     booker_phone="",
                 )
-                | Q(booker_type=BookerType.THIRD_PARTY) & named("booker_first_name", "booker_last_name")
-                | Q(booker_type=BookerType.COMPANY) & named("booker_company"),
+                | Q(booker_type=BookerType.THIRD_PARTY) & not_blank("booker_first_name", "booker_last_name")
+                | Q(booker_type=BookerType.COMPANY) & not_blank("booker_company"),
                 name="room_booking_booker_named",
             ),
             models.CheckConstraint(
-                condition=named("primary_first_name", "primary_last_name"), name="room_booking_guest_has_a_name"
+                condition=not_blank("primary_first_name", "primary_last_name"), name="room_booking_guest_has_a_name"
             ),
             models.CheckConstraint(
                 condition=Q(status=BookingStatus.IN_HOUSE, checked_in_at__isnull=False, checked_out_at__isnull=True)
@@ -386,7 +386,7 @@ class BookingGuest(models.Model):
     class Meta:
         ordering = ["pk"]
         constraints = [
-            models.CheckConstraint(condition=named("first_name", "last_name"), name="booking_guest_has_a_name"),
+            models.CheckConstraint(condition=not_blank("first_name", "last_name"), name="booking_guest_has_a_name"),
         ]
         indexes = [GinIndex(OpClass(Folded(COMPANION_TEXT), name="gin_trgm_ops"), name="booking_guest_words")]
 

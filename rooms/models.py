@@ -10,9 +10,9 @@ from django.db import models
 from django.db.models import Q
 
 from common import clock
-from common.fields import LineField, LinesField, named
-from common.money import MOST_DECIMALS, currency_code, misfit
-from common.triggers import AmountFitsCurrency, Rule, SameHotel, refuse
+from common.fields import LineField, LinesField, not_blank
+from common.money import MOST_DECIMALS, currency_code, decimals_refusal
+from common.triggers import AmountFitsCurrency, Rule, SameHotel, refusal_sql
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 
@@ -75,7 +75,7 @@ class RoomType(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["hotel", "code"], name="room_type_code_unique"),
             models.UniqueConstraint(fields=["hotel", "name"], name="room_type_name_unique"),
-            models.CheckConstraint(condition=named("name", "code"), name="room_type_has_name_and_code"),
+            models.CheckConstraint(condition=not_blank("name", "code"), name="room_type_has_name_and_code"),
             models.CheckConstraint(condition=Q(max_occupancy__gte=1), name="room_type_sleeps_someone"),
             models.CheckConstraint(
                 condition=Q(starting_price_from__isnull=True) | Q(starting_price_from__gte=0),
@@ -93,7 +93,7 @@ class RoomType(models.Model):
 
     def clean(self) -> None:
         """For the admin's form: the price has no more decimals than its currency."""
-        if refusal := misfit(self.starting_price_from, self.currency):
+        if refusal := decimals_refusal(self.starting_price_from, self.currency):
             raise ValidationError({"starting_price_from": refusal})
 
 
@@ -107,7 +107,7 @@ class StatusAudited(Rule):
 
     def get_func(self, model: Any) -> str:
         new_room = ", ".join(f"'{status}'" for status in NEW_ROOM_STATUSES)
-        unaudited = refuse(self.name, "a room status changes only together with its audit row")
+        unaudited = refusal_sql(self.name, "a room status changes only together with its audit row")
         return f"""
             IF TG_OP = 'UPDATE' THEN
                 -- Under another id the room would leave its history behind.

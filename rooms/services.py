@@ -10,7 +10,7 @@ from django.db.models import ProtectedError, QuerySet
 from common import clock, prepared
 from common.database import constraint
 from common.errors import Conflict, FieldConflict, FieldError, NotFound, ReadOnlyField
-from common.money import fitted
+from common.money import amount_to_store
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
 from notifications import notification_manager
@@ -150,7 +150,9 @@ def delete_room(*, room: Room) -> None:
 def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
     """A new category of rooms."""
     room_type = RoomType(hotel=hotel, **fields)
-    room_type.starting_price_from = fitted(room_type.starting_price_from, room_type.currency, "starting_price_from")
+    room_type.starting_price_from = amount_to_store(
+        room_type.starting_price_from, room_type.currency, "starting_price_from"
+    )
     with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
         room_type.save(force_insert=True)
     return room_type
@@ -168,7 +170,7 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
     for name, value in fields.items():
         setattr(locked, name, value)
     if money := [name for name in ("starting_price_from", "currency") if name in fields]:
-        locked.starting_price_from = fitted(locked.starting_price_from, locked.currency, money[0])
+        locked.starting_price_from = amount_to_store(locked.starting_price_from, locked.currency, money[0])
     with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
         locked.save(update_fields=list(fields))
     return locked

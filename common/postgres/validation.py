@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error
 from django.db import connection
 from django.db.backends.base.validation import BaseDatabaseValidation
 
-from common.database import DATABASE_FAILURES, waits_for_ever
+from common.database import DATABASE_FAILURES, waits_without_limit
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class DatabaseValidation(BaseDatabaseValidation):
     """Django runs it with the checks of a database: before each ``migrate``, too."""
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        return [*super().check(**kwargs), *([NO_LOCK_TIMEOUT] if waits_for_ever(self.connection) else [])]
+        return [*super().check(**kwargs), *([NO_LOCK_TIMEOUT] if waits_without_limit(self.connection) else [])]
 
 
 def log_problems() -> None:

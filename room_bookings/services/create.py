@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from common import clock, prepared
 from common.database import constraint
 from common.errors import FieldConflict, FieldError
-from common.money import fitted
+from common.money import amount_to_store
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import queue_booking_mail
@@ -98,7 +98,7 @@ def create_booking(
         primary_phone=primary_phone,
         **booker_columns({"type": BookerType.SELF} if booker is None else booker),
         special_requests=special_requests,
-        total_amount=fitted(total_amount, currency, "total_amount"),
+        total_amount=amount_to_store(total_amount, currency, "total_amount"),
         currency=currency,
         payment_provider=payment_provider,
         payment_reference=payment_reference,

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from common import clock
-from common.money import fitted
+from common.money import amount_to_store
 from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
@@ -93,9 +93,9 @@ def _fitted_amount(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str
     """The new amount as it is stored; raises FieldError when it, or the old one in a new currency, cannot be."""
     currency = changed.get("currency", booking.currency)
     if "total_amount" in changed:
-        return {"total_amount": fitted(changed["total_amount"], currency, "total_amount")}
+        return {"total_amount": amount_to_store(changed["total_amount"], currency, "total_amount")}
     if "currency" in changed:
-        fitted(booking.total_amount, currency, "currency")
+        amount_to_store(booking.total_amount, currency, "currency")
     return {}
 
 

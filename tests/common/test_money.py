@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from common.errors import FieldError
-from common.money import DECIMALS, currency_code, fitted, misfit, money
+from common.money import DECIMALS, amount_to_store, currency_code, decimals_refusal, money
 
 
 def test_the_table_is_that_of_the_standard():
@@ -65,16 +65,16 @@ def test_an_amount_is_written_with_its_currency_s_decimals(amount, currency, tex
 )
 def test_more_decimals_than_the_currency_has_are_refused(amount, currency, refusal):
     given = None if amount is None else Decimal(amount)
-    assert misfit(given, currency) == refusal
+    assert decimals_refusal(given, currency) == refusal
     if refusal is None:
-        assert fitted(given, currency, "amount") == given
+        assert amount_to_store(given, currency, "amount") == given
     else:
         with pytest.raises(FieldError) as raised:
-            fitted(given, currency, "amount")
+            amount_to_store(given, currency, "amount")
         assert raised.value.details == {"amount": [refusal]}
 
 
 def test_what_is_stored_has_the_decimals_of_its_currency():
-    assert str(fitted(Decimal("1.1000"), "EUR", "amount")) == "1.10"
-    assert str(fitted(Decimal("1E+3"), "JPY", "amount")) == "1000"
+    assert str(amount_to_store(Decimal("1.1000"), "EUR", "amount")) == "1.10"
+    assert str(amount_to_store(Decimal("1E+3"), "JPY", "amount")) == "1000"
     assert money(None, "EUR") is None

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
-from common.logs import DiscreetFormatter
+from common.logs import RedactingFormatter
 from rooms.models import RoomType
 from tests.conftest import token_client, url
 from tests.http import assert_error
@@ -29,7 +29,7 @@ def test_a_rule_that_nobody_checked_is_a_500_and_a_line_in_the_log(client, manag
     assert not RoomType.objects.exists()
     [line] = [record for record in caplog.records if record.name == "django.request"]
     assert line.levelno == logging.ERROR
-    told = DiscreetFormatter().format(line)
+    told = RedactingFormatter().format(line)
     assert f"SQLSTATE {state} rooms_roomtype planted_rule" in told
     assert "Planted" not in told  # whoever it is about
 

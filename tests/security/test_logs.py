@@ -14,7 +14,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection
 from django.test import Client
 from rest_framework.test import APIClient
 
-from common.logs import DiscreetFormatter, make_server_discreet
+from common.logs import RedactingFormatter, redact_server_log
 from hotel.models import Staff
 from room_bookings.models import RoomBooking
 from rooms.models import RoomType
@@ -35,8 +35,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)
     form = settings.LOGGING["formatters"]["line"]
-    assert form["()"] == "common.logs.DiscreetFormatter"
-    handler.setFormatter(DiscreetFormatter(form["format"]))
+    assert form["()"] == "common.logs.RedactingFormatter"
+    handler.setFormatter(RedactingFormatter(form["format"]))
     loggers = [logging.getLogger(name) for name in ("", *settings.LOGGING["loggers"])]
     level = loggers[0].level
     loggers[0].setLevel(logging.DEBUG)
@@ -268,7 +268,7 @@ def test_gunicorns_log_tells_that_a_request_broke_and_not_which():
     server.addHandler(handler)
     server.propagate = False
     server.setLevel(logging.DEBUG)
-    make_server_discreet(server)
+    redact_server_log(server)
     try:
         raise ValueError(SECRET)
     except ValueError:
