@@ -19,7 +19,7 @@ from housekeeping.selectors import latest_events
 from housekeeping.task_following import finish_turnovers
 from notifications import notification_manager
 from room_bookings.models import Overbooking
-from room_bookings.needs import Needs
+from room_bookings.needs import RoomDemand
 from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Priority, Room, RoomStatus
 from rooms.selectors import room_list, room_lock
@@ -186,17 +186,17 @@ def preview_room_statuses(
     rooms = {room.pk: room for room in room_list().filter(pk__in=[pk for pk, _ in wanted])}
     request = StatusRequest(staff, source, note)
     previewed = [(rooms[pk], to_status) for pk, to_status in wanted if pk in rooms]
-    needs = _needs(previewed, request, lock=False)
-    return [_preview(room, to_status, request, needs) for room, to_status in previewed]
+    demand = _demand(previewed, request, lock=False)
+    return [_preview(room, to_status, request, demand) for room, to_status in previewed]
 
 
-def _preview(room: Room, to_status: str, request: StatusRequest, needs: Needs | None) -> StatusForecast:
+def _preview(room: Room, to_status: str, request: StatusRequest, demand: RoomDemand | None) -> StatusForecast:
     try:
-        changes = _check(room, to_status, request, None, needs)
+        changes = _check(room, to_status, request, None, demand)
     except HotelMateError as refusal:
         return StatusForecast(room, refusal=refusal)
-    if changes and needs is not None and to_status == RoomStatus.OUT_OF_ORDER:
-        needs.take(room, staff=request.staff, reason=request.note)
+    if changes and demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
+        demand.take(room, staff=request.staff, reason=request.note)
     return StatusForecast(room, changes=changes)
 
 
@@ -209,12 +209,12 @@ def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Ro
 def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_nothing: bool) -> list[StatusOutcome]:
     """The core: check, change, record, publish. The rooms are locked and fresh."""
     authors = latest_events(room for room, _ in changes if not request.expects(room))
-    needs, overbooked = _needs(changes, request), list[Overbooking]()
+    demand, overbooked = _demand(changes, request), list[Overbooking]()
     outcomes: list[StatusOutcome] = []
     changed: list[tuple[Room, RoomStatusEvent, list[str]]] = []
     for room, to_status in changes:
         try:
-            needed = _check(room, to_status, request, authors.get(room.pk), needs)
+            needed = _check(room, to_status, request, authors.get(room.pk), demand)
         except HotelMateError as refusal:
             if all_or_nothing:
                 raise
@@ -223,8 +223,8 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
         if not needed:
             outcomes.append(StatusOutcome(room))
             continue
-        if needs is not None and to_status == RoomStatus.OUT_OF_ORDER:
-            overbooked += needs.take(room, staff=request.staff, reason=request.note)
+        if demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
+            overbooked += demand.take(room, staff=request.staff, reason=request.note)
         event = room.status_event = _event(room, to_status, request)
         fields = _apply(room, to_status, event, request)
         changed.append((room, event, fields))
@@ -243,18 +243,18 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
     return outcomes
 
 
-def _needs(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock: bool = True) -> Needs | None:
+def _demand(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock: bool = True) -> RoomDemand | None:
     """The bookings that need the rooms that are to go out of order, if any are."""
     leaving = [
         room
         for room, to_status in changes
         if to_status == RoomStatus.OUT_OF_ORDER != room.room_status and request.expects(room)
     ]
-    return Needs(leaving, lock=lock) if leaving else None
+    return RoomDemand(leaving, lock=lock) if leaving else None
 
 
 def _check(
-    room: Room, to_status: str, request: StatusRequest, author: RoomStatusEvent | None, needs: Needs | None
+    room: Room, to_status: str, request: StatusRequest, author: RoomStatusEvent | None, demand: RoomDemand | None
 ) -> bool:
     """Whether there is anything to do; raises the refusal if it may not be done."""
     if to_status not in RoomStatus.values:
@@ -291,8 +291,8 @@ def _check(
         raise MaintenanceOpen(
             f"Room not ready: the maintenance of room {room.room_number} is still open.", details=current_state(room)
         )
-    if needs is not None and to_status == RoomStatus.OUT_OF_ORDER:
-        needs.require_spare(room, forced=request.forced)
+    if demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
+        demand.require_spare(room, forced=request.forced)
     return True
 
 

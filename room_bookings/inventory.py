@@ -116,7 +116,7 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     return [(found[begin], found[end - 1] + DAY) for begin, end in pairwise([0, *breaks, len(found)])]
 
 
-class Wish(NamedTuple):
+class NightsRequest(NamedTuple):
     """Nights of a room type that somebody asks for: from ``first`` to before ``free``."""
 
     hotel: Hotel
@@ -132,14 +132,14 @@ class Wish(NamedTuple):
 class Inventory:
     """How many rooms some types have, and how many of them are sold each night; one statement for any number."""
 
-    def __init__(self, wishes: Sequence[Wish], *, without: RoomBooking | None = None) -> None:
-        """As it is now, on the nights that the ``wishes`` are about; ``without`` is the stay that asks."""
+    def __init__(self, requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> None:
+        """As it is now, on the nights that the ``requests`` are about; ``without`` is the stay that asks."""
         self.rooms: Counter[int] = Counter()
         self.sold: Counter[tuple[int, date]] = Counter()
-        if not wishes:
+        if not requests:
             return
-        hotels = {wish.room_type_id: wish.hotel for wish in wishes}
-        first, free = min(wish.first for wish in wishes), max(wish.free for wish in wishes)
+        hotels = {request.room_type_id: request.hotel for request in requests}
+        first, free = min(request.first for request in requests), max(request.free for request in requests)
         for room_type_id, rooms, *stay in _rooms_and_stays(hotels, first, free, without):
             if rooms:
                 self.rooms[room_type_id] = rooms
@@ -151,9 +151,9 @@ class Inventory:
         """How many rooms of the type are left for the night; below 0 when it is oversold."""
         return self.rooms[room_type_id] - self.sold[room_type_id, night]
 
-    def sold_out(self, wish: Wish) -> list[date]:
-        """The nights of the wish for which no room is left, in order."""
-        return [night for night in wish.nights() if self.left(wish.room_type_id, night) <= 0]
+    def sold_out(self, request: NightsRequest) -> list[date]:
+        """The nights of the request for which no room is left, in order."""
+        return [night for night in request.nights() if self.left(request.room_type_id, night) <= 0]
 
 
 def _rooms_and_stays(
@@ -183,10 +183,10 @@ def _rooms_and_stays(
     )
 
 
-def sold_out_nights(wishes: Sequence[Wish], *, without: RoomBooking | None = None) -> list[date | None]:
-    """For each wish the first night for which no room is left, or ``None``; one statement for any number of them."""
-    inventory = Inventory(wishes, without=without)
-    return [next(iter(inventory.sold_out(wish)), None) for wish in wishes]
+def sold_out_nights(requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> list[date | None]:
+    """For each request the first night for which no room is left, or ``None``; one statement for any number of them."""
+    inventory = Inventory(requests, without=without)
+    return [next(iter(inventory.sold_out(request)), None) for request in requests]
 
 
 def lock_types(room_types: Iterable[int]) -> None:
@@ -194,7 +194,7 @@ def lock_types(room_types: Iterable[int]) -> None:
     list(RoomType.objects.select_for_update(no_key=True).filter(pk__in=room_types).order_by("pk"))
 
 
-def oversells(hotel: Hotel) -> bool:
+def allows_overselling(hotel: Hotel) -> bool:
     """Whether the hotel still sells more than it has, asked while the room type is locked: where it has just stopped,
     ``hotel`` was read before. One statement for a hotel that does; none for others."""
     return hotel.allow_overbooking and Hotel.objects.filter(pk=hotel.pk, allow_overbooking=True).exists()
@@ -206,7 +206,7 @@ def record_allowed_overbookings(hotel: Hotel) -> None:
     types = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel).order_by("pk")
     today = calendar.business_date(hotel)
     kinds = [room_type.pk for room_type in types]
-    inventory = Inventory([Wish(hotel, kind, today, END_OF_TIME) for kind in kinds])
+    inventory = Inventory([NightsRequest(hotel, kind, today, END_OF_TIME) for kind in kinds])
     nights_by: dict[tuple[int, int], list[date]] = {}
     for kind, night in sorted(inventory.sold):
         if night >= today and (left := inventory.left(kind, night)) < 0:

@@ -14,13 +14,13 @@ from room_bookings.inventory import (
     BEING_SOLD,
     END_OF_TIME,
     Inventory,
-    Wish,
+    NightsRequest,
+    allows_overselling,
     conflict,
     holders,
     lock_types,
     nights,
     nights_held,
-    oversells,
     stretches,
 )
 from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, RoomBooking
@@ -51,7 +51,7 @@ def arrivals_of(room_ids: Iterable[int], hotel: Hotel) -> QuerySet[RoomBooking]:
     )
 
 
-class Needs:
+class RoomDemand:
     """The bookings that need rooms of one hotel that are about to be taken away; a constant number of statements.
 
     ``require_spare`` asks for one room after the other, and ``take`` takes it, so that of two rooms only the first may
@@ -65,8 +65,10 @@ class Needs:
         types = {room.room_type_id for room in rooms}
         if lock:
             lock_types(types)
-        self._oversells = oversells(self._hotel)
-        self._inventory = Inventory([Wish(self._hotel, kind, self._today, END_OF_TIME) for kind in sorted(types)])
+        self._allows_overselling = allows_overselling(self._hotel)
+        self._inventory = Inventory(
+            [NightsRequest(self._hotel, kind, self._today, END_OF_TIME) for kind in sorted(types)]
+        )
         coming = arrivals_of([room.pk for room in rooms], self._hotel)
         if to_type is not None:
             coming = coming.exclude(room_type=to_type)
@@ -108,7 +110,7 @@ class Needs:
 
     def _beyond(self, room: Room) -> list[date]:
         """The nights of the room's type, in order, that are sold beyond its rooms once this one is gone."""
-        if self._oversells or not is_in_service(room):
+        if self._allows_overselling or not is_in_service(room):
             return []
         kind, inventory, moving = room.room_type_id, self._inventory, self._moving.get(room.pk, set())
         return sorted(

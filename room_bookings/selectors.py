@@ -13,7 +13,7 @@ from common.prepared import PreparedRead
 from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.capacity import guests
-from room_bookings.inventory import IN_SERVICE, Wish, holders, nights_held, sold_out_nights, type_of
+from room_bookings.inventory import IN_SERVICE, NightsRequest, holders, nights_held, sold_out_nights, type_of
 from room_bookings.models import BookingGuest, BookingStatus, RoomBooking, hash_token
 from rooms.models import Room, RoomStatus
 
@@ -131,6 +131,6 @@ def _sold_out_types(booking: RoomBooking, first: date, free: date) -> list[int]:
     if hotel.allow_overbooking:
         return []
     types = hotel.room_types.exclude(pk=type_of(booking).pk).order_by("pk").values_list("pk", flat=True)
-    wishes = [Wish(hotel, room_type, first, free) for room_type in types]
-    nights = sold_out_nights(wishes, without=booking)
-    return [wish.room_type_id for wish, night in zip(wishes, nights, strict=True) if night is not None]
+    requests = [NightsRequest(hotel, room_type, first, free) for room_type in types]
+    nights = sold_out_nights(requests, without=booking)
+    return [request.room_type_id for request, night in zip(requests, nights, strict=True) if night is not None]

@@ -17,7 +17,7 @@ from notifications import notification_manager
 from room_bookings.capacity import CapacityExceeded, parties_too_large, parties_too_large_in
 from room_bookings.inventory import conflict
 from room_bookings.models import RoomBooking
-from room_bookings.needs import Needs
+from room_bookings.needs import RoomDemand
 from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room, RoomType
 from rooms.selectors import room_list, room_lock
@@ -105,9 +105,11 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
         raise RoomOccupied(f"Room occupied: a guest is in house in room {locked.room_number}.")
     overbooked = []
     if "room_type" in changed or ("is_active" in changed and locked.is_active):
-        needs = Needs([locked], to_type=fields.get("room_type") if fields.get("is_active", locked.is_active) else None)
-        needs.require_spare(locked, forced=forced)
-        overbooked = needs.take(locked, staff=staff, reason=reason)
+        demand = RoomDemand(
+            [locked], to_type=fields.get("room_type") if fields.get("is_active", locked.is_active) else None
+        )
+        demand.require_spare(locked, forced=forced)
+        overbooked = demand.take(locked, staff=staff, reason=reason)
     if "room_type" in changed:
         to_type, beds = fields["room_type"], fields["room_type"].max_occupancy
         what = f"Room {locked.room_number} can't be a {to_type.name}, which sleeps {beds}"
@@ -135,15 +137,15 @@ def delete_room(*, room: Room) -> None:
     Raises RoomNeeded when as many rooms of its type are sold as there are.
     """
     locked = room_lock([room.pk])  # a status change that is under way ends first
-    needs = Needs(locked) if locked else None
+    demand = RoomDemand(locked) if locked else None
     try:
         room.delete()
     except ProtectedError as error:
         raise RoomInUse(
             f"Room {room.room_number} has a history, bookings or tasks. Deactivate it instead (is_active: false)."
         ) from error
-    if needs is not None:
-        needs.require_spare(locked[0])
+    if demand is not None:
+        demand.require_spare(locked[0])
 
 
 @transaction.atomic

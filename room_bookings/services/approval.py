@@ -13,7 +13,7 @@ from hotel.models import Staff
 from room_bookings import payments
 from room_bookings.inventory import nights_held
 from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
-from room_bookings.services.checks import is_in_flight, refuse_stripe, require_left, sell_nights
+from room_bookings.services.checks import is_in_flight, refuse_stripe, require_availability, sell_nights
 from room_bookings.services.errors import endpoint_path, in_progress, not_eligible, refusal_details
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.settlement import (
@@ -131,7 +131,7 @@ def preview_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
     """``check_approval``, and that a room is left, by what ``sold_out_for`` found; raises the refusal if not."""
     wanted = check_approval(booking)
     if wanted and not is_in_flight(booking):
-        require_left(booking, nights)
+        require_availability(booking, nights)
     return wanted
 
 

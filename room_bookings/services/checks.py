@@ -10,11 +10,11 @@ from hotel import calendar
 from hotel.models import Hotel, Staff
 from room_bookings.inventory import (
     Inventory,
-    Wish,
+    NightsRequest,
+    allows_overselling,
     conflict,
     holders,
     nights_held,
-    oversells,
     sold_out_nights,
     stretches,
 )
@@ -130,11 +130,11 @@ def take_nights(
     (``record_overbooking``).
     """
     hotel = booking.hotel
-    wishes = [Wish(hotel, room_type.pk, first, free) for first, free in stays]
-    if not wishes or oversells(hotel):
+    requests = [NightsRequest(hotel, room_type.pk, first, free) for first, free in stays]
+    if not requests or allows_overselling(hotel):
         return []
-    inventory = Inventory(wishes, without=booking if booking.pk else None)
-    missing = sorted({night for wish in wishes for night in inventory.sold_out(wish)})
+    inventory = Inventory(requests, without=booking if booking.pk else None)
+    missing = sorted({night for request in requests for night in inventory.sold_out(request)})
     if not missing:
         return []
     if not is_override(staff, reason):
@@ -167,12 +167,15 @@ def sold_out_for(bookings: Sequence[RoomBooking]) -> dict[int, date]:
     One statement for any number of bookings. Nothing is locked: by the time of the step it may have changed.
     """
     nights = sold_out_nights(
-        [Wish(booking.hotel, booking.room_type_id, *nights_held(booking.hotel, booking)) for booking in bookings]
+        [
+            NightsRequest(booking.hotel, booking.room_type_id, *nights_held(booking.hotel, booking))
+            for booking in bookings
+        ]
     )
     return {booking.pk: night for booking, night in zip(bookings, nights, strict=True) if night is not None}
 
 
-def require_left(booking: RoomBooking, nights: Mapping[int, date]) -> None:
+def require_availability(booking: RoomBooking, nights: Mapping[int, date]) -> None:
     """Raise when ``nights``, by what ``sold_out_for`` found, says that the booking's type is sold out for it."""
     if booking.pk in nights and not booking.hotel.allow_overbooking:
         raise sold_out(booking.room_type, nights[booking.pk])

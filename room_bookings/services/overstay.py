@@ -16,8 +16,8 @@ from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
 from room_bookings.inventory import (
+    NightsRequest,
     StayRow,
-    Wish,
     conflict,
     holders,
     nights_booked,
@@ -211,7 +211,7 @@ def _new_check_out(booking: RoomBooking, add_nights: int | None, new_checkout_da
 
 def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, Any]]:
     """Rooms that are ready and free until the new departure, those of the booked type first; JSON-safe."""
-    wish = RoomBooking(
+    longer = RoomBooking(
         pk=booking.pk,
         hotel=booking.hotel,
         status=booking.status,
@@ -224,10 +224,11 @@ def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, An
         room_type=booking.room_type,
         assigned_room=booking.assigned_room,
     )
-    wish.party = booking.party  # type: ignore[attr-defined]
-    found, present = available_rooms(wish), type_of(booking)
+    longer.party = booking.party  # type: ignore[attr-defined]
+    found, present = available_rooms(longer), type_of(booking)
     added = [
-        Wish(booking.hotel, present.pk, *stay) for stay in added_nights(nights_booked(booking), nights_booked(wish))
+        NightsRequest(booking.hotel, present.pk, *stay)
+        for stay in added_nights(nights_booked(booking), nights_booked(longer))
     ]
     if not booking.hotel.allow_overbooking and any(sold_out_nights(added, without=booking)):
         found = found.exclude(room_type=present)

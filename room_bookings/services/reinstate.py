@@ -13,7 +13,7 @@ from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.services.checks import require_left, require_supervisor, sell_nights
+from room_bookings.services.checks import require_availability, require_supervisor, sell_nights
 from room_bookings.services.errors import BookingNotEligible, not_eligible, refusal_details
 from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
@@ -64,7 +64,7 @@ def check_reinstatement(booking: RoomBooking, staff: Staff, nights: Mapping[int,
     """That the booking may be reinstated, by what ``sold_out_for`` found; raises the refusal if not. Writes nothing."""
     require_supervisor(staff, SUPERVISED)
     _require_eligible(booking)
-    require_left(booking, nights)
+    require_availability(booking, nights)
     return True
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from hotel.models import Staff
 from housekeeping.services import set_room_status
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
-from room_bookings.inventory import Inventory, Wish, lock_types, nights_held, oversells
+from room_bookings.inventory import Inventory, NightsRequest, allows_overselling, lock_types, nights_held
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.needs import arrivals_of
 from room_bookings.selectors import booking_lock
@@ -76,14 +76,14 @@ def _sell_again(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[
     of statements.
     """
     hotel = bookings[0].hotel
-    if oversells(hotel):
+    if allows_overselling(hotel):
         return []
-    wishes = [Wish(hotel, booking.room_type_id, *nights_held(hotel, booking)) for booking in bookings]
-    inventory = Inventory(wishes)
+    requests = [NightsRequest(hotel, booking.room_type_id, *nights_held(hotel, booking)) for booking in bookings]
+    inventory = Inventory(requests)
     overbooked = []
-    for booking, wish in zip(bookings, wishes, strict=True):
-        nights = [night for night in wish.nights() if inventory.left(wish.room_type_id, night) < 0]
-        overbooked += overbookings_of(booking, wish.room_type_id, nights, staff=staff, reason=reason)
+    for booking, request in zip(bookings, requests, strict=True):
+        nights = [night for night in request.nights() if inventory.left(request.room_type_id, night) < 0]
+        overbooked += overbookings_of(booking, request.room_type_id, nights, staff=staff, reason=reason)
     return overbooked
 
 

@@ -13,7 +13,7 @@ from mailer.models import Message
 
 from common import clock
 from hotel.calendar import approval_deadline
-from room_bookings.inventory import Wish, sold_out_nights
+from room_bookings.inventory import NightsRequest, sold_out_nights
 from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking, hash_token
 from room_bookings.services.create import create_booking
 from rooms.models import RoomType
@@ -283,11 +283,15 @@ def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arriva
         )
         counted = (day(night) for night in taken(arrival, nights) if sum(night in taken(*stay) for stay in sold) >= 2)
         first = next(counted, None)
-        stay = Wish(desk.hotel, desk.room_type.pk, day(arrival), day(arrival + max(nights, 1)))
+        stay = NightsRequest(desk.hotel, desk.room_type.pk, day(arrival), day(arrival + max(nights, 1)))
         assert sold_out_nights([stay]) == [first]
         # Asked together with a longer stay, and with one of a type that has no room.
         none = RoomTypeFactory(hotel=desk.hotel).pk
-        asked = [Wish(desk.hotel, desk.room_type.pk, day(-3), day(12)), stay, Wish(desk.hotel, none, day(2), day(3))]
+        asked = [
+            NightsRequest(desk.hotel, desk.room_type.pk, day(-3), day(12)),
+            stay,
+            NightsRequest(desk.hotel, none, day(2), day(3)),
+        ]
         assert sold_out_nights(asked)[1:] == [first, day(2)]
         transaction.set_rollback(True)
 

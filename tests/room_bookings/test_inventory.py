@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common import clock
 from common.errors import HotelMateError
-from room_bookings.inventory import Inventory, Wish, nights_held, sold_out_nights
+from room_bookings.inventory import Inventory, NightsRequest, nights_held, sold_out_nights
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.room_assignment import assign_room
@@ -155,12 +155,14 @@ def test_what_is_left_is_what_counting_one_by_one_gives(drawn, first, length, wh
             if stay.counts:
                 begins, free = nights_held(desk.hotel, stay.booking)
                 assert {(begins + timedelta(days=n) - TODAY).days for n in range((free - begins).days)} == stay.nights
-        wishes = [Wish(desk.hotel, room_type.pk, day(DAYS[0]), day(DAYS[-1] + 1)) for room_type in house.types]
-        inventory = Inventory(wishes, without=asking)
+        requests = [
+            NightsRequest(desk.hotel, room_type.pk, day(DAYS[0]), day(DAYS[-1] + 1)) for room_type in house.types
+        ]
+        inventory = Inventory(requests, without=asking)
         for kind, room_type in enumerate(house.types):
             for night in DAYS:
                 assert inventory.left(room_type.pk, day(night)) == left(house, kind, night, without=without)
-        asked = [Wish(desk.hotel, room_type.pk, day(first), day(first + length)) for room_type in house.types]
+        asked = [NightsRequest(desk.hotel, room_type.pk, day(first), day(first + length)) for room_type in house.types]
         full = [
             [n for n in range(max(first, 0), first + length) if left(house, kind, n, without=without) <= 0]
             for kind in (0, 1)
