@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: a house, its people, and clients that call the API as them."""
+"""Shared fixtures: a hotel, a staff member of each role, API clients, statement counting and a fake Stripe."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,28 +14,28 @@ from rest_framework.test import APIClient
 from common.prepared import STATEMENTS
 from hotel import rights
 from hotel.models import Hotel, Staff
-from tests import flush
+from tests import fast_flush
 from tests.factories import HotelFactory, StaffFactory
 from tests.http import DocumentedClient
 from tools.harness.stripe_server import KEY as STRIPE_KEY
 from tools.harness.stripe_server import StripeServer, stripe_server
 
-flush.install()
+fast_flush.install()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _mail_is_queued(django_test_environment: None) -> None:
-    """Django's test environment puts a mailbox in place of the queue, and mail would bypass its transaction."""
+    """Restore the mail queue, which Django's test environment replaces: mail must be part of the transaction."""
     settings.EMAIL_BACKEND = "mailer.backend.DbBackend"
 
 
 @pytest.fixture(autouse=True)
 def _clean_flush(request: pytest.FixtureRequest) -> None:
-    """A transactional test leaves the groups of the migrations to those after it."""
+    """A transactional test keeps the groups that migrations created (tests/fast_flush.py)."""
     marker = request.node.get_closest_marker("django_db")
     if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
         request.getfixturevalue("transactional_db")
-        flush.remember()
+        fast_flush.remember_migrated_rows()
 
 
 @pytest.fixture
@@ -69,8 +69,10 @@ def office_manager(hotel: Hotel) -> Staff:
 
 
 def token_client(staff: Staff) -> APIClient:
-    """A client that sends the member's token, checks each answer against the OpenAPI document, and answers a 500
-    rather than raising (as a user would see it)."""
+    """A client that sends the member's token and checks each response against the OpenAPI document.
+
+    An unhandled exception becomes a 500 response, as it does for users.
+    """
     _, token = AuthToken.objects.create(user=staff.user)
     client = DocumentedClient(raise_request_exception=False)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
@@ -79,12 +81,12 @@ def token_client(staff: Staff) -> APIClient:
 
 @pytest.fixture
 def api() -> Callable[[Staff], APIClient]:
-    """``api(staff)`` is a client signed in as that member."""
+    """``api(staff)`` returns a client that is signed in as that staff member."""
     return token_client
 
 
 def in_full(sql: str) -> str:
-    """A statement, and of one that was prepared what it stands for; with its values, where it reads."""
+    """The SQL of a statement; for EXECUTE, the prepared text (with its values filled in, for a SELECT)."""
     prepared = re.fullmatch(r"EXECUTE (\w+)\((.*)\)", sql, re.DOTALL)
     if not prepared:
         return sql
@@ -98,7 +100,10 @@ def in_full(sql: str) -> str:
 
 @pytest.fixture
 def statements() -> Callable[[], CaptureQueriesContext]:
-    """``with statements() as made: …`` counts SQL statements; savepoints, BEGIN and COMMIT aside."""
+    """``with statements() as made: …`` records SQL statements: ``len(made)``, ``made.sql()``.
+
+    BEGIN, COMMIT and savepoints are left out.
+    """
 
     class Statements(CaptureQueriesContext):
         def sql(self) -> list[str]:
@@ -113,7 +118,7 @@ def statements() -> Callable[[], CaptureQueriesContext]:
 
 @pytest.fixture
 def stripe(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeServer]:
-    """A stand-in of Stripe, which the application talks to; the library's pauses between its tries are short."""
+    """A fake Stripe server that the application calls, with short pauses between the library's retries."""
     monkeypatch.setattr("stripe.HTTPClient.INITIAL_DELAY", 0.02)
     with stripe_server() as server:
         settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = STRIPE_KEY, server.address
@@ -121,7 +126,7 @@ def stripe(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeSer
 
 
 def url(staff: Staff, rest: str) -> str:
-    """An address under the member's own hotel."""
+    """A path under the staff member's hotel."""
     return f"/api/staff/hotel/{staff.hotel.slug}/{rest}"
 
 

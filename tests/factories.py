@@ -1,4 +1,4 @@
-"""Objects for tests, without surprises: what a test does not name is plain, and a status is reached by the service."""
+"""Factories with plain defaults; rooms reach their status through the service."""
 
 from datetime import timedelta
 from itertools import count
@@ -74,7 +74,7 @@ class NewRoomFactory(factory.django.DjangoModelFactory):
 
     hotel = factory.SubFactory(HotelFactory)
     room_type = factory.SubFactory(RoomTypeFactory, hotel=factory.SelfAttribute("..hotel"))
-    room_number = factory.Sequence(lambda n: 10_001 + n)  # beyond the numbers that tests name themselves
+    room_number = factory.Sequence(lambda n: 10_001 + n)  # above the numbers that tests choose
 
 
 class BookingFactory(factory.django.DjangoModelFactory):
@@ -84,7 +84,7 @@ class BookingFactory(factory.django.DjangoModelFactory):
         model = RoomBooking
 
     hotel = factory.SubFactory(HotelFactory)
-    # Of a year that no counter gives numbers of any more.
+    # In a year for which no counter issues booking references any more.
     booking_id = factory.Sequence(lambda n: f"BK-2000-{n:04d}")
     room_type = factory.SubFactory(RoomTypeFactory, hotel=factory.SelfAttribute("..hotel"))
     check_in = factory.LazyFunction(lambda: clock.now().date())
@@ -103,7 +103,7 @@ class TaskFactory(factory.django.DjangoModelFactory):
 
 
 def in_house(room: Room, **fields: Any) -> RoomBooking:
-    """A booking whose guest is in the room, with one companion; the room's status is not touched."""
+    """An in-house booking with one companion, without changing the room's status."""
     booking = BookingFactory(
         hotel=room.hotel,
         room_type=room.room_type,
@@ -117,7 +117,7 @@ def in_house(room: Room, **fields: Any) -> RoomBooking:
 
 
 _payments = count(1)
-# What else is true of a booking in a status, each of now.
+# The timestamps that a booking in each status must have; all set to now.
 _STAMPS = {
     BookingStatus.IN_HOUSE: ("checked_in_at",),
     BookingStatus.COMPLETED: ("checked_in_at", "checked_out_at"),
@@ -128,10 +128,10 @@ _STAMPS = {
 
 
 def booking_in(status: str, *, card: str = "", **fields: Any) -> RoomBooking:
-    """A booking whose columns all say that it is in ``status``; who is in house has a room, and that is OCCUPIED. A
-    request is for a type that has a room.
+    """A booking whose columns are all consistent with ``status``.
 
-    ``card`` is the state of a card payment that hangs on it.
+    In-house, its assigned room becomes OCCUPIED; a request is for a room type that has a room. ``card`` gives it a
+    card payment in that state.
     """
     now = clock.now()
     consistent: dict[str, Any] = dict.fromkeys(_STAMPS.get(BookingStatus(status), ()), now)
@@ -154,12 +154,12 @@ def booking_in(status: str, *, card: str = "", **fields: Any) -> RoomBooking:
 
 
 def check_out(booking: RoomBooking) -> None:
-    """The guest leaves; the room's status is not touched."""
+    """Complete the stay without changing the room's status."""
     booking.status, booking.checked_out_at = BookingStatus.COMPLETED, clock.now()
     booking.save()
 
 
-# The way through the house to each status, from a new room.
+# The transitions that take a new room to each status.
 _WAYS = {
     RoomStatus.READY_FOR_GUEST: [],
     RoomStatus.OCCUPIED: [RoomStatus.OCCUPIED],
@@ -172,9 +172,9 @@ _WAYS = {
 
 
 def room_in(status: str, *, fault: bool = False, **fields: Any) -> Room:
-    """A room that got to ``status`` through the service; OCCUPIED comes with its in-house booking.
+    """A room that reached ``status`` through the service; an OCCUPIED room has an in-house booking.
 
-    ``fault=True`` gives it an open maintenance flag that it carries in that status.
+    ``fault=True`` leaves it with an open maintenance flag.
     """
     room = NewRoomFactory(**fields)
     way = list(_WAYS[RoomStatus(status)])

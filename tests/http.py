@@ -1,4 +1,4 @@
-"""What every test of the HTTP surface leans on: a client that checks each answer against the OpenAPI document."""
+"""HTTP test helpers: a client that checks each response against the OpenAPI document, and assertions on responses."""
 
 import re
 from collections.abc import Iterator
@@ -30,14 +30,14 @@ from room_bookings.models import (
     RoomBooking,
 )
 from rooms.models import Room, RoomType
-from tests.traces import rows_of
+from tests.snapshots import table_rows
 
 ERROR_KEYS = ("code", "message", "detail", "error", "details")
-# Any endpoint may answer these; the document need not say so for each.
+# Any endpoint may return these, so the document does not list them for each.
 UNDOCUMENTED = {405, 406, 500}
 UNDOCUMENTED_ROUTES = ("api/schema/", "api/docs/", "api/pusher/auth", "pusher/auth", "pusher/auth/")
 
-# Every table that an endpoint may write, sign-in aside.
+# Every table that an endpoint can write, except sign-in.
 WRITTEN: tuple[type[Model], ...] = (
     Hotel,
     IdempotentAnswer,
@@ -72,7 +72,7 @@ def _is_date(value: Any) -> bool:
 
 
 def as_json_schema(node: Any) -> Any:
-    """OpenAPI 3.0's dialect as JSON Schema: ``nullable`` spelt out, and no key beside those that are named."""
+    """An OpenAPI 3.0 schema as JSON Schema: ``nullable`` becomes ``anyOf``, and no additional keys are allowed."""
     if isinstance(node, list):
         return [as_json_schema(item) for item in node]
     if not isinstance(node, dict):
@@ -91,14 +91,14 @@ def document() -> dict[str, Any]:
 
 @cache
 def operation(method: str, route: str) -> Any:
-    """What the document says of a route such as ``api/staff/hotel/<slug:slug>/me/``; ``None`` when nothing."""
+    """The documented operation of a route such as ``api/staff/hotel/<slug:slug>/me/``, or ``None``."""
     path = "/" + re.sub(r"<\w+:(\w+)>", lambda match: "{" + {"pk": "id"}.get(match[1], match[1]) + "}", route)
     return document()["paths"].get(path, {}).get(method.lower())
 
 
 @cache
 def validator(method: str, route: str, status: int) -> Draft202012Validator | None:
-    """Checks the body of one answer; ``None`` when the document gives it no body."""
+    """The validator of a response body, or ``None`` if the response is documented without a body."""
     content = operation(method, route)["responses"][str(status)].get("content")
     if not content:
         return None
@@ -108,12 +108,12 @@ def validator(method: str, route: str, status: int) -> Draft202012Validator | No
 
 @cache
 def components() -> Any:
-    """What the schemas of all answers refer to."""
+    """The component schemas that responses refer to."""
     return as_json_schema(document()["components"])
 
 
 def assert_error(response: HttpResponse, status: int | None = None, code: str | None = None) -> dict[str, Any]:
-    """The answer is a refusal in the one shape that clients read (contract section 1); returns the body."""
+    """Check that the response has the error shape (docs/api.md, Errors), and return its body."""
     body = response.json()
     assert status is None or response.status_code == status, (response.status_code, body)
     assert response["Content-Type"].startswith("application/json")
@@ -134,14 +134,14 @@ def assert_error(response: HttpResponse, status: int | None = None, code: str | 
 
 
 class AnyJSONRenderer(JSONRenderer):
-    """JSON with whatever a client may put there: NaN, half a surrogate pair."""
+    """Encodes everything that a client can send, including NaN and lone surrogates."""
 
     ensure_ascii = True
     strict = False
 
 
 class DocumentedClient(APIClient):
-    """DRF's client, which fails the test when an answer is not what the OpenAPI document says. Sends JSON."""
+    """DRF's client, sending JSON; a response that deviates from the OpenAPI document fails the test."""
 
     default_format = "json"
 
@@ -169,7 +169,7 @@ class DocumentedClient(APIClient):
         described = operation(method, route)
         assert described, f"{method} {route} is not in the OpenAPI document"
         assert str(response.status_code) in described["responses"], (
-            f"{method} {route} answers {response.status_code}, not in the OpenAPI document: {response.content!r}"
+            f"{method} {route} returns {response.status_code}, not in the OpenAPI document: {response.content!r}"
         )
         headers = described["responses"][str(response.status_code)].get("headers", {})
         assert ("ETag" in response) == ("ETag" in headers), f"{method} {route}: ETag"
@@ -182,24 +182,24 @@ class DocumentedClient(APIClient):
             assert not errors, f"{method} {route}: {errors}"
 
 
-def stored() -> dict[str, list[str]]:
-    """All that an endpoint may write."""
-    return rows_of(WRITTEN)
+def stored_rows() -> dict[str, list[str]]:
+    """All rows that an endpoint can write, by model."""
+    return table_rows(WRITTEN)
 
 
 @contextmanager
 def nothing_written() -> Iterator[None]:
-    """Within the block no row changes: a refusal leaves no trace, nor does a repeat."""
-    before = stored()
+    """Assert that the block changes no row, as a refused request or a retry must not."""
+    before = stored_rows()
     yield
-    assert stored() == before
+    assert stored_rows() == before
 
 
 @contextmanager
-def undone() -> Iterator[None]:
-    """What the block writes is taken back, so that one house does for many calls."""
+def rolled_back() -> Iterator[None]:
+    """Roll back what the block writes, so that many calls can share one set-up."""
     block = transaction.atomic()
-    block._from_testcase = True  # as the test's own transaction: durable work, a card payment's, may begin in it
+    block._from_testcase = True  # so that durable blocks (card payments) can begin inside
     with block:
         yield
         transaction.set_rollback(True)

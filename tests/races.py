@@ -1,4 +1,4 @@
-"""Forcing two writers to overlap: one holds its transaction open until PostgreSQL says that the other waits for it."""
+"""Overlapping writers: the first holds its transaction open until PostgreSQL reports that the others wait for it."""
 
 import threading
 import time
@@ -12,21 +12,21 @@ from django.db.models import QuerySet
 
 from common.prepared import PreparedRead
 
-PATIENCE = 10  # seconds; nothing here takes one
+PATIENCE = 10  # seconds; a passing test needs less than one
 
 
 @contextmanager
 def locks_removed() -> Iterator[None]:
-    """The code as it would be if somebody forgot to lock."""
+    """Disable row locks, to show that the race happens without them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(QuerySet, "select_for_update", lambda self, **_options: self)
-        # What is prepared already locks.
+        # Prepared reads contain their own FOR UPDATE.
         patch.setattr(PreparedRead, "read", lambda self, **keys: list(self.queryset(**keys)))
         yield
 
 
 class Writer(threading.Thread):
-    """Runs ``work`` in a thread with a database connection of its own; ``outcome()`` gives its result or its error."""
+    """Runs ``work`` in a thread with its own database connection; ``outcome()`` returns its result or its exception."""
 
     def __init__(self, work: Callable[[], Any]):
         super().__init__(daemon=True)
@@ -50,22 +50,22 @@ class Writer(threading.Thread):
 
     def outcome(self) -> Any:
         self.join(PATIENCE)
-        assert not self.is_alive(), "the writer never ended"
+        assert not self.is_alive(), "the writer is still running"
         return self.result
 
 
 def blocked_by_me(pid: int) -> bool:
-    """Whether the backend ``pid`` waits for a lock of this thread's connection."""
+    """Whether backend ``pid`` waits for a lock that this thread's connection holds."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid() = ANY(pg_blocking_pids(%s))", [pid])
         return bool(cursor.fetchone()[0])
 
 
 def overlap(first: Callable[[], Any], *others: Callable[[], Any], waits: bool = True) -> tuple[Any, list[Any]]:
-    """Run ``first`` and hold its transaction open until every other one waits for it; then commit and let them go.
+    """Run ``first``, hold its transaction open until all the others wait for a lock, then commit.
 
-    Returns the result of ``first`` and those of the others (an exception where one was raised). With ``waits=False``
-    the others are expected to run through while the first is still open, as they do without a lock.
+    Returns the result of ``first`` and those of the others (the exception if one was raised). With ``waits=False``
+    the others must finish while the first is still open, as they do without a lock.
     """
     with transaction.atomic():
         result = first()
@@ -75,10 +75,10 @@ def overlap(first: Callable[[], Any], *others: Callable[[], Any], waits: bool = 
         for writer in writers:
             assert writer.connected.wait(PATIENCE)
         deadline = time.monotonic() + PATIENCE
-        # Not all need wait for us directly: the second waits for the first, the third for the second.
+        # Locks queue: the second may wait for the first, and the third for the second.
         while waits and not any(blocked_by_me(writer.pid) for writer in writers):
             assert any(writer.is_alive() for writer in writers), [writer.result for writer in writers]
-            assert time.monotonic() < deadline, "nobody ever waited: there is no lock"
+            assert time.monotonic() < deadline, "no writer waited: there is no lock"
             time.sleep(0.005)
         while waits and not all(is_waiting(writer.pid) for writer in writers):
             assert time.monotonic() < deadline, "some writer never waited"
@@ -90,7 +90,7 @@ def overlap(first: Callable[[], Any], *others: Callable[[], Any], waits: bool = 
 
 
 def is_waiting(pid: int) -> bool:
-    """Whether the backend ``pid`` waits for any lock."""
+    """Whether backend ``pid`` waits for any lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid])
         return bool(cursor.fetchone()[0])

@@ -1,23 +1,23 @@
-"""Expecting the database to refuse something, at once or when the transaction ends."""
+"""Assertions that the database rejects a write, either immediately or at commit."""
 
 from django.db import IntegrityError, connection, transaction
 
 
-def settle() -> None:
-    """Let the deferred rules speak now, as at a commit."""
+def check_deferred_constraints() -> None:
+    """Run the deferred constraints now, as a commit would."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 class Refused:
-    """Runs the block in a transaction up to its end, where deferred rules speak, and expects ``rule`` to refuse it."""
+    """Run the block, check deferred constraints as at commit, and expect the constraint ``rule`` to reject it."""
 
     def __init__(self, rule: str, message: str):
         self.rule, self.message = rule, message
 
     def __enter__(self):
-        settle()  # what the test set up is over and done with
+        check_deferred_constraints()  # check the test's own set-up first
         self.savepoint = transaction.atomic()
         self.savepoint.__enter__()
         return self
@@ -25,7 +25,7 @@ class Refused:
     def __exit__(self, kind, error, traceback):
         if error is None:
             try:
-                settle()
+                check_deferred_constraints()
             except IntegrityError as late:
                 kind, error, traceback = type(late), late, late.__traceback__
         transaction.set_rollback(True)

@@ -26,7 +26,7 @@ from tests.factories import (
     TaskFactory,
     room_in,
 )
-from tests.planted import planted
+from tests.unknown_constraint import unknown_constraint
 
 pytestmark = pytest.mark.django_db
 
@@ -351,7 +351,7 @@ def test_another_hotels_room_type_is_refused_with_the_reason(root, hotel):
 )
 def test_who_was_slower_is_told_so_on_every_page(root, state, told):
     """Also of rows that are of no hotel: a name that somebody has just taken, a row that somebody has just deleted."""
-    with planted("auth_group", state):
+    with unknown_constraint("auth_group", state):
         answer = root.post(page(Group, "add"), {"name": "Planted"}, follow=True)
     assert f"Not saved: {told}" in answer.content.decode()
     assert not Group.objects.filter(name="Planted").exists()
@@ -360,7 +360,7 @@ def test_who_was_slower_is_told_so_on_every_page(root, state, told):
 @pytest.mark.django_db(transaction=True)
 def test_a_rule_that_a_form_has_forgotten_is_a_bug(root):
     root.raise_request_exception = False
-    with planted("auth_group", "23514"):
+    with unknown_constraint("auth_group", "23514"):
         assert root.post(page(Group, "add"), {"name": "Planted"}).status_code == 500
 
 

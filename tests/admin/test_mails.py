@@ -14,7 +14,7 @@ from room_bookings.services.cancel import cancel_booking
 from tests.admin.world import browser, manager_of, page, root
 from tests.factories import HotelFactory, StaffFactory, booking_in
 from tests.notifications.test_mail_sending import Provider
-from tests.traces import rows_of
+from tests.snapshots import table_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -86,19 +86,19 @@ def test_what_is_overtaken_has_no_button_and_is_refused(boss, booking):
     html = of_booking(boss, booking)
     assert button(mail) not in html
     assert button(BookingMail.objects.get(kind="CANCELLATION")) in html
-    before = rows_of([BookingMail])
+    before = table_rows([BookingMail])
     assert said(press(boss, mail)) == [
         f"{booking.booking_id}: Booking {booking.booking_id} is cancelled: a mail that says otherwise is not sent."
     ]
-    assert rows_of([BookingMail]) == before
+    assert table_rows([BookingMail]) == before
 
 
 def test_to_read_the_button_s_address_sends_nothing(boss, booking):
     mail = queue(booking)
-    before = rows_of([BookingMail])
+    before = table_rows([BookingMail])
     answer = boss.get(f"/admin/notifications/bookingmail/{mail.pk}/send-again/")
     assert answer["Location"] == page(RoomBooking, "change", booking.pk)
-    assert rows_of([BookingMail]) == before
+    assert table_rows([BookingMail]) == before
 
 
 def test_who_may_not_write_to_guests_sees_no_mail_and_sends_none(hotel, booking):
@@ -110,22 +110,22 @@ def test_who_may_not_write_to_guests_sees_no_mail_and_sends_none(hotel, booking)
     assert "mails to the guest" not in html.lower()
     assert button(mail) not in html
     assert client.get(page(BookingMail, "changelist")).status_code == 403
-    before = rows_of([BookingMail])
+    before = table_rows([BookingMail])
     assert press(client, mail).status_code == 404
-    assert rows_of([BookingMail]) == before
+    assert table_rows([BookingMail]) == before
 
 
 def test_another_hotel_s_mail_is_neither_seen_nor_sent(boss, booking):
     elsewhere = booking_in("CONFIRMED", hotel=HotelFactory(), primary_email="grace@example.com")
     queue(booking)
     stranger = queue(elsewhere)
-    before = rows_of([BookingMail])
+    before = table_rows([BookingMail])
     assert press(boss, stranger).status_code == 404
     listed = boss.get(page(BookingMail, "changelist")).content.decode()
     assert "ada@example.com" in listed
     assert "grace@example.com" not in listed
     boss.post(page(BookingMail, "changelist"), {"action": "send_again", "_selected_action": [stranger.pk]})
-    assert rows_of([BookingMail]) == before
+    assert table_rows([BookingMail]) == before
 
 
 def test_a_superuser_sees_all_and_sends_none_without_a_hotel(booking):
@@ -133,10 +133,10 @@ def test_a_superuser_sees_all_and_sends_none_without_a_hotel(booking):
     html = of_booking(client, booking)
     assert "ada@example.com" in html
     assert button(mail) not in html
-    before = rows_of([BookingMail])
+    before = table_rows([BookingMail])
     answer = press(client, mail)
     assert said(answer) == [f"{booking.booking_id}: only the staff of {booking.hotel} may do this."]
-    assert rows_of([BookingMail]) == before
+    assert table_rows([BookingMail]) == before
 
 
 def test_a_superuser_on_the_staff_of_one_hotel_sends_no_other_s(hotel, booking):
@@ -147,10 +147,10 @@ def test_a_superuser_on_the_staff_of_one_hotel_sends_no_other_s(hotel, booking):
     assert button(own) in of_booking(client, booking)
     assert button(stranger) not in of_booking(client, elsewhere)
     send_queued()
-    before = rows_of([BookingMail])
+    before = table_rows([BookingMail])
     refusal = f"{elsewhere.booking_id}: only the staff of {elsewhere.hotel} may do this."
     assert said(press(client, stranger)) == [refusal]
-    assert rows_of([BookingMail]) == before
+    assert table_rows([BookingMail]) == before
     assert said(press(client, own)) == ["Queued again: 1 of 1 mails."]
 
 

@@ -30,7 +30,7 @@ from tests.factories import (
     in_house,
     room_in,
 )
-from tests.http import nothing_written, undone
+from tests.http import nothing_written, rolled_back
 
 pytestmark = pytest.mark.django_db
 
@@ -137,7 +137,7 @@ def test_the_forecast_is_what_the_service_does(hotel, manager):
         for target in [*RoomStatus.values, "NO_STATUS"]:
             asked = {"changes": [(room, target) for room in rooms], "staff": staff, "source": source, "note": note}
             forecasts = preview_room_statuses(**asked)
-            with undone():
+            with rolled_back():
                 fresh = [(Room.objects.get(pk=room.pk), target) for room in rooms]
                 outcomes = set_room_statuses(**{**asked, "changes": fresh})
             for forecast, outcome in zip(forecasts, outcomes, strict=True):
@@ -221,7 +221,7 @@ def test_the_page_says_of_each_booking_what_the_service_would(action, key, hotel
         if asks and booking.pk not in told and booking.pk not in already:
             continue
         reason, version = "", None
-        with undone():
+        with rolled_back():
             try:
                 version = step.take(booking, manager, "asked for").version
             except Exception as refusal:

@@ -15,9 +15,9 @@ from hotel.models import Staff
 from hotel.services import Outranked, OwnAccount, RoleRefused, update_staff
 from tests.admin.world import CALLERS, browser, page, patterns, registered
 from tests.conftest import token_client
+from tests.endpoints import ENDPOINTS, endpoint_targets
 from tests.factories import PASSWORD, StaffFactory
-from tests.surface import ENDPOINTS, house
-from tests.traces import rows_of
+from tests.snapshots import table_rows
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db
@@ -65,13 +65,13 @@ def test_a_superuser_s_profile_is_not_a_manager_s_to_change(hotel, boss, caller,
     client = browser(CALLERS[caller](hotel).user)
     if "role" in changes:
         changes = {"role": Group.objects.get(name=rights.FRONT_DESK_AGENT).pk}
-    before = rows_of(PEOPLE)
+    before = table_rows(PEOPLE)
     answer = change(client, boss, **changes)
     assert answer.status_code == 200
     assert (
         f"{boss.name} holds rights that you do not: only a superuser changes this profile." in answer.content.decode()
     )
-    assert rows_of(PEOPLE) == before
+    assert table_rows(PEOPLE) == before
     assert token_client(boss).get(f"/api/staff/hotel/{hotel.slug}/me/").status_code == 200
 
 
@@ -90,7 +90,7 @@ def test_no_address_of_the_admin_changes_a_superuser(hotel, boss, caller):
     client.raise_request_exception = False
     token = AuthToken.objects.get(user=boss.user)
     rows = {User: boss.user, Staff: boss, AuthToken: token, Group: boss.role}
-    before = rows_of(PEOPLE)
+    before = table_rows(PEOPLE)
     posts = [
         {},
         {"post": "yes"},
@@ -116,16 +116,16 @@ def test_no_address_of_the_admin_changes_a_superuser(hotel, boss, caller):
                 tried += 1
                 assert client.post(address, post).status_code < 500, (address, post)
     assert tried > 100
-    assert rows_of(PEOPLE) == before
+    assert table_rows(PEOPLE) == before
 
 
 def test_no_endpoint_of_the_api_changes_who_may_what(hotel, manager, boss):
-    things = house(hotel, manager)
+    things = endpoint_targets(hotel, manager)
     client = token_client(manager)
-    before = rows_of(PEOPLE)
+    before = table_rows(PEOPLE)
     for endpoint in ENDPOINTS:
         endpoint.call(client, hotel.slug, things)
-    assert rows_of(PEOPLE) == before
+    assert table_rows(PEOPLE) == before
 
 
 # --- the class: more rights than one's own ----------------------------------------------------------------------------
@@ -149,9 +149,9 @@ def test_a_member_with_fewer_rights_is_theirs_to_change(deputy, housekeeper):
 def test_a_member_with_any_right_of_their_own_is_not(deputy, request, who):
     other = request.getfixturevalue(who)  # the agent has others than the supervisor
     client = browser(deputy.user)
-    before = rows_of(PEOPLE)
+    before = table_rows(PEOPLE)
     assert "holds rights that you do not" in change(client, other, is_active="").content.decode()
-    assert rows_of(PEOPLE) == before
+    assert table_rows(PEOPLE) == before
 
 
 @pytest.mark.parametrize("given", ["user_permissions", "groups"])

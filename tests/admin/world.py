@@ -23,7 +23,7 @@ from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.services.edit import edit_booking
 from rooms.models import Room, RoomType
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
-from tests.traces import rows_of
+from tests.snapshots import table_rows
 
 User = get_user_model()
 
@@ -115,4 +115,4 @@ CALLERS: dict[str, Callable[[Hotel], Staff]] = {"manager": manager_of, "with all
 
 def everything() -> dict[str, list[str]]:
     """All rows of all registered models."""
-    return rows_of(registered())
+    return table_rows(registered())

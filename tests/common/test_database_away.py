@@ -8,8 +8,8 @@ from common.postgres.base import PortionsCursor
 from common.renderers import JsonList
 from rooms import rows
 from tests.conftest import url
+from tests.endpoints import MANAGER
 from tests.factories import NewRoomFactory, StaffFactory
-from tests.surface import MANAGER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

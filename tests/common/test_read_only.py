@@ -13,11 +13,11 @@ from operations import periodic
 from room_bookings.models import PaymentState
 from room_bookings.services.payment_sweep import settle_payments
 from tests.conftest import token_client, url
+from tests.endpoints import ENDPOINTS, WRITING, endpoint_targets
 from tests.factories import PASSWORD, room_in
-from tests.http import assert_error, nothing_written, undone
+from tests.http import assert_error, nothing_written, rolled_back
 from tests.notifications.test_worker import run_job
 from tests.room_bookings.test_approval import card, long_ago
-from tests.surface import ENDPOINTS, WRITING, house
 
 
 def demote(session=False):
@@ -36,9 +36,9 @@ def demoted(transactional_db):
 @pytest.mark.django_db
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_every_endpoint_that_writes_is_503_and_those_that_read_answer(hotel, manager, endpoint):
-    things = house(hotel, manager)
+    things = endpoint_targets(hotel, manager)
     client = token_client(manager)
-    with undone():
+    with rolled_back():
         demote()
         answer = endpoint.call(client, hotel.slug, things)
     if endpoint in WRITING:

@@ -6,10 +6,10 @@ from hotel.models import Hotel
 from room_bookings.models import BookingGuest, RoomBooking, hash_token
 from rooms.models import RoomType
 from tests.conftest import url
+from tests.endpoints import ENDPOINTS
 from tests.factories import HotelFactory, RoomTypeFactory
 from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference, events
-from tests.http import assert_error, nothing_written, stored
-from tests.surface import ENDPOINTS
+from tests.http import assert_error, nothing_written, stored_rows
 
 pytestmark = pytest.mark.usefixtures("afternoon")
 
@@ -248,7 +248,7 @@ def test_a_booking_is_made(desk, agent, standard, rooms):
     made = RoomBooking.objects.get()
     token = body.pop("guest_token")
     assert made.guest_token_hash == hash_token(token)
-    assert token not in str(stored())
+    assert token not in str(stored_rows())
     assert body == desk.get(desk_url(agent, made)).json()
     assert {key: body[key] for key in ("booking_id", "status", "check_in", "check_out", "nights", "adults")} == {
         "booking_id": "BK-2025-0001",

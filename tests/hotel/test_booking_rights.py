@@ -5,9 +5,9 @@ from django.contrib.auth.models import Group, Permission
 
 from hotel.models import Staff
 from hotel.rights import ALL_RIGHTS, permission
+from tests.endpoints import BOOKING, ENDPOINTS, endpoint_targets
 from tests.factories import StaffFactory
-from tests.http import assert_error, nothing_written, undone
-from tests.surface import BOOKING, ENDPOINTS, house
+from tests.http import assert_error, nothing_written, rolled_back
 
 RIGHT = {
     "PATCH access-config/": "bookings.manage_rules",
@@ -64,8 +64,8 @@ def test_the_tables_name_every_endpoint_of_bookings():
 @pytest.mark.parametrize("endpoint", WRITING, ids=[endpoint.name for endpoint in WRITING])
 def test_the_right_alone_is_enough_and_all_others_are_not(api, hotel, endpoint):
     right = RIGHT[endpoint.name]
-    things = house(hotel)
-    with undone():
+    things = endpoint_targets(hotel)
+    with rolled_back():
         answer = endpoint.call(api(member(hotel, [right])), hotel.slug, things)
         assert answer.status_code == endpoint.status, answer.content
     all_others = api(member(hotel, ALL_RIGHTS - {right}))
@@ -75,8 +75,8 @@ def test_the_right_alone_is_enough_and_all_others_are_not(api, hotel, endpoint):
 
 @pytest.mark.parametrize("endpoint", READING, ids=[endpoint.name for endpoint in READING])
 def test_any_bookings_right_reads_and_no_other_does(api, hotel, endpoint):
-    things = house(hotel)
-    with undone():
+    things = endpoint_targets(hotel)
+    with rolled_back():
         assert endpoint.call(api(member(hotel, ["bookings.communicate"])), hotel.slug, things).status_code == 200
     outsider = api(member(hotel, [right for right in ALL_RIGHTS if not right.startswith("bookings.")]))
     assert_error(endpoint.call(outsider, hotel.slug, things), 403, "PERMISSION_DENIED")

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.conftest import url
+from tests.endpoints import ENDPOINTS, WITH_OBJECT, Endpoint, endpoint_targets
 from tests.factories import room_in
-from tests.http import DocumentedClient, assert_error, document, nothing_written, operation, undone
-from tests.surface import ENDPOINTS, WITH_OBJECT, Endpoint, house
+from tests.http import DocumentedClient, assert_error, document, nothing_written, operation, rolled_back
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 # Bodies that are no JSON object: 400 on every endpoint, also where no body is needed.
@@ -35,7 +35,7 @@ NOT_AN_OBJECT = {
 
 @pytest.mark.parametrize(("body", "content_type"), NOT_AN_OBJECT.values(), ids=list(NOT_AN_OBJECT))
 def test_a_body_that_is_no_json_object_is_400_everywhere(api, hotel, manager, body, content_type):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     client = api(manager)
     with nothing_written():
         for endpoint in ENDPOINTS:
@@ -49,7 +49,7 @@ def test_a_body_that_is_no_json_object_is_400_everywhere(api, hotel, manager, bo
 
 
 def test_a_body_above_a_megabyte_is_413_everywhere(api, hotel, manager):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     client = api(manager)
     body = b'{"note": "' + b"x" * 1_048_576 + b'"}'
     with nothing_written():
@@ -69,12 +69,12 @@ def test_json_is_read_whatever_its_content_type(api, hotel, manager, content_typ
 
 
 def test_no_body_at_all_is_no_reason_for_a_500(api, hotel, manager):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     client = api(manager)
     needs_a_body = {endpoint.name for endpoint in ENDPOINTS if endpoint.body and endpoint.method != "PATCH"}
     for endpoint in ENDPOINTS:
         for body in (b"", b"{}"):
-            with undone():
+            with rolled_back():
                 answer = client.generic(endpoint.method, endpoint.path("grand", things), body, content_type=JSON)
             expected = 400 if endpoint.name in needs_a_body else endpoint.status
             assert answer.status_code == expected, (endpoint.name, body, answer.content)
@@ -120,12 +120,12 @@ def fields_of(endpoint: Endpoint) -> list[str]:
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=list(JUNK))
 def test_junk_in_a_field_is_taken_or_refused_but_breaks_nothing(api, hotel, manager, junk):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     client = api(manager)
     for endpoint in ENDPOINTS:
         for field in fields_of(endpoint) if endpoint.method != "GET" else ():
             body = {**(endpoint.filled_body(things) or {}), field: junk}
-            with undone():
+            with rolled_back():
                 answer = getattr(client, endpoint.method.lower())(endpoint.path("grand", things), body)
             assert answer.status_code < 500, (endpoint.name, field, answer.content)
 
@@ -152,7 +152,7 @@ def test_an_address_with_something_else_than_a_number_is_404(api, hotel, manager
 
 
 def test_a_number_of_forty_digits_is_404(api, hotel, manager):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     client = api(manager)
     with nothing_written():
         for number in ("9" * 40, str(2**31), str(2**63), str(10**18), "0"):
@@ -185,7 +185,7 @@ def test_an_unknown_address_is_404_in_the_same_shape(api, manager, path, method)
 
 
 def test_a_method_that_an_address_does_not_have_is_405(api, hotel, manager):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     client = api(manager)
     offered: dict[str, set[str]] = {}
     for endpoint in ENDPOINTS:
@@ -236,7 +236,7 @@ def test_a_page_that_is_no_number_is_400_and_named(api, manager, path, query):
 @pytest.mark.parametrize("path", PAGED)
 @pytest.mark.parametrize("page", ["2", "999999999", "1000000000", "9" * 30, "00000000000000000002"])
 def test_a_page_past_the_end_is_empty_and_no_error(api, hotel, manager, path, page):
-    house(hotel)
+    endpoint_targets(hotel)
     answer = api(manager).get(url(manager, with_query(path, f"page={page}")))
     body = answer.json()
     assert answer.status_code == 200

@@ -10,7 +10,7 @@ from common.logs import RedactingFormatter
 from rooms.models import RoomType
 from tests.conftest import token_client, url
 from tests.http import assert_error
-from tests.planted import planted
+from tests.unknown_constraint import unknown_constraint
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def client(manager) -> APIClient:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("state", ["23514", "23000", "P0001"])
 def test_a_rule_that_nobody_checked_is_a_500_and_a_line_in_the_log(client, manager, caplog, state):
-    with planted("rooms_roomtype", state):
+    with unknown_constraint("rooms_roomtype", state):
         answer = client.post(url(manager, "room-types/"), {"name": "Planted", "code": "P"}, format="json")
     assert_error(answer, 500, "SERVER_ERROR")
     assert not RoomType.objects.exists()
@@ -44,6 +44,6 @@ def test_a_check_that_speaks_at_once_is_no_conflict_either(client, manager):
 
 @pytest.mark.django_db(transaction=True)
 def test_who_was_slower_is_told_of_a_conflict_at_the_commit_too(client, manager):
-    with planted("rooms_roomtype", "23503"):
+    with unknown_constraint("rooms_roomtype", "23503"):
         answer = client.post(url(manager, "room-types/"), {"name": "Planted", "code": "P"}, format="json")
     assert_error(answer, 409, "CONFLICT")

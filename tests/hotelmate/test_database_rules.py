@@ -28,7 +28,7 @@ from room_bookings.models import (
 )
 from rooms.models import Room, RoomType
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
-from tests.refusals import settle
+from tests.refusals import check_deferred_constraints
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +59,7 @@ def world():
     EventStream.objects.create(hotel=room.hotel, name="rooms")
     BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com", queue_number=1)
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
-    settle()
+    check_deferred_constraints()
     with connection.cursor() as cursor:
         for model in MODELS:
             assert model.objects.exists(), model
@@ -72,7 +72,7 @@ def refusal(model, **fields) -> str:
     row = model.objects.order_by("pk").last()
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         model.objects.filter(pk=row.pk).update(**fields)
-        settle()
+        check_deferred_constraints()
     return refused.value.__cause__.diag.constraint_name
 
 
@@ -211,8 +211,8 @@ def test_one_mail_of_a_booking_is_sent_at_a_time(world):
 )
 def test_what_belongs_to_a_hotel_stays_there(rule, make):
     row = make()
-    settle()
+    check_deferred_constraints()
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         type(row).objects.filter(pk=row.pk).update(hotel=HotelFactory())
-        settle()
+        check_deferred_constraints()
     assert refused.value.__cause__.diag.constraint_name == rule

@@ -11,9 +11,9 @@ from rest_framework.test import APIClient
 
 from rooms.models import Room
 from tests.conftest import token_client, url
+from tests.endpoints import ENDPOINTS, Endpoint, endpoint_targets
 from tests.factories import HotelFactory, StaffFactory, room_in
 from tests.http import assert_error
-from tests.surface import ENDPOINTS, Endpoint, house
 
 
 @pytest.mark.django_db(transaction=True)
@@ -109,7 +109,7 @@ HEADERS = ["X_HOTEL_ID", "X_HOTEL_SLUG", "IDEMPOTENCY_KEY", "IF_MATCH", "IF_NONE
 @pytest.mark.django_db
 @pytest.mark.parametrize("header", HEADERS)
 def test_no_header_is_so_odd_that_it_breaks_something(header, hotel, manager):
-    things = house(hotel, manager)
+    things = endpoint_targets(hotel, manager)
     token = token_client(manager)._credentials["HTTP_AUTHORIZATION"]
     client = APIClient(raise_request_exception=False)  # what 406 and the like say is documented nowhere
     for endpoint in (by_name("POST room-bookings/"), by_name("PATCH room-bookings/<str:bid>/"), by_name("GET me/")):

@@ -12,6 +12,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator
 
+from tests.endpoints import ENDPOINTS
 from tests.http import (
     UNDOCUMENTED_ROUTES,
     DocumentedClient,
@@ -20,7 +21,6 @@ from tests.http import (
     document,
     validator,
 )
-from tests.surface import ENDPOINTS
 
 
 @pytest.fixture

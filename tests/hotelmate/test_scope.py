@@ -8,9 +8,9 @@ from django.contrib.auth.models import Group
 from common import clock
 from hotel.models import Staff
 from hotelmate.urls import api_urls, hotel_urls, urlpatterns
+from tests.endpoints import ENDPOINTS, MANAGER, NOBODY, OTHER_ROUTES, ROLES, WITH_OBJECT, Endpoint, endpoint_targets
 from tests.factories import HotelFactory, StaffFactory
-from tests.http import DocumentedClient, assert_error, nothing_written, stored, undone
-from tests.surface import ENDPOINTS, MANAGER, NOBODY, OTHER_ROUTES, ROLES, WITH_OBJECT, Endpoint, house
+from tests.http import DocumentedClient, assert_error, nothing_written, rolled_back, stored_rows
 
 DENIED = "Permission denied: you are not on the staff of this hotel."
 
@@ -41,28 +41,28 @@ def test_no_other_api_address_exists():
 @pytest.mark.parametrize("role", [*ROLES, NOBODY])
 def test_a_role_may_use_what_the_contract_gives_it_and_nothing_else(api, hotel, role):
     staff = member(hotel, role)
-    things = house(hotel, staff)
+    things = endpoint_targets(hotel, staff)
     client = api(staff)
     for endpoint in ENDPOINTS:
-        with undone():
-            before = stored()
+        with rolled_back():
+            before = stored_rows()
             answer = endpoint.call(client, hotel.slug, things)
             if role in endpoint.roles:
                 assert answer.status_code == endpoint.status, (endpoint.name, answer.content)
             else:
                 body = assert_error(answer, 403, "PERMISSION_DENIED")
                 assert body["message"].startswith("Permission denied"), endpoint.name
-                assert stored() == before, endpoint.name
+                assert stored_rows() == before, endpoint.name
 
 
 def test_who_lacks_the_right_learns_not_even_whether_it_is_there(api, hotel):
     staff = member(hotel, NOBODY)
-    things = house(hotel, staff)
+    things = endpoint_targets(hotel, staff)
     client = api(staff)
     # Which right a change of status takes depends on the room.
     asked = [endpoint for endpoint in WITH_OBJECT if not endpoint.name.endswith("rooms/<int:rid>/status/")]
     for endpoint in asked:
-        with undone():
+        with rolled_back():
             setattr(things, endpoint.target, 123_456_789)
             answer = endpoint.call(client, hotel.slug, things)
         assert_error(answer, 403, "PERMISSION_DENIED")
@@ -70,7 +70,7 @@ def test_who_lacks_the_right_learns_not_even_whether_it_is_there(api, hotel):
 
 
 def test_another_hotels_address_is_closed_whether_that_hotel_exists_or_not(api, manager):
-    things = house(HotelFactory(slug="other"))
+    things = endpoint_targets(HotelFactory(slug="other"))
     client = api(manager)
     with nothing_written():
         for endpoint in ENDPOINTS:
@@ -83,7 +83,7 @@ def test_another_hotels_address_is_closed_whether_that_hotel_exists_or_not(api, 
 
 @pytest.mark.parametrize("endpoint", WITH_OBJECT, ids=[endpoint.name for endpoint in WITH_OBJECT])
 def test_another_hotels_object_is_not_there(api, hotel, manager, endpoint: Endpoint):
-    elsewhere = house(HotelFactory(slug="other"), first=901)
+    elsewhere = endpoint_targets(HotelFactory(slug="other"), first=901)
     client = api(manager)
     with nothing_written():
         other = endpoint.call(client, hotel.slug, elsewhere)
@@ -95,7 +95,7 @@ def test_another_hotels_object_is_not_there(api, hotel, manager, endpoint: Endpo
 
 
 def test_without_a_live_token_there_is_nothing_to_see(api, hotel, manager):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     deactivated = StaffFactory(hotel=hotel, role=MANAGER)
     anonymous, expired, left = DocumentedClient(raise_request_exception=False), api(manager), api(deactivated)
     Staff.objects.filter(pk=deactivated.pk).update(is_active=False)

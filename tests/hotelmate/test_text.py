@@ -22,10 +22,10 @@ from common import fields, forms, serializers
 from hotel.models import Hotel
 from room_bookings.models import BookingGuest, RoomBooking
 from tests.conftest import url
+from tests.endpoints import WRITING, endpoint_targets
 from tests.factories import BookingFactory, RoomTypeFactory
 from tests.http import WRITTEN, assert_error, document, nothing_written
-from tests.surface import WRITING, house
-from tests.traces import rows_of
+from tests.snapshots import table_rows
 
 OUR_APPS = (
     "board",
@@ -176,7 +176,7 @@ def test_every_text_in_a_body_is_of_a_kind():
 
 @pytest.mark.django_db
 def test_text_of_every_endpoint_is_stored_composed_or_refused(api, hotel, manager):
-    things = house(hotel, manager)
+    things = endpoint_targets(hotel, manager)
     client = api(manager)
     schemas = document()["components"]["schemas"]
     tried = 0
@@ -208,7 +208,7 @@ def _documented(route: str) -> str:
 
 @pytest.mark.django_db
 def test_a_name_is_told_and_stored_composed(api, manager, hotel):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     body = {
         "room_type_id": things.room_type,
         "check_in": "2100-07-01",
@@ -221,7 +221,7 @@ def test_a_name_is_told_and_stored_composed(api, manager, hotel):
     answer = api(manager).post(url(manager, "room-bookings/"), body)
     assert answer.status_code == 201
     assert answer.json()["primary_first_name"] == COMPOSED
-    stored = str(rows_of(WRITTEN))
+    stored = str(table_rows(WRITTEN))
     assert COMPOSED in stored
     assert "\u0301" not in stored
     assert "\\u0301" not in stored  # as JSON writes it
@@ -232,7 +232,7 @@ def test_a_name_is_told_and_stored_composed(api, manager, hotel):
     "name", ["\u3164", "\u200b", "\u202eAda", "Ada\nLovelace", "Ada\u0000", "\ud800", "\u2800", " "]
 )
 def test_a_name_that_nobody_could_read_is_refused(api, manager, hotel, name):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     client = api(manager)
     stay = {"room_type_id": things.room_type, "check_in": "2100-07-01", "check_out": "2100-07-03"}
     good = {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
@@ -253,7 +253,7 @@ def test_a_name_that_nobody_could_read_is_refused(api, manager, hotel, name):
 
 @pytest.mark.django_db
 def test_a_reason_that_nobody_can_see_is_none(api, manager, hotel):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     override = url(manager, f"housekeeping/rooms/{things.dirty}/manager_override/")
     with nothing_written():
         refused = api(manager).post(override, {"to_status": "READY_FOR_GUEST", "note": "\u200b\u2060"})

@@ -9,7 +9,7 @@ from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.services import set_room_status
 from rooms.models import Room, RoomStatus
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, room_in
-from tests.refusals import Refused, settle
+from tests.refusals import Refused, check_deferred_constraints
 
 pytestmark = pytest.mark.django_db
 
@@ -164,7 +164,7 @@ def test_a_new_room_with_a_version():
 
 def test_a_new_room_may_be_dirty():
     room = NewRoomFactory(room_status="CHECKOUT_DIRTY")
-    settle()
+    check_deferred_constraints()
     assert set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM).status_version == 1
 
 
@@ -216,7 +216,7 @@ def test_a_room_with_history_is_not_deleted():
     with pytest.raises(IntegrityError, match="violates foreign key constraint"), transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM rooms_room WHERE id = %s", [room.pk])
-        settle()
+        check_deferred_constraints()
     assert Room.objects.filter(pk=room.pk).exists()
 
 
@@ -238,7 +238,7 @@ def test_several_changes_in_one_transaction_with_a_rolled_back_savepoint():
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM)
         transaction.savepoint_rollback(savepoint)
         set_room_status(room=room, to_status="CLEANED_UNINSPECTED", source=Source.SYSTEM)
-    settle()
+    check_deferred_constraints()
     versions = RoomStatusEvent.objects.filter(room=room).order_by("version").values_list("version", "to_status")
     assert list(versions) == [(1, "CHECKOUT_DIRTY"), (2, "CLEANED_UNINSPECTED")]
 

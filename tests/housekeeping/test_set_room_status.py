@@ -27,7 +27,7 @@ from notifications.models import RealtimeEvent
 from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room
 from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, check_out, in_house, room_in
-from tests.traces import fault_of, trace
+from tests.snapshots import maintenance_flag, room_records
 
 pytestmark = pytest.mark.django_db
 
@@ -98,10 +98,10 @@ def test_the_callers_instance_carries_the_new_values(hotel, housekeeper):
 
 def test_the_same_again_writes_and_sends_nothing(hotel, housekeeper):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
-    before = trace(room)
+    before = room_records(room)
     set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, note="again")
     assert room.status_event is None
-    assert trace(room) == before
+    assert room_records(room) == before
 
 
 def test_it_decides_on_the_row_not_on_the_instance(hotel, housekeeper):
@@ -139,17 +139,17 @@ def test_the_workflow_map(from_status, to_status, manager):
         check_out(room.bookings.get())
     if to_status == "OCCUPIED" and from_status != "OCCUPIED":
         in_house(room)
-    before = trace(room)
+    before = room_records(room)
     if from_status == to_status:
         set_room_status(room=room, to_status=to_status, staff=manager)
-        assert trace(room) == before
+        assert room_records(room) == before
     elif to_status in TABLE[from_status]:
         set_room_status(room=room, to_status=to_status, staff=manager)
         assert Room.objects.get(pk=room.pk).room_status == to_status
     else:
         with pytest.raises(TransitionNotAllowed, match="^Invalid transition: "):
             set_room_status(room=room, to_status=to_status, staff=manager)
-        assert trace(room) == before
+        assert room_records(room) == before
         set_room_status(
             room=room, to_status=to_status, staff=manager, source=Source.MANAGER_OVERRIDE, note="seen it myself"
         )
@@ -159,18 +159,18 @@ def test_the_workflow_map(from_status, to_status, manager):
 @pytest.mark.parametrize("to_status", ["CHECKOUT_DIRTY", "OUT_OF_ORDER", "READY_FOR_GUEST", "CLEANED_UNINSPECTED"])
 def test_not_even_an_override_empties_a_room_with_a_guest(to_status, manager):
     room = room_in("OCCUPIED", hotel=manager.hotel)
-    before = trace(room)
+    before = room_records(room)
     with pytest.raises(RoomOccupied, match="^Room occupied: "):
         set_room_status(room=room, to_status=to_status, staff=manager, source=Source.MANAGER_OVERRIDE, note="go")
-    assert trace(room) == before
+    assert room_records(room) == before
 
 
 def test_not_even_an_override_occupies_an_empty_room(manager):
     room = room_in("READY_FOR_GUEST", hotel=manager.hotel)
-    before = trace(room)
+    before = room_records(room)
     with pytest.raises(NobodyInHouse):
         set_room_status(room=room, to_status="OCCUPIED", staff=manager, source=Source.MANAGER_OVERRIDE, note="go")
-    assert trace(room) == before
+    assert room_records(room) == before
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ def test_not_even_an_override_occupies_an_empty_room(manager):
 )
 def test_a_refusal_leaves_no_trace(change, refusal, hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
-    before, instance = trace(room), dict(vars(room))
+    before, instance = room_records(room), dict(vars(room))
     with pytest.raises(refusal):
         set_room_status(**{"room": room, "staff": housekeeper, **change})
-    assert trace(room) == before
+    assert room_records(room) == before
     assert vars(room) == instance
 
 
@@ -282,15 +282,15 @@ def test_a_fault_survives_departure_and_cleaning(hotel, housekeeper, supervisor)
     fault = (True, "HIGH", "shower broken")
     check_out(room.bookings.get())
     set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
-    assert fault_of(room) == fault
+    assert maintenance_flag(room) == fault
     for step in ("CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"):
         set_room_status(room=room, to_status=step, staff=housekeeper)
-        assert fault_of(room) == fault
+        assert maintenance_flag(room) == fault
     with pytest.raises(MaintenanceOpen, match="^Room not ready: "):
         set_room_status(room=room, to_status="READY_FOR_GUEST", staff=supervisor)
     inspect_room(room=room, staff=supervisor, passed=True)
     assert room.room_status == "MAINTENANCE_REQUIRED"
-    assert fault_of(room) == fault
+    assert maintenance_flag(room) == fault
 
 
 def test_only_who_may_clear_it_takes_a_room_out_of_repair(hotel, housekeeper, supervisor):
@@ -300,7 +300,7 @@ def test_only_who_may_clear_it_takes_a_room_out_of_repair(hotel, housekeeper, su
     with pytest.raises(StatusChangeNotAllowed):
         set_room_status(room=room, to_status="READY_FOR_GUEST", staff=housekeeper)
     set_room_status(room=room, to_status="READY_FOR_GUEST", staff=supervisor)
-    assert fault_of(room) == (False, "", "")
+    assert maintenance_flag(room) == (False, "", "")
 
 
 def test_a_checkin_right_does_not_clear_a_fault(hotel, agent, supervisor):
@@ -309,28 +309,28 @@ def test_a_checkin_right_does_not_clear_a_fault(hotel, agent, supervisor):
     with pytest.raises(StatusChangeNotAllowed):
         set_room_status(room=room, to_status="OCCUPIED", staff=agent, source=Source.FRONT_DESK)
     set_room_status(room=room, to_status="OCCUPIED", staff=supervisor)
-    assert fault_of(room) == (False, "", "")
+    assert maintenance_flag(room) == (False, "", "")
 
 
 def test_from_out_of_order_to_dirty_the_fault_stays(hotel, supervisor):
     room = room_in("OUT_OF_ORDER", fault=True, hotel=hotel)
     set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=supervisor)
-    assert fault_of(room) == (True, "MED", "shower drips")
+    assert maintenance_flag(room) == (True, "MED", "shower drips")
 
 
 @pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "OUT_OF_ORDER", "MAINTENANCE_REQUIRED"])
 def test_an_override_to_ready_clears_the_fault(status, manager):
     room = room_in(status, fault=True, hotel=manager.hotel)
     set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager, source=Source.MANAGER_OVERRIDE, note="done")
-    assert fault_of(room) == (False, "", "")
+    assert maintenance_flag(room) == (False, "", "")
 
 
 def test_a_manager_without_override_does_not_forget_a_fault_by_the_way(manager):
     room = room_in("CHECKOUT_DIRTY", fault=True, hotel=manager.hotel)
-    before = trace(room)
+    before = room_records(room)
     with pytest.raises(MaintenanceOpen):
         set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager)
-    assert trace(room) == before
+    assert room_records(room) == before
 
 
 # --- many rooms -------------------------------------------------------------------------------------------------------
@@ -364,25 +364,25 @@ def test_what_is_refused_is_reported_and_the_rest_is_done(hotel, supervisor):
         room_in("CHECKOUT_DIRTY", hotel=hotel),
         room_in("READY_FOR_GUEST", hotel=hotel),
     )
-    before = trace(dirty)[:2]
+    before = room_records(dirty)[:2]
     first, second, third = set_room_statuses(
         changes=[(dirty, "READY_FOR_GUEST"), (cleaned, "READY_FOR_GUEST"), (same, "READY_FOR_GUEST")], staff=supervisor
     )
     assert isinstance(first.refusal, StatusChangeNotAllowed)
     assert first.room is dirty
-    assert trace(dirty)[:2] == before
+    assert room_records(dirty)[:2] == before
     assert second.event.to_status == cleaned.room_status == "READY_FOR_GUEST"
     assert (third.event, third.refusal) == (None, None)
 
 
 def test_all_or_nothing(hotel, supervisor):
     cleaned, dirty = room_in("CLEANED_UNINSPECTED", hotel=hotel), room_in("CHECKOUT_DIRTY", hotel=hotel)
-    before = trace(cleaned), trace(dirty)
+    before = room_records(cleaned), room_records(dirty)
     with pytest.raises(StatusChangeNotAllowed):
         set_room_statuses(
             changes=[(cleaned, "READY_FOR_GUEST"), (dirty, "READY_FOR_GUEST")], staff=supervisor, all_or_nothing=True
         )
-    assert (trace(cleaned), trace(dirty)) == before
+    assert (room_records(cleaned), room_records(dirty)) == before
 
 
 def test_each_room_goes_to_its_own_status(hotel, manager):

@@ -17,7 +17,7 @@ from housekeeping.turnover import (
 from notifications.models import RealtimeEvent
 from rooms.models import Room
 from tests.factories import StaffFactory, check_out, in_house, room_in
-from tests.traces import fault_of, trace
+from tests.snapshots import maintenance_flag, room_records
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def test_a_second_report_adds_its_note_and_never_lowers_the_priority(hotel, hous
     audit_rows = RoomStatusEvent.objects.filter(room=room).count()
     flag_maintenance(room=room, staff=housekeeper, priority="HIGH", note="and the socket sparks")
     flag_maintenance(room=room, staff=housekeeper, priority="LOW", note="still")
-    assert fault_of(room) == (True, "HIGH", "lamp\nand the socket sparks\nstill")
+    assert maintenance_flag(room) == (True, "HIGH", "lamp\nand the socket sparks\nstill")
     assert RoomStatusEvent.objects.filter(room=room).count() == audit_rows
     raised, noted = RealtimeEvent.objects.order_by("pk").reverse()[:2][::-1]
     assert raised.envelope["payload"]["changed_fields"] == ["maintenance_priority", "maintenance_notes", "updated_at"]
@@ -41,7 +41,7 @@ def test_a_mended_fault_is_cleared_in_any_status(status, hotel, supervisor):
     room = room_in(status, fault=True, hotel=hotel)
     complete_maintenance(room=room, staff=supervisor)
     assert room.room_status == status
-    assert fault_of(room) == (False, "", "")
+    assert maintenance_flag(room) == (False, "", "")
     assert RealtimeEvent.objects.latest("pk").envelope["payload"]["maintenance_required"] is False
 
 
@@ -68,10 +68,10 @@ def test_an_instance_used_again_does_not_carry_the_last_audit_row(hotel, supervi
 @pytest.mark.parametrize("status", ["OUT_OF_ORDER", "CLEANING_IN_PROGRESS", "CHECKOUT_DIRTY", "OCCUPIED"])
 def test_only_a_cleaned_room_is_inspected(status, manager):
     room = room_in(status, hotel=manager.hotel)
-    before = trace(room)
+    before = room_records(room)
     with pytest.raises(TransitionNotAllowed, match="only a cleaned room is inspected"):
         inspect_room(room=room, staff=manager, passed=True)
-    assert trace(room) == before
+    assert room_records(room) == before
 
 
 def test_an_inspection_that_a_fault_overshadowed_counts_once_it_is_mended(hotel, supervisor):
@@ -108,7 +108,7 @@ def test_where_a_mended_room_goes(before, after, hotel, supervisor):
     flag_maintenance(room=room, staff=supervisor)
     complete_maintenance(room=room, staff=supervisor)
     assert room.room_status == after
-    assert fault_of(room) == (False, "", "")
+    assert maintenance_flag(room) == (False, "", "")
 
 
 def test_a_mended_room_that_was_cleaned_and_inspected_is_ready(hotel, housekeeper, supervisor):
@@ -129,17 +129,17 @@ def test_a_mended_room_that_was_cleaned_and_inspected_is_ready(hotel, housekeepe
 
 def test_nothing_to_mend(hotel, supervisor):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
-    before = trace(room)
+    before = room_records(room)
     complete_maintenance(room=room, staff=supervisor)
-    assert trace(room) == before
+    assert room_records(room) == before
 
 
 def test_a_room_that_somebody_else_is_cleaning(hotel, housekeeper):
     other = StaffFactory(hotel=hotel, user__first_name="Orla", user__last_name="Walsh")
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     start_cleaning(room=room, staff=housekeeper)
-    before = trace(room)
+    before = room_records(room)
     with pytest.raises(AlreadyInProgress, match=f"^{housekeeper.name} is already cleaning room {room.room_number}\\."):
         start_cleaning(room=room, staff=other)
     start_cleaning(room=room, staff=housekeeper)
-    assert trace(room) == before
+    assert room_records(room) == before

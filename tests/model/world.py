@@ -56,7 +56,7 @@ from rooms.services import update_room, update_room_type
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
 from tests.model.rules import DAY, House, Oversold, Refused
-from tests.refusals import settle
+from tests.refusals import check_deferred_constraints
 from tests.room_bookings.desk import assert_sound, everything
 
 PEOPLE = {
@@ -374,7 +374,7 @@ class World:
     def close(self) -> None:
         """Ask the database for all its rules once more, then take everything back."""
         try:
-            settle()
+            check_deferred_constraints()
             assert_sound()
         finally:
             self.discard()
@@ -414,7 +414,7 @@ class World:
             try:
                 with _block():
                     self.real.take(step, who, args)
-                    settle()
+                    check_deferred_constraints()
                 outcome = ""
             except HotelMateError as refusal:
                 outcome = refusal.code

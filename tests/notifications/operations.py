@@ -23,24 +23,24 @@ from room_bookings.services.overstay import flag_overstays
 from room_bookings.services.payment_sweep import settle_payments
 from rooms.models import RoomType
 from tests.conftest import token_client
+from tests.endpoints import BOOKING, ENDPOINTS, WHY, Endpoint, endpoint_targets
 from tests.factories import NewRoomFactory, RoomTypeFactory, booking_in, room_in
-from tests.surface import BOOKING, ENDPOINTS, WHY, Endpoint, house
 from tools.harness.stripe_server import StripeServer
 
 COMPANION = {"first_name": "Charles", "last_name": "Babbage"}
-# Where the call of ``tests.surface`` succeeds without changing anything.
+# Where the call of ``tests.endpoints`` succeeds without changing anything.
 TELLING_BODIES = {f"PUT {BOOKING}party/companions/": {"companions": [COMPANION]}}
 
 Work = Callable[[], Any]
 
 
 def world(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace:
-    """The house of ``tests.surface`` (rooms 101 to 108) and rooms 109 to 116, with whatever an operation needs.
+    """The house of ``tests.endpoints`` (rooms 101 to 108) and rooms 109 to 116, with whatever an operation needs.
 
     ``names`` says by reference how the table calls a booking.
     """
     hotel = manager.hotel
-    things = house(hotel, manager)
+    things = endpoint_targets(hotel, manager)
     room_type = RoomType.objects.get(pk=things.room_type)
     today, one_day = calendar.business_date(hotel), timedelta(days=1)
     stay: dict[str, Any] = {
@@ -186,7 +186,7 @@ def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) 
 
 
 def endpoint_of(name: str, target: str | None = None, body: Any = None) -> Endpoint:
-    """The endpoint of that name, called as ``tests.surface`` does, or on another target with another body."""
+    """The endpoint of that name, called as ``tests.endpoints`` does, or on another target with another body."""
     [known] = [endpoint for endpoint in ENDPOINTS if endpoint.name == name]
     body = body if body is not None else TELLING_BODIES.get(name, known.body if target is None else None)
     return Endpoint(known.method, known.route, known.roles, target or known.target, body, known.status)

@@ -13,12 +13,12 @@ from rest_framework.test import APIClient
 
 from common import clock
 from tests.conftest import token_client
+from tests.endpoints import ENDPOINTS, MANAGER, NOBODY, ROLES, Endpoint
 from tests.factories import PASSWORD, HotelFactory, StaffFactory
 from tests.hotelmate.test_scope import member
-from tests.http import DocumentedClient, nothing_written, stored, undone
+from tests.http import DocumentedClient, nothing_written, rolled_back, stored_rows
 from tests.notifications.operations import call, endpoint_of, operations, sent, world
 from tests.room_bookings.desk import NOW, last_event
-from tests.surface import ENDPOINTS, MANAGER, NOBODY, ROLES, Endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -147,7 +147,7 @@ def test_every_operation_has_its_line(work):
 def test_exactly_these_events_in_this_order_on_these_channels(work, things):
     told = {}
     for name, operation in work.items():
-        with undone():
+        with rolled_back():
             since = last_event()
             answer = operation()
             told[name] = sent(things, since)
@@ -158,7 +158,7 @@ def test_exactly_these_events_in_this_order_on_these_channels(work, things):
 def test_the_same_again_tells_nothing(work, things):
     told = {}
     for name in TELLING:
-        with undone():
+        with rolled_back():
             work[name]()
             since = last_event()
             answer = work[name]()
@@ -171,7 +171,7 @@ def test_what_is_rolled_back_is_not_told(work, things, django_capture_on_commit_
     before = last_event()
     for name in TELLING:
         with django_capture_on_commit_callbacks() as callbacks:
-            with pytest.raises(ZeroDivisionError), undone():
+            with pytest.raises(ZeroDivisionError), rolled_back():
                 work[name]()
                 assert sent(things, before) == EXPECTED[name]
                 raise ZeroDivisionError
@@ -228,7 +228,7 @@ def test_who_may_not_tells_nothing(hotel, things):
     assert refused >= 3 * len(telling_endpoints())
 
 
-# By endpoint, the object, what else the body says than in ``tests.surface``, and the refusal. ``If-Match`` is of a
+# By endpoint, the object, what else the body says than in ``tests.endpoints``, and the refusal. ``If-Match`` is of a
 # version that the object does not have.
 REFUSED = """
 POST rooms/<int:rno>/start-cleaning/ ready_no 409
@@ -340,7 +340,7 @@ def test_what_fails_at_its_commit_is_not_told(no_event_survives_its_commit):
         things = world(manager)
         work = operations(things, manager)
         no_event_survives_its_commit()
-        before, since = stored(), last_event()
+        before, since = stored_rows(), last_event()
         for name in sorted(TELLING, key="tick".__eq__):
             if name in work:
                 try:
@@ -350,4 +350,4 @@ def test_what_fails_at_its_commit_is_not_told(no_event_survives_its_commit):
                 else:
                     assert name == "tick" or name.startswith("admin: ") or answer.status_code == 503, name
                 # What a tick does without telling, it has done.
-                assert last_event() == since if name == "tick" else stored() == before, name
+                assert last_event() == since if name == "tick" else stored_rows() == before, name

@@ -18,7 +18,7 @@ from room_bookings.snapshots import booking_detail
 from rooms.selectors import room_list
 from rooms.snapshots import room_snapshot
 from tests.conftest import token_client
-from tests.http import nothing_written, undone
+from tests.http import nothing_written, rolled_back
 from tests.notifications.operations import call, endpoint_of, sent
 from tests.notifications.test_operation_table import EXPECTED, TELLING
 from tests.room_bookings.desk import last_event
@@ -56,7 +56,7 @@ def test_each_event_is_what_the_next_read_says(work, things, hotel, housekeeper,
     base = f"/api/staff/hotel/{hotel.slug}"
     compared = 0
     for name in TELLING:
-        with undone():
+        with rolled_back():
             since = last_event()
             work[name]()
             heard = as_heard(since)
@@ -120,7 +120,7 @@ UNTOLD = {
 def test_what_changes_on_a_screen_is_told_and_nothing_else(work, things):
     before, untold = screens(things), {}
     for name, operation in work.items():
-        with undone():
+        with rolled_back():
             since = last_event()
             operation()
             on_screen, told = changed(before, screens(things)), told_of(since)
@@ -165,7 +165,7 @@ def test_every_endpoint_on_everything_tells_what_it_changes_and_no_more(things, 
     client, before = token_client(manager), screens(things)
     done = refused = 0
     for name, target in attempts():
-        with undone():
+        with rolled_back():
             since = last_event()
             answer = call(endpoint_of(name, target, endpoint_of(name).body), client, things)
             if answer.status_code < 400:

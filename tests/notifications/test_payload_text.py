@@ -15,11 +15,11 @@ from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking, set_companions
 from room_bookings.services.room_move import move_room
 from rooms.services import update_room
+from tests.endpoints import BOOKING, Endpoint
 from tests.factories import booking_in, room_in
 from tests.http import assert_error, nothing_written
 from tests.notifications.operations import endpoint_of
 from tests.room_bookings.desk import NOW
-from tests.surface import BOOKING, Endpoint
 
 pytestmark = pytest.mark.django_db
 

@@ -26,7 +26,7 @@ from notifications import notification_manager
 from notifications.models import BOOKINGS, GUESTS, ROOMS, STREAMS, RealtimeEvent
 from room_bookings.models import RoomBooking
 from tests.conftest import in_full
-from tests.http import undone
+from tests.http import rolled_back
 from tests.notifications.personal import (
     AMOUNT,
     marked_fields,
@@ -149,13 +149,13 @@ def heard(django_db_setup: None, django_db_blocker: Any) -> Iterator[Heard]:
             override_settings(REALTIME_PUBLIC_CHANNELS=True),
             clock.set_to(NOW),
             connection.execute_wrapper(_remember_tellers(found.tellers)),
-            undone(),
+            rolled_back(),
         ):
             if not Group.objects.exists():
                 rights.create_roles(apps)
             houses = open_houses()
             for name, prepare in operations(houses):
-                with undone():
+                with rolled_back():
                     operation = prepare()
                     since = last_event()
                     operation()

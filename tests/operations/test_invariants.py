@@ -43,7 +43,7 @@ from tests.factories import (
     room_in,
 )
 from tests.races import Writer
-from tests.refusals import settle
+from tests.refusals import check_deferred_constraints
 
 pytestmark = pytest.mark.django_db
 
@@ -144,7 +144,7 @@ def house(hotel: Hotel) -> Hotel:
     other_room = NewRoomFactory(hotel=next_door, room_number=901)
     StaffFactory(hotel=next_door)
     BookingFactory(hotel=next_door, room_type=other_room.room_type, booking_id="BK-11")
-    settle()
+    check_deferred_constraints()
     return hotel
 
 

@@ -25,7 +25,7 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, booking_in
-from tests.refusals import settle
+from tests.refusals import check_deferred_constraints
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day, refusal_of
 
 
@@ -284,7 +284,7 @@ def test_the_database_keeps_an_early_guest_s_room_too(desk, early):
     with pytest.raises(IntegrityError) as broken, transaction.atomic():
         RoomBooking.objects.filter(pk=tomorrow.pk).update(assigned_room=desk.rooms[0])
     assert broken.value.__cause__.diag.constraint_name == "room_booking_no_overlap"
-    settle()
+    check_deferred_constraints()
 
 
 def test_an_early_guest_s_nights_are_sold(desk, early):

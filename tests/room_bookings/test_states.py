@@ -24,7 +24,7 @@ from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import booking_in
-from tests.http import undone
+from tests.http import rolled_back
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day, everything
 
 pytestmark = pytest.mark.django_db
@@ -169,7 +169,7 @@ def steps(desk: Desk, booking: RoomBooking) -> dict[str, Callable[[], RoomBookin
 def outcome(booking: RoomBooking, work: Callable[[], RoomBooking]) -> str:
     """What ``work`` comes to, in the words of the table; it is taken back afterwards."""
     before = everything()
-    with undone():
+    with rolled_back():
         try:
             returned = work()
         except HotelMateError as refusal:

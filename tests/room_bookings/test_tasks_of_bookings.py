@@ -30,7 +30,7 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.settlement import settle
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import NewRoomFactory, TaskFactory, booking_in
-from tests.refusals import settle as at_commit
+from tests.refusals import check_deferred_constraints as at_commit
 from tests.room_bookings.desk import NOW, Desk, assert_sound, day, order_of, refusal_of
 
 pytestmark = pytest.mark.django_db

@@ -17,9 +17,9 @@ from housekeeping.models import HousekeepingTask
 from room_bookings.models import RoomBooking, hash_token
 from tests.admin.world import live, page, registered
 from tests.conftest import token_client
+from tests.endpoints import ENDPOINTS, NOBODY, ROLES, Endpoint, endpoint_targets
 from tests.factories import HotelFactory, StaffFactory, UserFactory, booking_in
-from tests.http import DocumentedClient, stored, undone
-from tests.surface import ENDPOINTS, NOBODY, ROLES, Endpoint, house
+from tests.http import DocumentedClient, rolled_back, stored_rows
 
 FILE = Path(__file__).parents[2] / "docs" / "permissions.md"
 
@@ -139,13 +139,13 @@ class Asker:
     """Asks, once everything is there that is asked for."""
 
     def __init__(self) -> None:
-        self.before = stored()
+        self.before = stored_rows()
 
     def mark(self, ask: Callable[..., Any], *arguments: Any) -> str:
         """What is answered, as a mark; whatever it changes is taken back, and no refusal may change anything."""
-        with undone():
+        with rolled_back():
             found = mark_of(ask(*arguments))
-            return found if found == DONE or stored() == self.before else found + WROTE
+            return found if found == DONE or stored_rows() == self.before else found + WROTE
 
 
 def mark_of(answer: Any) -> str:
@@ -178,7 +178,7 @@ def strangers_of(other: Hotel) -> list[Staff]:
 
 def staff_api(hotel: Hotel, other: Hotel) -> Iterable[str]:
     own = members(hotel)
-    things, theirs = house(hotel), house(other, first=901)
+    things, theirs = endpoint_targets(hotel), endpoint_targets(other, first=901)
     clients = {role: token_client(member) for role, member in own.items()}
     strangers = [token_client(member) for member in strangers_of(other)]
     dead = DocumentedClient(raise_request_exception=False)
@@ -194,7 +194,7 @@ def staff_api(hotel: Hotel, other: Hotel) -> Iterable[str]:
         for role, client in clients.items():
             # Who has begun a task completes it.
             HousekeepingTask.objects.filter(pk=things.started_task).update(assigned_to=own[role])
-            asker.before = stored()
+            asker.before = stored_rows()
             marks[role] = ask(client)
         yield from marks.values()
         yield together(map(ask, nobodies))

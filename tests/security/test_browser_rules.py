@@ -12,9 +12,9 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import Client
 
 from tests.conftest import token_client, url
+from tests.endpoints import ENDPOINTS, endpoint_targets
 from tests.factories import PASSWORD, UserFactory
 from tests.http import DocumentedClient
-from tests.surface import ENDPOINTS, house
 
 PROJECT = Path(__file__).parents[2]
 pytestmark = pytest.mark.django_db
@@ -102,7 +102,7 @@ def test_a_session_without_its_token_changes_nothing(hotel, manager):
     """Another page may make the browser send the cookie; it cannot read the token that goes with it."""
     client = DocumentedClient(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(manager.user)
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     for endpoint in ENDPOINTS:
         if endpoint.method != "GET":
             answer = endpoint.call(client, "grand", things)
@@ -130,7 +130,7 @@ def test_no_answer_is_framed_guessed_at_or_named_to_others(path):
 
 
 def test_nobody_on_the_way_keeps_what_the_api_answers(hotel, manager):
-    things = house(hotel)
+    things = endpoint_targets(hotel)
     signed_in, nobody = token_client(manager), DocumentedClient(raise_request_exception=False)
     for endpoint in ENDPOINTS:
         if endpoint.method == "GET":

@@ -19,9 +19,9 @@ from hotel.models import Staff
 from room_bookings.models import RoomBooking
 from rooms.models import RoomType
 from tests.conftest import token_client
-from tests.http import undone
+from tests.endpoints import ENDPOINTS, WRITING, Endpoint, endpoint_targets
+from tests.http import rolled_back
 from tests.notifications.personal import address, mark, primary, with_marks
-from tests.surface import ENDPOINTS, WRITING, Endpoint, house
 
 PROJECT = Path(__file__).parents[2]
 SECRET = mark("S", "password")
@@ -52,7 +52,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
 @pytest.fixture
 def marked(manager: Staff) -> Any:
     """A house in which every text is marked, and its manager."""
-    things = house(manager.hotel, manager)
+    things = endpoint_targets(manager.hotel, manager)
     for booking in RoomBooking.objects.all():
         with_marks(booking, "A")
     user = manager.user
@@ -75,7 +75,7 @@ def call_everything(client: Any, things: Any, endpoints: Iterable[Endpoint] = EN
     for endpoint in endpoints:
         path, words = endpoint.path("grand", things), f"search={mark('A', 'searched')}"
         body = {} if endpoint.method == "GET" else {"data": with_words(endpoint, things), "format": "json"}
-        with undone():
+        with rolled_back():
             answer = getattr(client, endpoint.method.lower())(
                 f"{path}{'&' if '?' in path else '?'}{words}",
                 **body,
@@ -202,7 +202,7 @@ def test_a_row_that_postgresql_refuses_is_not_quoted(hotel, log):
     """Its own error, not one of ours: DETAIL has the whole row."""
     kind = RoomType(hotel=hotel, code="X", name=mark("A", "first"), starting_price_from="1.00")
     kind.max_occupancy = None
-    with undone():
+    with rolled_back():
         try:
             kind.save()
         except IntegrityError as error:
@@ -215,7 +215,7 @@ def test_a_row_that_postgresql_refuses_is_not_quoted(hotel, log):
 
 @pytest.mark.django_db
 def test_a_value_that_postgresql_cannot_read_is_not_quoted(log):
-    with undone():
+    with rolled_back():
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT %s::integer", [mark("A", "phone")])

@@ -7,8 +7,8 @@ import pytest
 
 from board.urls import urlpatterns as board_urls
 from hotelmate.urls import hotel_urls
+from tests.endpoints import ENDPOINTS
 from tests.security.permissions import DONE, FILE, WROTE, document, shown
-from tests.surface import ENDPOINTS
 
 pytestmark = pytest.mark.django_db
 BY_HAND = "docs/permissions.md and the server differ: `make permissions` renews the page; read what has changed in it"

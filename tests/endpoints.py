@@ -1,4 +1,4 @@
-"""Every endpoint of the staff API, with a house in which each of them succeeds, and who may use it."""
+"""Every endpoint of the staff API: a call that succeeds, the roles that can make it, and the rows it needs."""
 
 import re
 from dataclasses import dataclass
@@ -23,9 +23,12 @@ NOBODY = "no rights at all"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """``target`` names the object of ``house()`` that the route's number stands for; ``roles`` may use it, by the
-    contract; ``status`` is what they then get. ``$name`` in a body stands for the id of such an object; ``query`` is
-    what a call needs behind the question mark."""
+    """One endpoint and a call to it that succeeds.
+
+    ``target`` names the attribute of ``endpoint_targets()`` whose value fills the route; ``$name`` in the body is
+    replaced likewise. ``roles`` are those with permission, ``status`` is the response to them, and ``query`` is the
+    query string.
+    """
 
     method: str
     route: str
@@ -52,7 +55,7 @@ class Endpoint:
 
 
 def filled(value: Any, things: SimpleNamespace) -> Any:
-    """``value`` with the ids that ``$name`` stands for."""
+    """``value`` with each ``$name`` replaced by the id of that target."""
     if isinstance(value, list):
         return [filled(item, things) for item in value]
     return getattr(things, value[1:]) if isinstance(value, str) and value.startswith("$") else value
@@ -68,7 +71,7 @@ NEW_BOOKING = {
     "primary_first_name": "Grace",
     "primary_last_name": "Hopper",
 }
-# Who works on bookings, and who decides about them.
+# The roles that work on bookings, and the senior ones.
 DESK, SENIOR = (AGENT, OFFICE, MANAGER), (OFFICE, MANAGER)
 BOOKING = "room-bookings/<str:bid>/"
 WHY = {"reason": "a mistake"}
@@ -148,7 +151,7 @@ ENDPOINTS = (
     Endpoint("GET", "events/", ROLES, query="?channel=rooms"),
     Endpoint("GET", "events/", DESK, query="?channel=room-bookings"),
 )
-# Not under a hotel's address.
+# Routes that are not under a hotel's path.
 OTHER_ROUTES = {
     "api/staff/login/",
     "api/staff/logout/",
@@ -162,11 +165,10 @@ WITH_OBJECT = [endpoint for endpoint in ENDPOINTS if endpoint.target]
 WRITING = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
 
 
-def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleNamespace:
-    """Rooms from number ``first`` on, types and tasks of a hotel, by their ids (and ``…_no``, by number), and its
-    bookings, by their references.
+def endpoint_targets(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleNamespace:
+    """Create a row for every endpoint to act on; returns ids, room numbers (``…_no``) and booking references by name.
 
-    ``staff`` is whoever the started task is assigned to. Guests are taken at any hour.
+    Rooms are numbered from ``first``. The started task is assigned to ``staff``. Check-in is open at any hour.
     """
     hotel.early_checkin_from = hotel.late_arrival_cutoff = time(0, 0)
     hotel.save(update_fields=["early_checkin_from", "late_arrival_cutoff"])
@@ -190,7 +192,7 @@ def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleN
     )
     rooms["due"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 6)
     rooms["left"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 7)
-    bookings = house_bookings(hotel, room_type, rooms)
+    bookings = target_bookings(hotel, room_type, rooms)
     mail: Any = queue_booking_mail(bookings["arrival"], MailKind.CONFIRMATION)
     BookingMail.objects.update(tries=1)
     return SimpleNamespace(
@@ -205,8 +207,8 @@ def house(hotel: Hotel, staff: Staff | None = None, first: int = 101) -> SimpleN
     )
 
 
-def house_bookings(hotel: Hotel, room_type: RoomType, rooms: dict[str, Room]) -> dict[str, RoomBooking]:
-    """One booking for each kind of step; the overdue guest has come on the day that should have been their last."""
+def target_bookings(hotel: Hotel, room_type: RoomType, rooms: dict[str, Room]) -> dict[str, RoomBooking]:
+    """One booking for each kind of booking action; ``overdue`` is checked in after its departure date."""
     today, one_day = calendar.business_date(hotel), timedelta(days=1)
     stay = {"hotel": hotel, "room_type": room_type, "check_in": today, "check_out": today + 2 * one_day}
     yesterday = {"check_in": today - one_day, "check_out": today + one_day}

@@ -1,4 +1,4 @@
-"""What a change leaves behind, to compare before and after."""
+"""Stored rows, read before and after a change to compare them."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from notifications.models import RealtimeEvent
 from rooms.models import Room
 
 
-def trace(room: Room) -> tuple:
-    """All that a status change writes: the row, the history, the events."""
+def room_records(room: Room) -> tuple:
+    """Everything that a status change writes: the room's row, its history, and the number of its hotel's events."""
     row = Room.objects.filter(pk=room.pk).values().get()
     return (
         row,
@@ -20,14 +20,14 @@ def trace(room: Room) -> tuple:
     )
 
 
-def fault_of(room: Room) -> tuple[bool, str, str]:
-    """Flag, priority and notes, as stored."""
+def maintenance_flag(room: Room) -> tuple[bool, str, str]:
+    """The stored maintenance flag, priority and notes."""
     room.refresh_from_db()
     return room.maintenance_required, room.maintenance_priority, room.maintenance_notes
 
 
-def rows_of(models: Sequence[type[Model]]) -> dict[str, list[str]]:
-    """All rows of each model's table, as PostgreSQL writes them; one statement."""
+def table_rows(models: Sequence[type[Model]]) -> dict[str, list[str]]:
+    """All rows of each model's table as text, read in one statement."""
     found: dict[str, list[str]] = {model._meta.label: [] for model in models}
     tables = [(model._meta.label, connection.ops.quote_name(model._meta.db_table)) for model in models]
     with connection.cursor() as cursor:

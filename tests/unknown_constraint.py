@@ -1,4 +1,4 @@
-"""A rule of the database of which HotelMate knows nothing, for tests of what becomes of a row that breaks it."""
+"""A database constraint that HotelMate does not know, for testing the response to a row that violates it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from django.db import connection
 
 
 @contextmanager
-def planted(table: str, state: str) -> Iterator[None]:
-    """At the commit, ``table`` refuses a row whose name is ``Planted``, with this SQLSTATE; needs real commits."""
+def unknown_constraint(table: str, state: str) -> Iterator[None]:
+    """At commit, ``table`` rejects rows named ``Planted`` with SQLSTATE ``state``. The test must really commit."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""

@@ -1,4 +1,4 @@
-"""What a transactional test leaves to the next one (tests/flush.py)."""
+"""The flush after transactional tests (tests/fast_flush.py)."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -8,20 +8,20 @@ from django.test import TransactionTestCase
 from hotel import rights
 from hotel.models import Hotel
 from housekeeping.models import RoomStatusEvent
-from tests import flush
+from tests import fast_flush
 from tests.factories import HotelFactory, room_in
 
 
-def ends() -> None:
-    """As a transactional test does."""
+def end_transactional_test() -> None:
+    """Tear down as a transactional test does."""
 
     class Case(TransactionTestCase):
         databases = ("default",)
 
-    flush.leave_clean(Case())
+    fast_flush.flush_filled_tables(Case())
 
 
-def rows() -> dict[str, int]:
+def row_counts() -> dict[str, int]:
     with connection.cursor() as cursor:
         counts = {}
         for table in connection.introspection.django_table_names(only_existing=True, include_views=False):
@@ -31,15 +31,15 @@ def rows() -> dict[str, int]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_lived_in_house_is_gone_and_the_roles_stay():
+def test_rows_are_deleted_and_roles_stay():
     room_in("CLEANED_UNINSPECTED", hotel=HotelFactory())
     assert RoomStatusEvent.objects.exists()
     before = set(Group.objects.values_list("pk", "name"))
-    ends()
-    assert set(rows()) == set(flush.KEPT)
+    end_transactional_test()
+    assert set(row_counts()) == set(fast_flush.KEPT)
     assert set(Group.objects.values_list("pk", "name")) == before
-    ends()
-    assert set(rows()) == set(flush.KEPT)
+    end_transactional_test()
+    assert set(row_counts()) == set(fast_flush.KEPT)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -47,18 +47,18 @@ def test_a_lived_in_house_is_gone_and_the_roles_stay():
     "change",
     [
         lambda: Group.objects.all().delete(),
-        lambda: Group.objects.create(name="a role of the house"),
+        lambda: Group.objects.create(name="a role of the hotel"),
         lambda: Group.objects.get(name=rights.HOUSEKEEPER).permissions.clear(),
         lambda: Permission.objects.filter(codename="view_room").update(name="changed"),
     ],
 )
-def test_what_a_test_changes_of_the_migrations_rows_is_made_anew(change):
+def test_changed_migration_rows_are_recreated(change):
     wanted = granted()
     HotelFactory()
     change()
     assert granted() != wanted or Permission.objects.filter(name="changed")
-    ends()
-    assert set(rows()) == set(flush.KEPT)
+    end_transactional_test()
+    assert set(row_counts()) == set(fast_flush.KEPT)
     assert granted() == wanted
     assert not Permission.objects.filter(name="changed")
     assert not Hotel.objects.exists()

@@ -1,7 +1,7 @@
-"""How a transactional test leaves the database to the next one: as the migrations made it, at little cost.
+"""A fast flush after transactional tests: only tables with rows are truncated.
 
-Django truncates every table and makes content types, permissions and groups anew, which takes longer than most tests.
-Here only tables with rows are emptied, and what the migrations wrote stays, as long as no test has changed it.
+Django truncates every table and recreates content types, permissions and groups, which takes longer than most tests.
+Here the rows that migrations created stay, unless a test has changed them.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from django.test import TransactionTestCase
 
 from hotel import rights
 
-# What migrations fill. None of these refers to another table, so that no CASCADE reaches them.
+# The tables that migrations fill. None of them references another table, so no CASCADE reaches them.
 KEPT = tuple(model._meta.db_table for model in (ContentType, Permission, Group, Group.permissions.through))
 
 _made_by_migrations: str | None = None
@@ -22,19 +22,19 @@ _flush_as_django_does = TransactionTestCase._fixture_teardown
 
 
 def install() -> None:
-    """From now on transactional tests end so."""
-    TransactionTestCase._fixture_teardown = leave_clean
+    """Make every transactional test end with this flush."""
+    TransactionTestCase._fixture_teardown = flush_filled_tables
 
 
-def remember() -> None:
-    """What is in the kept tables before the first transactional test is what every test is to find there."""
+def remember_migrated_rows() -> None:
+    """Hash the kept tables before the first transactional test; every later test must find the same rows."""
     global _made_by_migrations
     if _made_by_migrations is None:
         _made_by_migrations = _kept()
 
 
-def leave_clean(case: Any) -> None:
-    """Take away what the test ``case`` has written; in place of TransactionTestCase's own way."""
+def flush_filled_tables(case: Any) -> None:
+    """Delete the rows that the test ``case`` has written. Replaces ``TransactionTestCase._fixture_teardown``."""
     global _made_by_migrations
     if _made_by_migrations is None or case.available_apps is not None or _kept() != _made_by_migrations:
         _flush_as_django_does(case)
