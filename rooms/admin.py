@@ -1,4 +1,4 @@
-"""Rooms and room types in the admin. A room's status is read here and changed by an action, through the service."""
+"""Rooms and room types in the admin; a room's status is read-only and changes only through an action."""
 
 from functools import partial
 from typing import Any
@@ -22,25 +22,25 @@ from housekeeping.services import STATUS_FIELDS, preview_room_statuses, set_room
 from rooms import services
 from rooms.models import Room, RoomStatus, RoomType
 
-# The page that asks sends each chosen room back, and Django takes a thousand fields of a form.
+# The confirmation page posts each chosen room back, and Django accepts at most 1,000 form fields.
 MOST_AT_ONCE = 900
 SHOWN_EVENTS = 20
 
 
 class OneByOneAdmin(HotelScopedAdmin):
-    """Rows that are deleted by a service, which says of each why it may not go."""
+    """Deletes one row at a time through a service, which gives the reason when it refuses."""
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """Without Django's own deletion of many, which knows no service."""
+        """All actions but Django's bulk deletion, which would bypass the service."""
         return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
 
 
 class StatusForm(forms.Form):
-    """What to make of the chosen rooms, and why."""
+    """The new status of the selected rooms, and the reason."""
 
     to_status = forms.ChoiceField(label="New status", choices=RoomStatus.choices)
     reason = LinesField(
-        max_length=2000, widget=AdminTextareaWidget(attrs={"rows": 3}), help_text="Kept in the audit trail."
+        max_length=2000, widget=AdminTextareaWidget(attrs={"rows": 3}), help_text="Recorded in the audit log."
     )
 
 
@@ -58,14 +58,14 @@ class RoomTypeAdmin(OneByOneAdmin):
         return price and f"{price} {room_type.currency}"
 
     def get_fields(self, request: HttpRequest, obj: RoomType | None = None) -> Any:
-        """Price and currency in one for who only reads: Django would show the price with four decimals."""
+        """Read-only users see price and currency as one field: Django would show the price with four decimals."""
         fields = [name for name in super().get_fields(request, obj) if name != "price"]
         if obj is None or self.has_change_permission(request, obj):
             return fields
         return ["price" if name == "starting_price_from" else name for name in fields if name != "currency"]
 
     def save_model(self, request: HttpRequest, obj: RoomType, form: Any, change: bool) -> None:
-        """Through the service, which writes only what the form changed."""
+        """Save through the service, which writes only the changed fields."""
         if change:
             services.update_room_type(room_type=obj, **{name: getattr(obj, name) for name in form.changed_data})
         else:
@@ -125,7 +125,7 @@ class RoomAdmin(OneByOneAdmin):
         return f"{room.get_maintenance_priority_display()} priority" if room.maintenance_required else None
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A new room has nothing to read yet; only a superuser chooses its hotel."""
+        """The add form shows only the editable fields; only a superuser chooses the hotel."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is not None:
             return fieldsets
@@ -133,7 +133,7 @@ class RoomAdmin(OneByOneAdmin):
         return [(None, {"fields": ["hotel", *fields] if request.user.is_superuser else fields})]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Write what the form changed and nothing else: a status that moved meanwhile is not overwritten."""
+        """Write only the fields that the form changed, so that a concurrent status change is not overwritten."""
         if not change:
             super().save_model(request, obj, form, change)
             return
@@ -153,14 +153,14 @@ class RoomAdmin(OneByOneAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """The room's audit trail, and below it what was edited in the admin."""
-        # Read by the page, that is, when the caller may see the room.
+        """The room's status history, followed by Django's log of edits in the admin."""
+        # A callable: evaluated by the template, after the permission check.
         trail = {"trail": partial(self.trail, request, unquote(object_id))}
         return super().history_view(request, object_id, {**trail, **(extra_context or {})})
 
     def trail(self, request: HttpRequest, room_id: Any) -> dict[str, Any]:
-        """The newest of the room's changes, and where they all are."""
-        # One more than is shown tells whether there are others.
+        """Template context with the room's newest status changes."""
+        # One extra row shows whether there are more.
         newest = list(status_event_list(Room(pk=room_id))[: SHOWN_EVENTS + 1])
         events_admin = self.admin_site.get_model_admin(RoomStatusEvent)
         return {
@@ -177,10 +177,10 @@ class RoomAdmin(OneByOneAdmin):
 
     @admin.action(description="Change the status of the selected rooms…", permissions=["change_status"])
     def change_status(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse | None:
-        """Ask for status and reason, say what each room would come to, then override through the service."""
+        """Ask for status and reason, preview the result for each room, then override through the service."""
         step = next((name for name in ("apply", "preview", "again") if name in request.POST), None)
         if step:
-            # Whichever no longer matches the list's filters was changed by somebody else, and is told of all the same.
+            # By key: a room that somebody else has changed may no longer match the list's filters.
             chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
             chosen += request.POST.getlist("others") if step == "again" else []
             queryset = self.get_queryset(request).filter(pk__in=chosen)
@@ -209,7 +209,7 @@ class RoomAdmin(OneByOneAdmin):
             "done": done,
             "already": [forecast.room for forecast in forecasts if not (forecast.changes or forecast.refusal)],
             "refused": [(forecast.room, forecast.refusal.message) for forecast in forecasts if forecast.refusal],
-            # The button does what it says and no more; only who goes back takes the others along.
+            # "Apply" posts only the rooms that will change; going back keeps the whole selection.
             "selected": [room.pk for room in done or others],
             "others": [room.pk for room in others] if done else [],
         }
@@ -235,4 +235,4 @@ class RoomAdmin(OneByOneAdmin):
             if outcome.refusal:
                 messages.error(request, outcome.refusal.message)
             elif outcome.event is None:
-                messages.info(request, f"{outcome.room} was so already.")
+                messages.info(request, f"{outcome.room} already has this status.")

@@ -1,4 +1,4 @@
-"""Refusals that services of several apps have in common."""
+"""Errors about rooms that services of several apps raise."""
 
 from common.errors import Conflict, NotFound
 

@@ -1,4 +1,4 @@
-"""Rooms and their types, and what the database guarantees about a room's status."""
+"""Rooms and room types, with the constraints and triggers that protect a room's status."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RoomStatus(models.TextChoices):
-    """The seven states of a room (contract section 5)."""
+    """The seven room statuses (docs/api.md, Room status)."""
 
     OCCUPIED = "OCCUPIED", "Occupied"
     CHECKOUT_DIRTY = "CHECKOUT_DIRTY", "Checkout dirty"
@@ -41,7 +41,7 @@ class Priority(models.TextChoices):
 
 
 _S = RoomStatus
-# The workflow map. MAINTENANCE_REQUIRED → OCCUPIED is for a guest who is in house; the physical facts see to it.
+# The workflow map. MAINTENANCE_REQUIRED → OCCUPIED also needs a guest in house (``rooms.snapshots.facts_allow``).
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     _S.OCCUPIED: (_S.CHECKOUT_DIRTY, _S.MAINTENANCE_REQUIRED),
     _S.CHECKOUT_DIRTY: (_S.CLEANING_IN_PROGRESS, _S.CLEANED_UNINSPECTED, _S.READY_FOR_GUEST, _S.MAINTENANCE_REQUIRED),
@@ -55,7 +55,7 @@ NEW_ROOM_STATUSES = (_S.READY_FOR_GUEST, _S.CHECKOUT_DIRTY)
 
 
 class RoomType(models.Model):
-    """A category of rooms that is sold as one."""
+    """A category of rooms, sold as one."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="room_types")
     name = LineField(max_length=100)
@@ -92,13 +92,13 @@ class RoomType(models.Model):
         return f"{self.code}: {self.name}"
 
     def clean(self) -> None:
-        """For the admin's form: the price has no more decimals than its currency."""
+        """For the admin form: the price has no more decimals than its currency allows."""
         if refusal := decimals_refusal(self.starting_price_from, self.currency):
             raise ValidationError({"starting_price_from": refusal})
 
 
 class StatusAudited(Rule):
-    """At commit, every change of a room's status has its audit row: same from, same to, same version."""
+    """At commit, every room status change has an audit row with the same from, to and version."""
 
     when = pgtrigger.After
     timing = pgtrigger.Deferred
@@ -165,15 +165,15 @@ class Room(models.Model):
     last_inspected_at = models.DateTimeField(null=True, blank=True)
     inspected_by_staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     turnover_notes = LinesField(blank=True)
-    # The device to which Firebase sends the guest's notifications. HotelMate sends none, and no endpoint sets it: a
-    # guest's app beside HotelMate writes it into this database. It stays for such an app, to which HotelMate guarantees
-    # that the token goes along when the guest moves and is emptied when they leave.
+    # The guest's Firebase device token. HotelMate sends no notifications and no endpoint sets it; a separate guest app
+    # writes it to this database. HotelMate guarantees that the token moves with the guest and is cleared when they
+    # leave.
     guest_fcm_token = models.CharField(max_length=512, blank=True)
 
     created_at = models.DateTimeField(default=clock.now, editable=False)
     updated_at = models.DateTimeField(default=clock.now, editable=False)
 
-    # The audit row of the change that set_room_status just made on this instance; not stored.
+    # The audit row of the change that set_room_status has just made to this instance; not stored.
     status_event: "RoomStatusEvent | None" = None
 
     class Meta:
@@ -217,10 +217,10 @@ class Room(models.Model):
         return f"Room {self.room_number}"
 
     def can_transition_to(self, to_status: str) -> bool:
-        """Whether the workflow map has this step; physical facts and rights are the service's business."""
+        """Whether the workflow map has this transition; the service checks physical facts and rights."""
         return to_status in TRANSITIONS[self.room_status]
 
     @property
     def is_bookable(self) -> bool:
-        """Clean, inspected, in service, without a fault: a guest may be sent there now."""
+        """Clean, inspected, in service and without a fault: ready for a guest now."""
         return self.room_status == RoomStatus.READY_FOR_GUEST and self.is_active and not self.maintenance_required

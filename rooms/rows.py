@@ -1,4 +1,4 @@
-"""All rooms of a house as ``room_snapshot`` shows them, read without the price of a thousand model instances."""
+"""A hotel's rooms as light rows for ``room_snapshot``, without the cost of a model instance for each."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -12,14 +12,15 @@ from rooms.selectors import room_list
 
 TYPE = ("name", "max_occupancy", "starting_price_from", "currency")
 PERSON = ("first_name", "last_name", "username")
-AT_ONCE = 250  # rows that come from PostgreSQL with one FETCH: what thousands at once take of memory is not given back
+AT_ONCE = 250  # rows per FETCH: memory taken by thousands at once is not returned to the system
 ONE_PERSON = 1 + len(PERSON)  # columns: the id before them
 
 
 class RoomRow(NamedTuple):
-    """What ``room_snapshot`` reads of a room of ``selectors.room_list``, under the same names; nothing can be saved.
+    """The fields of a ``selectors.room_list`` room that ``room_snapshot`` reads, under the same names; read-only.
 
-    Rooms of one type share one ``RoomType``, those that one person cleaned one ``Staff``: with what is shown of them.
+    Rooms of the same type share one ``RoomType`` instance, rooms cleaned by the same person one ``Staff``; both carry
+    only the fields shown.
     """
 
     pk: int
@@ -46,16 +47,16 @@ class RoomRow(NamedTuple):
     cleaned_by_staff: Staff | None
     inspected_by_staff: Staff | None
 
-    is_bookable = Room.is_bookable  # type: ignore[misc]  # the rooms' own rule, on the same names
+    is_bookable = Room.is_bookable  # type: ignore[misc]  # Room's rule, on the same field names
 
 
 PLAIN = RoomRow._fields[: RoomRow._fields.index("hotel")]
 
 
 def rooms_in_service(hotel: Hotel) -> Iterator[RoomRow]:
-    """The hotel's active rooms by number; one statement however many there are, sent with the first.
+    """The hotel's active rooms by number, in one statement, sent when the first row is read.
 
-    To be read once. The rows come in portions, through a cursor of PostgreSQL's.
+    Can be iterated once. Rows arrive in batches through a server-side cursor.
     """
     columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
     for who in ("cleaned_by_staff", "inspected_by_staff"):

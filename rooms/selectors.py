@@ -1,4 +1,4 @@
-"""Reads of rooms together with who is in them, and their lock."""
+"""Queries for rooms with their in-house guests, and the room lock."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from rooms.models import Room, RoomStatus
 
 
 def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
-    """Rooms with all that a snapshot shows, in one statement however many there are.
+    """Rooms with everything a snapshot shows, in one statement.
 
     Each carries its in-house stay, if any, as ``stay_id``, ``stay_booking_id``, ``stay_check_in``, ``stay_check_out``,
     ``stay_first_name``, ``stay_last_name`` and ``stay_companions`` (a list of ``{id, first_name, last_name}``).
@@ -36,19 +36,18 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
 
 
 def bookable(room: str = "") -> Q:
-    """``Room.is_bookable`` in SQL, of the row itself or of the ``room`` that it refers to."""
+    """``Room.is_bookable`` in SQL; ``room`` is the lookup prefix of the room, empty for the row itself."""
     facts = {"room_status": RoomStatus.READY_FOR_GUEST, "is_active": True, "maintenance_required": False}
     return Q(**{f"{room}{name}": value for name, value in facts.items()})
 
 
 def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> list[Room]:
-    """Lock rooms in pk order and read them as they now are; call within a transaction (docs/locking.md).
+    """Lock rooms in pk order and read their current state; call within a transaction (docs/locking.md).
 
-    With ``hotel`` (or its id) a room of another one is neither locked nor found. ``has_turnover`` of each says whether
-    it has an open turnover.
+    With ``hotel`` (or its id), rooms of other hotels are neither locked nor returned. Each room has ``has_turnover``:
+    whether it has an open turnover task.
 
-    Two statements. The lock alone first: a locked row that was joined to others is re-read after the wait, but the
-    rows beside it are those from before.
+    Two statements, the lock first: after a lock wait PostgreSQL re-reads the locked row, but not the rows joined to it.
     """
     ids = list(room_ids)
     if len(ids) == 1 and hotel is not None:

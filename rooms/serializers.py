@@ -1,4 +1,4 @@
-"""Shapes of rooms and room types: what clients send, and what the OpenAPI document says of the answers."""
+"""Request and response shapes of rooms and room types."""
 
 from typing import Any
 
@@ -83,9 +83,9 @@ class CurrentBooking(serializers.Serializer[Any]):
 
 
 class RoomOutput(serializers.Serializer[Any]):
-    """A room as it is now; ``rooms.snapshots.room_snapshot`` makes it.
+    """A room's current state; ``rooms.snapshots.room_snapshot`` builds it.
 
-    The last four fields come only for staff with a bookings right.
+    The last four fields are present only for staff with a bookings right.
     """
 
     id = serializers.IntegerField()
@@ -122,7 +122,7 @@ class RoomOutput(serializers.Serializer[Any]):
 
 
 class StatusColumn(serializers.Serializer[Any]):
-    label = serializers.CharField()  # type: ignore[assignment]  # the contract's name, also an attribute of Field
+    label = serializers.CharField()  # type: ignore[assignment]  # the API's name, also an attribute of Field
     count = serializers.IntegerField()
     rooms = RoomOutput(many=True)
 
@@ -140,7 +140,7 @@ class MaintenanceInput(NotesInput):
 
 
 class RoomInput(serializers.Serializer[Any]):
-    """``room_type`` is an older name of ``room_type_id``."""
+    """``room_type`` is an older name for ``room_type_id``."""
 
     room_number = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER)
     room_type_id = serializers.IntegerField(min_value=1, required=False)
@@ -158,7 +158,7 @@ class RoomInput(serializers.Serializer[Any]):
 
 
 class Conflict(serializers.Serializer[Any]):
-    """A booking that is in the way."""
+    """A booking that conflicts with the change."""
 
     booking_id = serializers.CharField()
     room_number = serializers.IntegerField(allow_null=True)
@@ -167,7 +167,7 @@ class Conflict(serializers.Serializer[Any]):
 
 
 class NeededBody(ErrorBody):
-    """``conflicts`` only where bookings need the room, or what it is to lose."""
+    """``conflicts`` is present only where bookings need the room."""
 
     conflicts = Conflict(many=True, required=False)
 
@@ -175,8 +175,8 @@ class NeededBody(ErrorBody):
 class RoomChangeInput(RoomInput):
     force = StrictBooleanField(
         default=False,
-        help_text="A supervisor's: takes a room out of service, or to another type, although bookings need it. "
-        "Its arrivals are unassigned.",
+        help_text="Supervisors only: deactivate the room or change its type although bookings need it. Its arrivals "
+        "are unassigned.",
     )
 
 
@@ -207,11 +207,11 @@ class RoomTypeOutput(serializers.ModelSerializer[RoomType]):
         fields = ["id", *RoomTypeInput.Meta.fields, "photo_url"]
 
     def get_starting_price_from(self, room_type: RoomType) -> str | None:
-        """A decimal, with the decimals of `currency`."""
+        """A decimal string with the decimal places of `currency`."""
         return money(room_type.starting_price_from, room_type.currency)
 
     def get_photo_url(self, room_type: RoomType) -> str | None:
-        """HotelMate keeps no photos; older clients read the field."""
+        """Always null: HotelMate stores no photos, but older clients read the field."""
         return None
 
 
@@ -221,7 +221,7 @@ class NumberRange(serializers.Serializer[Any]):
 
 
 class BulkCreateInput(serializers.Serializer[Any]):
-    """Room numbers, as a list, as ranges, or as one range; both ends count."""
+    """Room numbers as a list, as ranges or as one range; ranges include both ends."""
 
     room_numbers = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER),
@@ -233,7 +233,7 @@ class BulkCreateInput(serializers.Serializer[Any]):
     range_to = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """``{"numbers": [101, 102, …]}``, ascending, each once."""
+        """Return ``{"numbers": [101, 102, …]}``, ascending, without duplicates."""
         ranges = [(item["start"], item["end"]) for item in attrs.get("ranges", [])]
         if "range_from" in attrs or "range_to" in attrs:
             if not ("range_from" in attrs and "range_to" in attrs):
@@ -244,7 +244,7 @@ class BulkCreateInput(serializers.Serializer[Any]):
             if end < start:
                 raise serializers.ValidationError({"ranges": [f"The range {start} to {end} runs backwards."]})
             if len(numbers) + end - start + 1 > 2 * ROOMS_AT_ONCE:
-                break  # too many already; do not count them out
+                break  # already too many
             numbers.update(range(start, end + 1))
         else:
             if not numbers:

@@ -1,4 +1,4 @@
-"""The house's inventory: rooms and room types. No function here writes a room's status."""
+"""The hotel's inventory of rooms and room types; nothing here writes a room's status."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class RoomNumberTaken(FieldConflict):
     code = "ROOM_NUMBER_TAKEN"
 
     def __init__(self, number: int):
-        super().__init__("room_number", f"There is a room {number} already.")
+        super().__init__("room_number", f"Room {number} already exists.")
 
 
 class RoomInUse(Conflict):
@@ -43,7 +43,7 @@ class RoomTypeTaken(FieldConflict):
     code = "ROOM_TYPE_TAKEN"
 
     def __init__(self, field: str):
-        super().__init__(field, f"There is a room type with this {field} already.")
+        super().__init__(field, f"A room type with this {field} already exists.")
 
 
 class RoomTypeInUse(Conflict):
@@ -51,21 +51,21 @@ class RoomTypeInUse(Conflict):
 
 
 class BulkResult(NamedTuple):
-    """What ``create_rooms`` made, and the numbers that were there already."""
+    """The rooms that ``create_rooms`` created, and the numbers that already existed."""
 
     created: list[Room]
     skipped: list[int]
 
 
 def refuse_status(fields: Any) -> None:
-    """Raise when somebody tries to set a status by the way."""
+    """Raise ReadOnlyField if the request tries to set the status."""
     if "room_status" in fields:
-        raise ReadOnlyField({"room_status": "room_status is read-only here: POST to the room's status instead."})
+        raise ReadOnlyField({"room_status": "room_status is read-only here: POST to the room's status/ instead."})
 
 
 @transaction.atomic
 def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active: bool = True) -> Room:
-    """A new room, ready for its first guest."""
+    """Create a room, ready for its first guest."""
     room_type = _room_type(hotel, room_type_id)
     with _unless_taken(room_number_unique=RoomNumberTaken(room_number)):
         room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, is_active=is_active)
@@ -74,8 +74,8 @@ def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active:
 
 @transaction.atomic
 def create_rooms(*, room_type: RoomType, numbers: Sequence[int]) -> BulkResult:
-    """Rooms of one type by number; numbers that exist are skipped. A constant number of statements."""
-    # One creator of rooms at a time and hotel; NO KEY, as a plain lock would hold up every insert that names the hotel.
+    """Create rooms of one type by number, skipping numbers that exist, in a constant number of statements."""
+    # One create_rooms per hotel at a time; NO KEY, as a plain lock would block every insert that references the hotel.
     hotel = Hotel.objects.select_for_update(no_key=True).get(pk=room_type.hotel_id)
     existing = set(Room.objects.filter(hotel=hotel, room_number__in=numbers).values_list("room_number", flat=True))
     new = [number for number in numbers if number not in existing]
@@ -86,11 +86,11 @@ def create_rooms(*, room_type: RoomType, numbers: Sequence[int]) -> BulkResult:
 
 @transaction.atomic
 def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason: str = "", **fields: Any) -> Room:
-    """Change ``room_number``, ``room_type_id`` or ``is_active``; screens hear of it.
+    """Change ``room_number``, ``room_type_id`` or ``is_active``, and publish the change.
 
-    A room that bookings need goes neither out of service nor to another type (RoomNeeded), unless ``forced`` by a
-    supervisor who has given its arrivals back first: ``room_bookings.services.room_removal``. Nor to a type that does
-    not sleep the party in it (CapacityExceeded).
+    Raises RoomNeeded when bookings need a room that would be deactivated or change type, unless ``forced``: then the
+    caller has unassigned its arrivals first (``room_bookings.services.room_removal``). Raises CapacityExceeded when the
+    new type does not sleep a party in the room.
     """
     rooms = room_lock([room.pk])
     if not rooms:
@@ -132,11 +132,11 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
 
 @transaction.atomic
 def delete_room(*, room: Room) -> None:
-    """Remove a room that was never used; one with history, bookings or tasks is deactivated instead.
+    """Delete a room that was never used; one with history, bookings or tasks must be deactivated instead.
 
-    Raises RoomNeeded when as many rooms of its type are sold as there are.
+    Raises RoomNeeded when every room of its type is sold.
     """
-    locked = room_lock([room.pk])  # a status change that is under way ends first
+    locked = room_lock([room.pk])  # waits for a status change in progress
     demand = RoomDemand(locked) if locked else None
     try:
         room.delete()
@@ -150,7 +150,7 @@ def delete_room(*, room: Room) -> None:
 
 @transaction.atomic
 def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
-    """A new category of rooms."""
+    """Create a room type."""
     room_type = RoomType(hotel=hotel, **fields)
     room_type.starting_price_from = amount_to_store(
         room_type.starting_price_from, room_type.currency, "starting_price_from"
@@ -162,7 +162,7 @@ def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
 
 @transaction.atomic
 def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
-    """Change a category. Raises CapacityExceeded when it is to sleep fewer than a party that has booked it."""
+    """Change a room type. Raises CapacityExceeded when a booked party would no longer fit."""
     locked = RoomType.objects.select_for_update(no_key=True).filter(pk=room_type.pk).order_by("pk").first()
     if locked is None:
         raise RoomTypeNotFound("There is no such room type.")
@@ -179,7 +179,7 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
 
 
 def _require_parties_fit(what: str, beds: int, too_large: QuerySet[RoomBooking]) -> None:
-    """Raise, in these words, when there are parties that would not fit in with only so many beds."""
+    """Raise CapacityExceeded, its message starting with ``what``, if any party is too large for ``beds``."""
     parties = list(too_large.select_related("assigned_room").order_by("check_in", "pk")[:100])
     if parties:
         conflicts = [conflict(booking, booking.assigned_room) for booking in parties]
@@ -192,16 +192,16 @@ def _require_parties_fit(what: str, beds: int, too_large: QuerySet[RoomBooking])
 
 @transaction.atomic
 def delete_room_type(*, room_type: RoomType) -> None:
-    """Remove a category that no room and no booking has."""
+    """Delete a room type that no room and no booking uses."""
     try:
         room_type.delete()
     except ProtectedError as error:
-        raise RoomTypeInUse("Rooms or bookings are of this type. Deactivate it instead (is_active: false).") from error
+        raise RoomTypeInUse("Rooms or bookings use this type. Deactivate it instead (is_active: false).") from error
 
 
 @contextmanager
 def _unless_taken(**refusals: Conflict) -> Iterator[None]:
-    """Raise the refusal that is named for the unique constraint that the block violates."""
+    """Turn a violation of one of the named unique constraints into its refusal."""
     try:
         with transaction.atomic():
             yield

@@ -1,4 +1,4 @@
-"""The JSON of a room: one shape, in every answer and every event."""
+"""A room's JSON, the same in every response and every event."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from rooms.models import TRANSITIONS, Room, RoomStatus, RoomType
 if TYPE_CHECKING:
     from rooms.rows import RoomRow
 
-# What an event says so that a client that merges forgets a departed guest.
+# The guest fields of a vacant room: explicit, so that a client that merges snapshots drops a departed guest.
 NOBODY: dict[str, Any] = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
 PRIMARY_GUEST_ID = 0  # the primary guest's name is on the booking; companions are rows, numbered from 1
 
@@ -21,14 +21,14 @@ def is_occupied(room: "Room | RoomRow") -> bool:
 
 
 def facts_allow(to_status: str, occupied: bool) -> bool:
-    """The physical facts: OCCUPIED needs a guest in house, MAINTENANCE_REQUIRED takes either, the others need none."""
+    """The physical facts: OCCUPIED needs a guest in house, MAINTENANCE_REQUIRED allows one, all others forbid one."""
     if to_status == RoomStatus.MAINTENANCE_REQUIRED:
         return True
     return occupied == (to_status == RoomStatus.OCCUPIED)
 
 
 LABELS = {status: str(label) for status, label in RoomStatus.choices}
-# By status, and whether the room is occupied: the steps that the workflow map has and the facts do not forbid.
+# By status and occupancy: the transitions of the workflow map that the physical facts allow.
 ALLOWED = {
     (str(status), occupied): [str(to_status) for to_status in steps if facts_allow(to_status, occupied)]
     for status, steps in TRANSITIONS.items()
@@ -37,7 +37,7 @@ ALLOWED = {
 
 
 def type_snapshot(room_type: RoomType) -> dict[str, Any]:
-    """What a room's snapshot says of its type."""
+    """The room type's part of a room snapshot."""
     price = money(room_type.starting_price_from, room_type.currency)
     return {
         "room_type": room_type.pk,
@@ -57,10 +57,10 @@ def type_snapshot(room_type: RoomType) -> dict[str, Any]:
 def room_snapshot(
     room: "Room | RoomRow", *, guests: bool = False, of_type: Callable[[RoomType], dict[str, Any]] = type_snapshot
 ) -> dict[str, Any]:
-    """The contract's Room (section 3), JSON-safe; ``guests`` adds who is in it, for eyes with a bookings right.
+    """A Room (docs/api.md, Rooms), JSON-safe; ``guests`` adds the guests, for callers with a bookings right.
 
-    ``room`` comes from ``selectors.room_list`` or ``room_lock``, or from ``rows``; no statement is made here. Whoever
-    shows many rooms gives a ``type_snapshot`` that remembers. What snapshots say is shared among them: never change it.
+    ``room`` comes from ``selectors.room_list``, ``room_lock`` or ``rows``; no queries are made here. For many rooms,
+    pass a cached ``type_snapshot``. Snapshots may share nested values: never mutate them.
     """
     occupied = is_occupied(room)
     status = str(room.room_status)

@@ -1,4 +1,4 @@
-"""The turnover board and its actions, and the house's inventory: rooms and room types (contract section 3)."""
+"""Endpoints of the turnover board and its actions, and of the inventory: rooms and room types."""
 
 import functools
 from collections.abc import Callable
@@ -103,12 +103,12 @@ ROOM_TYPE_EXAMPLE = {
 
 
 class RoomViewSet(HotelViewSet):
-    """What every view of rooms needs: finding one, and showing it to this caller."""
+    """Base of the room views: finds a room and shows it as the caller may see it."""
 
     queryset: Any = Room.objects.none()
 
     def room(self, rooms: QuerySet[Room] | None = None, **lookup: Any) -> Room:
-        """One room of the caller's hotel, to hand to a service; from ``room_list`` where it is to be shown."""
+        """One room of the caller's hotel, to pass to a service; pass ``room_list`` as ``rooms`` to show it."""
         found: Room = self.find(
             Room.objects.filter(hotel=self.hotel) if rooms is None else rooms,
             RoomNotFound,
@@ -120,15 +120,15 @@ class RoomViewSet(HotelViewSet):
 
     @property
     def sees_guests(self) -> bool:
-        """Names of guests are for staff with a bookings right."""
+        """Whether the caller may see guest names: staff with a bookings right."""
         return self.can_any(ANY_BOOKINGS_RIGHT)
 
     def show(self, room: Room) -> dict[str, Any]:
-        """The room as this caller may see it."""
+        """The room's snapshot as this caller may see it."""
         return room_snapshot(room, guests=self.sees_guests)
 
     def by_status(self) -> dict[str, JsonList]:
-        """The rooms in service under each of the seven statuses, as JSON."""
+        """The rooms in service by status, as JSON; every status is present."""
         guests, of_type = self.sees_guests, functools.cache(type_snapshot)
         columns = {status: JsonList() for status in RoomStatus.values}
         for room in rooms_in_service(self.hotel):
@@ -136,7 +136,7 @@ class RoomViewSet(HotelViewSet):
         return columns
 
     def status_answer(self, room: Room) -> dict[str, Any]:
-        """What every change of status answers; ``room`` comes from a service."""
+        """The response to a status change; ``room`` comes from a service."""
         state = "now" if room.status_event else "already"
         label = RoomStatus(room.room_status).label.lower()
         return {
@@ -147,7 +147,7 @@ class RoomViewSet(HotelViewSet):
 
 
 class TurnoverViewSet(RoomViewSet):
-    """The board of rooms by status, housekeeping's steps on one room, arrivals and departures of many."""
+    """The turnover board, housekeeping actions on one room, bulk check-in and check-out."""
 
     rights: ClassVar = {
         "rooms": ANY_ROOMS_RIGHT,
@@ -214,7 +214,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
     )
     def start_cleaning(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, NotesInput, turnover.start_cleaning)
+        return self._turnover_action(rno, NotesInput, turnover.start_cleaning)
 
     @endpoint(
         "Report a room cleaned",
@@ -225,7 +225,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
     )
     def mark_cleaned(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, NotesInput, turnover.mark_cleaned)
+        return self._turnover_action(rno, NotesInput, turnover.mark_cleaned)
 
     @endpoint(
         "Inspect a cleaned room",
@@ -234,10 +234,10 @@ class TurnoverViewSet(RoomViewSet):
         response=TurnoverOutput,
         example=TURNOVER_EXAMPLE,
         errors=[404, 409],
-        description="Passed: ready for guest, or in maintenance while a fault is flagged. Failed: dirty again.",
+        description="Passed: ready for guest, or maintenance required if a fault is open. Failed: dirty again.",
     )
     def inspect_room(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, InspectionInput, turnover.inspect_room)
+        return self._turnover_action(rno, InspectionInput, turnover.inspect_room)
 
     @endpoint(
         "Report a fault",
@@ -246,13 +246,13 @@ class TurnoverViewSet(RoomViewSet):
         response=TurnoverOutput,
         example=TURNOVER_EXAMPLE,
         errors=[404, 409],
-        description="On a room that is in maintenance already the note is added, and the priority may rise.",
+        description="If the room is already in maintenance, the note is added and the priority may rise.",
     )
     def mark_maintenance(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, MaintenanceInput, turnover.flag_maintenance)
+        return self._turnover_action(rno, MaintenanceInput, turnover.flag_maintenance)
 
     @endpoint(
-        "Report a fault mended",
+        "Report a fault repaired",
         request=NotesInput,
         request_example={"notes": "new shower head"},
         response=TurnoverOutput,
@@ -260,9 +260,9 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
     )
     def complete_maintenance(self, request: Request, slug: str, rno: int) -> Response:
-        return self._step(rno, NotesInput, turnover.complete_maintenance)
+        return self._turnover_action(rno, NotesInput, turnover.complete_maintenance)
 
-    def _step(self, rno: int, shape: Any, service: Callable[..., Room]) -> Response:
+    def _turnover_action(self, rno: int, shape: Any, service: Callable[..., Room]) -> Response:
         body = self.body(shape)
         room = service(room=self.room(room_number=rno), staff=self.staff, note=body.pop("notes"), **body)
         answer = self.status_answer(room)
@@ -278,15 +278,17 @@ class TurnoverViewSet(RoomViewSet):
         errors=[409],
         error_examples={409: {**error_body("NOTHING_DONE", "Nobody is checked in."), "results": NOBODY_CHECKED_IN}},
         error_shapes={409: RoomsCheckInRefused},
-        description="The guest who has the room and is due today, or late. Each room has its result; none: 409.",
+        description="Checks in the guest assigned to each room who is due in today or late. Each refused room is "
+        "listed; 409 if nobody is checked in.",
     )
     def checkin_rooms(self, request: Request, slug: str) -> Response:
         body = self.body(RoomsInput)
         done = check_in_rooms(hotel=self.hotel, room_ids=body["room_ids"], staff=self.staff)
-        return self._bulk_answer(done, "checked in", {"checked_in_bookings": references(done), "failed": failed(done)})
+        results = {"checked_in_bookings": references(done), "failed": failed(done)}
+        return self._bulk_response(done, "checked in", results)
 
     @endpoint(
-        "Check out whoever is in house in many rooms",
+        "Check out the in-house guests of many rooms",
         request=RoomsCheckOutInput,
         request_example={"room_ids": [17, 18], "destructive": False},
         response=RoomsCheckOutOutput,
@@ -294,7 +296,8 @@ class TurnoverViewSet(RoomViewSet):
         errors=[409],
         error_examples={409: {**error_body("NOTHING_DONE", "Nobody is checked out."), "results": NOBODY_CHECKED_OUT}},
         error_shapes={409: RoomsCheckOutRefused},
-        description="A room with nobody in house is left as it is. Each room has its result; none at all: 409.",
+        description="A room with nobody in house is not changed. Each refused room is listed; 409 if nobody is checked "
+        "out.",
     )
     def checkout_rooms(self, request: Request, slug: str) -> Response:
         body = self.body(RoomsCheckOutInput)
@@ -307,9 +310,9 @@ class TurnoverViewSet(RoomViewSet):
             "failed": failed(done),
             "destructive_mode": body["destructive"],
         }
-        return self._bulk_answer(done, "checked out", results)
+        return self._bulk_response(done, "checked out", results)
 
-    def _bulk_answer(self, done: BulkResult, what: str, results: dict[str, Any]) -> Response:
+    def _bulk_response(self, done: BulkResult, what: str, results: dict[str, Any]) -> Response:
         if not done.bookings:
             raise NothingDone(f"Nobody is {what}.", extra={"results": results})
         parts = [f"{counted(len(done.bookings), 'booking')} {what}"]
@@ -319,12 +322,12 @@ class TurnoverViewSet(RoomViewSet):
 
 
 def references(done: BulkResult) -> list[str]:
-    """The bookings that a bulk operation dealt with."""
+    """The booking references that a bulk operation processed."""
     return [booking.booking_id for booking in done.bookings]
 
 
 def failed(done: BulkResult) -> list[dict[str, Any]]:
-    """The rooms that a bulk operation refused, as the contract shows them."""
+    """The rooms that a bulk operation refused, with code and message."""
     return [
         {"room_id": failure.room_id, "code": failure.refusal.code, "message": failure.refusal.message}
         for failure in done.failed
@@ -337,7 +340,7 @@ def counted(number: int, noun: str) -> str:
 
 
 class RoomManagementViewSet(RoomViewSet):
-    """The inventory of rooms. A room is read by its number and written by its id, as clients do."""
+    """The inventory of rooms. Clients read a room by its number and write it by its id."""
 
     rights: ClassVar = {
         "list": ANY_ROOMS_RIGHT,
@@ -380,8 +383,8 @@ class RoomManagementViewSet(RoomViewSet):
         errors=[404, 409],
         error_examples={409: ROOM_NEEDED_EXAMPLE},
         error_shapes={409: NeededBody},
-        description="`room_status` is refused here (400 `READ_ONLY_FIELD`): it has an endpoint of its own. A room that "
-        "bookings need is not taken away (409 `ROOM_NEEDED`), unless a supervisor says `force`.",
+        description="`room_status` is refused here (400 `READ_ONLY_FIELD`); it has its own endpoint. A room that "
+        "bookings need can't be deactivated or change type (409 `ROOM_NEEDED`), unless a supervisor sends `force`.",
     )
     def partial_update(self, request: Request, slug: str, room: int) -> Response:
         services.refuse_status(request.data)
@@ -390,7 +393,7 @@ class RoomManagementViewSet(RoomViewSet):
         return Response(self.show(update(room=self.room(pk=room), staff=self.staff, **body)))
 
     @endpoint(
-        "Remove a room that was never used, by its id",
+        "Delete a room that was never used, by its id",
         response=None,
         status=204,
         errors=[404, 409],
@@ -402,7 +405,7 @@ class RoomManagementViewSet(RoomViewSet):
 
 
 class RoomTypeViewSet(RoomViewSet):
-    """The categories that the house sells."""
+    """The hotel's room types."""
 
     queryset = RoomType.objects.none()
     pagination_class = None
@@ -451,7 +454,7 @@ class RoomTypeViewSet(RoomViewSet):
         body = self.body(RoomTypeInput, partial=True)
         return Response(RoomTypeOutput(services.update_room_type(room_type=self.room_type(pk), **body)).data)
 
-    @endpoint("Remove a room type that nothing is of", response=None, status=204, errors=[404, 409])
+    @endpoint("Delete an unused room type", response=None, status=204, errors=[404, 409])
     def destroy(self, request: Request, slug: str, pk: int) -> Response:
         services.delete_room_type(room_type=self.room_type(pk))
         return Response(status=204)

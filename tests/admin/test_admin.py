@@ -155,7 +155,7 @@ def test_a_number_that_is_taken_says_so(desk, manager):
     room, other = room_in("READY_FOR_GUEST", hotel=manager.hotel), room_in("READY_FOR_GUEST", hotel=manager.hotel)
     data = {"room_number": other.room_number, "room_type": room.room_type_id, "is_active": "on"}
     answer = desk.post(page(Room, "change", room.pk), data, follow=True)
-    assert f"There is a room {other.room_number} already." in answer.content.decode()
+    assert f"Room {other.room_number} already exists." in answer.content.decode()
 
 
 def test_a_code_that_is_taken_says_so(desk, manager):
@@ -254,7 +254,7 @@ def test_the_action_goes_through_the_service(desk, manager):
     text = unescape(answer.content.decode())
     assert "Changed 1 of 3 rooms." in text
     assert f"Room occupied: a guest is in house in room {occupied.room_number}." in text
-    assert f"Room {same.room_number} was so already." in text
+    assert f"Room {same.room_number} already has this status." in text
 
 
 def test_the_action_does_not_reach_another_hotel(desk, manager):

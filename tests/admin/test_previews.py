@@ -65,7 +65,7 @@ def test_the_page_says_what_each_room_would_come_to(desk, hotel):
     text = unescape(asked.content.decode())
     assert f"Room {dirty.room_number}, now checkout dirty" in text
     assert f"Room occupied: a guest is in house in room {occupied.room_number}." in text
-    assert "Is so already (1)" in text
+    assert "Already out of order (1)" in text
     assert 'value="Change 1 room"' in text
     # The button does what it says: only that room is sent along.
     assert hidden(asked, "_selected_action") == [dirty.pk]
@@ -117,7 +117,7 @@ def test_a_room_that_left_the_filtered_list_is_told_of_all_the_same(desk, hotel)
         },
         follow=True,
     )
-    assert [str(message) for message in answer.context["messages"]] == [f"{room} was so already."]
+    assert [str(message) for message in answer.context["messages"]] == [f"{room} already has this status."]
 
 
 def test_the_forecast_is_what_the_service_does(hotel, manager):

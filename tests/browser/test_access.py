@@ -273,7 +273,7 @@ def test_the_admin_has_no_serious_finding(busy_house, window, complaints, scheme
     page.get_by_role("button", name="Go", exact=True).click()
     page.get_by_label("New status").select_option("CHECKOUT_DIRTY")
     page.get_by_label("Reason").fill("all linen is back")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("heading", name="Will be refused")).to_be_visible()
     assert serious_findings(page) == []
 

@@ -107,7 +107,7 @@ def test_a_number_that_the_hotel_has_is_409_but_another_hotels_is_free(api, hote
     with nothing_written():
         answer = client.patch(url(manager, f"room-management/{second.pk}/"), {"room_number": 101})
     body = assert_error(answer, 409, "ROOM_NUMBER_TAKEN")
-    assert body["details"] == {"room_number": ["There is a room 101 already."]}
+    assert body["details"] == {"room_number": ["Room 101 already exists."]}
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_a_type_of_the_same_name_or_code_is_409(api, hotel, manager, room_type, 
         ):
             # The form's field is named in details: at the top level, code is the refusal's own.
             details = assert_error(answer, 409, "ROOM_TYPE_TAKEN")["details"]
-            assert details == {same: [f"There is a room type with this {same} already."]}
+            assert details == {same: [f"A room type with this {same} already exists."]}
     elsewhere = StaffFactory(role=rights.HOTEL_MANAGER)
     assert api(elsewhere).post(url(elsewhere, "room-types/"), body).status_code == 201
 
