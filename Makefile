@@ -17,7 +17,13 @@ INSTALL = @for python in $(CANDIDATES); do \
 SERVED = board common hotel hotelmate housekeeping local notifications operations room_bookings rooms manage.py
 SEEN_BY_RUFF = B108,B608,B611
 
-.PHONY: help run reset test test-browser screenshots check audit permissions contract bench drill-events soak fuzz mutants clean
+# What each kind of work installs: the application, what one machine needs, tests and tools, checks, maintenance.
+LOCAL = requirements.txt requirements/local.txt
+TEST = $(LOCAL) requirements/test.txt
+CHECK = $(TEST) requirements/check.txt
+MAINTENANCE = $(CHECK) requirements/maintenance.txt
+
+.PHONY: help run reset test test-browser screenshots check audit lock permissions contract bench drill-events soak fuzz mutants clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
@@ -26,6 +32,7 @@ help:
 	@echo "make test-browser  run the tests that drive a browser: chromium, or the one that HOTELMATE_CHROMIUM names"
 	@echo "make check         linters, bandit, types, layers, secrets, Django's deployment checks, migrations, API schema"
 	@echo "make audit         ask the advisory databases about every package that is pinned (needs the internet)"
+	@echo "make lock          pin the packages again, from requirements/*.in (ARGS=--upgrade for newer versions)"
 	@echo "make permissions   write docs/permissions.md anew, from what the server answers"
 	@echo "make contract      play the existing staff app against a HotelMate of its own, row by row of the API's contract"
 	@echo "make bench         measure what HotelMate costs, against the least possible (15 to 30 minutes; ARGS='--quick')"
@@ -37,27 +44,27 @@ help:
 	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
 
 run:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(LOCAL))
 	@exec $(VENV) -m local run
 
 reset:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(LOCAL))
 	@exec $(VENV) -m local reset
 
 test:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-browser:
-	$(call INSTALL,requirements.txt requirements-dev.txt)
+	$(call INSTALL,$(CHECK))
 	@exec $(VENV) -m pytest -n auto tests/browser $(ARGS)
 
 screenshots:
-	$(call INSTALL,requirements.txt requirements-dev.txt)
+	$(call INSTALL,$(CHECK))
 	@exec $(VENV) -m pytest -n 0 tests/browser/screenshots.py
 
 check:
-	$(call INSTALL,requirements.txt requirements-dev.txt)
+	$(call INSTALL,$(CHECK))
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m local exec -- mypy
@@ -71,35 +78,39 @@ check:
 	$(VENV) -m local exec -- manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 audit:
-	$(call INSTALL,requirements.txt requirements-dev.txt requirements-audit.txt)
+	$(call INSTALL,$(MAINTENANCE))
 	@exec $(VENV) -m tools.release.audit
 
+lock:
+	$(call INSTALL,$(MAINTENANCE))
+	@exec $(VENV) -m tools.release.lock $(ARGS)
+
 permissions:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m pytest -n 0 -q tests/security/renew.py
 
 contract:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m tools.conformance $(ARGS)
 
 bench:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m tools.bench $(ARGS)
 
 drill-events:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m tools.drill_events $(ARGS)
 
 soak:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m tools.soak $(ARGS)
 
 fuzz:
-	$(call INSTALL,requirements.txt requirements-dev.txt)
+	$(call INSTALL,$(CHECK))
 	@exec $(VENV) -m tools.fuzz $(ARGS)
 
 mutants:
-	$(call INSTALL,requirements.txt)
+	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m tools.mutants $(ARGS)
 
 clean:

@@ -87,7 +87,9 @@ def project(tmp_path: Path) -> Path:
         "gunicorn.py": STAND_IN_SERVER,
         "manage.py": STAND_IN_MANAGE,
         "requirements.txt": "",
+        "requirements/local.txt": "",
         ".venv/installed-requirements.txt": sha256(b"").hexdigest(),
+        ".venv/installed-local.txt": sha256(b"").hexdigest(),
         ".venv/bin/python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
     }
     for name, text in files.items():

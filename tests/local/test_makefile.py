@@ -35,6 +35,7 @@ def test_help_is_the_default(clean_env: dict[str, str]):
         "test-browser",
         "check",
         "audit",
+        "lock",
         "permissions",
         "contract",
         "bench",

@@ -11,8 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tools.release.lock import OUTPUTS
+
 ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ("requirements-dev.txt", "requirements-audit.txt")  # the first includes requirements.txt
+REQUIREMENTS = tuple(OUTPUTS.values())
 # Known to be unsafe for years: a service that finds nothing in it finds nothing in anything.
 CANARY = "Django==3.2.0"
 SAFE, UNSAFE, NOT_ASKED = 0, 1, 2
