@@ -20,7 +20,7 @@ from rooms import services as rooms
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, TaskFactory, booking_in
-from tests.room_bookings.desk import NOW, day, open_desk
+from tests.room_bookings.small_hotel import NOW, day, open_small_hotel
 
 pytestmark = pytest.mark.django_db
 
@@ -66,11 +66,11 @@ def test_a_booking_that_is_gone(agent):
 
 def test_a_room_whose_guest_has_not_left_takes_no_other():
     with clock.set_to(NOW):
-        desk = open_desk()
-        arrival = booking_in("CONFIRMED", assigned_room=desk.rooms[0], check_in=day(0), check_out=day(2))
-        booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0))
+        small_hotel = open_small_hotel()
+        arrival = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0], check_in=day(0), check_out=day(2))
+        booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-2), check_out=day(0))
         with pytest.raises(RoomNotReady, match="a guest is still in house"):
-            check_in(booking=arrival, staff=desk.agent)
+            check_in(booking=arrival, staff=small_hotel.agent)
 
 
 def test_whoever_is_overtaken_every_time_gives_up(monkeypatch, agent):

@@ -17,7 +17,7 @@ from tests.admin.world import browser, page
 from tests.conftest import url
 from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, in_house, room_in
 from tests.http import assert_error, nothing_written
-from tests.room_bookings.desk import order_of
+from tests.room_bookings.small_hotel import order_of
 
 pytestmark = pytest.mark.django_db
 

@@ -57,7 +57,7 @@ from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
 from tests.model.rules import DAY, House, Oversold, Refused
 from tests.refusals import check_deferred_constraints
-from tests.room_bookings.desk import assert_sound, everything
+from tests.room_bookings.small_hotel import assert_sound, everything
 
 PEOPLE = {
     "agent": rights.FRONT_DESK_AGENT,

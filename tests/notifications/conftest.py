@@ -31,7 +31,7 @@ from common import clock
 from notifications import relay, transport
 from tests.notifications.operations import Work, operations, world
 from tests.notifications.smtp_server import MailServer
-from tests.room_bookings.desk import NOW
+from tests.room_bookings.small_hotel import NOW
 
 Value = TypeVar("Value")
 

@@ -46,7 +46,7 @@ from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from rooms.services import update_room
 from tests.factories import NewRoomFactory, StaffFactory, booking_in
-from tests.room_bookings.desk import NOW, Desk, day, open_desk
+from tests.room_bookings.small_hotel import NOW, SmallHotel, day, open_small_hotel
 from tests.room_bookings.test_states import EXPECTED, bookings, steps
 
 AMOUNT = "9753124.68"  # what each stay costs: a mark that is no text
@@ -121,42 +121,42 @@ def with_marks(booking: RoomBooking, owner: str) -> RoomBooking:
 class Houses:
     """The house of the operations, with rooms 101 to 104, and the other house."""
 
-    desk: Desk
-    other: Desk
+    small_hotel: SmallHotel
+    other: SmallHotel
     boss: Staff  # may do everything in the first house
     stay: RoomBooking  # guest O, in house in room 103
 
 
 def open_houses() -> Houses:
     """Both houses, every text in them marked; within ``clock.set_to(NOW)``."""
-    desk, other = open_desk(slug="grand-marked"), open_desk(slug="grand")
-    for house in (desk, other):
+    small_hotel, other = open_small_hotel(slug="grand-marked"), open_small_hotel(slug="grand")
+    for house in (small_hotel, other):
         house.room_type.max_occupancy = 4  # the parties here are of three
         house.room_type.save(update_fields=["max_occupancy"])
-    StaffFactory(hotel=desk.hotel, role=rights.HOTEL_MANAGER)
-    for house, owner in ((desk, "S"), (other, "B")):
+    StaffFactory(hotel=small_hotel.hotel, role=rights.HOTEL_MANAGER)
+    for house, owner in ((small_hotel, "S"), (other, "B")):
         _mark_house(house, owner)
-    room = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=103)
-    NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=104)
+    room = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103)
+    NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=104)
     stay = with_marks(booking_in("IN_HOUSE", assigned_room=room), "O")
     overdue = {"check_in": day(-2), "check_out": day(0), "checked_in_at": NOW - timedelta(days=2)}
     with_marks(booking_in("IN_HOUSE", assigned_room=other.rooms[0], **overdue), "B")
     late = {"room_type": other.room_type, "approval_deadline_at": NOW - timedelta(hours=1)}
     with_marks(booking_in("PENDING_APPROVAL", hotel=other.hotel, **late), "B")
     Room.objects.update(guest_fcm_token=mark("O", "fcm_token"))
-    for house, owner in ((desk, "S"), (other, "B")):
+    for house, owner in ((small_hotel, "S"), (other, "B")):
         house.rooms[:] = Room.objects.filter(hotel=house.hotel).order_by("room_number")
         Room.objects.filter(hotel=house.hotel).update(turnover_notes=mark(owner, "turnover_note"))
         house.agent = staff_member(house, rights.FRONT_DESK_AGENT)
         house.manager = staff_member(house, rights.FRONT_OFFICE_MANAGER)
-    return Houses(desk, other, staff_member(desk, rights.HOTEL_MANAGER), stay)
+    return Houses(small_hotel, other, staff_member(small_hotel, rights.HOTEL_MANAGER), stay)
 
 
-def staff_member(house: Desk, role: str) -> Staff:
+def staff_member(house: SmallHotel, role: str) -> Staff:
     return Staff.objects.select_related("user", "hotel").get(hotel=house.hotel, role__name=role)
 
 
-def _mark_house(house: Desk, owner: str) -> None:
+def _mark_house(house: SmallHotel, owner: str) -> None:
     Hotel.objects.filter(pk=house.hotel.pk).update(phone=mark(owner, "hotel_phone"))
     house.hotel.refresh_from_db()
     Staff.objects.filter(hotel=house.hotel).update(phone_number=mark(owner, "staff_phone"))
@@ -172,18 +172,18 @@ def _mark_house(house: Desk, owner: str) -> None:
 
 def operations(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
     """Every operation: its name, and how it is prepared; that returns the operation itself."""
-    yield from booking_steps(houses.desk)
+    yield from booking_steps(houses.small_hotel)
     yield from typed_steps(houses)
     yield from room_steps(houses)
     yield from periodic_steps(houses)
     yield from mail_steps(houses)
 
 
-def booking_steps(desk: Desk) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+def booking_steps(small_hotel: SmallHotel) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
     """Whatever changes a booking, once for each status that comes of it: the table of ``test_states``."""
 
     def prepare(state: str, step: str) -> Callable[[], Any]:
-        return steps(desk, with_marks(bookings(desk)[state](), "A"))[step]
+        return steps(small_hotel, with_marks(bookings(small_hotel)[state](), "A"))[step]
 
     first = {
         (step, outcome): state
@@ -197,46 +197,51 @@ def booking_steps(desk: Desk) -> Iterator[tuple[str, Callable[[], Callable[[], A
 
 def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
     """Operations on bookings to which somebody adds words."""
-    desk = houses.desk
+    small_hotel = houses.small_hotel
 
     def typed(state: str, operation: Callable[..., Any], **words: Any) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
-            booking = with_marks(bookings(desk)[state](), "A")
-            return partial(operation, booking=booking, staff=desk.manager, **words)
+            booking = with_marks(bookings(small_hotel)[state](), "A")
+            return partial(operation, booking=booking, staff=small_hotel.manager, **words)
 
         return prepare
 
     beyond = {"override_reason": mark("A", "override_reason")}
 
     def companions() -> Callable[[], Any]:
-        booking = with_marks(bookings(desk)["con"](), "A")
+        booking = with_marks(bookings(small_hotel)["con"](), "A")
         party = [person("A"), person("A")]
-        return partial(set_companions, booking=booking, companions=party, staff=desk.manager, **beyond)
+        return partial(set_companions, booking=booking, companions=party, staff=small_hotel.manager, **beyond)
 
     def forced() -> Callable[[], Any]:
-        with_marks(bookings(desk)["conr"](), "A")
-        for _ in desk.rooms:
-            bookings(desk)["con"]()
-        words = {"to_status": "OUT_OF_ORDER", "staff": desk.manager, "note": mark("S", "room_note")}
-        return partial(force_room_status, room=desk.rooms[0], **words)
+        with_marks(bookings(small_hotel)["conr"](), "A")
+        for _ in small_hotel.rooms:
+            bookings(small_hotel)["con"]()
+        words = {"to_status": "OUT_OF_ORDER", "staff": small_hotel.manager, "note": mark("S", "room_note")}
+        return partial(force_room_status, room=small_hotel.rooms[0], **words)
 
     def bulk(operation: Callable[..., Any], state: str) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
-            with_marks(bookings(desk)[state](), "A")
-            ids = [room.pk for room in desk.rooms]
-            return partial(operation, hotel=desk.hotel, room_ids=ids, staff=desk.manager)
+            with_marks(bookings(small_hotel)[state](), "A")
+            ids = [room.pk for room in small_hotel.rooms]
+            return partial(operation, hotel=small_hotel.hotel, room_ids=ids, staff=small_hotel.manager)
 
         return prepare
 
     def parked() -> Callable[[], Any]:
-        house = {"hotel": desk.hotel, "room_type": desk.room_type}
+        house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
         booking = with_marks(booking_in("EXPIRED", card="VOIDING", **house), "A")
         PaymentRetry.objects.create(booking=booking, failures=12, last_error="Unclear", parked_at=NOW)
-        return partial(retry_payment, booking=booking, staff=desk.manager)
+        return partial(retry_payment, booking=booking, staff=small_hotel.manager)
 
-    stay = {"hotel": desk.hotel, "room_type_id": desk.room_type.pk, "check_in": day(0), "check_out": day(2)}
-    new = partial(create_booking, staff=desk.agent, **stay, **primary("A"), adults=2, party=[person("A")])
-    reason, other_room = mark("A", "typed_reason"), desk.rooms[1].pk
+    stay = {
+        "hotel": small_hotel.hotel,
+        "room_type_id": small_hotel.room_type.pk,
+        "check_in": day(0),
+        "check_out": day(2),
+    }
+    new = partial(create_booking, staff=small_hotel.agent, **stay, **primary("A"), adults=2, party=[person("A")])
+    reason, other_room = mark("A", "typed_reason"), small_hotel.rooms[1].pk
     notes = {"internal_notes": mark("A", "internal_notes_typed"), "special_requests": mark("A", "requests_typed")}
     yield "create", lambda: new
     yield "create, to be approved", lambda: partial(new, needs_approval=True)
@@ -267,11 +272,11 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
 
 def room_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
     """Operations on rooms, on the free room 104 or on 103, where guest O is."""
-    desk, boss = houses.desk, houses.boss
+    small_hotel, boss = houses.small_hotel, houses.boss
     note, fault = mark("S", "room_note"), mark("S", "fault_note")
 
     def room(number: int, *way: str, faulty: bool = False) -> Room:
-        found = Room.objects.get(hotel=desk.hotel, room_number=number)
+        found = Room.objects.get(hotel=small_hotel.hotel, room_number=number)
         for status in way:
             set_room_status(room=found, to_status=status, staff=boss)
         if faulty:
@@ -306,12 +311,12 @@ def room_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], 
     )
     yield "take out of service", step(update_room, 104, is_active=False)
     yield "another number", step(update_room, 103, room_number=303)
-    yield "task", lambda: partial(_task_from_begin_to_end, desk, boss, room(104))
+    yield "task", lambda: partial(_task_from_begin_to_end, small_hotel, boss, room(104))
 
 
-def _task_from_begin_to_end(desk: Desk, staff: Staff, room: Room) -> None:
+def _task_from_begin_to_end(small_hotel: SmallHotel, staff: Staff, room: Room) -> None:
     words = {"room": room.pk, "task_type": "AMENITY", "note": mark("S", "task_note")}
-    task = task_services.create_task(hotel=desk.hotel, staff=staff, **words)
+    task = task_services.create_task(hotel=small_hotel.hotel, staff=staff, **words)
     task_services.assign_task(task=task, assigned_to_id=staff.pk, note=mark("S", "task_note"))
     task_services.start_task(task=task, staff=staff)
     task_services.complete_task(task=task, staff=staff)
@@ -323,15 +328,15 @@ def periodic_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[
     def with_late_ones(operation: Callable[..., Any], *arguments: Any) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
             for state in ("late", "over", "drf"):
-                with_marks(bookings(houses.desk)[state](), "A")
+                with_marks(bookings(houses.small_hotel)[state](), "A")
             RoomBooking.objects.filter(status="PENDING_PAYMENT").update(created_at=NOW - timedelta(days=3))
             return partial(operation, *arguments)
 
         return prepare
 
-    yield "expire", with_late_ones(expire_approvals, houses.desk.hotel)
-    yield "drop drafts", with_late_ones(drop_drafts, houses.desk.hotel)
-    yield "flag overstays", with_late_ones(flag_overstays, houses.desk.hotel)
+    yield "expire", with_late_ones(expire_approvals, houses.small_hotel.hotel)
+    yield "drop drafts", with_late_ones(drop_drafts, houses.small_hotel.hotel)
+    yield "flag overstays", with_late_ones(flag_overstays, houses.small_hotel.hotel)
     yield "tick", with_late_ones(tick)
 
 
@@ -345,10 +350,10 @@ class RefusingBackend(BaseEmailBackend):
 
 def mail_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
     """What becomes of a mail that cannot go, and one that somebody wants again."""
-    desk = houses.desk
+    small_hotel = houses.small_hotel
 
     def waiting() -> BookingMail:
-        booking = with_marks(bookings(desk)["con"](), "A")
+        booking = with_marks(bookings(small_hotel)["con"](), "A")
         mail = queue_booking_mail(booking, MailKind.CONFIRMATION)
         assert mail is not None
         return mail
@@ -370,7 +375,7 @@ def mail_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], 
     def again() -> Callable[[], Any]:
         mail = waiting()
         assert send_queued() == 1
-        return partial(send_again, mail=mail, staff=desk.agent)
+        return partial(send_again, mail=mail, staff=small_hotel.agent)
 
     yield "a mail that is overtaken", overtaken
     yield "a mail that is refused", refused

@@ -22,15 +22,24 @@ from room_bookings.services.overstay import extend_stay
 from room_bookings.services.reinstate import reinstate_booking
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.refusals import Refused
-from tests.room_bookings.desk import NOW, day, last_event, nothing_written, open_desk, order_of, refusal_of, told
+from tests.room_bookings.small_hotel import (
+    NOW,
+    day,
+    last_event,
+    nothing_written,
+    open_small_hotel,
+    order_of,
+    refusal_of,
+    told,
+)
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def desk(db):
+def small_hotel(db):
     with clock.set_to(NOW):
-        yield open_desk()
+        yield open_small_hotel()
 
 
 TEXT = """\
@@ -280,16 +289,16 @@ def test_all_that_a_mail_names_is_of_its_hotel(field):
 # --- a newer one takes its place --------------------------------------------------------------------------------------
 
 
-def arriving(desk, **fields) -> RoomBooking:
+def arriving(small_hotel, **fields) -> RoomBooking:
     """A confirmed booking of the desk's house, in a room from the day after tomorrow on."""
-    house = {"hotel": desk.hotel, "room_type": desk.room_type, "primary_email": "ada@example.com"}
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "primary_email": "ada@example.com"}
     return booking_in("CONFIRMED", **house | {"check_in": day(2), "check_out": day(4)} | fields)
 
 
-def test_of_several_changes_in_a_row_only_the_newest_waits(desk):
-    booking = arriving(desk)
+def test_of_several_changes_in_a_row_only_the_newest_waits(small_hotel):
+    booking = arriving(small_hotel)
     for departure in (5, 6, 7):
-        edit_booking(booking=booking, staff=desk.agent, check_out=day(departure))
+        edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(departure))
     assert states() == [("CHANGE", "DROPPED"), ("CHANGE", "DROPPED"), ("CHANGE", "QUEUED")]
     assert {mail.reason for mail in BookingMail.objects.filter(state="DROPPED")} == {mail_module.NEWER}
     [email] = queued()
@@ -298,22 +307,22 @@ def test_of_several_changes_in_a_row_only_the_newest_waits(desk):
     assert len(django_mail.outbox) == 1
 
 
-def test_a_cancellation_takes_the_place_of_a_confirmation_and_the_other_way_round(desk):
-    booking = arriving(desk)
+def test_a_cancellation_takes_the_place_of_a_confirmation_and_the_other_way_round(small_hotel):
+    booking = arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
-    cancel_booking(booking=booking, staff=desk.agent, reason="ill")
+    cancel_booking(booking=booking, staff=small_hotel.agent, reason="ill")
     assert states() == [("CONFIRMATION", "DROPPED"), ("CANCELLATION", "QUEUED")]
-    reinstate_booking(booking=booking, staff=desk.manager, reason="well again")
+    reinstate_booking(booking=booking, staff=small_hotel.manager, reason="well again")
     assert states()[1:] == [("CANCELLATION", "DROPPED"), ("CONFIRMATION", "QUEUED")]
     assert send_queued() == 1
     assert [email.subject.rpartition(" ")[2] for email in django_mail.outbox] == ["confirmed"]
     assert not Message.objects.exists()
 
 
-def test_another_booking_s_mail_stays(desk):
-    first, second = arriving(desk), arriving(desk)
+def test_another_booking_s_mail_stays(small_hotel):
+    first, second = arriving(small_hotel), arriving(small_hotel)
     for booking in (first, second):
-        edit_booking(booking=booking, staff=desk.agent, check_out=day(5))
+        edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(5))
     assert states() == [("CHANGE", "QUEUED")] * 2
 
 
@@ -327,44 +336,44 @@ def test_another_booking_s_mail_stays(desk):
     ],
     ids=["arrival", "departure", "as before", "no dates"],
 )
-def test_new_dates_are_mailed_and_other_changes_are_not(desk, change, mailed):
-    edit_booking(booking=arriving(desk), staff=desk.agent, **change)
+def test_new_dates_are_mailed_and_other_changes_are_not(small_hotel, change, mailed):
+    edit_booking(booking=arriving(small_hotel), staff=small_hotel.agent, **change)
     assert states() == ([("CHANGE", "QUEUED")] if mailed else [])
 
 
-def test_new_dates_of_a_guest_in_house_are_mailed(desk):
-    stay = booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(1), primary_email="ada@example.com")
-    edit_booking(booking=stay, staff=desk.agent, check_out=day(2))
-    extend_stay(booking=stay, staff=desk.agent, add_nights=2)
+def test_new_dates_of_a_guest_in_house_are_mailed(small_hotel):
+    stay = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_out=day(1), primary_email="ada@example.com")
+    edit_booking(booking=stay, staff=small_hotel.agent, check_out=day(2))
+    extend_stay(booking=stay, staff=small_hotel.agent, add_nights=2)
     assert states() == [("CHANGE", "DROPPED"), ("CHANGE", "QUEUED")]
     [email] = queued()
     assert "Departure: Sunday, 5 July 2026\n" in email.body
 
 
-def test_new_dates_of_a_request_are_not_mailed(desk):
-    house = {"hotel": desk.hotel, "room_type": desk.room_type, "primary_email": "ada@example.com"}
+def test_new_dates_of_a_request_are_not_mailed(small_hotel):
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "primary_email": "ada@example.com"}
     request = booking_in("PENDING_APPROVAL", **house, check_in=day(2), check_out=day(4))
-    edit_booking(booking=request, staff=desk.agent, check_out=day(5))
+    edit_booking(booking=request, staff=small_hotel.agent, check_out=day(5))
     assert states() == []
 
 
 # --- again ------------------------------------------------------------------------------------------------------------
 
 
-def sent_mail(desk, **fields) -> BookingMail:
+def sent_mail(small_hotel, **fields) -> BookingMail:
     """The confirmation of a booking, sent."""
-    arriving(desk, **fields)
+    arriving(small_hotel, **fields)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     assert send_queued() == 1
     return BookingMail.objects.get()
 
 
-def test_it_is_sent_again_with_what_is_true_now_and_told(desk):
-    mail = sent_mail(desk)
+def test_it_is_sent_again_with_what_is_true_now_and_told(small_hotel):
+    mail = sent_mail(small_hotel)
     RoomBooking.objects.update(primary_email="new@example.com", adults=3)
     since = last_event()
-    again = send_again(mail=mail, staff=desk.agent)
-    assert (again.kind, again.state, again.queued_by) == ("CONFIRMATION", "QUEUED", desk.agent)
+    again = send_again(mail=mail, staff=small_hotel.agent)
+    assert (again.kind, again.state, again.queued_by) == ("CONFIRMATION", "QUEUED", small_hotel.agent)
     assert told(since) == [("room-bookings", "booking_updated")]
     assert send_queued() == 1
     assert django_mail.outbox[1].to == ["new@example.com"]
@@ -374,48 +383,48 @@ def test_it_is_sent_again_with_what_is_true_now_and_told(desk):
     assert states() == [("CONFIRMATION", "SENT")] * 2
 
 
-def test_one_that_waits_is_sent_at_once(desk):
-    mail = sent_mail(desk)
+def test_one_that_waits_is_sent_at_once(small_hotel):
+    mail = sent_mail(small_hotel)
     BookingMail.objects.all().delete()
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     Message.objects.update(priority=4, retry_count=7, when_added=clock.now() + timedelta(hours=4))
     BookingMail.objects.update(tries=7)
     assert send_queued() == 0
-    again = send_again(mail=BookingMail.objects.get(), staff=desk.agent)
+    again = send_again(mail=BookingMail.objects.get(), staff=small_hotel.agent)
     assert mail.pk != again.pk
     assert states() == [("CONFIRMATION", "DROPPED"), ("CONFIRMATION", "QUEUED")]
     assert send_queued() == 1
 
 
-def test_what_is_overtaken_is_not_sent_again(desk):
-    mail = sent_mail(desk)
-    cancel_booking(booking=mail.booking, staff=desk.agent)
-    refusal = refusal_of(lambda: send_again(mail=mail, staff=desk.agent))
+def test_what_is_overtaken_is_not_sent_again(small_hotel):
+    mail = sent_mail(small_hotel)
+    cancel_booking(booking=mail.booking, staff=small_hotel.agent)
+    refusal = refusal_of(lambda: send_again(mail=mail, staff=small_hotel.agent))
     assert (refusal.status, refusal.code) == (409, "MAIL_OVERTAKEN")
     reference = mail.booking.booking_id
     assert refusal.message == f"Booking {reference} is cancelled: a mail that says otherwise is not sent."
     assert refusal.details == {"booking_id": reference, "status": "CANCELLED"}
 
 
-def test_without_an_address_there_is_nothing_to_send_again(desk):
-    mail = sent_mail(desk)
+def test_without_an_address_there_is_nothing_to_send_again(small_hotel):
+    mail = sent_mail(small_hotel)
     RoomBooking.objects.update(primary_email="")
-    refusal = refusal_of(lambda: send_again(mail=mail, staff=desk.agent))
+    refusal = refusal_of(lambda: send_again(mail=mail, staff=small_hotel.agent))
     assert (refusal.status, refusal.code) == (409, "NO_EMAIL_ADDRESS")
 
 
-def test_what_is_being_sent_is_not_sent_again_meanwhile(desk):
-    mail = sent_mail(desk)
+def test_what_is_being_sent_is_not_sent_again_meanwhile(small_hotel):
+    mail = sent_mail(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     BookingMail.objects.filter(state="QUEUED").update(state=MailState.SENDING, claimed_at=clock.now())
-    refusal = refusal_of(lambda: send_again(mail=mail, staff=desk.agent))
+    refusal = refusal_of(lambda: send_again(mail=mail, staff=small_hotel.agent))
     assert (refusal.status, refusal.code) == (409, "MAIL_BEING_SENT")
 
 
-def test_it_locks_the_booking_first(desk, statements):
-    mail = sent_mail(desk)
+def test_it_locks_the_booking_first(small_hotel, statements):
+    mail = sent_mail(small_hotel)
     with statements() as made:
-        send_again(mail=mail, staff=desk.agent)
+        send_again(mail=mail, staff=small_hotel.agent)
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "INSERT BookingMail",
@@ -426,8 +435,8 @@ def test_it_locks_the_booking_first(desk, statements):
 # --- forgotten --------------------------------------------------------------------------------------------------------
 
 
-def test_mails_are_forgotten_a_month_after_they_and_the_stay_are_over(desk):
-    mail = sent_mail(desk, check_in=day(0), check_out=day(1))
+def test_mails_are_forgotten_a_month_after_they_and_the_stay_are_over(small_hotel):
+    mail = sent_mail(small_hotel, check_in=day(0), check_out=day(1))
     waiting = queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     MessageLog.objects.update(when_attempted=clock.now() + timedelta(days=300))
     month = mail_module.KEEP_MAILS
@@ -444,8 +453,8 @@ def test_mails_are_forgotten_a_month_after_they_and_the_stay_are_over(desk):
     assert BookingMail.objects.get() == waiting
 
 
-def test_mails_of_a_stay_to_come_are_kept_however_old(desk):
-    sent_mail(desk, check_in=day(200), check_out=day(201))
+def test_mails_of_a_stay_to_come_are_kept_however_old(small_hotel):
+    sent_mail(small_hotel, check_in=day(200), check_out=day(201))
     with clock.set_to(clock.now() + timedelta(days=220)):
         mail_module.forget_history()
     assert BookingMail.objects.count() == 1
@@ -454,9 +463,9 @@ def test_mails_of_a_stay_to_come_are_kept_however_old(desk):
     assert not BookingMail.objects.exists()
 
 
-def test_what_somebody_else_took_out_of_the_queue_waits_no_longer(desk):
+def test_what_somebody_else_took_out_of_the_queue_waits_no_longer(small_hotel):
     """In an upgrade the worker of the release before, which knows of no ``BookingMail``."""
-    booking = arriving(desk)
+    booking = arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     with nothing_written():
         assert mail_module.settle_lost() == 0
@@ -470,8 +479,8 @@ def test_what_somebody_else_took_out_of_the_queue_waits_no_longer(desk):
     assert send_queued() == 1
 
 
-def test_a_newer_mail_takes_the_place_of_one_that_is_lost(desk):
-    arriving(desk)
+def test_a_newer_mail_takes_the_place_of_one_that_is_lost(small_hotel):
+    arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     Message.objects.all().delete()
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CHANGE)
@@ -479,8 +488,8 @@ def test_a_newer_mail_takes_the_place_of_one_that_is_lost(desk):
     assert send_queued() == 1
 
 
-def test_all_that_waits_can_be_dropped(desk):
-    arriving(desk)
+def test_all_that_waits_can_be_dropped(small_hotel):
+    arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     Message.objects.create(message_data="x")
     assert mail_module.drop_all_queued("Restored from a backup.") == 2

@@ -34,29 +34,33 @@ from room_bookings.services.reinstate import reinstate_booking
 from tests.factories import HotelFactory, booking_in
 from tests.notifications.conftest import until
 from tests.races import Writer, locks_removed, overlap
-from tests.room_bookings.desk import NOW, Desk, day, last_event, nothing_written, open_desk, told
+from tests.room_bookings.small_hotel import NOW, SmallHotel, day, last_event, nothing_written, open_small_hotel, told
 
 pytestmark = pytest.mark.django_db
 TRANSACTIONS = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def desk(db):
+def small_hotel(db):
     with clock.set_to(NOW):
-        yield open_desk()
+        yield open_small_hotel()
 
 
-def booked(desk: Desk | None = None, **fields) -> RoomBooking:
+def booked(small_hotel: SmallHotel | None = None, **fields) -> RoomBooking:
     """A confirmed booking of a guest with an address, as services hand it over."""
-    house = {"hotel": desk.hotel, "room_type": desk.room_type} if desk else {"hotel": HotelFactory(name="Grand")}
-    dates = {"check_in": day(2), "check_out": day(4)} if desk else {}
+    house = (
+        {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+        if small_hotel
+        else {"hotel": HotelFactory(name="Grand")}
+    )
+    dates = {"check_in": day(2), "check_out": day(4)} if small_hotel else {}
     booking = booking_in("CONFIRMED", **house | dates | {"primary_email": "ada@example.com"} | fields)
     return RoomBooking.objects.select_related("hotel", "room_type").get(pk=booking.pk)
 
 
-def confirmed(desk: Desk | None = None, **fields) -> RoomBooking:
+def confirmed(small_hotel: SmallHotel | None = None, **fields) -> RoomBooking:
     """The same with a confirmation in the queue."""
-    booking = booked(desk, **fields)
+    booking = booked(small_hotel, **fields)
     queue_booking_mail(booking, MailKind.CONFIRMATION)
     return booking
 
@@ -313,37 +317,37 @@ def test_history_is_forgotten_and_what_waits_is_not(provider):
 GREYLISTED = "450 4.2.0 greylisted, ada@example.com"
 
 
-def test_a_greylisted_confirmation_does_not_come_after_the_cancellation(desk, smtp):
+def test_a_greylisted_confirmation_does_not_come_after_the_cancellation(small_hotel, smtp):
     server = smtp(answers={"RCPT": [GREYLISTED]})
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     assert send_next() == Outcome.FAILED
     assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, "The mail server put off the address (450).")]
-    cancel_booking(booking=booking, staff=desk.agent)
+    cancel_booking(booking=booking, staff=small_hotel.agent)
     with minutes_pass(60):
         assert send_queued() == 1
     assert [subject.rpartition(" ")[2] for subject in server.subjects] == ["cancelled"]
     assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, NEWER), ("CANCELLATION", "SENT", 1, "")]
 
 
-def test_a_greylisted_cancellation_does_not_come_after_the_reinstatement(desk, smtp):
+def test_a_greylisted_cancellation_does_not_come_after_the_reinstatement(small_hotel, smtp):
     server = smtp(answers={"RCPT": ["250 fine", GREYLISTED]})
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     assert send_queued() == 1
-    cancel_booking(booking=booking, staff=desk.agent)
+    cancel_booking(booking=booking, staff=small_hotel.agent)
     assert send_next() == Outcome.FAILED
-    reinstate_booking(booking=booking, staff=desk.manager, reason="a mistake")
+    reinstate_booking(booking=booking, staff=small_hotel.manager, reason="a mistake")
     with minutes_pass(600):
         assert send_queued() == 1
     assert [subject.rpartition(" ")[2] for subject in server.subjects] == ["confirmed", "confirmed"]
     assert [state for _, state, *_ in desk_sees(booking)] == ["SENT", "DROPPED", "SENT"]
 
 
-def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(desk, smtp):
+def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(small_hotel, smtp):
     """A confirmation that waited until the guest was a no-show, say."""
     server = smtp(answers={"RCPT": [GREYLISTED]})
-    booking = confirmed(desk, check_in=day(-1), check_out=day(2))
+    booking = confirmed(small_hotel, check_in=day(-1), check_out=day(2))
     assert send_next() == Outcome.FAILED
-    mark_no_show(booking=booking, staff=desk.agent)
+    mark_no_show(booking=booking, staff=small_hotel.agent)
     since = last_event()
     with minutes_pass(5):
         assert send_next() == Outcome.NONE_DUE
@@ -355,12 +359,12 @@ def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(desk, 
     assert not Message.objects.exists()
 
 
-def test_what_waits_goes_to_the_address_that_the_booking_has_now(desk, smtp):
+def test_what_waits_goes_to_the_address_that_the_booking_has_now(small_hotel, smtp):
     server = smtp(answers={"RCPT": [GREYLISTED]})
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     send_next()
     edit_booking(
-        booking=booking, staff=desk.agent, primary_email="grace@example.com", adults=2, total_amount=Decimal(99)
+        booking=booking, staff=small_hotel.agent, primary_email="grace@example.com", adults=2, total_amount=Decimal(99)
     )
     with minutes_pass(5):
         assert send_queued() == 1
@@ -372,11 +376,11 @@ def test_what_waits_goes_to_the_address_that_the_booking_has_now(desk, smtp):
     assert BookingMail.objects.get().to_address == "grace@example.com"
 
 
-def test_without_an_address_it_does_not_go(desk, smtp):
+def test_without_an_address_it_does_not_go(small_hotel, smtp):
     server = smtp(answers={"RCPT": [GREYLISTED]})
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     send_next()
-    edit_booking(booking=booking, staff=desk.agent, primary_email="")
+    edit_booking(booking=booking, staff=small_hotel.agent, primary_email="")
     with minutes_pass(5):
         assert send_queued() == 0
     assert server.received == []
@@ -458,9 +462,9 @@ def first_verb(case) -> str:
 
 
 @pytest.mark.parametrize(("answers", "reason"), PERMANENT, ids=first_verb)
-def test_a_refusal_for_good_is_not_tried_again_and_told(desk, smtp, caplog, answers, reason):
+def test_a_refusal_for_good_is_not_tried_again_and_told(small_hotel, smtp, caplog, answers, reason):
     server = smtp(answers=answers)
-    refused, other = confirmed(desk), confirmed(desk)
+    refused, other = confirmed(small_hotel), confirmed(small_hotel)
     number, since = Message.objects.order_by("pk").first().pk, last_event()
     assert send_queued() == 1  # the next one goes: the server works
     assert desk_sees(refused) == [("CONFIRMATION", "FAILED", 1, reason)]
@@ -477,9 +481,9 @@ def test_a_refusal_for_good_is_not_tried_again_and_told(desk, smtp, caplog, answ
 
 
 @pytest.mark.parametrize(("answers", "reason"), TEMPORARY, ids=first_verb)
-def test_what_is_put_off_is_tried_again(desk, smtp, caplog, answers, reason):
+def test_what_is_put_off_is_tried_again(small_hotel, smtp, caplog, answers, reason):
     server = smtp(answers=answers)
-    booking, since = confirmed(desk), last_event()
+    booking, since = confirmed(small_hotel), last_event()
     assert send_next() == Outcome.FAILED
     assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
     assert told(since) == []
@@ -491,10 +495,12 @@ def test_what_is_put_off_is_tried_again(desk, smtp, caplog, answers, reason):
 
 
 @pytest.mark.parametrize(("answers", "reason"), OURS, ids=first_verb)
-def test_what_is_our_own_fault_is_tried_again_and_logged_as_an_error(desk, smtp, settings, caplog, answers, reason):
+def test_what_is_our_own_fault_is_tried_again_and_logged_as_an_error(
+    small_hotel, smtp, settings, caplog, answers, reason
+):
     settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = ("hotel", "wrong") if "AUTH" in answers else ("", "")
     server = smtp(answers=answers)
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     assert send_next() == Outcome.FAILED
     assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
@@ -506,9 +512,9 @@ def test_what_is_our_own_fault_is_tried_again_and_logged_as_an_error(desk, smtp,
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPServerDisconnected("bye")])
-def test_a_server_that_is_away_is_tried_again(desk, provider, error):
+def test_a_server_that_is_away_is_tried_again(small_hotel, provider, error):
     provider.failures = [error]
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     assert send_next() == Outcome.FAILED
     reason = f"The mail server could not be reached ({type(error).__name__})."
     assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
@@ -625,10 +631,10 @@ def test_many_workers_send_each_mail_once():
 def test_a_cancellation_waits_for_the_confirmation_that_is_being_sent(slow_provider, monkeypatch, error):
     """It commits meanwhile, and does not wait; its mail follows the confirmation, or comes alone when that failed."""
     monkeypatch.setattr(slow_provider, "failure", error)
-    desk = open_desk()
-    booking = confirmed(desk)
+    small_hotel = open_small_hotel()
+    booking = confirmed(small_hotel)
     worker = sending(slow_provider)
-    cancel_booking(booking=booking, staff=desk.agent)
+    cancel_booking(booking=booking, staff=small_hotel.agent)
     assert [state for _, state, *_ in desk_sees(booking)] == ["SENDING", "QUEUED"]
     assert send_next() == Outcome.NONE_DUE  # another worker, meanwhile
     slow_provider.may_end.set()
@@ -644,10 +650,10 @@ def test_a_cancellation_waits_for_the_confirmation_that_is_being_sent(slow_provi
 @TRANSACTIONS
 def test_a_talk_that_takes_longer_than_any_holds_the_cancellation_up_all_the_same(slow_provider, monkeypatch):
     """As long as the worker has its connection, it has the lock of the booking."""
-    desk = open_desk()
-    booking = confirmed(desk)
+    small_hotel = open_small_hotel()
+    booking = confirmed(small_hotel)
     worker = sending(slow_provider)
-    cancel_booking(booking=booking, staff=desk.agent)
+    cancel_booking(booking=booking, staff=small_hotel.agent)
     monkeypatch.setattr(mail_sending, "LONGEST_TALK", timedelta(0))
     assert send_next() == Outcome.NONE_DUE
     slow_provider.may_end.set()
@@ -659,12 +665,12 @@ def test_a_talk_that_takes_longer_than_any_holds_the_cancellation_up_all_the_sam
 @TRANSACTIONS
 def test_without_the_lock_the_cancellation_would_come_first(slow_provider, monkeypatch):
     """The twin: with neither the lock nor the mark, the confirmation arrives after the cancellation."""
-    desk = open_desk()
-    booking = confirmed(desk)
+    small_hotel = open_small_hotel()
+    booking = confirmed(small_hotel)
     monkeypatch.setattr(mail_sending, "advisory_lock", lambda *_keys: nullcontext(enter_result=True))
     monkeypatch.setattr(mail_sending, "LONGEST_TALK", timedelta(0))
     worker = sending(slow_provider)
-    cancel_booking(booking=booking, staff=desk.agent)
+    cancel_booking(booking=booking, staff=small_hotel.agent)
     assert send_next() == Outcome.SENT
     slow_provider.may_end.set()
     worker.outcome()
@@ -689,10 +695,12 @@ def test_whatever_the_desk_does_while_workers_send_the_mails_arrive_in_its_order
     settings.MAILER_EMAIL_BACKEND = f"{__name__}.MoodyBackend"
     monkeypatch.setattr(mail_sending, "FIRST_PAUSE", timedelta(milliseconds=1))
     monkeypatch.setattr(mail_sending, "LONGEST_PAUSE", timedelta(milliseconds=20))
-    desk, over = open_desk(allow_overbooking=True), threading.Event()
+    small_hotel, over = open_small_hotel(allow_overbooking=True), threading.Event()
     first = clock.now().date() + timedelta(days=9)
     bookings = [
-        confirmed(desk, check_in=first, check_out=first + timedelta(days=2), primary_email=f"guest{n}@example.com")
+        confirmed(
+            small_hotel, check_in=first, check_out=first + timedelta(days=2), primary_email=f"guest{n}@example.com"
+        )
         for n in range(2)
     ]
 
@@ -705,11 +713,11 @@ def test_whatever_the_desk_does_while_workers_send_the_mails_arrive_in_its_order
         booking = bookings[number]
         for step in range(12):
             if step % 3 == 0:
-                edit_booking(booking=booking, staff=desk.agent, check_out=first + timedelta(days=3 + step))
+                edit_booking(booking=booking, staff=small_hotel.agent, check_out=first + timedelta(days=3 + step))
             elif step % 3 == 1:
-                cancel_booking(booking=booking, staff=desk.agent)
+                cancel_booking(booking=booking, staff=small_hotel.agent)
             else:
-                reinstate_booking(booking=booking, staff=desk.manager, reason="a mistake")
+                reinstate_booking(booking=booking, staff=small_hotel.manager, reason="a mistake")
             time.sleep(0.03)
 
     workers = [Writer(work) for _ in range(3)]
@@ -738,18 +746,20 @@ def killed_while_sending(booking: RoomBooking) -> None:
     )
 
 
-def test_what_a_killed_worker_began_is_sent_by_the_next(desk):
-    booking = confirmed(desk)
+def test_what_a_killed_worker_began_is_sent_by_the_next(small_hotel):
+    booking = confirmed(small_hotel)
     killed_while_sending(booking)
     assert send_queued() == 1
     assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
 
 
-def test_what_was_overtaken_while_a_killed_worker_was_at_it_may_have_arrived_and_the_newer_one_comes_second(desk):
+def test_what_was_overtaken_while_a_killed_worker_was_at_it_may_have_arrived_and_the_newer_one_comes_second(
+    small_hotel,
+):
     """Nobody knows whether it is still on its way: the worker may have lost its connection to the database only."""
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     killed_while_sending(booking)
-    cancel_booking(booking=booking, staff=desk.agent)
+    cancel_booking(booking=booking, staff=small_hotel.agent)
     with clock.set_to(clock.now() + LONGEST_TALK - timedelta(seconds=1)):
         assert send_queued() == 0
     assert [state for _, state, *_ in desk_sees(booking)] == ["SENDING", "QUEUED"]
@@ -761,9 +771,9 @@ def test_what_was_overtaken_while_a_killed_worker_was_at_it_may_have_arrived_and
     assert told(since) == [("room-bookings", "booking_updated")]
 
 
-def test_a_worker_that_was_taken_for_dead_does_not_put_its_mail_back(desk, provider):
+def test_a_worker_that_was_taken_for_dead_does_not_put_its_mail_back(small_hotel, provider):
     """It lost its connection, another has sent the mail since; then its own talk with the provider fails."""
-    booking = confirmed(desk)
+    booking = confirmed(small_hotel)
     message = Message.objects.get()
     stale = mail_sending._claim_of(booking.pk)
     assert send_queued() == 1
@@ -775,9 +785,9 @@ def test_a_worker_that_was_taken_for_dead_does_not_put_its_mail_back(desk, provi
 @TRANSACTIONS
 def test_it_is_decided_on_the_locked_booking():
     """A cancellation that is not committed yet holds the confirmation up, and then its own mail goes instead."""
-    desk = open_desk()
-    booking = confirmed(desk)
-    _, [outcome] = overlap(lambda: cancel_booking(booking=booking, staff=desk.agent), send_next)
+    small_hotel = open_small_hotel()
+    booking = confirmed(small_hotel)
+    _, [outcome] = overlap(lambda: cancel_booking(booking=booking, staff=small_hotel.agent), send_next)
     assert outcome == Outcome.SENT
     assert send_queued() == 0
     assert [subject.rpartition(" ")[2] for subject in delivered()] == ["cancelled"]
@@ -786,20 +796,20 @@ def test_it_is_decided_on_the_locked_booking():
 @TRANSACTIONS
 def test_without_that_lock_the_confirmation_would_go():
     """The twin: the no-show commits while the confirmation is claimed, and it goes all the same."""
-    desk = open_desk()
+    small_hotel = open_small_hotel()
     yesterday = clock.now().date() - timedelta(days=3)
-    booking = confirmed(desk, check_in=yesterday, check_out=yesterday + timedelta(days=9))
+    booking = confirmed(small_hotel, check_in=yesterday, check_out=yesterday + timedelta(days=9))
     with locks_removed():
-        overlap(lambda: mark_no_show(booking=booking, staff=desk.agent), send_next, waits=False)
+        overlap(lambda: mark_no_show(booking=booking, staff=small_hotel.agent), send_next, waits=False)
     assert len(delivered()) == 1
     assert RoomBooking.objects.get().status == "NO_SHOW"
 
 
 @TRANSACTIONS
 def test_a_booking_that_somebody_holds_for_long_holds_up_its_own_mail_only(caplog):
-    desk = open_desk()
-    held = confirmed(desk)
-    confirmed(desk, booking_id="BK-2026-0008")
+    small_hotel = open_small_hotel()
+    held = confirmed(small_hotel)
+    confirmed(small_hotel, booking_id="BK-2026-0008")
     number = Message.objects.order_by("pk").first().pk
     with transaction.atomic():
         booking_lock([held.pk])

@@ -18,7 +18,7 @@ from tests.factories import PASSWORD, HotelFactory, StaffFactory
 from tests.hotelmate.test_scope import member
 from tests.http import DocumentedClient, nothing_written, rolled_back, stored_rows
 from tests.notifications.operations import call, endpoint_of, operations, sent, world
-from tests.room_bookings.desk import NOW, last_event
+from tests.room_bookings.small_hotel import NOW, last_event
 
 pytestmark = pytest.mark.django_db
 

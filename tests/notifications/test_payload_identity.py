@@ -21,7 +21,7 @@ from tests.conftest import token_client
 from tests.http import nothing_written, rolled_back
 from tests.notifications.operations import call, endpoint_of, sent
 from tests.notifications.test_operation_table import EXPECTED, TELLING
-from tests.room_bookings.desk import last_event
+from tests.room_bookings.small_hotel import last_event
 
 pytestmark = pytest.mark.django_db
 

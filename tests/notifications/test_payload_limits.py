@@ -25,7 +25,7 @@ from room_bookings.services.edit import set_companions
 from room_bookings.services.room_move import move_room
 from rooms.models import Room, RoomType
 from tests.factories import NewRoomFactory, StaffFactory, booking_in
-from tests.room_bookings.desk import NOW, Desk, last_event, open_desk
+from tests.room_bookings.small_hotel import NOW, SmallHotel, last_event, open_small_hotel
 
 pytestmark = pytest.mark.django_db
 
@@ -47,24 +47,24 @@ def filled(instance: Model, character: str) -> dict[str, str]:
     }
 
 
-def largest_house(character: str) -> Desk:
+def largest_house(character: str) -> SmallHotel:
     """A house in which every name and number is as long as it can be."""
-    desk = open_desk(slug="s" * 60)
-    Hotel.objects.filter(pk=desk.hotel.pk).update(**filled(desk.hotel, character))
-    RoomType.objects.filter(pk=desk.room_type.pk).update(
-        **filled(desk.room_type, character), starting_price_from="99999999.99", max_occupancy=32767
+    small_hotel = open_small_hotel(slug="s" * 60)
+    Hotel.objects.filter(pk=small_hotel.hotel.pk).update(**filled(small_hotel.hotel, character))
+    RoomType.objects.filter(pk=small_hotel.room_type.pk).update(
+        **filled(small_hotel.room_type, character), starting_price_from="99999999.99", max_occupancy=32767
     )
     name = (character * 150)[:150]
-    member = StaffFactory(hotel=desk.hotel, role=HOTEL_MANAGER, user__first_name=name, user__last_name=name)
-    for room, number in zip(desk.rooms, (2**31 - 2, 2**31 - 1), strict=True):
+    member = StaffFactory(hotel=small_hotel.hotel, role=HOTEL_MANAGER, user__first_name=name, user__last_name=name)
+    for room, number in zip(small_hotel.rooms, (2**31 - 2, 2**31 - 1), strict=True):
         Room.objects.filter(pk=room.pk).update(room_number=number)
-    desk.manager = Staff.objects.get(pk=member.pk)
-    return desk
+    small_hotel.manager = Staff.objects.get(pk=member.pk)
+    return small_hotel
 
 
-def largest_booking(desk: Desk, character: str) -> RoomBooking:
+def largest_booking(small_hotel: SmallHotel, character: str) -> RoomBooking:
     """A booking of which every text is as long as it can be, and every number as large."""
-    booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0], booking_id=f"BK-2026-{'9' * 16}")
+    booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0], booking_id=f"BK-2026-{'9' * 16}")
     texts = filled(booking, character) | {"special_requests": character * 10_000, "internal_notes": character * 2000}
     del texts["payment_reference"], texts["guest_token_hash"], texts["auto_expire_reason_code"]
     RoomBooking.objects.filter(pk=booking.pk).update(
@@ -75,13 +75,13 @@ def largest_booking(desk: Desk, character: str) -> RoomBooking:
     return booking
 
 
-def live(desk: Desk, character: str) -> None:
+def live(small_hotel: SmallHotel, character: str) -> None:
     """One room and one booking go through all that tells something, with remarks as long as the API takes them."""
-    note, staff = (character * 2000)[:1999] + ".", desk.manager
-    room = desk.rooms[0]
-    booking = largest_booking(desk, character)
+    note, staff = (character * 2000)[:1999] + ".", small_hotel.manager
+    room = small_hotel.rooms[0]
+    booking = largest_booking(small_hotel, character)
     decline_booking(
-        booking=booking_in("PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type),
+        booking=booking_in("PENDING_APPROVAL", hotel=small_hotel.hotel, room_type=small_hotel.room_type),
         staff=staff,
         reason_note=note,
     )
@@ -93,17 +93,19 @@ def live(desk: Desk, character: str) -> None:
     # A hundred thousand characters came together over the years.
     Room.objects.filter(pk=room.pk).update(maintenance_notes=character * 100_000, turnover_notes=character * 100_000)
     flag_maintenance(room=room, staff=staff, note=note)
-    move_room(booking=booking, to_room_id=desk.rooms[1].pk, staff=staff, reason=note, notes=note)
+    move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=staff, reason=note, notes=note)
     check_out(booking=booking, staff=staff)
-    ended = booking_in("IN_HOUSE", assigned_room=NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type))
+    ended = booking_in(
+        "IN_HOUSE", assigned_room=NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type)
+    )
     cancel_booking(booking=ended, staff=staff, reason=note)
 
 
 @pytest.fixture
-def desk(db: None) -> Iterator[Desk]:
+def small_hotel(db: None) -> Iterator[SmallHotel]:
     """An ordinary house, with a manager who may do anything."""
     with clock.set_to(NOW):
-        house = open_desk()
+        house = open_small_hotel()
         house.manager = StaffFactory(hotel=house.hotel, role=HOTEL_MANAGER)
         yield house
 
@@ -138,13 +140,13 @@ def test_the_largest_house_fits(character, db, settings):
 @pytest.mark.parametrize("character", CHARACTERS, ids=ascii)
 def test_what_was_cut_says_so_and_nothing_else_was_touched(character, db):
     with clock.set_to(NOW):
-        desk = largest_house(character)
-        live(desk, character)
-        room = desk.rooms[0]
+        small_hotel = largest_house(character)
+        live(small_hotel, character)
+        room = small_hotel.rooms[0]
         since = last_event()
         Room.objects.filter(pk=room.pk).update(is_active=False)
         before = Room.objects.get(pk=room.pk)
-        flag_maintenance(room=room, staff=desk.manager, note="another")
+        flag_maintenance(room=room, staff=small_hotel.manager, note="another")
     payload = RealtimeEvent.objects.get(pk__gt=since).envelope["payload"]
     notes = payload["maintenance_notes"]
     assert notes.endswith(CUT_MARK)
@@ -157,12 +159,12 @@ def test_what_was_cut_says_so_and_nothing_else_was_touched(character, db):
 
 # What is as large as an ordinary house ever has it.
 @pytest.mark.parametrize("character", ["a", "é", "😀"])
-def test_what_fits_is_whole(character, desk):
-    room, note = desk.rooms[0], character * 1500
+def test_what_fits_is_whole(character, small_hotel):
+    room, note = small_hotel.rooms[0], character * 1500
     booking = booking_in("CONFIRMED", assigned_room=room, primary_first_name=character * 100)
-    flag_maintenance(room=room, staff=desk.manager, note=note)
-    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=desk.manager)
-    cancel_booking(booking=booking, staff=desk.agent, reason=note)
+    flag_maintenance(room=room, staff=small_hotel.manager, note=note)
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=small_hotel.manager)
+    cancel_booking(booking=booking, staff=small_hotel.agent, reason=note)
     texts = [message["data"] for message in as_sent()]
     assert len(texts) == 4
     assert CUT_MARK not in "".join(texts)
@@ -173,16 +175,16 @@ def test_what_fits_is_whole(character, desk):
 
 
 @pytest.mark.parametrize("notes", [4000, 8000, 9000])
-def test_the_last_byte_that_fits_is_sent(notes, desk):
+def test_the_last_byte_that_fits_is_sent(notes, small_hotel):
     """One byte more than fits, and something is cut."""
-    room = desk.rooms[0]
+    room = small_hotel.rooms[0]
 
     def told(length: int) -> dict[str, Any]:
         Room.objects.filter(pk=room.pk).update(turnover_notes="x" * length)
-        flag_maintenance(room=room, staff=desk.manager, note=f"{length}")
+        flag_maintenance(room=room, staff=small_hotel.manager, note=f"{length}")
         return RealtimeEvent.objects.latest("pk").envelope
 
-    flag_maintenance(room=room, staff=desk.manager, note="shower drips")
+    flag_maintenance(room=room, staff=small_hotel.manager, note="shower drips")
     empty = len(notification_manager.encoded(told(0)).encode())
     # "4000\n" and the like make the other note longer meanwhile: measured, not reckoned.
     envelope = told(notes - empty)

@@ -19,7 +19,7 @@ from tests.endpoints import BOOKING, Endpoint
 from tests.factories import booking_in, room_in
 from tests.http import assert_error, nothing_written
 from tests.notifications.operations import endpoint_of
-from tests.room_bookings.desk import NOW
+from tests.room_bookings.small_hotel import NOW
 
 pytestmark = pytest.mark.django_db
 

@@ -35,7 +35,7 @@ from tests.notifications.personal import (
     operations,
     text_fields,
 )
-from tests.room_bookings.desk import NOW, last_event
+from tests.room_bookings.small_hotel import NOW, last_event
 
 pytestmark = pytest.mark.django_db
 

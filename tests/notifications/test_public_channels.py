@@ -18,16 +18,16 @@ from room_bookings.services.no_show import mark_no_show
 from tests.factories import booking_in, room_in
 from tests.notifications.conftest import until
 from tests.notifications.personal import marks_in, open_houses, staff_member, with_marks
-from tests.room_bookings.desk import NOW, Desk, day, open_desk
+from tests.room_bookings.small_hotel import NOW, SmallHotel, day, open_small_hotel
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def desk(db) -> Iterator[Desk]:
+def small_hotel(db) -> Iterator[SmallHotel]:
     """A house on the afternoon of 1 July 2026."""
     with clock.set_to(NOW):
-        yield open_desk()
+        yield open_small_hotel()
 
 
 @pytest.fixture
@@ -47,18 +47,18 @@ def twin_of(event: RealtimeEvent) -> dict:
     return {**public, "data": json.loads(public["data"])}
 
 
-def test_there_are_none_unless_the_settings_say_so(desk, settings):
+def test_there_are_none_unless_the_settings_say_so(small_hotel, settings):
     assert settings.REALTIME_PUBLIC_CHANNELS is False
-    check_in(booking=booking_in("CONFIRMED", assigned_room=desk.rooms[0]), staff=desk.agent)
+    check_in(booking=booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0]), staff=small_hotel.agent)
     for event in RealtimeEvent.objects.all():
         [message] = notification_manager.messages(event)
         assert message["channel"] == event.channel
         assert message["channel"].startswith("private-")
 
 
-def test_a_room_in_public(desk, in_public):
-    room = desk.rooms[0]
-    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=desk.agent, source="FRONT_DESK")
+def test_a_room_in_public(small_hotel, in_public):
+    room = small_hotel.rooms[0]
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=small_hotel.agent, source="FRONT_DESK")
     notes = {"maintenance_notes": "Mr Lovelace broke the lamp", "turnover_notes": "ask Maeve"}
     event = latest(type="room_updated")
     event.envelope["payload"] |= notes
@@ -66,17 +66,17 @@ def test_a_room_in_public(desk, in_public):
     event.envelope["payload"] |= {"inspected_by_staff": "Orla", "inspected_by_staff_name": "Orla"}
     private = event.envelope["payload"]
     assert twin_of(event) == {
-        "channel": f"{desk.hotel.slug}.rooms",
+        "channel": f"{small_hotel.hotel.slug}.rooms",
         "name": "room_updated",
         "data": {
             "category": "rooms",
             "type": "room_updated",
             "payload": {
                 "id": room.pk,
-                "hotel_slug": desk.hotel.slug,
+                "hotel_slug": small_hotel.hotel.slug,
                 "room_number": 101,
-                "room_type": desk.room_type.pk,
-                "room_type_name": desk.room_type.name,
+                "room_type": small_hotel.room_type.pk,
+                "room_type_name": small_hotel.room_type.name,
                 "room_type_info": private["room_type_info"],
                 "current_price": {"amount": "95.00", "currency": "EUR"},
                 "room_status": "CHECKOUT_DIRTY",
@@ -110,7 +110,7 @@ def test_a_room_in_public(desk, in_public):
                 "changed_by_name": None,
             },
             "meta": {
-                "hotel_slug": desk.hotel.slug,
+                "hotel_slug": small_hotel.hotel.slug,
                 "event_id": str(event.event_id),
                 "seq": 7,
                 "ts": "2026-07-01T14:00:00Z",
@@ -120,19 +120,19 @@ def test_a_room_in_public(desk, in_public):
     }
 
 
-def test_a_booking_in_public(desk, in_public):
+def test_a_booking_in_public(small_hotel, in_public):
     """A no-show under the name that the clients of these channels know."""
     contact = {"primary_email": "ada@example.com", "primary_phone": "+44 20 1", "confirmation_number": "AB12CD34"}
     booking = booking_in(
         "CONFIRMED",
-        hotel=desk.hotel,
-        room_type=desk.room_type,
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
         check_in=day(-1),
         check_out=day(1),
         total_amount="240.50",
         **contact,
     )
-    mark_no_show(booking=booking, staff=desk.agent)
+    mark_no_show(booking=booking, staff=small_hotel.agent)
     event = latest(type="booking_no_show")
     private, public = notification_manager.messages(event)
     assert (private["name"], public["name"]) == ("booking_no_show", "booking_updated")
@@ -147,7 +147,7 @@ def test_a_booking_in_public(desk, in_public):
         "confirmation_number": "",
     }
     assert twin == {
-        "channel": f"{desk.hotel.slug}.room-bookings",
+        "channel": f"{small_hotel.hotel.slug}.room-bookings",
         "name": "booking_updated",
         "data": {
             "category": "room_booking",
@@ -158,8 +158,8 @@ def test_a_booking_in_public(desk, in_public):
     }
 
 
-def test_what_nobody_has_decided_on_stays_private(desk, in_public):
-    set_room_status(room=desk.rooms[0], to_status="CHECKOUT_DIRTY", source="SYSTEM")
+def test_what_nobody_has_decided_on_stays_private(small_hotel, in_public):
+    set_room_status(room=small_hotel.rooms[0], to_status="CHECKOUT_DIRTY", source="SYSTEM")
     event = latest(type="room_updated")
     event.envelope["payload"]["favourite_guest"] = "Ada"
     event.envelope["meta"]["asked_by"] = "Maeve"
@@ -168,22 +168,22 @@ def test_what_nobody_has_decided_on_stays_private(desk, in_public):
     assert "asked_by" not in twin["meta"]
     event.type = event.envelope["type"] = "room_gossip"
     [message] = notification_manager.messages(event)
-    assert message["channel"] == f"private-{desk.hotel.slug}.rooms"
+    assert message["channel"] == f"private-{small_hotel.hotel.slug}.rooms"
 
 
-def test_a_guest_s_event_has_no_twin_though_its_type_is_a_staff_event_s(desk, in_public):
-    booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0])
-    check_in(booking=booking, staff=desk.agent)
+def test_a_guest_s_event_has_no_twin_though_its_type_is_a_staff_event_s(small_hotel, in_public):
+    booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0])
+    check_in(booking=booking, staff=small_hotel.agent)
     [message] = notification_manager.messages(latest(stream=GUESTS, type="booking_checked_in"))
     assert message["channel"] == f"private-guest-booking.{booking.booking_id}"
 
 
-def test_a_twin_is_not_much_larger(desk, in_public):
+def test_a_twin_is_not_much_larger(small_hotel, in_public):
     """Where the private one fits into what Pusher takes, the public one does too."""
-    room = room_in("MAINTENANCE_REQUIRED", hotel=desk.hotel)
-    flag_maintenance(room=room, staff=desk.agent, note="é" * 2000)
-    stay = {"assigned_room": desk.rooms[0], "primary_first_name": "A", "primary_last_name": "B"}
-    check_in(booking=booking_in("CONFIRMED", **stay), staff=desk.agent)
+    room = room_in("MAINTENANCE_REQUIRED", hotel=small_hotel.hotel)
+    flag_maintenance(room=room, staff=small_hotel.agent, note="é" * 2000)
+    stay = {"assigned_room": small_hotel.rooms[0], "primary_first_name": "A", "primary_last_name": "B"}
+    check_in(booking=booking_in("CONFIRMED", **stay), staff=small_hotel.agent)
     for event in RealtimeEvent.objects.exclude(stream=GUESTS):
         private, public = notification_manager.messages(event)
         assert len(public["data"].encode()) <= len(private["data"].encode()) + 50
@@ -199,10 +199,10 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
     caplog.set_level(logging.INFO, "notifications.relay")  # which is quiet in development
     with clock.set_to(NOW):
         houses = open_houses()
-        manager = staff_member(houses.desk, rights.HOTEL_MANAGER)
-        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.desk.rooms[0]), "A")
+        manager = staff_member(houses.small_hotel, rights.HOTEL_MANAGER)
+        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.small_hotel.rooms[0]), "A")
     since = RealtimeEvent.objects.latest("pk").pk
-    slug = houses.desk.hotel.slug
+    slug = houses.small_hotel.hotel.slug
     channels = [f"{prefix}{slug}.{stream}" for prefix in ("private-", "") for stream in (ROOMS, BOOKINGS)]
     with server.pysher() as client:
         for channel in channels:
@@ -210,7 +210,7 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
         relay_to(server.port)
         with clock.set_to(NOW):
             check_in(booking=booking, staff=manager)
-            flag_maintenance(room=houses.desk.rooms[1], staff=manager, note="zqS_fault_note_qz")
+            flag_maintenance(room=houses.small_hotel.rooms[1], staff=manager, note="zqS_fault_note_qz")
             cancel_booking(booking=booking, staff=manager, reason="zqA_typed_reason_qz")
         events = {
             str(event.event_id): event
@@ -237,7 +237,7 @@ def test_a_log_of_failures_names_nobody(relay_to, unused_port, in_public, caplog
     caplog.set_level(logging.INFO)
     with clock.set_to(NOW):
         houses = open_houses()
-        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.desk.rooms[0]), "A")
+        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.small_hotel.rooms[0]), "A")
         check_in(booking=booking, staff=houses.boss)
     relay_to(unused_port)
     until(lambda: "WARNING  notifications.relay" in caplog.text)

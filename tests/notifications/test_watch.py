@@ -22,7 +22,7 @@ from notifications.notification_manager import encoded, envelope_of
 from room_bookings.services.check_in import check_in
 from tests.factories import StaffFactory, booking_in, room_in
 from tests.notifications.conftest import PATIENCE, STARTING, sending_to, until
-from tests.room_bookings.desk import NOW, TODAY
+from tests.room_bookings.small_hotel import NOW, TODAY
 
 HELLO = "Watching grand: rooms and room bookings, in the hotel's time. Ctrl-C ends it."
 REFUSED = "The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own?"

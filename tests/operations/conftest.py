@@ -1,5 +1,5 @@
-"""Fixtures of the tests of what crosses the apps."""
+"""Fixtures of the tests that span apps."""
 
-from tests.room_bookings.conftest import desk
+from tests.room_bookings.conftest import small_hotel
 
-__all__ = ["desk"]
+__all__ = ["small_hotel"]

@@ -19,7 +19,16 @@ from room_bookings.services import history
 from room_bookings.services.check_in import check_in
 from room_bookings.services.expire import expire_approvals
 from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
-from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, open_desk, order_of, told
+from tests.room_bookings.small_hotel import (
+    NOW,
+    assert_sound,
+    day,
+    last_event,
+    nothing_written,
+    open_small_hotel,
+    order_of,
+    told,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -39,23 +48,23 @@ def done(result: dict[str, int]) -> dict[str, int]:
     return {name: result[name] for name in NOTHING}
 
 
-def late(desk, **fields) -> RoomBooking:
+def late(small_hotel, **fields) -> RoomBooking:
     """A request whose deadline passed a second ago."""
     return booking_in(
         "PENDING_APPROVAL",
-        hotel=desk.hotel,
-        room_type=desk.room_type,
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
         approval_deadline_at=NOW - timedelta(seconds=1),
         **fields,
     )
 
 
-def test_everything_that_is_due_is_done_once(desk):
-    late(desk)
-    booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=24, seconds=1))
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0))
+def test_everything_that_is_due_is_done_once(small_hotel):
+    late(small_hotel)
+    booking_in("PENDING_PAYMENT", hotel=small_hotel.hotel, created_at=NOW - timedelta(hours=24, seconds=1))
+    booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-2), check_out=day(0))
     yesterday = {"check_in": day(-1), "checked_in_at": NOW - timedelta(days=1)}
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_out=day(1), **yesterday)
+    booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1], check_out=day(1), **yesterday)
     since = last_event()
     expected = {"expired": 1, "drafts_dropped": 1, "overstays_flagged": 1, "stayovers_opened": 1}
     assert done(tick()) == NOTHING | expected
@@ -65,17 +74,17 @@ def test_everything_that_is_due_is_done_once(desk):
         assert done(tick()) == NOTHING
 
 
-def test_the_command_says_what_it_did(desk, capsys):
-    late(desk)
+def test_the_command_says_what_it_did(small_hotel, capsys):
+    late(small_hotel)
     call_command("tick")
     assert "expired" in capsys.readouterr().out
     assert RoomBooking.objects.get().status == "EXPIRED"
 
 
-def test_a_hotel_with_nothing_due(desk):
-    booking_in("PENDING_APPROVAL", hotel=desk.hotel, approval_deadline_at=NOW)
-    booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=24))
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[0])
+def test_a_hotel_with_nothing_due(small_hotel):
+    booking_in("PENDING_APPROVAL", hotel=small_hotel.hotel, approval_deadline_at=NOW)
+    booking_in("PENDING_PAYMENT", hotel=small_hotel.hotel, created_at=NOW - timedelta(hours=24))
+    booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0])
     with nothing_written():
         assert done(tick()) == NOTHING
 
@@ -83,9 +92,9 @@ def test_a_hotel_with_nothing_due(desk):
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_past_its_deadline_expires(desk):
-    booking = late(desk)
-    assert expire_approvals(desk.hotel) == 1
+def test_a_request_past_its_deadline_expires(small_hotel):
+    booking = late(small_hotel)
+    assert expire_approvals(small_hotel.hotel) == 1
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.expired_at, stored.auto_expire_reason_code, stored.version) == (
         *("EXPIRED", NOW),
@@ -102,9 +111,9 @@ def test_a_request_past_its_deadline_expires(desk):
 
 
 @pytest.mark.parametrize(("card", "way_back"), [("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
-def test_the_money_of_an_expired_request_is_to_be_given_back(card, way_back, desk):
-    late(desk, card=card)
-    expire_approvals(desk.hotel)
+def test_the_money_of_an_expired_request_is_to_be_given_back(card, way_back, small_hotel):
+    late(small_hotel, card=card)
+    expire_approvals(small_hotel.hotel)
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.payment_state, stored.payment_requested_at, stored.payment_attempt) == (
         *("EXPIRED", way_back),
@@ -113,35 +122,39 @@ def test_the_money_of_an_expired_request_is_to_be_given_back(card, way_back, des
 
 
 @pytest.mark.parametrize("state", ["CAPTURING", "VOIDING", "REFUNDING"])
-def test_a_request_that_somebody_is_deciding_on_is_left_to_them(state, desk):
-    late(desk, card=state)
+def test_a_request_that_somebody_is_deciding_on_is_left_to_them(state, small_hotel):
+    late(small_hotel, card=state)
     with nothing_written():
-        assert expire_approvals(desk.hotel) == 0
+        assert expire_approvals(small_hotel.hotel) == 0
 
 
-def test_only_the_hotel_s_own_in_batches(desk):
-    other = open_desk()
+def test_only_the_hotel_s_own_in_batches(small_hotel):
+    other = open_small_hotel()
     late(other)
     RoomBooking.objects.bulk_create(
         BookingFactory.build(
-            hotel=desk.hotel,
-            room_type=desk.room_type,
+            hotel=small_hotel.hotel,
+            room_type=small_hotel.room_type,
             status="PENDING_APPROVAL",
             approval_deadline_at=NOW - timedelta(seconds=1),
         )
         for _ in range(BATCH + 2)
     )
-    assert [expire_approvals(desk.hotel, []), expire_approvals(desk.hotel), expire_approvals(desk.hotel)] == [
+    assert [
+        expire_approvals(small_hotel.hotel, []),
+        expire_approvals(small_hotel.hotel),
+        expire_approvals(small_hotel.hotel),
+    ] == [
         *(0, BATCH + 2, 0),
     ]
     assert done(tick())["expired"] == 1
     assert set(RoomBooking.objects.values_list("status", flat=True)) == {"EXPIRED"}
 
 
-def test_it_locks_before_it_writes(desk, statements):
-    late(desk)
+def test_it_locks_before_it_writes(small_hotel, statements):
+    late(small_hotel)
     with statements() as made:
-        expire_approvals(desk.hotel)
+        expire_approvals(small_hotel.hotel)
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "UPDATE RoomBooking",
@@ -155,8 +168,8 @@ def test_it_locks_before_it_writes(desk, statements):
 
 
 @pytest.mark.parametrize(("card", "payment_state"), [("", ""), ("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
-def test_a_draft_that_nobody_finished_is_dropped_quietly(card, payment_state, desk):
-    booking_in("PENDING_PAYMENT", card=card, hotel=desk.hotel, created_at=NOW - timedelta(hours=25))
+def test_a_draft_that_nobody_finished_is_dropped_quietly(card, payment_state, small_hotel):
+    booking_in("PENDING_PAYMENT", card=card, hotel=small_hotel.hotel, created_at=NOW - timedelta(hours=25))
     assert done(tick())["drafts_dropped"] == 1
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.payment_state) == ("CANCELLED_DRAFT", payment_state)
@@ -182,8 +195,8 @@ def stayovers() -> list[tuple[int, date | None, str]]:
     return [(task.room.room_number, task.for_date, task.status) for task in tasks]
 
 
-def test_each_morning_opens_one_task_per_stayover(desk):
-    guest = booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(0), check_out=day(3))
+def test_each_morning_opens_one_task_per_stayover(small_hotel):
+    guest = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(0), check_out=day(3))
     mornings = {
         "2026-07-01T23:00": [],  # came today
         "2026-07-02T05:59": [],
@@ -203,21 +216,21 @@ def test_each_morning_opens_one_task_per_stayover(desk):
     assert set(HousekeepingTask.objects.values_list("booking", flat=True)) == {guest.pk}
 
 
-def test_a_task_that_somebody_began_is_theirs(desk):
+def test_a_task_that_somebody_began_is_theirs(small_hotel):
     came = {"check_in": day(-2), "checked_in_at": NOW - timedelta(days=2)}
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(3), **came)
+    booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_out=day(3), **came)
     tick()
-    start_task(task=HousekeepingTask.objects.get(), staff=desk.manager)
+    start_task(task=HousekeepingTask.objects.get(), staff=small_hotel.manager)
     with clock.set_to(NOW + timedelta(days=1)):
         tick()
     assert stayovers() == [(101, day(0), "IN_PROGRESS"), (101, day(1), "OPEN")]
 
 
-def test_a_finished_task_is_not_opened_again(desk):
+def test_a_finished_task_is_not_opened_again(small_hotel):
     came = {"check_in": day(-2), "checked_in_at": NOW - timedelta(days=2)}
-    booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(3), **came)
+    booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_out=day(3), **came)
     done_at = {"status": TaskStatus.DONE, "started_at": NOW, "completed_at": NOW}
-    TaskFactory(room=desk.rooms[0], task_type="STAYOVER", for_date=day(0), **done_at)
+    TaskFactory(room=small_hotel.rooms[0], task_type="STAYOVER", for_date=day(0), **done_at)
     with nothing_written():
         tick()
 
@@ -225,17 +238,19 @@ def test_a_finished_task_is_not_opened_again(desk):
 def test_the_morning_is_the_hotel_s_own(db):
     with clock.set_to(datetime(2026, 7, 1, 19, 0, tzinfo=UTC)):  # seven in the morning of the second in Auckland
         for zone in ("Pacific/Auckland", "Europe/Dublin"):
-            desk = open_desk(timezone=zone)
+            small_hotel = open_small_hotel(timezone=zone)
             came = {"check_in": day(-1), "checked_in_at": clock.now() - timedelta(days=1)}
-            booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_out=day(5), **came)
+            booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_out=day(5), **came)
         tick()
     assert [for_date for _, for_date, _ in stayovers()] == [day(1), day(0)]
 
 
-def test_a_guest_who_arrived_in_the_morning_has_no_stayover(desk):
+def test_a_guest_who_arrived_in_the_morning_has_no_stayover(small_hotel):
     check_in(
-        booking=BookingFactory(hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0]),
-        staff=desk.agent,
+        booking=BookingFactory(
+            hotel=small_hotel.hotel, room_type=small_hotel.room_type, assigned_room=small_hotel.rooms[0]
+        ),
+        staff=small_hotel.agent,
     )
     assert done(tick()) == NOTHING
 
@@ -243,19 +258,19 @@ def test_a_guest_who_arrived_in_the_morning_has_no_stayover(desk):
 # --- in parallel, and in trouble --------------------------------------------------------------------------------------
 
 
-def test_answers_kept_for_repeats_are_forgotten_after_a_day(desk):
+def test_answers_kept_for_repeats_are_forgotten_after_a_day(small_hotel):
     for hours in (23, 25):
         IdempotentAnswer.objects.create(
-            staff=desk.agent, key=str(hours), fingerprint="x", created_at=NOW - timedelta(hours=hours)
+            staff=small_hotel.agent, key=str(hours), fingerprint="x", created_at=NOW - timedelta(hours=hours)
         )
     assert done(tick())["answers_forgotten"] == 1
     assert IdempotentAnswer.objects.get().key == "23"
 
 
-def test_a_booking_that_must_wait_holds_up_no_other(desk, monkeypatch, caplog):
+def test_a_booking_that_must_wait_holds_up_no_other(small_hotel, monkeypatch, caplog):
     """Somebody holds one of the hotel's late requests for long: the others lapse, and it does at the next tick."""
-    other = open_desk()
-    held, free, elsewhere = late(desk), late(desk), late(other)
+    other = open_small_hotel()
+    held, free, elsewhere = late(small_hotel), late(small_hotel), late(other)
 
     def busy(ids):
         ids = list(ids)
@@ -270,8 +285,8 @@ def test_a_booking_that_must_wait_holds_up_no_other(desk, monkeypatch, caplog):
     [line] = caplog.records
     assert line.levelname == "WARNING"
     assert line.getMessage() == (
-        f"expire_approvals of hotel {desk.hotel.slug} for 1 of 2 bookings (ids {held.pk}) has to wait for the next "
-        "tick: OperationalError"
+        f"expire_approvals of hotel {small_hotel.hotel.slug} for 1 of 2 bookings (ids {held.pk}) has to wait for the "
+        "next tick: OperationalError"
     )
     monkeypatch.undo()
     assert statuses(held, free, elsewhere) == ["PENDING_APPROVAL", "EXPIRED", "EXPIRED"]
@@ -283,24 +298,26 @@ def statuses(*bookings) -> list[str]:
     return [found[booking.pk].status for booking in bookings]
 
 
-def everything_due(desk) -> list[RoomBooking]:
+def everything_due(small_hotel) -> list[RoomBooking]:
     """A hotel in which each kind of periodic work has something to do."""
     yesterday = {"check_in": day(-1), "checked_in_at": NOW - timedelta(days=1)}
     return [
-        late(desk),
-        booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - timedelta(hours=25)),
-        booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-2), check_out=day(0)),
-        booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_out=day(1), **yesterday),
+        late(small_hotel),
+        booking_in("PENDING_PAYMENT", hotel=small_hotel.hotel, created_at=NOW - timedelta(hours=25)),
+        booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-2), check_out=day(0)),
+        booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1], check_out=day(1), **yesterday),
     ]
 
 
-def test_an_error_in_one_hotel_stops_no_other(desk, caplog):
+def test_an_error_in_one_hotel_stops_no_other(small_hotel, caplog):
     """Its timezone is one that nobody knows, and it is the first in line."""
-    other = open_desk()
-    everything_due(desk)
+    other = open_small_hotel()
+    everything_due(small_hotel)
     due = everything_due(other)
-    Hotel.objects.filter(pk=desk.hotel.pk).update(timezone="Mars/Olympus")
-    IdempotentAnswer.objects.create(staff=desk.agent, key="old", fingerprint="x", created_at=NOW - timedelta(hours=25))
+    Hotel.objects.filter(pk=small_hotel.hotel.pk).update(timezone="Mars/Olympus")
+    IdempotentAnswer.objects.create(
+        staff=small_hotel.agent, key="old", fingerprint="x", created_at=NOW - timedelta(hours=25)
+    )
     assert done(tick()) == {
         "expired": 1,
         "drafts_dropped": 2,
@@ -312,11 +329,13 @@ def test_an_error_in_one_hotel_stops_no_other(desk, caplog):
     assert statuses(*due) == ["EXPIRED", "CANCELLED_DRAFT", "IN_HOUSE", "IN_HOUSE"]
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 3
-    assert all(f"of hotel {desk.hotel.slug}" in line and "ZoneInfoNotFoundError" in line for line in lines), lines
+    assert all(f"of hotel {small_hotel.hotel.slug}" in line and "ZoneInfoNotFoundError" in line for line in lines), (
+        lines
+    )
     assert {record.levelname for record in caplog.records} == {"ERROR"}
     assert "Lovelace" not in caplog.text
     # It is taken up as soon as its clock is right again.
-    Hotel.objects.filter(pk=desk.hotel.pk).update(timezone="Europe/Dublin")
+    Hotel.objects.filter(pk=small_hotel.hotel.pk).update(timezone="Europe/Dublin")
     assert done(tick()) == NOTHING | {"expired": 1, "overstays_flagged": 1, "stayovers_opened": 1}
 
 
@@ -324,18 +343,21 @@ def test_an_error_in_one_hotel_stops_no_other(desk, caplog):
     ("work", "make"),
     [
         ("expired", late),
-        ("drafts_dropped", lambda desk: booking_in("PENDING_PAYMENT", hotel=desk.hotel, created_at=NOW - 2 * DAY)),
+        (
+            "drafts_dropped",
+            lambda small_hotel: booking_in("PENDING_PAYMENT", hotel=small_hotel.hotel, created_at=NOW - 2 * DAY),
+        ),
         (
             "overstays_flagged",
-            lambda desk: booking_in(
-                "IN_HOUSE", assigned_room=NewRoomFactory(hotel=desk.hotel), check_in=day(-2), check_out=day(0)
+            lambda small_hotel: booking_in(
+                "IN_HOUSE", assigned_room=NewRoomFactory(hotel=small_hotel.hotel), check_in=day(-2), check_out=day(0)
             ),
         ),
     ],
 )
-def test_a_booking_that_breaks_its_step_is_passed_by(work, make, desk, monkeypatch, caplog):
+def test_a_booking_that_breaks_its_step_is_passed_by(work, make, small_hotel, monkeypatch, caplog):
     """One that nobody foresaw: its batch is done without it, in a transaction of its own each."""
-    bookings = [make(desk) for _ in range(3)]
+    bookings = [make(small_hotel) for _ in range(3)]
     broken = bookings[1].pk
 
     def save(bookings, *fields):
@@ -343,19 +365,19 @@ def test_a_booking_that_breaks_its_step_is_passed_by(work, make, desk, monkeypat
             raise KeyError("a row that nobody foresaw")
         history.save_bookings(bookings, *fields)
 
-    monkeypatch.setattr("room_bookings.services.expire.save", save)
-    monkeypatch.setattr("room_bookings.services.overstay.save", save)
+    monkeypatch.setattr("room_bookings.services.expire.save_bookings", save)
+    monkeypatch.setattr("room_bookings.services.overstay.save_bookings", save)
     assert done(tick())[work] == 2
     [line] = caplog.records
     assert (line.levelname, line.exc_info[0]) == ("ERROR", KeyError)
-    assert f"of hotel {desk.hotel.slug} for 1 of 3 bookings (ids {broken})" in line.getMessage()
+    assert f"of hotel {small_hotel.hotel.slug} for 1 of 3 bookings (ids {broken})" in line.getMessage()
     changed = RoomBooking.objects.exclude(version=0)
     assert {booking.pk for booking in changed} == {booking.pk for booking in bookings} - {broken}
 
 
-def test_answers_that_cannot_be_forgotten_are_the_last_and_only_logged(desk, monkeypatch, caplog):
+def test_answers_that_cannot_be_forgotten_are_the_last_and_only_logged(small_hotel, monkeypatch, caplog):
     monkeypatch.setattr(periodic, "ANSWERS_KEPT", None)
-    late(desk)
+    late(small_hotel)
     assert done(tick())["expired"] == 1
     assert [record.getMessage() for record in caplog.records] == [
         "answers_forgotten has to wait for the next tick: TypeError"
@@ -363,12 +385,12 @@ def test_answers_that_cannot_be_forgotten_are_the_last_and_only_logged(desk, mon
 
 
 @pytest.mark.parametrize("place", ["batch", "one by one", "hotel"])
-def test_a_database_that_is_away_ends_the_tick(desk, monkeypatch, place):
-    late(desk)
+def test_a_database_that_is_away_ends_the_tick(small_hotel, monkeypatch, place):
+    late(small_hotel)
     away = OperationalError("server closed the connection unexpectedly")
 
     def fails(bookings, *fields):
-        monkeypatch.setattr("room_bookings.services.expire.save", gone)
+        monkeypatch.setattr("room_bookings.services.expire.save_bookings", gone)
         raise KeyError("first the batch")
 
     def gone(*_):
@@ -377,6 +399,6 @@ def test_a_database_that_is_away_ends_the_tick(desk, monkeypatch, place):
     if place == "hotel":
         monkeypatch.setattr(periodic, "forget_events", gone)
     else:
-        monkeypatch.setattr("room_bookings.services.expire.save", fails if place == "one by one" else gone)
+        monkeypatch.setattr("room_bookings.services.expire.save_bookings", fails if place == "one by one" else gone)
     with pytest.raises(OperationalError, match="server closed"):
         tick()

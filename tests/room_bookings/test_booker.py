@@ -8,7 +8,7 @@ from room_bookings.models import BookingChange, RoomBooking
 from tests.conftest import url
 from tests.factories import BookingFactory
 from tests.http import assert_error, nothing_written
-from tests.room_bookings.desk import day
+from tests.room_bookings.small_hotel import day
 
 pytestmark = pytest.mark.django_db
 
@@ -45,28 +45,28 @@ NO_BOOKERS: list[tuple[Any, str]] = [
 bad = pytest.mark.parametrize(("booker", "message"), NO_BOOKERS, ids=[str(sent)[:30] for sent, _ in NO_BOOKERS])
 
 
-def request(desk: Any, **fields: Any) -> dict[str, Any]:
+def request(small_hotel: Any, **fields: Any) -> dict[str, Any]:
     """The body of a new booking."""
-    stay = {"room_type_id": desk.room_type.pk, "check_in": day(1), "check_out": day(2)}
+    stay = {"room_type_id": small_hotel.room_type.pk, "check_in": day(1), "check_out": day(2)}
     ada = {"primary_first_name": "Ada", "primary_last_name": "Lovelace", "primary_email": "ada@example.com"}
     return {**stay, **ada, **fields}
 
 
 @pytest.fixture
-def client(desk, api):
-    return api(desk.agent)
+def client(small_hotel, api):
+    return api(small_hotel.agent)
 
 
 @pytest.fixture
-def path(desk) -> str:
+def path(small_hotel) -> str:
     """A booking of Ada's that she made herself."""
-    booking = BookingFactory(hotel=desk.hotel, room_type=desk.room_type, primary_email="ada@example.com")
-    return url(desk.agent, f"room-bookings/{booking.booking_id}/")
+    booking = BookingFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, primary_email="ada@example.com")
+    return url(small_hotel.agent, f"room-bookings/{booking.booking_id}/")
 
 
 @pytest.mark.parametrize(("sent", "shown"), BOOKERS)
-def test_a_new_booking_names_who_booked(desk, client, sent, shown):
-    answer = client.post(url(desk.agent, "room-bookings/"), request(desk, booker=sent))
+def test_a_new_booking_names_who_booked(small_hotel, client, sent, shown):
+    answer = client.post(url(small_hotel.agent, "room-bookings/"), request(small_hotel, booker=sent))
     assert answer.status_code == 201, answer.content
     assert answer.json()["booker"] == answer.json()["party"]["booker"] == shown
     # Of who booked for themselves nothing is kept twice.
@@ -74,25 +74,25 @@ def test_a_new_booking_names_who_booked(desk, client, sent, shown):
 
 
 @pytest.mark.parametrize("fields", [{}, {"booker": None}])
-def test_a_guest_who_books_needs_no_booker(desk, client, fields):
-    answer = client.post(url(desk.agent, "room-bookings/"), request(desk, **fields))
+def test_a_guest_who_books_needs_no_booker(small_hotel, client, fields):
+    answer = client.post(url(small_hotel.agent, "room-bookings/"), request(small_hotel, **fields))
     assert answer.json()["booker"] == {"type": "SELF", "company": "", **ADA}
 
 
 @bad
-def test_a_booker_who_cannot_be_is_refused_by_name(desk, client, path, booker, message):
+def test_a_booker_who_cannot_be_is_refused_by_name(small_hotel, client, path, booker, message):
     with nothing_written():
         for answer in (
-            client.post(url(desk.agent, "room-bookings/"), request(desk, booker=booker)),
+            client.post(url(small_hotel.agent, "room-bookings/"), request(small_hotel, booker=booker)),
             client.patch(path, {"booker": booker}),
         ):
             assert assert_error(answer, 400, "VALIDATION_ERROR")["details"] == {"booker": [message]}
 
 
 @pytest.mark.parametrize("booker", [{}, {"company": "Engines Ltd"}])
-def test_a_booker_has_a_type(desk, client, path, booker):
+def test_a_booker_has_a_type(small_hotel, client, path, booker):
     with nothing_written():
-        assert_error(client.post(url(desk.agent, "room-bookings/"), request(desk, booker=booker)), 400)
+        assert_error(client.post(url(small_hotel.agent, "room-bookings/"), request(small_hotel, booker=booker)), 400)
         body = assert_error(client.patch(path, {"booker": booker, "adults": 2}), 400, "VALIDATION_ERROR")
     assert list(body["details"]) == ["booker"]
 
@@ -115,16 +115,16 @@ def test_the_history_names_what_was_changed(client, path):
     assert BookingChange.objects.get().reason == "booker_company, booker_type"
 
 
-def test_a_booking_that_is_over_keeps_its_booker(desk, client):
-    booking = BookingFactory(hotel=desk.hotel, room_type=desk.room_type, status="NO_SHOW")
-    path = url(desk.agent, f"room-bookings/{booking.booking_id}/")
+def test_a_booking_that_is_over_keeps_its_booker(small_hotel, client):
+    booking = BookingFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, status="NO_SHOW")
+    path = url(small_hotel.agent, f"room-bookings/{booking.booking_id}/")
     with nothing_written():
         answer = client.patch(path, {"booker": {"type": "COMPANY", "company": "Engines Ltd"}})
         assert_error(answer, 409, "BOOKING_NOT_ELIGIBLE")
 
 
-def test_a_booker_is_found_by_the_search(desk, client, path):
+def test_a_booker_is_found_by_the_search(small_hotel, client, path):
     client.patch(path, {"booker": {"type": "COMPANY", "company": "Bürger & Söhne", "phone": "+49 30 901820"}})
     for text, number in (("burger", 1), ("030 901820", 1), ("babbage", 0)):
-        found = client.get(url(desk.agent, "room-bookings/"), {"q": text}).json()
+        found = client.get(url(small_hotel.agent, "room-bookings/"), {"q": text}).json()
         assert found["count"] == number, text

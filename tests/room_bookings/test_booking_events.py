@@ -31,9 +31,9 @@ TOLD = [
 
 
 @pytest.mark.parametrize(("step", "state"), TOLD)
-def test_the_guest_gets_what_is_for_their_eyes(step, state, desk):
-    booking = bookings(desk)[state]()
-    steps(desk, booking)[step]()
+def test_the_guest_gets_what_is_for_their_eyes(step, state, small_hotel):
+    booking = bookings(small_hotel)[state]()
+    steps(small_hotel, booking)[step]()
     stored = RoomBooking.objects.get(pk=booking.pk)
     [event] = RealtimeEvent.objects.filter(stream=GUESTS)
     assert event.envelope["payload"] == {
@@ -42,33 +42,33 @@ def test_the_guest_gets_what_is_for_their_eyes(step, state, desk):
         "changed_at": "2026-07-01T14:00:00Z",
         "reason": {"move": "Shower drips", "cancel_stay": "Ferry cancelled"}.get(step, ""),
         "room_number": stored.assigned_room.room_number if stored.assigned_room else None,
-        "hotel_name": desk.hotel.name,
+        "hotel_name": small_hotel.hotel.name,
         "hotel_phone": "+353 1 555 0000",
     }
 
 
-def test_the_source_of_each_change_of_a_room(desk):
+def test_the_source_of_each_change_of_a_room(small_hotel):
     """Check-in is the front desk's, everything else that a booking does to a room the system's, by whom is told."""
-    booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0])
-    it = {"booking": booking, "staff": desk.manager}
+    booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0])
+    it = {"booking": booking, "staff": small_hotel.manager}
     check_in(**it)
     undo_check_in(**it, reason="x")
-    check_in(**it, room_id=desk.rooms[1].pk)
+    check_in(**it, room_id=small_hotel.rooms[1].pk)
     check_out(**it)
     sources = [
         (event.envelope["payload"]["source"], event.envelope["payload"]["changed_by_name"])
         for event in RealtimeEvent.objects.filter(type="room_updated").order_by("pk")
     ]
-    name = desk.manager.name
+    name = small_hotel.manager.name
     assert sources == [("FRONT_DESK", name), ("SYSTEM", name), ("FRONT_DESK", name), ("SYSTEM", name)]
 
 
-def test_the_house_s_events_are_numbered_and_the_guest_s_show_no_number(desk):
-    booking = booking_in("CONFIRMED", assigned_room=desk.rooms[0])
-    check_in(booking=booking, staff=desk.agent)
-    check_out(booking=booking, staff=desk.agent)
+def test_the_house_s_events_are_numbered_and_the_guest_s_show_no_number(small_hotel):
+    booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0])
+    check_in(booking=booking, staff=small_hotel.agent)
+    check_out(booking=booking, staff=small_hotel.agent)
     for name in STREAMS:
-        relay.number(EventStream.objects.create(hotel=desk.hotel, name=name))
+        relay.number(EventStream.objects.create(hotel=small_hotel.hotel, name=name))
     numbers = {
         name: [
             notification_manager.envelope_of(event)["meta"]["seq"]
@@ -79,9 +79,9 @@ def test_the_house_s_events_are_numbered_and_the_guest_s_show_no_number(desk):
     assert numbers == {ROOMS: [1, 2, 3, 4], BOOKINGS: [1, 2], GUESTS: [None, None]}
 
 
-def test_a_long_reason_is_cut_for_the_guest_and_kept_in_the_book(desk):
-    booking = booking_in("CONFIRMED", hotel=desk.hotel)
-    cancel_booking(booking=booking, staff=desk.agent, reason="é" * 9_000)
+def test_a_long_reason_is_cut_for_the_guest_and_kept_in_the_book(small_hotel):
+    booking = booking_in("CONFIRMED", hotel=small_hotel.hotel)
+    cancel_booking(booking=booking, staff=small_hotel.agent, reason="é" * 9_000)
     guest = RealtimeEvent.objects.get(stream=GUESTS).envelope["payload"]
     assert guest["reason"].endswith("[cut]")
     assert RoomBooking.objects.get().cancellation_reason == "é" * 9_000

@@ -15,7 +15,7 @@ from rooms.models import Room, RoomType
 from tests.conftest import url
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
 from tests.http import assert_error
-from tests.room_bookings.desk import NOW, TODAY, Desk, day, open_desk
+from tests.room_bookings.small_hotel import NOW, TODAY, SmallHotel, day, open_small_hotel
 
 pytestmark = pytest.mark.django_db
 
@@ -31,21 +31,21 @@ FACTS: dict[str, dict[str, Any]] = {
 Ask = Callable[..., list[str]]
 
 
-def made(desk: Desk, name: str, status: str = "CONFIRMED", **fields: Any) -> RoomBooking:
+def made(small_hotel: SmallHotel, name: str, status: str = "CONFIRMED", **fields: Any) -> RoomBooking:
     """A booking for which a test asks by its guest's first name; from today for two nights unless said otherwise."""
     if status == "IN_HOUSE" and "assigned_room" not in fields:
-        fields["assigned_room"] = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type)
-    facts = {"hotel": desk.hotel, "room_type": desk.room_type, "check_in": TODAY, **FACTS.get(status, {})}
+        fields["assigned_room"] = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type)
+    facts = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "check_in": TODAY, **FACTS.get(status, {})}
     return BookingFactory(**{**facts, "primary_first_name": name, "status": status, **fields})
 
 
 @pytest.fixture
-def answer(desk: Desk, api: Callable[[Staff], Any]) -> Callable[..., Any]:
+def answer(small_hotel: SmallHotel, api: Callable[[Staff], Any]) -> Callable[..., Any]:
     """``answer(bucket="all")`` is the body of a list that came with 200."""
-    client = api(desk.agent)
+    client = api(small_hotel.agent)
 
     def get(**query: Any) -> Any:
-        response = client.get(url(desk.agent, "room-bookings/"), query)
+        response = client.get(url(small_hotel.agent, "room-bookings/"), query)
         assert response.status_code == 200, response.content
         return response.json()
 
@@ -67,9 +67,9 @@ def ask(answer: Callable[..., Any]) -> Ask:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_page_has_rows_and_counts(desk, answer):
+def test_a_page_has_rows_and_counts(small_hotel, answer):
     for name in ("Ada", "Grace", "Maeve"):
-        made(desk, name)
+        made(small_hotel, name)
     body = answer(page_size=2)
     assert list(body) == ["count", "next", "previous", "results", "bucket_counts"]
     assert (body["count"], body["previous"]) == (3, None)
@@ -93,9 +93,9 @@ def test_a_page_has_rows_and_counts(desk, answer):
 
 
 @pytest.mark.parametrize("no", ["0", "false", "False"])
-def test_counts_are_left_out_on_request(desk, answer, statements, no):
-    made(desk, "Ada")
-    made(desk, "Grace", "PENDING_APPROVAL")
+def test_counts_are_left_out_on_request(small_hotel, answer, statements, no):
+    made(small_hotel, "Ada")
+    made(small_hotel, "Grace", "PENDING_APPROVAL")
     with statements() as made_:
         body = answer(include_counts=no, bucket="pending")
     assert list(body) == ["count", "next", "previous", "results"]
@@ -103,8 +103,8 @@ def test_counts_are_left_out_on_request(desk, answer, statements, no):
     assert not [sql for sql in made_.sql() if "FILTER (WHERE" in sql]
 
 
-def test_blank_filters_are_ignored(desk, answer):
-    made(desk, "Ada")
+def test_blank_filters_are_ignored(small_hotel, answer):
+    made(small_hotel, "Ada")
     blanks = (
         "bucket",
         "date_mode",
@@ -122,10 +122,10 @@ def test_blank_filters_are_ignored(desk, answer):
     assert answer(colour="red")["count"] == 1
 
 
-def test_unfinished_bookings_are_never_shown(desk, ask, answer):
-    made(desk, "Unpaid", "PENDING_PAYMENT")
-    made(desk, "Dropped", "CANCELLED_DRAFT")
-    made(desk, "Ada")
+def test_unfinished_bookings_are_never_shown(small_hotel, ask, answer):
+    made(small_hotel, "Unpaid", "PENDING_PAYMENT")
+    made(small_hotel, "Dropped", "CANCELLED_DRAFT")
+    made(small_hotel, "Ada")
     assert ask() == ["Ada"]
     assert ask(status="PENDING_PAYMENT,CANCELLED_DRAFT") == []
     assert ask(status="PENDING_PAYMENT,CONFIRMED") == ["Ada"]
@@ -134,8 +134,8 @@ def test_unfinished_bookings_are_never_shown(desk, ask, answer):
     assert answer()["bucket_counts"]["all"] == 1
 
 
-def test_another_hotels_bookings_are_never_shown(desk, ask):
-    other = open_desk(slug="other")
+def test_another_hotels_bookings_are_never_shown(small_hotel, ask):
+    other = open_small_hotel(slug="other")
     theirs = made(other, "Theirs", "IN_HOUSE", staff_seen_at=NOW, staff_seen_by=other.agent)
     BookingGuest.objects.create(booking=theirs, first_name="Theirs", last_name="Too")
     for query in (
@@ -152,42 +152,42 @@ def test_another_hotels_bookings_are_never_shown(desk, ask):
         assert ask(**query) == [], query
 
 
-def test_a_room_types_code_is_the_hotels_own(desk, ask, api):
-    other = open_desk(slug="other")
+def test_a_room_types_code_is_the_hotels_own(small_hotel, ask, api):
+    other = open_small_hotel(slug="other")
     RoomTypeFactory(hotel=other.hotel, code="SUI")
     made(other, "Theirs", room_type=RoomTypeFactory(hotel=other.hotel, code="THEIRS"))
-    made(desk, "Ours", room_type=RoomTypeFactory(hotel=desk.hotel, code="SUI"))
+    made(small_hotel, "Ours", room_type=RoomTypeFactory(hotel=small_hotel.hotel, code="SUI"))
     assert ask(room_type="SUI") == ["Ours"]
-    refused = api(desk.agent).get(url(desk.agent, "room-bookings/"), {"room_type": "THEIRS"})
+    refused = api(small_hotel.agent).get(url(small_hotel.agent, "room-bookings/"), {"room_type": "THEIRS"})
     assert list(assert_error(refused, 400, "VALIDATION_ERROR")["details"]) == ["room_type"]
 
 
-def test_the_list_takes_any_bookings_right(desk, api):
-    housekeeper = StaffFactory(hotel=desk.hotel)
+def test_the_list_takes_any_bookings_right(small_hotel, api):
+    housekeeper = StaffFactory(hotel=small_hotel.hotel)
     assert_error(api(housekeeper).get(url(housekeeper, "room-bookings/")), 403, "PERMISSION_DENIED")
 
 
 # --- buckets ----------------------------------------------------------------------------------------------------------
 
 
-def full_house(desk: Desk) -> None:
+def full_house(small_hotel: SmallHotel) -> None:
     """Bookings on either side of every border that a bucket has."""
-    made(desk, "arrives today")
-    made(desk, "arrives tomorrow", check_in=day(1))
-    made(desk, "should have arrived", check_in=day(-1))
-    made(desk, "stays", "IN_HOUSE", check_in=day(-1), check_out=day(1))
-    made(desk, "due out", "IN_HOUSE", check_in=day(-1), check_out=day(0))
-    made(desk, "overdue", "IN_HOUSE", check_in=day(-3), check_out=day(-1))
-    made(desk, "asks", "PENDING_APPROVAL")
-    made(desk, "left", "COMPLETED", check_in=day(-3), check_out=day(0))
+    made(small_hotel, "arrives today")
+    made(small_hotel, "arrives tomorrow", check_in=day(1))
+    made(small_hotel, "should have arrived", check_in=day(-1))
+    made(small_hotel, "stays", "IN_HOUSE", check_in=day(-1), check_out=day(1))
+    made(small_hotel, "due out", "IN_HOUSE", check_in=day(-1), check_out=day(0))
+    made(small_hotel, "overdue", "IN_HOUSE", check_in=day(-3), check_out=day(-1))
+    made(small_hotel, "asks", "PENDING_APPROVAL")
+    made(small_hotel, "left", "COMPLETED", check_in=day(-3), check_out=day(0))
     left = datetime(2026, 7, 1, 0, 59, 59, tzinfo=UTC)  # 01:59:59 in Dublin: still yesterday's business
-    made(desk, "left last night", "COMPLETED", check_in=day(-3), check_out=day(-1), checked_out_at=left)
-    made(desk, "cancelled", "CANCELLED")
-    made(desk, "cancelled in house", "CANCELLED", check_in=day(-2), checked_in_at=left, checked_out_at=MORNING)
-    made(desk, "declined", "DECLINED")
-    made(desk, "expired", "EXPIRED")
-    made(desk, "never came", "NO_SHOW", check_in=day(-1))
-    made(desk, "unpaid", "PENDING_PAYMENT")
+    made(small_hotel, "left last night", "COMPLETED", check_in=day(-3), check_out=day(-1), checked_out_at=left)
+    made(small_hotel, "cancelled", "CANCELLED")
+    made(small_hotel, "cancelled in house", "CANCELLED", check_in=day(-2), checked_in_at=left, checked_out_at=MORNING)
+    made(small_hotel, "declined", "DECLINED")
+    made(small_hotel, "expired", "EXPIRED")
+    made(small_hotel, "never came", "NO_SHOW", check_in=day(-1))
+    made(small_hotel, "unpaid", "PENDING_PAYMENT")
 
 
 HELD = {
@@ -205,13 +205,13 @@ HELD = {
 
 
 @pytest.mark.parametrize("bucket", HELD)
-def test_what_a_bucket_holds(desk, ask, bucket):
-    full_house(desk)
+def test_what_a_bucket_holds(small_hotel, ask, bucket):
+    full_house(small_hotel)
     assert ask(bucket=bucket) == HELD[bucket]
 
 
-def test_what_all_holds(desk, ask):
-    full_house(desk)
+def test_what_all_holds(small_hotel, ask):
+    full_house(small_hotel)
     assert len(ask(bucket="all")) == len(ask()) == RoomBooking.objects.count() - 1
 
 
@@ -236,8 +236,8 @@ FILTERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("query", FILTERS, ids=str)
-def test_a_tabs_number_is_what_a_click_on_it_shows(desk, answer, query):
-    full_house(desk)
+def test_a_tabs_number_is_what_a_click_on_it_shows(small_hotel, answer, query):
+    full_house(small_hotel)
     counts = answer(**query)["bucket_counts"]
     assert tuple(counts) == BUCKETS
     shown = {bucket: answer(**query, bucket=bucket, page_size=100) for bucket in BUCKETS}
@@ -249,16 +249,16 @@ def test_a_tabs_number_is_what_a_click_on_it_shows(desk, answer, query):
     assert uncounted == counts
 
 
-def test_the_filters_of_that_test_tell_the_bookings_apart(desk, answer):
-    full_house(desk)
+def test_the_filters_of_that_test_tell_the_bookings_apart(small_hotel, answer):
+    full_house(small_hotel)
     answers = [tuple(answer(**query)["bucket_counts"].values()) for query in FILTERS]
     assert len(set(answers)) > 10
     assert all(any(counts[i] for counts in answers) for i in range(len(BUCKETS)))
 
 
-def test_the_night_belongs_to_its_evening(desk, ask):
+def test_the_night_belongs_to_its_evening(small_hotel, ask):
     """At half past one in the morning of the 2nd the desk still works on the 1st."""
-    full_house(desk)
+    full_house(small_hotel)
     with clock.set_to(datetime(2026, 7, 2, 0, 30, tzinfo=UTC)):
         assert ask(bucket="arrivals") == ["arrives today", "should have arrived"]
         assert ask(bucket="departures") == ["due out"]
@@ -280,9 +280,9 @@ def test_the_night_belongs_to_its_evening(desk, ask):
         (datetime(2026, 7, 2, 10, 0, 1, tzinfo=UTC), ["stays", "due out", "overdue"]),
     ],
 )
-def test_a_guest_is_overdue_past_the_checkout_time_of_the_house(desk, ask, answer, moment, overdue):
+def test_a_guest_is_overdue_past_the_checkout_time_of_the_house(small_hotel, ask, answer, moment, overdue):
     """Eleven in Dublin, without the grace; the same guests whose row says that they are not OK."""
-    full_house(desk)
+    full_house(small_hotel)
     with clock.set_to(moment):
         assert ask(bucket="overdue_checkout") == overdue
         rows = answer(bucket="in_house", ordering="created_at")["results"]
@@ -290,18 +290,18 @@ def test_a_guest_is_overdue_past_the_checkout_time_of_the_house(desk, ask, answe
     assert late == overdue
 
 
-def test_another_timezone_has_another_today(desk, ask):
-    Hotel.objects.filter(pk=desk.hotel.pk).update(timezone="Pacific/Auckland", late_arrival_cutoff=time(0, 0))
+def test_another_timezone_has_another_today(small_hotel, ask):
+    Hotel.objects.filter(pk=small_hotel.hotel.pk).update(timezone="Pacific/Auckland", late_arrival_cutoff=time(0, 0))
     for name, check_in in (("first", date(2026, 7, 1)), ("second", date(2026, 7, 2))):
-        made(desk, name, check_in=check_in, check_out=check_in + timedelta(days=1))
+        made(small_hotel, name, check_in=check_in, check_out=check_in + timedelta(days=1))
     assert ask(bucket="arrivals") == ["second"]  # 02:00 on the 2nd there
 
 
 # --- days -------------------------------------------------------------------------------------------------------------
 
 
-def test_days_take_the_place_of_today(desk, ask):
-    full_house(desk)
+def test_days_take_the_place_of_today(small_hotel, ask):
+    full_house(small_hotel)
     tomorrow = {"date_from": "2026-07-02", "date_to": "2026-07-03"}
     assert ask(bucket="arrivals", **tomorrow) == ["arrives tomorrow"]
     assert ask(bucket="departures", **tomorrow) == ["stays"]
@@ -334,15 +334,15 @@ def test_days_take_the_place_of_today(desk, ask):
         ("0001-01-01", "9999-12-31", ["stay", "day use"]),
     ],
 )
-def test_days_of_the_stay(desk, ask, first, last, there):
-    made(desk, "stay", check_in=date(2026, 7, 10), check_out=date(2026, 7, 14))
-    made(desk, "day use", check_in=date(2026, 7, 12), check_out=date(2026, 7, 12))
+def test_days_of_the_stay(small_hotel, ask, first, last, there):
+    made(small_hotel, "stay", check_in=date(2026, 7, 10), check_out=date(2026, 7, 14))
+    made(small_hotel, "day use", check_in=date(2026, 7, 12), check_out=date(2026, 7, 12))
     query = {name: value for name, value in (("date_from", first), ("date_to", last)) if value}
     assert ask(**query) == ask(**query, date_mode="stay") == there
 
 
 @pytest.mark.parametrize("mode", ["created", "updated", "checked_in", "checked_out"])
-def test_business_days_of_a_moment(desk, ask, mode):
+def test_business_days_of_a_moment(small_hotel, ask, mode):
     """In Dublin the business day of 1 July goes from 02:00 summer time to the same on the 2nd."""
     begins, ends = datetime(2026, 7, 1, 1, 0, tzinfo=UTC), datetime(2026, 7, 2, 1, 0, tzinfo=UTC)
     long_ago, one_second = datetime(2020, 1, 1, tzinfo=UTC), ends - datetime(2026, 7, 2, 0, 59, 59, tzinfo=UTC)
@@ -356,7 +356,7 @@ def test_business_days_of_a_moment(desk, ask, mode):
         moments[f"{mode}_at"] = moment
         if mode != "checked_out":
             moments["checked_out_at"] = datetime(2026, 8, 1, tzinfo=UTC)
-        made(desk, name, "COMPLETED", **moments)
+        made(small_hotel, name, "COMPLETED", **moments)
     order = {"ordering": "booking_id", "date_mode": mode}
     assert ask(date_from="2026-07-01", date_to="2026-07-01", **order) == ["first", "last"]
     assert ask(date_from="2026-07-01", **order) == ["first", "last", "after"]
@@ -365,22 +365,22 @@ def test_business_days_of_a_moment(desk, ask, mode):
     assert ask(date_from="2026-07-02", date_to="2026-07-01", **order) == []
 
 
-def test_a_day_on_which_the_clock_changes_has_its_own_length(desk, ask):
+def test_a_day_on_which_the_clock_changes_has_its_own_length(small_hotel, ask):
     """29 March 2026 in Dublin: the business day ends at 02:00 summer time, 23 hours after it began."""
-    made(desk, "last", created_at=datetime(2026, 3, 30, 0, 59, 59, tzinfo=UTC))
-    made(desk, "after", created_at=datetime(2026, 3, 30, 1, 0, tzinfo=UTC))
-    made(desk, "first", created_at=datetime(2026, 3, 29, 1, 0, tzinfo=UTC))
-    made(desk, "before", created_at=datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC))
+    made(small_hotel, "last", created_at=datetime(2026, 3, 30, 0, 59, 59, tzinfo=UTC))
+    made(small_hotel, "after", created_at=datetime(2026, 3, 30, 1, 0, tzinfo=UTC))
+    made(small_hotel, "first", created_at=datetime(2026, 3, 29, 1, 0, tzinfo=UTC))
+    made(small_hotel, "before", created_at=datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC))
     assert ask(date_mode="created", date_from="2026-03-29", date_to="2026-03-29") == ["first", "last"]
 
 
 @pytest.mark.parametrize("timezone", ["Etc/GMT+12", "Pacific/Kiritimati", "Europe/Dublin"])
 @pytest.mark.parametrize("mode", ["stay", "created", "updated", "checked_in", "checked_out"])
-def test_the_calendar_has_ends(desk, ask, timezone, mode):
-    Hotel.objects.filter(pk=desk.hotel.pk).update(
+def test_the_calendar_has_ends(small_hotel, ask, timezone, mode):
+    Hotel.objects.filter(pk=small_hotel.hotel.pk).update(
         timezone=timezone, late_arrival_cutoff=time(12), early_checkin_from=time(12)
     )
-    made(desk, "Ada", "COMPLETED", check_in=day(-2), check_out=TODAY)
+    made(small_hotel, "Ada", "COMPLETED", check_in=day(-2), check_out=TODAY)
     ends = ("0001-01-01", "9999-12-31")
     for bucket in ("all", "checked_out"):
         query = {"date_mode": mode, "bucket": bucket}
@@ -431,14 +431,16 @@ def test_the_calendar_has_ends(desk, ask, timezone, mode):
         ("ada ada ada", ["Ada"]),
     ],
 )
-def test_search(desk, answer, q, found):
-    ada = made(desk, "Ada", booking_id="BK-2026-77001", confirmation_number="7KQ2M9XA", primary_email="Ada@Example.com")
+def test_search(small_hotel, answer, q, found):
+    ada = made(
+        small_hotel, "Ada", booking_id="BK-2026-77001", confirmation_number="7KQ2M9XA", primary_email="Ada@Example.com"
+    )
     BookingGuest.objects.create(booking=ada, first_name="Charles", last_name="Babbage")
     BookingGuest.objects.create(booking=ada, first_name="Luigi", last_name="Menabrea")
     fields = {"booking_id": "BK-2026-77002", "primary_last_name": "Hopper", "primary_phone": "+353 1 555 0000"}
-    made(desk, "Grace", assigned_room=desk.rooms[0], **fields)
-    made(desk, "Élodie", booking_id="BK-2026-5", primary_last_name="O'Brien")
-    made(desk, "Percy", booking_id="BK-2026-6", primary_last_name="10%_or\\e_r", primary_phone="a")
+    made(small_hotel, "Grace", assigned_room=small_hotel.rooms[0], **fields)
+    made(small_hotel, "Élodie", booking_id="BK-2026-5", primary_last_name="O'Brien")
+    made(small_hotel, "Percy", booking_id="BK-2026-6", primary_last_name="10%_or\\e_r", primary_phone="a")
     body = answer(q=q, ordering="created_at")
     assert [row["guest_name"].split()[0] for row in body["results"]] == found
     assert body["count"] == len(found)
@@ -448,17 +450,19 @@ def test_search(desk, answer, q, found):
 
 
 @pytest.fixture
-def assorted(desk: Desk) -> dict[str, Any]:
+def assorted(small_hotel: SmallHotel) -> dict[str, Any]:
     """Three bookings that differ in everything, and ids to ask for."""
-    suite: RoomType = RoomTypeFactory(hotel=desk.hotel, code="S-1", name="Suite")
+    suite: RoomType = RoomTypeFactory(hotel=small_hotel.hotel, code="S-1", name="Suite")
     # A type whose code looks like the suite's id.
-    made(desk, "Odd", room_type=RoomTypeFactory(hotel=desk.hotel, code=str(suite.pk)), total_amount=None)
-    seen = {"staff_seen_at": NOW, "staff_seen_by": desk.agent}
+    made(small_hotel, "Odd", room_type=RoomTypeFactory(hotel=small_hotel.hotel, code=str(suite.pk)), total_amount=None)
+    seen = {"staff_seen_at": NOW, "staff_seen_by": small_hotel.agent}
     money = {"total_amount": Decimal("100.10"), "currency": "USD"}
-    room: Room = desk.rooms[0]
-    made(desk, "Seen", "IN_HOUSE", assigned_room=room, adults=2, children=1, **seen, **money)
-    made(desk, "Suite", "PENDING_APPROVAL", room_type=suite, adults=4, children=0, total_amount=Decimal("250.00"))
-    return {"suite": suite.pk, "room": room.pk, "agent": desk.agent.pk, "type": desk.room_type.pk}
+    room: Room = small_hotel.rooms[0]
+    made(small_hotel, "Seen", "IN_HOUSE", assigned_room=room, adults=2, children=1, **seen, **money)
+    made(
+        small_hotel, "Suite", "PENDING_APPROVAL", room_type=suite, adults=4, children=0, total_amount=Decimal("250.00")
+    )
+    return {"suite": suite.pk, "room": room.pk, "agent": small_hotel.agent.pk, "type": small_hotel.room_type.pk}
 
 
 @pytest.mark.parametrize(
@@ -525,9 +529,9 @@ def test_filters(assorted, answer, query, found):
     assert body["count"] == body["bucket_counts"]["all"] == len(found)
 
 
-def test_a_party_of_any_size_can_be_asked_for(desk, ask):
+def test_a_party_of_any_size_can_be_asked_for(small_hotel, ask):
     """Two columns whose sum is beyond either."""
-    made(desk, "crowd", adults=32767, children=32767)
+    made(small_hotel, "crowd", adults=32767, children=32767)
     assert ask(party_size_min=65534) == ["crowd"]
     assert ask(party_size_min=65535) == []
 
@@ -577,10 +581,10 @@ def test_a_party_of_any_size_can_be_asked_for(desk, ask):
     ],
     ids=lambda value: repr(value)[:30],
 )  # fmt: skip
-def test_a_value_that_means_nothing_is_refused_by_name(desk, api, field, value):
-    made(desk, "Ada")
+def test_a_value_that_means_nothing_is_refused_by_name(small_hotel, api, field, value):
+    made(small_hotel, "Ada")
     for more in ({}, {"include_counts": "0"} if field != "include_counts" else {}):
-        response = api(desk.agent).get(url(desk.agent, "room-bookings/"), {**more, field: value})
+        response = api(small_hotel.agent).get(url(small_hotel.agent, "room-bookings/"), {**more, field: value})
         body = assert_error(response, 400, "VALIDATION_ERROR")
         assert list(body["details"]) == [field]
 
@@ -588,16 +592,16 @@ def test_a_value_that_means_nothing_is_refused_by_name(desk, api, field, value):
 # --- order ------------------------------------------------------------------------------------------------------------
 
 
-def test_newest_first_is_the_default(desk, answer):
-    made(desk, "old", created_at=datetime(2026, 6, 1, tzinfo=UTC))
-    made(desk, "new", created_at=datetime(2026, 6, 3, tzinfo=UTC))
-    made(desk, "middle", created_at=datetime(2026, 6, 2, tzinfo=UTC))
+def test_newest_first_is_the_default(small_hotel, answer):
+    made(small_hotel, "old", created_at=datetime(2026, 6, 1, tzinfo=UTC))
+    made(small_hotel, "new", created_at=datetime(2026, 6, 3, tzinfo=UTC))
+    made(small_hotel, "middle", created_at=datetime(2026, 6, 2, tzinfo=UTC))
     names = [row["guest_name"].split()[0] for row in answer()["results"]]
     assert names == ["new", "middle", "old"]
     assert [row["guest_name"].split()[0] for row in answer(ordering="-created_at")["results"]] == names
 
 
-def unlike(desk: Desk) -> None:
+def unlike(small_hotel: SmallHotel) -> None:
     """Three bookings that every order puts in another place, and a fourth that is like the third."""
     june = [datetime(2026, 6, d, tzinfo=UTC) for d in range(1, 7)]
     for name, created, updated, arrival, nights, amount, reference, status in [
@@ -607,7 +611,7 @@ def unlike(desk: Desk) -> None:
         ("Cleo", 1, 2, 3, 2, None, "BK-2025-10002", "EXPIRED"),
     ]:
         made(
-            desk,
+            small_hotel,
             name,
             status,
             created_at=june[created],
@@ -642,23 +646,23 @@ def unlike(desk: Desk) -> None:
         (" check_in", ["10000", "9999", "10001", "10002"]),  # what an address makes of the plus
     ],
 )
-def test_order(desk, answer, ordering, references):
-    unlike(desk)
+def test_order(small_hotel, answer, ordering, references):
+    unlike(small_hotel)
     rows = answer(ordering=ordering)["results"]
     assert [row["booking_id"].rpartition("-")[2] for row in rows] == references
 
 
-def test_guests_are_ordered_as_their_names_read(desk, ask):
-    made(desk, "Mary", primary_last_name="Bell")
-    made(desk, "Mary Ann", primary_last_name="Smith")
-    made(desk, "mary", primary_last_name="Adams")
+def test_guests_are_ordered_as_their_names_read(small_hotel, ask):
+    made(small_hotel, "Mary", primary_last_name="Bell")
+    made(small_hotel, "Mary Ann", primary_last_name="Smith")
+    made(small_hotel, "mary", primary_last_name="Adams")
     assert ask(ordering="guest_name") == ["mary Adams", "Mary Ann Smith", "Mary Bell"]
 
 
 @pytest.mark.parametrize("ordering", [sign + name for name in ORDERINGS for sign in ("", "-")])
-def test_pages_neither_repeat_nor_miss_a_booking(desk, answer, ordering):
+def test_pages_neither_repeat_nor_miss_a_booking(small_hotel, answer, ordering):
     for number in range(7):
-        made(desk, "Ada", booking_id=f"BK-2026-{number:04d}", created_at=NOW, updated_at=NOW)
+        made(small_hotel, "Ada", booking_id=f"BK-2026-{number:04d}", created_at=NOW, updated_at=NOW)
     pages = [answer(ordering=ordering, page=page, page_size=3)["results"] for page in (1, 2, 3)]
     seen = [row["booking_id"] for rows in pages for row in rows]
     assert [len(rows) for rows in pages] == [3, 3, 1]
@@ -669,30 +673,30 @@ def test_pages_neither_repeat_nor_miss_a_booking(desk, answer, ordering):
 # --- cost -------------------------------------------------------------------------------------------------------------
 
 
-def test_statements(desk, api, statements):
+def test_statements(small_hotel, api, statements):
     """The token with its owner and house, the counts or the number of rows, the page's ids, the page."""
-    RoomType.objects.filter(pk=desk.room_type.pk).update(code="A")
-    client = api(desk.agent)
+    RoomType.objects.filter(pk=small_hotel.room_type.pk).update(code="A")
+    client = api(small_hotel.agent)
     expected = [
         ({}, 4),
         ({"include_counts": "0"}, 4),
         ({"bucket": "arrivals", "q": "ada babbage", "ordering": "guest_name"}, 4),
-        ({"date_from": "2026-07-01", "date_mode": "created", "seen_by_staff_id": desk.manager.pk}, 4),
+        ({"date_from": "2026-07-01", "date_mode": "created", "seen_by_staff_id": small_hotel.manager.pk}, 4),
         ({"room_type": "A"}, 6),  # which type that is, for the counts and for the rows
     ]
     for rows in (1, 3, 100):
         while RoomBooking.objects.count() < rows:
-            booking = made(desk, "Ada", staff_seen_at=NOW, staff_seen_by=desk.manager)
+            booking = made(small_hotel, "Ada", staff_seen_at=NOW, staff_seen_by=small_hotel.manager)
             BookingGuest.objects.create(booking=booking, first_name="Charles", last_name="Babbage")
         for query, number in expected:
             with statements() as made_:
-                body = client.get(url(desk.agent, "room-bookings/"), {"page_size": 100, **query}).json()
+                body = client.get(url(small_hotel.agent, "room-bookings/"), {"page_size": 100, **query}).json()
             assert len(body["results"]) == rows
             assert len(made_) == number, (rows, query, made_.sql())
 
 
-def test_counts_are_one_statement_that_leaves_the_companions_alone(desk, answer, statements):
-    made(desk, "Ada")
+def test_counts_are_one_statement_that_leaves_the_companions_alone(small_hotel, answer, statements):
+    made(small_hotel, "Ada")
     with statements() as made_:
         answer()
     (counting,) = [sql for sql in made_.sql() if "COUNT(" in sql]

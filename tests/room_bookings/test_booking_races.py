@@ -38,7 +38,7 @@ from rooms.selectors import room_lock
 from rooms.services import update_room, update_room_type
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.races import Writer, locks_removed, overlap
-from tests.room_bookings.desk import NOW, Desk, assert_sound, day
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day
 from tools.harness.stripe_server import StripeServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,16 +74,16 @@ def word(outcome: Any) -> str:
     return str(outcome.status) if isinstance(outcome, RoomBooking) else repr(outcome)
 
 
-def coming(desk: Desk, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
-    house = {"hotel": desk.hotel, "room_type": desk.room_type}
+def coming(small_hotel: SmallHotel, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
     return BookingFactory(**house | {"check_in": day(first), "check_out": day(last)} | fields)
 
 
-def guest(desk: Desk, room: int, first: int = 0, last: int = 2) -> RoomBooking:
+def guest(small_hotel: SmallHotel, room: int, first: int = 0, last: int = 2) -> RoomBooking:
     """In house in the first, second … room of the desk."""
     came = {"check_in": day(first), "checked_in_at": NOW + timedelta(days=first)} if first < 0 else {}
     return booking_in(
-        "IN_HOUSE", assigned_room=desk.rooms[room], **{"check_in": day(first), **came}, check_out=day(last)
+        "IN_HOUSE", assigned_room=small_hotel.rooms[room], **{"check_in": day(first), **came}, check_out=day(last)
     )
 
 
@@ -93,13 +93,13 @@ def on(step: Callable[..., Any], booking: RoomBooking, staff: Any, **more: Any) 
     return partial(step, booking=stale, staff=staff, **more)
 
 
-def third_room(desk: Desk) -> Room:
-    desk.rooms.append(NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=103))
-    return desk.rooms[2]
+def third_room(small_hotel: SmallHotel) -> Room:
+    small_hotel.rooms.append(NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103))
+    return small_hotel.rooms[2]
 
 
-def statuses(desk: Desk) -> list[str]:
-    return [room.room_status for room in Room.objects.filter(hotel=desk.hotel).order_by("pk")]
+def statuses(small_hotel: SmallHotel) -> list[str]:
+    return [room.room_status for room in Room.objects.filter(hotel=small_hotel.hotel).order_by("pk")]
 
 
 def actions(booking: RoomBooking) -> list[str]:
@@ -113,9 +113,9 @@ def sent(event_type: str) -> int:
 # --- one booking ------------------------------------------------------------------------------------------------------
 
 
-def test_twenty_cancels_of_one_booking(desk):
-    booking = coming(desk, assigned_room=desk.rooms[0], primary_email="ada@example.com")
-    cancels = [on(cancel_booking, booking, desk.agent, reason=f"reason {n}") for n in range(20)]
+def test_twenty_cancels_of_one_booking(small_hotel):
+    booking = coming(small_hotel, assigned_room=small_hotel.rooms[0], primary_email="ada@example.com")
+    cancels = [on(cancel_booking, booking, small_hotel.agent, reason=f"reason {n}") for n in range(20)]
     assert race(*cancels) == ["CANCELLED"] * 20
     stored = RoomBooking.objects.get()
     assert (stored.version, stored.cancellation_reason, stored.special_requests.count("[CANCELLED")) == (
@@ -127,74 +127,80 @@ def test_twenty_cancels_of_one_booking(desk):
     assert RealtimeEvent.objects.count() == 2  # one for the house, one for the guest
 
 
-def test_two_cancels_without_the_lock_mail_twice(desk):
-    booking = coming(desk, primary_email="ada@example.com")
+def test_two_cancels_without_the_lock_mail_twice(small_hotel):
+    booking = coming(small_hotel, primary_email="ada@example.com")
     with locks_removed():
-        race(*[on(cancel_booking, booking, desk.agent) for _ in range(2)])
+        race(*[on(cancel_booking, booking, small_hotel.agent) for _ in range(2)])
     assert (BookingMail.objects.count(), sent("booking_cancelled")) == (2, 4)
     assert actions(booking) == ["CANCELLED", "CANCELLED"]
 
 
-def test_a_cancel_before_a_check_in(desk):
-    booking = coming(desk, assigned_room=desk.rooms[0])
-    outcomes = race(on(cancel_booking, booking, desk.agent), on(check_in, booking, desk.agent))
+def test_a_cancel_before_a_check_in(small_hotel):
+    booking = coming(small_hotel, assigned_room=small_hotel.rooms[0])
+    outcomes = race(on(cancel_booking, booking, small_hotel.agent), on(check_in, booking, small_hotel.agent))
     assert outcomes == ["CANCELLED", "BOOKING_NOT_ELIGIBLE"]
-    assert statuses(desk) == ["READY_FOR_GUEST", "READY_FOR_GUEST"]
+    assert statuses(small_hotel) == ["READY_FOR_GUEST", "READY_FOR_GUEST"]
 
 
 @pytest.mark.parametrize(
     ("who", "outcome", "room"),
     [("agent", "BOOKING_ALREADY_CHECKED_IN", "OCCUPIED"), ("manager", "CANCELLED", "CHECKOUT_DIRTY")],
 )
-def test_a_cancel_after_a_check_in(who, outcome, room, desk):
-    booking = coming(desk, assigned_room=desk.rooms[0])
-    cancel = on(cancel_booking, booking, getattr(desk, who), reason="Ferry cancelled")
-    assert race(on(check_in, booking, desk.agent), cancel) == ["IN_HOUSE", outcome]
-    assert statuses(desk)[0] == room
+def test_a_cancel_after_a_check_in(who, outcome, room, small_hotel):
+    booking = coming(small_hotel, assigned_room=small_hotel.rooms[0])
+    cancel = on(cancel_booking, booking, getattr(small_hotel, who), reason="Ferry cancelled")
+    assert race(on(check_in, booking, small_hotel.agent), cancel) == ["IN_HOUSE", outcome]
+    assert statuses(small_hotel)[0] == room
 
 
-def test_a_cancel_against_a_check_in_without_the_lock_frees_an_occupied_room(desk):
+def test_a_cancel_against_a_check_in_without_the_lock_frees_an_occupied_room(small_hotel):
     """The twin: only the rules of the database are left to stop it."""
-    booking = coming(desk, assigned_room=desk.rooms[0])
+    booking = coming(small_hotel, assigned_room=small_hotel.rooms[0])
     with locks_removed():
-        outcomes = race(on(check_in, booking, desk.agent), on(cancel_booking, booking, desk.agent), sound=False)
+        outcomes = race(
+            on(check_in, booking, small_hotel.agent), on(cancel_booking, booking, small_hotel.agent), sound=False
+        )
     assert outcomes == ["IN_HOUSE", "IntegrityError"]
 
 
-def test_two_check_ins_of_one_booking(desk):
-    booking = coming(desk, assigned_room=desk.rooms[0])
-    assert race(*[on(check_in, booking, desk.agent) for _ in range(3)]) == ["IN_HOUSE"] * 3
+def test_two_check_ins_of_one_booking(small_hotel):
+    booking = coming(small_hotel, assigned_room=small_hotel.rooms[0])
+    assert race(*[on(check_in, booking, small_hotel.agent) for _ in range(3)]) == ["IN_HOUSE"] * 3
     assert (actions(booking), RoomStatusEvent.objects.count()) == (["CHECKED_IN"], 1)
     assert sent("booking_checked_in") == 2
 
 
-def test_two_check_ins_of_one_booking_into_two_rooms(desk):
-    booking = coming(desk)
-    check_ins = [on(check_in, booking, desk.agent, room_id=room.pk) for room in desk.rooms]
+def test_two_check_ins_of_one_booking_into_two_rooms(small_hotel):
+    booking = coming(small_hotel)
+    check_ins = [on(check_in, booking, small_hotel.agent, room_id=room.pk) for room in small_hotel.rooms]
     assert race(*check_ins) == ["IN_HOUSE", "IN_HOUSE"]
-    assert statuses(desk) == ["OCCUPIED", "READY_FOR_GUEST"]
+    assert statuses(small_hotel) == ["OCCUPIED", "READY_FOR_GUEST"]
 
 
-def test_two_check_outs_of_one_booking(desk):
-    booking = guest(desk, 0)
-    assert race(*[on(check_out, booking, desk.agent) for _ in range(3)]) == ["COMPLETED"] * 3
+def test_two_check_outs_of_one_booking(small_hotel):
+    booking = guest(small_hotel, 0)
+    assert race(*[on(check_out, booking, small_hotel.agent) for _ in range(3)]) == ["COMPLETED"] * 3
     assert (actions(booking), sent("booking_checked_out")) == (["CHECKED_OUT"], 2)
     assert HousekeepingTask.objects.count() == 1
 
 
-def test_two_check_outs_without_the_lock_are_told_twice(desk):
-    booking = guest(desk, 0)
+def test_two_check_outs_without_the_lock_are_told_twice(small_hotel):
+    booking = guest(small_hotel, 0)
     with locks_removed():
-        race(*[on(check_out, booking, desk.agent) for _ in range(2)])
+        race(*[on(check_out, booking, small_hotel.agent) for _ in range(2)])
     assert (actions(booking), sent("booking_checked_out")) == (["CHECKED_OUT", "CHECKED_OUT"], 4)
 
 
 STEPS = {
-    "cancel_stay": lambda desk: (cancel_booking, desk.manager, {"reason": "Gas leak"}),
-    "check_out": lambda desk: (check_out, desk.agent, {}),
-    "undo": lambda desk: (undo_check_in, desk.manager, {"reason": "Wrong guest"}),
-    "move": lambda desk: (move_room, desk.agent, {"to_room_id": desk.rooms[1].pk, "reason": "Noise"}),
-    "extend": lambda desk: (extend_stay, desk.agent, {"add_nights": 1}),
+    "cancel_stay": lambda small_hotel: (cancel_booking, small_hotel.manager, {"reason": "Gas leak"}),
+    "check_out": lambda small_hotel: (check_out, small_hotel.agent, {}),
+    "undo": lambda small_hotel: (undo_check_in, small_hotel.manager, {"reason": "Wrong guest"}),
+    "move": lambda small_hotel: (
+        move_room,
+        small_hotel.agent,
+        {"to_room_id": small_hotel.rooms[1].pk, "reason": "Noise"},
+    ),
+    "extend": lambda small_hotel: (extend_stay, small_hotel.agent, {"add_nights": 1}),
 }
 
 
@@ -220,27 +226,27 @@ STEPS = {
         ("move", "move", ["IN_HOUSE", "IN_HOUSE"], ["CHECKOUT_DIRTY", "OCCUPIED"]),
     ],
 )
-def test_two_ways_out_of_one_stay(first, second, outcomes, rooms, desk):
-    booking = guest(desk, 0)
+def test_two_ways_out_of_one_stay(first, second, outcomes, rooms, small_hotel):
+    booking = guest(small_hotel, 0)
     ways = []
     for name in (first, second):
-        step, staff, more = STEPS[name](desk)
+        step, staff, more = STEPS[name](small_hotel)
         ways.append(on(step, booking, staff, **more))
     assert race(*ways) == outcomes
-    assert statuses(desk) == rooms
+    assert statuses(small_hotel) == rooms
 
 
-def test_a_no_show_against_the_guest_who_arrives_after_all(desk):
-    booking = coming(desk, -1, 1, assigned_room=desk.rooms[0])
-    assert race(on(mark_no_show, booking, desk.agent), on(check_in, booking, desk.agent)) == [
+def test_a_no_show_against_the_guest_who_arrives_after_all(small_hotel):
+    booking = coming(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
+    assert race(on(mark_no_show, booking, small_hotel.agent), on(check_in, booking, small_hotel.agent)) == [
         "NO_SHOW",
         "BOOKING_NOT_ELIGIBLE",
     ]
 
 
-def test_the_guest_who_arrives_after_all_against_a_no_show(desk):
-    booking = coming(desk, -1, 1, assigned_room=desk.rooms[0])
-    assert race(on(check_in, booking, desk.agent), on(mark_no_show, booking, desk.agent)) == [
+def test_the_guest_who_arrives_after_all_against_a_no_show(small_hotel):
+    booking = coming(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
+    assert race(on(check_in, booking, small_hotel.agent), on(mark_no_show, booking, small_hotel.agent)) == [
         "IN_HOUSE",
         "BOOKING_NOT_ELIGIBLE",
     ]
@@ -257,76 +263,91 @@ def test_the_guest_who_arrives_after_all_against_a_no_show(desk):
         (confirm_booking, cancel_booking, ["CONFIRMED", "CANCELLED"], ["CONFIRMED", "CANCELLED"]),
     ],
 )
-def test_two_decisions_on_one_request(first, second, outcomes, told, desk):
+def test_two_decisions_on_one_request(first, second, outcomes, told, small_hotel):
     booking = booking_in(
-        "PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, primary_email="ada@example.com"
+        "PENDING_APPROVAL", hotel=small_hotel.hotel, room_type=small_hotel.room_type, primary_email="ada@example.com"
     )
-    assert race(on(first, booking, desk.agent), on(second, booking, desk.manager)) == outcomes
+    assert race(on(first, booking, small_hotel.agent), on(second, booking, small_hotel.manager)) == outcomes
     assert actions(booking) == told
     assert BookingMail.objects.count() == len(told)
 
 
-def test_a_request_that_expires_while_somebody_approves_it(desk):
+def test_a_request_that_expires_while_somebody_approves_it(small_hotel):
     booking = booking_in(
-        "PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, approval_deadline_at=NOW - timedelta(seconds=1)
+        "PENDING_APPROVAL",
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
+        approval_deadline_at=NOW - timedelta(seconds=1),
     )
-    assert race(partial(expire_approvals, desk.hotel), on(approve_booking, booking, desk.agent)) == [
+    assert race(partial(expire_approvals, small_hotel.hotel), on(approve_booking, booking, small_hotel.agent)) == [
         "1",
         "BOOKING_EXPIRED",
     ]
 
 
-def test_a_request_that_is_declined_while_it_expires(desk):
+def test_a_request_that_is_declined_while_it_expires(small_hotel):
     booking = booking_in(
-        "PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, approval_deadline_at=NOW - timedelta(seconds=1)
+        "PENDING_APPROVAL",
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
+        approval_deadline_at=NOW - timedelta(seconds=1),
     )
-    assert race(on(decline_booking, booking, desk.agent), partial(expire_approvals, desk.hotel)) == ["DECLINED", "0"]
+    assert race(on(decline_booking, booking, small_hotel.agent), partial(expire_approvals, small_hotel.hotel)) == [
+        "DECLINED",
+        "0",
+    ]
     assert actions(booking) == ["DECLINED"]
 
 
-def test_two_edits_of_one_booking_lose_nothing(desk):
-    booking = coming(desk)
-    edits = [on(edit_booking, booking, desk.agent, **fields) for fields in ({"adults": 2}, {"internal_notes": "x"})]
+def test_two_edits_of_one_booking_lose_nothing(small_hotel):
+    booking = coming(small_hotel)
+    edits = [
+        on(edit_booking, booking, small_hotel.agent, **fields) for fields in ({"adults": 2}, {"internal_notes": "x"})
+    ]
     assert race(*edits) == ["CONFIRMED", "CONFIRMED"]
     stored = RoomBooking.objects.get()
     assert (stored.adults, stored.internal_notes, stored.version) == (2, "x", 2)
 
 
-def test_of_two_edits_of_what_both_saw_one_is_refused(desk):
-    booking = coming(desk)
+def test_of_two_edits_of_what_both_saw_one_is_refused(small_hotel):
+    booking = coming(small_hotel)
     edits = [
-        on(edit_booking, booking, desk.agent, expected_versions=[0], **fields)
+        on(edit_booking, booking, small_hotel.agent, expected_versions=[0], **fields)
         for fields in ({"adults": 2}, {"children": 1})
     ]
     assert race(*edits) == ["CONFIRMED", "PRECONDITION_FAILED"]
 
 
-def test_two_parties_for_one_booking(desk):
-    booking = coming(desk)
+def test_two_parties_for_one_booking(small_hotel):
+    booking = coming(small_hotel)
     stale = RoomBooking.objects.get()
     parties = [[{"first_name": name, "last_name": "Babbage"}] for name in ("Charles", "Georgiana")]
     race(*[partial(set_companions, booking=stale, companions=party) for party in parties])
     assert list(booking.companions.values_list("first_name", flat=True)) == ["Georgiana"]
 
 
-def test_who_saw_it_first(desk):
-    booking = coming(desk)
-    race(on(mark_seen, booking, desk.agent), on(mark_seen, booking, desk.manager))
+def test_who_saw_it_first(small_hotel):
+    booking = coming(small_hotel)
+    race(on(mark_seen, booking, small_hotel.agent), on(mark_seen, booking, small_hotel.manager))
     stored = RoomBooking.objects.get()
-    assert (stored.staff_seen_by, stored.version) == (desk.agent, 1)
+    assert (stored.staff_seen_by, stored.version) == (small_hotel.agent, 1)
 
 
 # --- one room ---------------------------------------------------------------------------------------------------------
 
 
-def test_two_bookings_assigned_to_one_room(desk):
-    assigns = [on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(2)]
+def test_two_bookings_assigned_to_one_room(small_hotel):
+    assigns = [
+        on(assign_room, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[0].pk) for _ in range(2)
+    ]
     assert race(*assigns) == ["CONFIRMED", OVERLAP]
-    assert RoomBooking.objects.filter(assigned_room=desk.rooms[0]).count() == 1
+    assert RoomBooking.objects.filter(assigned_room=small_hotel.rooms[0]).count() == 1
 
 
-def test_two_bookings_assigned_to_one_room_without_the_lock(desk):
-    assigns = [on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(2)]
+def test_two_bookings_assigned_to_one_room_without_the_lock(small_hotel):
+    assigns = [
+        on(assign_room, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[0].pk) for _ in range(2)
+    ]
     with locks_removed():
         _, [second] = overlap(assigns[0], by_itself(assigns[1]))
     # It got past the check; what stopped it is the rule of the database.
@@ -334,128 +355,141 @@ def test_two_bookings_assigned_to_one_room_without_the_lock(desk):
     assert second.__cause__.diag.constraint_name == "room_booking_no_overlap"
 
 
-def test_two_bookings_checked_in_to_one_room(desk):
-    check_ins = [on(check_in, coming(desk), desk.agent, room_id=desk.rooms[0].pk) for _ in range(2)]
+def test_two_bookings_checked_in_to_one_room(small_hotel):
+    check_ins = [
+        on(check_in, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[0].pk) for _ in range(2)
+    ]
     assert race(*check_ins) == ["IN_HOUSE", OVERLAP]
     assert sent("booking_checked_in") == 2
 
 
-def test_two_bookings_of_different_nights_checked_in_to_one_room(desk):
-    today = coming(desk, 0, 1, assigned_room=desk.rooms[0])
-    tomorrow = coming(desk, 1, 2, assigned_room=desk.rooms[0])
-    early = on(check_in, tomorrow, desk.manager, override_reason="Regular guest")
-    assert race(on(check_in, today, desk.agent), early) == ["IN_HOUSE", OVERLAP]
+def test_two_bookings_of_different_nights_checked_in_to_one_room(small_hotel):
+    today = coming(small_hotel, 0, 1, assigned_room=small_hotel.rooms[0])
+    tomorrow = coming(small_hotel, 1, 2, assigned_room=small_hotel.rooms[0])
+    early = on(check_in, tomorrow, small_hotel.manager, override_reason="Regular guest")
+    assert race(on(check_in, today, small_hotel.agent), early) == ["IN_HOUSE", OVERLAP]
 
 
-def test_two_bookings_of_different_nights_checked_in_to_one_room_the_other_way(desk):
-    yesterday = coming(desk, -1, 1)
-    day_use = coming(desk, 0, 0)
-    room = {"room_id": desk.rooms[0].pk}
-    assert race(on(check_in, day_use, desk.agent, **room), on(check_in, yesterday, desk.agent, **room)) == [
+def test_two_bookings_of_different_nights_checked_in_to_one_room_the_other_way(small_hotel):
+    yesterday = coming(small_hotel, -1, 1)
+    day_use = coming(small_hotel, 0, 0)
+    room = {"room_id": small_hotel.rooms[0].pk}
+    assert race(
+        on(check_in, day_use, small_hotel.agent, **room), on(check_in, yesterday, small_hotel.agent, **room)
+    ) == [
         "IN_HOUSE",
         OVERLAP,
     ]
 
 
-def test_two_opposite_moves_do_not_deadlock(desk):
+def test_two_opposite_moves_do_not_deadlock(small_hotel):
     """Each is in the other's way. Both wait for the lower room, whichever is theirs."""
-    first, second = guest(desk, 0), guest(desk, 1)
+    first, second = guest(small_hotel, 0), guest(small_hotel, 1)
     moves = [
-        on(move_room, first, desk.agent, to_room_id=desk.rooms[1].pk, reason="x"),
-        on(move_room, second, desk.agent, to_room_id=desk.rooms[0].pk, reason="x"),
+        on(move_room, first, small_hotel.agent, to_room_id=small_hotel.rooms[1].pk, reason="x"),
+        on(move_room, second, small_hotel.agent, to_room_id=small_hotel.rooms[0].pk, reason="x"),
     ]
-    _, outcomes = overlap(partial(room_lock, [desk.rooms[0].pk]), *[by_itself(move) for move in moves])
+    _, outcomes = overlap(partial(room_lock, [small_hotel.rooms[0].pk]), *[by_itself(move) for move in moves])
     assert [word(outcome) for outcome in outcomes] == [OCCUPIED, OCCUPIED]
-    assert statuses(desk) == ["OCCUPIED", "OCCUPIED"]
+    assert statuses(small_hotel) == ["OCCUPIED", "OCCUPIED"]
     assert_sound()
 
 
-def test_two_moves_in_a_row_do_not_deadlock(desk):
+def test_two_moves_in_a_row_do_not_deadlock(small_hotel):
     """Out of 101 into 103, and out of 102 into 101."""
-    third_room(desk)
+    third_room(small_hotel)
     moves = [
-        on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[2].pk, reason="x"),
-        on(move_room, guest(desk, 1), desk.agent, to_room_id=desk.rooms[0].pk, reason="x"),
+        on(move_room, guest(small_hotel, 0), small_hotel.agent, to_room_id=small_hotel.rooms[2].pk, reason="x"),
+        on(move_room, guest(small_hotel, 1), small_hotel.agent, to_room_id=small_hotel.rooms[0].pk, reason="x"),
     ]
     assert race(*moves) == ["IN_HOUSE", NOT_READY]
-    assert statuses(desk) == ["CHECKOUT_DIRTY", "OCCUPIED", "OCCUPIED"]
+    assert statuses(small_hotel) == ["CHECKOUT_DIRTY", "OCCUPIED", "OCCUPIED"]
 
 
-def test_two_guests_moving_into_one_room(desk):
-    third_room(desk)
-    moves = [on(move_room, guest(desk, room), desk.agent, to_room_id=desk.rooms[2].pk, reason="x") for room in (0, 1)]
+def test_two_guests_moving_into_one_room(small_hotel):
+    third_room(small_hotel)
+    moves = [
+        on(move_room, guest(small_hotel, room), small_hotel.agent, to_room_id=small_hotel.rooms[2].pk, reason="x")
+        for room in (0, 1)
+    ]
     assert race(*moves) == ["IN_HOUSE", OCCUPIED]
-    assert statuses(desk) == ["CHECKOUT_DIRTY", "OCCUPIED", "OCCUPIED"]
+    assert statuses(small_hotel) == ["CHECKOUT_DIRTY", "OCCUPIED", "OCCUPIED"]
 
 
-def test_a_move_before_a_check_in_into_the_same_room(desk):
-    move = on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[1].pk, reason="x")
-    arrival = on(check_in, coming(desk), desk.agent, room_id=desk.rooms[1].pk)
+def test_a_move_before_a_check_in_into_the_same_room(small_hotel):
+    move = on(move_room, guest(small_hotel, 0), small_hotel.agent, to_room_id=small_hotel.rooms[1].pk, reason="x")
+    arrival = on(check_in, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[1].pk)
     assert race(move, arrival) == ["IN_HOUSE", OVERLAP]
-    assert statuses(desk) == ["CHECKOUT_DIRTY", "OCCUPIED"]
+    assert statuses(small_hotel) == ["CHECKOUT_DIRTY", "OCCUPIED"]
 
 
-def test_a_move_after_a_check_in_into_the_same_room(desk):
-    move = on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[1].pk, reason="x")
-    arrival = on(check_in, coming(desk), desk.agent, room_id=desk.rooms[1].pk)
+def test_a_move_after_a_check_in_into_the_same_room(small_hotel):
+    move = on(move_room, guest(small_hotel, 0), small_hotel.agent, to_room_id=small_hotel.rooms[1].pk, reason="x")
+    arrival = on(check_in, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[1].pk)
     assert race(arrival, move) == ["IN_HOUSE", OCCUPIED]
-    assert statuses(desk) == ["OCCUPIED", "OCCUPIED"]
+    assert statuses(small_hotel) == ["OCCUPIED", "OCCUPIED"]
 
 
-def test_a_move_against_a_check_in_without_the_lock(desk):
-    move = on(move_room, guest(desk, 0), desk.agent, to_room_id=desk.rooms[1].pk, reason="x")
-    arrival = on(check_in, coming(desk), desk.agent, room_id=desk.rooms[1].pk)
+def test_a_move_against_a_check_in_without_the_lock(small_hotel):
+    move = on(move_room, guest(small_hotel, 0), small_hotel.agent, to_room_id=small_hotel.rooms[1].pk, reason="x")
+    arrival = on(check_in, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[1].pk)
     with locks_removed():
         assert race(arrival, move) == ["IN_HOUSE", "IntegrityError"]
 
 
-def test_a_departure_before_the_next_guest_s_check_in(desk):
-    leaving = guest(desk, 0, -1, 0)
-    arriving = coming(desk, 0, 2, assigned_room=desk.rooms[0])
-    assert race(on(check_out, leaving, desk.agent), on(check_in, arriving, desk.agent)) == ["COMPLETED", NOT_READY]
+def test_a_departure_before_the_next_guest_s_check_in(small_hotel):
+    leaving = guest(small_hotel, 0, -1, 0)
+    arriving = coming(small_hotel, 0, 2, assigned_room=small_hotel.rooms[0])
+    assert race(on(check_out, leaving, small_hotel.agent), on(check_in, arriving, small_hotel.agent)) == [
+        "COMPLETED",
+        NOT_READY,
+    ]
 
 
-def nights(desk: Desk, *, extend: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def nights(small_hotel: SmallHotel, *, extend: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Somebody gets more nights in room 101, in house or not yet, and somebody else is given it for one of those."""
     if extend:
-        longer = on(extend_stay, guest(desk, 0, 0, 1), desk.agent, new_checkout_date=day(3))
+        longer = on(extend_stay, guest(small_hotel, 0, 0, 1), small_hotel.agent, new_checkout_date=day(3))
     else:
-        booked = coming(desk, 0, 1, assigned_room=desk.rooms[0])
-        longer = on(edit_booking, booked, desk.agent, check_out=day(3))
-    return longer, on(assign_room, coming(desk, 1, 3), desk.agent, room_id=desk.rooms[0].pk)
+        booked = coming(small_hotel, 0, 1, assigned_room=small_hotel.rooms[0])
+        longer = on(edit_booking, booked, small_hotel.agent, check_out=day(3))
+    return longer, on(assign_room, coming(small_hotel, 1, 3), small_hotel.agent, room_id=small_hotel.rooms[0].pk)
 
 
 @pytest.mark.parametrize("extend", [True, False])
 @pytest.mark.parametrize("assign_first", [True, False])
-def test_more_nights_against_an_assignment(extend, assign_first, desk):
-    longer, assign = nights(desk, extend=extend)
+def test_more_nights_against_an_assignment(extend, assign_first, small_hotel):
+    longer, assign = nights(small_hotel, extend=extend)
     outcomes = race(assign, longer) if assign_first else race(longer, assign)
     assert outcomes == ["CONFIRMED" if assign_first or not extend else "IN_HOUSE", OVERLAP]
 
 
 @pytest.mark.parametrize("extend", [True, False])
-def test_more_nights_against_an_assignment_without_the_lock(extend, desk):
-    longer, assign = nights(desk, extend=extend)
+def test_more_nights_against_an_assignment_without_the_lock(extend, small_hotel):
+    longer, assign = nights(small_hotel, extend=extend)
     with locks_removed():
         assert race(assign, longer)[1] == "IntegrityError"
 
 
-def test_an_extension_twice(desk):
+def test_an_extension_twice(small_hotel):
     """Each counts from the departure that it finds; who wants it once sends an Idempotency-Key."""
-    booking = guest(desk, 0)
-    assert race(*[on(extend_stay, booking, desk.agent, add_nights=1) for _ in range(2)]) == ["IN_HOUSE", "IN_HOUSE"]
+    booking = guest(small_hotel, 0)
+    assert race(*[on(extend_stay, booking, small_hotel.agent, add_nights=1) for _ in range(2)]) == [
+        "IN_HOUSE",
+        "IN_HOUSE",
+    ]
     assert list(BookingExtension.objects.order_by("pk").values_list("old_check_out", "new_check_out")) == [
         (day(2), day(3)),
         (day(3), day(4)),
     ]
 
 
-def test_a_room_is_taken_back_and_given_away(desk):
-    first, second = coming(desk, assigned_room=desk.rooms[0]), coming(desk)
+def test_a_room_is_taken_back_and_given_away(small_hotel):
+    first, second = coming(small_hotel, assigned_room=small_hotel.rooms[0]), coming(small_hotel)
     # Taking it back asks nothing of the room: the second does not wait, and finds it taken still.
     _, [outcome] = overlap(
-        on(unassign_room, first, desk.agent),
-        by_itself(on(assign_room, second, desk.agent, room_id=desk.rooms[0].pk)),
+        on(unassign_room, first, small_hotel.agent),
+        by_itself(on(assign_room, second, small_hotel.agent, room_id=small_hotel.rooms[0].pk)),
         waits=False,
     )
     assert word(outcome) == OVERLAP
@@ -465,77 +499,96 @@ def test_a_room_is_taken_back_and_given_away(desk):
 # --- the last room of a type ------------------------------------------------------------------------------------------
 
 
-def creating(desk: Desk, first: int = 0, last: int = 2, **more: Any) -> Callable[[], Any]:
-    house = {"hotel": desk.hotel, "staff": desk.agent, "room_type_id": desk.room_type.pk}
+def creating(small_hotel: SmallHotel, first: int = 0, last: int = 2, **more: Any) -> Callable[[], Any]:
+    house = {"hotel": small_hotel.hotel, "staff": small_hotel.agent, "room_type_id": small_hotel.room_type.pk}
     name = {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
     return partial(create_booking, **house | name | {"check_in": day(first), "check_out": day(last)} | more)
 
 
-def test_two_bookings_of_the_last_room(desk):
-    coming(desk)
-    assert race(creating(desk), creating(desk, 1, 3)) == ["CONFIRMED", "NO_AVAILABILITY"]
+def test_two_bookings_of_the_last_room(small_hotel):
+    coming(small_hotel)
+    assert race(creating(small_hotel), creating(small_hotel, 1, 3)) == ["CONFIRMED", "NO_AVAILABILITY"]
     assert RoomBooking.objects.count() == 2
 
 
-def test_two_bookings_of_the_last_room_without_the_lock_are_one_too_many(desk):
-    coming(desk)
+def test_two_bookings_of_the_last_room_without_the_lock_are_one_too_many(small_hotel):
+    coming(small_hotel)
     with locks_removed():
-        assert race(creating(desk), creating(desk), sound=False) == ["CONFIRMED", "CONFIRMED"]
-    assert RoomBooking.objects.filter(check_in=day(0)).count() > len(desk.rooms)
+        assert race(creating(small_hotel), creating(small_hotel), sound=False) == ["CONFIRMED", "CONFIRMED"]
+    assert RoomBooking.objects.filter(check_in=day(0)).count() > len(small_hotel.rooms)
 
 
-def test_a_new_booking_against_one_that_comes_back_or_gets_longer(desk):
-    for _ in desk.rooms[1:]:
-        coming(desk)
-    cancelled = booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type)
-    before = coming(desk, -1, 0)
-    back = on(reinstate_booking, cancelled, desk.manager, reason="x")
-    longer = on(edit_booking, before, desk.agent, check_out=day(1))
-    assert race(creating(desk), back, longer) == ["CONFIRMED", "NO_AVAILABILITY", "NO_AVAILABILITY"]
+def test_a_new_booking_against_one_that_comes_back_or_gets_longer(small_hotel):
+    for _ in small_hotel.rooms[1:]:
+        coming(small_hotel)
+    cancelled = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
+    before = coming(small_hotel, -1, 0)
+    back = on(reinstate_booking, cancelled, small_hotel.manager, reason="x")
+    longer = on(edit_booking, before, small_hotel.agent, check_out=day(1))
+    assert race(creating(small_hotel), back, longer) == ["CONFIRMED", "NO_AVAILABILITY", "NO_AVAILABILITY"]
 
 
-def test_another_type_s_bookings_do_not_wait(desk):
+def test_another_type_s_bookings_do_not_wait(small_hotel):
     """Who sells a night holds the row of its type, and no other until the last moment."""
-    other = RoomTypeFactory(hotel=desk.hotel)
-    NewRoomFactory(hotel=desk.hotel, room_type=other)
-    cancelled = booking_in("CANCELLED", hotel=desk.hotel, room_type=other)
+    other = RoomTypeFactory(hotel=small_hotel.hotel)
+    NewRoomFactory(hotel=small_hotel.hotel, room_type=other)
+    cancelled = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=other)
     _, [outcome] = overlap(
-        creating(desk), by_itself(on(reinstate_booking, cancelled, desk.manager, reason="x")), waits=False
+        creating(small_hotel), by_itself(on(reinstate_booking, cancelled, small_hotel.manager, reason="x")), waits=False
     )
     assert word(outcome) == "CONFIRMED"
 
 
-def waiting(desk: Desk, **fields: Any) -> RoomBooking:
-    return booking_in("PENDING_APPROVAL", hotel=desk.hotel, room_type=desk.room_type, **fields)
+def waiting(small_hotel: SmallHotel, **fields: Any) -> RoomBooking:
+    return booking_in("PENDING_APPROVAL", hotel=small_hotel.hotel, room_type=small_hotel.room_type, **fields)
 
 
-def one_left(desk: Desk, first: int = 0, last: int = 2) -> None:
-    for _ in desk.rooms[1:]:
-        coming(desk, first, last)
+def one_left(small_hotel: SmallHotel, first: int = 0, last: int = 2) -> None:
+    for _ in small_hotel.rooms[1:]:
+        coming(small_hotel, first, last)
 
 
-def extending(desk: Desk) -> Callable[[], Any]:
-    return on(extend_stay, guest(desk, 0, -1, 1), desk.agent, add_nights=1)
+def extending(small_hotel: SmallHotel) -> Callable[[], Any]:
+    return on(extend_stay, guest(small_hotel, 0, -1, 1), small_hotel.agent, add_nights=1)
 
 
 # Two steps of which each takes the last room, made before either begins, and the nights for which it is the last.
-LAST_ROOM: dict[str, tuple[Callable[[Desk], tuple[Callable[[], Any], Callable[[], Any]]], int, int]] = {
-    "approve, create": (lambda d: (on(approve_booking, waiting(d), d.agent), creating(d)), 0, 2),
-    "create, approve": (lambda d: (creating(d), on(approve_booking, waiting(d), d.agent)), 0, 2),
+LAST_ROOM: dict[str, tuple[Callable[[SmallHotel], tuple[Callable[[], Any], Callable[[], Any]]], int, int]] = {
+    "approve, create": (
+        lambda small_hotel: (on(approve_booking, waiting(small_hotel), small_hotel.agent), creating(small_hotel)),
+        0,
+        2,
+    ),
+    "create, approve": (
+        lambda small_hotel: (creating(small_hotel), on(approve_booking, waiting(small_hotel), small_hotel.agent)),
+        0,
+        2,
+    ),
     "confirm, approve": (
-        lambda d: (on(confirm_booking, waiting(d), d.agent), on(approve_booking, waiting(d), d.agent)),
+        lambda small_hotel: (
+            on(confirm_booking, waiting(small_hotel), small_hotel.agent),
+            on(approve_booking, waiting(small_hotel), small_hotel.agent),
+        ),
         *(0, 2),
     ),
     "approve, approve": (
-        lambda d: (on(approve_booking, waiting(d), d.agent), on(approve_booking, waiting(d), d.manager)),
+        lambda small_hotel: (
+            on(approve_booking, waiting(small_hotel), small_hotel.agent),
+            on(approve_booking, waiting(small_hotel), small_hotel.manager),
+        ),
         *(0, 2),
     ),
-    "extend, create": (lambda d: (extending(d), creating(d, 1, 3)), 1, 3),
-    "create, extend": (lambda d: (creating(d, 1, 3), extending(d)), 1, 3),
+    "extend, create": (lambda small_hotel: (extending(small_hotel), creating(small_hotel, 1, 3)), 1, 3),
+    "create, extend": (lambda small_hotel: (creating(small_hotel, 1, 3), extending(small_hotel)), 1, 3),
     "early check-in, create": (
-        lambda d: (
-            on(check_in, coming(d, 1, 3, assigned_room=d.rooms[0]), d.manager, override_reason="a regular guest"),
-            creating(d, 0, 1),
+        lambda small_hotel: (
+            on(
+                check_in,
+                coming(small_hotel, 1, 3, assigned_room=small_hotel.rooms[0]),
+                small_hotel.manager,
+                override_reason="a regular guest",
+            ),
+            creating(small_hotel, 0, 1),
         ),
         *(0, 1),
     ),
@@ -543,19 +596,19 @@ LAST_ROOM: dict[str, tuple[Callable[[Desk], tuple[Callable[[], Any], Callable[[]
 
 
 @pytest.mark.parametrize("name", LAST_ROOM)
-def test_two_steps_for_the_last_room(name, desk):
+def test_two_steps_for_the_last_room(name, small_hotel):
     steps, first, last = LAST_ROOM[name]
-    taken = steps(desk)
-    one_left(desk, first, last)
+    taken = steps(small_hotel)
+    one_left(small_hotel, first, last)
     assert race(*taken)[1] == "NO_AVAILABILITY"
     assert not Overbooking.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["approve, create", "approve, approve", "create, extend"])
-def test_two_steps_for_the_last_room_without_the_lock_are_one_too_many(name, desk):
+def test_two_steps_for_the_last_room_without_the_lock_are_one_too_many(name, small_hotel):
     steps, first, last = LAST_ROOM[name]
-    taken = steps(desk)
-    one_left(desk, first, last)
+    taken = steps(small_hotel)
+    one_left(small_hotel, first, last)
     assert meanwhile_without_locks(*taken) in ("CONFIRMED", "IN_HOUSE")
     assert "nights_sold" in broken_rules()
 
@@ -571,8 +624,8 @@ def broken_rules() -> set[str]:
     return {found.rule for found in violations(now=NOW)}
 
 
-def card(desk: Desk, stripe: StripeServer) -> RoomBooking:
-    request = waiting(desk, card="AUTHORISED")
+def card(small_hotel: SmallHotel, stripe: StripeServer) -> RoomBooking:
+    request = waiting(small_hotel, card="AUTHORISED")
     stripe.authorise(request.payment_reference)
     return request
 
@@ -589,26 +642,26 @@ def approving(booking: RoomBooking, staff: Any) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize("paid", [True, False])
-def test_while_the_card_is_charged_the_room_is_sold(paid, desk, stripe):
+def test_while_the_card_is_charged_the_room_is_sold(paid, small_hotel, stripe):
     """The provider hangs on the capture; meanwhile nobody else gets the room, nor is a second card ever charged."""
-    one_left(desk)
-    first, second = card(desk, stripe), card(desk, stripe) if paid else waiting(desk)
-    steps, late = (creating(desk), on(approve_booking, second, desk.agent)), list[str]()
+    one_left(small_hotel)
+    first, second = card(small_hotel, stripe), card(small_hotel, stripe) if paid else waiting(small_hotel)
+    steps, late = (creating(small_hotel), on(approve_booking, second, small_hotel.agent)), list[str]()
 
     def meanwhile(_call: Any) -> None:
         late.extend(alone(step) for step in steps)
 
     stripe.before_work = meanwhile
-    assert approve_booking(booking=first, staff=desk.agent).status == "CONFIRMED"
+    assert approve_booking(booking=first, staff=small_hotel.agent).status == "CONFIRMED"
     assert late == ["NO_AVAILABILITY", "NO_AVAILABILITY"]
     assert {call.reference for call in stripe.calls} == {first.payment_reference}
     assert_sound()
 
 
-def test_two_cards_for_the_last_room_at_once_are_one_charge(desk, stripe):
-    one_left(desk)
-    cards = [card(desk, stripe) for _ in range(2)]
-    writers = [Writer(approving(booking, desk.agent)) for booking in cards]
+def test_two_cards_for_the_last_room_at_once_are_one_charge(small_hotel, stripe):
+    one_left(small_hotel)
+    cards = [card(small_hotel, stripe) for _ in range(2)]
+    writers = [Writer(approving(booking, small_hotel.agent)) for booking in cards]
     for writer in writers:
         writer.start()
     assert sorted(word(writer.outcome()) for writer in writers) == ["CONFIRMED", "NO_AVAILABILITY"]
@@ -618,27 +671,32 @@ def test_two_cards_for_the_last_room_at_once_are_one_charge(desk, stripe):
     assert_sound()
 
 
-def test_a_card_that_is_not_charged_after_all_gives_the_room_back(desk, stripe):
-    one_left(desk)
-    request = card(desk, stripe)
+def test_a_card_that_is_not_charged_after_all_gives_the_room_back(small_hotel, stripe):
+    one_left(small_hotel)
+    request = card(small_hotel, stripe)
     stripe.fail("capture", "refuse")
     outcomes = [
-        alone(step) for step in (approving(request, desk.agent), creating(desk), approving(request, desk.agent))
+        alone(step)
+        for step in (
+            approving(request, small_hotel.agent),
+            creating(small_hotel),
+            approving(request, small_hotel.agent),
+        )
     ]
     assert outcomes == ["PAYMENT_CAPTURE_FAILED", "CONFIRMED", "NO_AVAILABILITY"]
     assert stripe.count("capture") == 1
     assert_sound()
 
 
-def test_a_house_that_stops_overbooking_against_a_new_booking(desk):
+def test_a_house_that_stops_overbooking_against_a_new_booking(small_hotel):
     """Who read that it overbooks, and waits, is told once the nights are recorded; who was first is among them."""
-    desk.hotel.allow_overbooking = True
-    desk.hotel.save()
-    sales = [creating(desk, hotel=Hotel.objects.get(pk=desk.hotel.pk)) for _ in range(2)]
-    one_left(desk)
-    assert race(creating(desk), partial(stop_overbooking, desk.hotel)) == ["CONFIRMED", "'stopped'"]
+    small_hotel.hotel.allow_overbooking = True
+    small_hotel.hotel.save()
+    sales = [creating(small_hotel, hotel=Hotel.objects.get(pk=small_hotel.hotel.pk)) for _ in range(2)]
+    one_left(small_hotel)
+    assert race(creating(small_hotel), partial(stop_overbooking, small_hotel.hotel)) == ["CONFIRMED", "'stopped'"]
     Hotel.objects.update(allow_overbooking=True)
-    assert race(partial(stop_overbooking, desk.hotel), sales[0]) == ["'stopped'", "NO_AVAILABILITY"]
+    assert race(partial(stop_overbooking, small_hotel.hotel), sales[0]) == ["'stopped'", "NO_AVAILABILITY"]
 
 
 def stop_overbooking(hotel: Hotel) -> str:
@@ -649,108 +707,127 @@ def stop_overbooking(hotel: Hotel) -> str:
 # --- a room that is taken away ----------------------------------------------------------------------------------------
 
 
-def out_of_order(desk: Desk, room: int = 0) -> Callable[[], str]:
-    stale = Room.objects.get(pk=desk.rooms[room].pk)
-    return lambda: set_room_status(room=stale, to_status="OUT_OF_ORDER", staff=desk.manager, note="leak").room_status
+def out_of_order(small_hotel: SmallHotel, room: int = 0) -> Callable[[], str]:
+    stale = Room.objects.get(pk=small_hotel.rooms[room].pk)
+    return lambda: (
+        set_room_status(room=stale, to_status="OUT_OF_ORDER", staff=small_hotel.manager, note="leak").room_status
+    )
 
 
-def forced(desk: Desk) -> Callable[[], str]:
-    stale = Room.objects.get(pk=desk.rooms[0].pk)
-    return lambda: force_room_status(room=stale, to_status="OUT_OF_ORDER", staff=desk.manager, note="leak").room_status
+def forced(small_hotel: SmallHotel) -> Callable[[], str]:
+    stale = Room.objects.get(pk=small_hotel.rooms[0].pk)
+    return lambda: (
+        force_room_status(room=stale, to_status="OUT_OF_ORDER", staff=small_hotel.manager, note="leak").room_status
+    )
 
 
-def retyped(desk: Desk) -> Callable[[], str]:
-    other, stale = RoomTypeFactory(hotel=desk.hotel), Room.objects.get(pk=desk.rooms[0].pk)
-    return lambda: str(update_room(room=stale, staff=desk.manager, room_type_id=other.pk).room_type == other)
+def retyped(small_hotel: SmallHotel) -> Callable[[], str]:
+    other, stale = RoomTypeFactory(hotel=small_hotel.hotel), Room.objects.get(pk=small_hotel.rooms[0].pk)
+    return lambda: str(update_room(room=stale, staff=small_hotel.manager, room_type_id=other.pk).room_type == other)
 
 
-def assigning(desk: Desk) -> Callable[[], Any]:
-    return on(assign_room, coming(desk), desk.agent, room_id=desk.rooms[0].pk)
+def assigning(small_hotel: SmallHotel) -> Callable[[], Any]:
+    return on(assign_room, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[0].pk)
 
 
 NEEDED = "ROOM_NEEDED"
-TAKEN_AWAY: dict[str, tuple[Callable[[Desk], list[Callable[[], Any]]], list[str]]] = {
-    "out of order, assign": (lambda d: [out_of_order(d), assigning(d)], ["'OUT_OF_ORDER'", "ROOM_NOT_BOOKABLE"]),
-    "assign, out of order": (lambda d: [assigning(d), out_of_order(d)], ["CONFIRMED", NEEDED]),
-    "retype, assign": (lambda d: [retyped(d), assigning(d)], ["'True'", "ROOM_TYPE_MISMATCH"]),
-    "assign, retype": (lambda d: [assigning(d), retyped(d)], ["CONFIRMED", NEEDED]),
+TAKEN_AWAY: dict[str, tuple[Callable[[SmallHotel], list[Callable[[], Any]]], list[str]]] = {
+    "out of order, assign": (
+        lambda small_hotel: [out_of_order(small_hotel), assigning(small_hotel)],
+        ["'OUT_OF_ORDER'", "ROOM_NOT_BOOKABLE"],
+    ),
+    "assign, out of order": (
+        lambda small_hotel: [assigning(small_hotel), out_of_order(small_hotel)],
+        ["CONFIRMED", NEEDED],
+    ),
+    "retype, assign": (
+        lambda small_hotel: [retyped(small_hotel), assigning(small_hotel)],
+        ["'True'", "ROOM_TYPE_MISMATCH"],
+    ),
+    "assign, retype": (lambda small_hotel: [assigning(small_hotel), retyped(small_hotel)], ["CONFIRMED", NEEDED]),
     "out of order, create": (
-        lambda d: [out_of_order(d), coming(d) and creating(d)],
+        lambda small_hotel: [out_of_order(small_hotel), coming(small_hotel) and creating(small_hotel)],
         ["'OUT_OF_ORDER'", "NO_AVAILABILITY"],
     ),
-    "create, out of order": (lambda d: [creating(d), coming(d) and out_of_order(d)], ["CONFIRMED", NEEDED]),
-    "assign, force": (lambda d: [assigning(d), forced(d)], ["CONFIRMED", NEEDED]),
-    "force, assign": (lambda d: [forced(d), assigning(d)], ["'OUT_OF_ORDER'", "ROOM_NOT_BOOKABLE"]),
+    "create, out of order": (
+        lambda small_hotel: [creating(small_hotel), coming(small_hotel) and out_of_order(small_hotel)],
+        ["CONFIRMED", NEEDED],
+    ),
+    "assign, force": (lambda small_hotel: [assigning(small_hotel), forced(small_hotel)], ["CONFIRMED", NEEDED]),
+    "force, assign": (
+        lambda small_hotel: [forced(small_hotel), assigning(small_hotel)],
+        ["'OUT_OF_ORDER'", "ROOM_NOT_BOOKABLE"],
+    ),
     "two, of which one may be spared": (
-        lambda d: [out_of_order(d, 1), coming(d) and out_of_order(d, 0)],
+        lambda small_hotel: [out_of_order(small_hotel, 1), coming(small_hotel) and out_of_order(small_hotel, 0)],
         ["'OUT_OF_ORDER'", NEEDED],
     ),
 }
 
 
 @pytest.mark.parametrize("name", TAKEN_AWAY)
-def test_a_room_that_is_taken_away_while_somebody_needs_it(name, desk):
+def test_a_room_that_is_taken_away_while_somebody_needs_it(name, small_hotel):
     steps, outcomes = TAKEN_AWAY[name]
-    assert race(*steps(desk)) == outcomes
+    assert race(*steps(small_hotel)) == outcomes
 
 
 @pytest.mark.parametrize("name", ["out of order, create", "two, of which one may be spared"])
-def test_a_room_that_is_taken_away_without_the_lock_is_one_too_few(name, desk):
+def test_a_room_that_is_taken_away_without_the_lock_is_one_too_few(name, small_hotel):
     steps, _ = TAKEN_AWAY[name]
-    assert meanwhile_without_locks(*steps(desk)) in ("CONFIRMED", "'OUT_OF_ORDER'")
+    assert meanwhile_without_locks(*steps(small_hotel)) in ("CONFIRMED", "'OUT_OF_ORDER'")
     assert "nights_sold" in broken_rules()
 
 
 @pytest.mark.parametrize("step", ["move", "longer"])
-def test_a_guest_whose_room_gets_another_type_meanwhile(step, desk):
+def test_a_guest_whose_room_gets_another_type_meanwhile(step, small_hotel):
     """What the guest wants counts from the type that their room has once it is locked; the one before is sold out."""
-    third_room(desk)
-    stay = guest(desk, 0, 0, 1)
+    third_room(small_hotel)
+    stay = guest(small_hotel, 0, 0, 1)
     change = {
-        "move": on(move_room, stay, desk.agent, to_room_id=desk.rooms[1].pk, reason="noise"),
-        "longer": on(edit_booking, stay, desk.agent, check_out=day(2)),
+        "move": on(move_room, stay, small_hotel.agent, to_room_id=small_hotel.rooms[1].pk, reason="noise"),
+        "longer": on(edit_booking, stay, small_hotel.agent, check_out=day(2)),
     }[step]
     for nights in ((0, 1), (1, 2)):
         for _ in range(2):
-            coming(desk, *nights)
-    assert race(retyped(desk), change) == ["'True'", "NO_AVAILABILITY" if step == "move" else "IN_HOUSE"]
+            coming(small_hotel, *nights)
+    assert race(retyped(small_hotel), change) == ["'True'", "NO_AVAILABILITY" if step == "move" else "IN_HOUSE"]
 
 
 @pytest.mark.parametrize("step", ["grow", "companions", "move"])
-def test_a_party_that_is_about_to_have_a_type_against_its_shrinking(step, desk):
-    large = NewRoomFactory(hotel=desk.hotel, room_type=RoomTypeFactory(hotel=desk.hotel, max_occupancy=3))
-    smaller = RoomTypeFactory(hotel=desk.hotel, max_occupancy=4)
+def test_a_party_that_is_about_to_have_a_type_against_its_shrinking(step, small_hotel):
+    large = NewRoomFactory(hotel=small_hotel.hotel, room_type=RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=3))
+    smaller = RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=4)
     if step == "move":
-        own = NewRoomFactory(hotel=desk.hotel, room_type=smaller)
+        own = NewRoomFactory(hotel=small_hotel.hotel, room_type=smaller)
         stay = booking_in("IN_HOUSE", assigned_room=own, adults=3, check_in=day(0), check_out=day(2))
-        change = on(move_room, stay, desk.agent, to_room_id=large.pk, reason="noise")
+        change = on(move_room, stay, small_hotel.agent, to_room_id=large.pk, reason="noise")
     else:
-        stay = coming(desk, room_type=large.room_type, adults=2)
+        stay = coming(small_hotel, room_type=large.room_type, adults=2)
         people = [{"first_name": name, "last_name": "Babbage"} for name in ("Charles", "Georgiana")]
         change = {
-            "grow": on(edit_booking, stay, desk.agent, adults=3),
-            "companions": on(set_companions, stay, desk.agent, companions=people),
+            "grow": on(edit_booking, stay, small_hotel.agent, adults=3),
+            "companions": on(set_companions, stay, small_hotel.agent, companions=people),
         }[step]
     shrink = partial(update_room_type, room_type=large.room_type, max_occupancy=2)
     assert race(change, shrink) == [stay.status, "ROOM_CAPACITY_EXCEEDED"]
 
 
-def test_twenty_new_bookings_have_twenty_references_without_a_gap(desk):
-    desk.hotel.allow_overbooking = True
-    desk.hotel.save()
-    types = [desk.room_type, *RoomTypeFactory.create_batch(4, hotel=desk.hotel)]
-    creates = [creating(desk, room_type_id=types[number % 5].pk) for number in range(20)]
+def test_twenty_new_bookings_have_twenty_references_without_a_gap(small_hotel):
+    small_hotel.hotel.allow_overbooking = True
+    small_hotel.hotel.save()
+    types = [small_hotel.room_type, *RoomTypeFactory.create_batch(4, hotel=small_hotel.hotel)]
+    creates = [creating(small_hotel, room_type_id=types[number % 5].pk) for number in range(20)]
     assert race(*creates) == ["CONFIRMED"] * 20
     references = sorted(RoomBooking.objects.values_list("booking_id", flat=True))
     assert references == [f"BK-2026-{number:04d}" for number in range(1, 21)]
 
 
-def test_a_booking_that_is_refused_in_the_end_leaves_no_gap(desk):
-    desk.hotel.allow_overbooking = True  # who of the two that wait is next is not ours to say
-    desk.hotel.save()
-    booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=desk.hotel)
+def test_a_booking_that_is_refused_in_the_end_leaves_no_gap(small_hotel):
+    small_hotel.hotel.allow_overbooking = True  # who of the two that wait is next is not ours to say
+    small_hotel.hotel.save()
+    booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=small_hotel.hotel)
     taken = {"payment_provider": "stripe", "payment_reference": RoomBooking.objects.get().payment_reference}
-    assert race(creating(desk), creating(desk, **taken), creating(desk)) == [
+    assert race(creating(small_hotel), creating(small_hotel, **taken), creating(small_hotel)) == [
         "CONFIRMED",
         "PAYMENT_REFERENCE_TAKEN",
         "CONFIRMED",
@@ -761,52 +838,57 @@ def test_a_booking_that_is_refused_in_the_end_leaves_no_gap(desk):
 # --- several rooms, and the clock -------------------------------------------------------------------------------------
 
 
-def bulk(step: Callable[..., Any], desk: Desk) -> Callable[[], str]:
+def bulk(step: Callable[..., Any], small_hotel: SmallHotel) -> Callable[[], str]:
     """What became of each room: how many went, and the codes of those that did not."""
 
     def run() -> str:
-        result = step(hotel=desk.hotel, room_ids=[room.pk for room in desk.rooms[::-1]], staff=desk.agent)
+        result = step(
+            hotel=small_hotel.hotel, room_ids=[room.pk for room in small_hotel.rooms[::-1]], staff=small_hotel.agent
+        )
         return " ".join([str(len(result.bookings)), *[refusal.code for _, refusal in result.failed]])
 
     return run
 
 
-def test_a_check_out_against_that_of_all_rooms(desk):
-    first, _ = guest(desk, 0), guest(desk, 1)
-    assert race(on(check_out, first, desk.agent), bulk(check_out_rooms, desk)) == ["COMPLETED", "'1 NOBODY_IN_HOUSE'"]
+def test_a_check_out_against_that_of_all_rooms(small_hotel):
+    first, _ = guest(small_hotel, 0), guest(small_hotel, 1)
+    assert race(on(check_out, first, small_hotel.agent), bulk(check_out_rooms, small_hotel)) == [
+        "COMPLETED",
+        "'1 NOBODY_IN_HOUSE'",
+    ]
     assert sent("booking_checked_out") == 4
 
 
-def test_a_check_out_of_all_rooms_against_one(desk):
-    first, _ = guest(desk, 0), guest(desk, 1)
-    assert race(bulk(check_out_rooms, desk), on(check_out, first, desk.agent)) == ["'2'", "COMPLETED"]
+def test_a_check_out_of_all_rooms_against_one(small_hotel):
+    first, _ = guest(small_hotel, 0), guest(small_hotel, 1)
+    assert race(bulk(check_out_rooms, small_hotel), on(check_out, first, small_hotel.agent)) == ["'2'", "COMPLETED"]
     assert sent("booking_checked_out") == 4
 
 
-def test_all_rooms_twice(desk):
+def test_all_rooms_twice(small_hotel):
     for room in (0, 1):
-        coming(desk, assigned_room=desk.rooms[room])
-    assert race(*[bulk(check_in_rooms, desk)] * 2) == ["'2'", "'0 NO_ARRIVAL_DUE NO_ARRIVAL_DUE'"]
-    assert race(*[bulk(check_out_rooms, desk)] * 2) == ["'2'", "'0 NOBODY_IN_HOUSE NOBODY_IN_HOUSE'"]
+        coming(small_hotel, assigned_room=small_hotel.rooms[room])
+    assert race(*[bulk(check_in_rooms, small_hotel)] * 2) == ["'2'", "'0 NO_ARRIVAL_DUE NO_ARRIVAL_DUE'"]
+    assert race(*[bulk(check_out_rooms, small_hotel)] * 2) == ["'2'", "'0 NOBODY_IN_HOUSE NOBODY_IN_HOUSE'"]
     assert HousekeepingTask.objects.count() == 2
 
 
-def test_a_guest_who_moves_away_while_all_are_checked_out(desk):
-    booking = guest(desk, 0)
-    third_room(desk)
-    away = on(move_room, booking, desk.agent, to_room_id=desk.rooms[2].pk, reason="x")
-    desk.rooms.pop()
-    assert race(away, bulk(check_out_rooms, desk)) == ["IN_HOUSE", "'0 NOBODY_IN_HOUSE NOBODY_IN_HOUSE'"]
+def test_a_guest_who_moves_away_while_all_are_checked_out(small_hotel):
+    booking = guest(small_hotel, 0)
+    third_room(small_hotel)
+    away = on(move_room, booking, small_hotel.agent, to_room_id=small_hotel.rooms[2].pk, reason="x")
+    small_hotel.rooms.pop()
+    assert race(away, bulk(check_out_rooms, small_hotel)) == ["IN_HOUSE", "'0 NOBODY_IN_HOUSE NOBODY_IN_HOUSE'"]
     booking.refresh_from_db()
     assert booking.status == "IN_HOUSE"
 
 
-def test_two_ticks(desk):
-    house = {"hotel": desk.hotel, "room_type": desk.room_type}
+def test_two_ticks(small_hotel):
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
     booking_in("PENDING_APPROVAL", **house, approval_deadline_at=NOW - timedelta(seconds=1))
     booking_in("PENDING_PAYMENT", **house, created_at=NOW - timedelta(hours=25))
-    guest(desk, 0, -2, 0)
-    guest(desk, 1, -1, 1)
+    guest(small_hotel, 0, -2, 0)
+    guest(small_hotel, 1, -1, 1)
 
     def run() -> list[int]:
         done = tick()
@@ -817,16 +899,16 @@ def test_two_ticks(desk):
     assert HousekeepingTask.objects.count() == 1
 
 
-def test_two_clocks_open_one_stayover_task(desk):
-    guest(desk, 0, -1, 2)
-    overlap(*[by_itself(partial(open_stayover_tasks, desk.hotel, day(0)))] * 2)
+def test_two_clocks_open_one_stayover_task(small_hotel):
+    guest(small_hotel, 0, -1, 2)
+    overlap(*[by_itself(partial(open_stayover_tasks, small_hotel.hotel, day(0)))] * 2)
     assert HousekeepingTask.objects.count() == 1
     assert_sound()
 
 
-def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(desk):
-    booking = guest(desk, 0, -2, 0)
-    acknowledge = on(acknowledge_overstay, booking, desk.agent)
+def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(small_hotel):
+    booking = guest(small_hotel, 0, -2, 0)
+    acknowledge = on(acknowledge_overstay, booking, small_hotel.agent)
     assert race(acknowledge, lambda: tick()["overstays_flagged"]) == ["IN_HOUSE", "0"]
     assert OverstayIncident.objects.get().status == "ACKED"
 
@@ -834,70 +916,73 @@ def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(desk):
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def wish(desk: Desk, booking: RoomBooking) -> Callable[[], Any]:
-    asked = {"room": desk.rooms[0].pk, "booking": booking.booking_id, "task_type": "AMENITY"}
-    return partial(create_task, hotel=desk.hotel, staff=desk.agent, **asked)
+def wish(small_hotel: SmallHotel, booking: RoomBooking) -> Callable[[], Any]:
+    asked = {"room": small_hotel.rooms[0].pk, "booking": booking.booking_id, "task_type": "AMENITY"}
+    return partial(create_task, hotel=small_hotel.hotel, staff=small_hotel.agent, **asked)
 
 
 def task_statuses() -> list[tuple[str, str]]:
     return list(HousekeepingTask.objects.order_by("task_type").values_list("task_type", "status"))
 
 
-def test_a_wish_for_a_guest_who_cancels_meanwhile(desk):
-    booking = coming(desk)
-    assert race(on(cancel_booking, booking, desk.agent), wish(desk, booking)) == ["CANCELLED", "BOOKING_IS_OVER"]
+def test_a_wish_for_a_guest_who_cancels_meanwhile(small_hotel):
+    booking = coming(small_hotel)
+    assert race(on(cancel_booking, booking, small_hotel.agent), wish(small_hotel, booking)) == [
+        "CANCELLED",
+        "BOOKING_IS_OVER",
+    ]
     assert not HousekeepingTask.objects.exists()
 
 
-def test_a_cancel_ends_a_wish_that_somebody_just_has(desk):
-    booking = coming(desk)
-    overlap(wish(desk, booking), by_itself(on(cancel_booking, booking, desk.agent)))
+def test_a_cancel_ends_a_wish_that_somebody_just_has(small_hotel):
+    booking = coming(small_hotel)
+    overlap(wish(small_hotel, booking), by_itself(on(cancel_booking, booking, small_hotel.agent)))
     assert task_statuses() == [("AMENITY", "CANCELLED")]
     assert_sound()
 
 
-def test_a_wish_for_a_guest_who_cancels_meanwhile_stays_without_the_lock(desk):
-    booking = coming(desk)
+def test_a_wish_for_a_guest_who_cancels_meanwhile_stays_without_the_lock(small_hotel):
+    booking = coming(small_hotel)
     with locks_removed():
-        overlap(on(cancel_booking, booking, desk.agent), by_itself(wish(desk, booking)), waits=False)
+        overlap(on(cancel_booking, booking, small_hotel.agent), by_itself(wish(small_hotel, booking)), waits=False)
     assert task_statuses() == [("AMENITY", "OPEN")]
     assert [violation.rule for violation in violations()] == ["tasks_of_guests"]
 
 
-def morning(desk: Desk) -> Callable[[], Any]:
-    return partial(open_stayover_tasks, desk.hotel, day(0))
+def morning(small_hotel: SmallHotel) -> Callable[[], Any]:
+    return partial(open_stayover_tasks, small_hotel.hotel, day(0))
 
 
-def test_a_guest_who_leaves_while_the_morning_opens_the_tasks(desk):
-    booking = guest(desk, 0, -1, 2)
-    assert race(on(check_out, booking, desk.agent), morning(desk)) == ["COMPLETED", "0"]
+def test_a_guest_who_leaves_while_the_morning_opens_the_tasks(small_hotel):
+    booking = guest(small_hotel, 0, -1, 2)
+    assert race(on(check_out, booking, small_hotel.agent), morning(small_hotel)) == ["COMPLETED", "0"]
     assert task_statuses() == [("TURNOVER", "OPEN")]
 
 
-def test_a_guest_who_leaves_ends_the_task_that_the_morning_just_opens(desk):
-    booking = guest(desk, 0, -1, 2)
-    assert race(morning(desk), on(check_out, booking, desk.agent)) == ["1", "COMPLETED"]
+def test_a_guest_who_leaves_ends_the_task_that_the_morning_just_opens(small_hotel):
+    booking = guest(small_hotel, 0, -1, 2)
+    assert race(morning(small_hotel), on(check_out, booking, small_hotel.agent)) == ["1", "COMPLETED"]
     assert task_statuses() == [("STAYOVER", "CANCELLED"), ("TURNOVER", "OPEN")]
 
 
-def test_a_guest_who_leaves_is_given_a_stayover_without_the_lock(desk):
-    booking = guest(desk, 0, -1, 2)
+def test_a_guest_who_leaves_is_given_a_stayover_without_the_lock(small_hotel):
+    booking = guest(small_hotel, 0, -1, 2)
     with locks_removed():
-        overlap(on(check_out, booking, desk.agent), by_itself(morning(desk)), waits=False)
+        overlap(on(check_out, booking, small_hotel.agent), by_itself(morning(small_hotel)), waits=False)
     assert task_statuses() == [("STAYOVER", "OPEN"), ("TURNOVER", "OPEN")]
     assert {violation.rule for violation in violations()} == {"stayovers", "tasks_of_guests"}
 
 
-def test_a_turnover_that_is_completed_while_the_room_is_reported_clean(desk):
+def test_a_turnover_that_is_completed_while_the_room_is_reported_clean(small_hotel):
     """It is done once, as the first one said."""
-    booking = guest(desk, 0)
-    check_out(booking=booking, staff=desk.agent)
+    booking = guest(small_hotel, 0)
+    check_out(booking=booking, staff=small_hotel.agent)
     task = HousekeepingTask.objects.get()
-    housekeeper = StaffFactory(hotel=desk.hotel)
+    housekeeper = StaffFactory(hotel=small_hotel.hotel)
     start_task(task=task, staff=housekeeper)
-    cleaned = partial(set_room_status, room=desk.rooms[0], to_status="CLEANED_UNINSPECTED", source="SYSTEM")
+    cleaned = partial(set_room_status, room=small_hotel.rooms[0], to_status="CLEANED_UNINSPECTED", source="SYSTEM")
     overlap(partial(complete_task, task=task, staff=housekeeper), by_itself(cleaned))
     task.refresh_from_db()
     assert (task.status, task.assigned_to, task.completed_at) == ("DONE", housekeeper, NOW)
-    assert statuses(desk)[0] == "CLEANED_UNINSPECTED"
+    assert statuses(small_hotel)[0] == "CLEANED_UNINSPECTED"
     assert_sound()

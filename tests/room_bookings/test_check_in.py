@@ -15,13 +15,13 @@ from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in, check_in_rooms
 from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, StaffFactory, room_in
-from tests.room_bookings.desk import (
+from tests.room_bookings.small_hotel import (
     NOW,
     assert_sound,
     day,
     last_event,
     nothing_written,
-    open_desk,
+    open_small_hotel,
     order_of,
     refusal_of,
     told,
@@ -32,65 +32,69 @@ pytestmark = pytest.mark.django_db
 GUEST = [("rooms", "room_updated"), ("rooms", "room_occupancy_updated"), ("room-bookings", "booking_checked_in")]
 
 
-def arriving(desk, first=0, last=2, **fields) -> RoomBooking:
+def arriving(small_hotel, first=0, last=2, **fields) -> RoomBooking:
     """A confirmed booking for today, with room 101."""
-    house = {"hotel": desk.hotel, "room_type": desk.room_type, "assigned_room": desk.rooms[0]}
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "assigned_room": small_hotel.rooms[0]}
     return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
 
 
-def test_it_is_recorded_and_told(desk):
-    booking = arriving(desk)
-    arrived = check_in(booking=booking, staff=desk.agent)
-    stored, room = RoomBooking.objects.get(), Room.objects.get(pk=desk.rooms[0].pk)
+def test_it_is_recorded_and_told(small_hotel):
+    booking = arriving(small_hotel)
+    arrived = check_in(booking=booking, staff=small_hotel.agent)
+    stored, room = RoomBooking.objects.get(), Room.objects.get(pk=small_hotel.rooms[0].pk)
     assert (stored.status, stored.checked_in_at, stored.assigned_room, stored.version) == ("IN_HOUSE", NOW, room, 1)
     assert (arrived.status, arrived.version) == ("IN_HOUSE", 1)
     assert room.room_status == "OCCUPIED"
     [audit] = RoomStatusEvent.objects.all()
     assert (audit.source, audit.changed_by, audit.note) == (
         "FRONT_DESK",
-        desk.agent,
+        small_hotel.agent,
         f"check-in of {booking.booking_id}",
     )
     [change] = BookingChange.objects.all()
     assert (change.action, change.from_status, change.to_status) == ("CHECKED_IN", "CONFIRMED", "IN_HOUSE")
-    assert (change.staff, change.to_room, change.reason) == (desk.agent, room, "")
+    assert (change.staff, change.to_room, change.reason) == (small_hotel.agent, room, "")
     assert told() == [*GUEST, ("guest", "booking_checked_in")]
     assert_sound()
 
 
 @pytest.mark.parametrize("assigned", [True, False])
-def test_with_a_room_it_is_assigned_by_the_way(assigned, desk):
-    booking = arriving(desk, **({} if assigned else {"assigned_room": None}))
-    check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[1].pk)
+def test_with_a_room_it_is_assigned_by_the_way(assigned, small_hotel):
+    booking = arriving(small_hotel, **({} if assigned else {"assigned_room": None}))
+    check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[1].pk)
     stored = RoomBooking.objects.get()
-    assert (stored.assigned_room, stored.room_assigned_by, stored.room_assigned_at) == (desk.rooms[1], desk.agent, NOW)
+    assert (stored.assigned_room, stored.room_assigned_by, stored.room_assigned_at) == (
+        small_hotel.rooms[1],
+        small_hotel.agent,
+        NOW,
+    )
     assert [room.room_status for room in Room.objects.order_by("pk")] == ["READY_FOR_GUEST", "OCCUPIED"]
     assert [change.action for change in BookingChange.objects.all()] == ["CHECKED_IN"]
     assert told() == [*GUEST, ("guest", "booking_checked_in")]
     assert_sound()
 
 
-def test_who_is_in_house_stays_there(desk):
-    booking = arriving(desk)
-    check_in(booking=booking, staff=desk.agent)
+def test_who_is_in_house_stays_there(small_hotel):
+    booking = arriving(small_hotel)
+    check_in(booking=booking, staff=small_hotel.agent)
     with nothing_written():
-        check_in(booking=booking, staff=desk.agent)
-        check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[1].pk)
+        check_in(booking=booking, staff=small_hotel.agent)
+        check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[1].pk)
 
 
-def test_it_decides_on_the_row(desk):
-    stale = arriving(desk)
-    cancel_booking(booking=RoomBooking.objects.get(), staff=desk.agent)
-    assert refusal_of(lambda: check_in(booking=stale, staff=desk.agent)).code == "BOOKING_NOT_ELIGIBLE"
-    moved = arriving(desk)
-    RoomBooking.objects.filter(pk=moved.pk).update(assigned_room=desk.rooms[1])
-    assert check_in(booking=moved, staff=desk.agent).assigned_room == desk.rooms[1]
+def test_it_decides_on_the_row(small_hotel):
+    stale = arriving(small_hotel)
+    cancel_booking(booking=RoomBooking.objects.get(), staff=small_hotel.agent)
+    assert refusal_of(lambda: check_in(booking=stale, staff=small_hotel.agent)).code == "BOOKING_NOT_ELIGIBLE"
+    moved = arriving(small_hotel)
+    RoomBooking.objects.filter(pk=moved.pk).update(assigned_room=small_hotel.rooms[1])
+    assert check_in(booking=moved, staff=small_hotel.agent).assigned_room == small_hotel.rooms[1]
 
 
-def test_it_locks_booking_then_room_and_writes_in_this_order(desk, statements):
-    booking = arriving(desk)
+def test_it_locks_booking_then_room_and_writes_in_this_order(small_hotel, statements):
+    booking = arriving(small_hotel)
     with statements() as made:
-        check_in(booking=booking, staff=desk.agent)
+        check_in(booking=booking, staff=small_hotel.agent)
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
@@ -161,20 +165,20 @@ def answer(work) -> str | None:
 
 @pytest.mark.parametrize(("zone", "arrival"), PLACES)
 def test_when_a_guest_may_arrive(zone, arrival, db):
-    desk = open_desk(timezone=zone)
+    small_hotel = open_small_hotel(timezone=zone)
     asked, answers = [], []
     for nights, days, wall, expected in WINDOW:
         moment = datetime.combine(arrival + timedelta(days=days), time.fromisoformat(wall), tzinfo=ZoneInfo(zone))
         booking = BookingFactory(
-            hotel=desk.hotel,
-            room_type=desk.room_type,
+            hotel=small_hotel.hotel,
+            room_type=small_hotel.room_type,
             check_in=arrival,
             check_out=arrival + timedelta(days=nights),
         )
         if moment.astimezone(UTC).astimezone(ZoneInfo(zone)) != moment:
             continue  # the clocks skip it that night
         with clock.set_to(moment.astimezone(UTC)):
-            came = answer(lambda: check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[0].pk))  # noqa: B023
+            came = answer(lambda: check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[0].pk))  # noqa: B023
         asked.append((nights, days, wall, expected))
         answers.append((nights, days, wall, came))
     assert len(asked) >= len(WINDOW) - 4
@@ -194,10 +198,10 @@ def test_when_a_guest_may_arrive(zone, arrival, db):
     ],
 )
 def test_the_window_is_the_hotel_s_own(settings, wall, expected, db):
-    desk = open_desk(**settings)
-    booking = arriving(desk, 0, 1)
+    small_hotel = open_small_hotel(**settings)
+    booking = arriving(small_hotel, 0, 1)
     with clock.set_to(datetime.fromisoformat(wall).replace(tzinfo=ZoneInfo("Europe/Dublin")).astimezone(UTC)):
-        assert answer(lambda: check_in(booking=booking, staff=desk.agent)) == expected
+        assert answer(lambda: check_in(booking=booking, staff=small_hotel.agent)) == expected
 
 
 @pytest.mark.parametrize(
@@ -210,14 +214,14 @@ def test_the_window_is_the_hotel_s_own(settings, wall, expected, db):
         (rights.FRONT_DESK_AGENT, "Regular guest", WRONG),
     ],
 )
-def test_a_supervisor_s_reason_lifts_the_window(role, reason, expected, desk):
-    booking = arriving(desk, 1, 3)
-    staff = StaffFactory(hotel=desk.hotel, role=role)
+def test_a_supervisor_s_reason_lifts_the_window(role, reason, expected, small_hotel):
+    booking = arriving(small_hotel, 1, 3)
+    staff = StaffFactory(hotel=small_hotel.hotel, role=role)
     assert answer(lambda: check_in(booking=booking, staff=staff, override_reason=reason)) == expected
 
 
-def test_the_reason_is_kept(desk):
-    check_in(booking=arriving(desk, 1, 3), staff=desk.manager, override_reason="Regular guest")
+def test_the_reason_is_kept(small_hotel):
+    check_in(booking=arriving(small_hotel, 1, 3), staff=small_hotel.manager, override_reason="Regular guest")
     assert BookingChange.objects.get().reason == "Regular guest"
 
 
@@ -238,10 +242,10 @@ LIFTED = [
 
 
 @pytest.mark.parametrize(("nights", "other", "taken"), LIFTED)
-def test_a_reason_does_not_lift_somebody_else_s_night(nights, other, taken, desk):
-    booking = arriving(desk, *nights)
-    arriving(desk, *other)
-    came = answer(lambda: check_in(booking=booking, staff=desk.manager, override_reason="Regular guest"))
+def test_a_reason_does_not_lift_somebody_else_s_night(nights, other, taken, small_hotel):
+    booking = arriving(small_hotel, *nights)
+    arriving(small_hotel, *other)
+    came = answer(lambda: check_in(booking=booking, staff=small_hotel.manager, override_reason="Regular guest"))
     assert came == ("ROOM_OVERLAP_CONFLICT" if taken else None)
 
 
@@ -261,71 +265,77 @@ def test_a_reason_does_not_lift_somebody_else_s_night(nights, other, taken, desk
     ],
 )
 @pytest.mark.parametrize("staff", ["agent", "manager"])
-def test_nobody_is_sent_to_a_room_that_is_not_ready(status, fault, staff, desk):
-    room = room_in(status, fault=fault, hotel=desk.hotel, room_type=desk.room_type, room_number=201)
+def test_nobody_is_sent_to_a_room_that_is_not_ready(status, fault, staff, small_hotel):
+    room = room_in(status, fault=fault, hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=201)
     RoomBooking.objects.update(check_in=day(-1), check_out=day(0))
-    booking = arriving(desk, assigned_room=room)
+    booking = arriving(small_hotel, assigned_room=room)
     refusal = refusal_of(
-        lambda: check_in(booking=booking, staff=getattr(desk, staff), override_reason="They are tired")
+        lambda: check_in(booking=booking, staff=getattr(small_hotel, staff), override_reason="They are tired")
     )
     assert (refusal.code, refusal.status) == ("ROOM_NOT_READY", 409)
     assert refusal.message.startswith("Room not ready")
     assert refusal.details == {"room_id": room.pk, "room_number": 201, "current_status": status}
 
 
-def test_nor_to_one_out_of_service(desk):
+def test_nor_to_one_out_of_service(small_hotel):
     Room.objects.update(is_active=False)
-    booking = arriving(desk)
-    assert refusal_of(lambda: check_in(booking=booking, staff=desk.agent)).code == "ROOM_NOT_READY"
+    booking = arriving(small_hotel)
+    assert refusal_of(lambda: check_in(booking=booking, staff=small_hotel.agent)).code == "ROOM_NOT_READY"
 
 
 @pytest.mark.parametrize(
     ("room", "code", "status"),
     [
         (lambda _: NewRoomFactory(), "ROOM_NOT_FOUND", 404),
-        (lambda desk: NewRoomFactory(hotel=desk.hotel), "ROOM_TYPE_MISMATCH", 400),
+        (lambda small_hotel: NewRoomFactory(hotel=small_hotel.hotel), "ROOM_TYPE_MISMATCH", 400),
         (
-            lambda desk: NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, is_active=False),
+            lambda small_hotel: NewRoomFactory(
+                hotel=small_hotel.hotel, room_type=small_hotel.room_type, is_active=False
+            ),
             "ROOM_NOT_BOOKABLE",
             409,
         ),
-        (lambda desk: arriving(desk, 1, 2, assigned_room=desk.rooms[1]).assigned_room, "ROOM_OVERLAP_CONFLICT", 409),
+        (
+            lambda small_hotel: arriving(small_hotel, 1, 2, assigned_room=small_hotel.rooms[1]).assigned_room,
+            "ROOM_OVERLAP_CONFLICT",
+            409,
+        ),
     ],
 )
-def test_a_room_given_at_the_desk_must_be_one_that_could_be_assigned(room, code, status, desk):
-    booking, other = arriving(desk), room(desk)
-    refusal = refusal_of(lambda: check_in(booking=booking, staff=desk.agent, room_id=other.pk))
+def test_a_room_given_at_the_desk_must_be_one_that_could_be_assigned(room, code, status, small_hotel):
+    booking, other = arriving(small_hotel), room(small_hotel)
+    refusal = refusal_of(lambda: check_in(booking=booking, staff=small_hotel.agent, room_id=other.pk))
     assert (refusal.code, refusal.status) == (code, status)
 
 
-def test_an_incomplete_party_gets_no_room_at_the_desk_where_the_house_asks_for_names(desk):
-    desk.hotel.require_complete_party = True
-    desk.hotel.save()
-    booking = arriving(desk, adults=2, assigned_room=None)
-    assert refusal_of(lambda: check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[0].pk)).code == (
-        "PARTY_INCOMPLETE"
-    )
+def test_an_incomplete_party_gets_no_room_at_the_desk_where_the_house_asks_for_names(small_hotel):
+    small_hotel.hotel.require_complete_party = True
+    small_hotel.hotel.save()
+    booking = arriving(small_hotel, adults=2, assigned_room=None)
+    assert refusal_of(
+        lambda: check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[0].pk)
+    ).code == ("PARTY_INCOMPLETE")
 
 
-def test_staff_without_a_right_to_occupied_are_refused_by_the_writer(desk):
-    booking, housekeeper = arriving(desk), StaffFactory(hotel=desk.hotel, role=rights.HOUSEKEEPER)
+def test_staff_without_a_right_to_occupied_are_refused_by_the_writer(small_hotel):
+    booking, housekeeper = arriving(small_hotel), StaffFactory(hotel=small_hotel.hotel, role=rights.HOUSEKEEPER)
     assert refusal_of(lambda: check_in(booking=booking, staff=housekeeper)).status == 403
 
 
 # --- several rooms ----------------------------------------------------------------------------------------------------
 
 
-def test_today_s_arrivals_of_several_rooms(desk):
-    first, second = desk.rooms
-    dirty = room_in("CHECKOUT_DIRTY", hotel=desk.hotel, room_type=desk.room_type, room_number=103)
-    empty = NewRoomFactory(hotel=desk.hotel, room_number=104)
-    tomorrow = arriving(desk, 1, 2, assigned_room=empty)
+def test_today_s_arrivals_of_several_rooms(small_hotel):
+    first, second = small_hotel.rooms
+    dirty = room_in("CHECKOUT_DIRTY", hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103)
+    empty = NewRoomFactory(hotel=small_hotel.hotel, room_number=104)
+    tomorrow = arriving(small_hotel, 1, 2, assigned_room=empty)
     foreign = NewRoomFactory()
-    going = [arriving(desk, assigned_room=room) for room in (first, second)]
-    arriving(desk, assigned_room=dirty)
+    going = [arriving(small_hotel, assigned_room=room) for room in (first, second)]
+    arriving(small_hotel, assigned_room=dirty)
     since = last_event()
     wanted = [second.pk, first.pk, dirty.pk, empty.pk, foreign.pk, 0, first.pk]
-    result = check_in_rooms(hotel=desk.hotel, room_ids=wanted, staff=desk.agent)
+    result = check_in_rooms(hotel=small_hotel.hotel, room_ids=wanted, staff=small_hotel.agent)
     assert [booking.pk for booking in result.bookings] == [going[1].pk, going[0].pk]
     assert [room.room_status for room in result.rooms] == ["OCCUPIED", "OCCUPIED"]
     assert [(room_id, refusal.code) for room_id, refusal in result.failed] == [
@@ -335,7 +345,7 @@ def test_today_s_arrivals_of_several_rooms(desk):
         (0, "ROOM_NOT_FOUND"),
     ]
     assert set(RoomStatusEvent.objects.filter(to_status="OCCUPIED").values_list("source", "changed_by")) == {
-        ("SYSTEM", desk.agent.pk)
+        ("SYSTEM", small_hotel.agent.pk)
     }
     assert told(since) == [
         *[("rooms", "room_updated")] * 2,
@@ -346,26 +356,28 @@ def test_today_s_arrivals_of_several_rooms(desk):
     assert RoomBooking.objects.get(pk=tomorrow.pk).status == "CONFIRMED"
     assert_sound()
     with nothing_written():
-        again = check_in_rooms(hotel=desk.hotel, room_ids=[first.pk], staff=desk.agent)
+        again = check_in_rooms(hotel=small_hotel.hotel, room_ids=[first.pk], staff=small_hotel.agent)
     assert [refusal.code for _, refusal in again.failed] == ["NO_ARRIVAL_DUE"]
 
 
-def test_several_rooms_are_checked_in_for_the_business_day(desk):
-    booking = arriving(desk, 0, 1)
+def test_several_rooms_are_checked_in_for_the_business_day(small_hotel):
+    booking = arriving(small_hotel, 0, 1)
     with clock.set_to(NOW + timedelta(hours=10)):  # one in the morning in Dublin: still the day before
-        assert check_in_rooms(hotel=desk.hotel, room_ids=[desk.rooms[0].pk], staff=desk.agent).bookings == [booking]
+        assert check_in_rooms(
+            hotel=small_hotel.hotel, room_ids=[small_hotel.rooms[0].pk], staff=small_hotel.agent
+        ).bookings == [booking]
 
 
-def test_several_rooms_too_early(desk):
-    arriving(desk)
+def test_several_rooms_too_early(small_hotel):
+    arriving(small_hotel)
     with clock.set_to(NOW - timedelta(hours=8)):
-        result = check_in_rooms(hotel=desk.hotel, room_ids=[desk.rooms[0].pk], staff=desk.manager)
+        result = check_in_rooms(hotel=small_hotel.hotel, room_ids=[small_hotel.rooms[0].pk], staff=small_hotel.manager)
     assert [refusal.code for _, refusal in result.failed] == [EARLY]
 
 
-def test_who_came_early_holds_the_room_tonight(desk):
+def test_who_came_early_holds_the_room_tonight(small_hotel):
     """The guest in house from tomorrow on sleeps here tonight: nobody else of today gets the room."""
-    check_in(booking=arriving(desk, 1, 3), staff=desk.manager, override_reason="Regular guest")
-    booking = arriving(desk, 0, 1, assigned_room=None)
-    refusal = refusal_of(lambda: check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[0].pk))
+    check_in(booking=arriving(small_hotel, 1, 3), staff=small_hotel.manager, override_reason="Regular guest")
+    booking = arriving(small_hotel, 0, 1, assigned_room=None)
+    refusal = refusal_of(lambda: check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[0].pk))
     assert refusal.code == "ROOM_OVERLAP_CONFLICT"

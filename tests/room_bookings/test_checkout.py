@@ -16,33 +16,42 @@ from room_bookings.services.overstay import flag_overstays
 from room_bookings.services.room_move import move_room
 from rooms.models import Room
 from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, booking_in
-from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, order_of, refusal_of, told
+from tests.room_bookings.small_hotel import (
+    NOW,
+    assert_sound,
+    day,
+    last_event,
+    nothing_written,
+    order_of,
+    refusal_of,
+    told,
+)
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def guest(desk) -> RoomBooking:
+def guest(small_hotel) -> RoomBooking:
     """In house in room 101."""
-    return booking_in("IN_HOUSE", assigned_room=desk.rooms[0])
+    return booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0])
 
 
 def room_101() -> Room:
     return Room.objects.get(room_number=101)
 
 
-def test_it_is_recorded_and_told(desk, guest):
+def test_it_is_recorded_and_told(small_hotel, guest):
     since = last_event()
-    left = check_out(booking=guest, staff=desk.agent)
+    left = check_out(booking=guest, staff=small_hotel.agent)
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.checked_out_at, stored.version) == ("COMPLETED", NOW, 1)
-    assert (stored.assigned_room, left.status) == (desk.rooms[0], "COMPLETED")  # it tells where the guest stayed
+    assert (stored.assigned_room, left.status) == (small_hotel.rooms[0], "COMPLETED")  # it tells where the guest stayed
     audit = RoomStatusEvent.objects.latest("pk")
     assert (audit.from_status, audit.to_status, audit.source) == ("OCCUPIED", "CHECKOUT_DIRTY", "SYSTEM")
-    assert (audit.changed_by, audit.note) == (desk.agent, f"check-out of {guest.booking_id}")
+    assert (audit.changed_by, audit.note) == (small_hotel.agent, f"check-out of {guest.booking_id}")
     change = BookingChange.objects.get()
     assert (change.action, change.from_status, change.to_status) == ("CHECKED_OUT", "IN_HOUSE", "COMPLETED")
-    assert (change.staff, change.from_room, change.to_room) == (desk.agent, desk.rooms[0], None)
+    assert (change.staff, change.from_room, change.to_room) == (small_hotel.agent, small_hotel.rooms[0], None)
     assert told(since) == [
         ("rooms", "room_updated"),
         ("rooms", "room_occupancy_updated"),
@@ -52,32 +61,32 @@ def test_it_is_recorded_and_told(desk, guest):
     assert_sound()
 
 
-def test_a_guest_whom_a_clock_that_was_ahead_let_in_leaves_too(desk, guest):
+def test_a_guest_whom_a_clock_that_was_ahead_let_in_leaves_too(small_hotel, guest):
     """Another machine's, or our own before it was put right; the database has no departure before an arrival."""
     with clock.set_to(NOW - timedelta(seconds=5)):
-        assert check_out(booking=guest, staff=desk.agent).checked_out_at == NOW
+        assert check_out(booking=guest, staff=small_hotel.agent).checked_out_at == NOW
     assert_sound()
 
 
-def test_who_has_left_is_gone(desk, guest):
-    check_out(booking=guest, staff=desk.agent)
+def test_who_has_left_is_gone(small_hotel, guest):
+    check_out(booking=guest, staff=small_hotel.agent)
     with nothing_written():
-        assert check_out(booking=guest, staff=desk.manager).status == "COMPLETED"
+        assert check_out(booking=guest, staff=small_hotel.manager).status == "COMPLETED"
 
 
-def test_it_decides_on_the_row(desk, guest):
+def test_it_decides_on_the_row(small_hotel, guest):
     stale = RoomBooking.objects.get()
-    move_room(booking=guest, to_room_id=desk.rooms[1].pk, staff=desk.agent, reason="Noise")
-    assert stale.assigned_room_id == desk.rooms[0].pk
-    check_out(booking=stale, staff=desk.agent)
+    move_room(booking=guest, to_room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent, reason="Noise")
+    assert stale.assigned_room_id == small_hotel.rooms[0].pk
+    check_out(booking=stale, staff=small_hotel.agent)
     assert [room.room_status for room in Room.objects.order_by("pk")] == ["CHECKOUT_DIRTY", "CHECKOUT_DIRTY"]
     RoomBooking.objects.all().update(status="CONFIRMED", checked_in_at=None, checked_out_at=None)
-    assert refusal_of(lambda: check_out(booking=guest, staff=desk.agent)).code == "BOOKING_NOT_CHECKED_IN"
+    assert refusal_of(lambda: check_out(booking=guest, staff=small_hotel.agent)).code == "BOOKING_NOT_CHECKED_IN"
 
 
-def test_it_locks_and_writes_booking_then_room(desk, guest, statements):
+def test_it_locks_and_writes_booking_then_room(small_hotel, guest, statements):
     with statements() as made:
-        check_out(booking=guest, staff=desk.agent)
+        check_out(booking=guest, staff=small_hotel.agent)
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "UPDATE RoomBooking",
@@ -92,10 +101,10 @@ def test_it_locks_and_writes_booking_then_room(desk, guest, statements):
     ]
 
 
-def test_a_fault_is_never_forgotten(desk, guest):
-    engineer = StaffFactory(hotel=desk.hotel, role=rights.HOUSEKEEPING_SUPERVISOR)
+def test_a_fault_is_never_forgotten(small_hotel, guest):
+    engineer = StaffFactory(hotel=small_hotel.hotel, role=rights.HOUSEKEEPING_SUPERVISOR)
     flag_maintenance(room=room_101(), staff=engineer, priority="HIGH", note="Shower drips")
-    check_out(booking=guest, staff=desk.agent)
+    check_out(booking=guest, staff=small_hotel.agent)
     room = room_101()
     assert room.room_status == "CHECKOUT_DIRTY"
     assert (room.maintenance_required, room.maintenance_priority, room.maintenance_notes) == (
@@ -106,9 +115,9 @@ def test_a_fault_is_never_forgotten(desk, guest):
     assert_sound()
 
 
-def test_the_guest_s_phone_and_the_last_turnover_s_notes_are_forgotten(desk, guest):
+def test_the_guest_s_phone_and_the_last_turnover_s_notes_are_forgotten(small_hotel, guest):
     Room.objects.update(guest_fcm_token="phone", turnover_notes="Two towels short")
-    check_out(booking=guest, staff=desk.agent)
+    check_out(booking=guest, staff=small_hotel.agent)
     assert (room_101().guest_fcm_token, room_101().turnover_notes) == ("", "")
     other = Room.objects.get(room_number=102)
     assert (other.guest_fcm_token, other.turnover_notes) == ("phone", "Two towels short")
@@ -117,39 +126,39 @@ def test_the_guest_s_phone_and_the_last_turnover_s_notes_are_forgotten(desk, gue
 @pytest.mark.parametrize(
     ("status", "opened"), [(None, 1), ("OPEN", 0), ("IN_PROGRESS", 0), ("DONE", 1), ("CANCELLED", 1)]
 )
-def test_one_turnover_task_is_opened(status, opened, desk, guest):
+def test_one_turnover_task_is_opened(status, opened, small_hotel, guest):
     if status:
         times = {"OPEN": {}, "IN_PROGRESS": {"started_at": NOW}, "CANCELLED": {"cancelled_at": NOW}}
         done = {"started_at": NOW, "completed_at": NOW}
-        TaskFactory(room=desk.rooms[0], status=status, **times.get(status, done))
+        TaskFactory(room=small_hotel.rooms[0], status=status, **times.get(status, done))
     before = set(HousekeepingTask.objects.values_list("pk", flat=True))
-    check_out(booking=guest, staff=desk.agent)
+    check_out(booking=guest, staff=small_hotel.agent)
     tasks = HousekeepingTask.objects.exclude(pk__in=before)
     assert [(task.task_type, task.status, task.room, task.booking, task.created_at) for task in tasks] == [
-        ("TURNOVER", "OPEN", desk.rooms[0], guest, NOW)
+        ("TURNOVER", "OPEN", small_hotel.rooms[0], guest, NOW)
     ] * opened
 
 
-def test_a_task_that_is_open_for_another_room_or_of_another_kind_does_not_count(desk, guest):
-    TaskFactory(room=desk.rooms[1])
-    stayover = TaskFactory(room=desk.rooms[0], task_type="STAYOVER")
-    start_task(task=stayover, staff=desk.manager)
-    check_out(booking=guest, staff=desk.agent)
-    assert HousekeepingTask.objects.filter(room=desk.rooms[0], task_type="TURNOVER").count() == 1
+def test_a_task_that_is_open_for_another_room_or_of_another_kind_does_not_count(small_hotel, guest):
+    TaskFactory(room=small_hotel.rooms[1])
+    stayover = TaskFactory(room=small_hotel.rooms[0], task_type="STAYOVER")
+    start_task(task=stayover, staff=small_hotel.manager)
+    check_out(booking=guest, staff=small_hotel.agent)
+    assert HousekeepingTask.objects.filter(room=small_hotel.rooms[0], task_type="TURNOVER").count() == 1
 
 
 @pytest.mark.parametrize("dismiss", [False, True])
-def test_an_overstay_is_settled(dismiss, desk, guest):
+def test_an_overstay_is_settled(dismiss, small_hotel, guest):
     RoomBooking.objects.update(check_in=day(-2), check_out=day(0))
-    flag_overstays(desk.hotel)
+    flag_overstays(small_hotel.hotel)
     if dismiss:
         OverstayIncident.objects.update(status="DISMISSED", acknowledged_at=NOW)
-    check_out(booking=guest, staff=desk.agent)
+    check_out(booking=guest, staff=small_hotel.agent)
     incident = OverstayIncident.objects.get()
     assert (incident.status, incident.resolved_at) == ("RESOLVED", NOW)
 
 
-def test_the_house_itself_may_check_a_guest_out(desk, guest):
+def test_the_house_itself_may_check_a_guest_out(small_hotel, guest):
     check_out(booking=guest, staff=None)
     assert RoomStatusEvent.objects.latest("pk").changed_by is None
     assert BookingChange.objects.get().staff is None
@@ -158,14 +167,14 @@ def test_the_house_itself_may_check_a_guest_out(desk, guest):
 # --- several rooms ----------------------------------------------------------------------------------------------------
 
 
-def test_whoever_is_in_house_in_several_rooms(desk, guest):
-    second = booking_in("IN_HOUSE", assigned_room=desk.rooms[1])
-    empty = NewRoomFactory(hotel=desk.hotel, room_number=103)
+def test_whoever_is_in_house_in_several_rooms(small_hotel, guest):
+    second = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1])
+    empty = NewRoomFactory(hotel=small_hotel.hotel, room_number=103)
     booking_in("CONFIRMED", assigned_room=empty)
     foreign = booking_in("IN_HOUSE", assigned_room=NewRoomFactory())
     since = last_event()
-    wanted = [desk.rooms[1].pk, empty.pk, desk.rooms[0].pk, foreign.assigned_room.pk, 0]
-    result = check_out_rooms(hotel=desk.hotel, room_ids=wanted, staff=desk.agent)
+    wanted = [small_hotel.rooms[1].pk, empty.pk, small_hotel.rooms[0].pk, foreign.assigned_room.pk, 0]
+    result = check_out_rooms(hotel=small_hotel.hotel, room_ids=wanted, staff=small_hotel.agent)
     assert [(booking.pk, booking.status) for booking in result.bookings] == [
         (guest.pk, "COMPLETED"),
         (second.pk, "COMPLETED"),
@@ -189,7 +198,7 @@ def test_whoever_is_in_house_in_several_rooms(desk, guest):
     foreign.refresh_from_db()
     assert foreign.status == "IN_HOUSE"
     assert_sound()
-    again = partial(check_out_rooms, hotel=desk.hotel, room_ids=wanted, staff=desk.agent)
+    again = partial(check_out_rooms, hotel=small_hotel.hotel, room_ids=wanted, staff=small_hotel.agent)
     with nothing_written():
         assert [refusal.code for _, refusal in again().failed] == [
             *["NOBODY_IN_HOUSE"] * 3,
@@ -197,7 +206,9 @@ def test_whoever_is_in_house_in_several_rooms(desk, guest):
         ]
 
 
-def test_a_room_that_nobody_is_in_is_left_as_it_is(desk):
-    TaskFactory(room=desk.rooms[0])
+def test_a_room_that_nobody_is_in_is_left_as_it_is(small_hotel):
+    TaskFactory(room=small_hotel.rooms[0])
     with nothing_written():
-        check_out_rooms(hotel=desk.hotel, room_ids=[room.pk for room in desk.rooms], staff=desk.agent)
+        check_out_rooms(
+            hotel=small_hotel.hotel, room_ids=[room.pk for room in small_hotel.rooms], staff=small_hotel.agent
+        )

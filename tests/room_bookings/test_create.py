@@ -18,24 +18,32 @@ from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking, h
 from room_bookings.services.create import create_booking
 from rooms.models import RoomType
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in
-from tests.room_bookings.desk import NOW, assert_sound, day, everything, order_of, refusal_of, told
+from tests.room_bookings.small_hotel import NOW, assert_sound, day, everything, order_of, refusal_of, told
 
 pytestmark = pytest.mark.django_db
 
 ADA = {"primary_first_name": "Ada", "primary_last_name": "Lovelace", "primary_email": "ada@example.com"}
 
 
-def create(desk, first=0, last=2, **fields) -> RoomBooking:
+def create(small_hotel, first=0, last=2, **fields) -> RoomBooking:
     """A booking by the agent, from ``first`` to ``last`` days after today."""
     dates = {"check_in": day(first), "check_out": day(last)}
-    known = {"hotel": desk.hotel, "staff": desk.agent, "room_type_id": desk.room_type.pk, **ADA, **dates}
+    known = {
+        "hotel": small_hotel.hotel,
+        "staff": small_hotel.agent,
+        "room_type_id": small_hotel.room_type.pk,
+        **ADA,
+        **dates,
+    }
     return create_booking(**known | fields)
 
 
-def test_it_is_confirmed_recorded_and_told(desk):
+def test_it_is_confirmed_recorded_and_told(small_hotel):
     party = [{"first_name": "Charles", "last_name": "Babbage", "email": "c@example.com", "phone": "1"}]
     RoomType.objects.update(max_occupancy=3)
-    booking = create(desk, adults=2, children=1, total_amount=Decimal("240.5"), special_requests="Quiet", party=party)
+    booking = create(
+        small_hotel, adults=2, children=1, total_amount=Decimal("240.5"), special_requests="Quiet", party=party
+    )
     stored = RoomBooking.objects.get(pk=booking.pk)
     assert (stored.booking_id, stored.status, stored.version) == ("BK-2026-0001", "CONFIRMED", 0)
     assert (stored.check_in, stored.check_out, stored.adults, stored.children) == (day(0), day(2), 2, 1)
@@ -46,13 +54,13 @@ def test_it_is_confirmed_recorded_and_told(desk):
     [change] = BookingChange.objects.all()
     assert (change.action, change.from_status, change.to_status, change.staff) == (
         *("CREATED", "", "CONFIRMED"),
-        desk.agent,
+        small_hotel.agent,
     )
     assert told() == [("room-bookings", "booking_created")]
     [mail] = Message.objects.all()
     assert (mail.to_addresses, mail.subject) == (
         ["ada@example.com"],
-        f"[{desk.hotel.name}] Your booking BK-2026-0001 is confirmed",
+        f"[{small_hotel.hotel.name}] Your booking BK-2026-0001 is confirmed",
     )
     assert_sound()
 
@@ -64,8 +72,8 @@ def test_it_is_confirmed_recorded_and_told(desk):
         ({"payment_provider": "stripe", "payment_reference": "pi_1"}, "AUTHORISED"),
     ],
 )
-def test_one_that_needs_approval_waits_and_is_not_mailed(fields, payment_state, desk):
-    booking = create(desk, **fields)
+def test_one_that_needs_approval_waits_and_is_not_mailed(fields, payment_state, small_hotel):
+    booking = create(small_hotel, **fields)
     assert (booking.status, booking.payment_state) == ("PENDING_APPROVAL", payment_state)
     assert booking.approval_deadline_at == datetime(2026, 7, 1, 22, 0, tzinfo=UTC)  # 23:00 in Dublin
     assert booking.confirmation_number == ""
@@ -93,14 +101,14 @@ def test_until_when_it_waits(zone, cutoff_offset, made, until):
 # --- references -------------------------------------------------------------------------------------------------------
 
 
-def test_references_have_no_gaps_over_all_hotels(desk):
+def test_references_have_no_gaps_over_all_hotels(small_hotel):
     other = RoomTypeFactory()
     NewRoomFactory(hotel=other.hotel, room_type=other)
-    first = create(desk)
-    refusal_of(lambda: create(desk, 2, 1))
-    refusal_of(lambda: create(desk, room_type_id=other.pk))
+    first = create(small_hotel)
+    refusal_of(lambda: create(small_hotel, 2, 1))
+    refusal_of(lambda: create(small_hotel, room_type_id=other.pk))
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        create(desk)
+        create(small_hotel)
         raise ZeroDivisionError
     second = create_booking(
         hotel=other.hotel, staff=None, room_type_id=other.pk, check_in=day(0), check_out=day(1), **ADA
@@ -109,9 +117,9 @@ def test_references_have_no_gaps_over_all_hotels(desk):
 
 
 @pytest.mark.parametrize(("last", "reference"), [(8, "0009"), (998, "0999"), (9998, "9999"), (9999, "10000")])
-def test_a_reference_has_at_least_four_digits(last, reference, desk):
+def test_a_reference_has_at_least_four_digits(last, reference, small_hotel):
     ReferenceCounter.objects.create(year=2026, last_number=last)
-    assert create(desk).booking_id == f"BK-2026-{reference}"
+    assert create(small_hotel).booking_id == f"BK-2026-{reference}"
 
 
 def test_the_year_of_a_reference_is_the_hotel_s_own():
@@ -132,13 +140,13 @@ def test_the_year_of_a_reference_is_the_hotel_s_own():
 # --- the guest's token ------------------------------------------------------------------------------------------------
 
 
-def test_the_guest_s_token_is_stored_as_a_hash_only(desk):
-    booking = create(desk)
+def test_the_guest_s_token_is_stored_as_a_hash_only(small_hotel):
+    booking = create(small_hotel)
     token = booking.guest_token
     assert len(token) == 32
     assert RoomBooking.objects.get().guest_token_hash == hashlib.sha256(token.encode()).hexdigest() == hash_token(token)
     assert token not in str(everything())
-    assert create(desk).guest_token != token
+    assert create(small_hotel).guest_token != token
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -152,28 +160,28 @@ def test_the_guest_s_token_is_stored_as_a_hash_only(desk):
         (-3, -1, "This stay would be over already."),
     ],
 )
-def test_dates_that_cannot_be(first, last, why, desk):
-    refusal = refusal_of(lambda: create(desk, first, last))
+def test_dates_that_cannot_be(first, last, why, small_hotel):
+    refusal = refusal_of(lambda: create(small_hotel, first, last))
     assert (refusal.code, refusal.details) == ("VALIDATION_ERROR", {"check_out": [why]})
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 0), (-1, 0), (0, 365)])
-def test_dates_that_can_be(first, last, desk):
-    assert create(desk, first, last).status == "CONFIRMED"
+def test_dates_that_can_be(first, last, small_hotel):
+    assert create(small_hotel, first, last).status == "CONFIRMED"
 
 
-def test_a_room_type_that_the_hotel_does_not_sell(desk):
-    inactive = RoomTypeFactory(hotel=desk.hotel, is_active=False)
+def test_a_room_type_that_the_hotel_does_not_sell(small_hotel):
+    inactive = RoomTypeFactory(hotel=small_hotel.hotel, is_active=False)
     foreign = RoomTypeFactory()
     for room_type_id in (inactive.pk, foreign.pk, 0):
-        refusal = refusal_of(partial(create, desk, room_type_id=room_type_id))
+        refusal = refusal_of(partial(create, small_hotel, room_type_id=room_type_id))
         assert refusal.details == {"room_type_id": ["This hotel sells no such room type."]}
 
 
-def test_a_payment_belongs_to_one_booking(desk):
-    booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=desk.hotel)
+def test_a_payment_belongs_to_one_booking(small_hotel):
+    booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=small_hotel.hotel)
     taken = RoomBooking.objects.get().payment_reference
-    refusal = refusal_of(lambda: create(desk, payment_provider="stripe", payment_reference=taken))
+    refusal = refusal_of(lambda: create(small_hotel, payment_provider="stripe", payment_reference=taken))
     assert (refusal.code, refusal.status) == ("PAYMENT_REFERENCE_TAKEN", 409)
 
 
@@ -201,15 +209,17 @@ AVAILABILITY = [
 
 
 @pytest.mark.parametrize(("sold", "wish", "full"), AVAILABILITY)
-def test_a_night_is_sold_as_often_as_there_are_rooms(sold, wish, full, desk):
+def test_a_night_is_sold_as_often_as_there_are_rooms(sold, wish, full, small_hotel):
     for first, last in sold:
-        BookingFactory(hotel=desk.hotel, room_type=desk.room_type, check_in=day(first), check_out=day(last))
+        BookingFactory(
+            hotel=small_hotel.hotel, room_type=small_hotel.room_type, check_in=day(first), check_out=day(last)
+        )
     if full is None:
-        assert create(desk, *wish).status == "CONFIRMED"
+        assert create(small_hotel, *wish).status == "CONFIRMED"
     else:
-        refusal = refusal_of(lambda: create(desk, *wish))
+        refusal = refusal_of(lambda: create(small_hotel, *wish))
         assert (refusal.code, refusal.status) == ("NO_AVAILABILITY", 409)
-        assert refusal.details == {"room_type_id": desk.room_type.pk, "date": day(full).isoformat()}
+        assert refusal.details == {"room_type_id": small_hotel.room_type.pk, "date": day(full).isoformat()}
 
 
 @pytest.mark.parametrize(
@@ -226,36 +236,36 @@ def test_a_night_is_sold_as_often_as_there_are_rooms(sold, wish, full, desk):
         ("NO_SHOW", False),
     ],
 )
-def test_what_counts_as_sold(status, counts, desk):
-    for _ in desk.rooms:
-        booking_in(status, hotel=desk.hotel, room_type=desk.room_type)
+def test_what_counts_as_sold(status, counts, small_hotel):
+    for _ in small_hotel.rooms:
+        booking_in(status, hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     if counts:
-        assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
+        assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
     else:
-        assert create(desk).status == "CONFIRMED"
+        assert create(small_hotel).status == "CONFIRMED"
 
 
-def test_a_guest_in_house_counts_as_sold_where_they_sleep(desk):
-    better = NewRoomFactory(hotel=desk.hotel)
-    for room in (desk.rooms[0], better):
-        booking_in("IN_HOUSE", assigned_room=room, room_type=desk.room_type)
-    assert refusal_of(lambda: create(desk, room_type_id=better.room_type.pk)).code == "NO_AVAILABILITY"
-    assert create(desk).status == "CONFIRMED"
-    assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
+def test_a_guest_in_house_counts_as_sold_where_they_sleep(small_hotel):
+    better = NewRoomFactory(hotel=small_hotel.hotel)
+    for room in (small_hotel.rooms[0], better):
+        booking_in("IN_HOUSE", assigned_room=room, room_type=small_hotel.room_type)
+    assert refusal_of(lambda: create(small_hotel, room_type_id=better.room_type.pk)).code == "NO_AVAILABILITY"
+    assert create(small_hotel).status == "CONFIRMED"
+    assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
 
 
-def test_a_room_out_of_service_is_not_sold(desk):
-    desk.rooms[0].is_active = False
-    desk.rooms[0].save()
-    create(desk)
-    assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
+def test_a_room_out_of_service_is_not_sold(small_hotel):
+    small_hotel.rooms[0].is_active = False
+    small_hotel.rooms[0].save()
+    create(small_hotel)
+    assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
 
 
-def test_a_house_may_sell_more_than_it_has(desk):
-    desk.hotel.allow_overbooking = True
-    desk.hotel.save()
+def test_a_house_may_sell_more_than_it_has(small_hotel):
+    small_hotel.hotel.allow_overbooking = True
+    small_hotel.hotel.save()
     for _ in range(3):
-        assert create(desk).status == "CONFIRMED"
+        assert create(small_hotel).status == "CONFIRMED"
 
 
 stays = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), max_size=7)
@@ -267,15 +277,15 @@ stays = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), max_size=7)
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sold=stays, arrival=st.integers(0, 6), nights=st.integers(0, 4))
-def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arrival, nights, desk):
+def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arrival, nights, small_hotel):
     def taken(first: int, length: int) -> range:
         return range(first, first + max(length, 1))
 
     with transaction.atomic():
         RoomBooking.objects.bulk_create(
             BookingFactory.build(
-                hotel=desk.hotel,
-                room_type=desk.room_type,
+                hotel=small_hotel.hotel,
+                room_type=small_hotel.room_type,
                 check_in=day(first),
                 check_out=day(first + length),
             )
@@ -283,22 +293,22 @@ def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arriva
         )
         counted = (day(night) for night in taken(arrival, nights) if sum(night in taken(*stay) for stay in sold) >= 2)
         first = next(counted, None)
-        stay = NightsRequest(desk.hotel, desk.room_type.pk, day(arrival), day(arrival + max(nights, 1)))
+        stay = NightsRequest(small_hotel.hotel, small_hotel.room_type.pk, day(arrival), day(arrival + max(nights, 1)))
         assert sold_out_nights([stay]) == [first]
         # Asked together with a longer stay, and with one of a type that has no room.
-        none = RoomTypeFactory(hotel=desk.hotel).pk
+        none = RoomTypeFactory(hotel=small_hotel.hotel).pk
         asked = [
-            NightsRequest(desk.hotel, desk.room_type.pk, day(-3), day(12)),
+            NightsRequest(small_hotel.hotel, small_hotel.room_type.pk, day(-3), day(12)),
             stay,
-            NightsRequest(desk.hotel, none, day(2), day(3)),
+            NightsRequest(small_hotel.hotel, none, day(2), day(3)),
         ]
         assert sold_out_nights(asked)[1:] == [first, day(2)]
         transaction.set_rollback(True)
 
 
-def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(desk, statements):
+def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(small_hotel, statements):
     with statements() as made:
-        create(desk)
+        create(small_hotel)
     assert order_of(made.sql()) == [
         "lock RoomType",
         "INSERT ReferenceCounter",
@@ -309,8 +319,8 @@ def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(desk, statem
     ]
 
 
-def test_the_clock_of_the_house_says_what_is_over(desk):
+def test_the_clock_of_the_house_says_what_is_over(small_hotel):
     with clock.set_to(NOW + timedelta(hours=11, minutes=59)):  # 02:59 in Dublin; the business day ended at two
-        assert refusal_of(lambda: create(desk, 0, 0)).code == "VALIDATION_ERROR"
+        assert refusal_of(lambda: create(small_hotel, 0, 0)).code == "VALIDATION_ERROR"
     with clock.set_to(NOW + timedelta(hours=10, minutes=59)):  # 01:59
-        assert create(desk, 0, 0).status == "CONFIRMED"
+        assert create(small_hotel, 0, 0).status == "CONFIRMED"

@@ -13,71 +13,75 @@ from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking, mark_seen, set_companions
 from room_bookings.snapshots import booking_detail
 from tests.factories import BookingFactory, NewRoomFactory, booking_in
-from tests.room_bookings.desk import NOW, day, last_event, nothing_written, order_of, refusal_of, told
+from tests.room_bookings.small_hotel import NOW, day, last_event, nothing_written, order_of, refusal_of, told
 
 pytestmark = pytest.mark.django_db
 
 
-def booked(desk, first=2, last=4, **fields) -> RoomBooking:
+def booked(small_hotel, first=2, last=4, **fields) -> RoomBooking:
     """A confirmed booking from ``first`` to ``last`` days after today."""
-    house = {"hotel": desk.hotel, "room_type": desk.room_type}
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
     return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
 
 
-def test_it_is_recorded_and_told(desk):
-    booking = booked(desk)
+def test_it_is_recorded_and_told(small_hotel):
+    booking = booked(small_hotel)
     edited = edit_booking(
-        booking=booking, staff=desk.agent, check_out=day(5), adults=2, total_amount=Decimal("99.5"), children=0
+        booking=booking, staff=small_hotel.agent, check_out=day(5), adults=2, total_amount=Decimal("99.5"), children=0
     )
     stored = RoomBooking.objects.get()
     assert (stored.check_out, stored.adults, stored.total_amount, stored.version) == (day(5), 2, Decimal("99.50"), 1)
     assert (stored.updated_at, edited.version) == (NOW, 1)
     [change] = BookingChange.objects.all()
     assert (change.action, change.from_status, change.to_status) == ("EDITED", "CONFIRMED", "CONFIRMED")
-    assert (change.staff, change.reason) == (desk.agent, "adults, check_out, total_amount")
+    assert (change.staff, change.reason) == (small_hotel.agent, "adults, check_out, total_amount")
     assert told() == [("room-bookings", "booking_updated")]
 
 
-def test_the_same_again_writes_nothing(desk):
-    booking = booked(desk, primary_email="ada@example.com")
+def test_the_same_again_writes_nothing(small_hotel):
+    booking = booked(small_hotel, primary_email="ada@example.com")
     with nothing_written():
-        edit_booking(booking=booking, staff=desk.agent, check_out=booking.check_out, primary_email="ada@example.com")
-        edit_booking(booking=booking, staff=desk.agent)
+        edit_booking(
+            booking=booking, staff=small_hotel.agent, check_out=booking.check_out, primary_email="ada@example.com"
+        )
+        edit_booking(booking=booking, staff=small_hotel.agent)
 
 
 @pytest.mark.parametrize(("versions", "passes"), [([3], True), ([2, 3], True), ([2], False), ([4], False), ([], False)])
-def test_only_who_saw_the_newest_version_may_write(versions, passes, desk):
-    booking = booked(desk, version=3)
+def test_only_who_saw_the_newest_version_may_write(versions, passes, small_hotel):
+    booking = booked(small_hotel, version=3)
     if passes:
-        assert edit_booking(booking=booking, staff=desk.agent, expected_versions=versions, adults=2).version == 4
+        assert edit_booking(booking=booking, staff=small_hotel.agent, expected_versions=versions, adults=2).version == 4
         return
-    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, expected_versions=versions, adults=2))
+    refusal = refusal_of(
+        lambda: edit_booking(booking=booking, staff=small_hotel.agent, expected_versions=versions, adults=2)
+    )
     assert (refusal.status, refusal.code) == (412, "PRECONDITION_FAILED")
     assert refusal.details == {"booking_id": booking.booking_id, "status": "CONFIRMED", "version": 3}
 
 
-def test_a_stale_version_is_refused_even_where_nothing_would_change(desk):
-    booking = booked(desk)
-    refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, expected_versions=[1], adults=1))
+def test_a_stale_version_is_refused_even_where_nothing_would_change(small_hotel):
+    booking = booked(small_hotel)
+    refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, expected_versions=[1], adults=1))
 
 
-def test_it_decides_on_the_row(desk):
-    stale = booked(desk)
-    cancel_booking(booking=RoomBooking.objects.get(), staff=desk.agent)
+def test_it_decides_on_the_row(small_hotel):
+    stale = booked(small_hotel)
+    cancel_booking(booking=RoomBooking.objects.get(), staff=small_hotel.agent)
     assert stale.status == "CONFIRMED"
     for step in (
-        lambda: edit_booking(booking=stale, staff=desk.agent, adults=2),
+        lambda: edit_booking(booking=stale, staff=small_hotel.agent, adults=2),
         lambda: set_companions(booking=stale, companions=[{"first_name": "Charles", "last_name": "Babbage"}]),
     ):
         assert refusal_of(step).code == "BOOKING_NOT_ELIGIBLE"
-    edit_booking(booking=stale, staff=desk.agent, internal_notes="Called to say so.")
+    edit_booking(booking=stale, staff=small_hotel.agent, internal_notes="Called to say so.")
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.internal_notes, stored.version) == ("CANCELLED", "Called to say so.", 2)
 
 
-def test_a_booking_that_is_over_takes_notes_only(desk):
-    booking = booking_in("COMPLETED", assigned_room=desk.rooms[0])
-    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, internal_notes="x", adults=2))
+def test_a_booking_that_is_over_takes_notes_only(small_hotel):
+    booking = booking_in("COMPLETED", assigned_room=small_hotel.rooms[0])
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, internal_notes="x", adults=2))
     assert refusal.code == "BOOKING_NOT_ELIGIBLE"
 
 
@@ -92,9 +96,9 @@ def test_a_booking_that_is_over_takes_notes_only(desk):
         ({"total_amount": Decimal("9.5"), "currency": "JPY"}, "total_amount", "Amounts in JPY have no decimals."),
     ],
 )
-def test_an_amount_fits_its_currency(change, field, refusal, desk):
-    booking = booked(desk, total_amount="99.50")
-    error = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, **change))
+def test_an_amount_fits_its_currency(change, field, refusal, small_hotel):
+    booking = booked(small_hotel, total_amount="99.50")
+    error = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, **change))
     assert (error.code, error.details) == ("VALIDATION_ERROR", {field: [refusal]})
 
 
@@ -109,14 +113,14 @@ def test_an_amount_fits_its_currency(change, field, refusal, desk):
         ({"total_amount": None, "currency": "JPY"}, None, "JPY"),
     ],
 )
-def test_amount_and_currency_are_corrected(change, amount, currency, desk):
-    booking = booked(desk, total_amount="99.50")
-    edit_booking(booking=booking, staff=desk.agent, **change)
+def test_amount_and_currency_are_corrected(change, amount, currency, small_hotel):
+    booking = booked(small_hotel, total_amount="99.50")
+    edit_booking(booking=booking, staff=small_hotel.agent, **change)
     stored = RoomBooking.objects.get()
     assert (stored.total_amount and str(stored.total_amount), stored.currency) == (amount, currency)
     assert BookingChange.objects.get().reason == ", ".join(sorted(change))
     with nothing_written():
-        edit_booking(booking=booking, staff=desk.agent, **change)
+        edit_booking(booking=booking, staff=small_hotel.agent, **change)
 
 
 # --- what has steps of its own ----------------------------------------------------------------------------------------
@@ -145,39 +149,39 @@ def test_amount_and_currency_are_corrected(change, amount, currency, desk):
     ],
     ids=lambda sent: next(iter(sent)),
 )
-def test_what_an_edit_cannot_change_is_refused_and_nothing_is_changed(sent, desk):
-    booking, [name] = booked(desk), sent
-    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, adults=2, others=sent))
+def test_what_an_edit_cannot_change_is_refused_and_nothing_is_changed(sent, small_hotel):
+    booking, [name] = booked(small_hotel), sent
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, adults=2, others=sent))
     sentence = f"{name} can't be changed here: send it as it is, or leave it out."
     assert (refusal.status, refusal.code, refusal.message) == (400, "READ_ONLY_FIELD", sentence)
     assert refusal.details == refusal.extra == {name: [sentence]}
 
 
-def test_every_field_of_the_detail_that_an_edit_does_not_take_is_refused(desk):
-    booking = booked(desk)
+def test_every_field_of_the_detail_that_an_edit_does_not_take_is_refused(small_hotel):
+    booking = booked(small_hotel)
     taken = set(BookingEditInput().fields)
     names = [name for name in booking_detail(booking_read(booking.pk)) if name not in taken]
     assert len(names) >= 50
     others = dict.fromkeys(names, "something else")
-    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, others=others))
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, others=others))
     assert list(refusal.details) == names
 
 
-def test_what_was_read_may_be_sent_back(desk):
-    booking = booked(desk, assigned_room=desk.rooms[0], primary_phone="1", cancellation_reason="  ")
+def test_what_was_read_may_be_sent_back(small_hotel):
+    booking = booked(small_hotel, assigned_room=small_hotel.rooms[0], primary_phone="1", cancellation_reason="  ")
     BookingGuest.objects.create(booking=booking, first_name="Charles", last_name="Babbage")
-    read = booking_detail(booking_read(booking.pk)) | {"room_type_id": str(desk.room_type.pk), "shoe_size": 44}
+    read = booking_detail(booking_read(booking.pk)) | {"room_type_id": str(small_hotel.room_type.pk), "shoe_size": 44}
     others = {**read, "nights": "2", "room_assigned_at": "", "party_total_count": " 2 "}
     with nothing_written():
-        edit_booking(booking=booking, staff=desk.agent, others=others)
-    assert edit_booking(booking=booking, staff=desk.agent, others=others, adults=2).adults == 2
+        edit_booking(booking=booking, staff=small_hotel.agent, others=others)
+    assert edit_booking(booking=booking, staff=small_hotel.agent, others=others, adults=2).adults == 2
 
 
 @pytest.mark.parametrize("status", ["IN_HOUSE", "PENDING_APPROVAL"])
-def test_the_clock_goes_on_between_reading_and_sending_back(status, desk):
+def test_the_clock_goes_on_between_reading_and_sending_back(status, small_hotel):
     """At every stage of an overstay, or of a request that waits, the booking is taken back as it was before."""
-    fields = {"assigned_room": desk.rooms[0]} if status == "IN_HOUSE" else {"approval_deadline_at": NOW}
-    stay = {"hotel": desk.hotel, "room_type": desk.room_type, "check_in": day(-1), "check_out": day(0)}
+    fields = {"assigned_room": small_hotel.rooms[0]} if status == "IN_HOUSE" else {"approval_deadline_at": NOW}
+    stay = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "check_in": day(-1), "check_out": day(0)}
     booking = booking_in(status, **stay | fields)
     levels = set()
     for minutes in range(-300, 300, 20):
@@ -185,7 +189,7 @@ def test_the_clock_goes_on_between_reading_and_sending_back(status, desk):
             read = booking_detail(booking_read(booking.pk))
         levels |= {read["overstay_risk_level"], read["approval_risk_level"]}
         with clock.set_to(NOW + timedelta(minutes=minutes + 45)), nothing_written():
-            edit_booking(booking=booking, staff=desk.agent, others=read)
+            edit_booking(booking=booking, staff=small_hotel.agent, others=read)
     assert len(levels) == 4
 
 
@@ -202,9 +206,9 @@ def test_the_clock_goes_on_between_reading_and_sending_back(status, desk):
         ({"check_in": day(-3), "check_out": day(-1)}, "check_out", "This stay would be over already."),
     ],
 )
-def test_dates_that_cannot_be(dates, field, why, desk):
-    booking = booked(desk)
-    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, **dates))
+def test_dates_that_cannot_be(dates, field, why, small_hotel):
+    booking = booked(small_hotel)
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, **dates))
     assert (refusal.code, refusal.details) == ("VALIDATION_ERROR", {field: [why]})
 
 
@@ -230,17 +234,17 @@ NEW_DATES = [
 
 
 @pytest.mark.parametrize(("dates", "full"), NEW_DATES)
-def test_only_nights_that_are_added_must_be_free(dates, full, desk):
-    desk.rooms[1].delete()
-    booking = booked(desk)
+def test_only_nights_that_are_added_must_be_free(dates, full, small_hotel):
+    small_hotel.rooms[1].delete()
+    booking = booked(small_hotel)
     for first, last in ((0, 2), (4, 6), (8, 20)):
-        booked(desk, first, last)
+        booked(small_hotel, first, last)
     # One more on each of its own nights: the house was overbooked, and nobody is sent away for that.
-    booked(desk)
+    booked(small_hotel)
     check_in, check_out = (day(offset) for offset in dates)
 
     def edit():
-        return edit_booking(booking=booking, staff=desk.agent, check_in=check_in, check_out=check_out)
+        return edit_booking(booking=booking, staff=small_hotel.agent, check_in=check_in, check_out=check_out)
 
     if full is None:
         assert (edit().check_in, booking.check_in) == (check_in, day(2))
@@ -249,27 +253,27 @@ def test_only_nights_that_are_added_must_be_free(dates, full, desk):
         assert (refusal.code, refusal.details["date"]) == ("NO_AVAILABILITY", day(full).isoformat())
 
 
-def test_a_house_that_overbooks_adds_any_night(desk):
-    desk.hotel.allow_overbooking = True
-    desk.hotel.save()
-    booking = booked(desk)
+def test_a_house_that_overbooks_adds_any_night(small_hotel):
+    small_hotel.hotel.allow_overbooking = True
+    small_hotel.hotel.save()
+    booking = booked(small_hotel)
     for _ in range(3):
-        booked(desk, 4, 6)
-    assert edit_booking(booking=booking, staff=desk.agent, check_out=day(6)).check_out == day(6)
+        booked(small_hotel, 4, 6)
+    assert edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(6)).check_out == day(6)
 
 
 @pytest.mark.parametrize(
     ("dates", "free"),
     [((2, 5), True), ((2, 6), False), ((4, 6), False), ((1, 4), True), ((0, 4), False), ((5, 5), False)],
 )
-def test_the_assigned_room_must_be_free_on_the_new_nights(dates, free, desk):
-    room = desk.rooms[0]
-    booking = booked(desk, assigned_room=room)
-    before, after = booked(desk, 0, 1, assigned_room=room), booked(desk, 5, 7, assigned_room=room)
+def test_the_assigned_room_must_be_free_on_the_new_nights(dates, free, small_hotel):
+    room = small_hotel.rooms[0]
+    booking = booked(small_hotel, assigned_room=room)
+    before, after = booked(small_hotel, 0, 1, assigned_room=room), booked(small_hotel, 5, 7, assigned_room=room)
     check_in, check_out = (day(offset) for offset in dates)
 
     def edit():
-        return edit_booking(booking=booking, staff=desk.agent, check_in=check_in, check_out=check_out)
+        return edit_booking(booking=booking, staff=small_hotel.agent, check_in=check_in, check_out=check_out)
 
     if free:
         assert edit().assigned_room == room
@@ -287,22 +291,22 @@ def test_the_assigned_room_must_be_free_on_the_new_nights(dates, free, desk):
         ]
 
 
-def test_of_a_guest_in_house_only_the_departure_moves(desk):
-    booking = booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(-1), check_out=day(1))
-    booked(desk, 2, 4, assigned_room=desk.rooms[0])
-    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_in=day(0)))
+def test_of_a_guest_in_house_only_the_departure_moves(small_hotel):
+    booking = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-1), check_out=day(1))
+    booked(small_hotel, 2, 4, assigned_room=small_hotel.rooms[0])
+    refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, check_in=day(0)))
     assert refusal.code == "BOOKING_ALREADY_CHECKED_IN"
-    too_long = refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_out=day(3)))
+    too_long = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(3)))
     assert too_long.code == "ROOM_OVERLAP_CONFLICT"
-    assert edit_booking(booking=booking, staff=desk.agent, check_out=day(2)).check_out == day(2)
-    assert edit_booking(booking=booking, staff=desk.agent, check_out=day(0)).check_out == day(0)
-    refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_out=day(-1)))
+    assert edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(2)).check_out == day(2)
+    assert edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(0)).check_out == day(0)
+    refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(-1)))
 
 
-def test_it_locks_booking_room_and_type_in_this_order(desk, statements):
-    booking = booked(desk, assigned_room=desk.rooms[0])
+def test_it_locks_booking_room_and_type_in_this_order(small_hotel, statements):
+    booking = booked(small_hotel, assigned_room=small_hotel.rooms[0])
     with statements() as made:
-        edit_booking(booking=booking, staff=desk.agent, check_out=day(6))
+        edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(6))
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
@@ -316,17 +320,17 @@ def test_it_locks_booking_room_and_type_in_this_order(desk, statements):
 # --- seen, and the party ----------------------------------------------------------------------------------------------
 
 
-def test_who_saw_it_first_stays(desk):
-    booking = booked(desk)
-    seen = mark_seen(booking=booking, staff=desk.agent)
-    assert (seen.staff_seen_at, seen.staff_seen_by, seen.version) == (NOW, desk.agent, 1)
+def test_who_saw_it_first_stays(small_hotel):
+    booking = booked(small_hotel)
+    seen = mark_seen(booking=booking, staff=small_hotel.agent)
+    assert (seen.staff_seen_at, seen.staff_seen_by, seen.version) == (NOW, small_hotel.agent, 1)
     assert told() == [("room-bookings", "booking_updated")]
     with nothing_written():
-        assert mark_seen(booking=booking, staff=desk.manager).staff_seen_by == desk.agent
+        assert mark_seen(booking=booking, staff=small_hotel.manager).staff_seen_by == small_hotel.agent
 
 
-def test_companions_are_replaced_and_told(desk):
-    booking = booked(desk, adults=3)
+def test_companions_are_replaced_and_told(small_hotel):
+    booking = booked(small_hotel, adults=3)
     BookingGuest.objects.create(booking=booking, first_name="Old", last_name="Friend")
     party = [
         {"first_name": "Charles", "last_name": "Babbage", "email": "c@example.com", "phone": "+44 1"},
@@ -347,11 +351,11 @@ def test_companions_are_replaced_and_told(desk):
     assert set_companions(booking=booking, companions=[]).party == []
 
 
-def test_rooms_of_another_type_do_not_make_a_night_free(desk):
-    booking = booked(desk)
-    NewRoomFactory(hotel=desk.hotel)
-    for _ in desk.rooms:
-        booked(desk, 4, 5)
-    assert refusal_of(lambda: edit_booking(booking=booking, staff=desk.agent, check_out=day(5))).code == (
+def test_rooms_of_another_type_do_not_make_a_night_free(small_hotel):
+    booking = booked(small_hotel)
+    NewRoomFactory(hotel=small_hotel.hotel)
+    for _ in small_hotel.rooms:
+        booked(small_hotel, 4, 5)
+    assert refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(5))).code == (
         "NO_AVAILABILITY"
     )

@@ -17,7 +17,7 @@ from room_bookings.services.room_assignment import assign_room
 from room_bookings.services.room_move import move_room
 from rooms.models import Room, RoomType
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory
-from tests.room_bookings.desk import NOW, TODAY, Desk, day
+from tests.room_bookings.small_hotel import NOW, TODAY, SmallHotel, day
 
 pytestmark = pytest.mark.django_db
 
@@ -69,10 +69,10 @@ houses = st.tuples(
 cheap = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def build(desk: Desk, drawn: Any) -> House:
+def build(small_hotel: SmallHotel, drawn: Any) -> House:
     """The house that was drawn; rooms that stays can't share are nobody's."""
     doors, wanted, hour = drawn
-    types = [RoomTypeFactory(hotel=desk.hotel, max_occupancy=beds) for beds in BEDS]
+    types = [RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=beds) for beds in BEDS]
     in_house: dict[int, int] = {}  # by room the stay that is in it
     taken: dict[int, set[int]] = {}
     stays = []
@@ -94,7 +94,7 @@ def build(desk: Desk, drawn: Any) -> House:
         stays.append((status, kind, first, length, place, adults))
     rooms = [
         NewRoomFactory(
-            hotel=desk.hotel,
+            hotel=small_hotel.hotel,
             room_type=types[kind],
             room_number=201 + place,
             is_active=state != "inactive",
@@ -104,10 +104,10 @@ def build(desk: Desk, drawn: Any) -> House:
         for place, (kind, state) in enumerate(doors)
     ]
     sold = [sum(kind == wanted and not state for kind, state in doors) for wanted in (0, 1)]
-    return House(types, rooms, sold, [made(desk, types, rooms, doors, hour, *one) for one in stays], hour)
+    return House(types, rooms, sold, [made(small_hotel, types, rooms, doors, hour, *one) for one in stays], hour)
 
 
-def made(desk, types, rooms, doors, hour, status, kind, first, length, place, adults) -> Stay:
+def made(small_hotel, types, rooms, doors, hour, status, kind, first, length, place, adults) -> Stay:
     """One stay of the house."""
     counts = kind if place is None else doors[place][0]
     now = clock.now()
@@ -125,7 +125,7 @@ def made(desk, types, rooms, doors, hour, status, kind, first, length, place, ad
     }
     booking = BookingFactory(
         **{"status": status} | stamps.get(status, {}),
-        hotel=desk.hotel,
+        hotel=small_hotel.hotel,
         room_type=types[kind],
         assigned_room=None if place is None else rooms[place],
         check_in=day(first),
@@ -145,24 +145,26 @@ def left(house: House, kind: int, night: int, *, without: Stay | None = None) ->
 
 @cheap
 @given(drawn=houses, first=st.integers(-2, 6), length=st.integers(1, 5), which=st.integers(0, 7))
-def test_what_is_left_is_what_counting_one_by_one_gives(drawn, first, length, which, desk):
+def test_what_is_left_is_what_counting_one_by_one_gives(drawn, first, length, which, small_hotel):
     at = NOW.replace(hour=drawn[2] - 1)  # Dublin
     with transaction.atomic(), clock.set_to(at):
-        house = build(desk, drawn)
+        house = build(small_hotel, drawn)
         without = house.stays[which] if which < len(house.stays) else None
         asking = without and without.booking
         for stay in house.stays:
             if stay.counts:
-                begins, free = nights_held(desk.hotel, stay.booking)
+                begins, free = nights_held(small_hotel.hotel, stay.booking)
                 assert {(begins + timedelta(days=n) - TODAY).days for n in range((free - begins).days)} == stay.nights
         requests = [
-            NightsRequest(desk.hotel, room_type.pk, day(DAYS[0]), day(DAYS[-1] + 1)) for room_type in house.types
+            NightsRequest(small_hotel.hotel, room_type.pk, day(DAYS[0]), day(DAYS[-1] + 1)) for room_type in house.types
         ]
         inventory = Inventory(requests, without=asking)
         for kind, room_type in enumerate(house.types):
             for night in DAYS:
                 assert inventory.left(room_type.pk, day(night)) == left(house, kind, night, without=without)
-        asked = [NightsRequest(desk.hotel, room_type.pk, day(first), day(first + length)) for room_type in house.types]
+        asked = [
+            NightsRequest(small_hotel.hotel, room_type.pk, day(first), day(first + length)) for room_type in house.types
+        ]
         full = [
             [n for n in range(max(first, 0), first + length) if left(house, kind, n, without=without) <= 0]
             for kind in (0, 1)
@@ -175,10 +177,10 @@ def test_what_is_left_is_what_counting_one_by_one_gives(drawn, first, length, wh
 @cheap
 @given(drawn=houses)
 @example(drawn=([(1, ""), (0, "")], [("CONFIRMED", 0, 0, 0, 0, 3)], 3))  # too many for a room of the booked type
-def test_the_rooms_that_are_offered_are_those_that_can_be_had(drawn, desk):
+def test_the_rooms_that_are_offered_are_those_that_can_be_had(drawn, small_hotel):
     at = NOW.replace(hour=drawn[2] - 1)
     with transaction.atomic(), clock.set_to(at):
-        house = build(desk, drawn)
+        house = build(small_hotel, drawn)
         for stay in house.stays:
             booking = stay.booking
             if booking.status in ("CONFIRMED", "IN_HOUSE"):
@@ -186,7 +188,7 @@ def test_the_rooms_that_are_offered_are_those_that_can_be_had(drawn, desk):
                     room.room_number for room in available_rooms(booking_read(booking.pk)) if room in house.rooms
                 }
                 others = [room for room in house.rooms if room != booking.assigned_room]
-                assert offered == {room.room_number for room in others if can_have(booking, room, desk.agent)}
+                assert offered == {room.room_number for room in others if can_have(booking, room, small_hotel.agent)}
         transaction.set_rollback(True)
 
 

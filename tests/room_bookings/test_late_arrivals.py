@@ -15,7 +15,7 @@ from room_bookings.services.room_assignment import unassign_room
 from room_bookings.snapshots import booking_detail, booking_row
 from tests.conftest import url
 from tests.factories import BookingFactory, NewRoomFactory, booking_in
-from tests.room_bookings.desk import NOW, Desk, assert_sound, day, nothing_written, open_desk
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, nothing_written, open_small_hotel
 
 pytestmark = pytest.mark.django_db
 
@@ -26,9 +26,14 @@ def _now():
         yield
 
 
-def stay(desk: Desk, first: int, last: int, status: str = "CONFIRMED", **fields) -> RoomBooking:
+def stay(small_hotel: SmallHotel, first: int, last: int, status: str = "CONFIRMED", **fields) -> RoomBooking:
     """A booking from ``first`` to ``last``, in days after today."""
-    fields = {"hotel": desk.hotel, "room_type": desk.room_type, "check_in": day(first), "check_out": day(last)} | fields
+    fields = {
+        "hotel": small_hotel.hotel,
+        "room_type": small_hotel.room_type,
+        "check_in": day(first),
+        "check_out": day(last),
+    } | fields
     return booking_in(status, **fields)
 
 
@@ -51,20 +56,20 @@ def row_of(booking: RoomBooking) -> dict:
 )
 def test_the_database_and_python_agree_with_the_arrival_window(zone, cutoff, around):
     """Stays of every length about the moment at which a business day ends, second by second around it."""
-    desk = open_desk(timezone=zone, late_arrival_cutoff=cutoff)
+    small_hotel = open_small_hotel(timezone=zone, late_arrival_cutoff=cutoff)
     first = around.date() - timedelta(days=4)
     for arrival in range(8):
         for nights in range(4):
             check_in = first + timedelta(days=arrival)
-            of = {"hotel": desk.hotel, "room_type": desk.room_type}
+            of = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
             BookingFactory(**of, check_in=check_in, check_out=check_in + timedelta(days=nights))
     for seconds in (-86_400, -1, 0, 1, 3_600, 43_200):
         with clock.set_to(around + timedelta(seconds=seconds)):
-            today = calendar.business_date(desk.hotel)
+            today = calendar.business_date(small_hotel.hotel)
             found = set(RoomBooking.objects.filter(arriving(today)).values_list("pk", flat=True))
             late = 0
             for booking in RoomBooking.objects.select_related("hotel"):
-                closes = calendar.arrival_window(desk.hotel, booking.check_in, booking.check_out)[1]
+                closes = calendar.arrival_window(small_hotel.hotel, booking.check_in, booking.check_out)[1]
                 is_late = booking.check_in < today and clock.now() < closes
                 late += is_late
                 dates = (booking.check_in, booking.check_out, today)
@@ -78,34 +83,34 @@ def test_the_database_and_python_agree_with_the_arrival_window(zone, cutoff, aro
 
 
 @pytest.fixture
-def ask(desk, api):
+def ask(small_hotel, api):
     """``ask(bucket="arrivals")`` gives the references in the list, and that bucket's number."""
-    client = api(desk.agent)
+    client = api(small_hotel.agent)
 
     def references(**query: str):
-        body = client.get(url(desk.agent, "room-bookings/"), {"ordering": "check_in", **query}).json()
+        body = client.get(url(small_hotel.agent, "room-bookings/"), {"ordering": "check_in", **query}).json()
         assert body["count"] == body["bucket_counts"][query["bucket"]] == len(body["results"])
         return [row["booking_id"] for row in body["results"]]
 
     return references
 
 
-def test_a_late_guest_is_among_the_arrivals_until_the_last_night_is_over(desk, ask):
-    late, today = stay(desk, -1, 1), stay(desk, 0, 1)
-    stay(desk, -2, 0)  # their last night is over
-    stay(desk, -1, -1)  # a day use of yesterday
+def test_a_late_guest_is_among_the_arrivals_until_the_last_night_is_over(small_hotel, ask):
+    late, today = stay(small_hotel, -1, 1), stay(small_hotel, 0, 1)
+    stay(small_hotel, -2, 0)  # their last night is over
+    stay(small_hotel, -1, -1)  # a day use of yesterday
     for status in ("IN_HOUSE", "CANCELLED", "NO_SHOW", "PENDING_APPROVAL"):
-        fields = {"assigned_room": NewRoomFactory(hotel=desk.hotel)} if status == "IN_HOUSE" else {}
-        stay(desk, -1, 1, status, **fields)
+        fields = {"assigned_room": NewRoomFactory(hotel=small_hotel.hotel)} if status == "IN_HOUSE" else {}
+        stay(small_hotel, -1, 1, status, **fields)
     with clock.set_to(datetime(2026, 7, 2, 0, 59, 59, tzinfo=UTC)):  # a second before two in Dublin
         assert ask(bucket="arrivals") == [late.booking_id, today.booking_id]
     with clock.set_to(datetime(2026, 7, 2, 1, 0, tzinfo=UTC)):
         assert ask(bucket="arrivals") == []
 
 
-def test_days_that_were_asked_for_have_the_late_guests_if_today_is_among_them(desk, ask):
+def test_days_that_were_asked_for_have_the_late_guests_if_today_is_among_them(small_hotel, ask):
     """A stay arrives on its first day; today has, besides, whoever should have come before and still may."""
-    older, late, today, tomorrow = (stay(desk, first, 2) for first in (-3, -1, 0, 1))
+    older, late, today, tomorrow = (stay(small_hotel, first, 2) for first in (-3, -1, 0, 1))
     came = {name: booking.booking_id for name, booking in locals().items() if isinstance(booking, RoomBooking)}
     expected = {
         (0, 0): ["older", "late", "today"],  # as without days
@@ -125,10 +130,10 @@ def test_days_that_were_asked_for_have_the_late_guests_if_today_is_among_them(de
         assert ask(bucket="arrivals", **query) == [came[name] for name in names], query
 
 
-def test_rows_say_who_is_late(desk):
+def test_rows_say_who_is_late(small_hotel):
     cases = {(-1, 1): True, (-2, 1): True, (-1, 0): False, (-1, -1): False, (0, 1): False, (0, 0): False, (1, 2): False}
     for (first, last), is_late in cases.items():
-        booking = stay(desk, first, last)
+        booking = stay(small_hotel, first, last)
         assert row_of(booking)["is_late_arrival"] is is_late, (first, last)
         detail = booking_detail(booking_read(booking.pk))
         assert detail["is_late_arrival"] is is_late
@@ -137,14 +142,14 @@ def test_rows_say_who_is_late(desk):
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "IN_HOUSE", "COMPLETED", "CANCELLED", "NO_SHOW", "EXPIRED"])
-def test_only_a_confirmed_guest_is_late(desk, status):
-    fields = {"assigned_room": NewRoomFactory(hotel=desk.hotel)} if status == "IN_HOUSE" else {}
-    assert row_of(stay(desk, -1, 2, status, **fields))["is_late_arrival"] is False
+def test_only_a_confirmed_guest_is_late(small_hotel, status):
+    fields = {"assigned_room": NewRoomFactory(hotel=small_hotel.hotel)} if status == "IN_HOUSE" else {}
+    assert row_of(stay(small_hotel, -1, 2, status, **fields))["is_late_arrival"] is False
 
 
-def test_events_say_who_is_late(desk):
-    booking = stay(desk, -1, 1, assigned_room=desk.rooms[0])
-    unassign_room(booking=booking, staff=desk.agent)
+def test_events_say_who_is_late(small_hotel):
+    booking = stay(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
+    unassign_room(booking=booking, staff=small_hotel.agent)
     event = RealtimeEvent.objects.filter(stream=BOOKINGS).latest("pk")
     assert event.envelope["payload"]["is_late_arrival"] is True
 
@@ -152,31 +157,36 @@ def test_events_say_who_is_late(desk):
 # --- what is done about them ------------------------------------------------------------------------------------------
 
 
-def test_several_rooms_take_late_guests_with_those_of_today(desk):
-    late, today = stay(desk, -2, 1, assigned_room=desk.rooms[0]), stay(desk, 0, 1, assigned_room=desk.rooms[1])
-    over = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type)
-    stay(desk, -1, 0, assigned_room=over)
-    wanted = [*(room.pk for room in desk.rooms), over.pk]
-    done = check_in_rooms(hotel=desk.hotel, room_ids=wanted, staff=desk.agent)
+def test_several_rooms_take_late_guests_with_those_of_today(small_hotel):
+    late, today = (
+        stay(small_hotel, -2, 1, assigned_room=small_hotel.rooms[0]),
+        stay(small_hotel, 0, 1, assigned_room=small_hotel.rooms[1]),
+    )
+    over = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type)
+    stay(small_hotel, -1, 0, assigned_room=over)
+    wanted = [*(room.pk for room in small_hotel.rooms), over.pk]
+    done = check_in_rooms(hotel=small_hotel.hotel, room_ids=wanted, staff=small_hotel.agent)
     assert done.bookings == [late, today]
     assert [(room_id, refusal.code) for room_id, refusal in done.failed] == [(over.pk, "NO_ARRIVAL_DUE")]
     assert_sound()
 
 
-def test_of_two_who_had_the_room_one_after_the_other_the_one_of_tonight_is_checked_in(desk):
+def test_of_two_who_had_the_room_one_after_the_other_the_one_of_tonight_is_checked_in(small_hotel):
     """Nobody shares a night: whose last night is over stays out, and so does who comes tomorrow."""
-    room = desk.rooms[0]
-    stay(desk, -2, 0, assigned_room=room)
-    late = stay(desk, 0, 2, assigned_room=room)
-    stay(desk, 2, 3, assigned_room=room)
+    room = small_hotel.rooms[0]
+    stay(small_hotel, -2, 0, assigned_room=room)
+    late = stay(small_hotel, 0, 2, assigned_room=room)
+    stay(small_hotel, 2, 3, assigned_room=room)
     with clock.set_to(NOW + timedelta(days=1)):
-        assert check_in_rooms(hotel=desk.hotel, room_ids=[room.pk], staff=desk.agent).bookings == [late]
+        assert check_in_rooms(hotel=small_hotel.hotel, room_ids=[room.pk], staff=small_hotel.agent).bookings == [late]
 
 
-def test_a_late_guest_may_still_be_marked_as_a_no_show(desk):
-    late = stay(desk, -1, 1, assigned_room=desk.rooms[0])
-    assert mark_no_show(booking=late, staff=desk.agent).status == "NO_SHOW"
+def test_a_late_guest_may_still_be_marked_as_a_no_show(small_hotel):
+    late = stay(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
+    assert mark_no_show(booking=late, staff=small_hotel.agent).status == "NO_SHOW"
     assert row_of(late)["is_late_arrival"] is False
     with nothing_written():
-        [(_, refusal)] = check_in_rooms(hotel=desk.hotel, room_ids=[desk.rooms[0].pk], staff=desk.agent).failed
+        [(_, refusal)] = check_in_rooms(
+            hotel=small_hotel.hotel, room_ids=[small_hotel.rooms[0].pk], staff=small_hotel.agent
+        ).failed
     assert refusal.code == "NO_ARRIVAL_DUE"

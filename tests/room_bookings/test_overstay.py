@@ -16,13 +16,13 @@ from room_bookings.services.overstay import acknowledge_overstay, extend_stay, f
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
-from tests.room_bookings.desk import (
+from tests.room_bookings.small_hotel import (
     NOW,
     assert_sound,
     day,
     last_event,
     nothing_written,
-    open_desk,
+    open_small_hotel,
     order_of,
     refusal_of,
     told,
@@ -32,13 +32,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def guest(desk) -> RoomBooking:
+def guest(small_hotel) -> RoomBooking:
     """In house in room 101 since two days ago, and due out today at eleven: four hours ago."""
-    return staying(desk)
+    return staying(small_hotel)
 
 
-def staying(desk, first=-2, last=0, **fields) -> RoomBooking:
-    known = {"assigned_room": desk.rooms[0], "check_in": day(first), "check_out": day(last)}
+def staying(small_hotel, first=-2, last=0, **fields) -> RoomBooking:
+    known = {"assigned_room": small_hotel.rooms[0], "check_in": day(first), "check_out": day(last)}
     return booking_in("IN_HOUSE", **known | {"checked_in_at": NOW - timedelta(days=2)} | fields)
 
 
@@ -49,16 +49,16 @@ def incidents() -> list[tuple[str, str]]:
 # --- flagging ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_is_flagged_once(desk, guest):
+def test_it_is_flagged_once(small_hotel, guest):
     since = last_event()
-    assert flag_overstays(desk.hotel) == 1
+    assert flag_overstays(small_hotel.hotel) == 1
     stored = RoomBooking.objects.get()
     assert (stored.overstay_flagged_at, stored.overstay_acknowledged_at, stored.version) == (NOW, None, 1)
     incident = OverstayIncident.objects.get()
     assert (incident.status, incident.expected_checkout_date, incident.detected_at) == ("OPEN", day(0), NOW)
     assert told(since) == [("room-bookings", "booking_overstay_flagged")]
     with nothing_written():
-        assert flag_overstays(desk.hotel) == 0
+        assert flag_overstays(small_hotel.hotel) == 0
     assert_sound()
 
 
@@ -89,12 +89,12 @@ def test_it_is_flagged_once(desk, guest):
     ],
 )
 def test_when_a_guest_is_overdue(settings, zone, departure, moment, overdue, db):
-    desk = open_desk(timezone=zone, **settings)
+    small_hotel = open_small_hotel(timezone=zone, **settings)
     departs = date.fromisoformat(departure)
     with clock.set_to(datetime.fromisoformat(moment)):
-        staying(desk, check_in=departs - timedelta(days=2), check_out=departs)
-        assert calendar.is_overdue(desk.hotel, departs - timedelta(days=2), departs) is overdue
-        assert flag_overstays(desk.hotel) == overdue
+        staying(small_hotel, check_in=departs - timedelta(days=2), check_out=departs)
+        assert calendar.is_overdue(small_hotel.hotel, departs - timedelta(days=2), departs) is overdue
+        assert flag_overstays(small_hotel.hotel) == overdue
 
 
 @pytest.mark.parametrize(
@@ -106,69 +106,69 @@ def test_when_a_guest_is_overdue(settings, zone, departure, moment, overdue, db)
     ],
 )
 def test_a_day_use_is_overdue_when_the_business_day_is_over(moment, overdue, db):
-    desk = open_desk()
+    small_hotel = open_small_hotel()
     with clock.set_to(datetime.fromisoformat(moment)):
-        staying(desk, check_in=date(2026, 7, 1), check_out=date(2026, 7, 1))
-        assert calendar.is_overdue(desk.hotel, date(2026, 7, 1), date(2026, 7, 1)) is overdue
-        assert flag_overstays(desk.hotel) == overdue
+        staying(small_hotel, check_in=date(2026, 7, 1), check_out=date(2026, 7, 1))
+        assert calendar.is_overdue(small_hotel.hotel, date(2026, 7, 1), date(2026, 7, 1)) is overdue
+        assert flag_overstays(small_hotel.hotel) == overdue
 
 
 def test_at_every_hour_rows_and_rule_agree_on_who_is_overdue(db):
     """The condition in SQL is the calendar's rule, through a night in which the clocks change."""
-    desk = open_desk(standard_checkout_time=time(23, 59), late_checkout_grace_minutes=720)
+    small_hotel = open_small_hotel(standard_checkout_time=time(23, 59), late_checkout_grace_minutes=720)
     for start in range(27, 32):
         for nights in (0, 1):
             arrival = date(2026, 3, start)
             stay = {"check_in": arrival, "check_out": arrival + timedelta(days=nights)}
-            booking_in("CONFIRMED", hotel=desk.hotel, room_type=desk.room_type, **stay)
+            booking_in("CONFIRMED", hotel=small_hotel.hotel, room_type=small_hotel.room_type, **stay)
     bookings = list(RoomBooking.objects.all())
     for hour in range(120):
         with clock.set_to(datetime(2026, 3, 27, 0, 30, tzinfo=UTC) + timedelta(hours=hour)):
-            by_rule = {it.pk for it in bookings if calendar.is_overdue(desk.hotel, it.check_in, it.check_out)}
-            found = RoomBooking.objects.filter(overdue_stays(desk.hotel))
+            by_rule = {it.pk for it in bookings if calendar.is_overdue(small_hotel.hotel, it.check_in, it.check_out)}
+            found = RoomBooking.objects.filter(overdue_stays(small_hotel.hotel))
             assert set(found.values_list("pk", flat=True)) == by_rule
 
 
-def test_only_the_hotel_s_own_guests_who_are_in(desk, guest):
-    staying(open_desk())
-    booking_in("COMPLETED", assigned_room=desk.rooms[1], check_in=day(-3), check_out=day(-1))
-    booking_in("CONFIRMED", hotel=desk.hotel, check_in=day(-3), check_out=day(-1))
-    assert flag_overstays(desk.hotel) == 1
+def test_only_the_hotel_s_own_guests_who_are_in(small_hotel, guest):
+    staying(open_small_hotel())
+    booking_in("COMPLETED", assigned_room=small_hotel.rooms[1], check_in=day(-3), check_out=day(-1))
+    booking_in("CONFIRMED", hotel=small_hotel.hotel, check_in=day(-3), check_out=day(-1))
+    assert flag_overstays(small_hotel.hotel) == 1
 
 
 # --- acknowledging ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("dismiss", "status"), [(False, "ACKED"), (True, "DISMISSED")])
-def test_somebody_looks_after_it(dismiss, status, desk, guest):
-    flag_overstays(desk.hotel)
+def test_somebody_looks_after_it(dismiss, status, small_hotel, guest):
+    flag_overstays(small_hotel.hotel)
     since = last_event()
-    acknowledge_overstay(booking=guest, staff=desk.agent, note="Packing", dismiss=dismiss)
+    acknowledge_overstay(booking=guest, staff=small_hotel.agent, note="Packing", dismiss=dismiss)
     incident = OverstayIncident.objects.get()
     assert (incident.status, incident.note, incident.acknowledged_at, incident.acknowledged_by) == (
         status,
-        *("Packing", NOW, desk.agent),
+        *("Packing", NOW, small_hotel.agent),
     )
     assert RoomBooking.objects.get().overstay_acknowledged_at == NOW
     assert told(since) == [("room-bookings", "booking_overstay_acknowledged")]
     with nothing_written():
-        acknowledge_overstay(booking=guest, staff=desk.manager, note="Packing", dismiss=dismiss)
-        acknowledge_overstay(booking=guest, staff=desk.manager, dismiss=dismiss)
-    acknowledge_overstay(booking=guest, staff=desk.manager, note="Taxi at three", dismiss=not dismiss)
+        acknowledge_overstay(booking=guest, staff=small_hotel.manager, note="Packing", dismiss=dismiss)
+        acknowledge_overstay(booking=guest, staff=small_hotel.manager, dismiss=dismiss)
+    acknowledge_overstay(booking=guest, staff=small_hotel.manager, note="Taxi at three", dismiss=not dismiss)
     incident.refresh_from_db()
     assert (incident.status, incident.note) == ("ACKED" if dismiss else "DISMISSED", "Taxi at three")
     assert_sound()
 
 
-def test_one_that_nothing_has_flagged_yet(desk, guest):
+def test_one_that_nothing_has_flagged_yet(small_hotel, guest):
     since = last_event()
-    acknowledge_overstay(booking=guest, staff=desk.agent)
+    acknowledge_overstay(booking=guest, staff=small_hotel.agent)
     assert incidents() == [("2026-07-01", "ACKED")]
     assert told(since) == [
         ("room-bookings", "booking_overstay_flagged"),
         ("room-bookings", "booking_overstay_acknowledged"),
     ]
-    assert flag_overstays(desk.hotel) == 0
+    assert flag_overstays(small_hotel.hotel) == 0
 
 
 # --- extending --------------------------------------------------------------------------------------------------------
@@ -177,27 +177,32 @@ def test_one_that_nothing_has_flagged_yet(desk, guest):
 @pytest.mark.parametrize(
     ("wish", "new"), [({"add_nights": 1}, 1), ({"add_nights": 14}, 14), ({"new_checkout_date": day(3)}, 3)]
 )
-def test_nights_are_added_to_the_departure_date(wish, new, desk, guest):
-    flag_overstays(desk.hotel)
+def test_nights_are_added_to_the_departure_date(wish, new, small_hotel, guest):
+    flag_overstays(small_hotel.hotel)
     since = last_event()
-    extended = extend_stay(booking=guest, staff=desk.agent, **wish)
+    extended = extend_stay(booking=guest, staff=small_hotel.agent, **wish)
     stored = RoomBooking.objects.get()
     assert (stored.check_out, stored.version, extended.check_out) == (day(new), 2, day(new))
     assert (stored.overstay_flagged_at, stored.overstay_acknowledged_at) == (None, None)
     assert incidents() == [("2026-07-01", "RESOLVED")]
     row = BookingExtension.objects.get()
-    assert (row.old_check_out, row.new_check_out, row.staff, row.created_at) == (day(0), day(new), desk.agent, NOW)
+    assert (row.old_check_out, row.new_check_out, row.staff, row.created_at) == (
+        day(0),
+        day(new),
+        small_hotel.agent,
+        NOW,
+    )
     change = BookingChange.objects.get()
-    assert (change.action, change.staff, change.reason) == ("EXTENDED", desk.agent, f"{day(0)} → {day(new)}")
+    assert (change.action, change.staff, change.reason) == ("EXTENDED", small_hotel.agent, f"{day(0)} → {day(new)}")
     assert told(since) == [("room-bookings", "booking_overstay_extended")]
-    assert flag_overstays(desk.hotel) == 0
+    assert flag_overstays(small_hotel.hotel) == 0
     assert_sound()
 
 
-def test_it_counts_from_the_departure_even_of_one_long_overdue(desk):
-    guest = staying(desk, -9, -3)
-    assert extend_stay(booking=guest, staff=desk.agent, add_nights=1).check_out == day(-2)
-    assert flag_overstays(desk.hotel) == 1
+def test_it_counts_from_the_departure_even_of_one_long_overdue(small_hotel):
+    guest = staying(small_hotel, -9, -3)
+    assert extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1).check_out == day(-2)
+    assert flag_overstays(small_hotel.hotel) == 1
     assert incidents() == [("2026-06-29", "OPEN")]
 
 
@@ -210,22 +215,30 @@ def test_it_counts_from_the_departure_even_of_one_long_overdue(desk):
         ({"new_checkout_date": day(364)}, "new_checkout_date"),
     ],
 )
-def test_what_adds_no_nights_or_too_many(wish, field, desk, guest):
-    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=desk.agent, **wish))
+def test_what_adds_no_nights_or_too_many(wish, field, small_hotel, guest):
+    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=small_hotel.agent, **wish))
     assert (refusal.code, list(refusal.details)) == ("VALIDATION_ERROR", [field])
 
 
-def test_what_is_in_the_way_and_what_would_do(desk, guest):
+def test_what_is_in_the_way_and_what_would_do(small_hotel, guest):
     promised = BookingFactory(
-        hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0], check_in=day(1), check_out=day(2)
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
+        assigned_room=small_hotel.rooms[0],
+        check_in=day(1),
+        check_out=day(2),
     )
     later = BookingFactory(
-        hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0], check_in=day(2), check_out=day(4)
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
+        assigned_room=small_hotel.rooms[0],
+        check_in=day(2),
+        check_out=day(4),
     )
-    suite = RoomTypeFactory(hotel=desk.hotel, name="Suite")
-    NewRoomFactory(hotel=desk.hotel, room_type=suite, room_number=99)
-    room_in("CHECKOUT_DIRTY", hotel=desk.hotel, room_type=desk.room_type, room_number=103)
-    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=desk.agent, add_nights=3))
+    suite = RoomTypeFactory(hotel=small_hotel.hotel, name="Suite")
+    NewRoomFactory(hotel=small_hotel.hotel, room_type=suite, room_number=99)
+    room_in("CHECKOUT_DIRTY", hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103)
+    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=small_hotel.agent, add_nights=3))
     assert (refusal.status, refusal.code) == (409, "ROOM_OVERLAP_CONFLICT")
     assert refusal.extra == {
         "conflicts": [
@@ -239,40 +252,48 @@ def test_what_is_in_the_way_and_what_would_do(desk, guest):
         ],
         # Those of the booked type first.
         "suggested_rooms": [
-            {"room_number": 102, "room_type": desk.room_type.name},
+            {"room_number": 102, "room_type": small_hotel.room_type.name},
             {"room_number": 99, "room_type": "Suite"},
         ],
     }
-    assert extend_stay(booking=guest, staff=desk.agent, add_nights=1).check_out == day(1)
+    assert extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1).check_out == day(1)
 
 
-def test_what_is_suggested_can_be_moved_into(desk, guest):
+def test_what_is_suggested_can_be_moved_into(small_hotel, guest):
     BookingFactory(
-        hotel=desk.hotel, room_type=desk.room_type, assigned_room=desk.rooms[0], check_in=day(1), check_out=day(2)
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
+        assigned_room=small_hotel.rooms[0],
+        check_in=day(1),
+        check_out=day(2),
     )
-    for room, (first, last) in ((desk.rooms[1], (1, 2)), (desk.rooms[1], (5, 6))):
+    for room, (first, last) in ((small_hotel.rooms[1], (1, 2)), (small_hotel.rooms[1], (5, 6))):
         BookingFactory(
-            hotel=desk.hotel, room_type=desk.room_type, assigned_room=room, check_in=day(first), check_out=day(last)
+            hotel=small_hotel.hotel,
+            room_type=small_hotel.room_type,
+            assigned_room=room,
+            check_in=day(first),
+            check_out=day(last),
         )
-    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=desk.agent, add_nights=2))
+    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=small_hotel.agent, add_nights=2))
     assert refusal.extra["suggested_rooms"] == []
 
 
-def test_it_decides_on_the_row(desk, guest):
+def test_it_decides_on_the_row(small_hotel, guest):
     stale = RoomBooking.objects.get()
-    extend_stay(booking=guest, staff=desk.agent, add_nights=1)
-    assert extend_stay(booking=stale, staff=desk.agent, add_nights=1).check_out == day(2)
-    check_out(booking=guest, staff=desk.agent)
+    extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1)
+    assert extend_stay(booking=stale, staff=small_hotel.agent, add_nights=1).check_out == day(2)
+    check_out(booking=guest, staff=small_hotel.agent)
     for step in (
-        lambda: extend_stay(booking=stale, staff=desk.agent, add_nights=1),
-        lambda: acknowledge_overstay(booking=stale, staff=desk.agent),
+        lambda: extend_stay(booking=stale, staff=small_hotel.agent, add_nights=1),
+        lambda: acknowledge_overstay(booking=stale, staff=small_hotel.agent),
     ):
         assert refusal_of(step).code == "BOOKING_ALREADY_CHECKED_OUT"
 
 
-def test_it_locks_booking_room_and_type_in_this_order(desk, guest, statements):
+def test_it_locks_booking_room_and_type_in_this_order(small_hotel, guest, statements):
     with statements() as made:
-        extend_stay(booking=guest, staff=desk.agent, add_nights=1)
+        extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1)
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
@@ -287,44 +308,46 @@ def test_it_locks_booking_room_and_type_in_this_order(desk, guest, statements):
 # --- the same departure missed again, and stays that began anew -------------------------------------------------------
 
 
-def test_a_departure_that_was_put_off_and_brought_forward_again_is_missed_anew(desk, guest):
-    flag_overstays(desk.hotel)
-    acknowledge_overstay(booking=guest, staff=desk.agent, note="Packing")
-    extend_stay(booking=guest, staff=desk.agent, add_nights=2)
+def test_a_departure_that_was_put_off_and_brought_forward_again_is_missed_anew(small_hotel, guest):
+    flag_overstays(small_hotel.hotel)
+    acknowledge_overstay(booking=guest, staff=small_hotel.agent, note="Packing")
+    extend_stay(booking=guest, staff=small_hotel.agent, add_nights=2)
     assert incidents() == [("2026-07-01", "RESOLVED")]
-    edit_booking(booking=guest, staff=desk.agent, check_out=day(0))
+    edit_booking(booking=guest, staff=small_hotel.agent, check_out=day(0))
     with clock.set_to(NOW + timedelta(hours=1)):
-        assert flag_overstays(desk.hotel) == 1
+        assert flag_overstays(small_hotel.hotel) == 1
     incident = OverstayIncident.objects.get()
     assert (incident.status, incident.detected_at, incident.acknowledged_by, incident.resolved_at) == (
         *("OPEN", NOW + timedelta(hours=1)),
         *(None, None),
     )
-    acknowledge_overstay(booking=guest, staff=desk.manager)
+    acknowledge_overstay(booking=guest, staff=small_hotel.manager)
     assert incidents() == [("2026-07-01", "ACKED")]
     assert_sound()
 
 
-def undone(desk, guest):
-    undo_check_in(booking=guest, staff=desk.manager, reason="Wrong guest")
+def undone(small_hotel, guest):
+    undo_check_in(booking=guest, staff=small_hotel.manager, reason="Wrong guest")
 
 
-def cancelled_and_reinstated(desk, guest):
-    cancel_booking(booking=guest, staff=desk.manager, reason="Wrong guest")
-    reinstate_booking(booking=guest, staff=desk.manager, reason="The right guest after all")
+def cancelled_and_reinstated(small_hotel, guest):
+    cancel_booking(booking=guest, staff=small_hotel.manager, reason="Wrong guest")
+    reinstate_booking(booking=guest, staff=small_hotel.manager, reason="The right guest after all")
 
 
 @pytest.mark.parametrize("anew", [undone, cancelled_and_reinstated])
-def test_a_stay_that_begins_anew_is_not_overdue_until_it_is(anew, desk):
+def test_a_stay_that_begins_anew_is_not_overdue_until_it_is(anew, small_hotel):
     """Checked in on the departure day, flagged, taken back, and checked in again."""
-    guest = staying(desk, -1, 0, checked_in_at=NOW)
-    flag_overstays(desk.hotel)
-    anew(desk, guest)
+    guest = staying(small_hotel, -1, 0, checked_in_at=NOW)
+    flag_overstays(small_hotel.hotel)
+    anew(small_hotel, guest)
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.overstay_flagged_at, stored.overstay_acknowledged_at) == ("CONFIRMED", None, None)
     assert incidents() == [("2026-07-01", "RESOLVED")]
-    check_in(booking=guest, staff=desk.manager, room_id=desk.rooms[1].pk, override_reason="Stays for lunch")
-    acknowledge_overstay(booking=guest, staff=desk.agent)
+    check_in(
+        booking=guest, staff=small_hotel.manager, room_id=small_hotel.rooms[1].pk, override_reason="Stays for lunch"
+    )
+    acknowledge_overstay(booking=guest, staff=small_hotel.agent)
     assert incidents() == [("2026-07-01", "ACKED")]
     assert_sound()
 
@@ -332,12 +355,12 @@ def test_a_stay_that_begins_anew_is_not_overdue_until_it_is(anew, desk):
 # --- what the desk sees -----------------------------------------------------------------------------------------------
 
 
-def test_the_state_of_an_overstay(desk, guest):
+def test_the_state_of_an_overstay(small_hotel, guest):
     def state():
         return overstay_state(RoomBooking.objects.get())
 
     assert state() == {"is_overstay": True, "incident_state": "MISSING", "overstay": None}
-    flag_overstays(desk.hotel)
+    flag_overstays(small_hotel.hotel)
     flagged = {
         "status": "OPEN",
         "hours_overdue": 4,
@@ -346,7 +369,7 @@ def test_the_state_of_an_overstay(desk, guest):
         "extensions": [],
     }
     assert state() == {"is_overstay": True, "incident_state": "ACTIVE", "overstay": flagged}
-    extend_stay(booking=guest, staff=desk.agent, add_nights=2)
+    extend_stay(booking=guest, staff=small_hotel.agent, add_nights=2)
     with clock.set_to(NOW + timedelta(hours=5)):
         extension = {
             "old_checkout_date": "2026-07-01",
@@ -362,7 +385,7 @@ def test_the_state_of_an_overstay(desk, guest):
 
 
 @pytest.mark.parametrize(("later", "hours"), [(0, 4), (1, 5), (24, 28)])
-def test_hours_overdue_count_from_the_checkout_time(later, hours, desk, guest):
-    flag_overstays(desk.hotel)
+def test_hours_overdue_count_from_the_checkout_time(later, hours, small_hotel, guest):
+    flag_overstays(small_hotel.hotel)
     with clock.set_to(NOW + timedelta(hours=later)):
         assert overstay_state(RoomBooking.objects.get())["overstay"]["hours_overdue"] == hours

@@ -18,12 +18,12 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from tests.factories import BookingFactory, StaffFactory, booking_in
-from tests.room_bookings.desk import (
+from tests.room_bookings.small_hotel import (
     assert_sound,
     day,
     last_event,
     nothing_written,
-    open_desk,
+    open_small_hotel,
     order_of,
     refusal_of,
     told,
@@ -32,9 +32,9 @@ from tests.room_bookings.desk import (
 pytestmark = pytest.mark.django_db
 
 
-def booked(desk, first=0, last=2, **fields) -> RoomBooking:
+def booked(small_hotel, first=0, last=2, **fields) -> RoomBooking:
     """A confirmed booking, with room 101."""
-    house = {"hotel": desk.hotel, "room_type": desk.room_type, "assigned_room": desk.rooms[0]}
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "assigned_room": small_hotel.rooms[0]}
     return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
 
 
@@ -42,9 +42,11 @@ def booked(desk, first=0, last=2, **fields) -> RoomBooking:
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "NO_SHOW"])
-def test_it_is_confirmed_again_without_a_room(status, desk):
-    booking = booking_in(status, hotel=desk.hotel, room_type=desk.room_type, primary_email="ada@example.com")
-    reinstated = reinstate_booking(booking=booking, staff=desk.manager, reason="A mistake")
+def test_it_is_confirmed_again_without_a_room(status, small_hotel):
+    booking = booking_in(
+        status, hotel=small_hotel.hotel, room_type=small_hotel.room_type, primary_email="ada@example.com"
+    )
+    reinstated = reinstate_booking(booking=booking, staff=small_hotel.manager, reason="A mistake")
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.version, stored.assigned_room, reinstated.status) == (
         *("CONFIRMED", 1, None),
@@ -53,26 +55,26 @@ def test_it_is_confirmed_again_without_a_room(status, desk):
     assert (stored.cancelled_at, stored.cancelled_by, stored.cancellation_reason) == (None, None, "")
     change = BookingChange.objects.get()
     assert (change.action, change.from_status, change.to_status) == ("REINSTATED", status, "CONFIRMED")
-    assert (change.staff, change.reason) == (desk.manager, "A mistake")
+    assert (change.staff, change.reason) == (small_hotel.manager, "A mistake")
     assert told() == [("room-bookings", "booking_updated")]
     assert Message.objects.get().subject.endswith("is confirmed")
     assert_sound()
 
 
-def test_what_was_noted_of_the_cancellation_stays(desk):
-    booking = booked(desk)
-    cancel_booking(booking=booking, staff=desk.agent, reason="Ferry cancelled")
-    reinstated = reinstate_booking(booking=booking, staff=desk.manager, reason="Ferry sails")
+def test_what_was_noted_of_the_cancellation_stays(small_hotel):
+    booking = booked(small_hotel)
+    cancel_booking(booking=booking, staff=small_hotel.agent, reason="Ferry cancelled")
+    reinstated = reinstate_booking(booking=booking, staff=small_hotel.manager, reason="Ferry sails")
     assert "Ferry cancelled" in reinstated.special_requests
     assert list(BookingChange.objects.order_by("pk").values_list("action", flat=True)) == ["CANCELLED", "REINSTATED"]
 
 
-def test_a_stay_that_was_cancelled_in_house_begins_anew(desk):
-    booking = booked(desk)
-    check_in(booking=booking, staff=desk.agent)
-    move_room(booking=booking, to_room_id=desk.rooms[1].pk, staff=desk.agent, reason="Noise")
-    cancel_booking(booking=booking, staff=desk.manager, reason="Wrong guest")
-    reinstated = reinstate_booking(booking=booking, staff=desk.manager, reason="The right one")
+def test_a_stay_that_was_cancelled_in_house_begins_anew(small_hotel):
+    booking = booked(small_hotel)
+    check_in(booking=booking, staff=small_hotel.agent)
+    move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent, reason="Noise")
+    cancel_booking(booking=booking, staff=small_hotel.manager, reason="Wrong guest")
+    reinstated = reinstate_booking(booking=booking, staff=small_hotel.manager, reason="The right one")
     assert (reinstated.checked_in_at, reinstated.checked_out_at, reinstated.room_moved_at) == (None, None, None)
     assert_sound()
 
@@ -81,37 +83,37 @@ def test_a_stay_that_was_cancelled_in_house_begins_anew(desk):
     ("first", "last", "code"),
     [(-2, -1, "BOOKING_NOT_ELIGIBLE"), (-1, 0, None), (0, 0, None), (0, 1, None), (3, 4, None)],
 )
-def test_a_stay_that_is_over_does_not_come_back(first, last, code, desk):
-    booking = booked(desk, first, last, status="NO_SHOW", assigned_room=None)
+def test_a_stay_that_is_over_does_not_come_back(first, last, code, small_hotel):
+    booking = booked(small_hotel, first, last, status="NO_SHOW", assigned_room=None)
     if code:
-        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=desk.manager, reason="x"))
+        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x"))
         assert refusal.code == code
     else:
-        assert reinstate_booking(booking=booking, staff=desk.manager, reason="x").status == "CONFIRMED"
+        assert reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x").status == "CONFIRMED"
 
 
 @pytest.mark.parametrize(("overbooking", "code"), [(False, "NO_AVAILABILITY"), (True, None)])
-def test_its_nights_must_still_be_free(overbooking, code, desk):
-    desk.hotel.allow_overbooking = overbooking
-    desk.hotel.save()
-    booking = booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type)
-    for room in desk.rooms:
-        booked(desk, 1, 2, assigned_room=room)
+def test_its_nights_must_still_be_free(overbooking, code, small_hotel):
+    small_hotel.hotel.allow_overbooking = overbooking
+    small_hotel.hotel.save()
+    booking = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
+    for room in small_hotel.rooms:
+        booked(small_hotel, 1, 2, assigned_room=room)
     if code:
-        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=desk.manager, reason="x"))
+        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x"))
         assert (refusal.status, refusal.code, refusal.details["date"]) == (409, code, "2026-07-02")
     else:
-        assert reinstate_booking(booking=booking, staff=desk.manager, reason="x").status == "CONFIRMED"
+        assert reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x").status == "CONFIRMED"
 
 
 @pytest.mark.parametrize(
     ("role", "may"),
     [(rights.FRONT_OFFICE_MANAGER, True), (rights.HOTEL_MANAGER, True), (rights.HOUSEKEEPING_SUPERVISOR, False)],
 )
-def test_only_a_supervisor_of_the_desk(role, may, desk):
+def test_only_a_supervisor_of_the_desk(role, may, small_hotel):
     booking, staff = (
-        booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type),
-        StaffFactory(hotel=desk.hotel, role=role),
+        booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type),
+        StaffFactory(hotel=small_hotel.hotel, role=role),
     )
     if may:
         assert reinstate_booking(booking=booking, staff=staff, reason="x").status == "CONFIRMED"
@@ -121,19 +123,19 @@ def test_only_a_supervisor_of_the_desk(role, may, desk):
         assert refusal.message.startswith("Permission denied")
 
 
-def test_it_decides_on_the_row(desk):
-    booking = booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type)
+def test_it_decides_on_the_row(small_hotel):
+    booking = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     stale = RoomBooking.objects.get()
-    reinstate_booking(booking=booking, staff=desk.manager, reason="x")
-    assert refusal_of(lambda: reinstate_booking(booking=stale, staff=desk.manager, reason="x")).code == (
+    reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x")
+    assert refusal_of(lambda: reinstate_booking(booking=stale, staff=small_hotel.manager, reason="x")).code == (
         "BOOKING_NOT_ELIGIBLE"
     )
 
 
-def test_it_locks_booking_then_type(desk, statements):
-    booking = booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type)
+def test_it_locks_booking_then_type(small_hotel, statements):
+    booking = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     with statements() as made:
-        reinstate_booking(booking=booking, staff=desk.manager, reason="x")
+        reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x")
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "lock RoomType",
@@ -143,20 +145,20 @@ def test_it_locks_booking_then_type(desk, statements):
     ]
 
 
-def test_who_may_not_locks_nothing(desk, statements):
-    booking = booking_in("CANCELLED", hotel=desk.hotel, room_type=desk.room_type)
+def test_who_may_not_locks_nothing(small_hotel, statements):
+    booking = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     with statements() as made:
-        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=desk.agent, reason="x"))
+        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.agent, reason="x"))
     assert refusal.code == "PERMISSION_DENIED"
     assert order_of(made.sql()) == []
 
 
 @pytest.mark.parametrize(("status", "last"), [("CONFIRMED", 2), ("CANCELLED", -1)])
-def test_a_refusal_that_lies_in_the_booking_leaves_the_type_to_those_who_sell_it(status, last, desk, statements):
+def test_a_refusal_that_lies_in_the_booking_leaves_the_type_to_those_who_sell_it(status, last, small_hotel, statements):
     stay = {"check_in": day(-2), "check_out": day(last)}
-    booking = booking_in(status, hotel=desk.hotel, room_type=desk.room_type, **stay)
+    booking = booking_in(status, hotel=small_hotel.hotel, room_type=small_hotel.room_type, **stay)
     with statements() as made:
-        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=desk.manager, reason="x"))
+        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x"))
     assert refusal.code == "BOOKING_NOT_ELIGIBLE"
     assert order_of(made.sql()) == ["lock RoomBooking"]
 
@@ -164,17 +166,17 @@ def test_a_refusal_that_lies_in_the_booking_leaves_the_type_to_those_who_sell_it
 # --- no-show ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_no_show_is_recorded_told_and_gives_its_room_back(desk):
-    booking = booked(desk, -1, 1)
-    mark_no_show(booking=booking, staff=desk.agent, reason="No call")
+def test_a_no_show_is_recorded_told_and_gives_its_room_back(small_hotel):
+    booking = booked(small_hotel, -1, 1)
+    mark_no_show(booking=booking, staff=small_hotel.agent, reason="No call")
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.assigned_room, stored.version) == ("NO_SHOW", None, 1)
     change = BookingChange.objects.get()
     assert (change.action, change.from_status, change.to_status) == ("NO_SHOW", "CONFIRMED", "NO_SHOW")
-    assert (change.staff, change.reason, change.from_room) == (desk.agent, "No call", desk.rooms[0])
+    assert (change.staff, change.reason, change.from_room) == (small_hotel.agent, "No call", small_hotel.rooms[0])
     assert told() == [("room-bookings", "booking_no_show")]
     with nothing_written():
-        mark_no_show(booking=booking, staff=desk.manager, reason="Again")
+        mark_no_show(booking=booking, staff=small_hotel.manager, reason="Again")
     assert_sound()
 
 
@@ -191,7 +193,7 @@ def test_a_no_show_is_recorded_told_and_gives_its_room_back(desk):
     ],
 )
 def test_when_an_arrival_day_is_over(zone, moment, over, db):
-    booking = booked(open_desk(timezone=zone), 0, 3)
+    booking = booked(open_small_hotel(timezone=zone), 0, 3)
     with clock.set_to(datetime.fromisoformat(moment)):
         if over:
             assert mark_no_show(booking=booking, staff=None).status == "NO_SHOW"
@@ -199,34 +201,34 @@ def test_when_an_arrival_day_is_over(zone, moment, over, db):
             assert refusal_of(lambda: mark_no_show(booking=booking, staff=None)).code == "ARRIVAL_NOT_OVER"
 
 
-def test_a_no_show_is_decided_on_the_row(desk):
-    booking = booked(desk, -1, 1)
+def test_a_no_show_is_decided_on_the_row(small_hotel):
+    booking = booked(small_hotel, -1, 1)
     stale = RoomBooking.objects.get()
-    check_in(booking=booking, staff=desk.agent)
-    assert refusal_of(lambda: mark_no_show(booking=stale, staff=desk.agent)).code == "BOOKING_NOT_ELIGIBLE"
+    check_in(booking=booking, staff=small_hotel.agent)
+    assert refusal_of(lambda: mark_no_show(booking=stale, staff=small_hotel.agent)).code == "BOOKING_NOT_ELIGIBLE"
 
 
 # --- undo check-in ----------------------------------------------------------------------------------------------------
 
 
-def test_a_check_in_is_undone(desk):
-    booking = booked(desk)
-    check_in(booking=booking, staff=desk.agent)
+def test_a_check_in_is_undone(small_hotel):
+    booking = booked(small_hotel)
+    check_in(booking=booking, staff=small_hotel.agent)
     Room.objects.update(guest_fcm_token="phone")
     since = last_event()
-    undone = undo_check_in(booking=booking, staff=desk.manager, reason="Wrong guest")
+    undone = undo_check_in(booking=booking, staff=small_hotel.manager, reason="Wrong guest")
     stored, room = RoomBooking.objects.get(), Room.objects.get(room_number=101)
     assert (stored.status, stored.checked_in_at, stored.assigned_room, stored.version) == ("CONFIRMED", None, room, 2)
     assert undone.status == "CONFIRMED"
     assert (room.room_status, room.guest_fcm_token) == ("CHECKOUT_DIRTY", "")
     audit = RoomStatusEvent.objects.latest("pk")
     assert (audit.source, audit.changed_by, audit.note) == (
-        *("SYSTEM", desk.manager),
+        *("SYSTEM", small_hotel.manager),
         f"check-in of {booking.booking_id} undone",
     )
     change = BookingChange.objects.latest("pk")
     assert (change.action, change.from_status, change.to_status) == ("CHECK_IN_UNDONE", "IN_HOUSE", "CONFIRMED")
-    assert (change.staff, change.reason, change.to_room) == (desk.manager, "Wrong guest", room)
+    assert (change.staff, change.reason, change.to_room) == (small_hotel.manager, "Wrong guest", room)
     assert HousekeepingTask.objects.get().task_type == "TURNOVER"
     assert told(since) == [
         ("rooms", "room_updated"),
@@ -236,20 +238,20 @@ def test_a_check_in_is_undone(desk):
     assert_sound()
 
 
-def test_a_stay_that_begins_anew_was_not_moved(desk):
-    booking = booked(desk)
-    check_in(booking=booking, staff=desk.agent)
-    move_room(booking=booking, to_room_id=desk.rooms[1].pk, staff=desk.agent, reason="Noise")
+def test_a_stay_that_begins_anew_was_not_moved(small_hotel):
+    booking = booked(small_hotel)
+    check_in(booking=booking, staff=small_hotel.agent)
+    move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent, reason="Noise")
     assert RoomBooking.objects.get().room_moved_at is not None
-    undo_check_in(booking=booking, staff=desk.manager, reason="Wrong guest")
+    undo_check_in(booking=booking, staff=small_hotel.manager, reason="Wrong guest")
     assert RoomBooking.objects.get().room_moved_at is None
 
 
-def test_the_room_s_fault_stays_when_a_check_in_is_undone(desk):
-    booking = booked(desk)
-    check_in(booking=booking, staff=desk.agent)
-    flag_maintenance(room=Room.objects.get(room_number=101), staff=desk.agent, note="Lamp", priority="LOW")
-    undo_check_in(booking=booking, staff=desk.manager, reason="Wrong guest")
+def test_the_room_s_fault_stays_when_a_check_in_is_undone(small_hotel):
+    booking = booked(small_hotel)
+    check_in(booking=booking, staff=small_hotel.agent)
+    flag_maintenance(room=Room.objects.get(room_number=101), staff=small_hotel.agent, note="Lamp", priority="LOW")
+    undo_check_in(booking=booking, staff=small_hotel.manager, reason="Wrong guest")
     room = Room.objects.get(room_number=101)
     assert (room.room_status, room.maintenance_required, room.maintenance_notes) == ("CHECKOUT_DIRTY", True, "Lamp")
 
@@ -264,22 +266,22 @@ def test_the_room_s_fault_stays_when_a_check_in_is_undone(desk):
         ("2026-06-30T14:00:00Z", "2026-07-01T14:00:00Z", "CHECKIN_TOO_LONG_AGO"),
     ],
 )
-def test_only_on_the_business_day_of_the_check_in(checked_in, now, code, desk):
+def test_only_on_the_business_day_of_the_check_in(checked_in, now, code, small_hotel):
     moment = datetime.fromisoformat(checked_in)
-    booking = booking_in("IN_HOUSE", assigned_room=desk.rooms[0], checked_in_at=moment)
+    booking = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], checked_in_at=moment)
     with clock.set_to(datetime.fromisoformat(now)):
         if code:
-            refusal = refusal_of(lambda: undo_check_in(booking=booking, staff=desk.manager, reason="x"))
+            refusal = refusal_of(lambda: undo_check_in(booking=booking, staff=small_hotel.manager, reason="x"))
             assert refusal.code == code
         else:
-            assert undo_check_in(booking=booking, staff=desk.manager, reason="x").status == "CONFIRMED"
+            assert undo_check_in(booking=booking, staff=small_hotel.manager, reason="x").status == "CONFIRMED"
 
 
-def test_an_undo_locks_and_writes_booking_then_room(desk, statements):
-    booking = booked(desk)
-    check_in(booking=booking, staff=desk.agent)
+def test_an_undo_locks_and_writes_booking_then_room(small_hotel, statements):
+    booking = booked(small_hotel)
+    check_in(booking=booking, staff=small_hotel.agent)
     with statements() as made:
-        undo_check_in(booking=booking, staff=desk.manager, reason="x")
+        undo_check_in(booking=booking, staff=small_hotel.manager, reason="x")
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "UPDATE RoomBooking",
@@ -294,10 +296,10 @@ def test_an_undo_locks_and_writes_booking_then_room(desk, statements):
     ]
 
 
-def test_who_was_checked_in_by_mistake_may_come_again(desk):
-    booking = booked(desk)
-    check_in(booking=booking, staff=desk.agent)
-    undo_check_in(booking=booking, staff=desk.manager, reason="Wrong guest")
-    assert refusal_of(lambda: check_in(booking=booking, staff=desk.agent)).code == "ROOM_NOT_READY"
-    again = check_in(booking=booking, staff=desk.agent, room_id=desk.rooms[1].pk)
-    assert (again.status, again.assigned_room) == ("IN_HOUSE", desk.rooms[1])
+def test_who_was_checked_in_by_mistake_may_come_again(small_hotel):
+    booking = booked(small_hotel)
+    check_in(booking=booking, staff=small_hotel.agent)
+    undo_check_in(booking=booking, staff=small_hotel.manager, reason="Wrong guest")
+    assert refusal_of(lambda: check_in(booking=booking, staff=small_hotel.agent)).code == "ROOM_NOT_READY"
+    again = check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[1].pk)
+    assert (again.status, again.assigned_room) == ("IN_HOUSE", small_hotel.rooms[1])

@@ -15,43 +15,52 @@ from room_bookings.services.room_move import move_room
 from rooms.errors import RoomNotFound
 from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
-from tests.room_bookings.desk import NOW, assert_sound, day, last_event, nothing_written, order_of, refusal_of, told
+from tests.room_bookings.small_hotel import (
+    NOW,
+    assert_sound,
+    day,
+    last_event,
+    nothing_written,
+    order_of,
+    refusal_of,
+    told,
+)
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def guest(desk) -> RoomBooking:
+def guest(small_hotel) -> RoomBooking:
     """In house in room 101, from today for two nights."""
-    return booking_in("IN_HOUSE", assigned_room=desk.rooms[0])
+    return booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0])
 
 
-def move(desk, booking, room, **more) -> RoomBooking:
-    return move_room(booking=booking, to_room_id=room.pk, staff=desk.agent, reason="Shower drips", **more)
+def move(small_hotel, booking, room, **more) -> RoomBooking:
+    return move_room(booking=booking, to_room_id=room.pk, staff=small_hotel.agent, reason="Shower drips", **more)
 
 
-def test_it_is_recorded_and_told(desk, guest):
-    old, new = desk.rooms
+def test_it_is_recorded_and_told(small_hotel, guest):
+    old, new = small_hotel.rooms
     since, audits = last_event(), RoomStatusEvent.objects.count()
-    moved = move(desk, guest, new, notes="Offered breakfast")
+    moved = move(small_hotel, guest, new, notes="Offered breakfast")
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.assigned_room, stored.room_moved_at, stored.version) == ("IN_HOUSE", new, NOW, 1)
     assert (stored.room_assigned_at, stored.room_assigned_by, stored.assignment_notes) == (
-        *(NOW, desk.agent),
+        *(NOW, small_hotel.agent),
         "Offered breakfast",
     )
     assert moved.assigned_room == new
     change = BookingChange.objects.get()
     assert (change.action, change.from_status, change.to_status) == ("MOVED", "IN_HOUSE", "IN_HOUSE")
     assert (change.from_room, change.to_room, change.is_upgrade) == (old, new, False)
-    assert (change.staff, change.reason) == (desk.agent, "Shower drips\nOffered breakfast")
+    assert (change.staff, change.reason) == (small_hotel.agent, "Shower drips\nOffered breakfast")
     rows = list(RoomStatusEvent.objects.order_by("pk")[audits:])
     assert [(row.room, row.from_status, row.to_status) for row in rows] == [
         (old, "OCCUPIED", "CHECKOUT_DIRTY"),
         (new, "READY_FOR_GUEST", "OCCUPIED"),
     ]
     assert {(row.source, row.changed_by, row.note) for row in rows} == {
-        ("SYSTEM", desk.agent, f"move of {guest.booking_id} from 101 to 102")
+        ("SYSTEM", small_hotel.agent, f"move of {guest.booking_id} from 101 to 102")
     }
     task = HousekeepingTask.objects.get()
     assert (task.room, task.task_type, task.booking) == (old, "TURNOVER", guest)
@@ -71,31 +80,31 @@ def test_it_is_recorded_and_told(desk, guest):
     assert_sound()
 
 
-def test_who_is_in_that_room_already_stays(desk, guest):
+def test_who_is_in_that_room_already_stays(small_hotel, guest):
     with nothing_written():
-        move(desk, guest, desk.rooms[0])
+        move(small_hotel, guest, small_hotel.rooms[0])
 
 
-def test_it_decides_on_the_row(desk, guest):
+def test_it_decides_on_the_row(small_hotel, guest):
     stale = RoomBooking.objects.get()
-    move(desk, guest, desk.rooms[1])
-    third = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=103)
-    move(desk, stale, third)
+    move(small_hotel, guest, small_hotel.rooms[1])
+    third = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103)
+    move(small_hotel, stale, third)
     assert [room.room_status for room in Room.objects.order_by("pk")] == [
         "CHECKOUT_DIRTY",
         "CHECKOUT_DIRTY",
         "OCCUPIED",
     ]
-    check_out(booking=guest, staff=desk.agent)
-    assert refusal_of(lambda: move(desk, stale, desk.rooms[1])).code == "BOOKING_ALREADY_CHECKED_OUT"
+    check_out(booking=guest, staff=small_hotel.agent)
+    assert refusal_of(lambda: move(small_hotel, stale, small_hotel.rooms[1])).code == "BOOKING_ALREADY_CHECKED_OUT"
 
 
 @pytest.mark.parametrize("upwards", [True, False])
-def test_it_locks_booking_then_both_rooms_in_pk_order_and_writes_in_this_order(upwards, desk, statements):
-    here, there = desk.rooms if upwards else desk.rooms[::-1]
+def test_it_locks_booking_then_both_rooms_in_pk_order_and_writes_in_this_order(upwards, small_hotel, statements):
+    here, there = small_hotel.rooms if upwards else small_hotel.rooms[::-1]
     booking = booking_in("IN_HOUSE", assigned_room=here)
     with statements() as made:
-        move(desk, booking, there)
+        move(small_hotel, booking, there)
     assert order_of(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
@@ -112,23 +121,25 @@ def test_it_locks_booking_then_both_rooms_in_pk_order_and_writes_in_this_order(u
     ]
 
 
-def test_an_upgrade_is_recorded_and_the_booked_type_stays(desk, guest):
-    suite = NewRoomFactory(hotel=desk.hotel, room_number=301)
-    moved = move(desk, guest, suite)
+def test_an_upgrade_is_recorded_and_the_booked_type_stays(small_hotel, guest):
+    suite = NewRoomFactory(hotel=small_hotel.hotel, room_number=301)
+    moved = move(small_hotel, guest, suite)
     assert BookingChange.objects.get().is_upgrade is True
-    assert (moved.room_type, moved.assigned_room.room_type) == (desk.room_type, suite.room_type)
+    assert (moved.room_type, moved.assigned_room.room_type) == (small_hotel.room_type, suite.room_type)
     assert_sound()
 
 
-def test_the_guest_s_phone_moves_along(desk, guest):
+def test_the_guest_s_phone_moves_along(small_hotel, guest):
     Room.objects.filter(room_number=101).update(guest_fcm_token="phone")
-    move(desk, guest, desk.rooms[1])
+    move(small_hotel, guest, small_hotel.rooms[1])
     assert list(Room.objects.order_by("pk").values_list("guest_fcm_token", flat=True)) == ["", "phone"]
 
 
-def test_the_old_room_s_fault_stays_with_it(desk, guest):
-    flag_maintenance(room=Room.objects.get(room_number=101), staff=desk.manager, note="Shower drips", priority="LOW")
-    move(desk, guest, desk.rooms[1])
+def test_the_old_room_s_fault_stays_with_it(small_hotel, guest):
+    flag_maintenance(
+        room=Room.objects.get(room_number=101), staff=small_hotel.manager, note="Shower drips", priority="LOW"
+    )
+    move(small_hotel, guest, small_hotel.rooms[1])
     old, new = Room.objects.order_by("pk")
     assert (old.room_status, old.maintenance_required, old.maintenance_notes) == (
         *("CHECKOUT_DIRTY", True),
@@ -149,49 +160,51 @@ def test_the_old_room_s_fault_stays_with_it(desk, guest):
         ("OUT_OF_ORDER", False, "ROOM_OUT_OF_ORDER", "Room 201"),
     ],
 )
-def test_the_new_room_must_be_ready(status, fault, code, beginning, desk, guest):
-    room = room_in(status, fault=fault, hotel=desk.hotel, room_type=desk.room_type, room_number=201)
-    refusal = refusal_of(lambda: move(desk, guest, room))
+def test_the_new_room_must_be_ready(status, fault, code, beginning, small_hotel, guest):
+    room = room_in(status, fault=fault, hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=201)
+    refusal = refusal_of(lambda: move(small_hotel, guest, room))
     assert (refusal.code, refusal.status) == (code, 409)
     assert refusal.message.startswith(beginning)
     assert refusal.details["current_status"] == status
 
 
-def test_a_guest_in_a_room_with_a_fault_keeps_it_occupied(desk, guest):
-    other = booking_in("IN_HOUSE", assigned_room=desk.rooms[1])
-    flag_maintenance(room=Room.objects.get(room_number=102), staff=desk.manager, note="Lamp")
-    assert refusal_of(lambda: move(desk, guest, other.assigned_room)).code == "ROOM_OCCUPIED"
+def test_a_guest_in_a_room_with_a_fault_keeps_it_occupied(small_hotel, guest):
+    other = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1])
+    flag_maintenance(room=Room.objects.get(room_number=102), staff=small_hotel.manager, note="Lamp")
+    assert refusal_of(lambda: move(small_hotel, guest, other.assigned_room)).code == "ROOM_OCCUPIED"
 
 
-def test_a_room_out_of_service_or_of_another_hotel(desk, guest):
-    inactive = NewRoomFactory(hotel=desk.hotel, is_active=False)
-    assert refusal_of(lambda: move(desk, guest, inactive)).code == "ROOM_OUT_OF_ORDER"
+def test_a_room_out_of_service_or_of_another_hotel(small_hotel, guest):
+    inactive = NewRoomFactory(hotel=small_hotel.hotel, is_active=False)
+    assert refusal_of(lambda: move(small_hotel, guest, inactive)).code == "ROOM_OUT_OF_ORDER"
     foreign = NewRoomFactory()
     for room_id in (foreign.pk, 0):
         refusal = refusal_of(
-            lambda room_id=room_id: move_room(booking=guest, to_room_id=room_id, staff=desk.agent, reason="x")
+            lambda room_id=room_id: move_room(booking=guest, to_room_id=room_id, staff=small_hotel.agent, reason="x")
         )
         assert (refusal.code, refusal.status) == ("ROOM_NOT_FOUND", 404)
 
 
-def test_a_room_of_another_hotel_is_not_even_locked(desk, guest, statements):
+def test_a_room_of_another_hotel_is_not_even_locked(small_hotel, guest, statements):
     with statements() as made, pytest.raises(RoomNotFound):
-        move_room(booking=guest, to_room_id=NewRoomFactory().pk, staff=desk.agent, reason="x")
+        move_room(booking=guest, to_room_id=NewRoomFactory().pk, staff=small_hotel.agent, reason="x")
     [lock] = [sql for sql in made.sql() if 'FROM "rooms_room"' in sql and sql.endswith("FOR NO KEY UPDATE")]
-    assert f'"hotel_id" = {desk.hotel.pk} AND' in lock
+    assert f'"hotel_id" = {small_hotel.hotel.pk} AND' in lock
 
 
 @pytest.mark.parametrize(
     ("adults", "children", "beds", "fits"),
     [(2, 0, 2, True), (1, 1, 2, True), (3, 0, 2, True), (2, 0, 1, False), (1, 0, 1, True)],
 )
-def test_the_party_must_fit(adults, children, beds, fits, desk, guest):
+def test_the_party_must_fit(adults, children, beds, fits, small_hotel, guest):
     RoomBooking.objects.update(adults=adults, children=children)
-    room = NewRoomFactory(hotel=desk.hotel, room_type=RoomTypeFactory(hotel=desk.hotel, max_occupancy=beds))
+    room = NewRoomFactory(
+        hotel=small_hotel.hotel, room_type=RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=beds)
+    )
     if fits:
-        assert move(desk, guest, room).assigned_room == room
+        assert move(small_hotel, guest, room).assigned_room == room
     else:
-        refusal = refusal_of(lambda: move(desk, guest, room))
+        refusal = refusal_of(lambda: move(small_hotel, guest, room))
         assert refusal.code == "ROOM_CAPACITY_EXCEEDED"
         assert (refusal.details["max_occupancy"], refusal.details["guests"]) == (beds, adults + children)
 
@@ -207,41 +220,41 @@ def test_the_party_must_fit(adults, children, beds, fits, desk, guest):
         ((-2, 1), (1, 2), True),
     ],
 )
-def test_tonight_counts_whatever_was_booked(stay, other, free, desk):
-    here, there = desk.rooms
+def test_tonight_counts_whatever_was_booked(stay, other, free, small_hotel):
+    here, there = small_hotel.rooms
     booking = booking_in("IN_HOUSE", assigned_room=here, check_in=day(stay[0]), check_out=day(stay[1]))
-    house = {"hotel": desk.hotel, "room_type": desk.room_type, "assigned_room": there}
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "assigned_room": there}
     BookingFactory(**house, check_in=day(other[0]), check_out=day(other[1]))
     assert [room.room_number for room in available_rooms(booking_read(booking.pk))] == ([102] if free else [])
     if free:
-        assert move(desk, booking, there).assigned_room == there
+        assert move(small_hotel, booking, there).assigned_room == there
     else:
-        assert refusal_of(lambda: move(desk, booking, there)).code == "ROOM_OVERLAP_CONFLICT"
+        assert refusal_of(lambda: move(small_hotel, booking, there)).code == "ROOM_OVERLAP_CONFLICT"
 
 
-def test_who_leaves_this_morning_may_wait_in_a_room_that_is_promised_tonight(desk):
-    here, there = desk.rooms
+def test_who_leaves_this_morning_may_wait_in_a_room_that_is_promised_tonight(small_hotel):
+    here, there = small_hotel.rooms
     with clock.set_to(NOW - timedelta(hours=6)):
         booking = booking_in("IN_HOUSE", assigned_room=here, check_in=day(-2), check_out=day(0))
-        BookingFactory(hotel=desk.hotel, room_type=desk.room_type, assigned_room=there)
-        assert move(desk, booking, there).assigned_room == there
+        BookingFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, assigned_room=there)
+        assert move(small_hotel, booking, there).assigned_room == there
 
 
 @pytest.mark.parametrize(
     ("nights", "free"), [((2, 3), True), ((1, 2), False), ((0, 0), False), ((-1, 1), False), ((-2, 0), True)]
 )
-def test_the_new_room_must_be_free_until_the_departure(nights, free, desk, guest):
+def test_the_new_room_must_be_free_until_the_departure(nights, free, small_hotel, guest):
     first, last = nights
     other = BookingFactory(
-        hotel=desk.hotel,
-        room_type=desk.room_type,
-        assigned_room=desk.rooms[1],
+        hotel=small_hotel.hotel,
+        room_type=small_hotel.room_type,
+        assigned_room=small_hotel.rooms[1],
         check_in=day(first),
         check_out=day(last),
     )
     if free:
-        assert move(desk, guest, desk.rooms[1]).assigned_room == desk.rooms[1]
+        assert move(small_hotel, guest, small_hotel.rooms[1]).assigned_room == small_hotel.rooms[1]
     else:
-        refusal = refusal_of(lambda: move(desk, guest, desk.rooms[1]))
+        refusal = refusal_of(lambda: move(small_hotel, guest, small_hotel.rooms[1]))
         assert refusal.code == "ROOM_OVERLAP_CONFLICT"
         assert [row["booking_id"] for row in refusal.details["conflicts"]] == [other.booking_id]

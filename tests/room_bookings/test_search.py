@@ -16,7 +16,7 @@ from room_bookings.models import BookingGuest, RoomBooking
 from room_bookings.search import mentioning
 from tests.conftest import url
 from tests.factories import BookingFactory, NewRoomFactory
-from tests.room_bookings.desk import Desk
+from tests.room_bookings.small_hotel import SmallHotel
 
 pytestmark = pytest.mark.django_db
 
@@ -24,26 +24,26 @@ Find = Callable[[str], list[str]]
 
 
 @pytest.fixture
-def find(desk: Desk, api: Callable[[Staff], Any]) -> Find:
+def find(small_hotel: SmallHotel, api: Callable[[Staff], Any]) -> Find:
     """``find("emile")`` is the first names of the bookings that the API's ``q`` finds, oldest first."""
-    client = api(desk.agent)
+    client = api(small_hotel.agent)
 
     def names(text: str) -> list[str]:
-        response = client.get(url(desk.agent, "room-bookings/"), {"q": text, "ordering": "created_at"})
+        response = client.get(url(small_hotel.agent, "room-bookings/"), {"q": text, "ordering": "created_at"})
         assert response.status_code == 200, response.content
         return [row["guest_name"].split()[0] for row in response.json()["results"]]
 
     return names
 
 
-def made(desk: Desk, **fields: Any) -> RoomBooking:
+def made(small_hotel: SmallHotel, **fields: Any) -> RoomBooking:
     """A booking whose fields have nothing in common with what a test looks for, but for those that it gives."""
     plain = {
         "primary_first_name": "Guest",
         "primary_last_name": "X",
         "booking_id": "BK-" + "X" * RoomBooking.objects.count(),
     }
-    return BookingFactory(**{"hotel": desk.hotel, "room_type": desk.room_type, **plain, **fields})
+    return BookingFactory(**{"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, **plain, **fields})
 
 
 FORMS = ("NFC", "NFD", "NFKC", "NFKD")
@@ -71,9 +71,9 @@ FORMS = ("NFC", "NFD", "NFKC", "NFKD")
         ("山田", ["山田"]),
     ],
 )
-def test_a_name_is_found_without_accents_and_in_any_unicode_form(desk, name, typed):
-    made(desk, primary_last_name="Nobody")
-    booking = made(desk)
+def test_a_name_is_found_without_accents_and_in_any_unicode_form(small_hotel, name, typed):
+    made(small_hotel, primary_last_name="Nobody")
+    booking = made(small_hotel)
     for stored_form in FORMS:
         RoomBooking.objects.filter(pk=booking.pk).update(primary_last_name=unicodedata.normalize(stored_form, name))
         for text, typed_form in product(typed, FORMS):
@@ -82,8 +82,8 @@ def test_a_name_is_found_without_accents_and_in_any_unicode_form(desk, name, typ
 
 
 @pytest.mark.parametrize(("stored", "typed"), [("Zoë", "zoes"), ("Anna", "ann3"), ("Søren", "saren"), ("Bå", "bb")])
-def test_letters_are_not_more_alike_than_that(desk, find, stored, typed):
-    made(desk, primary_last_name=stored)
+def test_letters_are_not_more_alike_than_that(small_hotel, find, stored, typed):
+    made(small_hotel, primary_last_name=stored)
     assert find(typed) == []
 
 
@@ -104,10 +104,10 @@ SPELLINGS = (
 
 
 @pytest.mark.parametrize("stored", SPELLINGS)
-def test_a_telephone_number_is_found_in_every_spelling(desk, find, stored):
-    made(desk, primary_first_name="Ada", primary_phone=stored)
-    made(desk, primary_first_name="Other", primary_phone="+353 87 555 0177")
-    made(desk, primary_first_name="None")
+def test_a_telephone_number_is_found_in_every_spelling(small_hotel, find, stored):
+    made(small_hotel, primary_first_name="Ada", primary_phone=stored)
+    made(small_hotel, primary_first_name="Other", primary_phone="+353 87 555 0177")
+    made(small_hotel, primary_first_name="None")
     for typed in (*SPELLINGS, "+353 086 5550177", "０８６ ５５５ ０１７７"):
         assert find(typed) == ["Ada"], typed
     # part of it, as it is typed
@@ -117,10 +117,10 @@ def test_a_telephone_number_is_found_in_every_spelling(desk, find, stored):
     assert find("other 086 555 0177") == []
 
 
-def test_a_number_that_is_no_telephone_number_is_a_word_as_ever(desk, find):
-    room = NewRoomFactory(hotel=desk.hotel, room_type=desk.room_type, room_number=55501)
-    made(desk, primary_first_name="Ada", assigned_room=room, confirmation_number="2026-0005123")
-    made(desk, primary_first_name="Percy", booking_id="BK-2026-0501", primary_phone="0044 20 7946 0000")
+def test_a_number_that_is_no_telephone_number_is_a_word_as_ever(small_hotel, find):
+    room = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=55501)
+    made(small_hotel, primary_first_name="Ada", assigned_room=room, confirmation_number="2026-0005123")
+    made(small_hotel, primary_first_name="Percy", booking_id="BK-2026-0501", primary_phone="0044 20 7946 0000")
     assert find("55501") == ["Ada"]
     assert find("2026-0005123") == ["Ada"]
     assert find("00501") == []  # few digits: its zeros count
@@ -131,10 +131,10 @@ def test_a_number_that_is_no_telephone_number_is_a_word_as_ever(desk, find):
     assert find("+ 0501 ( )") == []  # found as words, of which one is not there
 
 
-def test_who_booked_and_the_companions_are_found_by_name_mail_and_telephone(desk, find):
+def test_who_booked_and_the_companions_are_found_by_name_mail_and_telephone(small_hotel, find):
     who = {"booker_first_name": "Zoë", "booker_last_name": "Ó Briain", "booker_company": "Bürger & Söhne"}
-    made(desk, primary_first_name="Ada", booker_type="COMPANY", booker_phone="+49 (0)30 901820", **who)
-    booking = made(desk, primary_first_name="Percy")
+    made(small_hotel, primary_first_name="Ada", booker_type="COMPANY", booker_phone="+49 (0)30 901820", **who)
+    booking = made(small_hotel, primary_first_name="Percy")
     mail, phone = "renée@example.com", "01 555-0200"
     BookingGuest.objects.create(booking=booking, first_name="Renée", last_name="Müller", email=mail, phone=phone)
     for text in ("zoe", "o briain", "burger", "030 901820", "zoe 0049 30 901820"):
@@ -144,22 +144,22 @@ def test_who_booked_and_the_companions_are_found_by_name_mail_and_telephone(desk
 
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "％", "＿", "＼", "\\%", "100%", "'", "\u0301", "+", "()", "\u3000"])
-def test_what_sql_would_take_for_a_pattern_is_a_word(desk, find, text):
-    made(desk, primary_first_name="Ada")
+def test_what_sql_would_take_for_a_pattern_is_a_word(small_hotel, find, text):
+    made(small_hotel, primary_first_name="Ada")
     assert find(text) in ([], ["Ada"])
     if text.strip() in tuple("%_\\％＿＼"):
         assert find(text) == []
-        made(desk, primary_first_name="Percy", primary_last_name="100%_\\")
+        made(small_hotel, primary_first_name="Percy", primary_last_name="100%_\\")
         assert find(text) == ["Percy"]
 
 
-def test_names_are_ordered_as_people_expect(desk, api):
+def test_names_are_ordered_as_people_expect(small_hotel, api):
     for number, name in enumerate(["Zoe", "émile", "Ángel", "Øyvind", "anna", "Emil", "Łukasz", "Ōta"]):
-        made(desk, primary_first_name=name, booking_id=f"BK-{number}")
-    client = api(desk.agent)
+        made(small_hotel, primary_first_name=name, booking_id=f"BK-{number}")
+    client = api(small_hotel.agent)
     wanted = ["Ángel", "anna", "Emil", "émile", "Łukasz", "Ōta", "Øyvind", "Zoe"]
     for ordering, names in (("guest_name", wanted), ("-guest_name", wanted[::-1])):
-        body = client.get(url(desk.agent, "room-bookings/"), {"ordering": ordering}).json()
+        body = client.get(url(small_hotel.agent, "room-bookings/"), {"ordering": ordering}).json()
         assert [row["guest_name"] for row in body["results"]] == [f"{name} X" for name in names]
 
 
@@ -183,19 +183,19 @@ def test_the_search_reads_indexes_and_neither_table(text):
     assert "Seq Scan" not in plan, plan
 
 
-def test_the_order_by_name_is_read_from_its_index(desk):
+def test_the_order_by_name_is_read_from_its_index(small_hotel):
     query = BookingQuery().run_validation({"ordering": "guest_name"})
     with planned_for_many_rows():
-        plan = filtered_bookings(desk.hotel, query).values_list("pk")[:10].explain()
+        plan = filtered_bookings(small_hotel.hotel, query).values_list("pk")[:10].explain()
     assert "room_booking_by_name" in plan
     assert "Sort" not in plan
 
 
-def test_a_telephone_number_costs_no_more_statements(desk, statements):
+def test_a_telephone_number_costs_no_more_statements(small_hotel, statements):
     for text in ("ada", "ada +353 86 555 0177 101"):
         query = BookingQuery().run_validation({"q": text})
         with statements() as made_:
-            bucket_counts(desk.hotel, query)
+            bucket_counts(small_hotel.hotel, query)
         assert len(made_) == 1
 
 

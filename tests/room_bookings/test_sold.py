@@ -26,28 +26,28 @@ from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, booking_in
 from tests.refusals import check_deferred_constraints
-from tests.room_bookings.desk import NOW, Desk, assert_sound, day, refusal_of
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, refusal_of
 
 
-def coming(desk: Desk, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
-    house = {"hotel": desk.hotel, "room_type": desk.room_type}
+def coming(small_hotel: SmallHotel, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
+    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
     return BookingFactory(**house | {"check_in": day(first), "check_out": day(last)} | fields)
 
 
-def guest(desk: Desk, first: int = 0, last: int = 2) -> RoomBooking:
+def guest(small_hotel: SmallHotel, first: int = 0, last: int = 2) -> RoomBooking:
     """In house, in room 101."""
-    return booking_in("IN_HOUSE", assigned_room=desk.rooms[0], check_in=day(first), check_out=day(last))
+    return booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(first), check_out=day(last))
 
 
-def better(desk: Desk) -> Room:
+def better(small_hotel: SmallHotel) -> Room:
     """The only room of another type."""
-    return NewRoomFactory(hotel=desk.hotel, room_number=201)
+    return NewRoomFactory(hotel=small_hotel.hotel, room_number=201)
 
 
-def create(desk: Desk, **fields: Any) -> RoomBooking:
-    stay = {"room_type_id": desk.room_type.pk, "check_in": day(0), "check_out": day(2)} | fields
+def create(small_hotel: SmallHotel, **fields: Any) -> RoomBooking:
+    stay = {"room_type_id": small_hotel.room_type.pk, "check_in": day(0), "check_out": day(2)} | fields
     name = {"primary_first_name": "Grace", "primary_last_name": "Hopper"}
-    return create_booking(hotel=desk.hotel, staff=desk.agent, **name | stay)
+    return create_booking(hotel=small_hotel.hotel, staff=small_hotel.agent, **name | stay)
 
 
 def overbookings() -> list[tuple[Any, ...]]:
@@ -59,29 +59,29 @@ def overbookings() -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("step", [approve_booking, confirm_booking])
-def test_of_three_requests_for_the_only_room_one_is_confirmed(step, desk):
-    room = better(desk)
-    requests = [booking_in("PENDING_APPROVAL", hotel=desk.hotel, room_type=room.room_type) for _ in range(3)]
-    assert step(booking=requests[0], staff=desk.agent).status == "CONFIRMED"
+def test_of_three_requests_for_the_only_room_one_is_confirmed(step, small_hotel):
+    room = better(small_hotel)
+    requests = [booking_in("PENDING_APPROVAL", hotel=small_hotel.hotel, room_type=room.room_type) for _ in range(3)]
+    assert step(booking=requests[0], staff=small_hotel.agent).status == "CONFIRMED"
     for request in requests[1:]:
-        refusal = refusal_of(partial(step, booking=request, staff=desk.manager))
+        refusal = refusal_of(partial(step, booking=request, staff=small_hotel.manager))
         assert (refusal.code, refusal.status) == ("NO_AVAILABILITY", 409)
         assert refusal.details == {"room_type_id": room.room_type_id, "date": day(0).isoformat()}
     assert_sound()
 
 
 @pytest.mark.parametrize("step", [approve_booking, confirm_booking])
-def test_a_house_that_sells_more_than_it_has_confirms_them_all(step, desk):
+def test_a_house_that_sells_more_than_it_has_confirms_them_all(step, small_hotel):
     """What it has oversold by the time that it stops is recorded: each night, and how many rooms too many."""
-    desk.hotel.allow_overbooking = True
-    desk.hotel.save()
-    room = better(desk)
-    requests = [booking_in("PENDING_APPROVAL", hotel=desk.hotel, room_type=room.room_type) for _ in range(3)]
+    small_hotel.hotel.allow_overbooking = True
+    small_hotel.hotel.save()
+    room = better(small_hotel)
+    requests = [booking_in("PENDING_APPROVAL", hotel=small_hotel.hotel, room_type=room.room_type) for _ in range(3)]
     for request in requests:
-        assert step(booking=request, staff=desk.agent).status == "CONFIRMED"
-    coming(desk, 0, 1, room_type=room.room_type)
+        assert step(booking=request, staff=small_hotel.agent).status == "CONFIRMED"
+    coming(small_hotel, 0, 1, room_type=room.room_type)
     assert overbookings() == []
-    update_access_config(hotel=desk.hotel, allow_overbooking=False)
+    update_access_config(hotel=small_hotel.hotel, allow_overbooking=False)
     kind = room.room_type_id
     assert overbookings() == [
         (kind, None, None, day(0), day(1), 3, None, ""),
@@ -90,50 +90,50 @@ def test_a_house_that_sells_more_than_it_has_confirms_them_all(step, desk):
     assert_sound()
 
 
-def test_another_hotel_s_overbookings_are_not_recorded(desk):
+def test_another_hotel_s_overbookings_are_not_recorded(small_hotel):
     elsewhere = HotelFactory(allow_overbooking=True)
     BookingFactory(hotel=elsewhere, check_in=day(1))
-    desk.hotel.allow_overbooking = True
-    desk.hotel.save()
-    update_access_config(hotel=desk.hotel, allow_overbooking=False)
+    small_hotel.hotel.allow_overbooking = True
+    small_hotel.hotel.save()
+    update_access_config(hotel=small_hotel.hotel, allow_overbooking=False)
     assert overbookings() == []
 
 
 # --- a supervisor goes beyond -----------------------------------------------------------------------------------------
 
 
-def sold_out(desk: Desk, first: int, last: int) -> None:
-    for _ in desk.rooms:
-        coming(desk, first, last)
+def sold_out(small_hotel: SmallHotel, first: int, last: int) -> None:
+    for _ in small_hotel.rooms:
+        coming(small_hotel, first, last)
 
 
-def extension(desk: Desk) -> Callable[..., RoomBooking]:
-    stay = guest(desk, 0, 1)
-    sold_out(desk, 1, 2)
+def extension(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    stay = guest(small_hotel, 0, 1)
+    sold_out(small_hotel, 1, 2)
     return partial(extend_stay, booking=stay, add_nights=1)
 
 
-def later_departure(desk: Desk) -> Callable[..., RoomBooking]:
-    stay = guest(desk, 0, 1)
-    sold_out(desk, 1, 2)
+def later_departure(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    stay = guest(small_hotel, 0, 1)
+    sold_out(small_hotel, 1, 2)
     return partial(edit_booking, booking=stay, check_out=day(2))
 
 
-def more_nights(desk: Desk) -> Callable[..., RoomBooking]:
-    stay = coming(desk, 0, 1)
-    sold_out(desk, 1, 2)
+def more_nights(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    stay = coming(small_hotel, 0, 1)
+    sold_out(small_hotel, 1, 2)
     return partial(edit_booking, booking=stay, check_out=day(2))
 
 
-def early_check_in(desk: Desk) -> Callable[..., RoomBooking]:
-    stay = coming(desk, 1, 3, assigned_room=desk.rooms[0])
-    sold_out(desk, 0, 1)
+def early_check_in(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    stay = coming(small_hotel, 1, 3, assigned_room=small_hotel.rooms[0])
+    sold_out(small_hotel, 0, 1)
     return partial(check_in, booking=stay)
 
 
-def move(desk: Desk) -> Callable[..., RoomBooking]:
-    stay, room = guest(desk, 0, 1), better(desk)
-    coming(desk, 0, 2, room_type=room.room_type)
+def move(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    stay, room = guest(small_hotel, 0, 1), better(small_hotel)
+    coming(small_hotel, 0, 2, room_type=room.room_type)
 
     def moved(*, staff: Any, override_reason: str = "noise") -> RoomBooking:
         return move_room(booking=stay, to_room_id=room.pk, staff=staff, reason=override_reason)
@@ -141,28 +141,33 @@ def move(desk: Desk) -> Callable[..., RoomBooking]:
     return moved
 
 
-def upgraded(desk: Desk) -> RoomBooking:
-    stay = coming(desk, 0, 1, assigned_room=better(desk))
-    sold_out(desk, 0, 1)
+def upgraded(small_hotel: SmallHotel) -> RoomBooking:
+    stay = coming(small_hotel, 0, 1, assigned_room=better(small_hotel))
+    sold_out(small_hotel, 0, 1)
     return stay
 
 
 # What is done, with what it is refused, from when on, and whether the better type is the one that is oversold.
-BEYOND: dict[str, tuple[Callable[[Desk], Callable[..., RoomBooking]], str, int, bool]] = {
+BEYOND: dict[str, tuple[Callable[[SmallHotel], Callable[..., RoomBooking]], str, int, bool]] = {
     "extend": (extension, "NO_AVAILABILITY", 1, False),
     "later departure": (later_departure, "NO_AVAILABILITY", 1, False),
     "more nights": (more_nights, "NO_AVAILABILITY", 1, False),
     "early check-in": (early_check_in, "CHECKIN_WRONG_DATE", 0, False),  # the same reason lifts both
     "move": (move, "NO_AVAILABILITY", 0, True),
-    "unassign": (lambda desk: partial(unassign_room, booking=upgraded(desk)), "NO_AVAILABILITY", 0, False),
+    "unassign": (
+        lambda small_hotel: partial(unassign_room, booking=upgraded(small_hotel)),
+        "NO_AVAILABILITY",
+        0,
+        False,
+    ),
     "assign": (
-        lambda desk: partial(assign_room, booking=upgraded(desk), room_id=desk.rooms[0].pk),
+        lambda small_hotel: partial(assign_room, booking=upgraded(small_hotel), room_id=small_hotel.rooms[0].pk),
         "NO_AVAILABILITY",
         0,
         False,
     ),
     "check-in elsewhere": (
-        lambda desk: partial(check_in, booking=upgraded(desk), room_id=desk.rooms[0].pk),
+        lambda small_hotel: partial(check_in, booking=upgraded(small_hotel), room_id=small_hotel.rooms[0].pk),
         "NO_AVAILABILITY",
         0,
         False,
@@ -171,37 +176,37 @@ BEYOND: dict[str, tuple[Callable[[Desk], Callable[..., RoomBooking]], str, int, 
 
 
 @pytest.mark.parametrize("name", BEYOND)
-def test_beyond_the_rooms_goes_a_supervisor_who_says_why(name, desk):
+def test_beyond_the_rooms_goes_a_supervisor_who_says_why(name, small_hotel):
     prepare, code, night, in_better = BEYOND[name]
-    step = prepare(desk)
+    step = prepare(small_hotel)
     assert_sound()
     for more in ({}, {"override_reason": " "}, {"override_reason": "a regular guest"}):
-        refusal = refusal_of(partial(step, staff=desk.agent, **more))
+        refusal = refusal_of(partial(step, staff=small_hotel.agent, **more))
         assert (refusal.code, refusal.status) == (code, 409)
-    done = step(staff=desk.manager, override_reason="a regular guest")
-    kind = Room.objects.get(room_number=201).room_type_id if in_better else desk.room_type.pk
+    done = step(staff=small_hotel.manager, override_reason="a regular guest")
+    kind = Room.objects.get(room_number=201).room_type_id if in_better else small_hotel.room_type.pk
     assert overbookings() == [
-        (kind, done.pk, None, day(night), day(night + 1), 1, desk.manager.pk, "a regular guest"),
+        (kind, done.pk, None, day(night), day(night + 1), 1, small_hotel.manager.pk, "a regular guest"),
     ]
     [*_, told] = BookingChange.objects.filter(booking=done).order_by("pk")
-    assert (told.staff, "a regular guest" in told.reason) == (desk.manager, True)
+    assert (told.staff, "a regular guest" in told.reason) == (small_hotel.manager, True)
     assert_sound()
 
 
 @pytest.mark.parametrize("name", ["extend", "early check-in", "move", "unassign"])
-def test_nothing_is_recorded_where_a_room_is_left_after_all(name, desk):
-    step = BEYOND[name][0](desk)
+def test_nothing_is_recorded_where_a_room_is_left_after_all(name, small_hotel):
+    step = BEYOND[name][0](small_hotel)
     RoomBooking.objects.filter(status="CONFIRMED", assigned_room=None).exclude(
         pk=getattr(step, "keywords", {}).get("booking", RoomBooking()).pk
     ).update(status="NO_SHOW")
-    step(staff=desk.manager, override_reason="a regular guest")
+    step(staff=small_hotel.manager, override_reason="a regular guest")
     assert overbookings() == []
     assert_sound()
 
 
-def test_an_extension_that_is_refused_names_rooms_that_would_do(desk):
-    step, room = extension(desk), better(desk)
-    refusal = refusal_of(partial(step, staff=desk.agent))
+def test_an_extension_that_is_refused_names_rooms_that_would_do(small_hotel):
+    step, room = extension(small_hotel), better(small_hotel)
+    refusal = refusal_of(partial(step, staff=small_hotel.agent))
     # Not room 102: it is free, and of the type that is sold out.
     assert refusal.extra == {
         "conflicts": [],
@@ -209,111 +214,113 @@ def test_an_extension_that_is_refused_names_rooms_that_would_do(desk):
     }
 
 
-def test_a_sold_out_house_may_shorten_a_stay(desk):
-    stay = guest(desk, 0, 3)
-    sold_out(desk, 1, 3)
-    assert edit_booking(booking=stay, staff=desk.agent, check_out=day(1)).check_out == day(1)
+def test_a_sold_out_house_may_shorten_a_stay(small_hotel):
+    stay = guest(small_hotel, 0, 3)
+    sold_out(small_hotel, 1, 3)
+    assert edit_booking(booking=stay, staff=small_hotel.agent, check_out=day(1)).check_out == day(1)
 
 
 # --- where a night counts ---------------------------------------------------------------------------------------------
 
 
-def test_an_upgrade_frees_the_booked_type_and_takes_the_better(desk):
-    stay, room = guest(desk), better(desk)
-    coming(desk)
-    assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
-    move_room(booking=stay, to_room_id=room.pk, staff=desk.agent, reason="noise")
-    assert refusal_of(lambda: create(desk, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
-    assert create(desk).status == "CONFIRMED"
+def test_an_upgrade_frees_the_booked_type_and_takes_the_better(small_hotel):
+    stay, room = guest(small_hotel), better(small_hotel)
+    coming(small_hotel)
+    assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
+    move_room(booking=stay, to_room_id=room.pk, staff=small_hotel.agent, reason="noise")
+    assert refusal_of(lambda: create(small_hotel, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
+    assert create(small_hotel).status == "CONFIRMED"
     assert_sound()
 
 
-def test_who_was_moved_and_never_came_needs_a_room_of_the_booked_type_again(desk):
-    stay, room = guest(desk), better(desk)
-    move_room(booking=stay, to_room_id=room.pk, staff=desk.agent, reason="noise")
-    undo_check_in(booking=stay, staff=desk.manager, reason="wrong guest")
-    assert refusal_of(lambda: create(desk, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
-    sold_out(desk, 0, 2)
-    assert refusal_of(lambda: unassign_room(booking=stay, staff=desk.agent)).code == "NO_AVAILABILITY"
+def test_who_was_moved_and_never_came_needs_a_room_of_the_booked_type_again(small_hotel):
+    stay, room = guest(small_hotel), better(small_hotel)
+    move_room(booking=stay, to_room_id=room.pk, staff=small_hotel.agent, reason="noise")
+    undo_check_in(booking=stay, staff=small_hotel.manager, reason="wrong guest")
+    assert refusal_of(lambda: create(small_hotel, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
+    sold_out(small_hotel, 0, 2)
+    assert refusal_of(lambda: unassign_room(booking=stay, staff=small_hotel.agent)).code == "NO_AVAILABILITY"
     assert [offered.room_number for offered in available_rooms(booking_read(stay.pk))] == []
     RoomBooking.objects.filter(assigned_room=None).first().delete()
-    assert unassign_room(booking=stay, staff=desk.agent).assigned_room is None
+    assert unassign_room(booking=stay, staff=small_hotel.agent).assigned_room is None
     assert_sound()
 
 
-def test_a_room_out_of_order_is_not_sold(desk):
-    set_room_status(room=desk.rooms[0], to_status="OUT_OF_ORDER", source=Source.SYSTEM)
-    create(desk)
-    assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
-    assert refusal_of(lambda: create(desk, check_in=day(300), check_out=day(301), adults=9)).status == 409
+def test_a_room_out_of_order_is_not_sold(small_hotel):
+    set_room_status(room=small_hotel.rooms[0], to_status="OUT_OF_ORDER", source=Source.SYSTEM)
+    create(small_hotel)
+    assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
+    assert refusal_of(lambda: create(small_hotel, check_in=day(300), check_out=day(301), adults=9)).status == 409
 
 
-def test_a_card_that_is_being_charged_has_its_room(desk):
-    room = better(desk)
-    house = {"hotel": desk.hotel, "room_type": room.room_type}
+def test_a_card_that_is_being_charged_has_its_room(small_hotel):
+    room = better(small_hotel)
+    house = {"hotel": small_hotel.hotel, "room_type": room.room_type}
     booking_in("PENDING_APPROVAL", card="CAPTURING", payment_requested_at=NOW, **house)
-    assert refusal_of(lambda: create(desk, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
+    assert refusal_of(lambda: create(small_hotel, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
     request = booking_in("PENDING_APPROVAL", **house)
-    assert refusal_of(lambda: approve_booking(booking=request, staff=desk.agent)).code == "NO_AVAILABILITY"
+    assert refusal_of(lambda: approve_booking(booking=request, staff=small_hotel.agent)).code == "NO_AVAILABILITY"
 
 
 # --- which nights a stay holds ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def early(desk: Desk) -> RoomBooking:
+def early(small_hotel: SmallHotel) -> RoomBooking:
     """Booked from the day after tomorrow, and in room 101 since today."""
-    stay = coming(desk, 2, 4, assigned_room=desk.rooms[0])
-    return check_in(booking=stay, staff=desk.manager, override_reason="a regular guest")
+    stay = coming(small_hotel, 2, 4, assigned_room=small_hotel.rooms[0])
+    return check_in(booking=stay, staff=small_hotel.manager, override_reason="a regular guest")
 
 
-def test_an_early_guest_s_room_is_nobody_else_s(desk, early):
-    tomorrow = coming(desk, 1, 2)
+def test_an_early_guest_s_room_is_nobody_else_s(small_hotel, early):
+    tomorrow = coming(small_hotel, 1, 2)
     assert [room.room_number for room in available_rooms(booking_read(tomorrow.pk))] == [102]
-    for room_id in (None, desk.rooms[0].pk):
+    for room_id in (None, small_hotel.rooms[0].pk):
         step = partial(check_in, room_id=room_id) if room_id is None else partial(assign_room, room_id=room_id)
-        refusal_of(partial(step, booking=tomorrow, staff=desk.agent))
-    refusal = refusal_of(lambda: assign_room(booking=tomorrow, room_id=desk.rooms[0].pk, staff=desk.agent))
+        refusal_of(partial(step, booking=tomorrow, staff=small_hotel.agent))
+    refusal = refusal_of(
+        lambda: assign_room(booking=tomorrow, room_id=small_hotel.rooms[0].pk, staff=small_hotel.agent)
+    )
     assert refusal.code == "ROOM_OVERLAP_CONFLICT"
     assert [conflict["booking_id"] for conflict in refusal.details["conflicts"]] == [early.booking_id]
 
 
-def test_the_database_keeps_an_early_guest_s_room_too(desk, early):
+def test_the_database_keeps_an_early_guest_s_room_too(small_hotel, early):
     assert early.arrived_on == day(0)
-    tomorrow = coming(desk, 1, 2)
+    tomorrow = coming(small_hotel, 1, 2)
     with pytest.raises(IntegrityError) as broken, transaction.atomic():
-        RoomBooking.objects.filter(pk=tomorrow.pk).update(assigned_room=desk.rooms[0])
+        RoomBooking.objects.filter(pk=tomorrow.pk).update(assigned_room=small_hotel.rooms[0])
     assert broken.value.__cause__.diag.constraint_name == "room_booking_no_overlap"
     check_deferred_constraints()
 
 
-def test_an_early_guest_s_nights_are_sold(desk, early):
-    create(desk)
-    assert refusal_of(lambda: create(desk)).code == "NO_AVAILABILITY"
-    undo_check_in(booking=early, staff=desk.manager, reason="wrong guest")
+def test_an_early_guest_s_nights_are_sold(small_hotel, early):
+    create(small_hotel)
+    assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
+    undo_check_in(booking=early, staff=small_hotel.manager, reason="wrong guest")
     assert RoomBooking.objects.get(pk=early.pk).arrived_on is None
-    assert create(desk).status == "CONFIRMED"
+    assert create(small_hotel).status == "CONFIRMED"
     assert_sound()
 
 
 @pytest.mark.parametrize("promised", [True, False])
-def test_in_the_last_night_s_small_hours_no_further_night_is_wanted(promised, desk):
+def test_in_the_last_night_s_small_hours_no_further_night_is_wanted(promised, small_hotel):
     """At three in the morning the business day of the departure has begun: the next night is somebody else's."""
-    late = coming(desk, 0, 1, assigned_room=desk.rooms[0])
-    coming(desk, 1, 3, assigned_room=desk.rooms[0] if promised else None)
-    coming(desk, 1, 3)
+    late = coming(small_hotel, 0, 1, assigned_room=small_hotel.rooms[0])
+    coming(small_hotel, 1, 3, assigned_room=small_hotel.rooms[0] if promised else None)
+    coming(small_hotel, 1, 3)
     with clock.set_to(NOW + timedelta(hours=12)):
-        refusal = refusal_of(lambda: check_in(booking=late, staff=desk.agent))
+        refusal = refusal_of(lambda: check_in(booking=late, staff=small_hotel.agent))
         assert refusal.code == "CHECKIN_TOO_LATE"
-        came = check_in(booking=late, staff=desk.manager, override_reason="the flight was late")
+        came = check_in(booking=late, staff=small_hotel.manager, override_reason="the flight was late")
         assert (came.status, came.arrived_on) == ("IN_HOUSE", day(1))
         assert overbookings() == []
         assert_sound()
 
 
-def test_the_list_of_stays_has_who_came_early_and_who_is_overdue_on_the_days_they_are_in_the_house(desk, early):
-    overdue = booking_in("IN_HOUSE", assigned_room=desk.rooms[1], check_in=day(-4), check_out=day(-2))
-    coming(desk, 2, 3)
+def test_the_list_of_stays_has_who_came_early_and_who_is_overdue_on_the_days_they_are_in_the_house(small_hotel, early):
+    overdue = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1], check_in=day(-4), check_out=day(-2))
+    coming(small_hotel, 2, 3)
 
     def listed(first: int | None, last: int | None) -> set[str]:
         query = {"date_mode": "stay"}
@@ -321,7 +328,7 @@ def test_the_list_of_stays_has_who_came_early_and_who_is_overdue_on_the_days_the
         query |= {"date_to": str(day(last))} if last is not None else {}
         form = BookingQuery(data=query)
         form.is_valid(raise_exception=True)
-        return set(filtered_bookings(desk.hotel, form.validated_data).values_list("booking_id", flat=True))
+        return set(filtered_bookings(small_hotel.hotel, form.validated_data).values_list("booking_id", flat=True))
 
     assert listed(0, 0) == {early.booking_id, overdue.booking_id}
     assert listed(-1, -1) == {overdue.booking_id}

@@ -25,7 +25,7 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import booking_in
 from tests.http import rolled_back
-from tests.room_bookings.desk import NOW, Desk, assert_sound, day, everything
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, everything
 
 pytestmark = pytest.mark.django_db
 
@@ -99,10 +99,10 @@ for row in ROWS:
         EXPECTED[state][step] = WORDS[cell]
 
 
-def bookings(desk: Desk) -> dict[str, Callable[[], RoomBooking]]:
+def bookings(small_hotel: SmallHotel) -> dict[str, Callable[[], RoomBooking]]:
     """By column of the table, how such a booking comes about."""
-    house: dict[str, Any] = {"hotel": desk.hotel, "room_type": desk.room_type}
-    room: dict[str, Any] = {"assigned_room": desk.rooms[0]}
+    house: dict[str, Any] = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    room: dict[str, Any] = {"assigned_room": small_hotel.rooms[0]}
     stay: dict[str, Any] = {"checked_in_at": NOW - timedelta(hours=2), "checked_out_at": NOW}
     return {
         "drf": lambda: booking_in("PENDING_PAYMENT", **house),
@@ -129,11 +129,11 @@ def bookings(desk: Desk) -> dict[str, Callable[[], RoomBooking]]:
     }
 
 
-def steps(desk: Desk, booking: RoomBooking) -> dict[str, Callable[[], RoomBooking]]:
+def steps(small_hotel: SmallHotel, booking: RoomBooking) -> dict[str, Callable[[], RoomBooking]]:
     """By row of the table, what is tried on the booking."""
-    it: dict[str, Any] = {"booking": booking, "staff": desk.agent}
-    boss: dict[str, Any] = {"booking": booking, "staff": desk.manager}
-    other = desk.rooms[1].pk
+    it: dict[str, Any] = {"booking": booking, "staff": small_hotel.agent}
+    boss: dict[str, Any] = {"booking": booking, "staff": small_hotel.manager}
+    other = small_hotel.rooms[1].pk
     one = timedelta(days=1)
     return {
         "edit_dates": lambda: edit_booking(**it, check_out=booking.check_out + one),
@@ -189,9 +189,9 @@ def outcome(booking: RoomBooking, work: Callable[[], RoomBooking]) -> str:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_step_in_every_status(state, desk):
-    booking = bookings(desk)[state]()
-    tried = {name: outcome(booking, work) for name, work in steps(desk, booking).items()}
+def test_every_step_in_every_status(state, small_hotel):
+    booking = bookings(small_hotel)[state]()
+    tried = {name: outcome(booking, work) for name, work in steps(small_hotel, booking).items()}
     assert tried == EXPECTED[state]
 
 

@@ -31,7 +31,7 @@ from room_bookings.services.settlement import settle
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import NewRoomFactory, TaskFactory, booking_in
 from tests.refusals import check_deferred_constraints as at_commit
-from tests.room_bookings.desk import NOW, Desk, assert_sound, day, order_of, refusal_of
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, order_of, refusal_of
 
 pytestmark = pytest.mark.django_db
 
@@ -41,20 +41,24 @@ BY_HAND = (AMENITY, INSPECTION, DEEP_CLEAN, TURNOVER)
 MORNING = datetime(2026, 7, 1, 5, 0, tzinfo=UTC)  # six in Dublin
 
 
-def guest(desk: Desk, room: int = 0, first: int = -2, last: int = 2, **fields) -> RoomBooking:
+def guest(small_hotel: SmallHotel, room: int = 0, first: int = -2, last: int = 2, **fields) -> RoomBooking:
     """In house since the evening of the first day."""
     came = {"checked_in_at": NOW + timedelta(days=first)} | fields
-    return booking_in("IN_HOUSE", assigned_room=desk.rooms[room], check_in=day(first), check_out=day(last), **came)
+    return booking_in(
+        "IN_HOUSE", assigned_room=small_hotel.rooms[room], check_in=day(first), check_out=day(last), **came
+    )
 
 
-def coming(desk: Desk, status: str = "CONFIRMED", first: int = 0, **fields) -> RoomBooking:
-    fields = {"hotel": desk.hotel, "room_type": desk.room_type} | fields
+def coming(small_hotel: SmallHotel, status: str = "CONFIRMED", first: int = 0, **fields) -> RoomBooking:
+    fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type} | fields
     return booking_in(status, check_in=day(first), check_out=day(first + 2), **fields)
 
 
-def tasks_of(booking: RoomBooking, desk: Desk, *kinds: TaskType, room: int = 0) -> dict[TaskType, HousekeepingTask]:
+def tasks_of(
+    booking: RoomBooking, small_hotel: SmallHotel, *kinds: TaskType, room: int = 0
+) -> dict[TaskType, HousekeepingTask]:
     """One of each of the kinds, opened by hand for the booking in the first, second … room."""
-    fields = {"room": desk.rooms[room], "booking": booking, "created_by": desk.agent}
+    fields = {"room": small_hotel.rooms[room], "booking": booking, "created_by": small_hotel.agent}
     return {kind: TaskFactory(task_type=kind, **fields) for kind in kinds}
 
 
@@ -69,56 +73,60 @@ def rooms_of(tasks: dict[TaskType, HousekeepingTask]) -> dict[TaskType, int]:
     return {kind: HousekeepingTask.objects.get(pk=task.pk).room.room_number for kind, task in tasks.items()}
 
 
-def morning(desk: Desk) -> HousekeepingTask:
+def morning(small_hotel: SmallHotel) -> HousekeepingTask:
     """The stayover that this morning opened in the first room."""
     tick()
-    return HousekeepingTask.objects.get(room=desk.rooms[0], task_type=STAYOVER, for_date=day(0))
+    return HousekeepingTask.objects.get(room=small_hotel.rooms[0], task_type=STAYOVER, for_date=day(0))
 
 
 # --- departures -------------------------------------------------------------------------------------------------------
 
 DEPARTURES = {
-    "check-out": lambda desk, booking: check_out(booking=booking, staff=desk.agent),
-    "check-out of several": lambda desk, booking: check_out_rooms(
-        hotel=desk.hotel, room_ids=[booking.assigned_room_id], staff=desk.agent
+    "check-out": lambda small_hotel, booking: check_out(booking=booking, staff=small_hotel.agent),
+    "check-out of several": lambda small_hotel, booking: check_out_rooms(
+        hotel=small_hotel.hotel, room_ids=[booking.assigned_room_id], staff=small_hotel.agent
     ),
-    "cancelled in house": lambda desk, booking: cancel_booking(booking=booking, staff=desk.manager, reason="a quarrel"),
+    "cancelled in house": lambda small_hotel, booking: cancel_booking(
+        booking=booking, staff=small_hotel.manager, reason="a quarrel"
+    ),
 }
 
 
 @pytest.mark.parametrize("departure", DEPARTURES)
 @pytest.mark.parametrize("status", ["OPEN", "IN_PROGRESS"])
-def test_a_departure_ends_the_stayover(desk, departure, status):
-    booking = guest(desk)
-    task = morning(desk)
+def test_a_departure_ends_the_stayover(small_hotel, departure, status):
+    booking = guest(small_hotel)
+    task = morning(small_hotel)
     if status == "IN_PROGRESS":
-        start_task(task=task, staff=desk.agent)
-    DEPARTURES[departure](desk, booking)
+        start_task(task=task, staff=small_hotel.agent)
+    DEPARTURES[departure](small_hotel, booking)
     task.refresh_from_db()
     assert (task.status, task.cancelled_at) == ("CANCELLED", NOW)
-    assert (task.started_at, task.assigned_to) == ((NOW, desk.agent) if status == "IN_PROGRESS" else (None, None))
+    assert (task.started_at, task.assigned_to) == (
+        (NOW, small_hotel.agent) if status == "IN_PROGRESS" else (None, None)
+    )
     assert HousekeepingTask.objects.get(status="OPEN").task_type == TURNOVER
     assert_sound()
 
 
 @pytest.mark.parametrize("departure", DEPARTURES)
-def test_a_departure_ends_what_was_for_the_guest_and_leaves_what_is_the_rooms(desk, departure):
-    booking, neighbour = guest(desk), guest(desk, 1)
-    own = tasks_of(booking, desk, *BY_HAND)
-    without_booking = {STAYOVER: TaskFactory(room=desk.rooms[0], task_type=STAYOVER)}
-    theirs = tasks_of(neighbour, desk, STAYOVER, *BY_HAND, room=1)
-    of_the_room = {AMENITY: TaskFactory(room=desk.rooms[0], task_type=AMENITY)}
-    DEPARTURES[departure](desk, booking)
+def test_a_departure_ends_what_was_for_the_guest_and_leaves_what_is_the_rooms(small_hotel, departure):
+    booking, neighbour = guest(small_hotel), guest(small_hotel, 1)
+    own = tasks_of(booking, small_hotel, *BY_HAND)
+    without_booking = {STAYOVER: TaskFactory(room=small_hotel.rooms[0], task_type=STAYOVER)}
+    theirs = tasks_of(neighbour, small_hotel, STAYOVER, *BY_HAND, room=1)
+    of_the_room = {AMENITY: TaskFactory(room=small_hotel.rooms[0], task_type=AMENITY)}
+    DEPARTURES[departure](small_hotel, booking)
     assert now(own) == {AMENITY: "CANCELLED"}
     assert now(without_booking) == {STAYOVER: "CANCELLED"}
     assert now(theirs) == now(of_the_room) == {}
     assert_sound()
 
 
-def test_a_check_in_that_was_a_mistake_ends_the_stayover_and_nothing_else(desk):
-    booking = guest(desk, first=0, checked_in_at=NOW)
-    tasks = tasks_of(booking, desk, STAYOVER, *BY_HAND)
-    undo_check_in(booking=booking, staff=desk.manager, reason="the wrong guest")
+def test_a_check_in_that_was_a_mistake_ends_the_stayover_and_nothing_else(small_hotel):
+    booking = guest(small_hotel, first=0, checked_in_at=NOW)
+    tasks = tasks_of(booking, small_hotel, STAYOVER, *BY_HAND)
+    undo_check_in(booking=booking, staff=small_hotel.manager, reason="the wrong guest")
     assert now(tasks) == {STAYOVER: "CANCELLED"}
     assert_sound()
 
@@ -126,80 +134,87 @@ def test_a_check_in_that_was_a_mistake_ends_the_stayover_and_nothing_else(desk):
 # --- moves ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_move_ends_the_stayover_and_takes_along_what_is_for_the_guest(desk):
+def test_a_move_ends_the_stayover_and_takes_along_what_is_for_the_guest(small_hotel):
     """The new room was made up; what is to be inspected or cleaned stays where it is."""
-    booking = guest(desk)
-    task = morning(desk)
-    own = tasks_of(booking, desk, *BY_HAND)
-    move_room(booking=booking, to_room_id=desk.rooms[1].pk, staff=desk.agent, reason="noise")
+    booking = guest(small_hotel)
+    task = morning(small_hotel)
+    own = tasks_of(booking, small_hotel, *BY_HAND)
+    move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent, reason="noise")
     task.refresh_from_db()
-    assert (task.status, task.room) == ("CANCELLED", desk.rooms[0])
+    assert (task.status, task.room) == ("CANCELLED", small_hotel.rooms[0])
     assert now(own) == {}
     assert rooms_of(own) == {AMENITY: 102, INSPECTION: 101, DEEP_CLEAN: 101, TURNOVER: 101}
     with clock.set_to(NOW + timedelta(hours=1)):
         assert tick()["stayovers_opened"] == 0
     with clock.set_to(NOW + timedelta(days=1)):
         assert tick()["stayovers_opened"] == 1
-    assert HousekeepingTask.objects.get(task_type=STAYOVER, status="OPEN").room == desk.rooms[1]
+    assert HousekeepingTask.objects.get(task_type=STAYOVER, status="OPEN").room == small_hotel.rooms[1]
     assert_sound()
 
 
-def test_what_is_over_stays_where_it_was(desk):
-    booking = guest(desk)
+def test_what_is_over_stays_where_it_was(small_hotel):
+    booking = guest(small_hotel)
     done = TaskFactory(
-        room=desk.rooms[0], booking=booking, task_type=AMENITY, status="DONE", started_at=NOW, completed_at=NOW
+        room=small_hotel.rooms[0], booking=booking, task_type=AMENITY, status="DONE", started_at=NOW, completed_at=NOW
     )
-    move_room(booking=booking, to_room_id=desk.rooms[1].pk, staff=desk.agent, reason="noise")
+    move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent, reason="noise")
     done.refresh_from_db()
-    assert (done.status, done.room) == ("DONE", desk.rooms[0])
+    assert (done.status, done.room) == ("DONE", small_hotel.rooms[0])
 
 
 @pytest.mark.parametrize(
     "step",
     [
-        lambda desk, booking: assign_room(booking=booking, room_id=desk.rooms[1].pk, staff=desk.agent),
-        lambda desk, booking: check_in(booking=booking, room_id=desk.rooms[1].pk, staff=desk.agent),
+        lambda small_hotel, booking: assign_room(
+            booking=booking, room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent
+        ),
+        lambda small_hotel, booking: check_in(
+            booking=booking, room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent
+        ),
     ],
     ids=["assign", "check-in"],
 )
 @pytest.mark.parametrize("had", [True, False])
-def test_what_is_prepared_for_an_arrival_is_prepared_in_the_room_that_the_guest_gets(desk, step, had):
-    booking = coming(desk)
-    own, other = tasks_of(booking, desk, *BY_HAND), tasks_of(coming(desk, first=3), desk, *BY_HAND)
+def test_what_is_prepared_for_an_arrival_is_prepared_in_the_room_that_the_guest_gets(small_hotel, step, had):
+    booking = coming(small_hotel)
+    own, other = tasks_of(booking, small_hotel, *BY_HAND), tasks_of(coming(small_hotel, first=3), small_hotel, *BY_HAND)
     if had:
-        assign_room(booking=booking, room_id=desk.rooms[0].pk, staff=desk.agent)
+        assign_room(booking=booking, room_id=small_hotel.rooms[0].pk, staff=small_hotel.agent)
         assert set(rooms_of(own).values()) == {101}
-    step(desk, booking)
+    step(small_hotel, booking)
     assert rooms_of(own) == {AMENITY: 102, INSPECTION: 102, DEEP_CLEAN: 102, TURNOVER: 101}
     assert set(rooms_of(other).values()) == {101}
     assert now(own) == now(other) == {}
     assert_sound()
 
 
-def test_who_has_no_room_for_the_time_being_keeps_the_wishes(desk):
+def test_who_has_no_room_for_the_time_being_keeps_the_wishes(small_hotel):
     """They follow to the next room."""
-    booking = coming(desk, assigned_room=desk.rooms[0])
-    own = tasks_of(booking, desk, AMENITY)
-    unassign_room(booking=booking, staff=desk.agent)
+    booking = coming(small_hotel, assigned_room=small_hotel.rooms[0])
+    own = tasks_of(booking, small_hotel, AMENITY)
+    unassign_room(booking=booking, staff=small_hotel.agent)
     assert now(own) == {}
-    assign_room(booking=booking, room_id=desk.rooms[1].pk, staff=desk.agent)
+    assign_room(booking=booking, room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent)
     assert rooms_of(own) == {AMENITY: 102}
 
 
 # --- arrivals that do not come ----------------------------------------------------------------------------------------
 
 
-def _provider_says_voided(desk: Desk, booking: RoomBooking) -> None:
+def _provider_says_voided(small_hotel: SmallHotel, booking: RoomBooking) -> None:
     with transaction.atomic():
         settle.__wrapped__(booking, Standing.VOIDED)
 
 
 NO_ARRIVALS = {
-    "cancelled": ({}, lambda desk, booking: cancel_booking(booking=booking, staff=desk.agent, reason="ill")),
-    "no-show": ({"first": -1}, lambda desk, booking: mark_no_show(booking=booking, staff=desk.agent)),
+    "cancelled": (
+        {},
+        lambda small_hotel, booking: cancel_booking(booking=booking, staff=small_hotel.agent, reason="ill"),
+    ),
+    "no-show": ({"first": -1}, lambda small_hotel, booking: mark_no_show(booking=booking, staff=small_hotel.agent)),
     "declined": (
         {"status": "PENDING_APPROVAL"},
-        lambda desk, booking: decline_booking(booking=booking, staff=desk.agent),
+        lambda small_hotel, booking: decline_booking(booking=booking, staff=small_hotel.agent),
     ),
     "declined, by card": (
         {"status": "PENDING_APPROVAL", "card": "VOIDING", "payment_requested_at": NOW},
@@ -207,22 +222,22 @@ NO_ARRIVALS = {
     ),
     "expired": (
         {"status": "PENDING_APPROVAL", "approval_deadline_at": NOW - timedelta(minutes=1)},
-        lambda desk, _: expire_approvals(desk.hotel),
+        lambda small_hotel, _: expire_approvals(small_hotel.hotel),
     ),
     "dropped": (
         {"status": "PENDING_PAYMENT", "created_at": NOW - timedelta(days=2)},
-        lambda desk, _: drop_drafts(desk.hotel),
+        lambda small_hotel, _: drop_drafts(small_hotel.hotel),
     ),
 }
 ENDED = {"CANCELLED", "NO_SHOW", "DECLINED", "EXPIRED", "CANCELLED_DRAFT"}
 
 
 @pytest.mark.parametrize("way", NO_ARRIVALS)
-def test_an_arrival_that_does_not_come_needs_nothing_but_the_turnover_that_the_room_needs_anyway(desk, way):
+def test_an_arrival_that_does_not_come_needs_nothing_but_the_turnover_that_the_room_needs_anyway(small_hotel, way):
     fields, step = NO_ARRIVALS[way]
-    booking, other = coming(desk, **fields), coming(desk, first=3)
-    own, theirs = tasks_of(booking, desk, STAYOVER, *BY_HAND), tasks_of(other, desk, *BY_HAND)
-    step(desk, booking)
+    booking, other = coming(small_hotel, **fields), coming(small_hotel, first=3)
+    own, theirs = tasks_of(booking, small_hotel, STAYOVER, *BY_HAND), tasks_of(other, small_hotel, *BY_HAND)
+    step(small_hotel, booking)
     booking.refresh_from_db()
     assert booking.status in ENDED
     assert now(own) == dict.fromkeys((STAYOVER, AMENITY, INSPECTION, DEEP_CLEAN), "CANCELLED")
@@ -248,10 +263,12 @@ def test_every_way_to_an_end_is_tried():
 
 @pytest.mark.parametrize("status", ["COMPLETED", "CANCELLED", "DECLINED", "EXPIRED", "NO_SHOW"])
 @pytest.mark.parametrize("kind", [STAYOVER, *BY_HAND])
-def test_nothing_is_asked_for_guests_who_left_or_do_not_come(desk, status, kind):
-    booking = coming(desk, status)
-    ask = partial(create_task, hotel=desk.hotel, staff=desk.agent, room=desk.rooms[0].pk, task_type=kind)
-    task = TaskFactory(room=desk.rooms[0], task_type=kind, created_by=desk.agent)
+def test_nothing_is_asked_for_guests_who_left_or_do_not_come(small_hotel, status, kind):
+    booking = coming(small_hotel, status)
+    ask = partial(
+        create_task, hotel=small_hotel.hotel, staff=small_hotel.agent, room=small_hotel.rooms[0].pk, task_type=kind
+    )
+    task = TaskFactory(room=small_hotel.rooms[0], task_type=kind, created_by=small_hotel.agent)
     give = partial(update_task, task=task, booking=booking.booking_id)
     goes_on = kind == TURNOVER or (status == "COMPLETED" and kind in (INSPECTION, DEEP_CLEAN))
     if goes_on:
@@ -264,43 +281,43 @@ def test_nothing_is_asked_for_guests_who_left_or_do_not_come(desk, status, kind)
         assert refusal.details == {"booking_id": booking.booking_id, "status": status}
 
 
-def test_a_turnover_is_not_made_a_wish_of_a_guest_who_left(desk):
-    booking = guest(desk)
-    check_out(booking=booking, staff=desk.agent)
+def test_a_turnover_is_not_made_a_wish_of_a_guest_who_left(small_hotel):
+    booking = guest(small_hotel)
+    check_out(booking=booking, staff=small_hotel.agent)
     turnover = HousekeepingTask.objects.get(task_type=TURNOVER)
     assert refusal_of(partial(update_task, task=turnover, task_type=AMENITY)).code == BookingIsOver.code
     assert update_task(task=turnover, task_type=DEEP_CLEAN, priority="HIGH").task_type == DEEP_CLEAN
     assert_sound()
 
 
-def test_a_task_whose_booking_was_changed_meanwhile_is_looked_at_again(desk):
-    booking = coming(desk, "CANCELLED")
-    task = TaskFactory(room=desk.rooms[0], task_type=TURNOVER, created_by=desk.agent)
+def test_a_task_whose_booking_was_changed_meanwhile_is_looked_at_again(small_hotel):
+    booking = coming(small_hotel, "CANCELLED")
+    task = TaskFactory(room=small_hotel.rooms[0], task_type=TURNOVER, created_by=small_hotel.agent)
     stale = HousekeepingTask.objects.get(pk=task.pk)
     update_task(task=task, booking=booking.booking_id)
     assert refusal_of(partial(update_task, task=stale, task_type=AMENITY)).code == TaskStepNotAllowed.code
 
 
-def test_a_task_that_the_house_opened_keeps_its_room_and_its_booking(desk):
-    leaving, staying = guest(desk), guest(desk, 1)
-    stayover = morning(desk)
-    check_out(booking=leaving, staff=desk.agent)
+def test_a_task_that_the_house_opened_keeps_its_room_and_its_booking(small_hotel):
+    leaving, staying = guest(small_hotel), guest(small_hotel, 1)
+    stayover = morning(small_hotel)
+    check_out(booking=leaving, staff=small_hotel.agent)
     turnover = HousekeepingTask.objects.get(task_type=TURNOVER)
     theirs = HousekeepingTask.objects.get(task_type=STAYOVER, booking=staying)
     assert stayover.pk != theirs.pk
     for task in (turnover, theirs):
-        other = NewRoomFactory(hotel=desk.hotel)
-        for change in ({"room": other.pk}, {"booking": None}, {"booking": coming(desk, first=5).booking_id}):
+        other = NewRoomFactory(hotel=small_hotel.hotel)
+        for change in ({"room": other.pk}, {"booking": None}, {"booking": coming(small_hotel, first=5).booking_id}):
             assert refusal_of(partial(update_task, task=task, **change)).code == TaskStepNotAllowed.code
         same = {"room": task.room_id, "booking": task.booking.booking_id, "task_type": task.task_type}
         assert update_task(task=task, **same, note="two beds").note == "two beds"
     assert_sound()
 
 
-def test_the_database_takes_one_open_task_of_a_morning_for_a_stay(desk):
-    booking = guest(desk)
-    task = morning(desk)
-    again = {"room": desk.rooms[1], "booking": booking, "task_type": STAYOVER, "for_date": day(0)}
+def test_the_database_takes_one_open_task_of_a_morning_for_a_stay(small_hotel):
+    booking = guest(small_hotel)
+    task = morning(small_hotel)
+    again = {"room": small_hotel.rooms[1], "booking": booking, "task_type": STAYOVER, "for_date": day(0)}
     with pytest.raises(IntegrityError, match="task_once_a_stay_and_day"), transaction.atomic():
         TaskFactory(**again)
     TaskFactory(**again | {"for_date": day(1)})
@@ -324,21 +341,21 @@ def test_the_database_takes_one_open_task_of_a_morning_for_a_stay(desk):
         (MORNING - timedelta(days=1), MORNING, 0),
     ],
 )
-def test_the_morning_finds_who_woke_up_in_the_room(desk, came, moved, opened):
-    guest(desk, first=-1, checked_in_at=came, room_moved_at=moved)
+def test_the_morning_finds_who_woke_up_in_the_room(small_hotel, came, moved, opened):
+    guest(small_hotel, first=-1, checked_in_at=came, room_moved_at=moved)
     with clock.set_to(NOW + timedelta(hours=1)):
-        assert open_stayover_tasks(desk.hotel, day(0)) == opened
+        assert open_stayover_tasks(small_hotel.hotel, day(0)) == opened
 
 
-def test_a_guest_who_came_before_the_booked_nights_has_stayovers_too(desk):
-    guest(desk, first=1, last=3, checked_in_at=NOW - timedelta(days=1))
-    assert open_stayover_tasks(desk.hotel, day(0)) == 1
+def test_a_guest_who_came_before_the_booked_nights_has_stayovers_too(small_hotel):
+    guest(small_hotel, first=1, last=3, checked_in_at=NOW - timedelta(days=1))
+    assert open_stayover_tasks(small_hotel.hotel, day(0)) == 1
 
 
-def test_the_morning_locks_who_stays_and_writes_the_tasks_last(desk, statements):
+def test_the_morning_locks_who_stays_and_writes_the_tasks_last(small_hotel, statements):
     for place in (0, 1):
-        guest(desk, place)
-    TaskFactory(room=desk.rooms[0], task_type=STAYOVER, for_date=day(-1))
+        guest(small_hotel, place)
+    TaskFactory(room=small_hotel.rooms[0], task_type=STAYOVER, for_date=day(-1))
     with statements() as made:
         assert tick()["stayovers_opened"] == 2
     steps = [step for step in order_of(made.sql()) if "Task" in step or "RoomBooking" in step]

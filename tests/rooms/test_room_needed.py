@@ -15,7 +15,7 @@ from tests.conftest import url
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
 from tests.hotel.frontdesk import NOW, day, events
 from tests.http import assert_error, nothing_written
-from tests.room_bookings.desk import assert_sound
+from tests.room_bookings.small_hotel import assert_sound
 
 pytestmark = pytest.mark.usefixtures("afternoon")
 

@@ -1,4 +1,4 @@
-"""What the tests of a booking's steps share: a house at a fixed moment, and all that a step may write."""
+"""A small hotel at a fixed time, and helpers to check what a booking action wrote, locked and published."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -30,11 +30,11 @@ from room_bookings.models import (
 from rooms.models import Room, RoomType
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
 
-# Three in the afternoon of a Wednesday in Dublin: arrivals may come, departures should have left at eleven.
+# 3 p.m. on a Wednesday in Dublin: check-in is open, and check-out was at 11 a.m.
 NOW = datetime(2026, 7, 1, 14, 0, tzinfo=UTC)
 TODAY = date(2026, 7, 1)
 
-# Every table that a step in a booking's life may write.
+# Every table that a booking action can write.
 WRITTEN: tuple[type[models.Model], ...] = (
     RoomBooking,
     BookingGuest,
@@ -54,13 +54,13 @@ TABLES = {model._meta.db_table: model.__name__ for model in (*WRITTEN, RoomType,
 
 
 def day(offset: int) -> date:
-    """So many days after today."""
+    """The date ``offset`` days after today."""
     return TODAY + timedelta(days=offset)
 
 
 @dataclass
-class Desk:
-    """A house with rooms 101 and 102 of one type, and two people at its desk."""
+class SmallHotel:
+    """A hotel with rooms 101 and 102 of one type, an agent and a manager."""
 
     hotel: Hotel
     room_type: RoomType
@@ -69,11 +69,11 @@ class Desk:
     manager: Staff
 
 
-def open_desk(**hotel: Any) -> Desk:
-    """A house of its own; may be called within a transactional test too."""
+def open_small_hotel(**hotel: Any) -> SmallHotel:
+    """A new small hotel; also works in a transactional test."""
     house = HotelFactory(**hotel)
     room_type = RoomTypeFactory(hotel=house)
-    return Desk(
+    return SmallHotel(
         hotel=house,
         room_type=room_type,
         rooms=[NewRoomFactory(hotel=house, room_type=room_type, room_number=number) for number in (101, 102)],
@@ -83,7 +83,7 @@ def open_desk(**hotel: Any) -> Desk:
 
 
 def everything() -> list[tuple[str, str]]:
-    """Every row of every table that a step may write, as (table, JSON)."""
+    """Every row of every table that a booking action can write, as (table, JSON)."""
     tables = (f"SELECT '{model.__name__}', to_jsonb(t)::text FROM {model._meta.db_table} t" for model in WRITTEN)
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(tables) + " ORDER BY 1, 2")
@@ -91,7 +91,7 @@ def everything() -> list[tuple[str, str]]:
 
 
 def refusal_of(work: Callable[[], Any]) -> HotelMateError:
-    """The refusal that ``work`` raises, having written nothing at all."""
+    """The error that ``work`` raises, without writing anything."""
     before = everything()
     with pytest.raises(HotelMateError) as refusal:
         work()
@@ -101,14 +101,14 @@ def refusal_of(work: Callable[[], Any]) -> HotelMateError:
 
 @contextmanager
 def nothing_written() -> Iterator[None]:
-    """The block writes nothing at all."""
+    """Assert that the block writes nothing."""
     before = everything()
     yield
     assert everything() == before
 
 
 def told(since: int = 0) -> list[tuple[str, str]]:
-    """The events after the one with id ``since``, as (channel, type); guests' channels without their reference."""
+    """The events after the one with id ``since``, as (channel, type); a guest's channel as "guest"."""
     return [
         (event.channel.rpartition(".")[2] if event.stream != GUESTS else "guest", event.type)
         for event in RealtimeEvent.objects.filter(pk__gt=since).order_by("pk")
@@ -121,14 +121,14 @@ def last_event() -> int:
 
 
 def assert_sound() -> None:
-    """The whole database keeps every rule of the house."""
+    """Assert that the database breaks no invariant."""
     assert invariants.violations(now=clock.now()) == []
 
 
 def order_of(statements: Iterable[str]) -> list[str]:
-    """What was locked and written, in order: ``lock RoomBooking``, ``UPDATE Room``, …
+    """The locks and writes in order: ``lock RoomBooking``, ``UPDATE Room``, …
 
-    Every lock is a statement of its own, in pk order, and the weakest that works (docs/locking.md).
+    Asserts that each lock is a separate statement, in pk order, of the weakest sufficient strength (docs/locking.md).
     """
     steps = []
     for sql in statements:
