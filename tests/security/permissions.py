@@ -1,4 +1,4 @@
-"""Who may do what, as a table: every address, asked by every kind of caller, and what the server really answered."""
+"""The permissions page: every endpoint, called by every kind of caller, and the status that the server returned."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -27,49 +27,48 @@ DONE, NO, HOTEL, GONE, ANYBODY, SIGN_IN = "✓", "·", "✗", "∅", "401", "→
 WROTE = " **wrote!**"
 SHORT = {
     rights.FRONT_DESK_AGENT: "agent",
-    rights.FRONT_OFFICE_MANAGER: "office",
-    rights.HOUSEKEEPER: "cleans",
-    rights.HOUSEKEEPING_SUPERVISOR: "superv.",
+    rights.FRONT_OFFICE_MANAGER: "office manager",
+    rights.HOUSEKEEPER: "housekeeper",
+    rights.HOUSEKEEPING_SUPERVISOR: "supervisor",
     rights.HOTEL_MANAGER: "manager",
     NOBODY: "no rights",
 }
-# The first prefix that fits names the area of an address.
+# The first prefix that fits names the area of an endpoint.
 AREAS = (
-    (("me/", "access-config/"), "Oneself and the house's settings"),
-    (("room-management/", "room-types/"), "Rooms and room types as such"),
-    (("rooms/checkin/", "rooms/checkout/"), "Many arrivals and departures at once"),
+    (("me/", "access-config/"), "Own profile and hotel settings"),
+    (("room-management/", "room-types/"), "Rooms and room types"),
+    (("rooms/checkin/", "rooms/checkout/"), "Bulk check-in and check-out"),
     (("housekeeping/tasks/",), "Housekeeping tasks"),
     (("turnover/", "rooms/", "housekeeping/"), "Room status and turnover"),
     (("room-bookings/",), "Bookings"),
     (("events/",), "Missed events"),
 )
 
-HEAD = """# Who may do what
+HEAD = """# Permissions by role
 
-Asked of the server, not written by hand: `make permissions` asks every address as every kind of caller and writes down
-what was answered; a test fails where this page and the server differ. The roles' rights are in
-[rights.py](../hotel/rights.py); a house may give or take rights in the admin, and this page shows the roles as they are
-made.
+This page is generated: `make permissions` calls every endpoint as every kind of caller and records the status. A test
+fails if the page and the server differ. The rights of the roles are in [rights.py](../hotel/rights.py). A hotel can
+grant or revoke rights in the admin; this page shows the roles as installed.
 
-| mark | answer |
+| mark | response |
 |---|---|
 | ✓ | done (2xx) |
-| · | 403, the role does not include it; nothing was written |
-| ✗ | 403, not on the staff of that hotel; nothing was written, and whether that hotel exists is not told |
-| ∅ | 404, there is no such thing in one's own hotel; nothing was written |
+| · | 403, the role lacks the right; nothing was written |
+| ✗ | 403, not on that hotel's staff (the same if there is no such hotel); nothing was written |
+| ∅ | 404, the caller's own hotel has no such object; nothing was written |
 | 401 | sign in first |
-| → | led to the sign-in |
-| other numbers | that status, and nothing was written |
+| → | redirects to the sign-in page |
+| other numbers | that status; nothing was written |
 
-Callers: front desk **agent**, front **office** manager, housekeeper (**cleans**), housekeeping **superv**isor, hotel
-**manager**, a member of staff whose role has **no rights**, and **nobody**, who has no token or a dead one.
+Callers: front desk **agent**, front **office manager**, **housekeeper**, housekeeping **supervisor**, hotel
+**manager**, a staff member whose role has **no rights**, and **anonymous**, with no token or an invalid one.
 """
 API = """
 ## Staff API, under `/api/staff/hotel/{slug}/`
 
-**other hotel**: a manager, one without rights, a superuser, each of another hotel, at this one's address. **its
-object**: whoever has a ✓ names an object of another hotel in the address, under their own hotel. **in the body**: the
-same, but in the body. Whoever asks for missed events with a dead token gets the 403 of a channel, and with none 401.
+**other hotel**: another hotel's manager, its staff member without rights, and its superuser call this hotel's URL.
+**foreign id in URL**: each caller with a ✓ puts another hotel's object into the URL of their own hotel. **foreign id in
+body**: the same in the body. For missed events, an invalid token returns 403, as for channels, and no token 401.
 """
 CHANNELS = """
 ## Live channels, `POST /api/pusher/auth/`
@@ -84,38 +83,39 @@ BOARD = """
 ADMIN = """
 ## Admin, under `/admin/`
 
-For who has Django's flag "staff status" (here all have it); a role alone opens nothing here. **its object**: whoever
-has a ✓ asks for a row of another hotel; **superuser**: of any hotel. Lists show the own hotel's rows only.
+The admin requires Django's "staff status" flag (all members here have it); a role alone gives no access. **foreign id
+in URL**: each caller with a ✓ opens a row of another hotel. **superuser**: of any hotel. Lists show only rows of the
+caller's own hotel.
 
-**Nobody changes somebody with more rights.** The profile of a staff member who holds any right that the caller does not
-(by role, group, or given to them alone; a superuser holds all) is read and not changed: only a superuser or somebody
-with all those rights deactivates them or gives them another role. Nobody gives a role with a right that they do not
-hold, and nobody gives themselves one. Managers are equals. Users, groups and tokens are a superuser's alone; no
-endpoint of the API changes any of it.
+**Nobody can change a member with more rights.** The profile of a staff member who holds any right that the caller lacks
+(by role, by group or directly; a superuser holds all) is read-only. Only a superuser, or a caller with all of those
+rights, can deactivate that member or change their role. Nobody can assign a role that includes a right they lack, or
+give themselves one. Managers rank equally. Only superusers can change users, groups and tokens; no API endpoint changes
+any of these.
 """
 OTHERS = """
 ## Everything else
 
-| address | needs |
+| endpoint | requires |
 |---|---|
 """
 OPEN = (
     ("POST /api/staff/login/", "a user name and a password; throttled"),
-    ("GET /api/docs/", "nothing: says nothing of any house"),
-    ("GET /api/schema/", "nothing: says nothing of any house"),
+    ("GET /api/docs/", "nothing; contains no hotel's data"),
+    ("GET /api/schema/", "nothing; contains no hotel's data"),
     ("GET /board/sign-in/", "nothing"),
     ("GET /admin/login/", "nothing"),
-    ("GET /healthz", "nothing: that the process lives"),
-    ("GET /readyz", "nothing: that the database answers, and how many events wait"),
+    ("GET /healthz", "nothing; returns that the process is alive"),
+    ("GET /readyz", "nothing; returns whether the database is available and how many events are waiting"),
 )
 CLOSED = (
     ("POST /api/staff/logout/", 401, "a token or a session"),
-    ("GET /metrics", 401, "`METRICS_TOKEN`; without one in the settings there is no such address"),
+    ("GET /metrics", 401, "`METRICS_TOKEN`; 404 if the settings have none"),
 )
 
 
 def document() -> str:
-    """The whole page, of a house and another one that are made for it; within a test's transaction."""
+    """The whole page, for two hotels created for it; within a test's transaction."""
     hotel, other = HotelFactory(slug="grand"), HotelFactory(slug="other")
     return "".join([HEAD, API, *staff_api(hotel, other), CHANNELS, *channels(hotel, other), BOARD, *board(hotel, other),
                     ADMIN, *admin_pages(hotel, other), OTHERS, *others()])  # fmt: skip
@@ -130,19 +130,19 @@ def table_head(first: str, *columns: str) -> str:
 
 
 def members(hotel: Hotel, *, flag: bool = False) -> dict[str, Staff]:
-    """One of each role, and one without rights."""
+    """One staff member of each role, and one without rights."""
     Group.objects.get_or_create(name=NOBODY)
     return {role: StaffFactory(hotel=hotel, role=role, user__is_staff=flag) for role in (*ROLES, NOBODY)}
 
 
 class Asker:
-    """Asks, once everything is there that is asked for."""
+    """Sends requests, once all the objects that they name exist."""
 
     def __init__(self) -> None:
         self.before = stored_rows()
 
     def mark(self, ask: Callable[..., Any], *arguments: Any) -> str:
-        """What is answered, as a mark; whatever it changes is taken back, and no refusal may change anything."""
+        """The response as a mark. Its changes are rolled back; a refusal that changed anything is marked as such."""
         with rolled_back():
             found = mark_of(ask(*arguments))
             return found if found == DONE or stored_rows() == self.before else found + WROTE
@@ -162,12 +162,12 @@ def mark_of(answer: Any) -> str:
 
 
 def together(marks: Iterable[str]) -> str:
-    """One mark where all are the same."""
+    """The distinct marks; one if all are the same."""
     return " ".join(sorted(set(marks)))
 
 
 def strangers_of(other: Hotel) -> list[Staff]:
-    """Who may most and who may least in another hotel, and a superuser on its staff."""
+    """The member with the most and the one with the fewest rights in another hotel, and a superuser on its staff."""
     own = members(other)
     mighty = StaffFactory(hotel=other, role=rights.HOTEL_MANAGER, user__is_staff=True, user__is_superuser=True)
     return [own[rights.HOTEL_MANAGER], own[NOBODY], mighty]
@@ -192,7 +192,7 @@ def staff_api(hotel: Hotel, other: Hotel) -> Iterable[str]:
 
         marks = {}
         for role, client in clients.items():
-            # Who has begun a task completes it.
+            # Completing a task that is assigned to someone else takes the right task_assign.
             HousekeepingTask.objects.filter(pk=things.started_task).update(assigned_to=own[role])
             asker.before = stored_rows()
             marks[role] = ask(client)
@@ -203,21 +203,21 @@ def staff_api(hotel: Hotel, other: Hotel) -> Iterable[str]:
         yield together(ask(client, at=theirs) for client in allowed) if endpoint.target else ""
         yield together(ask(client, named=theirs) for client in allowed) if "$" in str(endpoint.body) else ""
 
-    columns = (*(SHORT[role] for role in own), "nobody", "other hotel", "its object", "in the body")
+    columns = (*(SHORT[role] for role in own), "anonymous", "other hotel", "foreign id in URL", "foreign id in body")
     for title, endpoints in by_area().items():
         yield f"\n### {title}\n"
-        yield table_head("address", *columns)
+        yield table_head("endpoint", *columns)
         for endpoint in endpoints:
             yield row(shown(endpoint), *cells(endpoint))
 
 
 def shown(endpoint: Endpoint) -> str:
-    """The endpoint as the page has it."""
+    """The endpoint as the page shows it."""
     return "`" + re.sub(r"<\w+:(\w+)>", r"{\1}", endpoint.name + endpoint.query) + "`"
 
 
 def by_area() -> dict[str, list[Endpoint]]:
-    """The endpoints in the order of ``AREAS``; none is left out."""
+    """Every endpoint, in the order of ``AREAS``."""
     areas: dict[str, list[Endpoint]] = {title: [] for _, title in AREAS}
     for endpoint in ENDPOINTS:
         areas[next(title for prefixes, title in AREAS if endpoint.route.startswith(prefixes))].append(endpoint)
@@ -225,7 +225,7 @@ def by_area() -> dict[str, list[Endpoint]]:
 
 
 def call(endpoint: Endpoint, client: Any, things: SimpleNamespace, named: SimpleNamespace) -> Any:
-    """The endpoint at ``things``, with a body that names those of ``named``."""
+    """Call the endpoint on ``things``, with a body that names objects of ``named``."""
     return getattr(client, endpoint.method.lower())(endpoint.path("grand", things), endpoint.filled_body(named))
 
 
@@ -237,7 +237,7 @@ def channels(hotel: Hotel, other: Hotel) -> Iterable[str]:
     guest = DocumentedClient(raise_request_exception=False)
     guest.credentials(HTTP_AUTHORIZATION="GuestToken guest")
     clients["guest"] = [guest]
-    clients["nobody"] = [DocumentedClient(raise_request_exception=False)]
+    clients["anonymous"] = [DocumentedClient(raise_request_exception=False)]
     clients["other hotel"] = [token_client(member) for member in strangers_of(other)]
     asked = {
         "private-{slug}.rooms": "private-grand.rooms",
@@ -265,7 +265,7 @@ def browser(user: Any = None) -> Client:
 
 def board(hotel: Hotel, other: Hotel) -> Iterable[str]:
     clients = {SHORT[role]: [browser(member.user)] for role, member in members(hotel).items()}
-    clients["nobody"] = [browser()]
+    clients["anonymous"] = [browser()]
     clients["other hotel"] = [browser(member.user) for member in strangers_of(other)]
     asker = Asker()
     yield table_head("page", *clients)
@@ -278,9 +278,9 @@ def board(hotel: Hotel, other: Hotel) -> Iterable[str]:
 def admin_pages(hotel: Hotel, other: Hotel) -> Iterable[str]:
     rows, theirs = live("Grandeur", hotel), live("Zanzibar", other)
     own = {SHORT[role]: browser(member.user) for role, member in members(hotel, flag=True).items()}
-    clients = own | {"superuser": browser(UserFactory(is_staff=True, is_superuser=True)), "nobody": browser()}
+    clients = own | {"superuser": browser(UserFactory(is_staff=True, is_superuser=True)), "anonymous": browser()}
     asker = Asker()
-    yield table_head("rows: what is done", *clients, "its object")
+    yield table_head("rows: action", *clients, "foreign id in URL")
     for model in registered():
         for verb, ask in verbs(model).items():
             marks = {name: asker.mark(ask, client, rows[model]) for name, client in clients.items()}
@@ -293,7 +293,7 @@ OF_A_ROW = ("view", "change", "delete")
 
 
 def verbs(model: type[Model]) -> dict[str, Callable[[Client, Model], Any]]:
-    """What may be done with rows of a model; of changing, the form that is sent without anything in it."""
+    """The admin actions on rows of a model; for "change", submitting an empty form."""
 
     def address(kind: str, thing: Model) -> str:
         return page(model, kind, quote(thing.pk))
@@ -315,7 +315,7 @@ def others() -> Iterable[str]:
     for address, needs in OPEN:
         method, path = address.split()
         status = getattr(client, method.lower())(path).status_code
-        # A sign-in without a name is read, and refused for that.
+        # A sign-in without a user name gets past the permission check and is refused as malformed.
         assert status == (400 if method == "POST" else 200), (address, status)
         yield row(f"`{address}`", needs)
     for address, refusal, needs in CLOSED:

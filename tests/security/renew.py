@@ -1,4 +1,4 @@
-"""Writes docs/permissions.md anew, from what the server answers: `make permissions`."""
+"""Regenerates docs/permissions.md from the server's responses: `make permissions`."""
 
 import pytest
 

@@ -48,10 +48,10 @@ def test_no_refusal_wrote_anything_and_none_of_another_hotel_got_through(page):
     assert WROTE.strip() not in page
     columns: list[str] = []
     for row in rows_of(page):
-        if row[0] in ("address", "channel", "page", "rows: what is done"):
+        if row[0] in ("endpoint", "channel", "page", "rows: action"):
             columns = row
         elif len(row) == len(columns):
             answers = dict(zip(columns, row, strict=True))
-            for column in ("other hotel", "its object", "in the body", "nobody"):
+            for column in ("other hotel", "foreign id in URL", "foreign id in body", "anonymous"):
                 assert DONE not in answers.get(column, ""), row
     assert len(re.findall(r"^\| `(GET|POST|PUT|PATCH|DELETE) ", page, re.M)) > 70
