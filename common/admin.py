@@ -1,4 +1,4 @@
-"""The base of every admin page: those who are not superusers see, find and link their own hotel's rows only."""
+"""The base of every admin page: only superusers see, search and link rows of other hotels than their own."""
 
 import logging
 from typing import Any
@@ -20,31 +20,31 @@ from common.search import Folded
 
 logger = logging.getLogger(__name__)
 
-# Django's own models have text as well: names of users and groups. (Ours say of themselves which kind theirs is.)
+# For text in Django's own models, such as names of users and groups. Our models choose the field type themselves.
 READABLE = {models.CharField: LineField, models.TextField: LinesField, models.EmailField: MailField}
 
 
 def own_hotel(request: HttpRequest) -> Any:
-    """The hotel of the signed-in member of staff; ``None`` for who has no staff profile."""
+    """The hotel of the signed-in member of staff; ``None`` for a user without a staff profile."""
     profile = getattr(request.user, "staff_profile", None)
     return profile.hotel if profile else None
 
 
 class FoldedChangeList(ChangeList):
-    """A list whose columns of names sort as people expect: Émile before Zoe, and anna before Berta."""
+    """A change list that sorts names regardless of accents and case: Émile before Zoe, and anna before Berta."""
 
     def get_ordering_field(self, field_name: Any) -> Any:
         column = super().get_ordering_field(field_name)
         field = next((field for field in self.lookup_opts.fields if field.name == column), None)
-        # A unique one is a reference or a user's name, and its index sorts it.
+        # A unique column is a booking reference or a user name, and its index sorts it.
         is_name = isinstance(field, models.CharField | models.TextField) and not field.choices and not field.unique
         return Folded(column) if is_name else column
 
 
 class StrictRequestAdmin(admin.ModelAdmin):
-    """Filters and selections that nobody makes with a mouse are refused; whatever else fails is a bug, and says so."""
+    """Refuses filters and selections that the pages cannot produce; any other failure is a bug and is raised."""
 
-    # What a form of the list sends the keys of rows in.
+    # The form fields in which the list sends the keys of the selected rows.
     selections: tuple[str, ...] = (ACTION_CHECKBOX_NAME,)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -54,49 +54,51 @@ class StrictRequestAdmin(admin.ModelAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """The list, whose rows are counted here; Django leads who asks for the year 99999 back to all of them."""
+        """The list. A filter such as the year 99999 fails here, when rows are counted; Django then shows all rows."""
         try:
             return super().get_changelist_instance(request)
         except (ValueError, IndexError, DataError) as error:
             if request.GET.keys() <= {ERROR_FLAG}:
-                raise  # not the caller's words
-            logger.warning("a list of the admin refused its filters", exc_info=True)
+                raise  # not caused by a filter
+            logger.warning("an admin list was requested with invalid filters", exc_info=True)
             raise IncorrectLookupParameters from error
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return FoldedChangeList
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
-        """Words are found without their accents, as everywhere; ``=room_number`` and the like stay as they are."""
+        """Searches ignore accents, as everywhere; prefixed fields, such as ``=room_number``, are left unchanged."""
         fields = super().get_search_fields(request)
         return [field if field.startswith(("=", "^", "@")) else f"{field}__folded__contains" for field in fields]
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
-        """An action on a selection; what cannot be the key of a row selects nothing."""
+        """Run an action on a selection; refuse one with a value that cannot be the key of a row."""
         key = self.model._meta.pk
         try:
             for name in self.selections:
                 for value in request.POST.getlist(name):
                     if "\0" in str(key.to_python(value)):
-                        raise ValidationError("PostgreSQL has no text with a null character")
+                        raise ValidationError("PostgreSQL text cannot contain a null character")
         except ValidationError:
-            messages.error(request, "That selection makes no sense here.")
+            messages.error(request, "This selection is not valid.")
             return HttpResponseRedirect(request.get_full_path())
         return super().response_action(request, queryset, *args)
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._refusals_told(request, super().changelist_view, "Not done", *args, **kwargs)
+        return self._with_refusals_shown(request, super().changelist_view, "Not done", *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._refusals_told(request, super().changeform_view, "Not saved", *args, **kwargs)
+        return self._with_refusals_shown(request, super().changeform_view, "Not saved", *args, **kwargs)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._refusals_told(request, super().delete_view, "Not deleted", *args, **kwargs)
+        return self._with_refusals_shown(request, super().delete_view, "Not deleted", *args, **kwargs)
 
     @staticmethod
-    def _refusals_told(request: HttpRequest, view: Any, failed: str, *args: Any, **kwargs: Any) -> Any:
-        """A form that a service refuses, or that somebody else was faster than, is not an error page: say so, and
-        change nothing. Any other rule of the database that it breaks was forgotten by the form, and that is a bug."""
+    def _with_refusals_shown(request: HttpRequest, view: Any, failed: str, *args: Any, **kwargs: Any) -> Any:
+        """Show a service's refusal, or a lost race, as a message instead of an error page; nothing is changed.
+
+        Any other integrity error is a rule that the form failed to check: a bug, which is raised.
+        """
         if request.method != "POST":
             return view(request, *args, **kwargs)
         try:
@@ -104,18 +106,19 @@ class StrictRequestAdmin(admin.ModelAdmin):
         except HotelMateError as refusal:
             messages.error(request, refusal.message)
         except ProtectedError:
-            messages.error(request, f"{failed}: something needs it by now.")
+            messages.error(request, f"{failed}: other rows refer to it now.")
         except IntegrityError as error:
             if not is_race(error):
                 raise
-            taken = sqlstate(error) == UNIQUE
-            reason = "another row has this name, code or number already" if taken else "something has changed meanwhile"
+            reason = "something has changed in the meantime"
+            if sqlstate(error) == UNIQUE:
+                reason = "another row already has this name, code or number"
             messages.error(request, f"{failed}: {reason}.")
         return HttpResponseRedirect(request.get_full_path())
 
 
 class HotelScopedAdmin(StrictRequestAdmin):
-    """``hotel_lookup`` leads from the model to its hotel (``pk`` for the hotel itself)."""
+    """``hotel_lookup`` is the lookup from the model to its hotel (``pk`` for the hotel itself)."""
 
     hotel_lookup = "hotel"
     form: Any = OneHotelForm
@@ -124,13 +127,13 @@ class HotelScopedAdmin(StrictRequestAdmin):
         return self.scoped(request, super().get_queryset(request), self.hotel_lookup)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Without the hotel's column for who sees one hotel only."""
+        """Without the hotel column for a user who sees only one hotel."""
         columns = super().get_list_display(request)
         return columns if request.user.is_superuser else [column for column in columns if column != "hotel"]
 
     @staticmethod
     def scoped(request: HttpRequest, rows: QuerySet[Any], lookup: str) -> QuerySet[Any]:
-        """The rows of the caller's hotel; all of them for a superuser, none for somebody of no hotel."""
+        """The rows of the caller's hotel; all of them for a superuser, none for a user without a hotel."""
         if request.user.is_superuser:
             return rows
         hotel = own_hotel(request)
@@ -139,7 +142,7 @@ class HotelScopedAdmin(StrictRequestAdmin):
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField | None:
-        """Choices of a form come from the own hotel too."""
+        """Form choices are limited to the caller's hotel, too."""
         related = db_field.related_model
         lookup = "pk" if related._meta.label == "hotel.Hotel" else "hotel"
         if lookup == "pk" or any(field.name == "hotel" for field in related._meta.get_fields()):
@@ -147,19 +150,19 @@ class HotelScopedAdmin(StrictRequestAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Only a superuser chooses a hotel; for others it is their own."""
+        """Only a superuser chooses a hotel; everybody else's rows get their own hotel."""
         exclude = list(super().get_exclude(request, obj) or [])
         return exclude if request.user.is_superuser or self.hotel_lookup == "pk" else [*exclude, "hotel"]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """With each field the form carries what the page showed, so that only what somebody changed is written."""
+        """Each field is submitted with the value that the page showed, so that only changed fields are written."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None:
             field.show_hidden_initial = True
         return field
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Who is of no hotel has none to add a row to."""
+        """A user without a hotel cannot add rows."""
         return (request.user.is_superuser or own_hotel(request) is not None) and super().has_add_permission(request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -168,7 +171,7 @@ class HotelScopedAdmin(StrictRequestAdmin):
         return [*readonly, "hotel"] if obj is not None and self.hotel_lookup == "hotel" else readonly
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """A new row is of the own hotel; of an old one what the form changed is written, and nothing else."""
+        """A new row gets the caller's hotel; of an existing row only the fields changed in the form are written."""
         if change:
             obj.save(update_fields=form.changed_data)
             return
@@ -191,7 +194,7 @@ class ReadOnlyAdmin(HotelScopedAdmin):
 
 
 class SuperuserOnlyMixin(StrictRequestAdmin):
-    """For models that are of no hotel: whatever permissions somebody was given, only a superuser sees them."""
+    """For models that belong to no hotel: only superusers see them, whatever permissions a user was given."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)

@@ -1,4 +1,4 @@
-"""The one place that services read the time from, so that tests and simulations can set it."""
+"""The clock that services read the time from, so that tests and simulations can set it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ _set_to: ContextVar[datetime | None] = ContextVar("clock_set_to", default=None)
 
 
 def now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """The current time, aware, in UTC."""
     return _set_to.get() or datetime.now(UTC)
 
 
 @contextmanager
 def set_to(moment: datetime) -> Iterator[None]:
-    """Within the block, ``now()`` answers ``moment`` (aware)."""
+    """Within the block, ``now()`` returns ``moment`` (aware)."""
     token = _set_to.set(moment)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a Django database error says of itself in PostgreSQL's terms, and locks that outlive a transaction."""
+"""Database errors and settings in PostgreSQL's own terms, and locks that outlive a transaction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,28 +8,28 @@ import psycopg2
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
-# Whatever goes wrong between us and PostgreSQL, as Django wraps it and, where it does not, as the driver says it.
+# Any failure of the database or the connection: as Django wraps it or, where it does not, as the driver raises it.
 DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """PostgreSQL's five-character code of the error; ``None`` where there was no answer."""
+    """PostgreSQL's five-character code of the error; ``None`` if the server sent none."""
     return getattr(error.__cause__, "pgcode", None)
 
 
 def constraint(error: BaseException) -> str:
-    """The name of the constraint or rule that refused; it names no data."""
+    """The name of the constraint or rule that was violated; it reveals no data."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "unnamed"
 
 
-# The classes of its code for a broken connection, too many of them, a server that stops. No code at all: no connection.
+# SQLSTATE classes of a broken connection, too many connections, a server that stops. No code at all: no connection.
 UNREACHABLE = ("08", "53", "57")
-# A write where nothing can be written: on a standby, or a primary that has been made one under our connection.
+# A write on a standby, or on a primary that became a standby while we were connected.
 READ_ONLY = "25006"
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether the database is away, rather than busy or of another opinion."""
+    """Whether the database cannot be reached or written to, as opposed to being busy or refusing the statement."""
     state = sqlstate(error) or ""
     if isinstance(error, OperationalError | InterfaceError):
         return not state or state.startswith(UNREACHABLE)
@@ -37,28 +37,28 @@ def is_unreachable(error: BaseException) -> bool:
 
 
 def is_read_only(connection: Any) -> bool:
-    """Whether nothing can be written through this connection of Django's: it leads to a standby, say."""
+    """Whether this Django connection is read-only, for example because it leads to a standby."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         return bool(cursor.fetchone() == ("on",))
 
 
 def waits_without_limit(connection: Any) -> bool:
-    """Whether a statement of this connection never gives up on a lock: no ``lock_timeout`` is in force."""
+    """Whether statements on this connection wait for a lock without limit: no ``lock_timeout`` is in force."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         return bool(cursor.fetchone() == ("0",))
 
 
-# What two at the same moment can break although each has checked: a unique, an exclusion or a foreign-key constraint
-# (the last has another code where it restricts, as of PostgreSQL 18). Rows of others decide these, and no check sees
-# all of them. A CHECK, a NOT NULL and our triggers (23000) are about rows that the writer has locked.
+# Constraints that two concurrent transactions can violate although each has checked: unique, exclusion and foreign key
+# (with another code for RESTRICT, as of PostgreSQL 18). They depend on other rows, which no check sees in full. CHECK,
+# NOT NULL and our triggers (23000) concern rows that the writer has locked.
 UNIQUE = "23505"
 RACES = {UNIQUE, "23P01", "23503", "23001"}
 
 
 def is_race(error: BaseException) -> bool:
-    """Whether a constraint refused what was right a moment before; otherwise nobody had checked, which is a bug."""
+    """Whether a concurrent change explains the violation; if not, a check is missing, which is a bug."""
     return sqlstate(error) in RACES
 
 
@@ -66,7 +66,7 @@ def is_race(error: BaseException) -> bool:
 def advisory_lock(namespace: int, number: int) -> Iterator[bool]:
     """Hold one of PostgreSQL's session locks, for work that must have no transaction open (docs/locking.md).
 
-    Never waits: yields whether the lock was to be had. It goes with the connection, however the process ends.
+    Never waits: yields whether the lock was free. PostgreSQL releases it with the connection, however the process ends.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [namespace, number])

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 
 class HotelMateError(Exception):
-    """A refusal that the caller is told about.
+    """A refusal that is reported to the caller.
 
-    ``message`` is one sentence for people; ``details`` is JSON-safe. ``extra`` holds keys that the contract puts at the
-    top level of the body, beside the five that every error has. ``retry_after`` is in seconds, for what may go well in
-    a moment.
+    ``message`` is one sentence for people; ``details`` is JSON-safe. ``extra`` goes to the body's top level, beside the
+    five keys that every error has. ``retry_after`` is in seconds, for requests that may succeed in a moment.
     """
 
     status: ClassVar[int] = 500
@@ -29,7 +28,7 @@ class HotelMateError(Exception):
 
 
 class InvalidInput(HotelMateError):
-    """The request is malformed, whatever the state of the house."""
+    """The request is malformed, whatever the state of the hotel."""
 
     status = 400
     code = "VALIDATION_ERROR"
@@ -67,14 +66,14 @@ class NotFound(HotelMateError):
 
 
 class Conflict(HotelMateError):
-    """The present state forbids it."""
+    """The current state forbids it."""
 
     status = 409
     code = "CONFLICT"
 
 
 class FieldConflict(Conflict):
-    """Something else has this field's value already. ``details`` names the field, for the form that sent it."""
+    """Another row already has this field's value. ``details`` names the field, for the form that sent it."""
 
     def __init__(self, field: str, message: str):
         super().__init__(message, details={field: [message]})

@@ -1,4 +1,4 @@
-"""Columns for what people type. Text is stored composed (NFC), however it arrives (``common.text``)."""
+"""Model fields for text that people type. It is stored composed (NFC), however it arrives (``common.text``)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ from common import forms, text
 
 
 def validate_line(value: str) -> None:
-    """Raises Django's ``ValidationError`` for what does not belong in one line."""
+    """Raises Django's ``ValidationError`` for text that is not a valid line."""
     _validated(text.line, value)
 
 
 def validate_lines(value: str) -> None:
-    """Raises Django's ``ValidationError`` for what does not belong in a note."""
+    """Raises Django's ``ValidationError`` for text that is not a valid note."""
     _validated(text.lines, value)
 
 
@@ -28,16 +28,15 @@ def _validated(check: Callable[[str], str], value: str) -> None:
 
 
 def not_blank(*fields: str) -> Q:
-    """The condition of a constraint: there is more than spaces in each of the ``fields``.
+    """The condition of a constraint: none of the ``fields`` is empty or only spaces.
 
-    What a field refuses beyond that (``text.line``) is the form's and the body's to say: which characters nobody sees
-    changes with Unicode.
+    Forms and request bodies check the rest (``text.line``): which characters are invisible changes with Unicode.
     """
     return Q(**{f"{field}__regex": r"\S" for field in fields})
 
 
 class _Composed(models.Field):
-    """Composes what is stored and what is looked up. To migrations it is the plain field of Django's."""
+    """Composes stored values and lookups. Migrations see Django's own plain field."""
 
     form_field: type[Any]
     plain: str
@@ -46,7 +45,7 @@ class _Composed(models.Field):
         value = super().pre_save(model_instance, add)
         if isinstance(value, str) and not value.isascii():
             value = text.nfc(value)
-            setattr(model_instance, self.attname, value)  # what is told of the row is what was stored
+            setattr(model_instance, self.attname, value)  # the instance holds what was stored
         return value
 
     def get_prep_value(self, value: Any) -> Any:

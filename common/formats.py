@@ -1,4 +1,4 @@
-"""How values are written in JSON, in answers and in events alike."""
+"""How values are written in JSON, in responses and in events, and text in a terminal."""
 
 from datetime import UTC, datetime
 
@@ -9,5 +9,5 @@ def iso(moment: datetime | None) -> str | None:
 
 
 def printable(text: object) -> str:
-    """One line without control characters, which could move somebody's cursor or begin a line of a log."""
+    """The text without control characters, which could move the cursor of a terminal or start a new log line."""
     return "".join(character if character.isprintable() else "?" for character in str(text))

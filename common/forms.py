@@ -1,4 +1,4 @@
-"""What the admin's forms have in common: fields for what people type (``common.text``), and one hotel."""
+"""Shared by the admin's forms: fields for text that people type (``common.text``), and the check for one hotel."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ class MailField(_Readable, forms.EmailField):
 
 
 class OneHotelForm(forms.ModelForm):
-    """All that a row refers to belongs to the row's own hotel. (A superuser is offered rows of all hotels.)"""
+    """Checks that all related rows belong to the row's own hotel. (A superuser can choose rows of all hotels.)"""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

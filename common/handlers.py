@@ -1,4 +1,4 @@
-"""The one error body that clients read, whatever went wrong and wherever."""
+"""Turns every error, inside DRF or outside it, into the one error body that clients read."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ from common.parsers import BodyTooLarge
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 1
-# PostgreSQL's SQLSTATE for a lock not got within lock_timeout, a deadlock, a serialization failure.
+# SQLSTATEs: lock not acquired within lock_timeout, deadlock, serialization failure.
 BUSY = {"55P03", "40P01", "40001"}
 RESERVED = ("code", "message", "detail", "error", "details")
 CODES = {
@@ -40,7 +40,7 @@ CODES = {
 def error_body(
     code: str, message: str, *, details: Mapping[str, Any] | None = None, extra: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The contract's error body; ``extra`` goes to the top level unless it would hide one of the five keys."""
+    """The error body (docs/api.md, Errors); keys of ``extra`` go to the top level, except those named like its five."""
     top = {key: value for key, value in (extra or {}).items() if key not in RESERVED}
     return {
         "code": code,
@@ -53,7 +53,7 @@ def error_body(
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """DRF's exception handler: every refusal in the contract's shape; ``None`` (a bug) becomes a 500."""
+    """DRF's exception handler: every refusal gets the error body; ``None`` (a bug) becomes a 500."""
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
@@ -89,8 +89,8 @@ def _response(error: Exception) -> Response | None:
     if unavailable := unavailability(error):
         return Response(error_body(*unavailable), status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(error, IntegrityError) and is_race(error):
-        # The check passed and the constraint refused: somebody else was faster. The constraint is the truth.
-        logger.warning("a database constraint refused a request: %s", constraint(error))
+        # The check passed and the constraint was violated: a concurrent request was faster. The constraint decides.
+        logger.warning("a database constraint rejected a request: %s", constraint(error))
         return Response(
             error_body("CONFLICT", "Somebody else changed this at the same moment. Reload and try again."), 409
         )
@@ -98,7 +98,7 @@ def _response(error: Exception) -> Response | None:
 
 
 def unavailability(error: BaseException | None) -> tuple[str, str] | None:
-    """Code and message of a 503, where ``error`` says that the database is busy, away, or takes no changes."""
+    """Code and message of a 503, if ``error`` means that the database is busy, unreachable or read-only."""
     if not isinstance(error, DatabaseError):
         return None
     if sqlstate(error) in BUSY:
@@ -125,7 +125,7 @@ def _messages(value: Any) -> list[str]:
 
 
 def _printable(value: Any) -> str:
-    """As text that UTF-8 can carry: a message may quote half a surrogate pair that a client sent."""
+    """Text that can be encoded as UTF-8: a message may quote half a surrogate pair that a client sent."""
     return str(value).encode(errors="replace").decode()
 
 
@@ -136,7 +136,7 @@ def _first_message(details: Mapping[str, list[str]]) -> str:
     return "Invalid input."
 
 
-# --- what never reaches a DRF view ------------------------------------------------------------------------------------
+# --- errors outside DRF views -----------------------------------------------------------------------------------------
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -144,7 +144,7 @@ def _wants_json(request: HttpRequest) -> bool:
 
 
 def unavailable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
-    """The 503 outside DRF, where ``error`` is one."""
+    """The 503 outside DRF; ``None`` if ``error`` is not a database failure."""
     found = unavailability(error)
     if found is None:
         return None
@@ -157,7 +157,7 @@ def unavailable(request: HttpRequest, error: BaseException | None) -> HttpRespon
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400 outside DRF: a refused host, too many fields."""
     if isinstance(exception, SessionInterrupted):
-        # Django takes any failure to store a session for its having been deleted.
+        # Django reports any failure to store a session as a deleted session.
         refused = exception.__context__ and exception.__context__.__context__
         if answer := unavailable(request, refused):
             return answer
@@ -177,11 +177,11 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404 outside DRF: a path that no route matches."""
     if not _wants_json(request):
         return defaults.page_not_found(request, exception)
-    return JsonResponse(error_body("NOT_FOUND", "There is nothing at this address."), status=404)
+    return JsonResponse(error_body("NOT_FOUND", "There is nothing at this URL."), status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: a bug; the log has the traceback. Or a database that is away when a middleware needs it."""
+    """500: a bug; the log has the traceback. 503 if a middleware could not reach the database."""
     if answer := unavailable(request, sys.exc_info()[1]):
         return answer
     if not _wants_json(request):

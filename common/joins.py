@@ -1,4 +1,4 @@
-"""A join with rows that Python knows and no table has: one parameter, however many they are."""
+"""A join with rows that exist only in Python, passed as a single parameter."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,22 +12,22 @@ from django.db.models.sql.constants import INNER
 def join_rows(
     queryset: QuerySet[Any], rows: Iterable[Mapping[str, Any]], *, on: str, columns: "Mapping[str, Field[Any, Any]]"
 ) -> QuerySet[Any]:
-    """``queryset`` with the row of ``rows`` beside each of its own whose foreign key ``on`` names it; others drop out.
+    """``queryset`` inner-joined with ``rows`` on its foreign key ``on``.
 
-    ``rows`` are mappings of ``on`` and ``columns``. The latter are annotations then, which filters refer to by ``F``
-    and which are not selected. The statement's text is the same for any number of rows, which one JSON array carries.
+    ``rows`` are mappings of ``on`` and ``columns``. The columns become annotations that filters refer to by ``F`` and
+    that are not selected. The rows are passed as one JSON array, so the SQL is the same for any number of them.
     """
     queryset = queryset.all()
     key = queryset.model._meta.get_field(on)
     for name, field in columns.items():
-        field.column = name  # of no model: the name stays unset
+        field.column = name  # it belongs to no model, so Django leaves the name unset
     join: Any = _Rows(queryset.query.get_initial_alias(), key, dict(columns), json.dumps([*rows], default=str))
     alias = queryset.query.join(join)
     return queryset.alias(**{name: Col(alias, field) for name, field in columns.items()})
 
 
 class _Rows:
-    """What ``django.db.models.sql`` takes for a join: an item of FROM."""
+    """A FROM item with the interface of a join in ``django.db.models.sql``."""
 
     join_type = INNER
     nullable = False

@@ -1,7 +1,7 @@
-"""What a log line may say of an error: where it happened and what kind it was, and never whose data it met.
+"""What is logged of an error: where it happened and its type, but no personal data.
 
-PostgreSQL's errors quote the row that was refused, Python's the value that made no sense, and a mail server's the
-guest's address. So the words of an error are left out, but where they can only name code or a machine.
+PostgreSQL's errors quote the rejected row, Python's the invalid value, and a mail server's the guest's address. So an
+error's message is left out, except where it can only name code or a machine.
 """
 
 import copy
@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
-# Their words are about code, numbers or the machine.
+# Their messages are about code, numbers or the machine.
 HARMLESS: tuple[type[BaseException], ...] = (
     ArithmeticError,
     AssertionError,
@@ -27,21 +27,21 @@ HARMLESS: tuple[type[BaseException], ...] = (
     RecursionError,
     TypeError,
 )
-# Of these only what the operating system itself says: those that are derived elsewhere quote what they were sent.
+# Of these only the exact types, which the operating system raises: subclasses may quote what they were sent.
 OF_THE_MACHINE = (ConnectionError, FileNotFoundError, PermissionError, TimeoutError, OSError)
 
-# What gunicorn says of a request that it cannot read, or that broke in its own hands; what follows quotes the request,
-# and there may be a token or a name in it.
+# gunicorn's messages about a request that it could not read or handle; the rest of the line quotes the request, which
+# may contain a token or a name.
 OF_REQUESTS = ("Invalid request from ip=", "Error handling request")
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class RedactingFormatter(logging.Formatter):
-    """Lines as usual; errors with every frame, and without their words where these may quote data."""
+    """Formats errors with every frame, but without their messages where these may quote data."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # Another handler may have left its own text of the error there.
+        # Another handler may have cached its own text of the error there.
         record = copy.copy(record)
         record.exc_text = None
         return super().format(record)
@@ -51,7 +51,7 @@ class RedactingFormatter(logging.Formatter):
 
 
 def redact_server_log(log: logging.Logger) -> None:
-    """Keep out of gunicorn's own log whatever a client sent, its address included."""
+    """Keep what a client sent, and its IP address, out of gunicorn's own log."""
     log.addFilter(_without_request)
     for handler in log.handlers:
         form = handler.formatter
@@ -62,11 +62,11 @@ def _without_request(record: logging.LogRecord) -> bool:
     for beginning in OF_REQUESTS:
         if str(record.msg).startswith(beginning):
             record.msg, record.args = beginning.partition(" from")[0], ()
-    return record.levelno > logging.DEBUG  # at which it writes down every address
+    return record.levelno > logging.DEBUG  # at DEBUG it logs every client address
 
 
 def error_report(error: BaseException) -> str:
-    """The error and what led to it, the first cause first, as Python prints them."""
+    """The error and its causes, the first cause first, as Python prints them."""
     chain = [error]
     while (before := chain[-1].__cause__ or (None if chain[-1].__suppress_context__ else chain[-1].__context__)) and (
         before not in chain
@@ -79,17 +79,18 @@ def error_report(error: BaseException) -> str:
 
 
 def error_summary(error: BaseException) -> str:
-    """The kind of error, with whatever of its words is harmless."""
+    """The type of the error, with its message where that is harmless."""
     kind = type(error)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-    words = harmless_words(error)
-    return f"{name}: {words}" if words else name
+    message = harmless_message(error)
+    return f"{name}: {message}" if message else name
 
 
-def harmless_words(error: BaseException) -> str:
+def harmless_message(error: BaseException) -> str:
+    """The error's message, or the part of it that cannot quote data."""
     driver = error.__cause__ if isinstance(error, DatabaseError) else error
     if isinstance(error, OperationalError | InterfaceError):
-        return str(error).partition("\n")[0]  # what follows quotes rows and statements
+        return str(error).partition("\n")[0]  # the rest quotes rows and statements
     if code := getattr(driver, "pgcode", None):
         diagnosis = getattr(driver, "diag", None)
         names = (getattr(diagnosis, what, None) for what in ("table_name", "column_name", "constraint_name"))

@@ -1,8 +1,8 @@
-"""What is counted for Prometheus, by whoever does it and in whichever process; ``/metrics`` shows it (README).
+"""The registry of Prometheus metrics that ``/metrics`` exposes (README).
 
-Every label has few values, known beforehand: an operation is the name of an address and a method, never a path. The
-processes of one machine count together where ``PROMETHEUS_MULTIPROC_DIR`` names a folder: prometheus_client keeps files
-for each process there, also for those that have ended, and adds them up.
+Every label has a small, fixed set of values: an operation is a method and a route name, never a path. If
+``PROMETHEUS_MULTIPROC_DIR`` names a folder, the processes of one machine count together: prometheus_client keeps files
+there for each process, including those that have ended, and adds them up.
 """
 
 import logging
@@ -22,12 +22,12 @@ if FOLDER:
 
 disable_created_metrics()
 registry = CollectorRegistry()
-# How a folder says that somebody has cleaned it, or has written half a file.
+# Raised when files of the folder were removed or are half written.
 UNREADABLE = (OSError, ValueError, struct.error)
 
 _operation = Histogram(
     "hotelmate_operation_seconds",
-    "Requests by the name of their address, and the status of the answer.",
+    "Requests by route name and response status.",
     ["operation", "status"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=registry,
@@ -35,20 +35,20 @@ _operation = Histogram(
 
 
 def operation_done(operation: str, status: int, seconds: float) -> None:
-    """A request was answered. ``operation`` is one of few, such as ``POST booking-check-in``. Never fails."""
+    """Count a request. ``operation`` is a method and a route name, such as ``POST booking-check-in``. Never raises."""
     try:
         _operation.labels(operation, str(status)).observe(seconds)
-    except Exception:  # a full disk, say: whoever asked has their answer, and it is the right one
+    except Exception:  # such as a full disk: the response is ready and must not fail for this
         logger.exception("%s could not be counted", operation)
 
 
 def page(*more: Collector) -> bytes:
-    """All that is counted, by every process that counts together with this one, and what ``more`` finds at this moment;
-    in Prometheus's text format."""
+    """The metrics of this process and those that count with it, and what ``more`` collects now, in Prometheus's text
+    format."""
     for _ in range(3):
         with suppress(*UNREADABLE):  # a process has just started, and its file is still empty
             return _text(MultiProcessCollector(None) if FOLDER else registry, *more)
-    logger.warning("the counters in %s cannot be read: /metrics shows only what is asked of the database", FOLDER)
+    logger.warning("the counters in %s cannot be read: /metrics shows only what comes from the database", FOLDER)
     return _text(*more)
 
 

@@ -1,4 +1,4 @@
-"""What is refused before any view sees it, what pages answer while the database is away, and how long it all took."""
+"""Refuses unreadable bodies before any view runs, returns 503 while the database is unavailable, and times requests."""
 
 import time
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from common.handlers import error_body, unavailable
 from common.parsers import BodyTooLarge
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# Whose views read bodies by themselves, and refuse large ones in their own words.
+# Views under these paths read bodies themselves, and refuse large ones with the API's own error body.
 API = ("/api/", "/pusher/")
 NO_COPY = "private, no-store"
-# Bytes of a body that nobody wanted, and that are read all the same; of a larger one, nothing.
+# Bytes of an unread body that are still read and discarded; a larger one is not read.
 MOST_UNWANTED = 8 * 1_048_576
 
 
 class OperationMiddleware:
-    """Counts each request and the time that it took, by the name of its address: never by what a path holds."""
+    """Counts and times each request by its route name, never by the values in its path."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
@@ -33,7 +33,7 @@ class OperationMiddleware:
 
 
 def operation(request: HttpRequest) -> str:
-    """Such as ``POST booking-check-in``; of whatever leads nowhere, ``unknown``. A bounded number of them."""
+    """Such as ``POST booking-check-in``, or ``unknown`` where no route matches: a bounded set of labels."""
     match = request.resolver_match
     if match is None:
         return "unknown"
@@ -42,10 +42,10 @@ def operation(request: HttpRequest) -> str:
 
 
 class UnreadableMiddleware:
-    """Refuses what would be misread: a body without a length, which Django takes for no body; and large forms.
+    """Refuses bodies without a length, which Django takes for no body, and large forms.
 
-    A failed inspection sent in chunks would pass otherwise, as no body means passed. A form with a file in it has no
-    limit in Django: anybody could fill the disk through the sign-in.
+    Otherwise a failed inspection sent in chunks would count as passed, because no body means passed. Django does not
+    limit a form with a file in it: anybody could fill the disk through the sign-in.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
@@ -66,10 +66,10 @@ class UnreadableMiddleware:
 
 
 def drain_body(request: HttpRequest) -> None:
-    """Take what is left of the body off the line and drop it.
+    """Read the rest of the body and discard it.
 
-    gunicorn hangs up, without a word, on a body of more than 64 kB that was not read, as most refusals leave it: the
-    client would see a broken pipe instead of the answer, or send its next request into the dead connection.
+    gunicorn silently closes the connection if more than 64 kB of the body is unread, as after most refusals: the client
+    would see a broken pipe instead of the response, or send its next request into the dead connection.
     """
     if int(request.META.get("CONTENT_LENGTH") or 0) > MOST_UNWANTED:
         return
@@ -79,7 +79,7 @@ def drain_body(request: HttpRequest) -> None:
 
 
 class NoStoreMiddleware:
-    """Nobody on the way keeps a copy of what the API answers: there are guests in it."""
+    """Keeps API responses out of caches, because they contain guests' data."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response

@@ -1,8 +1,8 @@
-"""Amounts of money: which currencies there are, with how many decimals, and how an amount is written.
+"""Amounts of money: the currencies, their decimals, and how an amount is written.
 
 The currencies are those of ISO 4217, List One, as published on 2026-01-01 by its maintenance agency
 (https://www.six-group.com/en/products-services/financial-information/market-reference-data/data-standards.html): every
-active code for which the standard gives minor units. Precious metals, test codes and the like have none.
+active code for which the standard gives minor units (precious metals and test codes, for example, have none).
 """
 
 from decimal import Decimal
@@ -21,20 +21,20 @@ _BY_DECIMALS = {
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
-# By its code, how many decimals an amount in the currency has.
+# Currency code → decimals of an amount.
 DECIMALS = {code: decimals for decimals, codes in _BY_DECIMALS.items() for code in codes.split()}
 MOST_DECIMALS = max(_BY_DECIMALS)
-USUAL_DECIMALS = 2  # of a currency that is no longer in the list, on an old booking
+USUAL_DECIMALS = 2  # for a currency that is no longer in the list, on an old booking
 
 
 def currency_code(code: str) -> None:
-    """Validator: the code of a currency of ISO 4217, in capital letters."""
+    """Validator: an ISO 4217 currency code, in capital letters."""
     if code not in DECIMALS:
         raise ValidationError("Enter the ISO 4217 code of a currency, in three capital letters, such as EUR.")
 
 
 def decimals_refusal(amount: Decimal | None, currency: str) -> str | None:
-    """The sentence that refuses an amount with more decimals than its currency has; ``None`` for one that fits."""
+    """The error message for an amount with more decimals than its currency has; ``None`` for one that fits."""
     most = _decimals(currency)
     if amount is None or _digits_behind_the_point(amount) <= most:
         return None
@@ -42,8 +42,7 @@ def decimals_refusal(amount: Decimal | None, currency: str) -> str | None:
 
 
 def amount_to_store(amount: Decimal | None, currency: str, field: str) -> Decimal | None:
-    """The amount as it is to be stored, with the decimals of its currency; raises FieldError for ``field`` if it has
-    more."""
+    """The amount with the decimals of its currency; raises FieldError for ``field`` if it has more."""
     if refusal := decimals_refusal(amount, currency):
         raise FieldError(field, refusal)
     return None if amount is None else Decimal(f"{amount:.{_decimals(currency)}f}")
@@ -59,5 +58,5 @@ def _decimals(currency: str) -> int:
 
 
 def _digits_behind_the_point(amount: Decimal) -> int:
-    """Zeros at the end do not count."""
+    """Trailing zeros do not count."""
     return max(0, -int(amount.normalize().as_tuple().exponent))

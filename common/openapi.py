@@ -1,4 +1,4 @@
-"""How endpoints describe themselves in the OpenAPI document: request, response, errors and an example of each."""
+"""Describes endpoints in the OpenAPI document: request, response, errors and an example of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,10 +15,10 @@ F = TypeVar("F")
 
 
 class Schema(AutoSchema):
-    """drf-spectacular's own, with operations grouped by the first word after the hotel."""
+    """drf-spectacular's schema, with operations grouped by the first path segment after the hotel."""
 
     def map_parsers(self) -> list[str]:
-        # The parser reads JSON of any declared type; what a client should declare is this.
+        # The parser accepts any declared content type; this is the one that clients should send.
         return ["application/json" if media == "*/*" else media for media in super().map_parsers()]
 
     def get_tags(self) -> list[str]:
@@ -28,7 +28,7 @@ class Schema(AutoSchema):
 
 
 class ErrorBody(serializers.Serializer[Any]):
-    """What every refusal looks like. Wrong fields are named in ``details`` and again at the top level."""
+    """The body of every error. Invalid fields are named in ``details`` and again at the top level."""
 
     code = serializers.CharField()
     message = serializers.CharField()
@@ -38,11 +38,11 @@ class ErrorBody(serializers.Serializer[Any]):
 
 
 class InvalidBody(ErrorBody):
-    """A malformed request; each field that is wrong stands beside the five keys, with its messages."""
+    """A malformed request; each invalid field is also a top-level key, with its messages."""
 
 
 class InvalidBodyExtension(OpenApiSerializerExtension):
-    """Says so in the document: fields of any name."""
+    """Declares in the document that the body can have further fields of any name."""
 
     target_class = InvalidBody
 
@@ -52,7 +52,7 @@ class InvalidBodyExtension(OpenApiSerializerExtension):
 
 
 class SignInBody(ErrorBody):
-    """Who is calling is not known, or may not come in: what a sign-in form shows."""
+    """The caller is unknown or may not sign in; ``non_field_errors`` is what a sign-in form shows."""
 
     non_field_errors = serializers.ListField(child=serializers.CharField())
 
@@ -78,7 +78,7 @@ ERROR_EXAMPLES = {
         details={"current_status": "CHECKOUT_DIRTY", "status_version": 5, "changed_by_name": "Maeve Byrne"},
     ),
     413: error_body("BODY_TOO_LARGE", "The request body is larger than 1 MB."),
-    422: error_body("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used for another request already."),
+    422: error_body("IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key has already been used for another request."),
     429: error_body("THROTTLED", "Request was throttled. Expected available in 42 seconds."),
     502: error_body(
         "PAYMENT_CAPTURE_FAILED",
@@ -92,35 +92,35 @@ IF_MATCH = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description='The `status_version` that you read, in double quotes: `"7"`, or the `ETag` as a compressing proxy '
-    'returned it, such as `W/"7"` or `"7-gzip"`. Another one now: 412.',
+    'returned it, such as `W/"7"` or `"7-gzip"`. If the version has changed since: 412.',
 )
 IF_MATCH_BOOKING = OpenApiParameter(
     "If-Match",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description='The `version` that you read, in double quotes: `"2"`, or the `ETag` as a compressing proxy '
-    'returned it, such as `W/"2"` or `"2-gzip"`. Another one now: 412.',
+    'returned it, such as `W/"2"` or `"2-gzip"`. If the version has changed since: 412.',
 )
 ETAG = OpenApiParameter(
     "ETag",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     response=[200, 201],
-    description="The version that is shown, in double quotes, as `If-Match` takes it back.",
+    description="The version of the returned resource, in double quotes, for use in `If-Match`.",
 )
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
     OpenApiTypes.INT,
     OpenApiParameter.HEADER,
     response=[429, 503],
-    description="In how many seconds to try again.",
+    description="Seconds to wait before retrying.",
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="Up to 255 characters, of your own making. A repeat with the same key and body within a day gets the "
-    "first answer, and nothing is done twice; another body: 422. Only a 2xx answer uses the key up.",
+    description="A unique key that you generate, up to 255 characters. A retry with the same key and body within a day "
+    "returns the first response, and nothing is done twice; with another body: 422. Only a 2xx uses up the key.",
 )
 
 
@@ -142,10 +142,10 @@ def endpoint(
     versioned: bool = False,
     **more: Any,
 ) -> Any:
-    """``extend_schema`` with the errors that every endpoint can answer, and an example of each body.
+    """``extend_schema`` with the errors that every endpoint can return, and an example of each body.
 
-    ``error_examples`` shows other refusals than the usual ones; ``error_shapes`` says what else a refusal's body has;
-    ``versioned`` answers carry an ``ETag``.
+    ``error_examples`` replaces the usual examples, ``error_shapes`` the usual schemas of error bodies, by status;
+    ``versioned`` responses carry an ``ETag``.
     """
     codes = {400, 413, *errors} | ({401, 403, 404, 503} if auth else set())
     shown = {**ERROR_EXAMPLES, **(error_examples or {})}
@@ -154,7 +154,7 @@ def endpoint(
         for code in sorted(codes)
     ]
     if example is not None:
-        examples.append(OpenApiExample("Answer", value=example, response_only=True, status_codes=[str(status)]))
+        examples.append(OpenApiExample("Response", value=example, response_only=True, status_codes=[str(status)]))
     if request_example is not None:
         examples.append(OpenApiExample("Request", value=request_example, request_only=True))
     return extend_schema(

@@ -1,4 +1,4 @@
-"""Pages of lists, as the contract gives them: ``{count, next, previous, results}``."""
+"""Pages of lists: ``{count, next, previous, results}`` (docs/api.md, Conventions)."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class PagePagination(PageNumberPagination):
     page_size = 10
     max_page_size = 100
     page_size_query_param = "page_size"
-    known_count: int | None = None  # set by a view that has counted already
+    known_count: int | None = None  # set by a view that has already counted
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any]:
         self.request = request
@@ -50,6 +50,6 @@ def _positive(request: Any, name: str, default: int, largest: int) -> int:
         return default
     digits = text.lstrip("0")
     if not (digits.isascii() and digits.isdigit()):
-        raise FieldError(name, f"{name} must be a whole number from 1.")
-    # int() of thousands of digits is work, or refused by Python, and larger numbers are capped anyway.
+        raise FieldError(name, f"{name} must be a whole number of at least 1.")
+    # int() of thousands of digits is slow, or refused by Python, and larger numbers are capped anyway.
     return largest if len(digits) > 9 else min(int(digits), largest)

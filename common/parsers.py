@@ -1,4 +1,4 @@
-"""Reading request bodies: JSON whatever the content type says. Their size is limited by Django's own setting."""
+"""Reads request bodies as JSON, whatever the content type. Django's own setting limits their size."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class BodyTooLarge(APIException):
 
 
 class BodyParser(JSONParser):
-    """A JSON object, of any declared content type, so that ``curl -d '{…}'`` works as typed."""
+    """A JSON object, of any declared content type, so that a plain ``curl -d '{…}'`` works."""
 
     media_type = "*/*"
 

@@ -1,8 +1,8 @@
-"""Statements on one row that Django builds once and PostgreSQL plans once on each connection: for a wide row, both take
-longer than to read or write it (measured: two thirds of a status update).
+"""Single-row statements that Django builds once and PostgreSQL plans once per connection: for a wide row, both take
+longer than reading or writing it (measured: two thirds of a status update).
 
-A statement's name is made of its text. So whoever has prepared it, on a connection that a pooler hands round, it is the
-same statement; and where a pooler is noticed, this process prepares nothing more and sends the plain statements.
+A statement's name is a hash of its text, so on a connection that a pooler shares, a name always means the same
+statement. Once a pooler is detected, this process stops preparing and sends plain statements.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ from common.database import sqlstate
 
 M = TypeVar("M")  # what a row becomes: a model's instance, or a value
 Rows = list[tuple[Any, ...]]
-BITS = 63  # of a bigint, its sign aside
-# Statements that one connection keeps, each 30 to 600 kB of its server's memory; which fields a client changes is up to
-# the client. The one that was not used for longest makes room.
+BITS = 63  # of a bigint, without the sign
+# Statements that one connection keeps, each 30 to 600 kB of the server's memory. Clients choose which fields to change,
+# so there can be many; the least recently used one is dropped.
 KEPT = 100
-# PostgreSQL's codes: a result that a migration has given another type; a prepared statement that is not there, or there
-# already, though we have prepared it, or not.
+# SQLSTATEs: a migration changed the result's type; a statement that we prepared is missing; one that we did not prepare
+# exists.
 RETYPED, MISSING, THERE = "0A000", "26000", "42P05"
 
 logger = logging.getLogger(__name__)
@@ -53,25 +53,25 @@ class _Statement:
         return [values[param.number - 1] if isinstance(param, _Place) else param for param in self.params]
 
 
-# By name, for whoever reads a log.
+# By name, for reading logs.
 STATEMENTS: "WeakValueDictionary[str, _Statement]" = WeakValueDictionary()
 
 
 class _Read(NamedTuple):
     statement: _Statement
     locks: bool
-    convert: Callable[[Rows], Iterable[Sequence[Any]]]  # from what the driver gives to what the fields hold
-    make: Callable[[Sequence[Any]], Any]  # what a row becomes
+    convert: Callable[[Rows], Iterable[Sequence[Any]]]  # from the driver's values to the fields' values
+    make: Callable[[Sequence[Any]], Any]  # a row to an instance or a value
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 class PreparedRead(Generic[M]):
-    """One row of what ``build`` selects, by unique keys, as the queryset itself would give it.
+    """Reads one row of the queryset that ``build`` makes, by unique keys, with the same result as the queryset.
 
-    ``build`` makes the queryset, of instances or of one value, with whatever it joins (no ``prefetch_related``),
-    annotates and locks; whatever it filters by stays as it was at the first read.
+    The queryset returns instances or one value, and can join (not ``prefetch_related``), annotate and lock. Its filters
+    keep the values of the first read.
     """
 
     def __init__(self, build: Callable[[], QuerySet[Any, M]]) -> None:
@@ -83,15 +83,15 @@ class PreparedRead(Generic[M]):
         names = tuple(keys)
         made = self._made.get(names) or self._made.setdefault(names, self._compile(names))
         if made.locks and not connection.in_atomic_block:
-            raise TransactionManagementError("A row is locked within a transaction.")  # as Django has it, who built it
+            raise TransactionManagementError("Rows can only be locked inside a transaction.")  # as Django does
         values = tuple(keys.values())
         if any(isinstance(value, int) and value.bit_length() > BITS for value in values):
-            return []  # no row has it, and PostgreSQL would refuse to take it
+            return []  # no row has it, and PostgreSQL would raise an error
         with _run(connections[DEFAULT_DB_ALIAS], made.statement, values) as cursor:
             return [made.make(row) for row in made.convert(cursor.fetchall())]
 
     def queryset(self, **keys: Any) -> QuerySet[Any, M]:
-        """What ``read`` reads, not prepared."""
+        """The same rows as ``read``, not prepared."""
         return self._build().filter(**keys)
 
     def _compile(self, names: tuple[str, ...]) -> _Read:
@@ -109,7 +109,7 @@ def _converter(compiler: Any) -> Callable[[Rows], Iterable[Sequence[Any]]]:
 
 
 def _instance_maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
-    """What ``django.db.models.query.ModelIterable`` does with each row, set up once."""
+    """Does what ``django.db.models.query.ModelIterable`` does with each row, but is set up once."""
     info = compiler.klass_info
     model, columns = info["model"], slice(info["select_fields"][0], info["select_fields"][-1] + 1)
     names = [column.target.attname for column, *_ in compiler.select[columns]]
@@ -133,7 +133,7 @@ def _instance_maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
 def insert(instances: Iterable[Model]) -> None:
     """Store new instances of one model, as ``bulk_create`` does: a single one prepared, many in one statement.
 
-    Plain values only, no expressions; whatever they refer to is stored already.
+    Plain values only, no expressions; related rows must already be stored.
     """
     things = list(instances)
     if not things:
@@ -165,7 +165,7 @@ def update(thing: Model, names: Sequence[str]) -> None:
     values = [_stored(thing, field, database, add=False) for field in fields]
     with mark_for_rollback_on_error(), _run(database, made, [*values, thing.pk]) as cursor:
         if cursor.rowcount != 1:
-            raise DatabaseError(f"{model._meta.label} {thing.pk} is not there to be written.")
+            raise DatabaseError(f"{model._meta.label} {thing.pk} does not exist: nothing was updated.")
 
 
 def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
@@ -173,10 +173,10 @@ def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
 
 
 def _stored(thing: Model, field: "Field[Any, Any]", database: BaseDatabaseWrapper, *, add: bool) -> Any:
-    """The field's value as the driver takes it. Raises TypeError for one that PostgreSQL would have to work out."""
+    """The field's value for the driver. Raises TypeError for an expression."""
     value = field.pre_save(thing, add)
     if isinstance(value, Combinable):
-        raise TypeError(f"{field} takes a plain value here, no expression")
+        raise TypeError(f"{field} takes a plain value here, not an expression")
     return field.get_db_prep_save(value, database)
 
 
@@ -207,7 +207,7 @@ def _update_of(model: type[Model], names: Sequence[str]) -> _Statement:
 
 
 class _Place:
-    """Where a value goes that varies: ``$1`` to PostgreSQL, in the statement that is prepared."""
+    """A placeholder for a value that varies: ``$1`` in the prepared statement."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -229,16 +229,16 @@ def _named(verb: str, model: type[Model], sql: str, params: Sequence[Any]) -> _S
 
 
 def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
-    """The cursor that has run it with these values.
+    """Run the statement with these values and return the cursor.
 
-    Prepared once on each connection to PostgreSQL, which keeps it through a rollback and until the connection ends.
+    It is prepared once on each connection to PostgreSQL, where it survives rollbacks until the connection ends.
     """
     cursor = database.cursor()  # first: it may take a new connection, on which nothing is prepared
     if _pooler_seen.is_set():
         cursor.execute(made.sql, made.with_values(values))
         return cursor
     driver = database.connection
-    # Of this connection of the driver's: how each statement that it has prepared is called, the last used last.
+    # For this driver connection: the EXECUTE of each statement that it has prepared, the most recently used last.
     prepared_for, calls = getattr(database, "prepared", (None, OrderedDict[str, str]()))
     if prepared_for is not driver:
         prepared_for, calls = database.prepared = driver, OrderedDict()
@@ -253,16 +253,16 @@ def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
         if state in (MISSING, THERE):
             _pooler_seen.set()
             logger.warning(
-                "prepared statements are not this connection's own (%s), so there is a pooler of transactions: none is "
-                "used from now on",
+                "prepared statements of another session were found (%s), so a transaction pooler is in use: this "
+                "process stops preparing statements",
                 state,
             )
         elif state == RETYPED and not is_new:
-            database.close()  # all that it has prepared may be of old types
+            database.close()  # all its prepared statements may have old types
         else:
             raise
         if database.in_atomic_block:
-            raise OperationalError("A prepared statement is of no use any more; the next try does without.") from error
+            raise OperationalError("A prepared statement can no longer be used; a retry runs without it.") from error
         return _run(database, made, values)
     return cursor
 

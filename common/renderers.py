@@ -1,4 +1,4 @@
-"""Answers as JSON, encoded in a tenth of the time and memory that Python's own encoder takes for a large house."""
+"""Renders responses as JSON, for a large hotel in a tenth of the time and memory of Python's own encoder."""
 
 import json
 from typing import Any
@@ -7,14 +7,14 @@ import orjson
 from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
-# Moments would lack their Z; the framework's encoder writes them.
+# orjson would omit the Z of datetimes; DRF's encoder writes it.
 OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 
 
 class JsonList:
-    """A list that is JSON already: the text of thousands of rooms takes far less memory than they do.
+    """A list that is encoded as it grows: the JSON of thousands of rooms takes far less memory than their objects.
 
-    Of what orjson takes, a hundred at a time: one by one the calls would cost more than the encoding.
+    Items are encoded a hundred at a time: one by one, the calls would cost more than the encoding.
     """
 
     AT_ONCE = 100
@@ -45,13 +45,13 @@ class JsonList:
 
 
 class Encoder(JSONEncoder):
-    """The framework's, which also takes a ``JsonList``."""
+    """DRF's encoder, which also accepts a ``JsonList``."""
 
     def default(self, obj: Any) -> Any:
         return json.loads(obj.text()) if isinstance(obj, JsonList) else super().default(obj)
 
 
-_as_the_framework_has_it = Encoder().default
+_drf_default = Encoder().default
 
 
 def _encoded(data: Any) -> bytes:
@@ -59,11 +59,11 @@ def _encoded(data: Any) -> bytes:
 
 
 def _default(value: Any) -> Any:
-    return orjson.Fragment(value.text()) if isinstance(value, JsonList) else _as_the_framework_has_it(value)
+    return orjson.Fragment(value.text()) if isinstance(value, JsonList) else _drf_default(value)
 
 
 class QuickJSONRenderer(JSONRenderer):
-    """The framework's JSON by another encoder; what that one does not take, the framework's own encodes or refuses."""
+    """DRF's JSON from a faster encoder; values that it does not support go through DRF's own."""
 
     encoder_class = Encoder
 
@@ -75,7 +75,7 @@ class QuickJSONRenderer(JSONRenderer):
     ) -> bytes:
         """The bytes of the body."""
         if renderer_context:
-            # The answer itself, which holds this: megabytes would stay until Python next looks for such rings.
+            # The response refers to this context: the cycle would keep megabytes until the next garbage collection.
             renderer_context.pop("response", None)
         if data is not None and not self.get_indent(accepted_media_type or "", renderer_context or {}):
             try:
@@ -86,5 +86,5 @@ class QuickJSONRenderer(JSONRenderer):
 
 
 def _separators_escaped(body: bytes) -> bytes:
-    """Without the two line separators that JSON allows and JavaScript once did not, as the framework has it."""
+    """With U+2028 and U+2029 escaped, as DRF does: JSON allows them, JavaScript once did not."""
     return body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")

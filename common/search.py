@@ -1,4 +1,4 @@
-"""Text as people search and sort it: without accents, capital letters and variants of a letter."""
+"""The lookup that ignores accents, case and variants of letters when text is searched and sorted."""
 
 from django.db.models import CharField, TextField, Transform
 
@@ -6,9 +6,9 @@ from django.db.models import CharField, TextField, Transform
 class Folded(Transform):
     """Text in lower case without accents: ``É``, ``ø``, ``ß`` and full-width ``Ａ`` become ``e``, ``o``, ``ss``, ``a``.
 
-    ``name__folded__contains="zoe"`` finds ``Zoë``, and ``"zoë"`` finds ``Zoe``. The database's function, made by the
-    migration ``hotel.0008_folded``, is PostgreSQL's ``unaccent``, declared immutable so that it can be indexed.
-    Indexes are built on what it yields: a different folding takes a new function and new indexes.
+    ``name__folded__contains="zoe"`` finds ``Zoë``, and ``"zoë"`` finds ``Zoe``. The SQL function, made by the migration
+    ``hotel.0008_folded``, is PostgreSQL's ``unaccent``, declared immutable so that it can be indexed. Indexes are built
+    on its results: a different folding takes a new function and new indexes.
     """
 
     function = "hotelmate_folded"
@@ -16,6 +16,6 @@ class Folded(Transform):
     bilateral = True
 
 
-# For every field of theirs, in every app: a lookup belongs to a type of column.
+# Lookups are registered per field class, so this covers the text fields of every app.
 CharField.register_lookup(Folded)
 TextField.register_lookup(Folded)

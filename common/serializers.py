@@ -1,4 +1,4 @@
-"""Fields of request bodies that more than one endpoint has; those for text know what it may be (``common.text``)."""
+"""Fields shared by request bodies; those for text apply the rules of ``common.text``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,14 +40,14 @@ class MailField(_Readable, serializers.EmailField):
 
 
 class SearchField(serializers.CharField):
-    """Words to search for, composed as the text that is stored; of whatever characters, which then find nothing."""
+    """Search terms, composed like the stored text. Any characters are accepted; invalid ones just find nothing."""
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         return super().run_validation(text.nfc(data) if isinstance(data, str) else data)
 
 
 class _Optional(serializers.CharField):
-    """A text that may be left out; null counts as left out."""
+    """Text that may be left out; null counts as left out."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"required": False, "allow_blank": True, "allow_null": True, **kwargs})
@@ -79,7 +79,7 @@ class NoteField(OptionalLinesField):
         super().__init__(**{"max_length": 2000, **kwargs})
 
 
-# For serializers that are made of a model: which field takes which of its texts.
+# For model serializers: model field → serializer field.
 OF_A_MODEL = serializers.ModelSerializer.serializer_field_mapping | {
     models.CharField: LineField,
     models.TextField: LinesField,
@@ -88,7 +88,7 @@ OF_A_MODEL = serializers.ModelSerializer.serializer_field_mapping | {
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """A JSON boolean: ``"yes"`` and ``1`` are refused, for where a guess would do harm."""
+    """A JSON boolean; ``"yes"`` and ``1`` are refused, because a wrong guess would do harm."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):

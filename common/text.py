@@ -1,8 +1,9 @@
-"""What text may be made of: one Unicode form (NFC), nothing that turns a line round, and something to see.
+"""Validates and normalizes text: one Unicode form (NFC), no reversed lines, and at least one visible character.
 
-There are two kinds. A *line* (a name, a code, a telephone number) has no line breaks and nothing invisible, but the two
-joiners that Persian, Indic and emoji spelling needs. *Lines* (a note) have line breaks and tabs, and no other control.
-Fields for each are in ``common.fields`` (models), ``common.serializers`` (the API) and ``common.forms`` (the admin).
+There are two kinds. A *line* (a name, a code, a telephone number) has no line breaks or invisible characters, except
+the two joiners that Persian, Indic and emoji spelling needs. *Lines* (a note) can have line breaks and tabs, but no
+other control characters. The fields for each are in ``common.fields`` (models), ``common.serializers`` (the API) and
+``common.forms`` (the admin).
 """
 
 import re
@@ -14,14 +15,14 @@ _LINE_BREAKS = r"\u2028\u2029"
 _BIDI_OVERRIDES = r"\u202d\u202e"
 _BIDI_CONTROLS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _JOINERS = r"\u200c\u200d"
-# Unicode's Default_Ignorable_Code_Point: what is drawn as nothing. Some of it chooses the shape of its neighbour …
+# Unicode's Default_Ignorable_Code_Point: characters without a glyph. Some choose the shape of their neighbour …
 _VARIANTS = r"\u034f\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
-# … and the rest is of no use in a line.
+# … and the rest have no use in a line.
 _IGNORABLE = (
     r"\u00ad\u115f\u1160\u200b\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
     r"\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 )
-_BLANKS = r"\s\u2800"  # of Braille's patterns the empty one
+_BLANKS = r"\s\u2800"  # the blank Braille pattern
 
 _NOT_IN_A_LINE = re.compile(
     rf"[{_CONTROLS}{_LINE_BREAKS}{_BIDI_CONTROLS}{_IGNORABLE}]"
@@ -33,7 +34,7 @@ _VISIBLE = re.compile(rf"[^{_BLANKS}{_CONTROLS}{_LINE_BREAKS}{_BIDI_CONTROLS}{_J
 
 
 class Unreadable(ValueError):
-    """The text has a character that its kind may not have; the message says so to whoever typed it."""
+    """The text has a character that its kind does not allow; the message is for the person who typed it."""
 
 
 def nfc(text: str) -> str:
@@ -42,30 +43,30 @@ def nfc(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether there is nothing to see."""
+    """Whether the text has no visible character."""
     return _VISIBLE.search(text) is None
 
 
 def line(text: str) -> str:
-    """One line of text, composed and trimmed; empty where there is nothing to see. Raises ``Unreadable``."""
+    """One line of text, composed and trimmed; empty without a visible character. Raises ``Unreadable``."""
     text = nfc(text).strip()
     if found := _NOT_IN_A_LINE.search(text):
         raise Unreadable(
-            f"This has a line break, a control or an invisible character in it ({_named(found)}). Type it again."
+            f"This contains a line break, a control or an invisible character ({_code_point(found)}). Type it again."
         )
     return "" if is_blank(text) else text
 
 
 def lines(text: str) -> str:
-    """Several lines of text, composed, with plain line breaks; empty where there is nothing to see.
+    """Several lines of text, composed, with plain line breaks; empty without a visible character.
 
     Raises ``Unreadable``.
     """
     text = nfc(text.replace("\r\n", "\n").replace("\r", "\n"))
     if found := _NOT_IN_LINES.search(text):
-        raise Unreadable(f"This has a control character in it ({_named(found)}). Type it again.")
+        raise Unreadable(f"This contains a control character ({_code_point(found)}). Type it again.")
     return "" if is_blank(text) else text
 
 
-def _named(found: re.Match[str]) -> str:
+def _code_point(found: re.Match[str]) -> str:
     return f"U+{ord(found.group()):04X}"

@@ -1,9 +1,9 @@
-"""Database triggers that hold HotelMate's rules, against raw SQL and the admin as much as against our own code.
+"""Database triggers that enforce HotelMate's rules, against raw SQL and the admin as much as against our own code.
 
 They are declared in the models' ``Meta.triggers`` (django-pgtrigger writes the migrations), with two differences from
-the library's own: a function looks for its tables in the schema of the migration that made it, so that it works in a
-restore (which empties the search path) and a session cannot put temporary tables in their place; and the library's
-per-session switch to ignore triggers does not exist.
+the library's own triggers: the search path is fixed to the schema of the migration that made the function, so that it
+works in a restore (which empties the search path) and a session cannot substitute temporary tables; and there is no
+per-session switch to ignore triggers.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from common.money import DECIMALS, USUAL_DECIMALS
 
 
 class RuleSql(compiler.UpsertTriggerSql):
-    """The SQL that installs one rule. Migrations refer to this class: never change what an existing one yields."""
+    """The SQL that installs one rule. Migrations refer to this class: the SQL of existing ones must never change."""
 
     def get_template(self) -> str:
         return """
@@ -43,7 +43,7 @@ class RuleSql(compiler.UpsertTriggerSql):
 
 
 class Rule(pgtrigger.Trigger):
-    """A trigger that raises when a row breaks a rule; the error carries the rule's name as its constraint."""
+    """A trigger that raises when a row breaks a rule; the error names the rule as its constraint."""
 
     def compile(self, model: Any) -> compiler.Trigger:
         compiled = super().compile(model)
@@ -54,7 +54,7 @@ class Rule(pgtrigger.Trigger):
 
 
 def refusal_sql(name: str | None, message: str) -> str:
-    """The statement that refuses a row: an integrity violation named ``name``."""
+    """The SQL that rejects a row, as a violation of the constraint ``name``."""
     return (
         f"RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation', "
         f"CONSTRAINT = '{name}', TABLE = TG_TABLE_NAME;"
@@ -72,7 +72,7 @@ class NeverChanged(Rule):
 
 
 class FixedField(Rule):
-    """A field keeps the value with which its row was made."""
+    """A field keeps the value that its row was inserted with."""
 
     when = pgtrigger.Before
 
@@ -86,7 +86,7 @@ class FixedField(Rule):
 
 
 class AmountFitsCurrency(Rule):
-    """An amount that is written has no more decimals than the row's ``currency``; one that was there before may."""
+    """A new or changed amount has no more decimals than the row's ``currency``; an unchanged old one may have more."""
 
     when = pgtrigger.Before
 
@@ -117,9 +117,9 @@ class AmountFitsCurrency(Rule):
 
 
 class SameHotel(Rule):
-    """Every row that ``links`` names (foreign key name → table) belongs to this row's hotel, which never changes.
+    """Every row that ``links`` refer to (foreign key name → table) belongs to this row's hotel, which never changes.
 
-    Asked at commit, as Django's foreign keys are: a restore may load the tables in any order.
+    Checked at commit, like Django's foreign keys: a restore may load the tables in any order.
     """
 
     when = pgtrigger.After

@@ -1,4 +1,4 @@
-"""The base of every staff endpoint: who calls, whose hotel it is, what right it takes."""
+"""The base of every staff endpoint: it resolves the caller and the hotel, and checks the right."""
 
 import functools
 import re
@@ -28,35 +28,35 @@ def staff_of(user: Any, slug: str | None) -> Any:
     if staff is None or not staff.is_active:
         raise NoStaffProfile("This user is not on the staff of a hotel.")
     if slug is not None and slug != staff.hotel.slug:
-        # The same answer whether that hotel exists or not.
+        # The same response whether that hotel exists or not.
         raise HotelAccessDenied("Permission denied: you are not on the staff of this hotel.")
     return staff
 
 
 class HotelViewSet(GenericViewSet):
-    """A view of one hotel's things, for that hotel's staff.
+    """A view of one hotel's data, for that hotel's staff. Sets ``self.staff`` and ``self.hotel``.
 
-    ``rights`` maps an action (or ``*``) to the rights of which the caller needs one; an action that it does not name is
-    open to all the hotel's staff, and decides in its service. Sets ``self.staff`` and ``self.hotel``.
+    ``rights`` maps an action (or ``*``) to rights of which the caller needs one. An action that is not listed is open
+    to all the hotel's staff; its service checks rights.
     """
 
     rights: ClassVar[Mapping[str, Iterable[str]]] = {}
-    queryset: Any  # of whichever model; each request narrows it to the hotel
-    staff: Any  # hotel.models.Staff and Hotel, which this layer does not know
+    queryset: Any  # of any model; each request narrows it to the hotel
+    staff: Any  # hotel.models.Staff and Hotel, which this layer must not import
     hotel: Any
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        answer = super().dispatch(request, *args, **kwargs)
-        # Answer and view would hold one another, and megabytes of rooms stay until Python next looks for such rings.
+        response = super().dispatch(request, *args, **kwargs)
+        # Response and view refer to each other: the cycle would keep megabytes of rooms until the next collection.
         del self.response
-        return answer
+        return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.staff = staff_of(request.user, kwargs["slug"])
         self.hotel = self.staff.hotel
         self._require_right()
-        # Read even where no body is needed, so that a broken one is refused before anything happens.
+        # Parsed even where no body is needed, so that a malformed one is refused before anything happens.
         request.data  # noqa: B018 - the property parses
 
     def _require_right(self) -> None:
@@ -65,7 +65,7 @@ class HotelViewSet(GenericViewSet):
             raise NotAllowed(self.refusal_message())
 
     def refusal_message(self) -> str:
-        """What a caller without the right is told."""
+        """The message for a caller without the right."""
         return "Permission denied: your role does not include this."
 
     def can_any(self, rights: Iterable[str]) -> bool:
@@ -77,7 +77,7 @@ class HotelViewSet(GenericViewSet):
         return dict(_shape(serializer, partial=partial).run_validation(self.request.data))
 
     def query(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """The validated query parameters; blank ones count as left out."""
+        """The validated query parameters; blank ones are ignored."""
         given = {name: value for name, value in self.request.query_params.items() if str(value).strip()}
         return dict(_shape(serializer, partial=False).run_validation(given))
 
@@ -91,19 +91,19 @@ class HotelViewSet(GenericViewSet):
 
 @functools.cache
 def _shape(serializer: type[serializers.Serializer[Any]], *, partial: bool) -> serializers.Serializer[Any]:
-    """One for all requests: a check leaves no trace in it, and to copy its fields takes longer than the check."""
+    """Shared by all requests: validation leaves no state in it, and copying its fields takes longer than validating."""
     return serializer(partial=partial)
 
 
-# A version as ``etag`` writes it, or as a proxy that compressed the answer gave it on: nginx makes the tag weak, Caddy
-# and Apache add the coding. The version in it is as good, so that both count as the tag that they were made of.
+# A version as ``etag`` writes it, or as a compressing proxy changed it: nginx makes the tag weak, Caddy and Apache add
+# the encoding. The version in it is the same, so both count as the original tag.
 VERSION = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-(?:gzip|br|zstd))?"')
 
 
 def if_match_versions(request: Request) -> list[int] | None:
-    """The versions that ``If-Match`` names, any of which will do; ``None`` when the header is absent or ``*``.
+    """The versions that ``If-Match`` names, any of which may match; ``None`` when the header is absent or ``*``.
 
-    ``*`` asks that the thing exists (RFC 9110, 13.1.1): what does not is 404 before that.
+    ``*`` requires that the resource exists (RFC 9110, 13.1.1): otherwise it is 404 anyway.
     """
     header = request.headers.get("If-Match", "").strip()
     if not header or header == "*":
@@ -111,10 +111,10 @@ def if_match_versions(request: Request) -> list[int] | None:
     tags = parse_etags(header)
     if not tags:
         raise InvalidInput('If-Match must be a version in double quotes, such as "7".')
-    # One that was never ours matches no version: 412, as it should be.
+    # A tag that we never issued matches no version: 412, as it should be.
     return [int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag))]
 
 
 def etag(version: int) -> str:
-    """The header value that ``If-Match`` takes back."""
+    """The ``ETag`` value, which ``If-Match`` accepts."""
     return f'"{version}"'

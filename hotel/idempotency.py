@@ -54,7 +54,7 @@ def answer_once(
         if row is None:
             raise Conflict("This Idempotency-Key is just being forgotten. Try again.")
         if row.fingerprint != fingerprint:
-            raise KeyReused("This Idempotency-Key was used for another request already.")
+            raise KeyReused("This Idempotency-Key has already been used for another request.")
         if row.status:
             return Answer(row.status, row.body)
         answer = act()

@@ -1,1 +1,1 @@
-"""Django's backend for PostgreSQL, where a kept connection costs no round trip to check (``base.py``)."""
+"""Django's PostgreSQL backend, but checking a persistent connection costs no round trip (``base.py``)."""

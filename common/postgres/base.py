@@ -1,5 +1,5 @@
-"""The connection to PostgreSQL: Django's, but that a kept one is looked at, and not asked, before it is used again, and
-that a list in portions tells why it ended."""
+"""Django's PostgreSQL connection with two changes: a persistent connection is checked without a query before it is
+reused, and closing a server-side cursor does not hide the error that ended it."""
 
 import secrets
 import select
@@ -19,20 +19,19 @@ from common.postgres.validation import DatabaseValidation
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """With ``CONN_HEALTH_CHECKS`` Django sends ``SELECT 1`` at the first statement of each request."""
+    """With ``CONN_HEALTH_CHECKS``, Django would send ``SELECT 1`` before the first statement of each request."""
 
     validation_class = DatabaseValidation
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        """Django's, from the driver's errors to its own."""
+        """Converts the driver's errors to Django's, as Django's own wrapper does."""
         return ErrorWrapper(self)
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """Django's; one with a name, for what is read in portions, makes no noise of its own when it is closed.
+        """Django's cursor, or a named one, which reads in portions, under a random name.
 
-        Nobody else has a cursor of that name: where a pooler hands connections round, Django's counter would lead to
-        the rows of another process.
+        Behind a pooler that shares connections, a name from Django's counter could be another process's cursor.
         """
         if name is None:
             return super().create_cursor()
@@ -43,10 +42,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return cursor
 
     def is_usable(self) -> bool:
-        """Whether the connection still stands.
+        """Whether the connection is still open.
 
-        A server that has ended it, by a restart say, has told so, and there is something to read. Where there is
-        nothing, ``SELECT 1`` would say no more; it is sent where there is, and after an error.
+        A server that has closed it, for example by a restart, has sent something, so there is data to read. Only then,
+        or after an error, is ``SELECT 1`` sent; otherwise it would tell us nothing more.
         """
         driver = self.connection
         if driver is None or driver.closed or self.errors_occurred:
@@ -57,19 +56,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
-    """A connection through which nothing can be written leads to a standby, and a new one may lead to the primary."""
+    """Closes a read-only connection after use: it leads to a standby, and a new one may lead to the primary."""
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if getattr(error, "pgcode", None) == READ_ONLY:
-            self.wrapper.close_at = time.monotonic()  # type: ignore[attr-defined]  # as if kept for long enough
+            self.wrapper.close_at = time.monotonic()  # type: ignore[attr-defined]  # as if its maximum age were reached
         super().__exit__(kind, error, traceback)
 
 
 class PortionsCursor(extensions.cursor):
-    """A cursor of PostgreSQL's.
+    """A server-side cursor, for reading in portions.
 
-    Where it could not be made, for a lock say, there is none to be closed either: Django closes it all the same, and
-    that error would hide the first.
+    If declaring it failed, for example on a lock, there is nothing to close: Django closes it all the same, and that
+    error would hide the first.
     """
 
     def close(self) -> None:

@@ -347,7 +347,7 @@ def test_another_hotels_room_type_is_refused_with_the_reason(root, hotel):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("state", "told"), [("23505", "another row has this name"), ("23503", "something has changed")]
+    ("state", "told"), [("23505", "another row already has this name"), ("23503", "something has changed")]
 )
 def test_who_was_slower_is_told_so_on_every_page(root, state, told):
     """Also of rows that are of no hotel: a name that somebody has just taken, a row that somebody has just deleted."""

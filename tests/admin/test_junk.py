@@ -203,7 +203,7 @@ def test_a_bug_in_a_lists_count_is_an_error_where_nothing_was_filtered(query, db
 def test_a_selection_of_no_rows_is_refused_in_words(field, value, db):
     chosen = {"action": "change_status", "_selected_action": "1", "apply": "1", field: value}
     answer = browser(CALLERS["manager"](HotelFactory()).user).post(page(Room, "changelist"), chosen, follow=True)
-    assert [str(message) for message in answer.context["messages"]] == ["That selection makes no sense here."]
+    assert [str(message) for message in answer.context["messages"]] == ["This selection is not valid."]
 
 
 def test_a_filter_that_postgresql_cannot_read_leads_to_the_whole_list(db):

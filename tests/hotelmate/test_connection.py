@@ -156,4 +156,4 @@ def test_a_process_tells_its_log_when_it_starts(transactional_db, session, monke
     caplog.clear()
     monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
     log_problems()
-    assert caplog.messages == ["the database could not be asked for its settings: OperationalError"]
+    assert caplog.messages == ["the settings of the database could not be checked: OperationalError"]

@@ -152,7 +152,7 @@ def test_what_goes_well(marked, manager, log):
         (bug, 500, "KeyError"),
         (as_django_says(DataError), 500, "django.db.utils.DataError"),
         (as_django_says(OperationalError), 503, "the database cannot be reached"),
-        (refused("23505"), 409, "a database constraint refused a request"),
+        (refused("23505"), 409, "a database constraint rejected a request"),
         (refused("23514"), 500, "django.db.utils.IntegrityError: SQLSTATE 23514"),
         (refused("23000"), 500, "django.db.utils.IntegrityError: SQLSTATE 23000"),
     ],
