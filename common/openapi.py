@@ -69,7 +69,7 @@ ERROR_EXAMPLES = {
     404: error_body("ROOM_NOT_FOUND", "Room not found: this hotel has no such room."),
     409: error_body(
         "INVALID_TRANSITION",
-        "Invalid transition: room 101 is occupied and does not go from there to ready for guest.",
+        "Invalid transition: room 101 can't go from occupied to ready for guest.",
         details={"current_status": "OCCUPIED", "status_version": 4},
     ),
     412: error_body(

@@ -1,4 +1,4 @@
-"""The audit trail and the tasks in the admin: to search and to read."""
+"""The audit log of room statuses and the housekeeping tasks in the admin, read-only."""
 
 from typing import Any
 
@@ -26,14 +26,14 @@ class RoomStatusEventAdmin(ReadOnlyAdmin):
     list_filter = ["source", "to_status", "created_at", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel", "room", "changed_by__user"]
     search_fields = ["=room__room_number", "note", "changed_by__user__username", "changed_by__user__last_name"]
-    search_help_text = "Room number, note, or who changed it."
+    search_help_text = "Room number, note, or name of the staff member."
     date_hierarchy = "created_at"
     show_full_result_count = False
     fields = ["created_at", "hotel", "room", "version", "from_status", "to_status", "changed_by", "source", "note"]
 
 
 class WorkFilter(admin.SimpleListFilter):
-    """What there still is to do."""
+    """Filters for open and for late tasks."""
 
     title = "work"
     parameter_name = "work"

@@ -1,4 +1,4 @@
-"""The audit trail of room statuses, and housekeeping's tasks."""
+"""The audit log of room statuses, and housekeeping tasks."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from rooms.models import NEW_ROOM_STATUSES, Priority, Room, RoomStatus
 
 
 class Source(models.TextChoices):
-    """Where a status change came from (contract section 5)."""
+    """Where a status change came from (docs/api.md, Room status)."""
 
     HOUSEKEEPING = "HOUSEKEEPING", "Housekeeping"
     FRONT_DESK = "FRONT_DESK", "Front desk"
@@ -26,7 +26,7 @@ class Source(models.TextChoices):
 
 
 class AuditChained(Rule):
-    """At commit, an audit row tells of a change that was made, and starts where the one before it ended."""
+    """At commit, an audit row matches an actual change and starts at the status where the previous row ended."""
 
     when = pgtrigger.After
     timing = pgtrigger.Deferred
@@ -56,7 +56,7 @@ class AuditChained(Rule):
 
 
 class RoomStatusEvent(models.Model):
-    """One change of a room's status: what, who, when, why. Written once, never changed, never deleted."""
+    """One change of a room's status: what, who, when, why. Append-only: never updated, never deleted."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
     room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="status_events", db_index=False)
@@ -117,9 +117,9 @@ class TaskStatus(models.TextChoices):
 
 
 OPEN_TASK_STATUSES = (TaskStatus.OPEN, TaskStatus.IN_PROGRESS)
-# In these a room has been turned over.
+# The statuses in which a room's turnover is finished.
 TURNED_OVER = (RoomStatus.CLEANED_UNINSPECTED, RoomStatus.READY_FOR_GUEST)
-# A task that is open for longer is overdue.
+# A task that stays open longer than this is overdue.
 TASK_DUE = {
     Priority.HIGH: timedelta(hours=2),
     Priority.MED: timedelta(hours=4),
@@ -163,7 +163,7 @@ class HousekeepingTask(models.Model):
                 condition=Q(for_date__isnull=False),
                 name="task_once_a_day",
             ),
-            # A guest who moves does not take the morning's task along.
+            # One stayover task a day for each stay, even if the guest moves to another room.
             models.UniqueConstraint(
                 fields=["booking", "task_type", "for_date"],
                 condition=Q(for_date__isnull=False, status__in=OPEN_TASK_STATUSES),

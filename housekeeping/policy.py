@@ -1,4 +1,4 @@
-"""Who may take a room from one status to another (contract section 5)."""
+"""Which rights allow which room status changes (docs/api.md, Rights)."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ OVERRIDE = "housekeeping.status_override"
 
 
 class Grant(NamedTuple):
-    """Whoever holds ``right`` may take a room from any status of ``origins`` to any of ``targets``."""
+    """``right`` allows moving a room from any status in ``origins`` to any status in ``targets``."""
 
     right: str
     origins: frozenset[RoomStatus]
@@ -37,7 +37,7 @@ GRANTS = (
     _grant("rooms.maintenance_clear", ANY, {_S.OUT_OF_ORDER}),
     _grant("housekeeping.status_front_desk", {_S.READY_FOR_GUEST}, {_S.CHECKOUT_DIRTY}),
 )
-# A source is recorded only for a caller who works there: any one of these rights.
+# A source is recorded only for callers who hold at least one of its rights.
 SOURCE_RIGHTS = {
     Source.HOUSEKEEPING: (
         "housekeeping.status_transition",
@@ -53,10 +53,10 @@ SOURCE_RIGHTS = {
 def can_change_room_status(
     staff: Staff | None, room: Room, to_status: str, source: str, note: str = ""
 ) -> tuple[bool, str]:
-    """Whether ``staff`` may take ``room``, as it is, to ``to_status``; and if not, a sentence that says why.
+    """Whether ``staff`` may move ``room`` from its current status to ``to_status``, and if not, a sentence saying why.
 
-    The right alone: whether the workflow map has the step, and whether the physical facts allow it, is asked after.
-    ``staff=None`` is the house itself and goes with ``Source.SYSTEM`` only, whose callers have checked their own right.
+    Checks rights only, not the workflow map or the physical facts. ``staff=None`` is the system itself and is allowed
+    only with ``Source.SYSTEM``, whose callers have already checked their own right.
     """
     if staff is not None and (staff.hotel_id != room.hotel_id or not staff.is_active):
         return False, "Permission denied: you are not on the staff of this hotel."
@@ -81,7 +81,7 @@ def can_change_room_status(
 
 
 def default_source(staff: Staff) -> Source:
-    """What is recorded when the caller names no source: FRONT_DESK for one who works there and not in housekeeping."""
+    """The source to record when the caller sends none: FRONT_DESK for front desk staff, otherwise HOUSEKEEPING."""
     if staff.can("housekeeping.status_transition") or staff.can(OVERRIDE):
         return Source.HOUSEKEEPING
     in_housekeeping = any(staff.can(right) for right in SOURCE_RIGHTS[Source.HOUSEKEEPING])
@@ -91,7 +91,7 @@ def default_source(staff: Staff) -> Source:
 
 
 def status_transitions(staff: Staff) -> dict[str, list[str]]:
-    """The steps of the workflow map that this member may take, by role."""
+    """By status, the transitions of the workflow map that this staff member's rights allow."""
     everything = staff.can(OVERRIDE)
     return {
         str(origin): [str(target) for target in targets if everything or _granted(staff, origin, target)]
@@ -100,7 +100,7 @@ def status_transitions(staff: Staff) -> dict[str, list[str]]:
 
 
 def _granted(staff: Staff, origin: str, target: str) -> bool:
-    # The same status again changes nothing; it is allowed to whoever may bring a room there from somewhere.
+    # Setting the current status again changes nothing; it needs a right to reach that status from any origin.
     return any(
         target in grant.targets and (origin in grant.origins or origin == target) and staff.can(grant.right)
         for grant in GRANTS

@@ -1,4 +1,4 @@
-"""Reads of the rooms' history and of tasks."""
+"""Queries for room status history and tasks."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -13,11 +13,11 @@ from rooms.models import Room
 
 
 def latest_events(rooms: Iterable[Room]) -> dict[int, RoomStatusEvent]:
-    """By room id, the audit row of each room's newest change: who set it as it is. Rooms never changed have none."""
-    wanted = list(rooms)
-    if not wanted:  # Django would find out only after having built the whole statement
+    """The audit row of each room's latest change, by room id; rooms that never changed are left out."""
+    all_rooms = list(rooms)
+    if not all_rooms:  # Django would build the whole statement before noticing
         return {}
-    events = RoomStatusEvent.objects.filter(room__in=wanted, version=F("room__status_version"))
+    events = RoomStatusEvent.objects.filter(room__in=all_rooms, version=F("room__status_version"))
     return {event.room_id: event for event in events.select_related("changed_by__user")}
 
 
@@ -27,7 +27,7 @@ def status_event_list(room: Room) -> QuerySet[RoomStatusEvent]:
 
 
 def task_list(hotel: Hotel) -> QuerySet[HousekeepingTask]:
-    """The hotel's tasks with what a list shows of them, newest first."""
+    """The hotel's tasks, newest first, with the related rows that lists show."""
     return (
         HousekeepingTask.objects.filter(hotel=hotel)
         .select_related("room", "booking", "assigned_to__user", "created_by__user")
@@ -36,7 +36,7 @@ def task_list(hotel: Hotel) -> QuerySet[HousekeepingTask]:
 
 
 def late_tasks() -> Q:
-    """Tasks that are open and past their due time, as ``HousekeepingTask.is_overdue_at`` has it."""
+    """Open tasks past their due time: ``HousekeepingTask.is_overdue_at`` in SQL."""
     now = clock.now()
     past = [Q(priority=priority, created_at__lt=now - wait) for priority, wait in TASK_DUE.items()]
     return Q(status__in=OPEN_TASK_STATUSES) & reduce(or_, past)

@@ -1,4 +1,4 @@
-"""Shapes of status changes, history and tasks: what clients send, and what the OpenAPI document says of the answers."""
+"""Request and response shapes of status changes, history and tasks."""
 
 from typing import Any, NoReturn
 
@@ -56,7 +56,7 @@ class InvalidSource(InvalidInput):
 
 
 class SourceField(serializers.ChoiceField):
-    """HOUSEKEEPING or FRONT_DESK; the house's own sources are not for callers."""
+    """HOUSEKEEPING or FRONT_DESK; clients can't send the internal sources."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=[(s.value, s.label) for s in (Source.HOUSEKEEPING, Source.FRONT_DESK)], **kwargs)
@@ -67,29 +67,29 @@ class SourceField(serializers.ChoiceField):
 
 
 class ForceField(StrictBooleanField):
-    """Whether a room goes out of order although bookings need it."""
+    """Take a room out of order although bookings need it."""
 
     def __init__(self, **kwargs: Any) -> None:
-        help_text = "A supervisor's: takes a room out of order although bookings need it. Its arrivals are unassigned."
+        help_text = "Supervisors only: take a room out of order although bookings need it. Its arrivals are unassigned."
         super().__init__(default=False, help_text=help_text, **kwargs)
 
 
 class RoomStatusInput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
     note = NoteField(default="")
-    source = SourceField(required=False, allow_null=True)  # type: ignore[assignment]  # the contract's name, also an attribute of Field
+    source = SourceField(required=False, allow_null=True)  # type: ignore[assignment]  # the API's name, also an attribute of Field
     expected_status = serializers.ChoiceField(choices=RoomStatus.choices, required=False, allow_null=True)
     force = ForceField()
 
 
 class OverrideInput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
-    note = LinesField(max_length=2000, help_text="Why; not blank.")
+    note = LinesField(max_length=2000, help_text="The reason; not blank.")
     force = ForceField()
 
 
 class StatusEventOutput(serializers.Serializer[Any]):
-    """One status change; ``housekeeping.snapshots.status_event_snapshot`` makes it."""
+    """One status change; ``housekeeping.snapshots.status_event_snapshot`` builds it."""
 
     id = serializers.IntegerField()
     hotel = serializers.IntegerField()
@@ -100,7 +100,7 @@ class StatusEventOutput(serializers.Serializer[Any]):
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
     changed_by = serializers.IntegerField(allow_null=True)
     changed_by_name = serializers.CharField(allow_null=True)
-    source = serializers.ChoiceField(choices=Source.choices)  # type: ignore[assignment]  # the contract's name, also an attribute of Field
+    source = serializers.ChoiceField(choices=Source.choices)  # type: ignore[assignment]  # the API's name, also an attribute of Field
     source_display = serializers.CharField()
     note = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -109,7 +109,7 @@ class StatusEventOutput(serializers.Serializer[Any]):
 class StatusChangeOutput(serializers.Serializer[Any]):
     message = serializers.CharField()
     room = RoomOutput()
-    status_event = StatusEventOutput(allow_null=True, help_text="null when nothing changed")
+    status_event = StatusEventOutput(allow_null=True, help_text="null if nothing changed")
 
 
 class TurnoverOutput(StatusChangeOutput):
@@ -118,15 +118,15 @@ class TurnoverOutput(StatusChangeOutput):
 
 
 class HistoryQuery(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(min_value=1, default=20, help_text="At most 100; more counts as 100.")
+    limit = serializers.IntegerField(min_value=1, default=20, help_text="Capped at 100.")
     before = serializers.IntegerField(
-        min_value=1, max_value=LARGEST_ID, required=False, help_text="`next_before` of the last answer."
+        min_value=1, max_value=LARGEST_ID, required=False, help_text="`next_before` of the previous response."
     )
-    source = serializers.ChoiceField(choices=Source.choices, required=False)  # type: ignore[assignment]  # the contract's name, also an attribute of Field
+    source = serializers.ChoiceField(choices=Source.choices, required=False)  # type: ignore[assignment]  # the API's name, also an attribute of Field
     to = serializers.DateField(required=False, help_text="Last day, in the hotel's timezone.")
 
     def get_fields(self) -> dict[str, Any]:
-        # "from" is a keyword of Python, so it can't be declared above.
+        # "from" is a Python keyword, so it can't be declared above.
         return super().get_fields() | {
             "from": serializers.DateField(required=False, help_text="First day, in the hotel's timezone.")
         }
@@ -144,12 +144,12 @@ class HistoryRoom(serializers.Serializer[Any]):
 class HistoryOutput(serializers.Serializer[Any]):
     room = HistoryRoom()
     status_history = StatusEventOutput(many=True)
-    total_events = serializers.IntegerField(help_text="Of the room, within the filters.")
+    total_events = serializers.IntegerField(help_text="The room's changes that match the filters.")
     next_before = serializers.IntegerField(allow_null=True, help_text="Pass as `before` for the next page.")
 
 
 class TaskOutput(serializers.Serializer[Any]):
-    """A task; ``housekeeping.snapshots.task_snapshot`` makes it."""
+    """A task; ``housekeeping.snapshots.task_snapshot`` builds it."""
 
     id = serializers.IntegerField()
     room = serializers.IntegerField()
@@ -182,7 +182,7 @@ class DashboardOutput(serializers.Serializer[Any]):
 
 class TaskInput(serializers.Serializer[Any]):
     room = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
-    booking = LineField(required=False, allow_null=True, max_length=24, help_text="Its reference.")
+    booking = LineField(required=False, allow_null=True, max_length=24, help_text="Booking reference.")
     task_type = serializers.ChoiceField(choices=TaskType.choices)
     priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.MED)
     note = NoteField(default="")
@@ -191,7 +191,7 @@ class TaskInput(serializers.Serializer[Any]):
 
 class TaskAssignInput(serializers.Serializer[Any]):
     assigned_to_id = serializers.IntegerField(
-        min_value=1, max_value=LARGEST_ID, allow_null=True, help_text="null: nobody"
+        min_value=1, max_value=LARGEST_ID, allow_null=True, help_text="null: unassigned"
     )
     note = NoteField(default="")
 

@@ -1,6 +1,6 @@
-"""Changes of a room's status. ``set_room_statuses`` is the only writer of ``Room.room_status``.
+"""Room status changes: the only module that writes ``Room.room_status``.
 
-Housekeeping's own steps, which decide on the locked room what to ask for, are in ``housekeeping.turnover``.
+Housekeeping actions, which choose the new status from the locked room, are in ``housekeeping.turnover``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ class NoteRequired(InvalidInput):
 
 
 class StatusChangeNotAllowed(NotAllowed):
-    """The caller lacks the right to this change."""
+    """The caller has no right to make this change."""
 
 
 class StatusChanged(Conflict):
@@ -54,7 +54,7 @@ class VersionChanged(HotelMateError):
 
 
 class TransitionNotAllowed(Conflict):
-    """The workflow map has no such step."""
+    """The workflow map has no such transition."""
 
     code = "INVALID_TRANSITION"
 
@@ -66,7 +66,7 @@ class NobodyInHouse(Conflict):
 
 
 class MaintenanceOpen(Conflict):
-    """A fault is still flagged, and this step would forget it."""
+    """A fault is still open, and this change would clear it."""
 
     code = "MAINTENANCE_OPEN"
 
@@ -79,7 +79,7 @@ FLAG, CLEAR = "rooms.maintenance_flag", "rooms.maintenance_clear"
 
 @dataclass(frozen=True)
 class StatusOutcome:
-    """What became of one room: changed (``event``), already so (neither), or refused."""
+    """The result for one room: changed (``event``), refused (``refusal``), or unchanged (neither)."""
 
     room: Room
     event: RoomStatusEvent | None = None
@@ -88,7 +88,7 @@ class StatusOutcome:
 
 @dataclass(frozen=True)
 class StatusRequest:
-    """Who asks for a change, and how; the same for every room of one call."""
+    """The caller and the options of a status change, shared by every room in one call."""
 
     staff: Staff | None
     source: str
@@ -101,7 +101,7 @@ class StatusRequest:
     forced: bool = False
 
     def expects(self, room: Room) -> bool:
-        """Whether the room is as the caller saw it, where the caller says how that was."""
+        """Whether the room matches the status and version that the caller expects, if any."""
         return self.expected_status in (None, room.room_status) and (
             self.expected_versions is None or room.status_version in self.expected_versions
         )
@@ -120,15 +120,15 @@ def set_room_status(
 ) -> Room:
     """Move a room to ``to_status``.
 
-    The room is locked and decided on as it then is: of ``room`` itself only its key and its hotel are read, and a room
-    that this hotel does not have is not found. ``expected_status`` or ``expected_versions`` (status versions, any
-    of which will do) refuse when somebody was faster. The same status again writes and sends nothing. Returns ``room``,
-    which carries the new values and, as ``status_event``, the audit row (``None`` when nothing changed).
+    The decision is made on the locked row: only the key and the hotel of the passed ``room`` are used, and RoomNotFound
+    is raised if that hotel has no such room. ``expected_status`` and ``expected_versions`` (any of them matches) refuse
+    the change if somebody else was faster. Setting the current status writes and sends nothing. Returns ``room`` with
+    the new values and, as ``status_event``, the audit row (``None`` if nothing changed).
 
-    A room that bookings need does not go out of order (RoomNeeded), unless ``forced`` by a supervisor who has given its
-    arrivals back first: ``room_bookings.services.room_removal``.
+    Raises RoomNeeded when bookings need a room that would go out of order, unless ``forced``: then the caller has
+    unassigned its arrivals first (``room_bookings.services.room_removal``).
 
-    Raises the refusals of this module; then nothing was written.
+    Raises the errors of this module; then nothing was written.
     """
     request = StatusRequest(staff, source, note, expected_status, expected_versions, forced=forced)
     with transaction.atomic():
@@ -147,28 +147,30 @@ def set_room_statuses(
 ) -> list[StatusOutcome]:
     """Move many rooms of one hotel, each to its own status, by the rules of ``set_room_status``.
 
-    A constant number of statements. A refused room is reported in its outcome and the others are done; with
-    ``all_or_nothing`` the first refusal is raised instead, and nothing was written. Outcomes come in the order of
-    ``changes``, which names a room once; the rooms passed in carry the new values.
+    A constant number of statements. A refused room is reported in its outcome while the others are changed; with
+    ``all_or_nothing`` the first refusal is raised and nothing is written. Outcomes come in the order of ``changes``,
+    which must not contain a room twice. The rooms passed in carry the new values.
     """
-    wanted = list(changes)
-    if len({room.pk for room, _ in wanted}) < len(wanted):
+    requested = list(changes)
+    if len({room.pk for room, _ in requested}) < len(requested):
         raise ValueError("a room is named twice")
     request = StatusRequest(staff, source, note, expected_status)
     with transaction.atomic():
-        locked = lock_rooms([room for room, _ in wanted])
+        locked = lock_rooms([room for room, _ in requested])
         outcomes = _change(
-            [(fresh, to_status) for fresh, (_, to_status) in zip(locked, wanted, strict=True)], request, all_or_nothing
+            [(fresh, to_status) for fresh, (_, to_status) in zip(locked, requested, strict=True)],
+            request,
+            all_or_nothing,
         )
     return [
         StatusOutcome(copy_state_to(room, outcome.room), outcome.event, outcome.refusal)
-        for (room, _), outcome in zip(wanted, outcomes, strict=True)
+        for (room, _), outcome in zip(requested, outcomes, strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class StatusForecast:
-    """What would become of one room: changed, already so (neither), or refused."""
+    """The expected result for one room: changed, refused, or unchanged (neither)."""
 
     room: Room
     changes: bool = False
@@ -178,14 +180,14 @@ class StatusForecast:
 def preview_room_statuses(
     *, changes: Iterable[tuple[Room, str]], staff: Staff | None, source: str = Source.HOUSEKEEPING, note: str = ""
 ) -> list[StatusForecast]:
-    """What ``set_room_statuses`` would do now, by the same checks; nothing is locked, written or told.
+    """What ``set_room_statuses`` would do now, by the same checks; nothing is locked, written or sent.
 
-    One statement. Forecasts come in the order of ``changes``; their rooms are those of ``selectors.room_list``.
+    One statement. Forecasts come in the order of ``changes``; their rooms come from ``selectors.room_list``.
     """
-    wanted = [(room.pk, to_status) for room, to_status in changes]
-    rooms = {room.pk: room for room in room_list().filter(pk__in=[pk for pk, _ in wanted])}
+    requested = [(room.pk, to_status) for room, to_status in changes]
+    rooms = {room.pk: room for room in room_list().filter(pk__in=[pk for pk, _ in requested])}
     request = StatusRequest(staff, source, note)
-    previewed = [(rooms[pk], to_status) for pk, to_status in wanted if pk in rooms]
+    previewed = [(rooms[pk], to_status) for pk, to_status in requested if pk in rooms]
     demand = _demand(previewed, request, lock=False)
     return [_preview(room, to_status, request, demand) for room, to_status in previewed]
 
@@ -201,13 +203,13 @@ def _preview(room: Room, to_status: str, request: StatusRequest, demand: RoomDem
 
 
 def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Room:
-    """``set_room_status`` for a service that has locked the room itself (``lock_rooms``) and decided on it."""
+    """``set_room_status`` for a service that has already locked the room (``lock_rooms``) and decided on it."""
     _change([(room, to_status)], request, all_or_nothing=True)
     return room
 
 
 def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_nothing: bool) -> list[StatusOutcome]:
-    """The core: check, change, record, publish. The rooms are locked and fresh."""
+    """Check, change, record, publish. The rooms are locked and fresh."""
     authors = latest_events(room for room, _ in changes if not request.expects(room))
     demand, overbooked = _demand(changes, request), list[Overbooking]()
     outcomes: list[StatusOutcome] = []
@@ -244,7 +246,7 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
 
 
 def _demand(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock: bool = True) -> RoomDemand | None:
-    """The bookings that need the rooms that are to go out of order, if any are."""
+    """The demand on the rooms that would go out of order, or None if there are none."""
     leaving = [
         room
         for room, to_status in changes
@@ -256,9 +258,9 @@ def _demand(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock
 def _check(
     room: Room, to_status: str, request: StatusRequest, author: RoomStatusEvent | None, demand: RoomDemand | None
 ) -> bool:
-    """Whether there is anything to do; raises the refusal if it may not be done."""
+    """Whether the room needs to change; raises the refusal if the change is not allowed."""
     if to_status not in RoomStatus.values:
-        raise UnknownStatus(f"{to_status} is no room status.")
+        raise UnknownStatus(f"{to_status} is not a room status.")
     if not request.expects(room):
         refusal = VersionChanged if request.expected_status in (None, room.room_status) else StatusChanged
         raise refusal(
@@ -275,8 +277,8 @@ def _check(
         return False
     if not (overrides or room.can_transition_to(to_status)):
         raise TransitionNotAllowed(
-            f"Invalid transition: room {room.room_number} is {room_status_label(room.room_status)} and does not go "
-            f"from there to {room_status_label(to_status)}.",
+            f"Invalid transition: room {room.room_number} can't go from {room_status_label(room.room_status)} "
+            f"to {room_status_label(to_status)}.",
             details=current_state(room),
         )
     if not facts_allow(to_status, is_occupied(room)):
@@ -289,7 +291,7 @@ def _check(
         )
     if _clears_fault(room, to_status, request) and not _may_clear_fault(room, request):
         raise MaintenanceOpen(
-            f"Room not ready: the maintenance of room {room.room_number} is still open.", details=current_state(room)
+            f"Room not ready: room {room.room_number} still has an open fault.", details=current_state(room)
         )
     if demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
         demand.require_spare(room, forced=request.forced)
@@ -297,7 +299,7 @@ def _check(
 
 
 def _clears_fault(room: Room, to_status: str, request: StatusRequest) -> bool:
-    """Whether the change ends an open fault: because it says so, or by taking the room to where none may be."""
+    """Whether the change clears an open fault: explicitly, or because the new status allows none."""
     return room.maintenance_required and (
         request.clears_fault
         or to_status == RoomStatus.READY_FOR_GUEST
@@ -306,7 +308,7 @@ def _clears_fault(room: Room, to_status: str, request: StatusRequest) -> bool:
 
 
 def _may_clear_fault(room: Room, request: StatusRequest) -> bool:
-    """A fault is never forgotten: an override ends it, or who may clear it, from where it is being mended."""
+    """Only an override, or staff with the right to clear faults on a room in repair, can clear a fault."""
     if request.source == Source.MANAGER_OVERRIDE:
         return True
     return room.room_status in IN_REPAIR and request.staff is not None and request.staff.can(CLEAR)
@@ -327,7 +329,7 @@ def _event(room: Room, to_status: str, request: StatusRequest) -> RoomStatusEven
 
 
 def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: StatusRequest) -> list[str]:
-    """Set the new status and what goes with it on ``room``; returns the names of the fields that changed."""
+    """Set the new status and its related fields on ``room``; returns the names of the changed fields."""
     from_status, note = room.room_status, event.note
     clears_fault = _clears_fault(room, to_status, request)
     before = {field: getattr(room, field) for field in STATUS_FIELDS}
@@ -344,7 +346,7 @@ def _apply(room: Room, to_status: str, event: RoomStatusEvent, request: StatusRe
     if to_status == RoomStatus.CHECKOUT_DIRTY and (
         from_status == RoomStatus.OCCUPIED or request.source == Source.SYSTEM
     ):
-        room.turnover_notes = ""  # a departure: what was noted on the last turnover is history
+        room.turnover_notes = ""  # a departure: the notes of the last turnover no longer apply
     if to_status == RoomStatus.MAINTENANCE_REQUIRED:
         flag_fault(room, request.priority, note)
     elif clears_fault:
@@ -370,21 +372,21 @@ STATUS_FIELDS = (
 
 
 def flag_fault(room: Room, priority: str | None, note: str) -> None:
-    """Set the maintenance flag on a locked room: the note is added, the priority may rise and never falls."""
+    """Set the maintenance flag on a locked room: the note is appended, the priority can rise but never falls."""
     order = ["", *Priority.values]
-    wanted = priority or room.maintenance_priority or Priority.MED
+    reported = priority or room.maintenance_priority or Priority.MED
     room.maintenance_required = True
-    room.maintenance_priority = max(room.maintenance_priority, wanted, key=order.index)
+    room.maintenance_priority = max(room.maintenance_priority, reported, key=order.index)
     room.maintenance_notes = append_note(room.maintenance_notes, note)
 
 
 def clear_fault(room: Room) -> None:
-    """Take the maintenance flag, its priority and its notes off a locked room."""
+    """Clear the maintenance flag, priority and notes of a locked room."""
     room.maintenance_required, room.maintenance_priority, room.maintenance_notes = False, "", ""
 
 
 def append_note(text: str, note: str) -> str:
-    """``text`` with ``note`` on a line of its own; either may be empty."""
+    """``text`` with ``note`` appended on a new line; either may be empty."""
     return "\n".join(part for part in (text, note) if part)
 
 
@@ -396,16 +398,16 @@ def _save(rooms: list[Room], fields: list[str]) -> None:
 
 
 def _finish_turnovers(rooms: Sequence[Room], staff: Staff | None) -> None:
-    """Whichever way a room came to be clean: nobody needs to turn it over any more."""
+    """Complete the open turnover tasks of rooms that are now clean, however they became so."""
     clean = [room for room in rooms if room.room_status in TURNED_OVER and room.has_turnover]  # type: ignore[attr-defined]
     if clean:
         finish_turnovers(clean, staff, clean[0].status_changed_at)
 
 
 def lock_rooms(rooms: Sequence[Room]) -> list[Room]:
-    """The rooms locked and as they now are, in the order given.
+    """The rooms, locked and re-read, in the order given.
 
-    All of one hotel: a room that another one has, or nobody, is not found.
+    All must belong to the same hotel; otherwise, or if one no longer exists, raises RoomNotFound.
     """
     if not rooms:
         return []
@@ -417,18 +419,18 @@ def lock_rooms(rooms: Sequence[Room]) -> list[Room]:
 
 
 def copy_state_to(room: Room, fresh: Room) -> Room:
-    """Let the caller's instance carry what is true now."""
+    """Copy the fresh values to the caller's instance."""
     vars(room).update(vars(fresh), status_event=fresh.status_event)
     return room
 
 
 def room_status_label(status: str) -> str:
-    """The status as it stands in a sentence."""
+    """The status label for use in a sentence."""
     return RoomStatus(status).label.lower() if status in RoomStatus.values else status
 
 
 def current_state(room: Room) -> dict[str, Any]:
-    """What a refusal tells of the room; JSON-safe."""
+    """The room's current state for an error's ``details``; JSON-safe."""
     return {
         "room_id": room.pk,
         "room_number": room.room_number,
@@ -439,7 +441,7 @@ def current_state(room: Room) -> dict[str, Any]:
 
 
 def author_of(event: RoomStatusEvent | None) -> dict[str, Any]:
-    """Who set the room as it is, for a caller who was too late."""
+    """Who made the latest change, for an error's ``details``."""
     return {
         "changed_by": event.changed_by_id if event else None,
         "changed_by_name": event.changed_by.name if event and event.changed_by else None,

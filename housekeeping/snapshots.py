@@ -1,4 +1,4 @@
-"""The JSON of a status change and of a task: one shape each, in every answer."""
+"""The JSON of a status change and of a task, the same in every response."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from rooms.models import Room
 
 
 def status_event_snapshot(event: RoomStatusEvent | None, room: Room) -> dict[str, Any] | None:
-    """One row of a room's history (contract section 4), JSON-safe."""
+    """One row of a room's history (docs/api.md, Housekeeping), JSON-safe."""
     if event is None:
         return None
     return {
@@ -30,7 +30,7 @@ def status_event_snapshot(event: RoomStatusEvent | None, room: Room) -> dict[str
 
 
 def task_snapshot(task: HousekeepingTask, now: datetime) -> dict[str, Any]:
-    """A task as lists and answers show it, JSON-safe; ``task`` comes from ``selectors.task_list``."""
+    """A task (docs/api.md, Housekeeping), JSON-safe; ``task`` comes from ``selectors.task_list``."""
     return {
         "id": task.pk,
         "room": task.room_id,

@@ -1,4 +1,4 @@
-"""Figures about the house's turnover, from its rooms and its audit trail."""
+"""Turnover statistics of a hotel, from its rooms and the audit log of their statuses."""
 
 from collections import Counter
 from datetime import datetime, time, timedelta
@@ -12,10 +12,10 @@ from hotel import calendar
 from hotel.models import Hotel
 from rooms.models import Priority, Room, RoomStatus
 
-# A turn that began longer ago than this before the window is not looked for.
+# Turns that began longer than this before the window are ignored.
 LONGEST_TURN = timedelta(days=7)
 
-# A turn runs from the first CHECKOUT_DIRTY to the READY_FOR_GUEST that ends it; a failed inspection restarts nothing.
+# A turn runs from the first CHECKOUT_DIRTY to the next READY_FOR_GUEST; a failed inspection does not restart it.
 TURNS = """
     WITH counted AS (
         SELECT room_id, to_status, created_at,
@@ -38,7 +38,7 @@ SINCE = """
          LEFT JOIN turns ON minutes IS NOT NULL
     GROUP BY place ORDER BY place
 """
-# A turn is of the day on which it ended: a room that was dirty overnight counts when it is ready.
+# A turn counts on the day it ended: a room that was dirty overnight counts on the day it became ready.
 BY_DAY = """
     SELECT count(minutes),
            percentile_cont(0.5) WITHIN GROUP (ORDER BY minutes),
@@ -50,13 +50,13 @@ BY_DAY = """
 
 
 def turn_times(hotel: Hotel, since: list[datetime]) -> list[dict[str, Any]]:
-    """For each moment: how many rooms were turned since, and in how many minutes (p50, p90; null without any)."""
+    """For each moment, the number of turns since then and their minutes (p50 and p90, null if there were none)."""
     return _turn_times(SINCE, hotel, since)
 
 
 def turn_times_by_day(hotel: Hotel, days: int = 30) -> list[dict[str, Any]]:
-    """For each of the hotel's last ``days`` calendar days, today last: ``date`` (a date), ``count`` of the rooms that
-    became ready on it, and in how many minutes (p50, p90; null without any). One statement."""
+    """For each of the hotel's last ``days`` calendar days, today last: the ``date``, the ``count`` of turns that ended
+    on it, and their minutes (p50 and p90, null if there were none). One statement."""
     today = calendar.last_day(hotel, time.min, clock.now())
     dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
     midnights = [calendar.at(hotel, day, time.min) for day in [*dates, today + timedelta(days=1)]]
@@ -73,9 +73,9 @@ def _turn_times(figures: str, hotel: Hotel, windows: list[datetime], **more: Any
 
 
 def turnover_stats(hotel: Hotel) -> dict[str, Any]:
-    """Counts per status, what can be sold, what is broken, how fast rooms are turned, and since when each is as it is.
+    """Counts by status, bookable rooms, open faults, turn times and each room's time in status, for rooms in service.
 
-    Of the rooms in service. Two statements.
+    Two statements.
     """
     now = clock.now()
     midnight = calendar.at(hotel, calendar.last_day(hotel, time.min, now), time.min)

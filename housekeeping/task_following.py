@@ -1,7 +1,7 @@
-"""Tasks follow their room and their booking: what a change of either means for those that are still open.
+"""Updates open tasks when their room or booking changes.
 
-The services that make the change call this in its transaction, when they have locked the bookings and rooms: tasks are
-locked after both (docs/locking.md). It makes no difference who opened a task, or whether somebody has begun it.
+The services that make the change call this in their transaction, after they have locked the bookings and rooms: tasks
+are locked last (docs/locking.md). Applies to all open tasks, whoever opened them and whether or not they are started.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,14 +16,14 @@ from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskStatus
 from room_bookings.models import ROOMLESS_STATUSES, BookingStatus, RoomBooking
 from rooms.models import Room
 
-# What is done for a guest: it goes where the guest goes, and ends with the stay.
+# Tasks for an in-house guest: they move with the guest and end with the stay.
 FOR_THE_GUEST = (TaskType.STAYOVER, TaskType.AMENITY)
-# What is done for a guest who has not come yet. A turnover is the room's own, whoever left it or comes next.
+# Tasks for a guest who has not arrived yet. A turnover belongs to the room, not to a guest.
 FOR_THE_ARRIVAL = (*FOR_THE_GUEST, TaskType.INSPECTION, TaskType.DEEP_CLEAN)
 
 
 def finish_turnovers(rooms: Sequence[Room], staff: Staff | None, moment: datetime) -> None:
-    """The locked rooms are clean: their open turnovers are done, by whom they were given to, otherwise by ``staff``."""
+    """Complete the open turnovers of the locked rooms, which are clean; unassigned ones are assigned to ``staff``."""
     turnovers = _locked(Q(room__in=rooms, task_type=TaskType.TURNOVER))
     turnovers.update(
         status=TaskStatus.DONE,
@@ -34,9 +34,9 @@ def finish_turnovers(rooms: Sequence[Room], staff: Staff | None, moment: datetim
 
 
 def end_stays(left: Iterable[tuple[RoomBooking, Room]], *, for_good: bool) -> None:
-    """The guests have left the locked rooms: there the stayovers are cancelled, and those of the bookings.
+    """The guests have left the locked rooms: cancel the stayovers of the rooms and of the bookings.
 
-    ``for_good``: they left the hotel, and whatever was to be done for them is cancelled.
+    ``for_good``: they have left the hotel, so all other tasks for them are cancelled too.
     """
     pairs = list(left)
     bookings, rooms = [booking for booking, _ in pairs], [room for _, room in pairs]
@@ -45,33 +45,33 @@ def end_stays(left: Iterable[tuple[RoomBooking, Room]], *, for_good: bool) -> No
 
 
 def end_arrivals(bookings: Iterable[RoomBooking]) -> None:
-    """The guests of the locked bookings do not come: what was to be done for them is cancelled."""
+    """The guests of the locked bookings will not arrive: cancel the tasks for them."""
     cancel_tasks(Q(booking__in=list(bookings), task_type__in=FOR_THE_ARRIVAL))
 
 
 def follow_arrival(booking: RoomBooking, room: Room) -> None:
-    """The locked booking of a guest who has not come has that room now: what is to be done for it is done there."""
+    """The locked booking, not yet checked in, is now assigned to ``room``: move its tasks there."""
     _locked(Q(booking=booking, task_type__in=FOR_THE_ARRIVAL) & ~Q(room=room)).update(room=room)
 
 
 def follow_guest(booking: RoomBooking, room: Room) -> None:
-    """The guest of the locked booking has moved to that room: what is to be done for the guest is done there."""
+    """The guest of the locked booking has moved to ``room``: move the guest's tasks there."""
     _locked(Q(booking=booking, task_type__in=FOR_THE_GUEST) & ~Q(room=room)).update(room=room)
 
 
 def is_over(booking: RoomBooking, task_type: str) -> bool:
-    """Whether nothing of that type is to be done for the booking any more, as its guest has left or does not come."""
+    """Whether the booking needs no more tasks of this type, because its guest has left or will not arrive."""
     if booking.status != BookingStatus.COMPLETED and booking.status not in ROOMLESS_STATUSES:
         return False
     return task_type in (FOR_THE_ARRIVAL if booking.checked_in_at is None else FOR_THE_GUEST)
 
 
 def cancel_tasks(which: Q) -> None:
-    """Call off those of the open tasks."""
+    """Cancel the open tasks that match."""
     _locked(which).update(status=TaskStatus.CANCELLED, cancelled_at=clock.now())
 
 
 def _locked(which: Q) -> QuerySet[HousekeepingTask]:
-    """The open tasks ``which``, to be updated; locked in pk order by the same statement."""
+    """The open tasks that match, for an update; the same statement locks them in pk order."""
     tasks = HousekeepingTask.objects.filter(which, status__in=OPEN_TASK_STATUSES)
     return HousekeepingTask.objects.filter(pk__in=tasks.select_for_update(no_key=True).order_by("pk").values("pk"))

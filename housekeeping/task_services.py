@@ -1,4 +1,4 @@
-"""Housekeeping's tasks: OPEN → IN_PROGRESS → DONE, or CANCELLED on the way. The same step again changes nothing."""
+"""Writes of housekeeping tasks: OPEN → IN_PROGRESS → DONE, or CANCELLED; every action is idempotent."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, time
@@ -18,8 +18,8 @@ from housekeeping.task_following import cancel_tasks, is_over
 from room_bookings.models import BookingStatus, RoomBooking
 from rooms.models import Room
 
-LONGEST_ID = 18  # digits that surely fit a bigint
-MORNING = time(6)  # on the hotel's clock: when the day's stayover tasks are opened
+LONGEST_ID = 18  # digits that always fit a bigint
+MORNING = time(6)  # hotel local time at which the day's stayover tasks are opened
 
 
 class TaskNotFound(NotFound):
@@ -27,26 +27,26 @@ class TaskNotFound(NotFound):
 
 
 class TaskStepNotAllowed(Conflict):
-    """The task's status does not lead there."""
+    """The task's status does not allow this."""
 
     code = "INVALID_TASK_STEP"
 
 
 class BookingIsOver(Conflict):
-    """The guest for whom it is to be done has left, or does not come."""
+    """The guest that the task is for has left or will not arrive."""
 
     code = "BOOKING_IS_OVER"
 
 
 class TaskTaken(Conflict):
-    """The task is somebody else's."""
+    """The task is assigned to somebody else."""
 
     code = "TASK_ASSIGNED_TO_OTHER"
 
 
 @transaction.atomic
 def create_task(*, hotel: Hotel, staff: Staff, **fields: Any) -> HousekeepingTask:
-    """Open a task; ``fields`` are those of ``TaskInput``, with ids as clients send them. Raises BookingIsOver."""
+    """Open a task; ``fields`` are those of ``TaskInput``, with ids as sent by the client. Raises BookingIsOver."""
     task = HousekeepingTask(hotel=hotel, created_by=staff)
     for name, value in _resolved(hotel, fields).items():
         setattr(task, name, value)
@@ -57,20 +57,20 @@ def create_task(*, hotel: Hotel, staff: Staff, **fields: Any) -> HousekeepingTas
 
 @transaction.atomic
 def update_task(*, task: HousekeepingTask, **fields: Any) -> HousekeepingTask:
-    """Change what an open task says; one that a departure or the morning opened keeps its room and its booking.
+    """Change fields of an open task; one that was opened automatically keeps its room and its booking.
 
     Raises BookingIsOver.
     """
     resolved = _resolved(task.hotel, fields)
-    asks = bool({"booking", "task_type"} & set(resolved))
+    needs_guest_check = bool({"booking", "task_type"} & set(resolved))
     booking = resolved.get("booking", task.booking)
-    held = _lock_booking(booking and booking.pk) if asks else None
+    held = _lock_booking(booking and booking.pk) if needs_guest_check else None
     locked = _lock(task)
     _require_open(locked, "changed")
     _require_place(locked, resolved)
     for name, value in resolved.items():
         setattr(locked, name, value)
-    if asks:
+    if needs_guest_check:
         _require_guest(held, locked)
     locked.save(update_fields=list(resolved))
     return locked
@@ -78,7 +78,7 @@ def update_task(*, task: HousekeepingTask, **fields: Any) -> HousekeepingTask:
 
 @transaction.atomic
 def assign_task(*, task: HousekeepingTask, assigned_to_id: int | None, note: str = "") -> HousekeepingTask:
-    """Give an open task to a member of staff, or back to nobody; a note is added to the task's own."""
+    """Assign an open task to a member of staff, or unassign it; a note is appended to the task's note."""
     locked = _lock(task)
     _require_open(locked, "assigned")
     locked.assigned_to = _member(locked.hotel, "assigned_to_id", assigned_to_id)
@@ -90,7 +90,7 @@ def assign_task(*, task: HousekeepingTask, assigned_to_id: int | None, note: str
 
 @transaction.atomic
 def start_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
-    """Begin; a task of nobody becomes the caller's."""
+    """Start a task; an unassigned one is assigned to the caller."""
     locked = _lock(task)
     _require_mine(locked, staff)
     if locked.status == TaskStatus.IN_PROGRESS and locked.assigned_to_id is not None:
@@ -106,7 +106,7 @@ def start_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
 
 @transaction.atomic
 def complete_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
-    """Finish a task that was started."""
+    """Complete a started task."""
     locked = _lock(task)
     _require_mine(locked, staff)
     if locked.status == TaskStatus.DONE:
@@ -120,7 +120,7 @@ def complete_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
 
 @transaction.atomic
 def cancel_task(*, task: HousekeepingTask) -> HousekeepingTask:
-    """Call a task off."""
+    """Cancel a task."""
     locked = _lock(task)
     if locked.status == TaskStatus.CANCELLED:
         return locked
@@ -132,10 +132,10 @@ def cancel_task(*, task: HousekeepingTask) -> HousekeepingTask:
 
 @transaction.atomic
 def delete_task(*, task: HousekeepingTask) -> None:
-    """Remove a task that was opened by mistake; one that was worked on stays."""
+    """Delete a task that was never started."""
     locked = _lock(task)
     if locked.started_at is not None:
-        raise TaskStepNotAllowed("A task that was started is kept; cancel it instead.")
+        raise TaskStepNotAllowed("A task that was started can't be deleted; cancel it instead.")
     locked.delete()
 
 
@@ -147,30 +147,30 @@ def _lock(task: HousekeepingTask) -> HousekeepingTask:
 
 
 def _lock_booking(booking_id: int | None) -> RoomBooking | None:
-    """A task's booking, locked and as it now is; before the task is."""
+    """Lock and re-read a task's booking; must come before locking the task."""
     if booking_id is None:
         return None
     return RoomBooking.objects.select_for_update(no_key=True).order_by("pk").get(pk=booking_id)
 
 
 def _require_place(task: HousekeepingTask, resolved: Mapping[str, Any]) -> None:
-    """Raise when the task tells of a stay that is the house's own knowledge, and would tell of another room or stay."""
-    known = task.created_by_id is None and task.booking_id is not None
-    if known and any(name in resolved and resolved[name] != getattr(task, name) for name in ("room", "booking")):
+    """Raise if an automatically opened task would change its room or booking."""
+    automatic = task.created_by_id is None and task.booking_id is not None
+    if automatic and any(name in resolved and resolved[name] != getattr(task, name) for name in ("room", "booking")):
         raise TaskStepNotAllowed(
-            "A task that a departure or the morning opened keeps its room and its booking: cancel it and open another.",
+            "An automatically opened task keeps its room and its booking: cancel it and open another.",
             details={"status": str(task.status)},
         )
 
 
 def _require_guest(booking: RoomBooking | None, task: HousekeepingTask) -> None:
-    """Raise when the task is for a guest who has left or does not come; ``booking`` is the task's, locked."""
+    """Raise if the task is for a guest who has left or will not arrive; ``booking`` is the task's, locked."""
     if task.booking_id != (booking and booking.pk):
-        raise TaskStepNotAllowed("Somebody has changed this task meanwhile. Try again.")
+        raise TaskStepNotAllowed("Somebody else has just changed this task. Try again.")
     if booking and is_over(booking, task.task_type):
         status = BookingStatus(booking.status).label.lower()
         raise BookingIsOver(
-            f"Booking {booking.booking_id} is {status}: there is nothing to do for its guest any more.",
+            f"Booking {booking.booking_id} is {status}: there is nothing left to do for its guest.",
             details={"booking_id": booking.booking_id, "status": str(booking.status)},
         )
 
@@ -191,7 +191,7 @@ def _refusal(task: HousekeepingTask, what: str) -> TaskStepNotAllowed:
 
 
 def _resolved(hotel: Hotel, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with the objects that their ids name, all of this hotel."""
+    """The fields with ids replaced by objects of this hotel."""
     resolved = dict(fields)
     if "room" in fields:
         resolved["room"] = Room.objects.filter(hotel=hotel, pk=fields["room"]).first()
@@ -199,10 +199,10 @@ def _resolved(hotel: Hotel, fields: dict[str, Any]) -> dict[str, Any]:
             raise FieldError("room", "This hotel has no such room.")
     if fields.get("booking") is not None:
         reference = str(fields["booking"])
-        wanted = Q(booking_id=reference)
+        matches = Q(booking_id=reference)
         if reference.isascii() and reference.isdigit() and len(reference) <= LONGEST_ID:
-            wanted |= Q(pk=int(reference))  # older clients send the booking's number
-        resolved["booking"] = RoomBooking.objects.filter(wanted, hotel=hotel).first()
+            matches |= Q(pk=int(reference))  # older clients send the primary key
+        resolved["booking"] = RoomBooking.objects.filter(matches, hotel=hotel).first()
         if resolved["booking"] is None:
             raise FieldError("booking", "This hotel has no such booking.")
     if "assigned_to" in fields:
@@ -215,14 +215,14 @@ def _member(hotel: Hotel, field: str, staff_id: int | None) -> Staff | None:
         return None
     member = staff_list(hotel).filter(pk=staff_id).first()
     if member is None:
-        raise FieldError(field, "Nobody of this hotel's active staff has this id.")
+        raise FieldError(field, "This hotel has no active staff member with this id.")
     return member
 
 
 def open_turnover_tasks(departures: Sequence[tuple[Room, RoomBooking]]) -> None:
-    """A TURNOVER task for each room that a guest has left, unless one is open already.
+    """Open a TURNOVER task for each vacated room that has none open.
 
-    The rooms come from ``room_lock``, which says whether one is open.
+    The rooms come from ``room_lock``, which sets ``has_turnover``.
     """
     now = clock.now()
     HousekeepingTask.objects.bulk_create(
@@ -236,10 +236,10 @@ def open_turnover_tasks(departures: Sequence[tuple[Room, RoomBooking]]) -> None:
 
 @transaction.atomic
 def open_stayover_tasks(hotel: Hotel, day: date) -> int:
-    """The STAYOVER task of each guest who was in their room by the morning of ``day`` and stays another night.
+    """Open a STAYOVER task for each guest who was in their room by the morning of ``day`` and stays another night.
 
-    Once for ``day``, however often it is asked for: a guest who moves later has a room that was made up. Those of
-    earlier days that nobody began are cancelled. Returns how many were opened.
+    Idempotent for each ``day``: a guest who moves later in the day gets no second task, as the new room is made up.
+    Tasks of earlier days that nobody has started are cancelled. Returns the number of tasks opened.
     """
     have = HousekeepingTask.objects.filter(hotel=hotel, task_type=TaskType.STAYOVER, for_date=day)
     there = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, check_out__gt=day).alias(
@@ -247,7 +247,7 @@ def open_stayover_tasks(hotel: Hotel, day: date) -> int:
     )
     woke_up = there.filter(since__lt=calendar.at(hotel, day, MORNING))
     without = woke_up.exclude(assigned_room__in=have.values("room")).order_by("pk")
-    # Locked, so that a guest who leaves or moves at this moment takes the task along; then read as they now are.
+    # Locked, so that the task follows a guest who leaves or moves concurrently; then re-read.
     locked = list(without.select_for_update(no_key=True).values_list("pk", flat=True))
     stays = without.filter(pk__in=locked).values_list("pk", "assigned_room_id") if locked else []
     now = clock.now()
@@ -263,6 +263,6 @@ def open_stayover_tasks(hotel: Hotel, day: date) -> int:
         for booking_id, room_id in stays
     ]
     cancel_tasks(Q(hotel=hotel, task_type=TaskType.STAYOVER, status=TaskStatus.OPEN, for_date__lt=day))
-    # Another clock's tick may be at it: the database takes one a day and room.
+    # Another tick may run concurrently: a unique constraint allows one task per room and day.
     HousekeepingTask.objects.bulk_create(tasks, ignore_conflicts=True)
     return len(tasks)

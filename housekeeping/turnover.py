@@ -1,6 +1,6 @@
-"""Housekeeping's steps on one room: cleaning, inspection, and faults from their report to their end.
+"""Housekeeping actions on one room: cleaning, inspection, reporting and clearing faults.
 
-Each locks the room, decides on it as it is, and leaves the change of status to ``housekeeping.services``.
+Each locks the room, decides on the locked row, and leaves the status change to ``housekeeping.services``.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ class AlreadyInProgress(Conflict):
 
 @transaction.atomic
 def start_cleaning(*, room: Room, staff: Staff, note: str = "") -> Room:
-    """A housekeeper begins; refused with the name when somebody else is at it, nothing when it is the same person."""
+    """Start cleaning → CLEANING_IN_PROGRESS; refused, naming the person, if somebody else is already cleaning."""
     [locked] = lock_rooms([room])
     if locked.room_status == RoomStatus.CLEANING_IN_PROGRESS:
         event = latest_events([locked]).get(locked.pk)
@@ -56,13 +56,13 @@ def start_cleaning(*, room: Room, staff: Staff, note: str = "") -> Room:
 
 
 def mark_cleaned(*, room: Room, staff: Staff, note: str = "") -> Room:
-    """A housekeeper is done → CLEANED_UNINSPECTED."""
+    """Finish cleaning → CLEANED_UNINSPECTED."""
     return set_room_status(room=room, to_status=RoomStatus.CLEANED_UNINSPECTED, staff=staff, note=note)
 
 
 @transaction.atomic
 def inspect_room(*, room: Room, staff: Staff, passed: bool, note: str = "") -> Room:
-    """An inspection: passed → READY_FOR_GUEST, or MAINTENANCE_REQUIRED while a fault is flagged; failed → dirty."""
+    """Inspect: passed → READY_FOR_GUEST, or MAINTENANCE_REQUIRED if a fault is open; failed → CHECKOUT_DIRTY."""
     [locked] = lock_rooms([room])
     if not passed:
         to_status = RoomStatus.CHECKOUT_DIRTY
@@ -73,21 +73,21 @@ def inspect_room(*, room: Room, staff: Staff, passed: bool, note: str = "") -> R
     if locked.room_status not in (RoomStatus.CLEANED_UNINSPECTED, to_status):
         raise TransitionNotAllowed(
             f"Invalid transition: room {locked.room_number} is {room_status_label(locked.room_status)}, "
-            "and only a cleaned room is inspected.",
+            "and only a cleaned room can be inspected.",
             details=current_state(locked),
         )
-    # Stamped also when a fault keeps the room from being ready, so that it need not be cleaned again once mended.
+    # Recorded even if a fault keeps the room from being ready, so that it is not cleaned again after the repair.
     request = StatusRequest(staff, Source.HOUSEKEEPING, note, inspected=passed)
     return copy_state_to(room, change_locked_room(locked, to_status, request))
 
 
 @transaction.atomic
 def flag_maintenance(*, room: Room, staff: Staff, priority: str = Priority.MED, note: str = "") -> Room:
-    """Report a fault → MAINTENANCE_REQUIRED. A room already there gets the note, and a higher priority if given."""
+    """Report a fault → MAINTENANCE_REQUIRED. If the room is already there, add the note and raise the priority."""
     [locked] = lock_rooms([room])
     _require(staff, locked, FLAG)
     if locked.room_status == RoomStatus.MAINTENANCE_REQUIRED:
-        before = {name: getattr(locked, name) for name in _TOLD_OF_FAULT}
+        before = {name: getattr(locked, name) for name in _FAULT_FIELDS}
         flag_fault(locked, priority, note.strip())
         _save_details(locked, before, staff)
         return copy_state_to(room, locked)
@@ -97,18 +97,18 @@ def flag_maintenance(*, room: Room, staff: Staff, priority: str = Priority.MED, 
 
 @transaction.atomic
 def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
-    """The fault is mended: clear the flag in any status, and take the room out of MAINTENANCE_REQUIRED.
+    """The fault is repaired: clear the flag in any status, and take the room out of MAINTENANCE_REQUIRED.
 
-    From there it goes to OCCUPIED with a guest in house, to READY_FOR_GUEST if it was cleaned and inspected since the
-    last departure, else to CHECKOUT_DIRTY. A room without a fault is left as it is.
+    The room goes to OCCUPIED with a guest in house, to READY_FOR_GUEST if it was cleaned and inspected since the last
+    departure, otherwise to CHECKOUT_DIRTY. A room without a fault is not changed.
     """
     [locked] = lock_rooms([room])
     _require(staff, locked, CLEAR)
     if locked.room_status != RoomStatus.MAINTENANCE_REQUIRED:
         if locked.maintenance_required:
-            before = {name: getattr(locked, name) for name in _TOLD_OF_FAULT}
+            before = {name: getattr(locked, name) for name in _FAULT_FIELDS}
             clear_fault(locked)
-            # No change of status carries the note, so that it goes where housekeeping reads.
+            # There is no status change to carry the note, so it goes to the turnover notes.
             locked.turnover_notes = append_note(locked.turnover_notes, note.strip())
             _save_details(locked, before, staff)
         return copy_state_to(room, locked)
@@ -125,12 +125,12 @@ def _require(staff: Staff, room: Room, right: str) -> None:
         raise StatusChangeNotAllowed("Permission denied: your role does not include this.")
 
 
-# What a report of a fault, or of its end, may change about a room whose status stays.
-_TOLD_OF_FAULT = ("maintenance_required", "maintenance_priority", "maintenance_notes", "turnover_notes")
+# The fields that reporting or clearing a fault can change without a status change.
+_FAULT_FIELDS = ("maintenance_required", "maintenance_priority", "maintenance_notes", "turnover_notes")
 
 
 def _save_details(room: Room, before: dict[str, Any], staff: Staff) -> None:
-    """Write and tell what differs from ``before`` about a room whose status stays."""
+    """Save and publish the fields that differ from ``before``, without a status change."""
     changed = [name for name, value in before.items() if getattr(room, name) != value]
     if not changed:
         return
@@ -143,10 +143,10 @@ def _save_details(room: Room, before: dict[str, Any], staff: Staff) -> None:
 
 
 def _is_turned_over(room: Room) -> bool:
-    """Whether the room was cleaned, then inspected, and neither dirtied (by a departure, say) nor begun again since."""
+    """Whether the room was cleaned and then inspected, and has not been dirtied or cleaned again since."""
     if room.last_cleaned_at is None or room.last_inspected_at is None:
         return False
-    unclean = (
+    became_dirty_at = (
         RoomStatusEvent.objects.filter(
             room=room, to_status__in=[RoomStatus.CHECKOUT_DIRTY, RoomStatus.CLEANING_IN_PROGRESS]
         )
@@ -154,4 +154,5 @@ def _is_turned_over(room: Room) -> bool:
         .values_list("created_at", flat=True)
         .first()
     )
-    return (unclean is None or unclean <= room.last_cleaned_at) and room.last_cleaned_at <= room.last_inspected_at
+    is_clean = became_dirty_at is None or became_dirty_at <= room.last_cleaned_at
+    return is_clean and room.last_cleaned_at <= room.last_inspected_at

@@ -1,4 +1,4 @@
-"""Status changes, history, the dashboard and the tasks of housekeeping (contract section 4)."""
+"""Endpoints for room status changes, status history, the housekeeping dashboard and tasks."""
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
@@ -46,10 +46,10 @@ CHANGE_EXAMPLE = {
 
 
 class RoomStatusViewSet(RoomViewSet):
-    """One room's status: change it, override it, read its history; and all rooms at a glance."""
+    """Change or override a room's status, read its history; the housekeeping dashboard."""
 
     rights: ClassVar = {
-        # update_status takes whatever right the change itself needs: the service decides on the locked row
+        # update_status: the required right depends on the change, so the service checks it on the locked row
         "manager_override": [OVERRIDE],
         "status_history": ["housekeeping.status_history_read"],
         "dashboard": ["housekeeping.dashboard_read"],
@@ -61,8 +61,8 @@ class RoomStatusViewSet(RoomViewSet):
         return super().refusal_message()
 
     def _room(self, pk: int) -> Room:
-        """A room of the caller's hotel by its key alone: the service reads it under its lock, and refuses what the
-        hotel does not have."""
+        """An unread room of the caller's hotel: the service reads it under its lock and raises RoomNotFound if the
+        hotel has no such room."""
         return Room(pk=pk, hotel=self.hotel)
 
     @endpoint(
@@ -78,9 +78,9 @@ class RoomStatusViewSet(RoomViewSet):
         errors=[404, 409, 412],
         error_shapes={409: NeededBody},
         parameters=[IF_MATCH],
-        description="Checked in this order: `expected_status` or `If-Match`, the right, the same status (200, nothing "
-        "written), the workflow map, the physical facts; out of order also whether bookings need the room (409 "
-        "`ROOM_NEEDED` with `conflicts`).",
+        description="Checked in this order: `expected_status` or `If-Match`, the caller's rights, the same status "
+        "(200, nothing written), the workflow map, the physical facts; for out of order also whether bookings need the "
+        "room (409 `ROOM_NEEDED` with `conflicts`).",
         versioned=True,
     )
     def update_status(self, request: Request, slug: str, rid: int) -> Response:
@@ -105,7 +105,7 @@ class RoomStatusViewSet(RoomViewSet):
         errors=[404, 409, 412],
         error_shapes={409: NeededBody},
         parameters=[IF_MATCH],
-        description="Lifts the workflow map, never a physical fact.",
+        description="Bypasses the workflow map, never the physical facts.",
         versioned=True,
     )
     def manager_override(self, request: Request, slug: str, rid: int) -> Response:
@@ -142,16 +142,16 @@ class RoomStatusViewSet(RoomViewSet):
     def status_history(self, request: Request, slug: str, rid: int) -> Response:
         query = self.query(HistoryQuery)
         room = self.room(pk=rid)
-        wanted = Q()
+        filters = Q()
         if "source" in query:
-            wanted &= Q(source=query["source"])
+            filters &= Q(source=query["source"])
         if "from" in query:
-            wanted &= Q(created_at__gte=_midnight(self.hotel, query["from"]))
+            filters &= Q(created_at__gte=_midnight(self.hotel, query["from"]))
         if "to" in query:
-            wanted &= Q(created_at__lt=_midnight(self.hotel, query["to"], days=1))
-        events = status_event_list(room).filter(wanted)
-        # Every change made one row, so that the version is the number of rows.
-        total = events.count() if wanted else room.status_version
+            filters &= Q(created_at__lt=_midnight(self.hotel, query["to"], days=1))
+        events = status_event_list(room).filter(filters)
+        # Every change writes one row, so the version is the number of rows.
+        total = events.count() if filters else room.status_version
         if "before" in query:
             events = events.filter(pk__lt=query["before"])
         page = list(events[: query["limit"] + 1])
@@ -166,7 +166,7 @@ class RoomStatusViewSet(RoomViewSet):
         )
 
     @endpoint(
-        "All rooms in service by status, and the open tasks",
+        "Rooms in service by status, and open tasks",
         response=DashboardOutput,
         example={
             "counts": {"CLEANED_UNINSPECTED": 1},
@@ -192,7 +192,7 @@ class RoomStatusViewSet(RoomViewSet):
 
 
 def _midnight(hotel: Hotel, day: Any, days: int = 0) -> datetime:
-    """The start of ``day`` (plus ``days``) on the hotel's clock."""
+    """The start of ``day`` (plus ``days``) in the hotel's local time."""
     try:
         return datetime.combine(day + timedelta(days=days), time.min, ZoneInfo(hotel.timezone))
     except OverflowError:
@@ -200,7 +200,7 @@ def _midnight(hotel: Hotel, day: Any, days: int = 0) -> datetime:
 
 
 class TaskViewSet(HotelViewSet):
-    """Housekeeping's tasks."""
+    """Housekeeping tasks."""
 
     queryset = HousekeepingTask.objects.none()
     rights: ClassVar = {
@@ -220,15 +220,15 @@ class TaskViewSet(HotelViewSet):
         """One task of the caller's hotel."""
         return self.find(task_list(self.hotel), task_services.TaskNotFound, "This hotel has no such task.", pk=pk)
 
-    def _answer(self, task: HousekeepingTask, status: int = 200) -> Response:
+    def _task_response(self, task: HousekeepingTask, status: int = 200) -> Response:
         return Response(task_snapshot(self.task(task.pk), clock.now()), status=status)
 
     @endpoint("Tasks, newest first", response=TaskOutput(many=True), example=TASK_EXAMPLE, parameters=[TaskQuery])
     def list(self, request: Request, slug: str) -> Response:
-        wanted: dict[str, Any] = self.query(TaskQuery)
-        if wanted.get("assigned_to") == "me":
-            wanted["assigned_to"] = self.staff.pk
-        page = self.paginate_queryset(task_list(self.hotel).filter(**wanted))
+        filters: dict[str, Any] = self.query(TaskQuery)
+        if filters.get("assigned_to") == "me":
+            filters["assigned_to"] = self.staff.pk
+        page = self.paginate_queryset(task_list(self.hotel).filter(**filters))
         now = clock.now()
         return self.get_paginated_response([task_snapshot(task, now) for task in page or []])
 
@@ -243,13 +243,13 @@ class TaskViewSet(HotelViewSet):
         error_examples={
             409: error_body(
                 "BOOKING_IS_OVER",
-                "Booking BK-2026-0005 is cancelled: there is nothing to do for its guest any more.",
+                "Booking BK-2026-0005 is cancelled: there is nothing left to do for its guest.",
                 details={"booking_id": "BK-2026-0005", "status": "CANCELLED"},
             )
         },
     )
     def create(self, request: Request, slug: str) -> Response:
-        return self._answer(
+        return self._task_response(
             task_services.create_task(hotel=self.hotel, staff=self.staff, **self.body(TaskInput)), status=201
         )
 
@@ -258,7 +258,7 @@ class TaskViewSet(HotelViewSet):
         return Response(task_snapshot(self.task(pk), clock.now()))
 
     @endpoint(
-        "Change some of an open task",
+        "Change fields of an open task",
         request=TaskInput,
         request_example={"priority": "HIGH"},
         response=TaskOutput,
@@ -267,10 +267,10 @@ class TaskViewSet(HotelViewSet):
     )
     def partial_update(self, request: Request, slug: str, pk: int) -> Response:
         body = self.body(TaskInput, partial=True)
-        return self._answer(task_services.update_task(task=self.task(pk), **body))
+        return self._task_response(task_services.update_task(task=self.task(pk), **body))
 
     @endpoint(
-        "Change an open task",
+        "Replace an open task",
         request=TaskInput,
         request_example={"room": 17, "task_type": "TURNOVER", "priority": "HIGH", "note": "", "assigned_to": None},
         response=TaskOutput,
@@ -278,15 +278,15 @@ class TaskViewSet(HotelViewSet):
         errors=[404, 409],
     )
     def update(self, request: Request, slug: str, pk: int) -> Response:
-        return self._answer(task_services.update_task(task=self.task(pk), **self.body(TaskInput)))
+        return self._task_response(task_services.update_task(task=self.task(pk), **self.body(TaskInput)))
 
-    @endpoint("Remove a task that nobody has started", response=None, status=204, errors=[404, 409])
+    @endpoint("Delete a task that was never started", response=None, status=204, errors=[404, 409])
     def destroy(self, request: Request, slug: str, pk: int) -> Response:
         task_services.delete_task(task=self.task(pk))
         return Response(status=204)
 
     @endpoint(
-        "Give a task to somebody",
+        "Assign a task",
         request=TaskAssignInput,
         request_example={"assigned_to_id": 3, "note": "please before noon"},
         response=TaskOutput,
@@ -294,16 +294,16 @@ class TaskViewSet(HotelViewSet):
         errors=[404, 409],
     )
     def assign(self, request: Request, slug: str, pk: int) -> Response:
-        return self._answer(task_services.assign_task(task=self.task(pk), **self.body(TaskAssignInput)))
+        return self._task_response(task_services.assign_task(task=self.task(pk), **self.body(TaskAssignInput)))
 
-    @endpoint("Begin a task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
+    @endpoint("Start a task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
     def start(self, request: Request, slug: str, pk: int) -> Response:
-        return self._answer(task_services.start_task(task=self.task(pk), staff=self.staff))
+        return self._task_response(task_services.start_task(task=self.task(pk), staff=self.staff))
 
-    @endpoint("Finish a task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
+    @endpoint("Complete a task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
     def complete(self, request: Request, slug: str, pk: int) -> Response:
-        return self._answer(task_services.complete_task(task=self.task(pk), staff=self.staff))
+        return self._task_response(task_services.complete_task(task=self.task(pk), staff=self.staff))
 
-    @endpoint("Call a task off", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
+    @endpoint("Cancel a task", response=TaskOutput, example=TASK_EXAMPLE, errors=[404, 409])
     def cancel(self, request: Request, slug: str, pk: int) -> Response:
-        return self._answer(task_services.cancel_task(task=self.task(pk)))
+        return self._task_response(task_services.cancel_task(task=self.task(pk)))

@@ -206,7 +206,7 @@ class TurnoverViewSet(RoomViewSet):
         return Response(turnover_stats(self.hotel))
 
     @endpoint(
-        "Begin cleaning a room",
+        "Start cleaning a room",
         request=NotesInput,
         request_example={"notes": "extra towels"},
         response=TurnoverOutput,
@@ -217,7 +217,7 @@ class TurnoverViewSet(RoomViewSet):
         return self._turnover_action(rno, NotesInput, turnover.start_cleaning)
 
     @endpoint(
-        "Report a room cleaned",
+        "Mark a room as cleaned",
         request=NotesInput,
         request_example={"notes": "extra towels"},
         response=TurnoverOutput,

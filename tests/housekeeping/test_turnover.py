@@ -69,7 +69,7 @@ def test_an_instance_used_again_does_not_carry_the_last_audit_row(hotel, supervi
 def test_only_a_cleaned_room_is_inspected(status, manager):
     room = room_in(status, hotel=manager.hotel)
     before = room_records(room)
-    with pytest.raises(TransitionNotAllowed, match="only a cleaned room is inspected"):
+    with pytest.raises(TransitionNotAllowed, match="only a cleaned room can be inspected"):
         inspect_room(room=room, staff=manager, passed=True)
     assert room_records(room) == before
 
