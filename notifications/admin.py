@@ -1,6 +1,6 @@
-"""Guests' mail in the admin: what became of each, and sending one again.
+"""Guest e-mails in the admin: their delivery status, and sending them again.
 
-django-mailer's own pages are taken out: they let one edit stored mails, which the worker unpickles.
+django-mailer's own admin pages are removed: they allow editing stored e-mails, which the worker unpickles.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ admin.site.unregister([Message, MessageLog, DontSendEntry])
 
 @admin.register(BookingMail)
 class BookingMailAdmin(ReadOnlyAdmin):
-    """The mails of all bookings: what waits, and what did not arrive."""
+    """The e-mails of all bookings, such as those queued or failed."""
 
     list_display = [
         "queued_at",
@@ -47,7 +47,7 @@ class BookingMailAdmin(ReadOnlyAdmin):
     list_per_page = MOST_AT_ONCE
     show_full_result_count = False
     search_fields = ["booking"]  # opens the search box; get_search_results decides what is searched
-    search_help_text = "What finds the booking, or the address."
+    search_help_text = "Anything that finds the booking, or the e-mail address."
     fields = [
         *("hotel", "booking", "kind", "state", "to_address", "queued_at", "queued_by"),
         *("tries", "next_try", "settled_at", "reason"),
@@ -63,12 +63,12 @@ class BookingMailAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[BookingMail], search_term: str
     ) -> tuple[QuerySet[BookingMail], bool]:
-        """The mails of the bookings that are found, and those to an address that the booking has no longer."""
+        """E-mails of matching bookings, and e-mails sent to a matching address that the booking no longer has."""
         bookings = RoomBooking.objects.filter(mentioning(search_term))
         return queryset.filter(Q(booking__in=bookings) | Q(to_address__folded__contains=search_term)), False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Staff who may open bookings and write to guests."""
+        """Staff who may view bookings and communicate with guests."""
         bookings = self.admin_site.get_model_admin(RoomBooking)
         return bookings.has_view_permission(request) and (request.user.is_superuser or writes_to_guests(request))
 
@@ -76,7 +76,7 @@ class BookingMailAdmin(ReadOnlyAdmin):
         return self.has_view_permission(request)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """For the staff of a hotel, as each mail says who had it sent again."""
+        """For hotel staff only: each resent e-mail records who requested it."""
         if not writes_to_guests(request) or IS_POPUP_VAR in request.GET:
             return {}
         return {"send_again": (send_chosen_again, "send_again", "Send again")}
@@ -87,7 +87,7 @@ class BookingMailAdmin(ReadOnlyAdmin):
         return [path("<path:object_id>/send-again/", again, name=name), *super().get_urls()]
 
     def send_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The button on the page of a booking, to which it leads back."""
+        """The button on a booking's page; redirects back to that page."""
         mail = self.get_object(request, unquote(object_id))
         if mail is None or not self.has_view_permission(request):
             raise Http404
@@ -97,16 +97,16 @@ class BookingMailAdmin(ReadOnlyAdmin):
 
 
 def send_chosen_again(_page: BookingMailAdmin, request: HttpRequest, queryset: QuerySet[BookingMail]) -> None:
-    """The action of the list."""
+    """The list's bulk action."""
     mails = list(queryset[: MOST_AT_ONCE + 1])
     if len(mails) > MOST_AT_ONCE:
-        messages.error(request, f"Choose between 1 and {MOST_AT_ONCE} mails.")
+        messages.error(request, f"Choose between 1 and {MOST_AT_ONCE} e-mails.")
     else:
         send(request, mails[::-1])
 
 
 def send(request: HttpRequest, mails: Sequence[BookingMail]) -> None:
-    """Send each again, in a transaction of its own, and say what became of it."""
+    """Send each e-mail again, in its own transaction, and report the result."""
     staff, sent = member(request), 0
     for mail in mails:
         try:
@@ -118,4 +118,4 @@ def send(request: HttpRequest, mails: Sequence[BookingMail]) -> None:
             sentence, _ = explain(error)
             messages.error(request, f"{mail.booking}: {sentence}")
     if sent:
-        messages.success(request, f"Queued again: {sent} of {len(mails)} mails.")
+        messages.success(request, f"Queued again: {sent} of {len(mails)} e-mails.")

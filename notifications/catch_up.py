@@ -1,4 +1,4 @@
-"""What a screen that was away has missed, read from the stored events."""
+"""Reads the events that a client missed while offline."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,21 @@ from notifications.models import BOOKINGS, ROOMS, EventStream, RealtimeEvent
 
 
 class EventsExpired(HotelMateError):
-    """Some of the events that were asked for are kept no longer."""
+    """Some of the requested events have been deleted."""
 
     status = 410
     code = "EVENTS_EXPIRED"
 
 
 class Missed(NamedTuple):
-    """Events in order, and the number of the newest that there is."""
+    """Events in order, and the newest number in the stream."""
 
     events: list[RealtimeEvent]
     latest_seq: int
 
 
 def latest_seq(hotel: Hotel, stream: str) -> int:
-    """The last number that the stream has given; 0 before its first event."""
+    """The last number assigned in the stream; 0 before its first event."""
     return latest_seqs(hotel)[stream]
 
 
@@ -33,20 +33,20 @@ def latest_seqs(hotel: Hotel) -> dict[str, int]:
 
 
 def events_after(hotel: Hotel, stream: str, *, after: int, limit: int) -> Missed:
-    """The stream's numbered events that follow number ``after``, sent or not, in order and at most ``limit``.
+    """The stream's numbered events after number ``after``, sent or not, in order and at most ``limit``.
 
-    Numbers have no gaps, so that whatever is missing at the beginning is gone: raises ``EventsExpired``. An ``after``
-    that no event has had yet gives nothing.
+    Numbers have no gaps, so events missing at the beginning have been deleted: raises ``EventsExpired``. An ``after``
+    beyond the newest number returns no events.
     """
-    # The stream first: an event that gets its number between the two reads is then found, never promised and missing.
+    # The stream first: an event numbered between the two reads is then returned too, never counted but missing.
     latest = latest_seq(hotel, stream)
     events = list(RealtimeEvent.objects.filter(hotel=hotel, stream=stream, seq__gt=after).order_by("seq")[:limit])
     numbers = [event.seq or 0 for event in events]  # they all have one
-    # Where none is left, the oldest is the one that comes next.
+    # When no events are left, the oldest one will be the next to come.
     oldest = numbers[0] if numbers else latest + 1
     if oldest > after + 1:
         raise EventsExpired(
-            f"The events after {after} are kept no longer: reload, and go on from {latest}.",
+            f"The events after {after} are no longer available: reload, then continue from {latest}.",
             details={"oldest_seq": oldest, "latest_seq": latest},
         )
     return Missed(events, max([latest, *numbers]))

@@ -1,4 +1,4 @@
-"""Catching up: the events that a client missed while it was offline (contract section 7)."""
+"""The catch-up endpoint: events that a client missed while offline (docs/realtime.md, Missed events)."""
 
 from typing import Any
 
@@ -48,10 +48,11 @@ class EventsQuery(serializers.Serializer[Any]):
         min_value=0,
         max_value=LARGEST_SEQ,
         required=False,
-        help_text="The last `seq` that you have seen. Left out: only `latest_seq`, where a new client starts.",
+        help_text="The last `seq` that you have seen. If omitted, only `latest_seq` is returned, for a new client to "
+        "start from.",
     )
     limit = serializers.IntegerField(
-        min_value=1, default=100, help_text=f"At most {EVENTS_AT_ONCE}; more counts as {EVENTS_AT_ONCE}."
+        min_value=1, default=100, help_text=f"At most {EVENTS_AT_ONCE}; larger values are capped."
     )
 
     def validate_limit(self, value: int) -> int:
@@ -65,37 +66,37 @@ class EventScope(serializers.Serializer[Any]):
 
 class EventMeta(serializers.Serializer[Any]):
     hotel_slug = serializers.CharField()
-    event_id = serializers.UUIDField(help_text="The same on every redelivery: drop what you have seen.")
-    seq = serializers.IntegerField(help_text="Without gaps per channel, and never changed.")
+    event_id = serializers.UUIDField(help_text="The same on every redelivery: ignore an id that you have seen.")
+    seq = serializers.IntegerField(help_text="Numbered per channel without gaps; never changes.")
     ts = serializers.DateTimeField()
     scope = EventScope()
 
 
 class EventEnvelope(serializers.Serializer[Any]):
-    """An event, exactly as it goes over the channel; ``notification_manager.envelope_of`` makes it."""
+    """An event exactly as sent on the channel, built by ``notification_manager.envelope_of``."""
 
     category = serializers.ChoiceField(choices=["rooms", "room_booking"])
     type = serializers.CharField(help_text="Also the name of the Pusher event.")
-    payload = serializers.DictField(help_text="The room without its guests, or the booking's row, as after the event.")
+    payload = serializers.DictField(help_text="The room without its guests, or the booking's row, after the event.")
     meta = EventMeta()
 
 
 class EventsOutput(serializers.Serializer[Any]):
     results = EventEnvelope(many=True)
     latest_seq = serializers.IntegerField(
-        help_text="The newest number of the channel: until you have it, ask again after the last of `results`."
+        help_text="The newest number on the channel: until you reach it, request again after the last of `results`."
     )
 
 
 class EventViewSet(HotelViewSet):
-    """The hotel's events, for whoever may listen to the channel."""
+    """The hotel's events, for callers that may subscribe to the channel."""
 
     queryset = RealtimeEvent.objects.none()
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Here, as on the channel itself, credentials that no longer open it are refused with 403.
+        """As on the channel itself, credentials that are no longer valid for it get 403.
 
-        A client that reconnects meets the same refusal at both doors, and 401 means only that it sent nothing at all.
+        A reconnecting client gets the same refusal from both, and 401 only means that it sent no credentials.
         """
         if isinstance(exc, AuthenticationFailed | NotAuthenticated) and self._credentials_given():
             exc = ChannelRefused("Permission denied: these credentials do not open this channel.")
@@ -105,24 +106,25 @@ class EventViewSet(HotelViewSet):
         return bool(self.request.headers.get("Authorization")) or settings.SESSION_COOKIE_NAME in self.request.COOKIES
 
     @endpoint(
-        "The events that I missed",
+        "Missed events",
         response=EventsOutput,
         example={"results": [ENVELOPE_EXAMPLE], "latest_seq": 422},
         errors=[410],
         error_examples={
             410: error_body(
                 "EVENTS_EXPIRED",
-                "The events after 17 are kept no longer: reload, and go on from 422.",
+                "The events after 17 are no longer available: reload, then continue from 422.",
                 details={"oldest_seq": 118, "latest_seq": 422},
             )
         },
         parameters=[EventsQuery],
         tags=["realtime"],
-        description="For a client that was offline or sees a gap: the envelopes of the channel in order, sent or not. "
-        "`rooms` takes any rooms or housekeeping right, `room-bookings` a bookings right. Events are kept for "
-        "`EVENT_RETENTION_DAYS`; where some after `after` are gone, 410, and `details.latest_seq` says where to go on "
-        "after a reload. An `after` beyond `latest_seq` gives no events: such a client starts anew. Credentials that "
-        "no longer open the channel are 403, as they are there; none at all are 401.",
+        description="For a client that was offline or sees a gap: the channel's envelopes in order, sent or not. "
+        "`rooms` requires any rooms or housekeeping right, `room-bookings` any bookings right. Events are kept for "
+        "`EVENT_RETENTION_DAYS`; if some after `after` have been deleted, the response is 410, and "
+        "`details.latest_seq` is the number to continue from after a reload. An `after` beyond `latest_seq` returns no "
+        "events: such a client must start over. Credentials that are no longer valid for the channel get 403, as on "
+        "the channel itself; no credentials get 401.",
     )
     def missed(self, request: Request, slug: str) -> Response:
         query = self.query(EventsQuery)

@@ -1,8 +1,8 @@
-"""Mail to the guest: what it says, that it is written in the transaction that it tells of, and what becomes of it.
+"""Guest e-mails: their text, queueing in the transaction that they report, and their delivery status.
 
-The queue is django-mailer's (its tables, its backend for any other mail); what the desk sees of a mail is its
-``BookingMail``. ``notifications/mail_sending.py`` sends. A mail says what is true of its booking when it goes out, and
-one that is true no longer does not go: ``docs/decisions/0006-mail-queue.md``.
+The queue is django-mailer's (its tables, and its backend for all other mail); the front desk sees an e-mail's
+``BookingMail``. ``notifications/mail_sending.py`` sends. An e-mail reflects its booking at the time of sending, and one
+that no longer applies is not sent: ``docs/decisions/0006-mail-queue.md``.
 """
 
 from datetime import timedelta
@@ -34,18 +34,18 @@ SUBJECTS = {
     MailKind.CANCELLATION: "Your booking {} is cancelled",
     MailKind.DECLINE: "Your booking {} was declined",
 }
-# As long as the booking is in one of these, what the mail says is true.
+# The statuses of the booking in which the e-mail still applies.
 TRUE_WHILE = {
     MailKind.CONFIRMATION: (BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE),
     MailKind.CHANGE: (BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE),
     MailKind.CANCELLATION: (BookingStatus.CANCELLED,),
     MailKind.DECLINE: (BookingStatus.DECLINED,),
 }
-NEWER = "A newer mail has taken its place."
-LOST = "It was taken out of the queue by something other than HotelMate's worker: it may have been sent."
+NEWER = "Replaced by a newer e-mail."
+LOST = "Removed from the queue by something other than HotelMate's worker: it may have been sent."
 
 KEEP_TRIES_DAYS = 30
-# What was sent can be looked up until the guest has left, and so long after.
+# E-mails can be looked up until this long after the guest's departure.
 KEEP_MAILS = timedelta(days=30)
 AT_ONCE = 1000
 
@@ -55,19 +55,19 @@ class MailNotFound(NotFound):
 
 
 class MailOvertaken(Conflict):
-    """What the mail says is no longer true of its booking."""
+    """The e-mail no longer applies to its booking."""
 
     code = "MAIL_OVERTAKEN"
 
 
 class GuestHasNoAddress(Conflict):
-    """There is nowhere to send the mail."""
+    """The booking has no e-mail address."""
 
     code = "NO_EMAIL_ADDRESS"
 
 
 class MailBeingSent(Conflict):
-    """A worker is sending a mail of this booking at this moment."""
+    """A worker is currently sending an e-mail for this booking."""
 
     code = "MAIL_BEING_SENT"
 
@@ -76,16 +76,16 @@ class MailBeingSent(Conflict):
 
 
 def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None = None) -> BookingMail | None:
-    """Write the guest's mail to the queue, in the caller's transaction and in one statement.
+    """Queue an e-mail to the guest, in the caller's transaction and in one statement.
 
-    It takes the place of one that waits. A guest without an address gets none, and nobody is told what is not true of
-    the booking, such as new dates of a request that waits for approval. An address to which nothing can be sent shows
-    when the worker tries. ``booking`` is locked, or new, and comes with its hotel and room type loaded; ``by`` is who
-    had a mail sent again.
+    It replaces one that is still queued. Returns ``None`` if the guest has no address, or if the e-mail does not apply
+    to the booking, such as new dates of a request awaiting approval. An undeliverable address only fails when the
+    worker tries it. ``booking`` is locked or new, with its hotel and room type loaded; ``by`` is the staff member who
+    had an e-mail sent again.
     """
     if not (booking.primary_email and is_true(booking, kind)):
         return None
-    # Its identity is given here, not at each try: a mail that arrives twice can be told to be one.
+    # The Message-ID is assigned here, not at each try, so that duplicates can be recognised.
     message = Message()
     message.email = compose(booking, kind, new_identity())
     mail = BookingMail(
@@ -113,8 +113,8 @@ def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None
     return mail
 
 
-# The mail that waits is dropped, and taken out of django-mailer's queue; then the new one is put there. (A part comes
-# after what it reads from, and of a booking two may not wait at any moment: hence the count.)
+# Drops the queued e-mail, removes it from django-mailer's queue, then queues the new one. (A CTE runs after those that
+# it reads from, and a booking may never have two queued e-mails: hence the count.)
 TAKE_THE_PLACE = f"""
     WITH overtaken AS (
         UPDATE notifications_bookingmail mail
@@ -141,33 +141,33 @@ TAKE_THE_PLACE = f"""
 
 
 def is_true(booking: RoomBooking, kind: str) -> bool:
-    """Whether what a mail of that kind says is true of the booking as it is now."""
+    """Whether an e-mail of this kind applies to the booking's current status."""
     return booking.status in TRUE_WHILE[MailKind(kind)]
 
 
 def status_of(booking: RoomBooking) -> str:
-    """The booking's status as it stands in a sentence."""
+    """The booking's status for use in a sentence."""
     return BookingStatus(booking.status).label.lower()
 
 
 def new_identity() -> str:
-    """A Message-ID, made without looking up the name of this machine, which may take seconds."""
+    """A new Message-ID, created without looking up this machine's host name, which may take seconds."""
     return make_msgid(domain=parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2])
 
 
 def settle(mail: BookingMail, state: MailState, reason: str = "") -> None:
-    """Note what became of an open mail in the end, and take it out of the queue."""
+    """Record the final state of an open e-mail, and remove it from the queue."""
     Message.objects.filter(pk=mail.queue_number).delete()
     mail.state, mail.reason, mail.settled_at = state, reason, clock.now()
     mail.claimed_at = mail.queue_number = None
     mail.save(update_fields=["state", "reason", "settled_at", "claimed_at", "queue_number"])
 
 
-# --- what the desk sees -----------------------------------------------------------------------------------------------
+# --- for the front desk -----------------------------------------------------------------------------------------------
 
 
 def mail_list(booking: RoomBooking | None = None) -> QuerySet[BookingMail]:
-    """The mails of a booking, or of all, the newest first, each with ``next_try_at``, when it is tried if it waits."""
+    """The e-mails of one booking or of all, newest first, each with ``next_try_at`` (``None`` unless queued)."""
     due = Message.objects.filter(pk=OuterRef("queue_number")).values("when_added")
     mails = BookingMail.objects.all() if booking is None else BookingMail.objects.filter(booking=booking)
     waiting = Case(When(state=MailState.QUEUED, then=Subquery(due)))
@@ -175,7 +175,7 @@ def mail_list(booking: RoomBooking | None = None) -> QuerySet[BookingMail]:
 
 
 def mail_row(mail: BookingMail) -> dict[str, Any]:
-    """A mail without its text, JSON-safe; it comes from ``mail_list``."""
+    """An e-mail without its text, JSON-safe; ``mail`` comes from ``mail_list``."""
     sent = mail.state == MailState.SENT
     return {
         "id": mail.pk,
@@ -196,15 +196,15 @@ def mail_row(mail: BookingMail) -> dict[str, Any]:
 
 
 def can_send_again(mail: BookingMail) -> bool:
-    """Whether ``send_again`` would take it now."""
+    """Whether ``send_again`` would currently accept it."""
     booking = mail.booking
     return is_true(booking, mail.kind) and bool(booking.primary_email) and mail.state != MailState.SENDING
 
 
 def tell(booking: RoomBooking) -> None:
-    """The screens look again at a booking whose mail has failed, was dropped or is sent again.
+    """Publish ``booking_updated`` for a booking whose e-mail failed, was dropped or is sent again.
 
-    Those of a hotel whose timezone this machine does not know cannot be told of anything, and hold up no mail.
+    Skipped for a hotel whose timezone this machine does not know: no event can be built, and e-mails must still go out.
     """
     if calendar.has_clock(booking.hotel):
         realtime_booking_updated(booking, "booking_updated")
@@ -212,19 +212,19 @@ def tell(booking: RoomBooking) -> None:
 
 @transaction.atomic
 def send_again(*, mail: BookingMail, staff: Staff) -> BookingMail:
-    """Queue a mail of the same kind once more: with what is true of the booking now, to the address that it has now.
+    """Queue an e-mail of the same kind again, with the booking's current data and to its current address.
 
-    It takes the place of one that waits for a later try; one that waits for its first is as good. Raises
-    MailOvertaken, GuestHasNoAddress, MailBeingSent. Returns the mail that goes.
+    It replaces one that is waiting for a retry; one that has not been tried yet is returned instead. Raises
+    MailOvertaken, GuestHasNoAddress, MailBeingSent. Returns the e-mail that will be sent.
     """
     [booking] = booking_lock([mail.booking_id])
     if not is_true(booking, mail.kind):
         raise MailOvertaken(
-            f"Booking {booking.booking_id} is {status_of(booking)}: a mail that says otherwise is not sent.",
+            f"Booking {booking.booking_id} is {status_of(booking)}: this e-mail no longer applies.",
             details={"booking_id": booking.booking_id, "status": str(booking.status)},
         )
     if BookingMail.objects.filter(booking=booking, state=MailState.SENDING).exists():
-        raise MailBeingSent("A mail to this guest is being sent at this moment. Look again in a minute.")
+        raise MailBeingSent("An e-mail to this guest is being sent right now. Check again in a minute.")
     untried = BookingMail.objects.filter(booking=booking, state=MailState.QUEUED, kind=mail.kind, tries=0).first()
     if untried is not None and booking.primary_email:
         return untried
@@ -237,7 +237,7 @@ def send_again(*, mail: BookingMail, staff: Staff) -> BookingMail:
 
 @transaction.atomic
 def drop_all_queued(reason: str) -> int:
-    """Drop every mail that waits, whatever it says, and other mail too; returns how many."""
+    """Drop all queued mail, including mail not about bookings; returns how many."""
     mails = list(BookingMail.objects.filter(state__in=OPEN_MAIL))
     for mail in mails:
         settle(mail, MailState.DROPPED, reason)
@@ -245,9 +245,9 @@ def drop_all_queued(reason: str) -> int:
 
 
 def settle_lost() -> int:
-    """Drop the open mails that somebody else has taken out of django-mailer's queue; returns how many.
+    """Drop open e-mails that something else has removed from django-mailer's queue; returns how many.
 
-    In an upgrade the old release's worker does, which sends them; else somebody who deletes them by hand.
+    During an upgrade that is the old release's worker, which sends them; otherwise somebody deleted them by hand.
     """
     in_queue = Message.objects.filter(pk=OuterRef("queue_number"))
     lost = BookingMail.objects.filter(~Exists(in_queue), state__in=OPEN_MAIL)
@@ -263,10 +263,10 @@ def settle_lost() -> int:
 
 
 def forget_history() -> int:
-    """Forget what the desk no longer asks about; returns how many rows. What waits is never forgotten.
+    """Delete old delivery records; returns how many rows. Queued mail is never deleted.
 
-    django-mailer's lines about each try after ``KEEP_TRIES_DAYS``; mails when both they and the stay are over for
-    ``KEEP_MAILS``.
+    django-mailer's log of tries is kept for ``KEEP_TRIES_DAYS``, e-mails until ``KEEP_MAILS`` after both they were
+    settled and the stay ended.
     """
     forgotten = int(MessageLog.objects.purge_old_entries(KEEP_TRIES_DAYS, [RESULT_SUCCESS, RESULT_FAILURE]))
     before = clock.now() - KEEP_MAILS
@@ -276,11 +276,11 @@ def forget_history() -> int:
     return forgotten
 
 
-# --- what it says -----------------------------------------------------------------------------------------------------
+# --- text -------------------------------------------------------------------------------------------------------------
 
 
 def compose(booking: RoomBooking, kind: str, identity: str) -> EmailMultiAlternatives:
-    """The mail as it is true now; ``identity`` is its Message-ID."""
+    """The e-mail from the booking's current data; ``identity`` is its Message-ID."""
     hotel_name = _one_line(booking.hotel.name)
     reasons = {
         MailKind.CANCELLATION: booking.cancellation_reason,
@@ -306,20 +306,20 @@ def compose(booking: RoomBooking, kind: str, identity: str) -> EmailMultiAlterna
 
 
 def _details(booking: RoomBooking) -> list[tuple[str, str]]:
-    """What the mail says of the booking, as (label, value)."""
+    """The booking's details for the e-mail, as (label, value)."""
     nights, amount = (booking.check_out - booking.check_in).days, money(booking.total_amount, booking.currency)
     guests = _counted(booking.adults, "adult", "adults")
     if booking.children:
         guests += f", {_counted(booking.children, 'child', 'children')}"
     details = [
-        ("Reference", booking.booking_id),
+        ("Booking reference", booking.booking_id),
         ("Confirmation number", _one_line(booking.confirmation_number)),
         ("Arrival", format_date(booking.check_in, "l, j F Y")),
         ("Departure", format_date(booking.check_out, "l, j F Y")),
-        ("Nights", str(nights) if nights else "none, day use"),
+        ("Nights", str(nights) if nights else "none (day use)"),
         ("Room type", _one_line(booking.room_type.name)),
         ("Guests", guests),
-        ("Amount", f"{amount} {booking.currency}" if amount else ""),
+        ("Total", f"{amount} {booking.currency}" if amount else ""),
     ]
     return [(label, value) for label, value in details if value]
 
@@ -329,5 +329,5 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Without line breaks, which no header takes, and other control characters."""
+    """Without line breaks, which headers cannot contain, and other control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,7 +1,7 @@
-"""Sends what waits in the mail queue: one mail of a booking after the other, while it is true, again until it goes.
+"""Sends the mail queue: a booking's e-mails one at a time, only while they apply, with retries.
 
-A waiting mail is a row of ``mailer_message``: ``when_added`` says when it is to be tried, ``retry_count`` how often it
-was. Whose ``BookingMail`` it is says where it stands; a mail of nothing that we know of is sent as it was written.
+A queued e-mail is a row of ``mailer_message``: ``when_added`` is the time of its next try, ``retry_count`` the number
+of failed ones. Its ``BookingMail`` holds its state; an e-mail without one is sent as it was stored.
 """
 
 import logging
@@ -28,31 +28,31 @@ from room_bookings.selectors import booking_lock
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=4)
-# 1, 2, 4 … 128 minutes, then every four hours: about three days, after which somebody has to look at it.
+# 1, 2, 4 … 128 minutes, then every four hours: about three days, after which staff have to intervene.
 GIVE_UP_AFTER = 25
-# No talk with a provider takes longer, with 10 seconds for each of its steps (settings.EMAIL_TIMEOUT).
+# No SMTP session takes longer, with a timeout of 10 seconds for each command (settings.EMAIL_TIMEOUT).
 LONGEST_TALK = timedelta(minutes=2)
-ADVISORY_NAMESPACE = 7_302  # the first key of our advisory locks; the second is the number of the booking
-LOOK_AHEAD = 50  # mails that others may be sending at this moment: more than there are workers
-# A server that wants us to sign in, or in another way, says so at any command.
+ADVISORY_NAMESPACE = 7_302  # the first key of our advisory locks; the second is the booking's pk
+LOOK_AHEAD = 50  # e-mails that other workers may be sending: more than there are workers
+# A server can reply to any command that it requires a sign-in, or another kind of sign-in.
 ABOUT_US = (530, 534, 535, 538)
 
 
 class Outcome(Enum):
-    """What became of the next mail."""
+    """The result of trying the next e-mail."""
 
     NONE_DUE = auto()
     SENT = auto()
-    FAILED = auto()  # to be tried again, or given up
-    REFUSED = auto()  # the provider works, and will never take this one
+    FAILED = auto()  # to be retried, or given up
+    REFUSED = auto()  # the provider works, but will never accept this one
 
 
 class UnsendableError(Exception):
-    """This mail can never be sent, by whatever provider: it cannot be read, or not be put into the words of SMTP."""
+    """No provider could ever send this e-mail: it cannot be read, or cannot be expressed in SMTP."""
 
 
 class Claim(NamedTuple):
-    """What this worker is sending, and no other; ``mail`` and ``booking`` where it is the mail of a booking."""
+    """The message that only this worker is sending, with ``mail`` and ``booking`` if it is about a booking."""
 
     message: Message
     mail: BookingMail | None = None
@@ -60,10 +60,10 @@ class Claim(NamedTuple):
 
 
 def send_queued(*, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Send what is due, one mail after the other; returns how many went. Any number of workers may do so at once.
+    """Send the e-mails that are due, one at a time; returns how many were sent. Any number of workers can run at once.
 
-    Ends at the first mail that fails, as the next would most likely wait for the same dead provider; it is the
-    caller who comes back in a few seconds.
+    Stops at the first failure, as the next e-mail would most likely wait for the same dead provider; the caller calls
+    again in a few seconds.
     """
     sent = 0
     while not should_stop() and (outcome := send_next()) in (Outcome.SENT, Outcome.REFUSED):
@@ -72,11 +72,11 @@ def send_queued(*, should_stop: Callable[[], bool] = lambda: False) -> int:
 
 
 def send_next() -> Outcome:
-    """Send the mail that has been due for longest, of whose booking nobody else is sending one.
+    """Send the e-mail that has been due the longest, skipping bookings for which another worker is sending one.
 
-    Under an advisory lock of the booking, for which nobody waits, and with no transaction open. Killed before the
-    provider has taken the mail, it is still there; killed between that and the commit it goes a second time, with the
-    same Message-ID, unless it is no longer true.
+    Runs under an advisory lock on the booking, without waiting for it, and with no transaction open. If the worker is
+    killed before the provider accepts the e-mail, it stays queued; if between that and the commit, it is sent a second
+    time with the same Message-ID, unless it no longer applies.
     """
     of_booking = BookingMail.objects.filter(queue_number=OuterRef("pk")).values("booking")
     waiting = Message.objects.filter(_due()).order_by("priority", "when_added", "pk")
@@ -95,14 +95,14 @@ def _due() -> Q:
 def _try(claim: Claim) -> Outcome:
     try:
         identity = _send(claim)
-    except Exception as error:  # whatever a provider, or a library for one, may come up with
+    except Exception as error:  # providers and their libraries can raise anything
         return _failed(claim, error)
     _sent(claim, identity)
     return Outcome.SENT
 
 
 def _send(claim: Claim) -> str:
-    """Give the mail to the provider; returns its Message-ID. That of a booking says what is true now."""
+    """Hand the e-mail to the provider, composed from the booking's current data; returns its Message-ID."""
     try:
         email = _composed(claim)
         email.message()
@@ -112,7 +112,7 @@ def _send(claim: Claim) -> str:
     try:
         email.send()
     finally:
-        with suppress(Exception):  # it has taken the mail, or has not; how we part is of no consequence
+        with suppress(Exception):  # the e-mail was accepted or not; an error on closing changes nothing
             provider.close()
     return str(get_message_id(email))
 
@@ -123,7 +123,7 @@ def _composed(claim: Claim) -> EmailMessage:
         return written
     try:
         identity = get_message_id(claim.message.email)
-    except Exception:  # whatever comes of unpickling what an older release has stored
+    except Exception:  # unpickling what an older release has stored can raise anything
         identity = None
     return compose(claim.booking, claim.mail.kind, identity or new_identity())
 
@@ -132,16 +132,16 @@ def _composed(claim: Claim) -> EmailMessage:
 
 
 def _claim(number: int, booking_id: int | None) -> Claim | None:
-    """What is to be sent now, if anything: read again under the lock, as whoever had it before may have sent it."""
+    """The message to send now, if any: re-read under the lock, as its previous holder may have sent it."""
     if booking_id is None:
         message = Message.objects.filter(_due(), pk=number).first()
         return message and Claim(message)
     try:
         return _claim_of(booking_id)
-    except Exception as error:  # whatever it is, the other mails go on
+    except Exception as error:  # the other e-mails must still go out
         if is_unreachable(error):
             raise
-        # A row that somebody holds for long is no bug.
+        # A lock held for a long time is not a bug.
         level = logging.WARNING if isinstance(error, OperationalError) else logging.ERROR
         logger.log(level, "mail %s has to wait: %s", number, type(error).__name__, exc_info=error)
         return None
@@ -149,25 +149,25 @@ def _claim(number: int, booking_id: int | None) -> Claim | None:
 
 @transaction.atomic
 def _claim_of(booking_id: int) -> Claim | None:
-    """The newest mail of a booking, marked as being sent; what is overtaken is dropped.
+    """The booking's newest e-mail, marked as being sent; those that no longer apply are dropped.
 
-    Decided on the locked booking: a step that is not committed yet comes after this mail, and drops or follows it.
+    Decided on the locked booking: an action that commits later drops this e-mail or sends another after it.
     """
     [booking] = booking_lock([booking_id])
     mails = list(BookingMail.objects.filter(booking=booking, state__in=OPEN_MAIL).order_by("pk"))
     if not mails:
         return None
     *older, mail = mails
-    # Begun by a worker that was killed, or that lost its connection and may still be at it: the newer one comes second.
+    # Started by a worker that was killed, or that lost its connection and may still be sending: the newer one waits.
     if any(other.claimed_at and other.claimed_at > clock.now() - LONGEST_TALK for other in older):
         return None
     overtaken = [(other, NEWER) for other in older]
     if not is_true(booking, mail.kind):
-        overtaken.append((mail, f"The booking's status is {status_of(booking)} now."))
+        overtaken.append((mail, f"The booking's status is now {status_of(booking)}."))
     elif not booking.primary_email:
-        overtaken.append((mail, "The booking has no e-mail address any more."))
+        overtaken.append((mail, "The booking no longer has an e-mail address."))
     for dropped, reason in overtaken:
-        begun = " A worker had begun to send it: it may have arrived." if dropped.state == MailState.SENDING else ""
+        begun = " A worker had started to send it: it may have arrived." if dropped.state == MailState.SENDING else ""
         settle(dropped, MailState.DROPPED, reason + begun)
     if overtaken:
         tell(booking)
@@ -201,7 +201,7 @@ def _sent(claim: Claim, identity: str) -> None:
 
 @transaction.atomic
 def _failed(claim: Claim, error: Exception) -> Outcome:
-    """Back into the queue, for a later try; or given up; or dropped, where something newer has come meanwhile."""
+    """Queue the message for a retry, or give up, or drop it if a newer one has been queued."""
     message, mail = claim.message, claim.mail
     booking = None if mail is None else booking_lock([mail.booking_id])[0]
     MessageLog.objects.create(
@@ -229,12 +229,12 @@ def _save(message: Message) -> None:
 
 
 def _is_still_ours(mail: BookingMail) -> bool:
-    """No longer when our connection to the database was lost, and another worker has taken the mail over."""
+    """False if our database connection was lost and another worker has taken over the e-mail."""
     return BookingMail.objects.filter(pk=mail.pk, state=MailState.SENDING, claimed_at=mail.claimed_at).exists()
 
 
 def _put_back(message: Message, mail: BookingMail, booking: RoomBooking, error: Exception) -> None:
-    """The same for the mail of a locked booking, which is told to the screens when it is not tried again."""
+    """The same for a locked booking's e-mail; publishes the booking if the e-mail is not tried again."""
     newer = BookingMail.objects.filter(booking=booking, state=MailState.QUEUED).exists()
     if newer and not is_permanent(error):
         settle(mail, MailState.DROPPED, NEWER)
@@ -250,12 +250,12 @@ def _put_back(message: Message, mail: BookingMail, booking: RoomBooking, error: 
 
 
 def _log(message: Message, error: Exception, tries: int, pause: timedelta) -> None:
-    """Numbers, kinds of failures and codes; never the provider's words, which may name the guest."""
+    """Logs numbers, exception types and codes; never the provider's text, which may name the guest."""
     failure = _brief(error)
     if is_permanent(error):
-        logger.warning("mail %s is refused for good (%s), and not tried again", message.pk, failure)
+        logger.warning("mail %s was permanently refused (%s), no retry", message.pk, failure)
     elif tries >= GIVE_UP_AFTER:
-        logger.error("mail %s is given up after %d tries (%s); it can be sent again", message.pk, tries, failure)
+        logger.error("mail %s failed after %d tries (%s); staff can send it again", message.pk, tries, failure)
     else:
         level = logging.ERROR if _is_ours(error) else logging.WARNING
         seconds = pause.total_seconds()
@@ -266,10 +266,10 @@ def _log(message: Message, error: Exception, tries: int, pause: timedelta) -> No
 
 
 def is_permanent(error: Exception) -> bool:
-    """Whether the mail would fare no better another time: the provider has refused this guest or this mail for good.
+    """Whether a retry is pointless: the provider has permanently refused this recipient or this e-mail.
 
-    A 5xx is final (RFC 5321, 4.2.1), but one of the connection, our sign-in or our own address says nothing of the
-    guest's: once that is mended, the mail goes.
+    A 5xx is final (RFC 5321, 4.2.1), but one about the connection, our sign-in or our sender address says nothing about
+    the recipient: once that is fixed, the e-mail can be sent.
     """
     if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError):
         return all(500 <= code <= 599 and code not in ABOUT_US for code in _codes(error))
@@ -277,7 +277,7 @@ def is_permanent(error: Exception) -> bool:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether somebody has to mend our settings or our account at the provider, before anything goes."""
+    """Whether our settings or our account at the provider must be fixed before anything can be sent."""
     final = any(500 <= code <= 599 for code in _codes(error))
     return final and not is_permanent(error)
 
@@ -292,25 +292,25 @@ def _codes(error: Exception) -> list[int]:
 
 
 def _brief(error: Exception) -> str:
-    """The kind of failure and the provider's code."""
+    """The exception type and the provider's code."""
     return " ".join([type(error).__name__, *map(str, _codes(error))])
 
 
 def explained(error: Exception) -> str:
-    """One sentence for the desk, with the provider's code."""
+    """One sentence for the front desk, with the provider's code."""
     codes = ", ".join(map(str, _codes(error)))
-    did = "refused" if is_permanent(error) else "put off"
+    did = "refused" if is_permanent(error) else "temporarily refused"
     match error:
         case UnsendableError():
-            return "No mail server takes such an address or such a mail."
+            return "The address or the e-mail is invalid: no mail server would accept it."
         case smtplib.SMTPRecipientsRefused():
             return f"The mail server {did} the address ({codes})."
         case smtplib.SMTPDataError():
-            return f"The mail server {did} the mail ({codes})."
+            return f"The mail server {did} the e-mail ({codes})."
         case smtplib.SMTPAuthenticationError():
             return f"The mail server refused HotelMate's sign-in ({codes})."
         case smtplib.SMTPSenderRefused():
-            return f"The mail server refused the address that HotelMate sends from ({codes})."
+            return f"The mail server refused HotelMate's sender address ({codes})."
         case smtplib.SMTPResponseException():
             return f"The mail server was not ready ({codes})."
     return f"The mail server could not be reached ({type(error).__name__})."

@@ -1,4 +1,4 @@
-"""The mail of a booking's guest, as the desk sees it: what became of each, and sending one again."""
+"""A booking's guest e-mails for the front desk: their delivery status, and sending one again."""
 
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ MAIL_EXAMPLE = {
     "tries": 2,
     "sent_at": None,
     "settled_at": None,
-    "reason": "The mail server put off the address (450).",
+    "reason": "The mail server temporarily refused the address (450).",
     "can_send_again": True,
 }
 AGAIN_EXAMPLE = {
@@ -40,25 +40,25 @@ AGAIN_EXAMPLE = {
 
 
 class MailOutput(serializers.Serializer[Any]):
-    """A mail without its text; ``notifications.mail.mail_row`` makes it."""
+    """An e-mail without its text, built by ``notifications.mail.mail_row``."""
 
     id = serializers.IntegerField()
     kind = serializers.ChoiceField(choices=MailKind.choices)
     kind_display = serializers.CharField()
     state = serializers.ChoiceField(
         choices=MailState.choices,
-        help_text="QUEUED waits for its first or next try. DROPPED was not sent, as the booking had overtaken it.",
+        help_text="QUEUED: waiting for its first or next try. DROPPED: not sent, as it no longer applied.",
     )
     state_display = serializers.CharField()
     to_address = serializers.CharField()
     queued_at = serializers.DateTimeField()
-    queued_by_name = serializers.CharField(allow_null=True, help_text="Who had it sent again.")
-    next_try_at = serializers.DateTimeField(allow_null=True, help_text="Of one that waits.")
+    queued_by_name = serializers.CharField(allow_null=True, help_text="The staff member who sent it again.")
+    next_try_at = serializers.DateTimeField(allow_null=True, help_text="While it is queued.")
     tries = serializers.IntegerField()
     sent_at = serializers.DateTimeField(allow_null=True)
     settled_at = serializers.DateTimeField(allow_null=True, help_text="When it was sent, failed or was dropped.")
-    reason = serializers.CharField(help_text="Why it waits, failed or was dropped.")
-    can_send_again = serializers.BooleanField(help_text="What it says is still true, and there is an address.")
+    reason = serializers.CharField(help_text="Why it is waiting, failed or was dropped.")
+    can_send_again = serializers.BooleanField(help_text="It still applies, and the booking has an e-mail address.")
 
 
 @extend_schema_serializer(many=False)
@@ -70,36 +70,36 @@ class MailPage(serializers.Serializer[Any]):
 
 
 class StaffBookingMailView(BookingViewSet):
-    """What the guest was mailed."""
+    """The e-mails to a booking's guest."""
 
     rights: ClassVar = {"*": ["bookings.communicate"]}
 
     @booking_endpoint(
-        "The mails of a booking, the newest first",
+        "List a booking's e-mails, newest first",
         response=MailPage,
         example={"count": 1, "next": None, "previous": None, "results": [MAIL_EXAMPLE]},
-        description="Without their texts. They are kept until 30 days after the stay.",
+        description="Without their text. E-mails are kept until 30 days after the stay.",
     )
     def list(self, request: Request, slug: str, bid: str) -> Response:
         page: Any = self.paginate_queryset(mail_list(self.booking(bid)))
         return self.get_paginated_response([mail_row(mail) for mail in page])
 
     @booking_endpoint(
-        "Send a mail again",
+        "Send an e-mail again",
         response=MailOutput,
         example=AGAIN_EXAMPLE,
         errors=[409],
         error_examples={
             409: error_body(
                 "MAIL_OVERTAKEN",
-                "Booking BK-2026-0005 is cancelled: a mail that says otherwise is not sent.",
+                "Booking BK-2026-0005 is cancelled: this e-mail no longer applies.",
                 details={"booking_id": "BK-2026-0005", "status": "CANCELLED"},
             )
         },
-        description="A new mail of the same kind, with what is true of the booking now and to the address that it has "
-        "now. It takes the place of one that waits for a later try. Safe to repeat: one that waits for its first try "
-        "is answered as it is. 409: the booking has overtaken it (`MAIL_OVERTAKEN`), has no "
-        "address (`NO_EMAIL_ADDRESS`), or a mail is being sent at this moment (`MAIL_BEING_SENT`).",
+        description="Queues a new e-mail of the same kind, with the booking's current data and to its current address. "
+        "It replaces one that is waiting for a retry. Safe to retry: an e-mail that has not been tried yet is returned "
+        "unchanged. 409: the e-mail no longer applies to the booking (`MAIL_OVERTAKEN`), the booking has no e-mail "
+        "address (`NO_EMAIL_ADDRESS`), or an e-mail is being sent right now (`MAIL_BEING_SENT`).",
     )
     def send_again(self, request: Request, slug: str, bid: str, mail: int) -> Response:
         booking = self.booking(bid)

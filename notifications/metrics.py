@@ -1,4 +1,4 @@
-"""What is counted of events on their way to the screens, and how many wait (common/metrics.py says how it is shown)."""
+"""Metrics of event delivery: counters, and the backlog (common/metrics.py exposes them)."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ from common import clock
 from common.metrics import registry
 from notifications.models import STREAMS
 
-# Three partial indexes, which hold what is not sent and nothing else.
+# Uses three partial indexes, which contain only unsent events.
 BACKLOG = """
     SELECT stream, count(*) FILTER (WHERE NOT parked), min(created_at) FILTER (WHERE NOT parked),
         count(*) FILTER (WHERE parked)
@@ -27,31 +27,29 @@ BACKLOG = """
     GROUP BY stream
 """
 
-_sent = Counter("hotelmate_events_sent", "Events that the provider has accepted.", registry=registry)
+_sent = Counter("hotelmate_events_sent", "Events accepted by the provider.", registry=registry)
 _retried = Counter(
     "hotelmate_events_retried",
-    "Events in a batch that failed and will be tried again: one event in three failed attempts counts three times.",
+    "Events in failed batches, to be retried: an event that fails three times counts three times.",
     registry=registry,
 )
-_parked = Counter(
-    "hotelmate_events_parked", "Events that were given up, as the provider would not take them.", registry=registry
-)
+_parked = Counter("hotelmate_events_parked", "Events given up because the provider refused them.", registry=registry)
 _delivery = Histogram(
     "hotelmate_event_delivery_seconds",
-    "From the moment an event was made to the provider's acceptance.",
+    "Time from an event's creation to its acceptance by the provider.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
     registry=registry,
 )
 
 
 def event_sent(waited_seconds: float) -> None:
-    """The provider has accepted one event, ``waited_seconds`` after it was made."""
+    """The provider has accepted one event, ``waited_seconds`` after its creation."""
     _sent.inc()
     _delivery.observe(max(0.0, waited_seconds))
 
 
 def events_retried(count: int) -> None:
-    """An attempt to send ``count`` events failed, and will be made again."""
+    """An attempt to send ``count`` events failed and will be retried."""
     _retried.inc(count)
 
 
@@ -60,12 +58,14 @@ def event_parked() -> None:
     _parked.inc()
 
 
-# --- what waits -------------------------------------------------------------------------------------------------------
+# --- backlog ----------------------------------------------------------------------------------------------------------
 
 
 class Backlog(NamedTuple):
-    """Events of one stream name, of all hotels together, that have not been sent. ``oldest_seconds`` is 0 when none
-    waits; parked ones do not."""
+    """Unsent events of one stream name, over all hotels.
+
+    ``oldest_seconds`` is 0 when none is waiting; parked events are not waiting.
+    """
 
     waiting: int = 0
     oldest_seconds: float = 0.0
@@ -73,7 +73,7 @@ class Backlog(NamedTuple):
 
 
 def backlog(connection: BaseDatabaseWrapper) -> dict[str, Backlog]:
-    """What has not been sent, by stream name; in one statement, whose cost does not grow with what was sent."""
+    """Unsent events by stream name; one statement, whose cost does not grow with the number of sent events."""
     found = dict.fromkeys(STREAMS, Backlog())
     with connection.cursor() as cursor:
         cursor.execute(BACKLOG)
@@ -87,15 +87,15 @@ def _age(moment: datetime | None) -> float:
 
 
 def backlog_gauges(found: dict[str, Backlog]) -> Iterator[Metric]:
-    """The backlog as Prometheus reads it."""
+    """The backlog as Prometheus gauges."""
     for name, text, field in (
-        ("hotelmate_events_waiting", "Events that wait to be sent.", "waiting"),
+        ("hotelmate_events_waiting", "Events waiting to be sent.", "waiting"),
         (
             "hotelmate_oldest_waiting_seconds",
-            "For how long the oldest of them has; 0: none.",
+            "Age of the oldest waiting event; 0 if there is none.",
             "oldest_seconds",
         ),
-        ("hotelmate_events_parked_now", "Events that are given up at the moment (manage.py parked).", "parked"),
+        ("hotelmate_events_parked_now", "Events currently given up (manage.py parked).", "parked"),
     ):
         gauge = GaugeMetricFamily(name, text, labels=["stream"])
         for stream, counts in found.items():

@@ -1,4 +1,4 @@
-"""The events that went, or will go, to the screens: outbox and log in one table. And what became of guests' mail."""
+"""Realtime events, with outbox and log in one table, and the delivery records of guests' e-mails."""
 
 import uuid
 
@@ -12,12 +12,12 @@ from common.triggers import SameHotel
 from hotel.models import Hotel, Staff
 from room_bookings.models import RoomBooking
 
-# The streams of a hotel: what its staff hear of rooms and of bookings, and what guests hear of theirs.
+# A hotel's streams: rooms and bookings for its staff, and guests' own bookings.
 ROOMS, BOOKINGS, GUESTS = STREAMS = ("rooms", "room-bookings", "guest-bookings")
 
 
 class EventStream(models.Model):
-    """One ordered stream of a hotel's events; whoever numbers its events locks this row and no other."""
+    """One ordered stream of a hotel's events; numbering its events locks this row and no other."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
     name = models.CharField(max_length=20, help_text="rooms, room-bookings or guest-bookings")
@@ -31,7 +31,7 @@ class EventStream(models.Model):
 
 
 class RealtimeEvent(models.Model):
-    """An event as it was when it happened. ``seq`` is given after the commit, in id order, and never changes."""
+    """An event, unchanged since it happened. ``seq`` is assigned after the commit, in id order, and never changes."""
 
     event_id = models.UUIDField(default=uuid.uuid4, unique=True)
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -53,7 +53,7 @@ class RealtimeEvent(models.Model):
                 name="realtime_event_numbered_before_sent",
             ),
         ]
-        # They stay small, and answer "what comes next" at once also after a day without Pusher.
+        # Partial indexes: they stay small, and find the next event quickly even after a day without Pusher.
         indexes = [
             models.Index(
                 fields=["hotel", "stream", "id"], name="realtime_event_unnumbered", condition=Q(seq__isnull=True)
@@ -71,7 +71,7 @@ class RealtimeEvent(models.Model):
 
 
 class MailKind(models.TextChoices):
-    """What a mail tells the guest."""
+    """The subject of an e-mail to a guest."""
 
     CONFIRMATION = "CONFIRMATION", "Confirmation"
     CHANGE = "CHANGE", "New dates"
@@ -80,7 +80,7 @@ class MailKind(models.TextChoices):
 
 
 class MailState(models.TextChoices):
-    """What became of a mail."""
+    """The delivery status of an e-mail."""
 
     QUEUED = "QUEUED", "Queued"
     SENDING = "SENDING", "Being sent"
@@ -89,12 +89,12 @@ class MailState(models.TextChoices):
     DROPPED = "DROPPED", "Dropped"
 
 
-# As long as a mail is in one of these, django-mailer's queue has it.
+# In these states the e-mail is in django-mailer's queue.
 OPEN_MAIL = (MailState.QUEUED, MailState.SENDING)
 
 
 class BookingMail(models.Model):
-    """A mail to the guest of a booking, without its text: what the desk sees of it (notifications/mail.py)."""
+    """An e-mail to a booking's guest, without its text, as shown to the front desk (notifications/mail.py)."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+")
     booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="mails")
@@ -109,7 +109,7 @@ class BookingMail(models.Model):
     settled_at = models.DateTimeField(null=True, help_text="When it was sent, given up or dropped.")
     tries = models.PositiveSmallIntegerField(default=0)
     reason = models.CharField(max_length=200, blank=True, help_text="Why it waits, failed or was dropped.")
-    # No foreign key: in an upgrade the worker of the release before runs on for a while, and deletes what it has sent.
+    # No foreign key: during an upgrade the old release's worker keeps running, and deletes the messages that it sends.
     queue_number = models.BigIntegerField(
         null=True, unique=True, help_text="Its number in django-mailer's queue, while it is there."
     )
@@ -133,7 +133,7 @@ class BookingMail(models.Model):
                 condition=~Q(state__in=[MailState.FAILED, MailState.DROPPED]) | ~Q(reason=""),
                 name="booking_mail_failure_has_reason",
             ),
-            # A newer one takes the place of one that waits; and two that are sent at once arrive in any order.
+            # A newer e-mail replaces a queued one, and two sent concurrently could arrive in either order.
             models.UniqueConstraint(
                 fields=["booking"], condition=Q(state=MailState.QUEUED), name="booking_mail_one_queued"
             ),

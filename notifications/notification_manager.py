@@ -1,4 +1,4 @@
-"""The one way an event leaves the house: built and stored in the transaction, sent by the relay after the commit."""
+"""Builds every realtime event and stores it in the caller's transaction; the relay sends it after the commit."""
 
 import json
 import uuid
@@ -20,17 +20,17 @@ from room_bookings.snapshots import booking_row
 from rooms.models import Room
 from rooms.snapshots import NOBODY, is_occupied, room_snapshot
 
-# The streams that public channels show, where the settings have them; never the guests'.
+# The streams with a public channel, if the settings enable them; never the guests'.
 IN_PUBLIC = {ROOMS: ROOMS_IN_PUBLIC, BOOKINGS: BOOKINGS_IN_PUBLIC}
 PRIVATE = "private-"
-# Pusher takes 10,240 bytes; the seq that the relay adds needs a few.
+# Pusher accepts 10,240 bytes; the seq that the relay adds takes a few.
 LARGEST_ENVELOPE = 10_000
 CUT_MARK = " … [cut]"
 CUTTABLE = ("maintenance_notes", "turnover_notes", "reason")
 
 
 class RoomUpdate(NamedTuple):
-    """A room as it is now, and what has just changed about it."""
+    """A room's current state, and what has just changed."""
 
     room: Room
     changed_fields: Sequence[str]
@@ -40,7 +40,7 @@ class RoomUpdate(NamedTuple):
 
 
 class BookingUpdate(NamedTuple):
-    """A booking as it is now, and what the house (``type``) and the guest (``guest_type``, if anything) are told."""
+    """A booking's current state, and the event types for staff (``type``) and the guest (``guest_type``, if any)."""
 
     booking: RoomBooking
     type: str
@@ -51,12 +51,12 @@ class BookingUpdate(NamedTuple):
 def realtime_room_updated(
     room: Room, *, changed_fields: Sequence[str], source: str, from_status: str, staff: Staff | None
 ) -> None:
-    """Tell the house that a room changed: ``room_updated`` on the hotel's rooms channel."""
+    """Publish ``room_updated`` on the hotel's rooms channel."""
     realtime_rooms_updated([RoomUpdate(room, changed_fields, source, from_status, staff)])
 
 
 def realtime_rooms_updated(updates: Sequence[RoomUpdate]) -> None:
-    """``room_updated`` for many rooms, in one statement."""
+    """Publish ``room_updated`` for many rooms, in one statement."""
     _store([_rooms_event("room_updated", update.room, _room_updated(update)) for update in updates])
 
 
@@ -74,15 +74,15 @@ def _room_updated(update: RoomUpdate) -> dict[str, Any]:
 def realtime_booking_updated(
     booking: RoomBooking, event_type: str, *, guest_type: str = "", reason: str = "", rooms: Sequence[Room] = ()
 ) -> None:
-    """Tell the house, and the guest if ``guest_type`` is given, of a step in a booking's life."""
+    """Publish a booking action to staff, and to the guest if ``guest_type`` is given."""
     realtime_bookings_updated([BookingUpdate(booking, event_type, guest_type, reason)], rooms=rooms)
 
 
 def realtime_bookings_updated(updates: Sequence[BookingUpdate], *, rooms: Sequence[Room] = ()) -> None:
-    """Steps in the lives of bookings, in one statement.
+    """Publish booking actions, in one statement.
 
-    First ``room_occupancy_updated`` for ``rooms``, which somebody has just moved into or out of, then the bookings'
-    events for the house, then those for the guests. Bookings come from ``room_bookings.selectors.booking_list``.
+    First ``room_occupancy_updated`` for ``rooms``, whose occupancy has just changed, then the bookings' events for
+    staff, then those for guests. Bookings come from ``room_bookings.selectors.booking_list``.
     """
     _store(
         [_rooms_event("room_occupancy_updated", room, _without_departed(room)) for room in rooms]
@@ -117,7 +117,7 @@ def _guest_event(update: BookingUpdate) -> RealtimeEvent:
 
 
 def guest_channel(booking: RoomBooking) -> str:
-    """The private channel of one booking's guest."""
+    """The private channel of a booking's guest."""
     return f"{PRIVATE}guest-booking.{booking.booking_id}"
 
 
@@ -126,7 +126,7 @@ def _rooms_event(event_type: str, room: Room, payload: dict[str, Any]) -> Realti
 
 
 def staff_channel(hotel_slug: str, stream: str) -> str:
-    """The private channel of one of the hotel's staff streams."""
+    """The private channel of a staff stream of the hotel."""
     return f"{PRIVATE}{hotel_slug}.{stream}"
 
 
@@ -139,7 +139,7 @@ def _event(
     scope: dict[str, Any],
     channel: str = "",
 ) -> RealtimeEvent:
-    """The event as it will be sent, but for the seq that it gets after the commit."""
+    """The event as it will be sent, except for the seq assigned after the commit."""
     event_id, moment = uuid.uuid4(), clock.now()
     envelope = {
         "category": category,
@@ -159,9 +159,9 @@ def _event(
 
 
 def _fitted(envelope: dict[str, Any]) -> dict[str, Any]:
-    """The envelope with its long notes cut, where it would exceed what Pusher takes, and at the very last any text.
+    """The envelope with long notes cut, and as a last resort any text, if it would exceed Pusher's limit.
 
-    A name of nothing but control characters takes six bytes for each in JSON; five of them are in a room.
+    A name consisting of control characters takes six bytes per character in JSON, and a room's payload has five names.
     """
     payload = envelope["payload"]
     for fields, limit in (*((CUTTABLE, limit) for limit in (4000, 2000, 1000, 300, 0)), (tuple(payload), 100)):
@@ -179,21 +179,21 @@ def _cut(text: str, limit: int) -> str:
 
 
 def encoded(envelope: dict[str, Any]) -> str:
-    """The JSON that goes to Pusher. Raises for what JSON has no word for, such as NaN."""
+    """The JSON that goes to Pusher. Raises for values that JSON cannot represent, such as NaN."""
     return json.dumps(envelope, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def envelope_of(event: RealtimeEvent) -> dict[str, Any]:
-    """The event as clients get it: with its ``seq``, which only the staff's streams show (a guest would see gaps)."""
+    """The event as clients receive it, with its ``seq``: null on the guests' stream, where it would have gaps."""
     seq = None if event.stream == GUESTS else event.seq
     return {**event.envelope, "meta": {**event.envelope["meta"], "seq": seq}}
 
 
 def messages(event: RealtimeEvent) -> list[dict[str, str]]:
-    """The event as Pusher's API takes it, once per channel, the private one first.
+    """The event's messages for Pusher's API, one per channel, the private channel first.
 
-    With ``REALTIME_PUBLIC_CHANNELS`` an event of the staff's has a twin, made here from what is stored. The Pusher
-    event name is the envelope's type.
+    With ``REALTIME_PUBLIC_CHANNELS`` a staff event also has a public version, built here from the stored event. The
+    Pusher event name is the envelope's type.
     """
     envelope = envelope_of(event)
     sent = [_message(event.channel, envelope)]
@@ -212,5 +212,5 @@ def _store(events: Sequence[RealtimeEvent]) -> None:
     if not events:
         return
     prepared.insert(events)
-    # Robust: the change is committed, and a relay that nobody woke finds the event by its poll.
+    # Robust: the change is already committed, and a relay that was not woken finds the event when it polls.
     transaction.on_commit(lambda: wakeup.wake(), robust=True)

@@ -1,8 +1,8 @@
-"""What the public channels show: the staff's events with everything taken out that is about a person or for staff only.
+"""The public channels' content: staff events without any personal or staff-only data.
 
-Whoever knows the app key, which every browser client carries, can listen there without signing in. So this is a list of
-what may be shown: a type of event that it does not name has no public twin, and a field that it does not name goes out
-as null, however harmless it looked to whoever added it.
+Anyone with the app key, which every browser client contains, can subscribe to these channels without signing in. So
+this is an allowlist: event types not listed here are not published, and fields not listed here are published as null,
+however harmless they may look.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ SHOWN_META = ("hotel_slug", "event_id", "seq", "ts", "scope")
 
 
 class PublicView(NamedTuple):
-    """One stream as the public sees it.
+    """The public version of one stream.
 
-    ``types`` maps the types that are shown to the names under which they go out; ``shown`` are the fields that keep
-    their value; ``hidden`` are those that clients read and that are not for the public, with what stands there instead.
+    ``types`` maps the published event types to their public names; ``shown`` are the fields that keep their value;
+    ``hidden`` are fields that clients read but that are not public, with their replacement values.
     """
 
     types: Mapping[str, str]
@@ -23,7 +23,7 @@ class PublicView(NamedTuple):
     hidden: Mapping[str, Any]
 
     def twin(self, envelope: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The public twin of a staff event, with the same keys, ``event_id`` and ``seq``; ``None``: it has none."""
+        """The public version of a staff event, with the same keys, ``event_id`` and ``seq``; ``None`` if not public."""
         if envelope["type"] not in self.types:
             return None
         return {
@@ -93,7 +93,7 @@ BOOKINGS_IN_PUBLIC = PublicView(
         "booking_checked_out": "booking_checked_out",
         "booking_party_updated": "booking_party_updated",
         "booking_expired": "booking_expired",
-        "booking_no_show": "booking_updated",  # the clients of these channels know no other word for it
+        "booking_no_show": "booking_updated",  # clients of these channels do not handle booking_no_show
         "booking_overstay_flagged": "booking_overstay_flagged",
         "booking_overstay_acknowledged": "booking_overstay_acknowledged",
         "booking_overstay_extended": "booking_overstay_extended",
@@ -141,7 +141,7 @@ BOOKINGS_IN_PUBLIC = PublicView(
         "party_primary_full_name": "Guest",
         "primary_email": "",
         "primary_phone": "",
-        # With it, a stranger on the telephone passes for the guest.
+        # A stranger could use it to impersonate the guest on the telephone.
         "confirmation_number": "",
     },
 )

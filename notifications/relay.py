@@ -1,11 +1,12 @@
 """Sends the stored events to Pusher: numbered in order per stream, at least once, outside every transaction.
 
-Two short steps for each stream (a hotel's rooms, a hotel's bookings). *Number*: lock the stream's own row, give the
-committed events their ``seq`` in id order, commit. *Send*: under a session advisory lock of the stream, in order, ten
-at a time, and mark what went. A number never changes, so that an event sent again after a crash is the same event.
+Two short phases for each stream (a hotel's rooms, a hotel's bookings). *Number*: lock the stream's row, assign ``seq``
+to the committed events in id order, commit. *Send*: under a session advisory lock on the stream, in order, ten at a
+time, and mark the events as sent. A number never changes, so an event that is sent again after a crash is the same
+event.
 
-One thread numbers and a few send, so that a provider that hangs over one hotel's event holds up neither the numbers nor
-the other hotels. Any number of relays may run at once.
+One thread numbers and a few send, so that a provider that hangs on one hotel's event delays neither numbering nor the
+other hotels. Any number of relays can run at once.
 """
 
 import json
@@ -31,21 +32,21 @@ from notifications.models import STREAMS, EventStream, RealtimeEvent
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0  # how long an event may wait when nobody woke the relay
-# While another relay numbers a stream, ours cannot know whether it has seen what was committed last: look again soon.
+POLL_SECONDS = 1.0  # the longest wait of an event if the relay was not woken
+# While another relay numbers a stream, we cannot know whether it has seen the latest commits: check again soon.
 OVERLAP_SECONDS = 0.02
 SENDERS = 4  # threads; each keeps a database connection
-SUSPECTS = 2  # of them may be at streams that have failed; the others are there for those that have not
-BATCH = 10  # Pusher takes no more in one call
+SUSPECTS = 2  # how many of them may work on streams that have failed; the others serve the healthy ones
+BATCH = 10  # Pusher's limit per call
 NUMBERED_AT_ONCE = 1000
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.5, 30.0  # seconds
-# So many failures in a row, and it is tried whether the provider is at fault or the event that comes first.
+# After this many failures in a row the relay finds out whether the provider or a single event is at fault.
 SUSPICIOUS, TRIALS = 5, 3
 ADVISORY_NAMESPACE = 7_301  # the first key of our advisory locks; the second is the stream's id
-# Pusher does not take this event, now or later: malformed, or too large.
+# Pusher will never accept this event: it is malformed or too large.
 REFUSED_FOR_GOOD = ("400", "413")
 
-# What is expected to go wrong while the provider or the way to it fails; an answer that is no JSON, for one.
+# Expected while the provider or the network fails, such as a response that is not JSON.
 PROVIDER_FAILURES = (
     pusher.errors.PusherError,
     requests.exceptions.RequestException,
@@ -53,7 +54,7 @@ PROVIDER_FAILURES = (
     json.JSONDecodeError,
 )
 
-# Ordered, so that the planner takes the indexes for what they are: one look each.
+# Ordered, so that the planner uses one index lookup for each.
 WAITING = """
     SELECT hotel.id, stream.name, unnumbered.id IS NOT NULL
     FROM hotel_hotel hotel CROSS JOIN unnest(%s) stream(name) LEFT JOIN LATERAL (
@@ -88,7 +89,7 @@ NUMBER = """
     SELECT count(*) FROM numbered
 """
 
-# In plain SQL, as they come with each event: Django takes longer to put them together than PostgreSQL to answer.
+# Plain SQL, as they run for every event: Django takes longer to build them than PostgreSQL to execute them.
 NEXT = """
     SELECT * FROM notifications_realtimeevent
     WHERE hotel_id = %s AND stream = %s AND seq IS NOT NULL AND sent_at IS NULL AND parked_at IS NULL
@@ -98,19 +99,19 @@ MARK = "UPDATE notifications_realtimeevent SET sent_at = %s WHERE id = ANY(%s)"
 
 
 class BackOff(NamedTuple):
-    """How often a stream has failed in a row, and when it may be tried again (``time.monotonic``)."""
+    """A stream's consecutive failures, and when it may be retried (``time.monotonic``)."""
 
     failures: int = 0
     until: float = 0.0
 
 
 class Relay:
-    """One relay: what it remembers is only which streams to leave alone for a moment, and which are being sent."""
+    """One relay; its only state is which streams are backing off and which are being sent."""
 
     def __init__(self) -> None:
         self._streams: dict[tuple[int, str], EventStream] = {}
-        # Shared by the threads without a lock: each step is one of Python's own, and a stream that is taken up twice,
-        # or once too late, costs a look; the lock in the database decides who sends.
+        # Shared by the threads without a lock: each operation is atomic in Python, and a stream that is picked up twice
+        # or late only costs a query; the lock in the database decides which thread sends.
         self._back_off: dict[int, BackOff] = {}
         self._sending: set[int] = set()
         self._queue: queue.SimpleQueue[EventStream | None] = queue.SimpleQueue()
@@ -119,12 +120,12 @@ class Relay:
         self.thread: threading.Thread | None = None
 
     def stop(self) -> None:
-        """Ask ``run`` to return after the batches at hand."""
+        """Ask ``run`` to return after the current batches."""
         self._stopping.set()
         wakeup.wake_local()
 
     def join(self, seconds: float) -> None:
-        """Wait for the thread that ``start_thread`` made to end."""
+        """Wait for the thread started by ``start_thread`` to end."""
         if self.thread is not None:
             self.thread.join(seconds)
 
@@ -140,7 +141,7 @@ class Relay:
             self._overlapped = False
             with _survived("relay"):
                 if wakeup.listen():
-                    self._streams.clear()  # while we were cut off, the database may have been restored
+                    self._streams.clear()  # while we were disconnected, the database may have been restored
                 self._hand_out()
             wakeup.wait(OVERLAP_SECONDS if self._overlapped else POLL_SECONDS)
         for _ in senders:
@@ -150,7 +151,7 @@ class Relay:
         connection.close()
 
     def run_once(self) -> None:
-        """Number and send whatever waits, once and in this thread, as tests want it; ``run`` has senders for it."""
+        """Number and send all waiting events, once and in this thread, for tests; ``run`` uses sender threads."""
         for stream in self._number_waiting():
             if self._may_try(stream):
                 self._send(stream)
@@ -172,23 +173,23 @@ class Relay:
                 self._send(stream)
             self._sending.discard(stream.pk)
             if was_suspect and stream.pk not in self._back_off:
-                wakeup.wake_local()  # the provider is back for it: perhaps for the next one, too
+                wakeup.wake_local()  # the provider works again for this stream: perhaps for others, too
         connection.close()
 
     # --- numbering ---
 
     def _number_waiting(self) -> Iterator[EventStream]:
-        """Number what was committed; yields the streams that have something to send."""
+        """Number the committed events; yields the streams with events to send."""
         for stream, unnumbered in self._waiting_streams():
             if unnumbered:
                 with _survived("relay"):
                     while (count := number(stream)) == NUMBERED_AT_ONCE:
-                        pass  # a long backlog, a step at a time: each holds the stream's row only briefly
+                        pass  # a long backlog is numbered in parts: each locks the stream's row only briefly
                     self._overlapped |= count is None
             yield stream
 
     def _waiting_streams(self) -> list[tuple[EventStream, bool]]:
-        """The streams with anything to send, and whether it has to be numbered first: two looks, however much waits."""
+        """The streams with events to send, and whether any need numbering first; two index lookups per stream."""
         with connection.cursor() as cursor:
             cursor.execute(WAITING, [list(STREAMS)])
             waiting = [((hotel_id, name), unnumbered) for hotel_id, name, unnumbered in cursor.fetchall()]
@@ -197,7 +198,7 @@ class Relay:
         return [(self._streams[key], unnumbered) for key, unnumbered in waiting]
 
     def _learn(self, keys: Sequence[tuple[int, str]]) -> None:
-        """Remember these streams; the row of a stream is made on its first event."""
+        """Load these streams; a stream's row is created on its first event."""
         EventStream.objects.bulk_create(
             [EventStream(hotel_id=hotel_id, name=name) for hotel_id, name in keys], ignore_conflicts=True
         )
@@ -215,15 +216,15 @@ class Relay:
                 if not (alone and self._send_batches(stream)):
                     return
             self._sending.discard(stream.pk)
-            # What was numbered meanwhile: another relay found the lock taken, and our numberer saw us at it.
+            # Events numbered meanwhile: other relays found the lock taken, and our numbering thread saw us sending.
             if not _next(stream, 1):
                 return
             self._sending.add(stream.pk)
 
     def _send_batches(self, stream: EventStream) -> bool:
-        """Send what is numbered, until told to stop; whether nothing failed."""
+        """Send the numbered events until stopped; returns whether everything succeeded."""
         failures = self._back_off.get(stream.pk, BackOff()).failures
-        alone = BATCH if failures >= SUSPICIOUS else 0  # so many one by one: whichever is at fault is among them
+        alone = BATCH if failures >= SUSPICIOUS else 0  # how many to send singly: the one at fault is among them
         batch: list[RealtimeEvent] = []
         try:
             while not self._stopping.is_set() and (batch := _next(stream, 1 if alone else BATCH)):
@@ -233,14 +234,14 @@ class Relay:
                     self._deliver(batch)
         except DATABASE_FAILURES:
             raise
-        except Exception as error:  # a bug that one event provokes is that event's fault, as a refusal would be
+        except Exception as error:  # a bug triggered by one event is treated like a refusal of that event
             self._fail(stream, len(batch), error)
             return False
         self._back_off.pop(stream.pk, None)
         return True
 
     def _deliver(self, batch: Sequence[RealtimeEvent]) -> None:
-        """Send a batch and mark it; where Pusher refuses it, one by one, and park the one that is refused for good."""
+        """Send a batch and mark it; if Pusher refuses it, send one by one, and park events refused permanently."""
         messages = [message for event in batch for message in notification_manager.messages(event)]
         try:
             for start in range(0, len(messages), BATCH):
@@ -254,7 +255,7 @@ class Relay:
 
     def _deliver_singly(self, refused: Sequence[RealtimeEvent], error: Exception) -> None:
         if len(refused) == 1:
-            transport.ping()  # whoever refuses everything, as a wrong proxy does, refuses this too
+            transport.ping()  # fails too if everything is refused, for example by a misconfigured proxy
             _park(refused[0], error)
             return
         for event in refused:
@@ -263,10 +264,10 @@ class Relay:
             self._deliver([event])
 
     def _single_out(self, event: RealtimeEvent) -> bool:
-        """Send one that may be why a batch fails time and again; returns whether it went, else it is parked.
+        """Send one event that may be why a batch keeps failing; returns whether it was sent, otherwise parks it.
 
-        It fails for good when it fails each time between two answers of the provider: an outage that ends just now is
-        not to be taken for the event's fault.
+        It is parked only if every try fails between two successful pings, so that an outage that is just ending is not
+        blamed on the event.
         """
         for _ in range(TRIALS):
             transport.ping()
@@ -300,7 +301,7 @@ class Relay:
 
 @contextmanager
 def _survived(what: str) -> Iterator[None]:
-    """Log what went wrong and go on: nothing may silence every screen of the house until somebody restarts it."""
+    """Log errors and continue: no error may stop live events until somebody restarts the process."""
     try:
         yield
     except DATABASE_FAILURES:
@@ -312,18 +313,18 @@ def _survived(what: str) -> Iterator[None]:
 
 @transaction.atomic
 def number(stream: EventStream) -> int | None:
-    """Give the stream's committed events their ``seq``; returns how many, ``None`` when another relay is at it."""
+    """Assign ``seq`` to the stream's committed events; returns how many, ``None`` if another relay is doing it."""
     locked = EventStream.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=stream.pk)
     if not locked.values_list("pk"):
         return None
-    # A statement of its own, so that it sees what was committed, and numbered, before the lock was had.
+    # A separate statement, so that it sees everything committed and numbered before we got the lock.
     with connection.cursor() as cursor:
         cursor.execute(NUMBER, [stream.hotel_id, stream.name, NUMBERED_AT_ONCE, stream.pk])
         return int(cursor.fetchone()[0])
 
 
 def _next(stream: EventStream, count: int) -> list[RealtimeEvent]:
-    """The first of the stream's events that are numbered and wait to be sent."""
+    """The stream's next ``count`` numbered events waiting to be sent."""
     return list(RealtimeEvent.objects.raw(NEXT, [stream.hotel_id, stream.name, count]))
 
 
@@ -338,21 +339,21 @@ def _mark(batch: Sequence[RealtimeEvent]) -> None:
 
 
 def _park(event: RealtimeEvent, error: Exception) -> None:
-    """Leave this event behind; who listens sees the gap, and the catch-up has it (``manage.py parked``)."""
+    """Give up this event; clients see the gap and get the event by catching up (``manage.py parked``)."""
     RealtimeEvent.objects.filter(pk=event.pk).update(parked_at=clock.now(), last_error=_brief(error))
     metrics.event_parked()
     logger.error("event_parked %s error=%s", _identity(event), json.dumps(_brief(error)))
 
 
 def unpark(events: QuerySet[RealtimeEvent]) -> int:
-    """Let these parked events be tried once more, each with the number that it has; returns how many."""
+    """Queue these parked events again, with their existing numbers; returns how many."""
     count = events.order_by().update(parked_at=None, last_error="")
     wakeup.wake()
     return count
 
 
 def _identity(event: RealtimeEvent) -> str:
-    """What a log may say of an event: enough to find it, nothing of whom it is about."""
+    """How logs identify an event: enough to find it, without personal data."""
     return f"event_id={event.event_id} hotel={event.hotel_id} stream={event.stream} type={event.type} seq={event.seq}"
 
 
@@ -361,16 +362,16 @@ def _refused_for_good(error: pusher.errors.PusherError) -> bool:
 
 
 def _brief(error: Exception) -> str:
-    """The kind of failure and what Pusher said of it; never what was sent, nor the signed address."""
-    said = f": {printable(error)[:120]}" if isinstance(error, pusher.errors.PusherError) else ""
-    return f"{type(error).__name__}{said}"
+    """The exception type and Pusher's message; never the event's content or the signed URL."""
+    message = f": {printable(error)[:120]}" if isinstance(error, pusher.errors.PusherError) else ""
+    return f"{type(error).__name__}{message}"
 
 
 # --- the thread of the web process ------------------------------------------------------------------------------------
 
 
 def start_thread() -> Relay:
-    """Run a relay as a daemon thread of this process; called by the server's start, never on import."""
+    """Run a relay as a daemon thread of this process; called when the server starts, never on import."""
     relay = Relay()
     wakeup.relay_started()
 

@@ -1,4 +1,4 @@
-"""The one place that talks to Pusher."""
+"""The only module that calls Pusher."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ MISSING = "Set PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET, or start with `make 
 
 @lru_cache(maxsize=1)
 def client() -> Any:
-    """The Pusher client that the settings describe."""
+    """The Pusher client, configured by the settings."""
     if not (settings.PUSHER_APP_ID and settings.PUSHER_KEY and settings.PUSHER_SECRET):
         raise PusherNotConfigured(MISSING)
     where: dict[str, Any] = (
@@ -24,13 +24,13 @@ def client() -> Any:
         key=settings.PUSHER_KEY,
         secret=settings.PUSHER_SECRET,
         timeout=settings.PUSHER_TIMEOUT,
-        allow_redirects=False,  # followed, a POST becomes a GET, and its events are lost with an answer of 200
+        allow_redirects=False,  # following one turns a POST into a GET: the events would be lost, with a 200
         **where,
     )
 
 
 class PusherNotConfigured(Exception):
-    """No credentials in the environment."""
+    """The environment contains no Pusher credentials."""
 
 
 def send(batch: list[dict[str, str]]) -> None:
@@ -38,24 +38,27 @@ def send(batch: list[dict[str, str]]) -> None:
 
     Raises ``pusher.errors.PusherError`` or ``requests.exceptions.RequestException``; then some may have arrived.
     """
-    # Encoded already: the library's own limit counts Python's memory, so that it would refuse short texts in Irish.
+    # Already encoded: the library's own size check measures Python's memory use and would refuse short texts in Irish.
     client().trigger_batch(batch, already_encoded=True)
 
 
 def ping() -> None:
-    """Send what nobody hears, as nobody may listen there. Raises as ``send`` does, where the provider fails."""
+    """Send a test event on a channel that no client may subscribe to. Raises like ``send`` if the provider fails."""
     send([{"channel": "private-hotelmate.ping", "name": "ping", "data": "{}"}])
 
 
 def sign(channel: str, socket_id: str) -> dict[str, str]:
-    """The answer that lets the socket ``socket_id`` into a private channel. A malformed name or id: ``ValueError``."""
+    """The signature that admits the socket ``socket_id`` to a private channel.
+
+    Raises ``ValueError`` for a malformed name or id.
+    """
     return client().authenticate(channel=channel, socket_id=socket_id)
 
 
 def listener_settings() -> dict[str, Any] | None:
-    """What a browser's Pusher client needs: ``{key, host, port, tls, cluster}``; ``None`` when there is no Pusher.
+    """The settings of a browser's Pusher client: ``{key, host, port, tls, cluster}``; ``None`` without Pusher.
 
-    With a server of our own ``cluster`` is blank; with Pusher Channels ``host`` is.
+    ``cluster`` is blank for our own server, ``host`` for Pusher Channels.
     """
     if not (settings.PUSHER_APP_ID and settings.PUSHER_KEY and settings.PUSHER_SECRET):
         return None
@@ -70,7 +73,7 @@ def listener_settings() -> dict[str, Any] | None:
 
 
 def listener_origins() -> list[str]:
-    """Where a browser's Pusher client connects, as a Content-Security-Policy names it."""
+    """The origins that a browser's Pusher client connects to, for the Content-Security-Policy."""
     listener = listener_settings()
     if listener is None:
         return []
@@ -80,7 +83,7 @@ def listener_origins() -> list[str]:
 
 
 def websocket_url() -> str:
-    """Where the listeners connect. Raises ``PusherNotConfigured``."""
+    """The WebSocket URL for clients. Raises ``PusherNotConfigured``."""
     origins = listener_origins()
     if not origins:
         raise PusherNotConfigured(MISSING)

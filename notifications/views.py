@@ -1,4 +1,4 @@
-"""Who may listen: Pusher asks here before it lets a socket into a private channel (contract section 7)."""
+"""Channel authorisation: a client gets its private-channel signature here (docs/realtime.md, Channels)."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from notifications.notification_manager import guest_channel, staff_channel
 from room_bookings.authentication import GuestTokenAuthentication
 from room_bookings.models import RoomBooking
 
-# Which rights open a staff channel: any one of them.
+# The rights that allow subscribing to a staff channel: any one of them.
 LISTENERS = {
     ROOMS: [right for right in ALL_RIGHTS if right.startswith(("rooms.", "housekeeping."))],
     BOOKINGS: [right for right in ALL_RIGHTS if right.startswith("bookings.")],
@@ -48,14 +48,14 @@ class PusherAuthOutput(serializers.Serializer[Any]):
 
 
 class PusherAuthView(APIView):
-    """Signs a socket into one of the caller's own private channels: staff into their hotel's, a guest into theirs."""
+    """Signs a socket into one of the caller's private channels: the hotel's for staff, the booking's for a guest."""
 
     authentication_classes = (GuestTokenAuthentication, StaffTokenAuthentication, StaffSessionAuthentication)
     permission_classes = (AllowAny,)
     parser_classes = (FormParser, BodyParser)
 
     def perform_authentication(self, request: Request) -> None:
-        """Whoever calls with no token, or a dead one, is refused the channel: 403, as any other stranger."""
+        """A missing or invalid token is refused with 403, like any other caller without access to the channel."""
         try:
             self.staff: Staff | None = getattr(request.user, "staff_profile", None)
             self.booking: RoomBooking | None = request.auth if isinstance(request.auth, RoomBooking) else None
@@ -64,8 +64,9 @@ class PusherAuthView(APIView):
 
     @endpoint(
         "Sign a socket into a private channel",
-        description="Staff may listen on `private-{slug}.rooms` and `private-{slug}.room-bookings` of their own hotel, "
-        "by their rights; a guest, with the booking's token, on `private-guest-booking.{booking_id}` of that booking.",
+        description="Staff may subscribe to `private-{slug}.rooms` and `private-{slug}.room-bookings` of their own "
+        "hotel, depending on their rights; a guest with the booking's token to "
+        "`private-guest-booking.{booking_id}` of that booking.",
         request=PusherAuthInput,
         request_example={"socket_id": "123.456", "channel_name": "private-resort.rooms"},
         response=PusherAuthOutput,
@@ -91,7 +92,7 @@ class PusherAuthView(APIView):
 
 
 def may_listen(staff: Staff, channel: str) -> bool:
-    """Whether a member of staff may listen on ``channel``: their own hotel's, by their rights."""
+    """Whether the staff member may subscribe to ``channel``: one of their own hotel, if their rights allow it."""
     return staff.is_active and any(
         channel == staff_channel(staff.hotel.slug, stream) and any(staff.can(right) for right in rights)
         for stream, rights in LISTENERS.items()

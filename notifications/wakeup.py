@@ -1,4 +1,4 @@
-"""How a relay hears that there is something to send: at once within the process, by NOTIFY from another."""
+"""Wakes the relay when there are events to send: directly within the process, by NOTIFY across processes."""
 
 import os
 import select
@@ -13,25 +13,25 @@ CHANNEL = "hotelmate_events"
 
 _running = threading.Event()
 _in_no_hurry = threading.Event()
-# Written to by those who commit, read by the relay: unlike an Event, it can be waited for together with the database.
+# Written after a commit, read by the relay: unlike an Event, it can be polled together with the database connection.
 _reader, _writer = os.pipe()
 for _end in (_reader, _writer):
     os.set_blocking(_end, False)
 
 
 def relay_started() -> None:
-    """A relay thread of this process listens from now on."""
+    """A relay thread of this process is now listening."""
     _running.set()
 
 
 def relay_stopped() -> None:
-    """No relay thread of this process listens any more."""
+    """No relay thread of this process is listening any more."""
     _running.clear()
 
 
 @contextmanager
 def no_hurry() -> Iterator[None]:
-    """Within the block this process wakes no relay: its poll finds soon enough what is told of long ago."""
+    """Within the block this process wakes no other process's relay: polling is soon enough for backdated events."""
     _in_no_hurry.set()
     try:
         yield
@@ -40,7 +40,7 @@ def no_hurry() -> Iterator[None]:
 
 
 def wake() -> None:
-    """Tell a relay that events were committed: the one in this process, else whichever listens to the database."""
+    """Wake a relay after a commit: the one in this process, otherwise those listening on the database."""
     if _running.is_set():
         wake_local()
     elif not _in_no_hurry.is_set():
@@ -50,12 +50,12 @@ def wake() -> None:
 
 def wake_local() -> None:
     """End a ``wait`` of this process."""
-    with suppress(BlockingIOError):  # full of wake-ups that nobody has read yet: one more says nothing new
+    with suppress(BlockingIOError):  # the pipe is full of unread wake-ups: one more adds nothing
         os.write(_writer, b"!")
 
 
 def listen() -> bool:
-    """Hear the NOTIFY of other processes on this thread's connection; returns whether that is a new connection."""
+    """Listen for NOTIFY on this thread's connection; returns whether the connection is new."""
     connection.ensure_connection()
     if getattr(connection, "listens_on", None) is connection.connection:
         return False
@@ -66,15 +66,15 @@ def listen() -> bool:
 
 
 def wait(seconds: float) -> None:
-    """Wait in the relay's thread until somebody has something to send, or for ``seconds``."""
+    """Wait in the relay's thread until there are events to send, for at most ``seconds``."""
     database = connection.connection
-    # What came in answer to the relay's own statements is here already, and no longer on the wire.
+    # Notifications that arrived with the relay's own statements are already here, not on the socket.
     if database is not None and not database.closed and not database.notifies:
         try:
             _wait_for(seconds, _reader, database.fileno())
             database.poll()
         except (psycopg2.Error, OSError, ValueError):
-            connection.close()  # the next turn of the relay connects anew
+            connection.close()  # the relay's next iteration reconnects
     elif database is None or database.closed:
         _wait_for(seconds, _reader)
     if connection.connection is not None:
@@ -85,7 +85,7 @@ def wait(seconds: float) -> None:
 
 
 def _wait_for(seconds: float, *descriptors: int) -> None:
-    """Until one can be read; not by ``select``, which knows no descriptor above 1,023."""
+    """Wait until a descriptor is readable; not with ``select``, which cannot handle descriptors above 1,023."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

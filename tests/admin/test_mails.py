@@ -72,7 +72,7 @@ def test_the_button_sends_it_again_and_leads_back(boss, booking):
     send_queued()
     answer = press(boss, first)
     assert answer.redirect_chain == [(page(RoomBooking, "change", booking.pk), 302)]
-    assert said(answer) == ["Queued again: 1 of 1 mails."]
+    assert said(answer) == ["Queued again: 1 of 1 e-mails."]
     again = BookingMail.objects.get(state="QUEUED")
     assert (again.kind, again.queued_by) == ("CONFIRMATION", boss.member)
     assert button(again) in answer.content.decode()
@@ -88,7 +88,7 @@ def test_what_is_overtaken_has_no_button_and_is_refused(boss, booking):
     assert button(BookingMail.objects.get(kind="CANCELLATION")) in html
     before = table_rows([BookingMail])
     assert said(press(boss, mail)) == [
-        f"{booking.booking_id}: Booking {booking.booking_id} is cancelled: a mail that says otherwise is not sent."
+        f"{booking.booking_id}: Booking {booking.booking_id} is cancelled: this e-mail no longer applies."
     ]
     assert table_rows([BookingMail]) == before
 
@@ -151,7 +151,7 @@ def test_a_superuser_on_the_staff_of_one_hotel_sends_no_other_s(hotel, booking):
     refusal = f"{elsewhere.booking_id}: only the staff of {elsewhere.hotel} may do this."
     assert said(press(client, stranger)) == [refusal]
     assert table_rows([BookingMail]) == before
-    assert said(press(client, own)) == ["Queued again: 1 of 1 mails."]
+    assert said(press(client, own)) == ["Queued again: 1 of 1 e-mails."]
 
 
 def test_who_has_no_hotel_is_offered_no_action(booking):
@@ -184,8 +184,8 @@ def test_all_that_failed_is_found_and_sent_again_together(boss, hotel):
     gone = bookings[1].booking_id
     answer = boss.post(page(BookingMail, "changelist") + "?state__exact=FAILED", chosen, follow=True)
     assert said(answer) == [
-        f"{gone}: Booking {gone} is cancelled: a mail that says otherwise is not sent.",
-        "Queued again: 1 of 2 mails.",
+        f"{gone}: Booking {gone} is cancelled: this e-mail no longer applies.",
+        "Queued again: 1 of 2 e-mails.",
     ]
     assert list(BookingMail.objects.filter(state="QUEUED").values_list("booking", flat=True)) == [bookings[0].pk]
 

@@ -84,7 +84,7 @@ def test_a_second_restore_of_the_same_backup_jumps_further(hotel):
 def test_the_command_says_what_is_still_to_be_sent(hotel, capsys):
     unnumbered(hotel)
     call_command("after_restore")
-    assert capsys.readouterr().out == "Every screen will read everything anew. To be sent: 1 events, 0 mails.\n"
+    assert capsys.readouterr().out == "Every client will reload everything. Still to be sent: 1 events, 0 e-mails.\n"
 
 
 def test_mails_that_waited_can_be_dropped_with_a_word_to_the_desk(hotel, capsys):
@@ -92,12 +92,12 @@ def test_mails_that_waited_can_be_dropped_with_a_word_to_the_desk(hotel, capsys)
     booking = booking_in("CONFIRMED", hotel=hotel, room_type=room_type, primary_email="ada@example.com")
     queue_booking_mail(booking, MailKind.CONFIRMATION)
     call_command("after_restore")
-    assert "1 mails." in capsys.readouterr().out
+    assert "1 e-mails." in capsys.readouterr().out
     call_command("after_restore", "--drop-mails")
-    assert capsys.readouterr().out.startswith("Dropped: 1 mails.\nEvery screen")
+    assert capsys.readouterr().out.startswith("Dropped: 1 e-mails.\nEvery client")
     [mail] = BookingMail.objects.all()
     assert (mail.state, mail.reason) == (
         "DROPPED",
-        "It waited in a backup that was restored: it may have been sent since.",
+        "It was queued in a restored backup: it may have been sent since.",
     )
     assert violations() == []

@@ -34,7 +34,9 @@ def test_what_became_of_each_mail(desk, agent, booking):
     assert send_queued() == 1
     second = queue(booking, MailKind.CHANGE)
     Message.objects.update(priority=4, retry_count=1, when_added=clock.now() + timedelta(minutes=1))
-    BookingMail.objects.filter(pk=second.pk).update(tries=1, reason="The mail server put off the address (450).")
+    BookingMail.objects.filter(pk=second.pk).update(
+        tries=1, reason="The mail server temporarily refused the address (450)."
+    )
     answer = desk.get(desk_url(agent, booking, "mails/"))
     assert answer.status_code == 200
     common = {"to_address": "ada@example.com", "queued_at": NOW_ISO, "queued_by_name": None, "tries": 1}
@@ -53,7 +55,7 @@ def test_what_became_of_each_mail(desk, agent, booking):
                 "next_try_at": "2025-07-02T14:01:00Z",
                 "sent_at": None,
                 "settled_at": None,
-                "reason": "The mail server put off the address (450).",
+                "reason": "The mail server temporarily refused the address (450).",
                 "can_send_again": True,
             },
             common
@@ -83,7 +85,7 @@ def test_a_cancellation_shows_what_it_has_dropped(desk, agent, booking):
         True,
     )
     assert (confirmation["state"], confirmation["settled_at"], confirmation["sent_at"]) == ("DROPPED", NOW_ISO, None)
-    assert (confirmation["reason"], confirmation["can_send_again"]) == ("A newer mail has taken its place.", False)
+    assert (confirmation["reason"], confirmation["can_send_again"]) == ("Replaced by a newer e-mail.", False)
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])

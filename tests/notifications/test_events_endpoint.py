@@ -132,7 +132,7 @@ def test_behind_the_oldest_that_is_kept_it_is_gone(api, hotel, housekeeper):
     for after in (0, 3):
         body = assert_error(ask(client, hotel, after=after, limit=1), 410, "EVENTS_EXPIRED")
         assert body["details"] == {"oldest_seq": 5, "latest_seq": 7}
-        assert body["message"] == f"The events after {after} are kept no longer: reload, and go on from 7."
+        assert body["message"] == f"The events after {after} are no longer available: reload, then continue from 7."
     assert ask(client, hotel).json() == {"results": [], "latest_seq": 7}
 
 

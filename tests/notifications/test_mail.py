@@ -45,19 +45,20 @@ def small_hotel(db):
 TEXT = """\
 Dear Ada Lovelace,
 
-Your booking at The Grand & Co is confirmed.
+Thank you for choosing The Grand & Co. Your booking is confirmed.
 
-Reference: BK-2026-0007
+Booking reference: BK-2026-0007
 Confirmation number: HM-42
 Arrival: Friday, 14 August 2026
 Departure: Sunday, 16 August 2026
 Nights: 2
 Room type: Sea & View
 Guests: 2 adults, 1 child
-Amount: 240.50 EUR
+Total: 240.50 EUR
 
-We look forward to welcoming you. You can reach us at +353 1 555 0000.
+We look forward to welcoming you. If you have any questions, please call us on +353 1 555 0000.
 
+Kind regards,
 The Grand & Co
 """
 HTML = """\
@@ -66,20 +67,20 @@ HTML = """\
 <head><meta charset="utf-8"><title>The Grand &amp; Co</title></head>
 <body style="font-family: sans-serif; color: #222; line-height: 1.5">
 <p>Dear Ada Lovelace,</p>
-<p>Your booking at The Grand &amp; Co is cancelled.</p>
+<p>Your booking at The Grand &amp; Co has been cancelled.</p>
 <p>Reason: Storm &lt;Kathleen&gt;<br>No ferry</p>
 <table style="border-collapse: collapse">
-<tr><th style="text-align: left; padding: 2px 16px 2px 0">Reference</th><td>BK-2026-0007</td></tr>
+<tr><th style="text-align: left; padding: 2px 16px 2px 0">Booking reference</th><td>BK-2026-0007</td></tr>
 <tr><th style="text-align: left; padding: 2px 16px 2px 0">Confirmation number</th><td>HM-42</td></tr>
 <tr><th style="text-align: left; padding: 2px 16px 2px 0">Arrival</th><td>Friday, 14 August 2026</td></tr>
 <tr><th style="text-align: left; padding: 2px 16px 2px 0">Departure</th><td>Sunday, 16 August 2026</td></tr>
 <tr><th style="text-align: left; padding: 2px 16px 2px 0">Nights</th><td>2</td></tr>
 <tr><th style="text-align: left; padding: 2px 16px 2px 0">Room type</th><td>Sea &amp; View</td></tr>
 <tr><th style="text-align: left; padding: 2px 16px 2px 0">Guests</th><td>2 adults, 1 child</td></tr>
-<tr><th style="text-align: left; padding: 2px 16px 2px 0">Amount</th><td>240.50 EUR</td></tr>
+<tr><th style="text-align: left; padding: 2px 16px 2px 0">Total</th><td>240.50 EUR</td></tr>
 </table>
-<p>We hope to welcome you another time. You can reach us at +353 1 555 0000.</p>
-<p>The Grand &amp; Co</p>
+<p>We hope to welcome you another time. If you have any questions, please call us on +353 1 555 0000.</p>
+<p>Kind regards,<br>The Grand &amp; Co</p>
 </body>
 </html>
 """
@@ -134,16 +135,19 @@ def test_a_cancellation_as_html():
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 is cancelled"
     assert html(email) == HTML
-    assert "is cancelled.\n\nReason: Storm <Kathleen>\nNo ferry\n\nReference: BK-2026-0007\n" in email.body
+    assert (
+        "has been cancelled.\n\nReason: Storm <Kathleen>\nNo ferry\n\nBooking reference: BK-2026-0007\n" in email.body
+    )
 
 
 def test_a_decline_says_so():
     queue_booking_mail(make_booking("DECLINED", decline_reason_note="fully booked"), MailKind.DECLINE)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 was declined"
-    assert "We are sorry: The Grand & Co cannot accept your booking.\n\nReason: fully booked\n" in email.body
-    assert "<p>We are sorry: The Grand &amp; Co cannot accept your booking.</p>\n<p>Reason: fully booked</p>" in html(
-        email
+    assert "We are sorry, but The Grand & Co is unable to accept your booking.\n\nReason: fully booked\n" in email.body
+    assert (
+        "<p>We are sorry, but The Grand &amp; Co is unable to accept your booking.</p>\n<p>Reason: fully booked</p>"
+        in html(email)
     )
 
 
@@ -154,12 +158,12 @@ def test_what_is_not_known_is_left_out():
     queue_booking_mail(booking, MailKind.CANCELLATION)
     [email] = queued()
     assert email.body == (
-        "Dear Ada Lovelace,\n\nYour booking at The Grand & Co is cancelled.\n\n"
-        "Reference: BK-2026-0007\nArrival: Friday, 14 August 2026\nDeparture: Friday, 14 August 2026\n"
-        "Nights: none, day use\nRoom type: Sea & View\nGuests: 1 adult\n\n"
-        "We hope to welcome you another time.\n\nThe Grand & Co\n"
+        "Dear Ada Lovelace,\n\nYour booking at The Grand & Co has been cancelled.\n\n"
+        "Booking reference: BK-2026-0007\nArrival: Friday, 14 August 2026\nDeparture: Friday, 14 August 2026\n"
+        "Nights: none (day use)\nRoom type: Sea & View\nGuests: 1 adult\n\n"
+        "We hope to welcome you another time.\n\nKind regards,\nThe Grand & Co\n"
     )
-    for word in ("Reason", "Amount", "Confirmation number", "reach us"):
+    for word in ("Reason", "Total", "Confirmation number", "call us"):
         assert word not in html(email)
 
 
@@ -167,7 +171,7 @@ def test_what_is_not_known_is_left_out():
 def test_an_amount_has_the_decimals_of_its_currency(amount, currency, words):
     queue_booking_mail(make_booking(total_amount=Decimal(amount), currency=currency), MailKind.CONFIRMATION)
     [email] = queued()
-    assert f"Amount: {words}\n" in email.body
+    assert f"Total: {words}\n" in email.body
     assert f"<td>{words}</td>" in html(email)
 
 
@@ -199,8 +203,11 @@ def test_new_dates_are_told_whole():
     queue_booking_mail(make_booking(), MailKind.CHANGE)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 has new dates"
-    assert email.body == TEXT.replace("is confirmed.", "is confirmed with new dates.")
-    assert "<p>Your booking at The Grand &amp; Co is confirmed with new dates.</p>" in html(email)
+    assert email.body == TEXT.replace(
+        "Thank you for choosing The Grand & Co. Your booking is confirmed.",
+        "The dates of your booking at The Grand & Co have changed. It is now confirmed for the dates below.",
+    )
+    assert "<p>The dates of your booking at The Grand &amp; Co have changed." in html(email)
 
 
 @pytest.mark.parametrize("kind", [MailKind.CONFIRMATION, MailKind.CHANGE])
@@ -210,7 +217,7 @@ def test_a_guest_in_house_is_not_looked_forward_to(kind):
     queue_booking_mail(booking, kind)
     [email] = queued()
     for text in (email.body, html(email)):
-        assert "We wish you a pleasant stay. You can reach us" in text
+        assert "Enjoy your stay! If you have any questions" in text
         assert "look forward" not in text
 
 
@@ -402,7 +409,7 @@ def test_what_is_overtaken_is_not_sent_again(small_hotel):
     refusal = refusal_of(lambda: send_again(mail=mail, staff=small_hotel.agent))
     assert (refusal.status, refusal.code) == (409, "MAIL_OVERTAKEN")
     reference = mail.booking.booking_id
-    assert refusal.message == f"Booking {reference} is cancelled: a mail that says otherwise is not sent."
+    assert refusal.message == f"Booking {reference} is cancelled: this e-mail no longer applies."
     assert refusal.details == {"booking_id": reference, "status": "CANCELLED"}
 
 

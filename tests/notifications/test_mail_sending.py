@@ -198,10 +198,15 @@ def test_pauses_grow_to_four_hours_and_after_three_days_it_is_given_up_loudly(pr
     assert levels == [logging.WARNING] * (mail_sending.GIVE_UP_AFTER - 1) + [logging.ERROR]
     assert caplog.messages[0] == f"mail {number}: try 1 failed (SMTPRecipientsRefused 451); next in 60 s"
     assert caplog.messages[-1] == (
-        f"mail {number} is given up after 25 tries (SMTPRecipientsRefused 451); it can be sent again"
+        f"mail {number} failed after 25 tries (SMTPRecipientsRefused 451); staff can send it again"
     )
     assert desk_sees(booking) == [
-        ("CONFIRMATION", "FAILED", 25, "Given up after 25 tries. The mail server put off the address (451).")
+        (
+            "CONFIRMATION",
+            "FAILED",
+            25,
+            "Given up after 25 tries. The mail server temporarily refused the address (451).",
+        )
     ]
     assert not Message.objects.exists()
     with clock.set_to(moment + timedelta(days=30)):
@@ -255,7 +260,9 @@ def test_a_mail_that_cannot_be_put_into_words_is_given_up_and_the_desk_sees_it(m
     real = mail_sending.compose
     monkeypatch.setattr(mail_sending, "compose", compose)
     assert send_queued() == 1
-    assert desk_sees(booking) == [("CONFIRMATION", "FAILED", 1, "No mail server takes such an address or such a mail.")]
+    assert desk_sees(booking) == [
+        ("CONFIRMATION", "FAILED", 1, "The address or the e-mail is invalid: no mail server would accept it.")
+    ]
     assert not Message.objects.exists()
 
 
@@ -293,7 +300,7 @@ def test_an_odd_address_raises_nowhere_and_holds_up_nobody(address):
     if first == Outcome.SENT:
         assert django_mail.outbox[0].to == [address]
     else:
-        refused = "No mail server takes such an address or such a mail."
+        refused = "The address or the e-mail is invalid: no mail server would accept it."
         assert desk_sees(odd) == [("CONFIRMATION", "FAILED", 1, refused)]
 
 
@@ -321,7 +328,9 @@ def test_a_greylisted_confirmation_does_not_come_after_the_cancellation(small_ho
     server = smtp(answers={"RCPT": [GREYLISTED]})
     booking = confirmed(small_hotel)
     assert send_next() == Outcome.FAILED
-    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, "The mail server put off the address (450).")]
+    assert desk_sees(booking) == [
+        ("CONFIRMATION", "QUEUED", 1, "The mail server temporarily refused the address (450).")
+    ]
     cancel_booking(booking=booking, staff=small_hotel.agent)
     with minutes_pass(60):
         assert send_queued() == 1
@@ -354,7 +363,7 @@ def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(small_
         with nothing_written():
             assert send_next() == Outcome.NONE_DUE
     assert server.received == []
-    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, "The booking's status is no-show now.")]
+    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, "The booking's status is now no-show.")]
     assert told(since) == [("room-bookings", "booking_updated")]
     assert not Message.objects.exists()
 
@@ -372,7 +381,7 @@ def test_what_waits_goes_to_the_address_that_the_booking_has_now(small_hotel, sm
     assert mail["To"] == "grace@example.com"
     text = mail.get_body(("plain",)).get_content()
     assert "Guests: 2 adults" in text
-    assert "Amount: 99.00 EUR" in text
+    assert "Total: 99.00 EUR" in text
     assert BookingMail.objects.get().to_address == "grace@example.com"
 
 
@@ -384,7 +393,7 @@ def test_without_an_address_it_does_not_go(small_hotel, smtp):
     with minutes_pass(5):
         assert send_queued() == 0
     assert server.received == []
-    reason = "The booking has no e-mail address any more."
+    reason = "The booking no longer has an e-mail address."
     assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, reason)]
 
 
@@ -434,22 +443,22 @@ def test_a_booking_that_raises_holds_up_its_own_mail_only(monkeypatch, caplog):
 PERMANENT = [
     ({"RCPT": ["550 5.1.1 no ada@example.com here"]}, "The mail server refused the address (550)."),
     ({"RCPT": ["553 5.1.3 what an address"]}, "The mail server refused the address (553)."),
-    ({"DATA": ["554 5.7.1 spam"]}, "The mail server refused the mail (554)."),
-    ({"END": ["552 5.3.4 too big"]}, "The mail server refused the mail (552)."),
+    ({"DATA": ["554 5.7.1 spam"]}, "The mail server refused the e-mail (554)."),
+    ({"END": ["552 5.3.4 too big"]}, "The mail server refused the e-mail (552)."),
 ]
 TEMPORARY = [
-    ({"RCPT": [GREYLISTED]}, "The mail server put off the address (450)."),
-    ({"RCPT": ["421 4.3.2 shutting down"]}, "The mail server put off the address (421)."),
-    ({"RCPT": ["452 4.2.2 mailbox full"]}, "The mail server put off the address (452)."),
-    ({"END": ["451 4.3.0 try again"]}, "The mail server put off the mail (451)."),
+    ({"RCPT": [GREYLISTED]}, "The mail server temporarily refused the address (450)."),
+    ({"RCPT": ["421 4.3.2 shutting down"]}, "The mail server temporarily refused the address (421)."),
+    ({"RCPT": ["452 4.2.2 mailbox full"]}, "The mail server temporarily refused the address (452)."),
+    ({"END": ["451 4.3.0 try again"]}, "The mail server temporarily refused the e-mail (451)."),
     ({"CONNECT": ["421 4.3.2 too busy"]}, "The mail server was not ready (421)."),
 ]
 # Final, and nothing about the guest: somebody has to mend our settings, or our account.
 OURS = [
     ({"CONNECT": ["554 5.3.2 go away"]}, "The mail server was not ready (554)."),
-    ({"MAIL": ["553 5.7.1 not your address"]}, "The mail server refused the address that HotelMate sends from (553)."),
-    ({"MAIL": ["530 5.7.0 sign in first"]}, "The mail server refused the address that HotelMate sends from (530)."),
-    ({"RCPT": ["530 5.7.0 sign in first"]}, "The mail server put off the address (530)."),
+    ({"MAIL": ["553 5.7.1 not your address"]}, "The mail server refused HotelMate's sender address (553)."),
+    ({"MAIL": ["530 5.7.0 sign in first"]}, "The mail server refused HotelMate's sender address (530)."),
+    ({"RCPT": ["530 5.7.0 sign in first"]}, "The mail server temporarily refused the address (530)."),
     (
         {"EHLO": ["250-here\r\n250 AUTH PLAIN"], "AUTH": ["535 5.7.8 no such account"]},
         "The mail server refused HotelMate's sign-in (535).",
@@ -476,7 +485,7 @@ def test_a_refusal_for_good_is_not_tried_again_and_told(small_hotel, smtp, caplo
     assert len(server.received) == 1
     [record] = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith(f"mail {number} is refused for good (SMTP")
+    assert record.getMessage().startswith(f"mail {number} was permanently refused (SMTP")
     assert "ada" not in record.getMessage()
 
 
@@ -766,7 +775,7 @@ def test_what_was_overtaken_while_a_killed_worker_was_at_it_may_have_arrived_and
     since = last_event()
     with clock.set_to(clock.now() + LONGEST_TALK):
         assert send_queued() == 1
-    reason = f"{NEWER} A worker had begun to send it: it may have arrived."
+    reason = f"{NEWER} A worker had started to send it: it may have arrived."
     assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, reason), ("CANCELLATION", "SENT", 1, "")]
     assert told(since) == [("room-bookings", "booking_updated")]
 

@@ -153,10 +153,10 @@ def test_parked_events_are_listed_and_sent_again_on_demand(sent, tries, capsys):
 
     line = f"{events[0].event_id} {events[0].hotel.slug}.rooms #1 room_updated: PusherBadRequest: no\n"
     assert command().endswith(f"Z {line}")
-    assert command(str(events[1].event_id)) == "No event is parked.\n"
+    assert command(str(events[1].event_id)) == "No events are parked.\n"
     sent.refuses = lambda _message: None
     assert command("--send-again").endswith("1 will be sent again.\n")
-    assert command() == "No event is parked.\n"
+    assert command() == "No events are parked.\n"
     tries(1)
     assert sent.numbers == [2, 3, 1]
     with pytest.raises(CommandError, match="invalid UUID value"):

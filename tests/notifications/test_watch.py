@@ -24,9 +24,9 @@ from tests.factories import StaffFactory, booking_in, room_in
 from tests.notifications.conftest import PATIENCE, STARTING, sending_to, until
 from tests.room_bookings.small_hotel import NOW, TODAY
 
-HELLO = "Watching grand: rooms and room bookings, in the hotel's time. Ctrl-C ends it."
-REFUSED = "The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own?"
-LOST = "The connection is lost"
+HELLO = "Watching grand: rooms and room bookings, in the hotel's local time. Ctrl-C stops it."
+REFUSED = "The Pusher server refused the connection: check PUSHER_KEY and PUSHER_SECRET."
+LOST = "Connection lost"
 
 
 class Terminal:
@@ -176,12 +176,12 @@ def test_what_is_kept_no_longer_is_said(watching, server, hotel):
     terminal = watching()
     [event] = numbered(hotel, [8])
     send(server, event)
-    assert terminal.line() == "rooms #1 to #7 are kept no longer."
+    assert terminal.line() == "rooms #1 to #7 are no longer available."
     assert terminal.line().partition("  ")[2].startswith("rooms #8  ")
     [event] = numbered(hotel, [13])
     RealtimeEvent.objects.all().delete()
     send(server, event)
-    assert terminal.line() == "rooms #9 to #13 are kept no longer."
+    assert terminal.line() == "rooms #9 to #13 are no longer available."
     [event] = numbered(hotel, [14])
     send(server, event)
     assert terminal.line().partition("  ")[2].startswith("rooms #14  ")
@@ -194,7 +194,7 @@ def test_it_comes_back_when_the_server_does_and_misses_nothing(watching, launch,
     events = numbered(hotel, [1, 2])
     with launch(unused_port) as server:
         assert [line.partition("  ")[0] for line in terminal.lines(2)] == ["rooms #1", "rooms #2"]
-        assert terminal.line() == "Connected again."
+        assert terminal.line() == "Reconnected."
         send(server, events[1])
         send(server, numbered(hotel, [3])[0])
         assert terminal.line().partition("  ")[2].startswith("rooms #3  ")
@@ -204,7 +204,7 @@ def test_it_comes_back_when_the_server_does_and_misses_nothing(watching, launch,
 def test_ctrl_c_ends_it_also_while_there_is_no_server(watch, hotel, unused_port):
     terminal = watch(unused_port)
     assert terminal.line() == HELLO
-    assert terminal.line() == f"{LOST} (ConnectionRefusedError); trying again."
+    assert terminal.line() == f"{LOST} (ConnectionRefusedError); reconnecting."
     assert terminal.stopped() == (0, "", "")
 
 
@@ -233,14 +233,14 @@ def test_who_is_refused_is_told_in_one_sentence(watch, hotel, wrong):
 
 
 def test_a_hotel_that_there_is_not(hotel):
-    with pytest.raises(CommandError, match=r'^There is no hotel "nowhere"\. There are: grand\.$'):
+    with pytest.raises(CommandError, match=r'^There is no hotel "nowhere"\. Known hotels: grand\.$'):
         call_command("watch", "nowhere")
 
 
 def test_without_a_provider_it_says_what_to_set(hotel, settings, capsys):
     transport.client()  # remembered; must not be taken for being set
     settings.PUSHER_KEY = ""
-    with pytest.raises(CommandError, match=r"^Nothing sends live events here\. Set PUSHER_APP_ID, PUSHER_KEY and .*$"):
+    with pytest.raises(CommandError, match=r"^Live events are not configured\. Set PUSHER_APP_ID, PUSHER_KEY and .*$"):
         call_command("watch", "grand")
     assert capsys.readouterr().out == ""
 
@@ -257,9 +257,9 @@ def test_without_a_provider_it_says_what_to_set(hotel, settings, capsys):
                 "changed_fields": ["maintenance_notes", "maintenance_priority"],
                 "changed_by_name": None,
             },
-            "room 101: changed: maintenance_notes, maintenance_priority, by the house",
+            "room 101: changed: maintenance_notes, maintenance_priority, by HotelMate",
         ),
-        ("room_occupancy_updated", {"room_number": 101, "is_occupied": False}, "room 101: nobody in house"),
+        ("room_occupancy_updated", {"room_number": 101, "is_occupied": False}, "room 101: no guests in house"),
         (
             "booking_overstay_flagged",
             {"booking_id": "BK-2026-0001", "status": "IN_HOUSE", "room_number": None},

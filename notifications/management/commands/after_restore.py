@@ -1,4 +1,4 @@
-"""``manage.py after_restore``: what a database from a backup needs before the screens may trust it."""
+"""``manage.py after_restore``: prepares a database restored from a backup, so that clients reload everything."""
 
 from typing import Any
 
@@ -10,15 +10,17 @@ from notifications.retention import begin_anew
 
 
 class Command(BaseCommand):
-    help = "After a restore, and before the web server and the worker start: every screen reads everything anew."
+    help = "Run after a restore, before the web server and the worker start, so that every client reloads everything."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--drop-mails", action="store_true", help="do not send the mails that waited at the backup")
+        parser.add_argument(
+            "--drop-mails", action="store_true", help="do not send the e-mails that were queued in the backup"
+        )
 
     def handle(self, *args: Any, drop_mails: bool, **options: Any) -> None:
         waiting = begin_anew()
         if drop_mails:
-            dropped = drop_all_queued("It waited in a backup that was restored: it may have been sent since.")
-            self.stdout.write(f"Dropped: {dropped} mails.")
+            dropped = drop_all_queued("It was queued in a restored backup: it may have been sent since.")
+            self.stdout.write(f"Dropped: {dropped} e-mails.")
         mails = Message.objects.count()
-        self.stdout.write(f"Every screen will read everything anew. To be sent: {waiting} events, {mails} mails.")
+        self.stdout.write(f"Every client will reload everything. Still to be sent: {waiting} events, {mails} e-mails.")

@@ -1,7 +1,7 @@
-"""``manage.py watch {slug}``: a hotel's live stream in the terminal, as its staff's screens get it.
+"""``manage.py watch {slug}``: prints a hotel's live stream, as staff clients receive it.
 
-Signs itself into the private channels with the credentials of the server. What the stream leaves out, while it was away
-or otherwise, is read from the log. Shows who did something, but nothing of a guest beyond the booking's reference.
+Signs in to the private channels with the server's own credentials, and reads missed events from the log. Shows which
+staff member acted, but nothing about guests except the booking reference.
 """
 
 import json
@@ -27,10 +27,10 @@ from notifications.catch_up import EventsExpired, events_after, latest_seq
 from notifications.models import BOOKINGS, ROOMS
 from notifications.notification_manager import envelope_of, staff_channel
 
-PATIENCE = 10  # seconds for a connection
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two of them
-AT_ONCE = 500  # events read from the log
-# Pusher's close codes after which the same connection would be refused again: a wrong key, an unknown app.
+PATIENCE = 10  # seconds to open a connection
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two attempts
+AT_ONCE = 500  # events per read of the log
+# Pusher close codes after which reconnecting would fail again: a wrong key, an unknown app.
 REFUSED_FOR_GOOD = range(4000, 4100)
 
 
@@ -44,15 +44,15 @@ class Command(BaseCommand):
         hotel = Hotel.objects.filter(slug=slug).first()
         if hotel is None:
             known = ", ".join(Hotel.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
-            raise CommandError(f'There is no hotel "{slug}". There are: {known}.')
+            raise CommandError(f'There is no hotel "{slug}". Known hotels: {known}.')
         try:
             Watch(hotel, self._say).run()
         except transport.PusherNotConfigured as error:
-            raise CommandError(f"Nothing sends live events here. {error}") from error
+            raise CommandError(f"Live events are not configured. {error}") from error
         except KeyboardInterrupt:
             pass
         except BrokenPipeError:
-            # Whoever read this has gone; and nobody is told of what Python still tries to write at its end.
+            # The reader has closed the pipe; discard what Python still writes on exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _say(self, line: str) -> None:
@@ -61,7 +61,7 @@ class Command(BaseCommand):
 
 
 class Watch:
-    """One terminal: what it remembers is the last number that it has shown of each stream."""
+    """One terminal session; remembers the last number shown of each stream."""
 
     def __init__(self, hotel: Hotel, say: Callable[[str], None]) -> None:
         self._hotel = hotel
@@ -72,9 +72,9 @@ class Watch:
         self._listening: set[str] = set()
 
     def run(self) -> None:
-        """Show what happens; comes back only by an exception. The connection may break as often as it likes."""
+        """Print events, reconnecting whenever the connection breaks; ends only by an exception."""
         url = transport.websocket_url()
-        self._say(f"Watching {self._hotel.slug}: rooms and room bookings, in the hotel's time. Ctrl-C ends it.")
+        self._say(f"Watching {self._hotel.slug}: rooms and room bookings, in the hotel's local time. Ctrl-C stops it.")
         connected = True
         while True:
             try:
@@ -82,7 +82,7 @@ class Watch:
                     for text in socket:
                         self._hear(socket, json.loads(text))
                         if not connected and len(self._listening) == len(self._streams):
-                            self._say("Connected again.")
+                            self._say("Reconnected.")
                             connected = True
                 reason = "closed"
             except BrokenPipeError:
@@ -91,7 +91,7 @@ class Watch:
                 reason = type(error).__name__
             self._listening.clear()
             if connected:
-                self._say(f"The connection is lost ({reason}); trying again.")
+                self._say(f"Connection lost ({reason}); reconnecting.")
                 connected = False
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -107,10 +107,12 @@ class Watch:
         elif event == "pusher:ping":
             socket.send(json.dumps({"event": "pusher:pong", "data": {}}))
         elif event == "pusher:error":
-            # Without a code: of what we said, not of the connection. Of what is left, a later connection may go well.
+            # No code: our message was refused, not the connection. With any other code a later connection may succeed.
             if data["code"] is None or data["code"] in REFUSED_FOR_GOOD:
-                said = printable(data["message"])
-                raise CommandError(f"The Pusher server refuses us: are PUSHER_KEY and PUSHER_SECRET its own? {said}")
+                reason = printable(data["message"])
+                raise CommandError(
+                    f"The Pusher server refused the connection: check PUSHER_KEY and PUSHER_SECRET. {reason}"
+                )
         elif event == "pusher_internal:subscription_succeeded" and stream:
             self._listening.add(stream)
             self._pause = FIRST_PAUSE
@@ -122,18 +124,18 @@ class Watch:
         number = envelope["meta"]["seq"]
         if number > self._shown[stream] + 1:
             self._show_missed(stream)
-        if number > self._shown[stream]:  # else it was shown already: a repeat
+        if number > self._shown[stream]:  # otherwise a redelivery
             self._show(stream, envelope)
 
     def _show_missed(self, stream: str) -> None:
-        """What the log has after the last number shown."""
-        close_old_connections()  # it was asked nothing for hours, perhaps
+        """Print the events in the log after the last number shown."""
+        close_old_connections()  # it may have been idle for hours
         while True:
             try:
                 missed = events_after(self._hotel, stream, after=self._shown[stream], limit=AT_ONCE).events
             except EventsExpired as error:
                 last = error.details["oldest_seq"] - 1
-                self._say(f"{stream} #{self._shown[stream] + 1} to #{last} are kept no longer.")
+                self._say(f"{stream} #{self._shown[stream] + 1} to #{last} are no longer available.")
                 self._shown[stream] = last
                 continue
             if not missed:
@@ -143,19 +145,19 @@ class Watch:
 
     def _show(self, stream: str, envelope: Mapping[str, Any]) -> None:
         meta = envelope["meta"]
-        wall = local_time(self._hotel, datetime.fromisoformat(meta["ts"]))
-        self._say(f"{wall:%H:%M:%S}  {stream} #{meta['seq']}  {printable(described(envelope))}")
+        moment = local_time(self._hotel, datetime.fromisoformat(meta["ts"]))
+        self._say(f"{moment:%H:%M:%S}  {stream} #{meta['seq']}  {printable(described(envelope))}")
         self._shown[stream] = meta["seq"]
 
 
 def described(envelope: Mapping[str, Any]) -> str:
-    """The event in a few words, without a name, an address or a note of any guest."""
+    """The event in a few words, without any guest's name, address or notes."""
     payload, kind = envelope["payload"], envelope["type"]
     if kind == "room_updated":
         before, after = payload["from_status"], payload["to_status"]
         change = f"{before} -> {after}" if before != after else f"changed: {', '.join(payload['changed_fields'])}"
-        return f"room {payload['room_number']}: {change}, by {payload['changed_by_name'] or 'the house'}"
+        return f"room {payload['room_number']}: {change}, by {payload['changed_by_name'] or 'HotelMate'}"
     if kind == "room_occupancy_updated":
-        return f"room {payload['room_number']}: {'guests in house' if payload['is_occupied'] else 'nobody in house'}"
+        return f"room {payload['room_number']}: {'guests in house' if payload['is_occupied'] else 'no guests in house'}"
     room = f", room {payload['room_number']}" if payload["room_number"] else ""
     return f"{payload['booking_id']}: {kind.removeprefix('booking_').replace('_', ' ')} ({payload['status']}{room})"
