@@ -1,4 +1,4 @@
-"""Which guest is calling: the access token of their booking, which they got when it was made."""
+"""Guest authentication: the booking's access token, issued when the booking was created."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ PREFIX = b"GuestToken"
 
 
 class GuestTokenAuthentication(BaseAuthentication):
-    """``Authorization: GuestToken <token>``: the caller is nobody's user, and ``request.auth`` is their booking.
+    """``Authorization: GuestToken <token>``: the caller is anonymous, and ``request.auth`` is their booking.
 
-    A header that says so decides: a staff session that the browser also has is not looked at.
+    This header takes precedence: a staff session in the same browser is ignored.
     """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, RoomBooking] | None:
@@ -33,7 +33,7 @@ class GuestTokenAuthentication(BaseAuthentication):
 
 
 class GuestTokenScheme(OpenApiAuthenticationExtension):
-    """How the OpenAPI document describes the guest's token."""
+    """The guest token's security scheme in the OpenAPI document."""
 
     target_class = "room_bookings.authentication.GuestTokenAuthentication"
     name = "guestToken"
@@ -43,5 +43,5 @@ class GuestTokenScheme(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "header",
             "name": "Authorization",
-            "description": "`GuestToken <token>`, for a guest; the answer that made the booking has it.",
+            "description": "`GuestToken <token>`, for a guest; returned when the booking is created.",
         }

@@ -1,4 +1,4 @@
-"""How many guests a room takes: one rule for booking, party, assignment, check-in, move and the room type itself."""
+"""Room capacity: one rule for bookings, parties, assignment, check-in, moves and changes of the room type."""
 
 from typing import Any
 
@@ -14,25 +14,25 @@ from rooms.models import Room, RoomType
 
 
 class CapacityExceeded(Conflict):
-    """The party is larger than what the room sleeps."""
+    """The party is larger than the room sleeps."""
 
     code = "ROOM_CAPACITY_EXCEEDED"
 
 
 def guests(booking: RoomBooking) -> int:
-    """How many come: as many as were booked, or as have a name; ``booking`` comes from ``booking_list``."""
+    """The size of the party: as booked, or as named if that is more; ``booking`` comes from ``booking_list``."""
     return max(booking.adults + booking.children, 1 + len(booking.party))  # type: ignore[attr-defined]
 
 
 def extra_beds(booking: RoomBooking) -> int:
-    """How many of the party the room does not sleep: the assigned one, otherwise one of the booked type."""
+    """How many of the party exceed what the room sleeps: the assigned room, otherwise one of the booked type."""
     return max(0, guests(booking) - type_of(booking).max_occupancy)
 
 
 def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Staff | None, reason: str = "") -> bool:
-    """Raise unless the party fits into the room, or any room of the type, or a supervisor gives a ``reason``.
+    """Raise unless the party fits into the room, or into any room of the type, or a supervisor gives a ``reason``.
 
-    Extra beds that a supervisor has allowed before (``extra_beds``) need no second reason. Returns whether this reason
+    Extra beds that a supervisor has already allowed (``extra_beds``) need no second reason. Returns whether the reason
     was needed.
     """
     party = guests(booking)
@@ -52,20 +52,20 @@ def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Sta
 
 
 def parties_too_large(room_type: RoomType, beds: int) -> QuerySet[RoomBooking]:
-    """The parties that have, or will have, a room of the type, that fit in now and would not with only so many beds."""
+    """Parties in, or booked into, rooms of the type that fit now but would not with only ``beds`` beds."""
     found = RoomBooking.objects.filter(status__in=[*ACTIVE_STATUSES, BookingStatus.PENDING_APPROVAL])
     found = found.alias(kind=Coalesce(F("assigned_room__room_type"), F("room_type")), beds=_beds())
     return found.filter(kind=room_type.pk, beds__gt=beds, beds__lte=room_type.max_occupancy)
 
 
 def parties_too_large_in(room: Room, beds: int) -> QuerySet[RoomBooking]:
-    """The parties that have the room and would not fit in with only so many beds."""
+    """Parties assigned to the room that would not fit with only ``beds`` beds."""
     found = RoomBooking.objects.filter(status__in=ACTIVE_STATUSES, assigned_room=room.pk)
     return found.alias(beds=_beds()).filter(beds__gt=beds)
 
 
 def _beds() -> Any:
-    """How many beds a booking takes, extra ones aside."""
+    """How many beds a booking takes, excluding extra beds."""
     named = BookingGuest.objects.filter(booking=OuterRef("pk")).order_by().values("booking")
     party = Greatest(
         Cast("adults", IntegerField()) + F("children"),

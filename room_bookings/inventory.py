@@ -1,8 +1,8 @@
-"""What a hotel has left to sell: the nights that stays hold, and the rooms that they leave free.
+"""Availability: the nights that stays hold, and the rooms that are left to sell.
 
-Every step that sells a night or uses a room asks here, and so do the lists. A night counts under the type of the room
-that the stay has, otherwise under the type that was booked. Only a caller that has locked the room type's row may rely
-on what is left of it.
+Used by every booking action that sells a night or uses a room, and by the lists. A night counts under the type of the
+assigned room, otherwise under the booked type. Only a caller that has locked the room type's row may rely on its
+availability.
 """
 
 from collections import Counter
@@ -22,14 +22,14 @@ from rooms.models import Room, RoomStatus, RoomType
 DAY = timedelta(days=1)
 END_OF_TIME = date.max
 
-# Rooms that can be sold. One that is out of order stays so until somebody says otherwise: it is out of every night.
+# Rooms that can be sold. An out-of-order room stays so until its status is changed: it is excluded from every night.
 IN_SERVICE = Q(is_active=True) & ~Q(room_status=RoomStatus.OUT_OF_ORDER)
-# A request whose payment is being captured is as good as sold: the guest must not pay for a night that is then refused.
+# A request whose payment is being captured counts as sold: the guest must not pay for a night that is then refused.
 BEING_SOLD = Q(status=BookingStatus.PENDING_APPROVAL, payment_state=PaymentState.CAPTURING)
 
 
 class StayRow(NamedTuple):
-    """What decides which nights a stay holds: one as ``Inventory`` reads it, or as it would be."""
+    """The fields that decide which nights a stay holds, as read by ``Inventory`` or for a hypothetical stay."""
 
     status: str
     check_in: date
@@ -41,39 +41,39 @@ Stay = RoomBooking | StayRow
 
 
 def nights_booked(stay: Stay) -> tuple[date, date]:
-    """The nights that were booked: the first, and the day that is free again. A day use takes its day."""
+    """The booked nights: the first, and the first day that is free again. Day use takes its day."""
     return stay.check_in, calendar.first_free_day(stay.check_in, stay.check_out)
 
 
 def nights_held(hotel: Hotel, stay: Stay, *, in_house: bool = False) -> tuple[date, date]:
-    """The nights that the stay holds as of now: the first, and the day that is free again.
+    """The nights that the stay currently holds: the first, and the first day that is free again.
 
-    Those that were booked. A guest in house, or one who is about to be (``in_house``), also holds the nights from the
-    day that they came to an arrival day that is still to come, and, once overdue, tonight.
+    These are the booked nights. A guest in house, or about to be (``in_house``), also holds the nights from an early
+    arrival to the booked arrival day and, once overdue, tonight.
     """
     first, free = nights_booked(stay)
     if in_house or stay.status == BookingStatus.IN_HOUSE:
         today = calendar.business_date(hotel)
         first = min(first, stay.arrived_on or today)
-        # The first comparison spares the clock's arithmetic for the many who stay on.
+        # The first comparison avoids the calendar arithmetic for most stays.
         if stay.check_out <= today + DAY and calendar.is_overdue(hotel, stay.check_in, stay.check_out):
             free = max(free, today + DAY)
     return first, free
 
 
 def type_of(booking: RoomBooking) -> RoomType:
-    """The type under which the booking's nights count: that of the room that it has, otherwise the one booked."""
+    """The type under which the booking's nights count: that of the assigned room, otherwise the booked one."""
     return booking.assigned_room.room_type if booking.assigned_room else booking.room_type
 
 
 def holds(hotel: Hotel, stay: Stay, first: date, free: date) -> bool:
-    """Whether the stay holds one of the nights from ``first`` to before ``free``."""
+    """Whether the stay holds any night from ``first`` to before ``free``."""
     begins, ends = nights_held(hotel, stay)
     return begins < free and ends > first
 
 
 def holding(first: date, free: date) -> Q:
-    """Stays that may hold one of those nights, for an index to find; ``holds`` decides."""
+    """Stays that may hold one of those nights, as an indexable condition; ``holds`` decides."""
     return Q(status__in=ACTIVE_STATUSES) & (
         Q(status=BookingStatus.IN_HOUSE) | Q(check_in__lt=free, check_out__gte=first)
     )
@@ -82,7 +82,7 @@ def holding(first: date, free: date) -> Q:
 def holders(
     hotel: Hotel, first: date, free: date, *, without: RoomBooking | None = None, **rooms: Any
 ) -> list[RoomBooking]:
-    """The stays that hold a room on one of those nights, in order of arrival; ``rooms`` (lookups) says of which.
+    """The stays that hold a room on one of those nights, in order of arrival; ``rooms`` are lookups on the stays.
 
     One statement.
     """
@@ -93,7 +93,7 @@ def holders(
 
 
 def conflict(stay: RoomBooking, room: Room | None) -> dict[str, Any]:
-    """A stay that is in the way, in its room or without one; JSON-safe."""
+    """A conflicting stay, with or without a room; JSON-safe."""
     return {
         "booking_id": stay.booking_id,
         "room_number": room.room_number if room else None,
@@ -103,12 +103,12 @@ def conflict(stay: RoomBooking, room: Room | None) -> dict[str, Any]:
 
 
 def nights(first: date, free: date) -> Iterator[date]:
-    """The nights from ``first`` on, up to the day that is free again."""
+    """The nights from ``first`` to before ``free``."""
     return (first + timedelta(days=number) for number in range((free - first).days))
 
 
 def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Nights, in order, as stretches without gap: the first of each, and the day that is free again."""
+    """Sorted nights as stretches without gaps: the first night of each, and the first day that is free again."""
     found = list(days)
     if not found:
         return []
@@ -117,7 +117,7 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
 
 
 class NightsRequest(NamedTuple):
-    """Nights of a room type that somebody asks for: from ``first`` to before ``free``."""
+    """Requested nights of a room type: from ``first`` to before ``free``."""
 
     hotel: Hotel
     room_type_id: int
@@ -125,15 +125,15 @@ class NightsRequest(NamedTuple):
     free: date
 
     def nights(self) -> Iterator[date]:
-        """Those that are not over."""
+        """The requested nights that are not over."""
         return nights(max(self.first, calendar.business_date(self.hotel)), self.free)
 
 
 class Inventory:
-    """How many rooms some types have, and how many of them are sold each night; one statement for any number."""
+    """How many rooms each type has and how many are sold each night; one statement for any number of types."""
 
     def __init__(self, requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> None:
-        """As it is now, on the nights that the ``requests`` are about; ``without`` is the stay that asks."""
+        """The current inventory for the nights of ``requests``, leaving out the stay ``without``, which asks."""
         self.rooms: Counter[int] = Counter()
         self.sold: Counter[tuple[int, date]] = Counter()
         if not requests:
@@ -152,16 +152,16 @@ class Inventory:
         return self.rooms[room_type_id] - self.sold[room_type_id, night]
 
     def sold_out(self, request: NightsRequest) -> list[date]:
-        """The nights of the request for which no room is left, in order."""
+        """The requested nights on which no room is left, in order."""
         return [night for night in request.nights() if self.left(request.room_type_id, night) <= 0]
 
 
 def _rooms_and_stays(
     types: Iterable[int], first: date, free: date, without: RoomBooking | None
 ) -> QuerySet[Any, tuple[Any, ...]]:
-    """Rows of (type, number of rooms in service, and nothing), and of (type, 0, and a ``StayRow``).
+    """Rows of (type, number of rooms in service, nulls), and of (type, 0, ``StayRow`` fields).
 
-    A union, as each part has its index.
+    A union, as each part has its own index.
     """
     kinds = list(types)
     rooms = Room.objects.filter(IN_SERVICE, room_type__in=kinds).order_by()
@@ -184,25 +184,25 @@ def _rooms_and_stays(
 
 
 def sold_out_nights(requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> list[date | None]:
-    """For each request the first night for which no room is left, or ``None``; one statement for any number of them."""
+    """For each request the first night on which no room is left, or ``None``; one statement for any number of them."""
     inventory = Inventory(requests, without=without)
     return [next(iter(inventory.sold_out(request)), None) for request in requests]
 
 
 def lock_types(room_types: Iterable[int]) -> None:
-    """Lock room types, in pk order, after bookings and rooms: sales of their nights wait for each other here."""
+    """Lock room types, in pk order, after bookings and rooms; this serialises the sales of their nights."""
     list(RoomType.objects.select_for_update(no_key=True).filter(pk__in=room_types).order_by("pk"))
 
 
 def allows_overselling(hotel: Hotel) -> bool:
-    """Whether the hotel still sells more than it has, asked while the room type is locked: where it has just stopped,
-    ``hotel`` was read before. One statement for a hotel that does; none for others."""
+    """Whether the hotel still allows overbooking, checked while the room type is locked: ``hotel`` may have been read
+    before it was disallowed. One statement if ``hotel`` allows it, otherwise none."""
     return hotel.allow_overbooking and Hotel.objects.filter(pk=hotel.pk, allow_overbooking=True).exists()
 
 
 def record_allowed_overbookings(hotel: Hotel) -> None:
-    """Note how far the hotel is overbooked, as it no longer allows that: these nights are sold beyond the rooms with
-    leave. Its types are locked here, so that sales that are under way end first."""
+    """Record the existing overbookings of a hotel that no longer allows them: these nights were oversold with
+    permission. Locks its types, so that sales in progress finish first."""
     types = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel).order_by("pk")
     today = calendar.business_date(hotel)
     kinds = [room_type.pk for room_type in types]

@@ -1,5 +1,4 @@
-"""Whether the hotel can do without a room: asked before one goes out of order, out of service or to another type, or is
-deleted."""
+"""Whether the hotel can spare a room, checked before it goes out of order or service, changes type or is deleted."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -26,22 +25,22 @@ from room_bookings.inventory import (
 from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, RoomBooking
 from rooms.models import Room, RoomStatus, RoomType
 
-MOST_CONFLICTS = 100  # that a refusal names
+MOST_CONFLICTS = 100  # listed in a refusal
 
 
 class RoomNeeded(Conflict):
-    """Bookings need the room, or as many rooms of its type as there are."""
+    """Bookings need this room, or every room of its type."""
 
     code = "ROOM_NEEDED"
 
 
 def is_in_service(room: Room) -> bool:
-    """Whether the room counts among those that are sold, as ``inventory.IN_SERVICE`` has it."""
+    """Whether the room can be sold (``inventory.IN_SERVICE`` in Python)."""
     return room.is_active and room.room_status != RoomStatus.OUT_OF_ORDER
 
 
 def arrivals_of(room_ids: Iterable[int], hotel: Hotel) -> QuerySet[RoomBooking]:
-    """The confirmed bookings that are to have one of the rooms, tonight or later."""
+    """The confirmed bookings with one of the rooms assigned, for tonight or later."""
     today = calendar.business_date(hotel)
     return RoomBooking.objects.filter(
         Q(check_out__gt=today) | Q(check_in=today),
@@ -52,14 +51,14 @@ def arrivals_of(room_ids: Iterable[int], hotel: Hotel) -> QuerySet[RoomBooking]:
 
 
 class RoomDemand:
-    """The bookings that need rooms of one hotel that are about to be taken away; a constant number of statements.
+    """The demand for rooms of one hotel that are about to be taken away; a constant number of statements.
 
-    ``require_spare`` asks for one room after the other, and ``take`` takes it, so that of two rooms only the first may
-    be spared.
+    Call ``require_spare`` and then ``take`` for one room after the other, so that the second check counts the first
+    room as taken.
     """
 
     def __init__(self, rooms: Sequence[Room], *, to_type: RoomType | None = None, lock: bool = True) -> None:
-        """The rooms are locked. With ``lock`` their types are, too: a night that is sold meanwhile waits for us."""
+        """``rooms`` are locked. ``lock`` also locks their types, so that concurrent sales of nights wait for us."""
         self._hotel = rooms[0].hotel
         self._today = calendar.business_date(self._hotel)
         types = {room.room_type_id for room in rooms}
@@ -75,16 +74,16 @@ class RoomDemand:
         self._arrivals: dict[int | None, list[RoomBooking]] = {}
         for booking in coming.order_by("check_in", "pk"):
             self._arrivals.setdefault(booking.assigned_room_id, []).append(booking)
-        # Nights whose stay goes to the other type together with the room that it has: nothing changes on those.
+        # Nights whose stay moves to the other type together with its room: nothing changes for them.
         self._moving: dict[int | None, set[date]] = {}
         if to_type is not None:
             for stay in holders(self._hotel, self._today, END_OF_TIME, assigned_room__in=rooms):
                 self._moving.setdefault(stay.assigned_room_id, set()).update(nights(*nights_held(self._hotel, stay)))
 
     def require_spare(self, room: Room, *, forced: bool = False) -> None:
-        """Raise RoomNeeded when arrivals have the room, or nights of its type would be oversold without it.
+        """Raise RoomNeeded if arrivals have the room, or if nights of its type would be oversold without it.
 
-        ``forced``: a supervisor takes it all the same, but not from an arrival that has it.
+        ``forced``: a supervisor accepts the overselling, but the room is still refused while an arrival has it.
         """
         arrivals = self._arrivals.get(room.pk, [])
         oversold = [] if forced else self.oversold_without(room)
@@ -104,12 +103,12 @@ class RoomDemand:
         )
 
     def oversold_without(self, room: Room) -> list[date]:
-        """The nights of the room's type, in order, of which more are sold beyond its rooms once this one is gone."""
+        """The nights, in order, on which the room's type would be oversold further without this room."""
         moving = self._moving.get(room.pk, set())
         return [night for night in self._beyond(room) if night not in moving]
 
     def _beyond(self, room: Room) -> list[date]:
-        """The nights of the room's type, in order, that are sold beyond its rooms once this one is gone."""
+        """The nights, in order, on which the room's type would be oversold without this room."""
         if self._allows_overselling or not is_in_service(room):
             return []
         kind, inventory, moving = room.room_type_id, self._inventory, self._moving.get(room.pk, set())
@@ -120,7 +119,7 @@ class RoomDemand:
         )
 
     def take(self, room: Room, *, staff: Staff | None, reason: str) -> list[Overbooking]:
-        """The room is gone; returns the records of what is oversold by that, to be stored."""
+        """Count the room as taken; returns the resulting overbookings, to be stored."""
         taken = [
             Overbooking(
                 hotel=self._hotel,
@@ -138,7 +137,7 @@ class RoomDemand:
         return taken
 
     def _without_room(self, room: Room, oversold: Sequence[date]) -> list[RoomBooking]:
-        """Bookings of the type that have no room yet, on nights that would be oversold."""
+        """Bookings of the type without a room, on nights that would be oversold."""
         wanted = set(oversold)
         waiting = RoomBooking.objects.filter(
             Q(status__in=ACTIVE_STATUSES) | BEING_SOLD,

@@ -1,4 +1,4 @@
-"""What staff type to find a booking: words of it, a telephone number however it is written, the number of a room."""
+"""The booking search: words, telephone numbers in any format, and room numbers."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from django.db.models import Q, QuerySet
 from common.text import nfc
 from room_bookings.models import COMPANION_TEXT, PHONE_PUNCTUATION, SEARCHED_TEXT, BookingGuest, RoomBooking
 
-LONGEST = 100  # characters of a search; each word costs
+LONGEST = 100  # characters of a search; each word adds to its cost
 DIGITS = "0123456789"
-# The last digits of a telephone number, which are the same with a country's code, with a zero and without either.
+# The last digits of a telephone number: the same with a country code, with a leading zero, or with neither.
 LOCAL_DIGITS = 8
-# Fewer are a word like any other, which is found within the number.
+# Fewer digits are searched like any other word, anywhere in the number.
 FEWEST_DIGITS = 5
 
 
 def mentioning(text: str) -> Q:
-    """Bookings, of any hotel, in which every word of ``text`` occurs, in capitals or not, with accents or without.
+    """Bookings of any hotel that contain every word of ``text``, ignoring case and accents.
 
-    Words that look like a telephone number find it in every spelling: ``086 555 0177`` finds ``+353865550177``, and the
-    other way round. A number also finds the guests of the room that has it.
+    Words that look like a telephone number match it in any format: ``086 555 0177`` finds ``+353865550177``, and vice
+    versa. A number also finds the bookings with that room number.
     """
     condition = Q()
     for found in _found(nfc(text)[:LONGEST].split()):
@@ -31,7 +31,7 @@ def mentioning(text: str) -> Q:
 
 
 def _found(words: list[str]) -> Iterator[QuerySet[Any]]:
-    """The ids of the bookings with each word; words in a row that may be a telephone number are looked up as one."""
+    """For each word, the ids of the bookings with it; adjacent words that may be a telephone number count as one."""
     for may_be_number, group in groupby(words, _may_be_number):
         run = list(group)
         with_words = [_with_word(word) for word in dict.fromkeys(run)]
@@ -41,14 +41,14 @@ def _found(words: list[str]) -> Iterator[QuerySet[Any]]:
             yield from with_words
         elif len(run) > 1 and (len(digits) > LOCAL_DIGITS or run[0].startswith("+")):
             yield _with_text(number)
-        else:  # or a reference, or two numbers that mean something each
+        else:  # it may also be a reference, or two separate numbers
             first, *others = with_words
             with_all = first.intersection(*others) if others else first
             yield with_all.union(_with_text(number), all=True)
 
 
 def _plain(word: str) -> str:
-    """With ASCII's digits for full-width ones."""
+    """With full-width digits converted to ASCII."""
     return unicodedata.normalize("NFKC", word)
 
 
@@ -65,7 +65,7 @@ def _with_word(word: str) -> QuerySet[Any]:
 
 
 def _with_text(text: str) -> QuerySet[Any]:
-    """A union, because each part has an index and an OR of them would have none."""
+    """A union, because each part has an index and an OR of them would use none."""
     bookings = RoomBooking.objects.order_by().alias(searched=SEARCHED_TEXT).filter(searched__folded__contains=text)
     guests = BookingGuest.objects.order_by().alias(searched=COMPANION_TEXT).filter(searched__folded__contains=text)
     return bookings.values("pk").union(guests.values("booking"), all=True)

@@ -1,4 +1,4 @@
-"""Reads of bookings, of the rooms they may have, and of what a house has left to sell."""
+"""Reads of bookings and of the rooms that are available to them."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -19,7 +19,7 @@ from rooms.models import Room, RoomStatus
 
 
 def booking_list(hotel: Hotel | None = None) -> QuerySet[RoomBooking]:
-    """Bookings with all that a list row or a detail shows, in one statement however many there are.
+    """Bookings with everything that a list row or a detail shows; one statement for any number.
 
     Each carries its companions as ``party``, a list of ``{id, first_name, last_name, email, phone}``.
     """
@@ -31,9 +31,9 @@ def booking_list(hotel: Hotel | None = None) -> QuerySet[RoomBooking]:
 
 
 def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
-    """Lock bookings in pk order and read them as they now are; call within a transaction (docs/locking.md).
+    """Lock bookings in pk order and re-read them; call within a transaction (docs/locking.md).
 
-    Two statements, for the reason that ``rooms.selectors.room_lock`` gives.
+    Two statements, for the reason given in ``rooms.selectors.room_lock``.
     """
     ids = list(booking_ids)
     locked = _one_lock.read(pk=ids[0]) if len(ids) == 1 else list(_booking_ids().filter(pk__in=ids))
@@ -43,7 +43,7 @@ def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
 
 
 def booking_read(booking_id: int) -> RoomBooking:
-    """One booking as it now is, with all that a list row shows; it is there."""
+    """One existing booking, re-read with everything that a list row shows."""
     [booking] = _one_booking.read(pk=booking_id)
     return booking
 
@@ -59,51 +59,52 @@ _one_booking = PreparedRead(booking_list)
 def booking_of_guest(token: str) -> RoomBooking | None:
     """The booking whose guest holds this access token; one statement.
 
-    A hash needs no comparison in constant time: nobody can aim at one. No token has the blank hash of those without.
+    Hashes need no constant-time comparison: a caller cannot choose a token's hash. No token hashes to the blank value
+    of bookings without one.
     """
     return RoomBooking.objects.filter(guest_token_hash=hash_token(token)).order_by().first()
 
 
 def late_arrivals(today: date | F) -> Q:
-    """Confirmed stays whose guests are late on the business day ``today``, as ``calendar.is_late_arrival`` has it."""
-    # A stay that begins and ends on an earlier day ends before today.
+    """Confirmed stays whose guests are late on the business day ``today`` (see ``calendar.is_late_arrival``)."""
+    # Day use on an earlier day ends before today, so it is excluded.
     return Q(status=BookingStatus.CONFIRMED, check_in__lt=today, check_out__gt=today)
 
 
 def arriving(today: date | F) -> Q:
-    """Confirmed stays whose guests are expected on the business day ``today``, as ``calendar.arrives_on`` has it."""
+    """Confirmed stays whose guests are expected on the business day ``today`` (see ``calendar.arrives_on``)."""
     return Q(status=BookingStatus.CONFIRMED, check_in=today) | late_arrivals(today)
 
 
 def past_departure(hotel: Hotel, *, grace: timedelta = timedelta(0)) -> Q:
-    """Stays whose checkout deadline was more than ``grace`` ago, as ``calendar.checkout_deadline`` has it."""
+    """Stays whose checkout deadline was more than ``grace`` ago (see ``calendar.checkout_deadline``)."""
     return departed(*departed_since(hotel, clock.now() - grace))
 
 
 def departed_since(hotel: Hotel, moment: datetime) -> tuple[date, date]:
-    """The last dates of departure, of a night and of a day use, whose checkout deadline was before ``moment``."""
+    """The latest departure dates, overnight and day use, whose checkout deadline was before ``moment``."""
     before = moment - timedelta.resolution
     day_use = calendar.business_date(hotel, before) - timedelta(days=1)
     return calendar.last_day(hotel, hotel.standard_checkout_time, before), day_use
 
 
 def departed(departure: date | Combinable, day_use: date | Combinable) -> Q:
-    """Stays that were to end on these dates or before: values, or expressions that give them."""
+    """Stays due out on or before these dates, given as values or expressions."""
     overnight = Q(check_in__lt=F("check_out"), check_out__lte=departure)
     return overnight | Q(check_in=F("check_out"), check_out__lte=day_use)
 
 
 def overdue(hotel: Hotel) -> Q:
-    """Stays whose guests, if in house, should have left by now, the grace included."""
+    """Stays past their checkout deadline and its grace; the guests in house among them are overdue."""
     return past_departure(hotel, grace=timedelta(minutes=hotel.late_checkout_grace_minutes))
 
 
 def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
-    """Rooms that the booking, which comes from ``booking_list``, could have instead of its own, by number.
+    """Rooms that the booking could have instead of its current one, by number; it comes from ``booking_list``.
 
-    For a coming stay those of its type that nobody else holds on its nights, still occupied or dirty ones too. For a
-    guest in house those of any type that are ready now and free until the departure. All of them large enough, and of
-    a type other than that of the present room only while one is left to sell.
+    For a coming stay: rooms of its type that are free on its nights, even if currently occupied or dirty. For a guest
+    in house: rooms of any type that are ready now and free until the departure. All of them sleep the party, and a type
+    other than the current room's must have a room left to sell.
     """
     hotel, in_house = booking.hotel, booking.status == BookingStatus.IN_HOUSE
     if not in_house and booking.status not in (BookingStatus.CONFIRMED, BookingStatus.PENDING_APPROVAL):
@@ -126,7 +127,7 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
 
 
 def _sold_out_types(booking: RoomBooking, first: date, free: date) -> list[int]:
-    """The types of which no room is left for a booking that would change to them."""
+    """The types with no room left for a booking that would change to them."""
     hotel = booking.hotel
     if hotel.allow_overbooking:
         return []

@@ -1,4 +1,4 @@
-"""Checks that steps in a booking's life have in common: dates, payments, and the nights that are left to sell."""
+"""Checks that booking actions share: dates, payments and availability."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -50,7 +50,7 @@ def require_in_house(booking: RoomBooking) -> None:
         return
     if booking.checked_out_at is not None:
         raise BookingAlreadyCheckedOut(
-            f"The guest of booking {booking.booking_id} has left already.",
+            f"The guest of booking {booking.booking_id} has already left.",
             details=refusal_details(booking) | {"checked_out_at": iso(booking.checked_out_at)},
         )
     raise BookingNotCheckedIn(
@@ -60,13 +60,13 @@ def require_in_house(booking: RoomBooking) -> None:
 
 
 def require_supervisor(staff: Staff, what: str) -> None:
-    """Raise unless the caller holds the supervising right, which ``what`` takes."""
+    """Raise unless the caller holds the supervising right, which ``what`` requires."""
     if not staff.can("bookings.supervise"):
-        raise RightMissing(f"Permission denied: {what} takes a supervisor.")
+        raise RightMissing(f"Permission denied: {what} requires a supervisor.")
 
 
 def refuse_stripe(booking: RoomBooking) -> None:
-    """Raise where a card payment hangs on the booking: approve and decline are the ways for those."""
+    """Raise if the booking has a card payment: such bookings are approved or declined instead."""
     if booking.payment_provider == STRIPE:
         raise StripeBooking(
             f"Booking {booking.booking_id} has a card payment: approve or decline it instead.",
@@ -75,17 +75,17 @@ def refuse_stripe(booking: RoomBooking) -> None:
 
 
 def require_dates(hotel: Hotel, check_in: date, check_out: date, field: str = "check_out") -> None:
-    """Raise, naming ``field``, unless a stay of these dates can be."""
+    """Raise, naming ``field``, unless these dates are valid for a stay."""
     if check_out < check_in:
         raise FieldError(field, "The departure can't be before the arrival.")
     if (check_out - check_in).days > LONGEST_STAY:
         raise FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
     if check_out < calendar.business_date(hotel):
-        raise FieldError(field, "This stay would be over already.")
+        raise FieldError(field, "This stay would already be over.")
 
 
 def is_in_flight(booking: RoomBooking) -> bool:
-    """Whether somebody has begun to decide on the booking, and the provider's answer is not written yet."""
+    """Whether a decision on the booking has been started and the provider's response is not recorded yet."""
     return booking.payment_state in IN_FLIGHT_PAYMENTS and booking.status in (
         BookingStatus.PENDING_APPROVAL,
         BookingStatus.CONFIRMED,
@@ -93,13 +93,13 @@ def is_in_flight(booking: RoomBooking) -> bool:
 
 
 def require_settled(booking: RoomBooking) -> None:
-    """Raise while the guest's money is on its way back: a stay must not begin, nor the arrival be given up, on that."""
+    """Raise while a payment decision is in progress: the guest must not be checked in or marked as a no-show then."""
     if is_in_flight(booking):
         raise in_progress(booking)
 
 
 def require_free(room: Room, first: date, free: date, *, without: RoomBooking) -> None:
-    """Raise when another stay holds the locked room on a night from ``first`` to before ``free``."""
+    """Raise if another stay holds the locked room on any night from ``first`` to before ``free``."""
     taken = holders(without.hotel, first, free, without=without, assigned_room=room.pk)
     if taken:
         other = taken[0]
@@ -114,20 +114,20 @@ def require_free(room: Room, first: date, free: date, *, without: RoomBooking) -
 def sell_nights(
     booking: RoomBooking, room_type_id: int, *stays: tuple[date, date], staff: Staff | None = None, reason: str = ""
 ) -> list[Overbooking]:
-    """``take_nights`` of a type that is locked here, last of all but the reference counter."""
+    """Lock the room type, then ``take_nights``; of all locks only the reference counter's comes later."""
     room_type = lock_type(booking.hotel, room_type_id)
-    assert room_type is not None  # bookings and rooms are of it, which keeps it
+    assert room_type is not None  # a booking or room references it, so it cannot have been deleted
     return take_nights(booking, room_type, *stays, staff=staff, reason=reason)
 
 
 def take_nights(
     booking: RoomBooking, room_type: RoomType, *stays: tuple[date, date], staff: Staff | None = None, reason: str = ""
 ) -> list[Overbooking]:
-    """Take nights of the locked room type for a booking; each of ``stays`` is the first and the day that is free again.
+    """Check that nights of the locked room type are available for a booking.
 
-    Nights that are over cost nothing. Raises NoAvailability when the type is sold out on one of them, unless the hotel
-    sells more than it has, or a supervisor's ``reason`` goes beyond. Returns what is to be recorded of that
-    (``record_overbooking``).
+    Each of ``stays`` is the first night and the first day that is free again; past nights are ignored. Raises
+    NoAvailability if the type is sold out on one of them, unless the hotel allows overbooking or a supervisor gives a
+    ``reason``. Returns the resulting overbookings, for ``save_overbookings``.
     """
     hotel = booking.hotel
     requests = [NightsRequest(hotel, room_type.pk, first, free) for first, free in stays]
@@ -145,7 +145,7 @@ def take_nights(
 def overbookings_of(
     booking: RoomBooking, room_type_id: int, nights: Iterable[date], *, staff: Staff | None, reason: str
 ) -> list[Overbooking]:
-    """What is to be recorded of a booking whose ``nights``, in order, are sold beyond the rooms of the type."""
+    """The overbookings of a booking whose sorted ``nights`` are sold beyond the rooms of the type."""
     return [
         Overbooking(
             hotel=booking.hotel,
@@ -162,9 +162,9 @@ def overbookings_of(
 
 
 def sold_out_for(bookings: Sequence[RoomBooking]) -> dict[int, date]:
-    """By the pk of a booking the first night for which its type is sold out now; those that fit in are not there.
+    """The first night on which each booking's type is currently sold out, by booking pk; available ones are left out.
 
-    One statement for any number of bookings. Nothing is locked: by the time of the step it may have changed.
+    One statement for any number of bookings. Nothing is locked: it may have changed when the action is taken.
     """
     nights = sold_out_nights(
         [
@@ -176,13 +176,13 @@ def sold_out_for(bookings: Sequence[RoomBooking]) -> dict[int, date]:
 
 
 def require_availability(booking: RoomBooking, nights: Mapping[int, date]) -> None:
-    """Raise when ``nights``, by what ``sold_out_for`` found, says that the booking's type is sold out for it."""
+    """Raise if the booking's type is sold out according to ``nights``, from ``sold_out_for``."""
     if booking.pk in nights and not booking.hotel.allow_overbooking:
         raise sold_out(booking.room_type, nights[booking.pk])
 
 
 def added_nights(before: tuple[date, date], after: tuple[date, date]) -> list[tuple[date, date]]:
-    """The nights that ``after`` (first, day that is free again) has and ``before`` had not, as stays."""
+    """The nights that ``after`` (first night, first free day) has and ``before`` had not, as stays."""
     (had, had_until), (first, free) = before, after
     stays = [(first, min(had, free)), (max(had_until, first), free)]
     return [(begin, end) for begin, end in stays if begin < end]
