@@ -157,7 +157,7 @@ def test_the_guest_s_token_is_stored_as_a_hash_only(small_hotel):
     [
         (2, 1, "The departure can't be before the arrival."),
         (0, 366, "A stay has at most 365 nights."),
-        (-3, -1, "This stay would be over already."),
+        (-3, -1, "This stay would already be over."),
     ],
 )
 def test_dates_that_cannot_be(first, last, why, small_hotel):

@@ -203,7 +203,7 @@ def test_the_clock_goes_on_between_reading_and_sending_back(status, small_hotel)
         ({"check_out": day(1)}, "check_out", "The departure can't be before the arrival."),
         ({"check_in": day(5), "check_out": day(1)}, "check_out", "The departure can't be before the arrival."),
         ({"check_out": day(400)}, "check_out", "A stay has at most 365 nights."),
-        ({"check_in": day(-3), "check_out": day(-1)}, "check_out", "This stay would be over already."),
+        ({"check_in": day(-3), "check_out": day(-1)}, "check_out", "This stay would already be over."),
     ],
 )
 def test_dates_that_cannot_be(dates, field, why, small_hotel):
