@@ -263,7 +263,7 @@ class StaffBookingApprovalView(BookingViewSet):
         error_examples={
             409: error_body(
                 "BOOKING_EXPIRED",
-                "The time to approve booking BK-2026-0005 is over.",
+                "The approval deadline of booking BK-2026-0005 has passed.",
                 details=STATE | {"status": "EXPIRED", "approval_deadline_at": "2026-06-20T22:00:00Z"},
             ),
             503: PAYMENTS_BUSY,

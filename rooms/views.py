@@ -65,7 +65,7 @@ TURNOVER_EXAMPLE = {
     "status_event": STATUS_EVENT_EXAMPLE,
 }
 FAILED_EXAMPLE = {"room_id": 18, "code": "NOBODY_IN_HOUSE", "message": "Nobody is in house in room 102."}
-NO_ARRIVAL_EXAMPLE = {"room_id": 18, "code": "NO_ARRIVAL_DUE", "message": "No arrival of today has room 102."}
+NO_ARRIVAL_EXAMPLE = {"room_id": 18, "code": "NO_ARRIVAL_DUE", "message": "No arrival due today has room 102."}
 CHECK_IN_RESULTS = {"checked_in_bookings": ["BK-2026-0005"], "failed": [NO_ARRIVAL_EXAMPLE]}
 NOBODY_CHECKED_IN = {**CHECK_IN_RESULTS, "checked_in_bookings": []}
 CHECK_OUT_RESULTS = {

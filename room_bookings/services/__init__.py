@@ -1,2 +1,2 @@
-"""The life of a booking, one module per verb. Each step is one transaction: the booking is locked first, then its
-rooms in pk order; every change of a room's status goes through ``housekeeping.services``."""
+"""The booking actions, one module per verb. Each is one transaction that locks the booking first, then its rooms in pk
+order; room statuses change only through ``housekeeping.services``."""

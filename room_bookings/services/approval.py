@@ -1,4 +1,4 @@
-"""Deciding on a booking: confirm, approve, decline."""
+"""Decisions on a booking: confirm, approve, decline."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
@@ -30,29 +30,29 @@ from room_bookings.services.settlement import (
     write_declined,
 )
 
-# How often a caller who was overtaken looks again before giving up.
+# How often a caller that was overtaken retries before giving up.
 ROUNDS = 4
 NOTHING_TO_CAPTURE = ("", PaymentState.CAPTURED)
 DECIDED = (BookingStatus.CONFIRMED, BookingStatus.DECLINED)
 
 
 class BookingExpired(Conflict):
-    """The deadline for approving has passed."""
+    """The approval deadline has passed."""
 
     code = "BOOKING_EXPIRED"
 
 
 class CancelInstead(Conflict):
-    """A confirmed booking of which no card payment was taken is cancelled, not declined."""
+    """A confirmed booking without a captured card payment is cancelled, not declined."""
 
     code = "BOOKING_NOT_ELIGIBLE"
 
 
 @transaction.atomic
 def confirm_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
-    """Confirm a booking on which no card payment hangs; one that is confirmed already stays as it is.
+    """Confirm a booking without a card payment; a confirmed booking is left unchanged.
 
-    Raises StripeBooking, BookingExpired, NoAvailability. Returns the booking as it is now.
+    Raises StripeBooking, BookingExpired, NoAvailability. Returns the current booking.
     """
     locked = lock_booking(booking)
     if locked.status == BookingStatus.CONFIRMED:
@@ -66,21 +66,21 @@ def confirm_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
 
 
 def approve_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
-    """Approve a request in time: the card payment is captured, the booking confirmed and seen.
+    """Approve a request before its deadline: captures the card payment, confirms the booking and marks it as seen.
 
-    One that is confirmed already stays as it is. Raises BookingExpired, NoAvailability (before anything is captured),
-    CaptureFailed, AuthorisationExpired, PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then as
-    it was. Returns the booking as it is now. Not to be called within a transaction when there is a card payment.
+    A confirmed booking is left unchanged. Raises BookingExpired, NoAvailability (before anything is captured),
+    CaptureFailed, AuthorisationExpired, PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then
+    unchanged. Returns the current booking. With a card payment, do not call within a transaction.
     """
     return _decide(booking, APPROVAL, lambda locked: _begin_approval(locked, staff))
 
 
 def decline_booking(*, booking: RoomBooking, staff: Staff, reason_code: str = "", reason_note: str = "") -> RoomBooking:
-    """Turn a request down, or a confirmed booking whose card payment was captured: the guest gets the money back.
+    """Decline a request, or a confirmed booking whose card payment was captured: the guest gets the money back.
 
-    One that is declined already stays as it is. ``reason_note`` is told to the guest. Raises CancelInstead, VoidFailed,
-    RefundFailed, PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then as it was. Returns the
-    booking as it is now. Not to be called within a transaction when there is a card payment.
+    A declined booking is left unchanged. ``reason_note`` is sent to the guest. Raises CancelInstead, VoidFailed,
+    RefundFailed, PaymentInProgress, PaymentsBusy, PaymentsNotConfigured; the booking is then unchanged. Returns the
+    current booking. With a card payment, do not call within a transaction.
     """
     return _decide(booking, DECLINE, lambda locked: _begin_decline(locked, staff, reason_code, reason_note))
 
@@ -90,19 +90,19 @@ def _decide(
     wanted: Collection[PaymentState],
     begin: Callable[[RoomBooking], PaymentState | None],
 ) -> RoomBooking:
-    """Write what is wanted, ask the provider, write the answer; from the start again when somebody was faster.
+    """Record the payment request, call the provider, record the result; start over if another caller was faster.
 
-    ``begin`` gets the locked booking and answers what is now under way with its payment, ``None`` when all is done.
-    Of what is not ``wanted``, this caller only learns what became of it.
+    ``begin`` gets the locked booking and returns the payment state now in progress, or ``None`` when nothing is left to
+    do. If that state is not in ``wanted``, the provider is only asked for the payment's status.
     """
     for _ in range(ROUNDS):
         with ExitStack() as place:
-            # Durable, so that nobody's transaction is open when the provider is asked. (A provider never changes.)
+            # Durable, so that no transaction is open during the call. (A booking's provider never changes.)
             with transaction.atomic(durable=booking.payment_provider == STRIPE):
                 locked = lock_booking(booking)
                 under_way = begin(locked)
                 if under_way is not None:
-                    place.enter_context(payments.place_at_provider())  # refused, and what was begun is undone
+                    place.enter_context(payments.place_at_provider())  # raising rolls back what ``begin`` has written
             if under_way is None:
                 return locked
             standing = ask(locked, wanted)
@@ -119,7 +119,7 @@ def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
         return None
     if is_in_flight(locked):
         return join(locked, APPROVAL)
-    # From here on the nights are this guest's, also while the provider is asked (inventory.BEING_SOLD).
+    # From here on the nights belong to this guest, even during the provider call (inventory.BEING_SOLD).
     sell_nights(locked, locked.room_type_id, nights_held(locked.hotel, locked))
     if locked.payment_state in NOTHING_TO_CAPTURE:
         write_confirmed(locked, BookingAction.APPROVED, staff)
@@ -128,7 +128,7 @@ def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
 
 
 def preview_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
-    """``check_approval``, and that a room is left, by what ``sold_out_for`` found; raises the refusal if not."""
+    """``check_approval``, and check that a room is left, with ``nights`` from ``sold_out_for``."""
     wanted = check_approval(booking)
     if wanted and not is_in_flight(booking):
         require_availability(booking, nights)
@@ -136,11 +136,11 @@ def preview_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
 
 
 def check_approval(booking: RoomBooking) -> bool:
-    """Whether there is anything to approve; raises the refusal if it may not be. Writes nothing, asks no provider."""
+    """Whether there is anything to approve; raises if that is refused. Writes nothing, does not call the provider."""
     if booking.status == BookingStatus.CONFIRMED:
         return False
     if is_in_flight(booking):
-        # Decided before, and in time: the deadline is not asked again.
+        # Already decided before the deadline, which is not checked again.
         check_join(booking, APPROVAL)
         return True
     _require_open(booking, "approved")
@@ -163,7 +163,7 @@ def _begin_decline(locked: RoomBooking, staff: Staff, code: str, note: str) -> P
 
 
 def check_decline(booking: RoomBooking) -> bool:
-    """Whether there is anything to decline; raises the refusal if it may not be. Writes nothing, asks no provider."""
+    """Whether there is anything to decline; raises if that is refused. Writes nothing, does not call the provider."""
     if booking.status == BookingStatus.DECLINED:
         return False
     if is_in_flight(booking):
@@ -182,13 +182,13 @@ def check_decline(booking: RoomBooking) -> bool:
 
 
 def _require_open(locked: RoomBooking, what: str) -> None:
-    """Raise unless the booking waits for approval and its deadline has not passed."""
+    """Raise unless the booking is pending approval and its deadline has not passed."""
     deadline = locked.approval_deadline_at
     if locked.status == BookingStatus.EXPIRED or (
         locked.status == BookingStatus.PENDING_APPROVAL and deadline is not None and deadline < clock.now()
     ):
         raise BookingExpired(
-            f"The time to approve booking {locked.booking_id} is over.",
+            f"The approval deadline of booking {locked.booking_id} has passed.",
             details=refusal_details(locked) | {"approval_deadline_at": iso(deadline)},
         )
     if locked.status != BookingStatus.PENDING_APPROVAL:

@@ -1,11 +1,11 @@
-"""The booker of a stay, where that is not the guest: somebody else, such as an assistant or an agent, or a company."""
+"""The booker of a stay if that is not the guest: another person, such as an assistant or an agent, or a company."""
 
 from collections.abc import Mapping
 
 from common.errors import FieldError
 from room_bookings.models import BookerType
 
-# What a booker of each type cannot be without.
+# The required fields for each type of booker.
 NEEDED: dict[str, tuple[str, ...]] = {
     BookerType.SELF: (),
     BookerType.THIRD_PARTY: ("first_name", "last_name"),
@@ -17,14 +17,14 @@ PERSON = ("first_name", "last_name", "email", "phone")
 def booker_columns(booker: Mapping[str, str]) -> dict[str, str]:
     """The booking's columns for ``booker``, which has a ``type`` and any of ``PERSON`` and ``company``.
 
-    Guests who book for themselves are the booking's primary guest: of such a ``booker`` only the company is kept.
-    Raises FieldError.
+    Guests who book for themselves are the primary guest: only the company of such a ``booker`` is stored. Raises
+    FieldError.
     """
     kind = booker.get("type")
     if kind is None:
-        raise FieldError("booker", "Say of which type the booker is: SELF, THIRD_PARTY or COMPANY.")
+        raise FieldError("booker", "The booker needs a type: SELF, THIRD_PARTY or COMPANY.")
     if missing := [name for name in NEEDED[kind] if not booker.get(name)]:
-        raise FieldError("booker", f"A booker of the type {kind} has {' and '.join(missing)}.")
+        raise FieldError("booker", f"A booker of type {kind} requires {' and '.join(missing)}.")
     person = {} if kind == BookerType.SELF else booker
     return {
         "booker_type": kind,

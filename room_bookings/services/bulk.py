@@ -1,4 +1,4 @@
-"""What became of each room of a bulk check-in or check-out."""
+"""The result of a bulk check-in or check-out, per room."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from rooms.models import Room
 
 
 class NothingDone(Conflict):
-    """Not one of the rooms could be done."""
+    """Every room was refused."""
 
     code = "NOTHING_DONE"
 
 
 class BulkFailure(NamedTuple):
-    """A room that could not be done, and why."""
+    """A refused room, and why."""
 
     room_id: int
     refusal: HotelMateError
@@ -23,7 +23,7 @@ class BulkFailure(NamedTuple):
 
 @dataclass
 class BulkResult:
-    """The bookings that were checked in or out, their rooms, and the rooms that were refused."""
+    """The bookings that were checked in or out, their rooms, and the refused rooms."""
 
     bookings: list[RoomBooking] = field(default_factory=list)
     rooms: list[Room] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Cancelling a booking: before the arrival, or, by a supervisor, ending a stay."""
+"""Cancelling a booking before the arrival or, as a supervisor, ending a stay."""
 
 from django.db import transaction
 
@@ -22,23 +22,23 @@ from room_bookings.services.vacating import not_before_arrival, vacate
 
 
 class DeclineInstead(Conflict):
-    """A request that nobody has approved is declined, not cancelled."""
+    """A request awaiting approval is declined, not cancelled."""
 
     code = "BOOKING_NOT_ELIGIBLE"
 
 
 class GuestInHouse(Conflict):
-    """A stay is ended by a supervisor who says why; else the guest is checked out."""
+    """Only a supervisor can cancel a stay in house, with a reason; otherwise the guest is checked out."""
 
     code = "BOOKING_ALREADY_CHECKED_IN"
 
 
 @transaction.atomic
 def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> RoomBooking:
-    """Cancel a confirmed booking: its room is released, the guest and the house are told.
+    """Cancel a confirmed booking: releases its room and notifies the guest and staff.
 
-    Of a guest in house (by a supervisor, with a reason) it also ends the stay. A booking that is cancelled already
-    stays as it is: nothing is written, sent or mailed. Returns the booking as it is now.
+    For a guest in house (by a supervisor, with a reason) it also ends the stay. A cancelled booking is left unchanged:
+    nothing is written, sent or mailed. Returns the current booking.
     """
     locked = lock_booking(booking)
     if not check_cancellation(locked, staff, reason):
@@ -75,19 +75,19 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
 
 
 def check_cancellation(booking: RoomBooking, staff: Staff, reason: str) -> bool:
-    """Whether there is anything to cancel; raises the refusal if it may not be. Writes nothing."""
+    """Whether there is anything to cancel; raises if that is refused. Writes nothing."""
     refuse_stripe(booking)
     if booking.status == BookingStatus.CANCELLED:
         return False
     if booking.status == BookingStatus.PENDING_APPROVAL:
         raise DeclineInstead(
-            f"Booking {booking.booking_id} waits for approval: decline it instead.",
+            f"Booking {booking.booking_id} is pending approval: decline it instead.",
             details=refusal_details(booking) | {"required_endpoint": endpoint_path(booking, "decline")},
         )
     if booking.status == BookingStatus.IN_HOUSE:
         if not is_override(staff, reason):
             raise GuestInHouse(
-                f"The guest of booking {booking.booking_id} is in house: check them out, or let a supervisor cancel "
+                f"The guest of booking {booking.booking_id} is in house: check them out, or have a supervisor cancel "
                 "the stay with a reason.",
                 details=refusal_details(booking),
             )
@@ -97,7 +97,7 @@ def check_cancellation(booking: RoomBooking, staff: Staff, reason: str) -> bool:
 
 
 def _block(booking: RoomBooking, staff: Staff) -> str:
-    """What staff read among the special requests ever after."""
-    wall = calendar.local_time(booking.hotel, booking.cancelled_at or clock.now())
+    """The cancellation note that is appended to the special requests."""
+    moment = calendar.local_time(booking.hotel, booking.cancelled_at or clock.now())
     reason = booking.cancellation_reason or "no reason given"
-    return f"[CANCELLED {wall:%Y-%m-%d %H:%M} by {staff.name}] {reason}"
+    return f"[CANCELLED {moment:%Y-%m-%d %H:%M} by {staff.name}] {reason}"

@@ -1,4 +1,4 @@
-"""Arrivals: one guest at the desk, or all of today's that have their rooms."""
+"""Check-in of one booking, or of all of today's arrivals in given rooms."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ from rooms.snapshots import is_occupied
 
 
 class CheckInTooEarly(Conflict):
-    """The hotel takes nobody at this hour of the arrival day yet."""
+    """It is the arrival day, but before the hotel's earliest check-in time."""
 
     code = "CHECKIN_TOO_EARLY"
 
@@ -48,13 +48,13 @@ class CheckInTooLate(Conflict):
 
 
 class RoomNotReady(Conflict):
-    """Nobody may be sent to the room now."""
+    """The room cannot take a guest now."""
 
     code = "ROOM_NOT_READY"
 
 
 class NothingDue(Conflict):
-    """No arrival of today has this room."""
+    """No arrival due today has this room."""
 
     code = "NO_ARRIVAL_DUE"
 
@@ -63,11 +63,10 @@ class NothingDue(Conflict):
 def check_in(
     *, booking: RoomBooking, staff: Staff, room_id: int | None = None, override_reason: str = ""
 ) -> RoomBooking:
-    """The guest arrives: into the assigned room, or into ``room_id``, which is assigned by the way.
+    """Check the guest in to the assigned room, or to ``room_id``, which is then assigned.
 
-    A supervisor's ``override_reason`` lifts the arrival window, and goes beyond the beds of the room and the rooms that
-    are left on nights that were not booked. A guest who is in house already stays there: nothing is written. Returns
-    the booking as it is now.
+    A supervisor's ``override_reason`` lifts the arrival window, the room's capacity, and availability on nights that
+    were not booked. A guest already in house stays in their room: nothing is written. Returns the current booking.
     """
     locked = lock_booking(booking)
     if locked.status == BookingStatus.IN_HOUSE:
@@ -89,7 +88,7 @@ def check_in(
     else:
         overbooked = list[Overbooking]()
         require_capacity(locked, room, staff=staff, reason=override_reason)
-    # A guest who comes early, or after the departure, wants nights that were not booked.
+    # A guest who arrives early, or after the departure date, needs nights that were not booked.
     held = nights_held(locked.hotel, locked, in_house=True)
     if added := added_nights(nights_booked(locked), held):
         require_free(room, *held, without=locked)
@@ -104,9 +103,9 @@ def check_in(
 
 @transaction.atomic
 def check_in_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> BulkResult:
-    """Check in the guest whom each room awaits, due today or late, in a constant number of statements.
+    """Check in each room's arrival, due today or late, in a constant number of statements.
 
-    Each room has its result. No two such guests have one room: both would sleep there tonight.
+    Each room has its own result. Two such arrivals never share a room, as both would hold it tonight.
     """
     today = calendar.business_date(hotel)
     due = RoomBooking.objects.filter(arriving(today), hotel=hotel)
@@ -137,7 +136,7 @@ def _arrival(
     if room is None:
         raise RoomNotFound("Room not found: this hotel has no such room.")
     if booking is None:
-        raise NothingDue(f"No arrival of today has room {room.room_number}.")
+        raise NothingDue(f"No arrival due today has room {room.room_number}.")
     require_settled(booking)
     _require_window(booking, staff)
     require_capacity(booking, room, staff=None)
@@ -153,20 +152,20 @@ def _require_window(booking: RoomBooking, staff: Staff, override_reason: str = "
 
 def _outside_window(booking: RoomBooking) -> Conflict | None:
     hotel = booking.hotel
-    wall = calendar.local_now(hotel)
+    now = calendar.local_now(hotel)
     details = refusal_details(booking) | {
         "check_in": booking.check_in.isoformat(),
         "check_out": booking.check_out.isoformat(),
-        "hotel_time": wall.replace(tzinfo=None).isoformat(timespec="minutes"),
+        "hotel_time": now.replace(tzinfo=None).isoformat(timespec="minutes"),
     }
-    if wall.date() < booking.check_in:
+    if now.date() < booking.check_in:
         return CheckInWrongDate(
             f"Booking {booking.booking_id} arrives on {booking.check_in}, not today.", details=details
         )
     opens, closes = calendar.arrival_window(hotel, booking.check_in, booking.check_out)
     if clock.now() < opens:
         return CheckInTooEarly(f"Check-in begins at {hotel.early_checkin_from:%H:%M} today.", details=details)
-    # The guest of a longer stay may arrive on any of its nights; a night ends with the hotel's business day.
+    # The guest may arrive on any night of the stay; a night ends with the hotel's business day.
     if clock.now() >= closes:
         return CheckInTooLate(f"The last night of booking {booking.booking_id} is over.", details=details)
     return None
@@ -187,7 +186,7 @@ def _room_state(room: Room) -> dict[str, object]:
 
 
 def _move_in(stays: Sequence[tuple[RoomBooking, Room]], staff: Staff, source: str, note: str, reason: str = "") -> None:
-    """The guests are in house from now on: bookings first, as the rooms' physical facts look at them."""
+    """Mark the guests as in house: bookings first, as the room status checks depend on them."""
     moment = clock.now()
     for booking, room in stays:
         booking.status, booking.checked_in_at, booking.assigned_room = BookingStatus.IN_HOUSE, moment, room

@@ -1,4 +1,4 @@
-"""Departures: one guest at the desk, or the rooms of a whole floor."""
+"""Check-out of one booking, or of several rooms at once."""
 
 from collections.abc import Sequence
 
@@ -22,9 +22,9 @@ from rooms.models import Room
 
 @transaction.atomic
 def check_out(*, booking: RoomBooking, staff: Staff | None) -> RoomBooking:
-    """The guest leaves: the stay is completed and the room dirty, whatever its status was; a maintenance flag stays.
+    """Check the guest out: completes the stay and marks the room dirty from any status; a maintenance flag stays.
 
-    Somebody who has left already is gone: nothing is written. Returns the booking as it is now.
+    A completed stay is left unchanged: nothing is written. Returns the current booking.
     """
     locked = lock_booking(booking)
     if check_departure(locked):
@@ -33,7 +33,7 @@ def check_out(*, booking: RoomBooking, staff: Staff | None) -> RoomBooking:
 
 
 def check_departure(booking: RoomBooking) -> bool:
-    """Whether there is anybody to check out; raises the refusal if the guest never came. Writes nothing."""
+    """Whether there is a guest to check out; raises if the guest never arrived. Writes nothing."""
     if booking.status == BookingStatus.COMPLETED:
         return False
     require_in_house(booking)
@@ -42,14 +42,14 @@ def check_departure(booking: RoomBooking) -> bool:
 
 @transaction.atomic
 def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> BulkResult:
-    """Check out whoever is in house in each room, in a constant number of statements; each room has its result.
+    """Check out the guest in house in each room, in a constant number of statements; each room has its own result.
 
-    A room with nobody in house is left as it is, and said so.
+    A room with nobody in house is left unchanged and reported as failed.
     """
     in_house = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, assigned_room__in=room_ids)
     locked = booking_lock(in_house.values_list("pk", flat=True))
     wanted = set(room_ids)
-    # Somebody may have left, or moved to another room, while we waited.
+    # A guest may have left or moved to another room while we waited for the locks.
     guests = {
         booking.assigned_room_id: booking
         for booking in locked
@@ -70,7 +70,7 @@ def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> B
 
 
 def _leave(bookings: Sequence[RoomBooking], staff: Staff | None, note: str) -> list[Room]:
-    """The guests of locked in-house bookings are gone; returns their rooms as they are now."""
+    """Complete locked in-house bookings; returns the rooms that their guests have left."""
     moment = clock.now()
     left = [(booking, booking.assigned_room) for booking in bookings if booking.assigned_room]
     for booking in bookings:

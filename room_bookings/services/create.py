@@ -1,4 +1,4 @@
-"""New bookings: by telephone, at the desk, or by card and then waiting for approval."""
+"""New bookings: by telephone, at the front desk, or by card and then pending approval."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -37,12 +37,12 @@ from room_bookings.services.locks import lock_type
 
 
 class PaymentTaken(FieldConflict):
-    """Another booking has this payment."""
+    """Another booking already uses this payment."""
 
     code = "PAYMENT_REFERENCE_TAKEN"
 
     def __init__(self) -> None:
-        super().__init__("payment_reference", "Another booking has this payment already.")
+        super().__init__("payment_reference", "Another booking already has this payment.")
 
 
 @transaction.atomic
@@ -69,16 +69,16 @@ def create_booking(
     needs_approval: bool = False,
     override_reason: str = "",
 ) -> RoomBooking:
-    """A new booking: confirmed, or waiting for approval when a card payment hangs on it or ``needs_approval``.
+    """Create a booking: confirmed, or pending approval with a card payment or ``needs_approval``.
 
-    ``party`` are the companions, each ``{first_name, last_name, email, phone}``; ``booker`` is who books, if that is
-    not the guest (``booker_columns``). A supervisor's ``override_reason`` lets a party come that is larger than the
-    room sleeps. Raises NoAvailability, CapacityExceeded. Returns the booking; its ``guest_token`` attribute is the
-    guest's access token, which is stored as a hash only and never shown again.
+    ``party`` are the companions, each ``{first_name, last_name, email, phone}``; ``booker`` is the booker if that is
+    not the guest (``booker_columns``). A supervisor's ``override_reason`` allows a party larger than the room sleeps.
+    Raises NoAvailability, CapacityExceeded. Returns the booking; its ``guest_token`` attribute is the guest's access
+    token, which is stored only as a hash and never shown again.
     """
     room_type = lock_type(hotel, room_type_id)
     if room_type is None or not room_type.is_active:
-        raise FieldError("room_type_id", "This hotel sells no such room type.")
+        raise FieldError("room_type_id", "This hotel does not sell this room type.")
     require_dates(hotel, check_in, check_out)
     now, token = clock.now(), secrets.token_urlsafe(24)
     waits = needs_approval or payment_provider == STRIPE
@@ -111,7 +111,7 @@ def create_booking(
     require_capacity(booking, room_type, staff=staff, reason=override_reason)
     booking.extra_beds = extra_beds(booking)
     take_nights(booking, room_type, nights_held(hotel, booking))
-    # Last of the locks: whoever else makes a booking anywhere waits for this number until the commit.
+    # The last lock: until the commit, every other new booking in any hotel waits for this counter.
     booking.booking_id = next_reference(calendar.local_now(hotel).year)
     try:
         prepared.insert([booking])
@@ -130,7 +130,7 @@ def create_booking(
 
 
 def next_reference(year: int) -> str:
-    """The next ``BK-YYYY-NNNN`` of the year; its counter's row stays locked until the commit, so that none is lost."""
+    """The year's next ``BK-YYYY-NNNN``; the counter's row stays locked until the commit, so that no number is lost."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -144,10 +144,10 @@ def next_reference(year: int) -> str:
     return f"BK-{year}-{number[0]:04d}"
 
 
-# Without letters and digits that are mistaken for one another on the telephone.
+# Without letters and digits that are easily confused on the telephone.
 CONFIRMATION_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
 def new_confirmation_number() -> str:
-    """A number for the guest to quote, that nobody guesses."""
+    """A random number for the guest to quote, which cannot be guessed."""
     return "".join(secrets.choice(CONFIRMATION_ALPHABET) for _ in range(8))

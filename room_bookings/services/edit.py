@@ -1,4 +1,4 @@
-"""Changes of what a booking says: dates, guests, notes; who has seen it; who comes along."""
+"""Edits of a booking: dates, guests and notes; marking it as seen; its companions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ from room_bookings.services.read_only import refuse_read_only
 from room_bookings.snapshots import PARTY_EDITABLE
 from rooms.selectors import room_lock
 
-# What may be noted on a booking that is over.
+# The fields that can be edited on a booking that is over.
 ALWAYS_EDITABLE = {"internal_notes"}
 
 
@@ -48,11 +48,11 @@ def edit_booking(
 ) -> RoomBooking:
     """Change dates, party size, the primary guest, the booker, the amount and its currency, requests or notes.
 
-    ``booker`` replaces the one before (``booker_columns``). ``expected_versions`` refuses when somebody was faster.
-    ``others`` is what a client sent beside ``fields``: a name of the booking's detail with another value than it has is
-    refused. Of a guest in house only the departure date may move; a booking that is over takes internal notes only. A
-    supervisor's ``override_reason`` goes beyond the rooms that are left and the beds that there are. Raises
-    BookingChanged, ReadOnlyField, RoomOverlap, NoAvailability, CapacityExceeded. Returns the booking as it is now.
+    ``booker`` replaces the previous one (``booker_columns``). The booking must be at one of ``expected_versions``, if
+    given. ``others`` are other fields that the client sent: read-only fields must have their current value. For a guest
+    in house only the departure date can change; a booking that is over accepts internal notes only. A supervisor's
+    ``override_reason`` lifts availability and capacity. Raises BookingChanged, ReadOnlyField, RoomOverlap,
+    NoAvailability, CapacityExceeded. Returns the current booking.
     """
     locked = lock_booking(booking)
     if expected_versions is not None and locked.version not in expected_versions:
@@ -90,7 +90,7 @@ def edit_booking(
 
 
 def _fitted_amount(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """The new amount as it is stored; raises FieldError when it, or the old one in a new currency, cannot be."""
+    """The new amount as stored; raises FieldError if it, or the old amount in a new currency, cannot be stored."""
     currency = changed.get("currency", booking.currency)
     if "total_amount" in changed:
         return {"total_amount": amount_to_store(changed["total_amount"], currency, "total_amount")}
@@ -100,8 +100,8 @@ def _fitted_amount(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str
 
 
 def _fit(booking: RoomBooking, party_before: int, staff: Staff | None, reason: str) -> bool:
-    """Check that a party that has grown fits into its room, and count its extra beds, which the caller saves; returns
-    whether it took a supervisor's reason."""
+    """Check that a larger party fits into its room, and set ``extra_beds``, which the caller saves; returns whether a
+    supervisor's reason was needed."""
     party, lifted = guests(booking), False
     if party > party_before:
         lock_beds(type_of(booking))
@@ -118,11 +118,11 @@ def _overridden(booking: RoomBooking, staff: Staff | None, reason: str) -> Booki
 def _change_dates(
     booking: RoomBooking, changed: Mapping[str, Any], staff: Staff, reason: str
 ) -> tuple[set[str], list[Overbooking]]:
-    """Check the new dates of a locked booking; returns what else is to be written, and what is oversold by them."""
+    """Check the new dates of a locked booking; returns the other fields to save, and the resulting overbookings."""
     in_house = booking.status == BookingStatus.IN_HOUSE
     if in_house and "check_in" in changed:
         raise BookingAlreadyCheckedIn(
-            f"The guest of booking {booking.booking_id} is in house: only the departure date can move.",
+            f"The guest of booking {booking.booking_id} is in house: only the departure date can change.",
             details=refusal_details(booking),
         )
     check_in, check_out = changed.get("check_in", booking.check_in), changed.get("check_out", booking.check_out)
@@ -130,11 +130,11 @@ def _change_dates(
     require_dates(booking.hotel, check_in, check_out, field)
     stay = StayRow(booking.status, check_in, check_out, booking.arrived_on)
     if booking.assigned_room_id is not None:
-        # As it is now: its type may have changed until it was locked.
+        # Re-read: its type may have changed before it was locked.
         room = booking.assigned_room = room_lock([booking.assigned_room_id])[0]
         require_free(room, *nights_held(booking.hotel, stay), without=booking)
-    # After the room. A request holds no nights yet, but is not to ask for some that nobody can give. A sold-out hotel
-    # may shorten a stay.
+    # After the room. A request holds no nights yet, but must not ask for nights that are sold out. Shortening a stay is
+    # always possible.
     overbooked = list[Overbooking]()
     if added := added_nights(nights_booked(booking), nights_booked(stay)):
         overbooked = sell_nights(booking, type_of(booking).pk, *added, staff=staff, reason=reason)
@@ -146,7 +146,7 @@ def _change_dates(
 
 @transaction.atomic
 def mark_seen(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
-    """Somebody of the staff has looked at the booking; who was first stays."""
+    """Mark the booking as seen by staff; the first viewer stays recorded."""
     locked = lock_booking(booking)
     if locked.staff_seen_at is not None:
         return locked
@@ -164,9 +164,9 @@ def set_companions(
     staff: Staff | None = None,
     override_reason: str = "",
 ) -> RoomBooking:
-    """Replace who comes along with the primary guest; the same party again changes nothing.
+    """Replace the primary guest's companions; the same companions again change nothing.
 
-    More people than the room sleeps need a supervisor's ``override_reason``. Raises CapacityExceeded.
+    A party larger than the room sleeps needs a supervisor's ``override_reason``. Raises CapacityExceeded.
     """
     locked = lock_booking(booking)
     if locked.status not in PARTY_EDITABLE:

@@ -1,4 +1,4 @@
-"""Refusals that steps in a booking's life have in common, and what they tell of the booking."""
+"""Errors that booking actions share, and their details."""
 
 from datetime import date
 from typing import Any
@@ -17,7 +17,7 @@ class BookingNotFound(NotFound):
 
 
 class RightMissing(NotAllowed):
-    """The step takes a right that the caller lacks."""
+    """The action requires a right that the caller lacks."""
 
 
 class BookingChanged(HotelMateError):
@@ -28,7 +28,7 @@ class BookingChanged(HotelMateError):
 
 
 class BookingNotEligible(Conflict):
-    """The booking's status does not lead there."""
+    """The booking's status does not allow the action."""
 
     code = "BOOKING_NOT_ELIGIBLE"
 
@@ -46,19 +46,19 @@ class BookingAlreadyCheckedOut(Conflict):
 
 
 class StripeBooking(NotAllowed):
-    """A booking with a card payment is ended where the payment is, by approve or decline."""
+    """A booking with a card payment is approved or declined instead."""
 
     code = "STRIPE_BOOKING"
 
 
 class PaymentInProgress(Conflict):
-    """Somebody else has the payment in hand at this moment."""
+    """Another request is currently processing the payment."""
 
     code = "PAYMENT_IN_PROGRESS"
 
 
 class RoomOverlap(Conflict):
-    """Somebody else holds the room on one of the nights."""
+    """Another stay holds the room on one of the nights."""
 
     code = "ROOM_OVERLAP_CONFLICT"
 
@@ -70,22 +70,22 @@ class NoAvailability(Conflict):
 
 
 def booking_status_label(booking: RoomBooking) -> str:
-    """The booking's status as it stands in a sentence."""
+    """The booking's status for use in a sentence."""
     return BookingStatus(booking.status).label.lower()
 
 
 def refusal_details(booking: RoomBooking) -> dict[str, Any]:
-    """What a refusal tells of the booking; JSON-safe."""
+    """The booking's part of an error's ``details``; JSON-safe."""
     return {"booking_id": booking.booking_id, "status": str(booking.status), "version": booking.version}
 
 
 def endpoint_path(booking: RoomBooking, step: str) -> str:
-    """Where clients find the step that a refusal points them to."""
+    """The path of the endpoint to which an error refers the client."""
     return f"/api/staff/hotel/{booking.hotel.slug}/room-bookings/{booking.booking_id}/{step}/"
 
 
 def not_eligible(booking: RoomBooking, what: str) -> BookingNotEligible:
-    """The refusal of a booking whose status does not lead to ``what`` (a past participle)."""
+    """The error for a booking whose status does not allow ``what`` (a past participle)."""
     return BookingNotEligible(
         f"Booking {booking.booking_id} is {booking_status_label(booking)} and can't be {what}.",
         details=refusal_details(booking),
@@ -93,16 +93,16 @@ def not_eligible(booking: RoomBooking, what: str) -> BookingNotEligible:
 
 
 def in_progress(booking: RoomBooking) -> PaymentInProgress:
-    """The refusal of a step that has to wait for a decision."""
-    what = "refund" if booking.payment_state == PaymentState.REFUNDING else "decision"
+    """The error for an action that must wait for a decision."""
+    what = "The refund of" if booking.payment_state == PaymentState.REFUNDING else "The decision on"
     return PaymentInProgress(
-        f"The {what} of booking {booking.booking_id} is under way and not finished. Try again in a moment.",
+        f"{what} booking {booking.booking_id} is still in progress. Try again in a moment.",
         details=refusal_details(booking),
     )
 
 
 def sold_out(room_type: RoomType, night: date) -> NoAvailability:
-    """The refusal of a stay of whose type no room is left on that night."""
+    """The error for a stay whose room type is sold out on that night."""
     return NoAvailability(
         f"No {room_type.name} is left for the night of {night}.",
         details={"room_type_id": room_type.pk, "date": night.isoformat()},

@@ -1,4 +1,4 @@
-"""Requests that nobody decided in time, and bookings that guests never finished."""
+"""Expiry of requests past their approval deadline, and removal of unfinished drafts."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,7 +21,7 @@ PAST_DEADLINE = "APPROVAL_DEADLINE_PASSED"
 def late_requests(hotel: Hotel) -> QuerySet[RoomBooking]:
     """The hotel's requests whose approval deadline has passed.
 
-    One of which the payment is being captured or voided at this moment is left to whoever is at it.
+    Requests whose payment is currently being captured or voided are left out: a decision on them is in progress.
     """
     late = RoomBooking.objects.filter(
         hotel=hotel, status=BookingStatus.PENDING_APPROVAL, approval_deadline_at__lt=clock.now()
@@ -31,9 +31,9 @@ def late_requests(hotel: Hotel) -> QuerySet[RoomBooking]:
 
 @transaction.atomic
 def expire_approvals(hotel: Hotel, only: Sequence[int] | None = None) -> int:
-    """Let the hotel's ``late_requests`` lapse, or ``only`` these pks of them; returns how many.
+    """Expire the hotel's ``late_requests``, or ``only`` these pks of them; returns how many.
 
-    The payment sweep gives the guests' money back.
+    The payment sweep returns the guests' money.
     """
     now = clock.now()
     expired = [
@@ -93,12 +93,12 @@ def drop_drafts(hotel: Hotel, only: Sequence[int] | None = None) -> int:
     return len(dropped)
 
 
-# What the sweep does with a payment. Captured without approval: the provider's answer came too late.
+# The state that makes the sweep return a payment. Captured without approval: the provider's response came too late.
 WAY_BACK = {PaymentState.AUTHORISED: PaymentState.VOIDING, PaymentState.CAPTURED: PaymentState.REFUNDING}
 
 
 def _give_back(booking: RoomBooking) -> None:
-    """Leave it to the payment sweep to return the guest's money; the caller saves."""
+    """Have the payment sweep return the guest's money; the caller saves."""
     if booking.payment_state in WAY_BACK:
         booking.payment_state = WAY_BACK[PaymentState(booking.payment_state)]
         booking.payment_requested_at = clock.now()

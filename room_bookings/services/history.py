@@ -1,4 +1,4 @@
-"""Writing bookings, the history of their steps and the record of overbookings; each in one statement."""
+"""Saves bookings, their history and overbookings; each in one statement."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ from rooms.models import Room
 
 
 def save_bookings(bookings: Sequence[RoomBooking], *fields: str) -> None:
-    """Write ``fields`` of locked bookings, with their next version, in one statement."""
+    """Save ``fields`` of locked bookings and increment their versions, in one statement."""
     moment = clock.now()
     for booking in bookings:
         booking.version += 1
@@ -37,7 +37,7 @@ def history_row(
     to_room: Room | None = None,
     is_upgrade: bool = False,
 ) -> BookingChange:
-    """The history row of one step, not yet stored; ``was`` is the status before it."""
+    """The history row of one booking action, not yet saved; ``was`` is the previous status."""
     return BookingChange(
         hotel=booking.hotel,
         booking=booking,
@@ -54,10 +54,10 @@ def history_row(
 
 
 def save_history(changes: Iterable[BookingChange]) -> None:
-    """Store history rows, in one statement."""
+    """Save history rows, in one statement."""
     prepared.insert(changes)
 
 
 def save_overbookings(overbookings: Iterable[Overbooking]) -> None:
-    """Store what ``take_nights`` has let go beyond the rooms that there are, in one statement."""
+    """Save the overbookings returned by ``take_nights``, in one statement."""
     prepared.insert(overbookings)

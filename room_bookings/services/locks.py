@@ -1,4 +1,4 @@
-"""Locks of a booking, of a room and of a room type, in this order (docs/locking.md)."""
+"""Locks on a booking, a room and a room type, taken in this order (docs/locking.md)."""
 
 from hotel.models import Hotel
 from room_bookings.models import (
@@ -12,7 +12,7 @@ from rooms.selectors import room_lock
 
 
 def lock_booking(booking: RoomBooking) -> RoomBooking:
-    """The booking, locked and as it now is; call within a transaction, before any room is locked."""
+    """Lock and re-read the booking; call within a transaction, before any room is locked."""
     locked = booking_lock([booking.pk])
     if not locked:
         raise BookingNotFound("There is no such booking.")
@@ -20,7 +20,7 @@ def lock_booking(booking: RoomBooking) -> RoomBooking:
 
 
 def lock_room(hotel: Hotel, room_id: int) -> Room:
-    """One room of the hotel, locked and as it now is; the booking is locked already."""
+    """Lock and re-read one room of the hotel; the booking is already locked."""
     locked = room_lock([room_id], hotel=hotel)
     if not locked:
         raise RoomNotFound("Room not found: this hotel has no such room.")
@@ -28,15 +28,15 @@ def lock_room(hotel: Hotel, room_id: int) -> Room:
 
 
 def lock_type(hotel: Hotel | int, room_type_id: int) -> RoomType | None:
-    """The room type, locked: two sales of its nights wait for each other here."""
-    # Ordered by itself: the model's own order joins the hotel, whose row would be locked with it.
+    """Lock the room type, which serialises the sales of its nights."""
+    # Explicit order: the model's default order joins the hotel, whose row would also be locked.
     locked = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel, pk=room_type_id)
     return locked.order_by("pk").first()
 
 
 def lock_beds(room_type: RoomType) -> None:
-    """Lock the type, after bookings and rooms, and read how many it sleeps now: it does not shrink under a party that
-    is about to have it."""
+    """Lock the type, after bookings and rooms, and re-read its ``max_occupancy``, so that it cannot be reduced while a
+    party is being assigned."""
     fresh = lock_type(room_type.hotel_id, room_type.pk)
-    assert fresh is not None  # bookings and rooms are of it, which keeps it
+    assert fresh is not None  # a booking or room references it, so it cannot have been deleted
     room_type.max_occupancy = fresh.max_occupancy

@@ -1,4 +1,4 @@
-"""Guests who did not arrive."""
+"""Marking a booking as a no-show."""
 
 from django.db import transaction
 
@@ -16,16 +16,16 @@ from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
 
 class ArrivalNotOver(Conflict):
-    """The guest may still come."""
+    """The guest may still arrive."""
 
     code = "ARRIVAL_NOT_OVER"
 
 
 @transaction.atomic
 def mark_no_show(*, booking: RoomBooking, staff: Staff | None, reason: str = "") -> RoomBooking:
-    """A confirmed guest has not come and the arrival's business day is over: their room is released.
+    """Mark a confirmed booking as a no-show once the arrival's business day is over, and release its room.
 
-    The same again changes nothing. Returns the booking as it is now.
+    A no-show is left unchanged. Returns the current booking.
     """
     locked = lock_booking(booking)
     if not check_no_show(locked):
@@ -41,7 +41,7 @@ def mark_no_show(*, booking: RoomBooking, staff: Staff | None, reason: str = "")
 
 
 def check_no_show(booking: RoomBooking) -> bool:
-    """Whether the booking is still to be marked; raises the refusal if the guest may come. Writes nothing."""
+    """Whether there is anything to mark; raises if the guest may still arrive. Writes nothing."""
     if booking.status == BookingStatus.NO_SHOW:
         return False
     if booking.status != BookingStatus.CONFIRMED:

@@ -624,7 +624,7 @@ def test_the_page_that_asks_goes_on_from_the_filtered_list(desk, hotel):
         follow=True,
     )
     assert told(answer) == [
-        f"{gone.booking_id}: The time to approve booking {gone.booking_id} is over.",
+        f"{gone.booking_id}: The approval deadline of booking {gone.booking_id} has passed.",
         "Approved: 1 of 2 bookings.",
     ]
 
@@ -640,7 +640,7 @@ def test_a_refusal_is_shown_and_undoes_nobody_elses_step(desk, hotel, statements
     ends = [query["sql"] for query in made.captured_queries if query["sql"] in ("COMMIT", "ROLLBACK")]
     assert ends == ["COMMIT", "ROLLBACK", "COMMIT", "COMMIT"]
     assert told(answer) == [
-        f"{refused.booking_id}: Booking {refused.booking_id} waits for approval: decline it instead.",
+        f"{refused.booking_id}: Booking {refused.booking_id} is pending approval: decline it instead.",
         f"{already.booking_id} was so already.",
         "Cancelled: 2 of 4 bookings.",
     ]
@@ -758,7 +758,7 @@ def test_a_guest_in_house_is_cancelled_by_a_supervisor_only(hotel):
     agent.user.user_permissions.add(*view)
     with nothing_written():
         [refused] = told(apply(browser(agent), "cancel", booking))
-    assert "or let a supervisor cancel the stay" in refused
+    assert "or have a supervisor cancel the stay" in refused
     boss = StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER, user__is_staff=True)
     assert told(apply(browser(boss), "cancel", booking)) == ["Cancelled: 1 of 1 bookings."]
     booking.refresh_from_db()

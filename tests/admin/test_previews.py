@@ -239,7 +239,7 @@ def test_the_groups_are_on_the_page(desk, hotel, manager):
     text = unescape(asked.content.decode())
     assert "Cancel bookings: 1 booking" in text
     assert "Is so already (1)" in text
-    assert f"Booking {wrong.booking_id} waits for approval: decline it instead." in text
+    assert f"Booking {wrong.booking_id} is pending approval: decline it instead." in text
     assert hidden(asked, "_selected_action") == [good.pk]
     none = choose(desk, "cancel", gone, wrong).content.decode()
     assert "There is nothing to do." in none

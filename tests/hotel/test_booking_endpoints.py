@@ -288,7 +288,7 @@ def test_a_card_payment_makes_it_wait_for_approval(desk, agent, standard, rooms)
     assert body["approval_deadline_at"] == "2025-07-02T22:00:00Z"
     again = make(desk, agent, standard, payment_provider="stripe", payment_reference="pi_123")
     details = assert_error(again, 409, "PAYMENT_REFERENCE_TAKEN")["details"]
-    assert details == {"payment_reference": ["Another booking has this payment already."]}
+    assert details == {"payment_reference": ["Another booking already has this payment."]}
 
 
 def test_a_day_use_and_the_longest_stay_are_taken(desk, agent, standard, rooms):

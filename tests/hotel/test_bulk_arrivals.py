@@ -52,7 +52,7 @@ def test_arrivals_are_checked_in_and_each_refusal_says_why(desk, agent, book, ro
                 {
                     "room_id": rooms[2].pk,
                     "code": "NO_ARRIVAL_DUE",
-                    "message": "No arrival of today has room 103.",
+                    "message": "No arrival due today has room 103.",
                 },
                 {"room_id": theirs.pk, "code": "ROOM_NOT_FOUND", "message": gone},
                 {"room_id": 123_456_789, "code": "ROOM_NOT_FOUND", "message": gone},
@@ -74,7 +74,7 @@ def test_when_nobody_arrives_it_is_409_with_the_results_and_nothing_is_written(d
     assert refusal["message"] == "Nobody is checked in."
     assert refusal["results"] == {
         "checked_in_bookings": [],
-        "failed": [{"room_id": rooms[0].pk, "code": "NO_ARRIVAL_DUE", "message": "No arrival of today has room 101."}],
+        "failed": [{"room_id": rooms[0].pk, "code": "NO_ARRIVAL_DUE", "message": "No arrival due today has room 101."}],
     }
 
 

@@ -31,10 +31,10 @@ BOOKERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"type": "SELF", "company": "Engines Ltd", **BABBAGE}, {"type": "SELF", "company": "Engines Ltd", **ADA}),
 ]
 NO_BOOKERS: list[tuple[Any, str]] = [
-    ({"type": "COMPANY"}, "A booker of the type COMPANY has company."),
-    ({"type": "COMPANY", "company": " ", **BABBAGE}, "A booker of the type COMPANY has company."),
-    ({"type": "THIRD_PARTY"}, "A booker of the type THIRD_PARTY has first_name and last_name."),
-    ({"type": "THIRD_PARTY", "first_name": "C"}, "A booker of the type THIRD_PARTY has last_name."),
+    ({"type": "COMPANY"}, "A booker of type COMPANY requires company."),
+    ({"type": "COMPANY", "company": " ", **BABBAGE}, "A booker of type COMPANY requires company."),
+    ({"type": "THIRD_PARTY"}, "A booker of type THIRD_PARTY requires first_name and last_name."),
+    ({"type": "THIRD_PARTY", "first_name": "C"}, "A booker of type THIRD_PARTY requires last_name."),
     ({"type": "AGENT"}, 'type: "AGENT" is not a valid choice.'),
     ({"type": None}, "type: This field may not be null."),
     ({"type": "SELF", "email": "nobody"}, "email: Enter a valid email address."),

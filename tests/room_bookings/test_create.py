@@ -175,7 +175,7 @@ def test_a_room_type_that_the_hotel_does_not_sell(small_hotel):
     foreign = RoomTypeFactory()
     for room_type_id in (inactive.pk, foreign.pk, 0):
         refusal = refusal_of(partial(create, small_hotel, room_type_id=room_type_id))
-        assert refusal.details == {"room_type_id": ["This hotel sells no such room type."]}
+        assert refusal.details == {"room_type_id": ["This hotel does not sell this room type."]}
 
 
 def test_a_payment_belongs_to_one_booking(small_hotel):
