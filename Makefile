@@ -70,7 +70,8 @@ check:
 	$(VENV) -m local exec -- mypy
 	.venv/bin/lint-imports
 	$(VENV) -m bandit --quiet --recursive --severity-level medium --skip $(SEEN_BY_RUFF) $(SERVED)
-	$(VENV) -m tools.release.scan_secrets
+	@echo "Looking for secrets: a finding that is none goes into the baseline with detect-secrets scan --baseline .secrets.baseline"
+	.venv/bin/detect-secrets-hook --baseline .secrets.baseline $$(git ls-files) || test $$? = 3 # 3: only line numbers moved
 	env -u DEVELOPMENT ALLOWED_HOSTS=hotel.example \
 		$(VENV) -m local exec -- manage.py check --deploy --fail-level WARNING --database default
 	$(VENV) -m local exec -- manage.py makemigrations --check --dry-run
