@@ -17,7 +17,7 @@ from tests.admin.world import browser, page
 from tests.conftest import url
 from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, in_house, room_in
 from tests.http import assert_error, nothing_written
-from tests.room_bookings.small_hotel import order_of
+from tests.room_bookings.small_hotel import locks_and_writes
 
 pytestmark = pytest.mark.django_db
 
@@ -195,7 +195,7 @@ def test_many_rooms_cost_one_statement(hotel, manager, statements, size):
         opened(room)
     with statements() as made:
         set_room_statuses(changes=[(room, CLEANED) for room in rooms], staff=manager, all_or_nothing=True)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock Room",
         "UPDATE Room",
         "INSERT RoomStatusEvent",

@@ -26,11 +26,11 @@ from tests.room_bookings.small_hotel import (
     NOW,
     day,
     last_event,
+    locks_and_writes,
     nothing_written,
     open_small_hotel,
-    order_of,
+    published_events,
     refusal_of,
-    told,
 )
 
 pytestmark = pytest.mark.django_db
@@ -381,7 +381,7 @@ def test_it_is_sent_again_with_what_is_true_now_and_told(small_hotel):
     since = last_event()
     again = send_again(mail=mail, staff=small_hotel.agent)
     assert (again.kind, again.state, again.queued_by) == ("CONFIRMATION", "QUEUED", small_hotel.agent)
-    assert told(since) == [("room-bookings", "booking_updated")]
+    assert published_events(since) == [("room-bookings", "booking_updated")]
     assert send_queued() == 1
     assert django_mail.outbox[1].to == ["new@example.com"]
     assert "Guests: 3 adults\n" in django_mail.outbox[1].body
@@ -432,7 +432,7 @@ def test_it_locks_the_booking_first(small_hotel, statements):
     mail = sent_mail(small_hotel)
     with statements() as made:
         send_again(mail=mail, staff=small_hotel.agent)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "INSERT BookingMail",
         "INSERT RealtimeEvent",
@@ -481,7 +481,7 @@ def test_what_somebody_else_took_out_of_the_queue_waits_no_longer(small_hotel):
     assert mail_module.settle_lost() == 1
     [mail] = BookingMail.objects.all()
     assert (mail.booking, mail.state, mail.reason) == (booking, "DROPPED", mail_module.LOST)
-    assert told(since) == [("room-bookings", "booking_updated")]
+    assert published_events(since) == [("room-bookings", "booking_updated")]
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     assert send_queued() == 1
 

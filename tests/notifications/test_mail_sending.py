@@ -34,7 +34,15 @@ from room_bookings.services.reinstate import reinstate_booking
 from tests.factories import HotelFactory, booking_in
 from tests.notifications.conftest import until
 from tests.races import Writer, locks_removed, overlap
-from tests.room_bookings.small_hotel import NOW, SmallHotel, day, last_event, nothing_written, open_small_hotel, told
+from tests.room_bookings.small_hotel import (
+    NOW,
+    SmallHotel,
+    day,
+    last_event,
+    nothing_written,
+    open_small_hotel,
+    published_events,
+)
 
 pytestmark = pytest.mark.django_db
 TRANSACTIONS = pytest.mark.django_db(transaction=True)
@@ -364,7 +372,7 @@ def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(small_
             assert send_next() == Outcome.NONE_DUE
     assert server.received == []
     assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, "The booking's status is now no-show.")]
-    assert told(since) == [("room-bookings", "booking_updated")]
+    assert published_events(since) == [("room-bookings", "booking_updated")]
     assert not Message.objects.exists()
 
 
@@ -478,7 +486,7 @@ def test_a_refusal_for_good_is_not_tried_again_and_told(small_hotel, smtp, caplo
     assert send_queued() == 1  # the next one goes: the server works
     assert desk_sees(refused) == [("CONFIRMATION", "FAILED", 1, reason)]
     assert desk_sees(other) == [("CONFIRMATION", "SENT", 1, "")]
-    assert told(since) == [("room-bookings", "booking_updated")]
+    assert published_events(since) == [("room-bookings", "booking_updated")]
     assert not Message.objects.exists()
     with clock.set_to(clock.now() + timedelta(days=10)):
         assert send_queued() == 0
@@ -495,7 +503,7 @@ def test_what_is_put_off_is_tried_again(small_hotel, smtp, caplog, answers, reas
     booking, since = confirmed(small_hotel), last_event()
     assert send_next() == Outcome.FAILED
     assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
-    assert told(since) == []
+    assert published_events(since) == []
     with minutes_pass(1):
         assert send_queued() == 1
     assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
@@ -777,7 +785,7 @@ def test_what_was_overtaken_while_a_killed_worker_was_at_it_may_have_arrived_and
         assert send_queued() == 1
     reason = f"{NEWER} A worker had started to send it: it may have arrived."
     assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, reason), ("CANCELLATION", "SENT", 1, "")]
-    assert told(since) == [("room-bookings", "booking_updated")]
+    assert published_events(since) == [("room-bookings", "booking_updated")]
 
 
 def test_a_worker_that_was_taken_for_dead_does_not_put_its_mail_back(small_hotel, provider):

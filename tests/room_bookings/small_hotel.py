@@ -82,7 +82,7 @@ def open_small_hotel(**hotel: Any) -> SmallHotel:
     )
 
 
-def everything() -> list[tuple[str, str]]:
+def all_rows() -> list[tuple[str, str]]:
     """Every row of every table that a booking action can write, as (table, JSON)."""
     tables = (f"SELECT '{model.__name__}', to_jsonb(t)::text FROM {model._meta.db_table} t" for model in WRITTEN)
     with connection.cursor() as cursor:
@@ -92,22 +92,22 @@ def everything() -> list[tuple[str, str]]:
 
 def refusal_of(work: Callable[[], Any]) -> HotelMateError:
     """The error that ``work`` raises, without writing anything."""
-    before = everything()
+    before = all_rows()
     with pytest.raises(HotelMateError) as refusal:
         work()
-    assert everything() == before, f"{refusal.value.code} left a trace"
+    assert all_rows() == before, f"{refusal.value.code} left a trace"
     return refusal.value
 
 
 @contextmanager
 def nothing_written() -> Iterator[None]:
     """Assert that the block writes nothing."""
-    before = everything()
+    before = all_rows()
     yield
-    assert everything() == before
+    assert all_rows() == before
 
 
-def told(since: int = 0) -> list[tuple[str, str]]:
+def published_events(since: int = 0) -> list[tuple[str, str]]:
     """The events after the one with id ``since``, as (channel, type); a guest's channel as "guest"."""
     return [
         (event.channel.rpartition(".")[2] if event.stream != GUESTS else "guest", event.type)
@@ -120,12 +120,12 @@ def last_event() -> int:
     return RealtimeEvent.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def assert_sound() -> None:
+def assert_invariants_hold() -> None:
     """Assert that the database breaks no invariant."""
     assert invariants.violations(now=clock.now()) == []
 
 
-def order_of(statements: Iterable[str]) -> list[str]:
+def locks_and_writes(statements: Iterable[str]) -> list[str]:
     """The locks and writes in order: ``lock RoomBooking``, ``UPDATE Room``, …
 
     Asserts that each lock is a separate statement, in pk order, of the weakest sufficient strength (docs/locking.md).

@@ -38,7 +38,7 @@ from rooms.selectors import room_lock
 from rooms.services import update_room, update_room_type
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.races import Writer, locks_removed, overlap
-from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_invariants_hold, day
 from tools.harness.stripe_server import StripeServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,7 +62,7 @@ def race(first: Callable[[], Any], *others: Callable[[], Any], sound: bool = Tru
     """What becomes of each: the booking's status afterwards, or the code of the refusal; nothing else may happen."""
     result, outcomes = overlap(first, *[by_itself(other) for other in others])
     if sound:
-        assert_sound()
+        assert_invariants_hold()
     return [word(outcome) for outcome in (result, *outcomes)]
 
 
@@ -392,7 +392,7 @@ def test_two_opposite_moves_do_not_deadlock(small_hotel):
     _, outcomes = overlap(partial(room_lock, [small_hotel.rooms[0].pk]), *[by_itself(move) for move in moves])
     assert [word(outcome) for outcome in outcomes] == [OCCUPIED, OCCUPIED]
     assert statuses(small_hotel) == ["OCCUPIED", "OCCUPIED"]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_two_moves_in_a_row_do_not_deadlock(small_hotel):
@@ -493,7 +493,7 @@ def test_a_room_is_taken_back_and_given_away(small_hotel):
         waits=False,
     )
     assert word(outcome) == OVERLAP
-    assert_sound()
+    assert_invariants_hold()
 
 
 # --- the last room of a type ------------------------------------------------------------------------------------------
@@ -655,7 +655,7 @@ def test_while_the_card_is_charged_the_room_is_sold(paid, small_hotel, stripe):
     assert approve_booking(booking=first, staff=small_hotel.agent).status == "CONFIRMED"
     assert late == ["NO_AVAILABILITY", "NO_AVAILABILITY"]
     assert {call.reference for call in stripe.calls} == {first.payment_reference}
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_two_cards_for_the_last_room_at_once_are_one_charge(small_hotel, stripe):
@@ -668,7 +668,7 @@ def test_two_cards_for_the_last_room_at_once_are_one_charge(small_hotel, stripe)
     [charged] = {call.reference for call in stripe.calls}
     assert RoomBooking.objects.get(payment_reference=charged).status == "CONFIRMED"
     assert stripe.moved(charged) == {"captured": 1}
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_card_that_is_not_charged_after_all_gives_the_room_back(small_hotel, stripe):
@@ -685,7 +685,7 @@ def test_a_card_that_is_not_charged_after_all_gives_the_room_back(small_hotel, s
     ]
     assert outcomes == ["PAYMENT_CAPTURE_FAILED", "CONFIRMED", "NO_AVAILABILITY"]
     assert stripe.count("capture") == 1
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_house_that_stops_overbooking_against_a_new_booking(small_hotel):
@@ -903,7 +903,7 @@ def test_two_clocks_open_one_stayover_task(small_hotel):
     guest(small_hotel, 0, -1, 2)
     overlap(*[by_itself(partial(open_stayover_tasks, small_hotel.hotel, day(0)))] * 2)
     assert HousekeepingTask.objects.count() == 1
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(small_hotel):
@@ -938,7 +938,7 @@ def test_a_cancel_ends_a_wish_that_somebody_just_has(small_hotel):
     booking = coming(small_hotel)
     overlap(wish(small_hotel, booking), by_itself(on(cancel_booking, booking, small_hotel.agent)))
     assert task_statuses() == [("AMENITY", "CANCELLED")]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_wish_for_a_guest_who_cancels_meanwhile_stays_without_the_lock(small_hotel):
@@ -985,4 +985,4 @@ def test_a_turnover_that_is_completed_while_the_room_is_reported_clean(small_hot
     task.refresh_from_db()
     assert (task.status, task.assigned_to, task.completed_at) == ("DONE", housekeeper, NOW)
     assert statuses(small_hotel)[0] == "CLEANED_UNINSPECTED"
-    assert_sound()
+    assert_invariants_hold()

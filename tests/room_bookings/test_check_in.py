@@ -17,14 +17,14 @@ from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, StaffFactory, room_in
 from tests.room_bookings.small_hotel import (
     NOW,
-    assert_sound,
+    assert_invariants_hold,
     day,
     last_event,
+    locks_and_writes,
     nothing_written,
     open_small_hotel,
-    order_of,
+    published_events,
     refusal_of,
-    told,
 )
 
 pytestmark = pytest.mark.django_db
@@ -54,8 +54,8 @@ def test_it_is_recorded_and_told(small_hotel):
     [change] = BookingChange.objects.all()
     assert (change.action, change.from_status, change.to_status) == ("CHECKED_IN", "CONFIRMED", "IN_HOUSE")
     assert (change.staff, change.to_room, change.reason) == (small_hotel.agent, room, "")
-    assert told() == [*GUEST, ("guest", "booking_checked_in")]
-    assert_sound()
+    assert published_events() == [*GUEST, ("guest", "booking_checked_in")]
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize("assigned", [True, False])
@@ -70,8 +70,8 @@ def test_with_a_room_it_is_assigned_by_the_way(assigned, small_hotel):
     )
     assert [room.room_status for room in Room.objects.order_by("pk")] == ["READY_FOR_GUEST", "OCCUPIED"]
     assert [change.action for change in BookingChange.objects.all()] == ["CHECKED_IN"]
-    assert told() == [*GUEST, ("guest", "booking_checked_in")]
-    assert_sound()
+    assert published_events() == [*GUEST, ("guest", "booking_checked_in")]
+    assert_invariants_hold()
 
 
 def test_who_is_in_house_stays_there(small_hotel):
@@ -95,7 +95,7 @@ def test_it_locks_booking_then_room_and_writes_in_this_order(small_hotel, statem
     booking = arriving(small_hotel)
     with statements() as made:
         check_in(booking=booking, staff=small_hotel.agent)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
         "UPDATE RoomBooking",
@@ -347,14 +347,14 @@ def test_today_s_arrivals_of_several_rooms(small_hotel):
     assert set(RoomStatusEvent.objects.filter(to_status="OCCUPIED").values_list("source", "changed_by")) == {
         ("SYSTEM", small_hotel.agent.pk)
     }
-    assert told(since) == [
+    assert published_events(since) == [
         *[("rooms", "room_updated")] * 2,
         *[("rooms", "room_occupancy_updated")] * 2,
         *[("room-bookings", "booking_checked_in")] * 2,
         *[("guest", "booking_checked_in")] * 2,
     ]
     assert RoomBooking.objects.get(pk=tomorrow.pk).status == "CONFIRMED"
-    assert_sound()
+    assert_invariants_hold()
     with nothing_written():
         again = check_in_rooms(hotel=small_hotel.hotel, room_ids=[first.pk], staff=small_hotel.agent)
     assert [refusal.code for _, refusal in again.failed] == ["NO_ARRIVAL_DUE"]

@@ -18,13 +18,13 @@ from rooms.models import Room
 from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, booking_in
 from tests.room_bookings.small_hotel import (
     NOW,
-    assert_sound,
+    assert_invariants_hold,
     day,
     last_event,
+    locks_and_writes,
     nothing_written,
-    order_of,
+    published_events,
     refusal_of,
-    told,
 )
 
 pytestmark = pytest.mark.django_db
@@ -52,20 +52,20 @@ def test_it_is_recorded_and_told(small_hotel, guest):
     change = BookingChange.objects.get()
     assert (change.action, change.from_status, change.to_status) == ("CHECKED_OUT", "IN_HOUSE", "COMPLETED")
     assert (change.staff, change.from_room, change.to_room) == (small_hotel.agent, small_hotel.rooms[0], None)
-    assert told(since) == [
+    assert published_events(since) == [
         ("rooms", "room_updated"),
         ("rooms", "room_occupancy_updated"),
         ("room-bookings", "booking_checked_out"),
         ("guest", "booking_checked_out"),
     ]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_guest_whom_a_clock_that_was_ahead_let_in_leaves_too(small_hotel, guest):
     """Another machine's, or our own before it was put right; the database has no departure before an arrival."""
     with clock.set_to(NOW - timedelta(seconds=5)):
         assert check_out(booking=guest, staff=small_hotel.agent).checked_out_at == NOW
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_who_has_left_is_gone(small_hotel, guest):
@@ -87,7 +87,7 @@ def test_it_decides_on_the_row(small_hotel, guest):
 def test_it_locks_and_writes_booking_then_room(small_hotel, guest, statements):
     with statements() as made:
         check_out(booking=guest, staff=small_hotel.agent)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "UPDATE RoomBooking",
         "INSERT BookingChange",
@@ -112,7 +112,7 @@ def test_a_fault_is_never_forgotten(small_hotel, guest):
         "Shower drips",
     )
     assert RoomStatusEvent.objects.latest("pk").from_status == "MAINTENANCE_REQUIRED"
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_the_guest_s_phone_and_the_last_turnover_s_notes_are_forgotten(small_hotel, guest):
@@ -188,7 +188,7 @@ def test_whoever_is_in_house_in_several_rooms(small_hotel, guest):
         (foreign.assigned_room.pk, "ROOM_NOT_FOUND"),
         (0, "ROOM_NOT_FOUND"),
     ]
-    assert told(since) == [
+    assert published_events(since) == [
         *[("rooms", "room_updated")] * 2,
         *[("rooms", "room_occupancy_updated")] * 2,
         *[("room-bookings", "booking_checked_out")] * 2,
@@ -197,7 +197,7 @@ def test_whoever_is_in_house_in_several_rooms(small_hotel, guest):
     assert HousekeepingTask.objects.count() == 2
     foreign.refresh_from_db()
     assert foreign.status == "IN_HOUSE"
-    assert_sound()
+    assert_invariants_hold()
     again = partial(check_out_rooms, hotel=small_hotel.hotel, room_ids=wanted, staff=small_hotel.agent)
     with nothing_written():
         assert [refusal.code for _, refusal in again().failed] == [

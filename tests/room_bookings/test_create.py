@@ -18,7 +18,15 @@ from room_bookings.models import BookingChange, ReferenceCounter, RoomBooking, h
 from room_bookings.services.create import create_booking
 from rooms.models import RoomType
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory, booking_in
-from tests.room_bookings.small_hotel import NOW, assert_sound, day, everything, order_of, refusal_of, told
+from tests.room_bookings.small_hotel import (
+    NOW,
+    all_rows,
+    assert_invariants_hold,
+    day,
+    locks_and_writes,
+    published_events,
+    refusal_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -56,13 +64,13 @@ def test_it_is_confirmed_recorded_and_told(small_hotel):
         *("CREATED", "", "CONFIRMED"),
         small_hotel.agent,
     )
-    assert told() == [("room-bookings", "booking_created")]
+    assert published_events() == [("room-bookings", "booking_created")]
     [mail] = Message.objects.all()
     assert (mail.to_addresses, mail.subject) == (
         ["ada@example.com"],
         f"[{small_hotel.hotel.name}] Your booking BK-2026-0001 is confirmed",
     )
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +86,7 @@ def test_one_that_needs_approval_waits_and_is_not_mailed(fields, payment_state, 
     assert booking.approval_deadline_at == datetime(2026, 7, 1, 22, 0, tzinfo=UTC)  # 23:00 in Dublin
     assert booking.confirmation_number == ""
     assert not Message.objects.exists()
-    assert told() == [("room-bookings", "booking_created")]
+    assert published_events() == [("room-bookings", "booking_created")]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +153,7 @@ def test_the_guest_s_token_is_stored_as_a_hash_only(small_hotel):
     token = booking.guest_token
     assert len(token) == 32
     assert RoomBooking.objects.get().guest_token_hash == hashlib.sha256(token.encode()).hexdigest() == hash_token(token)
-    assert token not in str(everything())
+    assert token not in str(all_rows())
     assert create(small_hotel).guest_token != token
 
 
@@ -309,7 +317,7 @@ def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arriva
 def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(small_hotel, statements):
     with statements() as made:
         create(small_hotel)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomType",
         "INSERT ReferenceCounter",
         "INSERT RoomBooking",

@@ -13,7 +13,15 @@ from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking, mark_seen, set_companions
 from room_bookings.snapshots import booking_detail
 from tests.factories import BookingFactory, NewRoomFactory, booking_in
-from tests.room_bookings.small_hotel import NOW, day, last_event, nothing_written, order_of, refusal_of, told
+from tests.room_bookings.small_hotel import (
+    NOW,
+    day,
+    last_event,
+    locks_and_writes,
+    nothing_written,
+    published_events,
+    refusal_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +43,7 @@ def test_it_is_recorded_and_told(small_hotel):
     [change] = BookingChange.objects.all()
     assert (change.action, change.from_status, change.to_status) == ("EDITED", "CONFIRMED", "CONFIRMED")
     assert (change.staff, change.reason) == (small_hotel.agent, "adults, check_out, total_amount")
-    assert told() == [("room-bookings", "booking_updated")]
+    assert published_events() == [("room-bookings", "booking_updated")]
 
 
 def test_the_same_again_writes_nothing(small_hotel):
@@ -307,7 +315,7 @@ def test_it_locks_booking_room_and_type_in_this_order(small_hotel, statements):
     booking = booked(small_hotel, assigned_room=small_hotel.rooms[0])
     with statements() as made:
         edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(6))
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
         "lock RoomType",
@@ -324,7 +332,7 @@ def test_who_saw_it_first_stays(small_hotel):
     booking = booked(small_hotel)
     seen = mark_seen(booking=booking, staff=small_hotel.agent)
     assert (seen.staff_seen_at, seen.staff_seen_by, seen.version) == (NOW, small_hotel.agent, 1)
-    assert told() == [("room-bookings", "booking_updated")]
+    assert published_events() == [("room-bookings", "booking_updated")]
     with nothing_written():
         assert mark_seen(booking=booking, staff=small_hotel.manager).staff_seen_by == small_hotel.agent
 
@@ -343,7 +351,7 @@ def test_companions_are_replaced_and_told(small_hotel):
         ("Mary", ""),
     ]
     assert changed.version == 1
-    assert told(since) == [("room-bookings", "booking_party_updated")]
+    assert published_events(since) == [("room-bookings", "booking_party_updated")]
     with nothing_written():
         set_companions(booking=booking, companions=party)
     set_companions(booking=booking, companions=party[::-1])

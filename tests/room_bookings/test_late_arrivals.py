@@ -15,7 +15,14 @@ from room_bookings.services.room_assignment import unassign_room
 from room_bookings.snapshots import booking_detail, booking_row
 from tests.conftest import url
 from tests.factories import BookingFactory, NewRoomFactory, booking_in
-from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, nothing_written, open_small_hotel
+from tests.room_bookings.small_hotel import (
+    NOW,
+    SmallHotel,
+    assert_invariants_hold,
+    day,
+    nothing_written,
+    open_small_hotel,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -168,7 +175,7 @@ def test_several_rooms_take_late_guests_with_those_of_today(small_hotel):
     done = check_in_rooms(hotel=small_hotel.hotel, room_ids=wanted, staff=small_hotel.agent)
     assert done.bookings == [late, today]
     assert [(room_id, refusal.code) for room_id, refusal in done.failed] == [(over.pk, "NO_ARRIVAL_DUE")]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_of_two_who_had_the_room_one_after_the_other_the_one_of_tonight_is_checked_in(small_hotel):

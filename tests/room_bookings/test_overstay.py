@@ -18,14 +18,14 @@ from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
 from tests.room_bookings.small_hotel import (
     NOW,
-    assert_sound,
+    assert_invariants_hold,
     day,
     last_event,
+    locks_and_writes,
     nothing_written,
     open_small_hotel,
-    order_of,
+    published_events,
     refusal_of,
-    told,
 )
 
 pytestmark = pytest.mark.django_db
@@ -56,10 +56,10 @@ def test_it_is_flagged_once(small_hotel, guest):
     assert (stored.overstay_flagged_at, stored.overstay_acknowledged_at, stored.version) == (NOW, None, 1)
     incident = OverstayIncident.objects.get()
     assert (incident.status, incident.expected_checkout_date, incident.detected_at) == ("OPEN", day(0), NOW)
-    assert told(since) == [("room-bookings", "booking_overstay_flagged")]
+    assert published_events(since) == [("room-bookings", "booking_overstay_flagged")]
     with nothing_written():
         assert flag_overstays(small_hotel.hotel) == 0
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -150,21 +150,21 @@ def test_somebody_looks_after_it(dismiss, status, small_hotel, guest):
         *("Packing", NOW, small_hotel.agent),
     )
     assert RoomBooking.objects.get().overstay_acknowledged_at == NOW
-    assert told(since) == [("room-bookings", "booking_overstay_acknowledged")]
+    assert published_events(since) == [("room-bookings", "booking_overstay_acknowledged")]
     with nothing_written():
         acknowledge_overstay(booking=guest, staff=small_hotel.manager, note="Packing", dismiss=dismiss)
         acknowledge_overstay(booking=guest, staff=small_hotel.manager, dismiss=dismiss)
     acknowledge_overstay(booking=guest, staff=small_hotel.manager, note="Taxi at three", dismiss=not dismiss)
     incident.refresh_from_db()
     assert (incident.status, incident.note) == ("ACKED" if dismiss else "DISMISSED", "Taxi at three")
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_one_that_nothing_has_flagged_yet(small_hotel, guest):
     since = last_event()
     acknowledge_overstay(booking=guest, staff=small_hotel.agent)
     assert incidents() == [("2026-07-01", "ACKED")]
-    assert told(since) == [
+    assert published_events(since) == [
         ("room-bookings", "booking_overstay_flagged"),
         ("room-bookings", "booking_overstay_acknowledged"),
     ]
@@ -194,9 +194,9 @@ def test_nights_are_added_to_the_departure_date(wish, new, small_hotel, guest):
     )
     change = BookingChange.objects.get()
     assert (change.action, change.staff, change.reason) == ("EXTENDED", small_hotel.agent, f"{day(0)} → {day(new)}")
-    assert told(since) == [("room-bookings", "booking_overstay_extended")]
+    assert published_events(since) == [("room-bookings", "booking_overstay_extended")]
     assert flag_overstays(small_hotel.hotel) == 0
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_it_counts_from_the_departure_even_of_one_long_overdue(small_hotel):
@@ -294,7 +294,7 @@ def test_it_decides_on_the_row(small_hotel, guest):
 def test_it_locks_booking_room_and_type_in_this_order(small_hotel, guest, statements):
     with statements() as made:
         extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
         "lock RoomType",
@@ -323,7 +323,7 @@ def test_a_departure_that_was_put_off_and_brought_forward_again_is_missed_anew(s
     )
     acknowledge_overstay(booking=guest, staff=small_hotel.manager)
     assert incidents() == [("2026-07-01", "ACKED")]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def undone(small_hotel, guest):
@@ -349,7 +349,7 @@ def test_a_stay_that_begins_anew_is_not_overdue_until_it_is(anew, small_hotel):
     )
     acknowledge_overstay(booking=guest, staff=small_hotel.agent)
     assert incidents() == [("2026-07-01", "ACKED")]
-    assert_sound()
+    assert_invariants_hold()
 
 
 # --- what the desk sees -----------------------------------------------------------------------------------------------

@@ -19,14 +19,14 @@ from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from tests.factories import BookingFactory, StaffFactory, booking_in
 from tests.room_bookings.small_hotel import (
-    assert_sound,
+    assert_invariants_hold,
     day,
     last_event,
+    locks_and_writes,
     nothing_written,
     open_small_hotel,
-    order_of,
+    published_events,
     refusal_of,
-    told,
 )
 
 pytestmark = pytest.mark.django_db
@@ -56,9 +56,9 @@ def test_it_is_confirmed_again_without_a_room(status, small_hotel):
     change = BookingChange.objects.get()
     assert (change.action, change.from_status, change.to_status) == ("REINSTATED", status, "CONFIRMED")
     assert (change.staff, change.reason) == (small_hotel.manager, "A mistake")
-    assert told() == [("room-bookings", "booking_updated")]
+    assert published_events() == [("room-bookings", "booking_updated")]
     assert Message.objects.get().subject.endswith("is confirmed")
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_what_was_noted_of_the_cancellation_stays(small_hotel):
@@ -76,7 +76,7 @@ def test_a_stay_that_was_cancelled_in_house_begins_anew(small_hotel):
     cancel_booking(booking=booking, staff=small_hotel.manager, reason="Wrong guest")
     reinstated = reinstate_booking(booking=booking, staff=small_hotel.manager, reason="The right one")
     assert (reinstated.checked_in_at, reinstated.checked_out_at, reinstated.room_moved_at) == (None, None, None)
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_it_locks_booking_then_type(small_hotel, statements):
     booking = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     with statements() as made:
         reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x")
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "lock RoomType",
         "UPDATE RoomBooking",
@@ -150,7 +150,7 @@ def test_who_may_not_locks_nothing(small_hotel, statements):
     with statements() as made:
         refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.agent, reason="x"))
     assert refusal.code == "PERMISSION_DENIED"
-    assert order_of(made.sql()) == []
+    assert locks_and_writes(made.sql()) == []
 
 
 @pytest.mark.parametrize(("status", "last"), [("CONFIRMED", 2), ("CANCELLED", -1)])
@@ -160,7 +160,7 @@ def test_a_refusal_that_lies_in_the_booking_leaves_the_type_to_those_who_sell_it
     with statements() as made:
         refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x"))
     assert refusal.code == "BOOKING_NOT_ELIGIBLE"
-    assert order_of(made.sql()) == ["lock RoomBooking"]
+    assert locks_and_writes(made.sql()) == ["lock RoomBooking"]
 
 
 # --- no-show ----------------------------------------------------------------------------------------------------------
@@ -174,10 +174,10 @@ def test_a_no_show_is_recorded_told_and_gives_its_room_back(small_hotel):
     change = BookingChange.objects.get()
     assert (change.action, change.from_status, change.to_status) == ("NO_SHOW", "CONFIRMED", "NO_SHOW")
     assert (change.staff, change.reason, change.from_room) == (small_hotel.agent, "No call", small_hotel.rooms[0])
-    assert told() == [("room-bookings", "booking_no_show")]
+    assert published_events() == [("room-bookings", "booking_no_show")]
     with nothing_written():
         mark_no_show(booking=booking, staff=small_hotel.manager, reason="Again")
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize(
@@ -230,12 +230,12 @@ def test_a_check_in_is_undone(small_hotel):
     assert (change.action, change.from_status, change.to_status) == ("CHECK_IN_UNDONE", "IN_HOUSE", "CONFIRMED")
     assert (change.staff, change.reason, change.to_room) == (small_hotel.manager, "Wrong guest", room)
     assert HousekeepingTask.objects.get().task_type == "TURNOVER"
-    assert told(since) == [
+    assert published_events(since) == [
         ("rooms", "room_updated"),
         ("rooms", "room_occupancy_updated"),
         ("room-bookings", "booking_updated"),
     ]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_stay_that_begins_anew_was_not_moved(small_hotel):
@@ -282,7 +282,7 @@ def test_an_undo_locks_and_writes_booking_then_room(small_hotel, statements):
     check_in(booking=booking, staff=small_hotel.agent)
     with statements() as made:
         undo_check_in(booking=booking, staff=small_hotel.manager, reason="x")
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "UPDATE RoomBooking",
         "INSERT BookingChange",

@@ -19,13 +19,13 @@ from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
 from tests.room_bookings.small_hotel import (
     NOW,
-    assert_sound,
+    assert_invariants_hold,
     day,
     last_event,
+    locks_and_writes,
     nothing_written,
-    order_of,
+    published_events,
     refusal_of,
-    told,
 )
 
 pytestmark = pytest.mark.django_db
@@ -58,8 +58,8 @@ def test_it_is_recorded_and_told(small_hotel):
         room,
         small_hotel.agent,
     )
-    assert told() == [("room-bookings", "booking_updated"), ("guest", "booking_room_assigned")]
-    assert_sound()
+    assert published_events() == [("room-bookings", "booking_updated"), ("guest", "booking_room_assigned")]
+    assert_invariants_hold()
 
 
 def test_another_room_instead(small_hotel):
@@ -92,7 +92,7 @@ def test_it_is_taken_back(small_hotel):
     )
     change = BookingChange.objects.latest("pk")
     assert (change.action, change.from_room, change.to_room) == ("UNASSIGNED", small_hotel.rooms[0], None)
-    assert told(since) == [("room-bookings", "booking_updated")]
+    assert published_events(since) == [("room-bookings", "booking_updated")]
     with nothing_written():
         unassign_room(booking=booking, staff=small_hotel.agent)
 
@@ -111,7 +111,7 @@ def test_it_locks_booking_then_room(small_hotel, statements):
     booking = coming(small_hotel)
     with statements() as made:
         assign_room(booking=booking, room_id=small_hotel.rooms[0].pk, staff=small_hotel.agent)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
         "UPDATE RoomBooking",

@@ -17,13 +17,13 @@ from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in
 from tests.room_bookings.small_hotel import (
     NOW,
-    assert_sound,
+    assert_invariants_hold,
     day,
     last_event,
+    locks_and_writes,
     nothing_written,
-    order_of,
+    published_events,
     refusal_of,
-    told,
 )
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def test_it_is_recorded_and_told(small_hotel, guest):
     }
     task = HousekeepingTask.objects.get()
     assert (task.room, task.task_type, task.booking) == (old, "TURNOVER", guest)
-    assert told(since) == [
+    assert published_events(since) == [
         *[("rooms", "room_updated")] * 2,
         *[("rooms", "room_occupancy_updated")] * 2,
         ("room-bookings", "booking_updated"),
@@ -77,7 +77,7 @@ def test_it_is_recorded_and_told(small_hotel, guest):
         (101, False),
         (102, True),
     ] * 2
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_who_is_in_that_room_already_stays(small_hotel, guest):
@@ -105,7 +105,7 @@ def test_it_locks_booking_then_both_rooms_in_pk_order_and_writes_in_this_order(u
     booking = booking_in("IN_HOUSE", assigned_room=here)
     with statements() as made:
         move(small_hotel, booking, there)
-    assert order_of(made.sql()) == [
+    assert locks_and_writes(made.sql()) == [
         "lock RoomBooking",
         "lock Room",
         "UPDATE RoomBooking",
@@ -126,7 +126,7 @@ def test_an_upgrade_is_recorded_and_the_booked_type_stays(small_hotel, guest):
     moved = move(small_hotel, guest, suite)
     assert BookingChange.objects.get().is_upgrade is True
     assert (moved.room_type, moved.assigned_room.room_type) == (small_hotel.room_type, suite.room_type)
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_the_guest_s_phone_moves_along(small_hotel, guest):

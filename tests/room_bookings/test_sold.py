@@ -26,7 +26,7 @@ from room_bookings.services.undo_check_in import undo_check_in
 from rooms.models import Room
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, booking_in
 from tests.refusals import check_deferred_constraints
-from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, refusal_of
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_invariants_hold, day, refusal_of
 
 
 def coming(small_hotel: SmallHotel, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
@@ -67,7 +67,7 @@ def test_of_three_requests_for_the_only_room_one_is_confirmed(step, small_hotel)
         refusal = refusal_of(partial(step, booking=request, staff=small_hotel.manager))
         assert (refusal.code, refusal.status) == ("NO_AVAILABILITY", 409)
         assert refusal.details == {"room_type_id": room.room_type_id, "date": day(0).isoformat()}
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize("step", [approve_booking, confirm_booking])
@@ -87,7 +87,7 @@ def test_a_house_that_sells_more_than_it_has_confirms_them_all(step, small_hotel
         (kind, None, None, day(0), day(1), 3, None, ""),
         (kind, None, None, day(1), day(2), 2, None, ""),
     ]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_another_hotel_s_overbookings_are_not_recorded(small_hotel):
@@ -179,7 +179,7 @@ BEYOND: dict[str, tuple[Callable[[SmallHotel], Callable[..., RoomBooking]], str,
 def test_beyond_the_rooms_goes_a_supervisor_who_says_why(name, small_hotel):
     prepare, code, night, in_better = BEYOND[name]
     step = prepare(small_hotel)
-    assert_sound()
+    assert_invariants_hold()
     for more in ({}, {"override_reason": " "}, {"override_reason": "a regular guest"}):
         refusal = refusal_of(partial(step, staff=small_hotel.agent, **more))
         assert (refusal.code, refusal.status) == (code, 409)
@@ -190,7 +190,7 @@ def test_beyond_the_rooms_goes_a_supervisor_who_says_why(name, small_hotel):
     ]
     [*_, told] = BookingChange.objects.filter(booking=done).order_by("pk")
     assert (told.staff, "a regular guest" in told.reason) == (small_hotel.manager, True)
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize("name", ["extend", "early check-in", "move", "unassign"])
@@ -201,7 +201,7 @@ def test_nothing_is_recorded_where_a_room_is_left_after_all(name, small_hotel):
     ).update(status="NO_SHOW")
     step(staff=small_hotel.manager, override_reason="a regular guest")
     assert overbookings() == []
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_an_extension_that_is_refused_names_rooms_that_would_do(small_hotel):
@@ -230,7 +230,7 @@ def test_an_upgrade_frees_the_booked_type_and_takes_the_better(small_hotel):
     move_room(booking=stay, to_room_id=room.pk, staff=small_hotel.agent, reason="noise")
     assert refusal_of(lambda: create(small_hotel, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
     assert create(small_hotel).status == "CONFIRMED"
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_who_was_moved_and_never_came_needs_a_room_of_the_booked_type_again(small_hotel):
@@ -243,7 +243,7 @@ def test_who_was_moved_and_never_came_needs_a_room_of_the_booked_type_again(smal
     assert [offered.room_number for offered in available_rooms(booking_read(stay.pk))] == []
     RoomBooking.objects.filter(assigned_room=None).first().delete()
     assert unassign_room(booking=stay, staff=small_hotel.agent).assigned_room is None
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_room_out_of_order_is_not_sold(small_hotel):
@@ -300,7 +300,7 @@ def test_an_early_guest_s_nights_are_sold(small_hotel, early):
     undo_check_in(booking=early, staff=small_hotel.manager, reason="wrong guest")
     assert RoomBooking.objects.get(pk=early.pk).arrived_on is None
     assert create(small_hotel).status == "CONFIRMED"
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize("promised", [True, False])
@@ -315,7 +315,7 @@ def test_in_the_last_night_s_small_hours_no_further_night_is_wanted(promised, sm
         came = check_in(booking=late, staff=small_hotel.manager, override_reason="the flight was late")
         assert (came.status, came.arrived_on) == ("IN_HOUSE", day(1))
         assert overbookings() == []
-        assert_sound()
+        assert_invariants_hold()
 
 
 def test_the_list_of_stays_has_who_came_early_and_who_is_overdue_on_the_days_they_are_in_the_house(small_hotel, early):

@@ -25,7 +25,7 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import booking_in
 from tests.http import rolled_back
-from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, everything
+from tests.room_bookings.small_hotel import NOW, SmallHotel, all_rows, assert_invariants_hold, day
 
 pytestmark = pytest.mark.django_db
 
@@ -168,23 +168,23 @@ def steps(small_hotel: SmallHotel, booking: RoomBooking) -> dict[str, Callable[[
 
 def outcome(booking: RoomBooking, work: Callable[[], RoomBooking]) -> str:
     """What ``work`` comes to, in the words of the table; it is taken back afterwards."""
-    before = everything()
+    before = all_rows()
     with rolled_back():
         try:
             returned = work()
         except HotelMateError as refusal:
             result = refusal.code
-            if everything() != before:
+            if all_rows() != before:
                 result += ", and left a trace"
         else:
             stored = RoomBooking.objects.get(pk=booking.pk)
-            written = everything() != before
+            written = all_rows() != before
             result = str(stored.status) if written else "="
             if (returned.status, returned.version) != (stored.status, stored.version):
                 result += ", and returned what is not so"
             if written and stored.version <= booking.version:
                 result += " without a new version"
-            assert_sound()
+            assert_invariants_hold()
     return result
 
 

@@ -31,7 +31,7 @@ from room_bookings.services.settlement import settle
 from room_bookings.services.undo_check_in import undo_check_in
 from tests.factories import NewRoomFactory, TaskFactory, booking_in
 from tests.refusals import check_deferred_constraints as at_commit
-from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_sound, day, order_of, refusal_of
+from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_invariants_hold, day, locks_and_writes, refusal_of
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +106,7 @@ def test_a_departure_ends_the_stayover(small_hotel, departure, status):
         (NOW, small_hotel.agent) if status == "IN_PROGRESS" else (None, None)
     )
     assert HousekeepingTask.objects.get(status="OPEN").task_type == TURNOVER
-    assert_sound()
+    assert_invariants_hold()
 
 
 @pytest.mark.parametrize("departure", DEPARTURES)
@@ -120,7 +120,7 @@ def test_a_departure_ends_what_was_for_the_guest_and_leaves_what_is_the_rooms(sm
     assert now(own) == {AMENITY: "CANCELLED"}
     assert now(without_booking) == {STAYOVER: "CANCELLED"}
     assert now(theirs) == now(of_the_room) == {}
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_check_in_that_was_a_mistake_ends_the_stayover_and_nothing_else(small_hotel):
@@ -128,7 +128,7 @@ def test_a_check_in_that_was_a_mistake_ends_the_stayover_and_nothing_else(small_
     tasks = tasks_of(booking, small_hotel, STAYOVER, *BY_HAND)
     undo_check_in(booking=booking, staff=small_hotel.manager, reason="the wrong guest")
     assert now(tasks) == {STAYOVER: "CANCELLED"}
-    assert_sound()
+    assert_invariants_hold()
 
 
 # --- moves ------------------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_a_move_ends_the_stayover_and_takes_along_what_is_for_the_guest(small_ho
     with clock.set_to(NOW + timedelta(days=1)):
         assert tick()["stayovers_opened"] == 1
     assert HousekeepingTask.objects.get(task_type=STAYOVER, status="OPEN").room == small_hotel.rooms[1]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_what_is_over_stays_where_it_was(small_hotel):
@@ -185,7 +185,7 @@ def test_what_is_prepared_for_an_arrival_is_prepared_in_the_room_that_the_guest_
     assert rooms_of(own) == {AMENITY: 102, INSPECTION: 102, DEEP_CLEAN: 102, TURNOVER: 101}
     assert set(rooms_of(other).values()) == {101}
     assert now(own) == now(other) == {}
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_who_has_no_room_for_the_time_being_keeps_the_wishes(small_hotel):
@@ -243,7 +243,7 @@ def test_an_arrival_that_does_not_come_needs_nothing_but_the_turnover_that_the_r
     assert now(own) == dict.fromkeys((STAYOVER, AMENITY, INSPECTION, DEEP_CLEAN), "CANCELLED")
     assert now(theirs) == {}
     at_commit()
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_every_way_to_an_end_is_tried():
@@ -273,7 +273,7 @@ def test_nothing_is_asked_for_guests_who_left_or_do_not_come(small_hotel, status
     goes_on = kind == TURNOVER or (status == "COMPLETED" and kind in (INSPECTION, DEEP_CLEAN))
     if goes_on:
         assert ask(booking=booking.booking_id).booking == give().booking == booking
-        assert_sound()
+        assert_invariants_hold()
         return
     for work in (partial(ask, booking=booking.booking_id), give):
         refusal = refusal_of(work)
@@ -287,7 +287,7 @@ def test_a_turnover_is_not_made_a_wish_of_a_guest_who_left(small_hotel):
     turnover = HousekeepingTask.objects.get(task_type=TURNOVER)
     assert refusal_of(partial(update_task, task=turnover, task_type=AMENITY)).code == BookingIsOver.code
     assert update_task(task=turnover, task_type=DEEP_CLEAN, priority="HIGH").task_type == DEEP_CLEAN
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_a_task_whose_booking_was_changed_meanwhile_is_looked_at_again(small_hotel):
@@ -311,7 +311,7 @@ def test_a_task_that_the_house_opened_keeps_its_room_and_its_booking(small_hotel
             assert refusal_of(partial(update_task, task=task, **change)).code == TaskStepNotAllowed.code
         same = {"room": task.room_id, "booking": task.booking.booking_id, "task_type": task.task_type}
         assert update_task(task=task, **same, note="two beds").note == "two beds"
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_the_database_takes_one_open_task_of_a_morning_for_a_stay(small_hotel):
@@ -358,5 +358,5 @@ def test_the_morning_locks_who_stays_and_writes_the_tasks_last(small_hotel, stat
     TaskFactory(room=small_hotel.rooms[0], task_type=STAYOVER, for_date=day(-1))
     with statements() as made:
         assert tick()["stayovers_opened"] == 2
-    steps = [step for step in order_of(made.sql()) if "Task" in step or "RoomBooking" in step]
+    steps = [step for step in locks_and_writes(made.sql()) if "Task" in step or "RoomBooking" in step]
     assert steps == ["lock RoomBooking", "UPDATE HousekeepingTask", "INSERT HousekeepingTask"]

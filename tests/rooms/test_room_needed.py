@@ -15,7 +15,7 @@ from tests.conftest import url
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
 from tests.hotel.frontdesk import NOW, day, events
 from tests.http import assert_error, nothing_written
-from tests.room_bookings.small_hotel import assert_sound
+from tests.room_bookings.small_hotel import assert_invariants_hold
 
 pytestmark = pytest.mark.usefixtures("afternoon")
 
@@ -71,7 +71,7 @@ def test_a_room_that_is_promised_stays(way, api, hotel, manager, rooms):
     assert body["conflicts"] == body["details"]["conflicts"] == [conflict]
     assert body["message"] == f"Room 101 is needed: it is promised to {booking.booking_id} from {day(1)}."
     assert way(api(manager), manager, rooms[1]).status_code == 200  # nobody has that one
-    assert_sound()
+    assert_invariants_hold()
 
 
 @WAYS
@@ -121,7 +121,7 @@ def test_force_takes_it_and_its_arrivals_have_none(way, api, hotel, manager, roo
     assert (beyond.staff, beyond.reason) == (manager, note)
     other.refresh_from_db()
     assert other.assigned_room == rooms[1]
-    assert_sound()
+    assert_invariants_hold()
 
 
 @WAYS
@@ -171,7 +171,7 @@ def test_who_was_upgraded_wants_a_room_of_the_booked_type_again(api, hotel, mana
     assert status(api(manager), manager, suite, force=True).status_code == 200
     [beyond] = Overbooking.objects.all()
     assert (beyond.booking, beyond.room_type, beyond.reason) == (booking, rooms[0].room_type, "leak")
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_who_has_booked_the_new_type_stays_in_the_room(api, hotel, manager, rooms):
@@ -182,7 +182,7 @@ def test_who_has_booked_the_new_type_stays_in_the_room(api, hotel, manager, room
         assert answer.status_code == 200
         booking.refresh_from_db()
         assert booking.assigned_room == (rooms[0] if not more else None)
-        assert_sound()
+        assert_invariants_hold()
 
 
 def test_a_guest_in_house_goes_along_to_the_new_type(api, hotel, manager, rooms):
@@ -191,7 +191,7 @@ def test_a_guest_in_house_goes_along_to_the_new_type(api, hotel, manager, rooms)
     arrival(rooms[1], 0, 3, assigned_room=None)
     assert_error(retype(api(manager), manager, rooms[1]), 409, "ROOM_NEEDED")
     assert retype(api(manager), manager, rooms[0]).status_code == 200
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_the_last_free_room_is_not_deleted(api, manager, rooms):
@@ -208,7 +208,7 @@ def test_of_two_rooms_one_may_be_spared(rooms):
     arrival(rooms[0], assigned_room=None)
     outcomes = set_room_statuses(changes=[(room, "OUT_OF_ORDER") for room in rooms], source=Source.SYSTEM)
     assert [outcome.refusal and outcome.refusal.code for outcome in outcomes] == [None, "ROOM_NEEDED"]
-    assert_sound()
+    assert_invariants_hold()
 
 
 def test_nights_that_are_over_or_of_another_type_need_nothing(api, hotel, manager, rooms):

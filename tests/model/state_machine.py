@@ -1,4 +1,4 @@
-"""The machine that thinks up days in a house: people, the clock and the periodic work, in any order."""
+"""The Hypothesis state machine: staff actions, passing time and the periodic work, in any order."""
 
 from collections.abc import Callable
 from random import Random
@@ -8,8 +8,9 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.model.busy import RULES, live
-from tests.model.rules import (
+from tests.model.lockstep import ROOMS, Lockstep, RealHotel
+from tests.model.random_steps import SETTING_VALUES, run_random_steps
+from tests.model.reference_hotel import (
     CANCELLED,
     CONFIRMED,
     DAY,
@@ -23,57 +24,56 @@ from tests.model.rules import (
     STATUSES,
     Booking,
 )
-from tests.model.world import ROOMS, RealHouse, World
 
 numbers = st.sampled_from(sorted(ROOMS))
 some_rooms = st.lists(numbers, min_size=1, max_size=3, unique=True)
-picks = st.integers(0, 5)
-# Most steps are taken by somebody who may, so that something happens.
-desk = st.sampled_from(
+indexes = st.integers(0, 5)
+# Most steps are taken by a role that has the right, so that they succeed.
+front_desk = st.sampled_from(
     ["agent", "office", "manager", "agent", "office", "agent", "manager", "housekeeper", "supervisor"]
 )
-boss = st.sampled_from(["manager", "office", "manager", "office", "manager", "office", "agent", "supervisor"])
-floor = st.sampled_from(
+managers = st.sampled_from(["manager", "office", "manager", "office", "manager", "office", "agent", "supervisor"])
+housekeeping = st.sampled_from(
     ["manager", "supervisor", "housekeeper", "manager", "supervisor", "housekeeper", "agent", "office"]
 )
 anybody = st.sampled_from(ROLES)
 parties = st.sampled_from([1, 2, 3])
 stays = st.tuples(st.sampled_from([0, 0, 0, -1, 1, 2]), st.sampled_from([1, 2, 0, 3, -1]))
-apt = st.sampled_from([True, True, True, False])
-seldom = st.sampled_from([False, False, False, True])
+mostly = st.sampled_from([True, True, True, False])
+rarely = st.sampled_from([False, False, False, True])
 reasons = st.sampled_from(["", "", "a loyal guest", "a loyal guest", " "])
-# A quarter of an hour; the hours at which something begins or ends (8, 11, 2, 23, with the grace) lie on its grid.
+# Multiples of a quarter of an hour, so that waits can reach the times of the rules (2, 8, 11, 23, and the grace).
 hours = st.sampled_from([0.25, 1, 3, 6, 9, 12, 15, 18, 20.75, 24])
 
-BUSY = 8  # steps at once
+RANDOM_STEPS = 8  # steps per call of take_random_steps
 
 
-class Machine(RuleBasedStateMachine):
-    """One run is a few days in ``real``, which is afterwards as it was before."""
+class HotelStateMachine(RuleBasedStateMachine):
+    """One run is a few days in ``real``, rolled back at the end."""
 
-    real: RealHouse
+    real: RealHotel
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.real)
+        self.lockstep = Lockstep(self.real)
         self.broken = False
 
     def teardown(self) -> None:
         if self.broken:
-            note("\n".join(["the run, step by step:", *self.world.log]))
-            self.world.discard()
+            note("\n".join(["the run, step by step:", *self.lockstep.log]))
+            self.lockstep.discard()
         else:
-            self.world.close()
+            self.lockstep.close()
 
     def do(self, step: str, who: str, **args: Any) -> None:
-        # A comparison that failed has said what is wrong: the database is not asked again.
+        # After a failed comparison, teardown does not query the database again.
         self.broken = True
-        self.world.do(step, who, **args)
+        self.lockstep.do(step, who, **args)
         self.broken = False
 
     def pick(self, number: int, likely: bool, suits: Callable[[Booking], bool]) -> int:
-        """A booking: one that the step is meant for, where ``likely`` and there is any."""
-        bookings = self.world.house.bookings
+        """The number of a booking; of one that ``suits``, if ``likely`` and there is one."""
+        bookings = self.lockstep.reference.bookings
         found = [each.number for each in bookings if suits(each)] if likely else []
         found = found or [each.number for each in bookings]
         return found[number % len(found)]
@@ -84,8 +84,8 @@ class Machine(RuleBasedStateMachine):
         inside=st.sampled_from([True, True, True, False]),
     )
     def begin(self, days: list[tuple[str, tuple[int, int], int]], nights: int, inside: bool) -> None:
-        """A house is never empty: bookings, and mostly somebody in a room."""
-        today = self.world.house.business_day()
+        """Start with bookings and, mostly, a guest in house."""
+        today = self.lockstep.reference.business_day()
         self.do("create", "agent", kind="A", check_in=today, check_out=today + nights * DAY, adults=1)
         if inside:
             self.do("check_in", "manager", booking=0, room=101)
@@ -94,15 +94,15 @@ class Machine(RuleBasedStateMachine):
             self.do("create", "agent", kind=kind, check_in=check_in, check_out=check_in + stay * DAY, adults=adults)
 
     @rule(seed=st.integers(0, 2**64 - 1))
-    def be_busy(self, seed: int) -> None:
-        """Several steps drawn by chance: Hypothesis likes to repeat what it did, and this goes on to somewhere else."""
+    def take_random_steps(self, seed: int) -> None:
+        """Take several random steps: Hypothesis tends to repeat itself, and this reaches other states."""
         self.broken = True
-        live(self.world, Random("\n".join([str(seed), *self.world.log])), BUSY)
+        run_random_steps(self.lockstep, Random("\n".join([str(seed), *self.lockstep.log])), RANDOM_STEPS)
         self.broken = False
 
     def tick(self) -> None:
         self.broken = True
-        self.world.tick()
+        self.lockstep.tick()
         self.broken = False
 
     # --- rooms --------------------------------------------------------------------------------------------------------
@@ -113,10 +113,10 @@ class Machine(RuleBasedStateMachine):
         to=st.sampled_from(STATUSES),
         source=st.sampled_from(["", "", "HOUSEKEEPING", "FRONT_DESK"]),
         sees=st.sampled_from(["", "", "", "status", "version", "old status", "old version"]),
-        force=seldom,
+        force=rarely,
     )
     def set_status(self, who: str, room: int, to: str, source: str, sees: str, force: bool) -> None:
-        now = self.world.house.rooms[room]
+        now = self.lockstep.reference.rooms[room]
         args: dict[str, Any] = {"force": True} if force else {}
         if sees.endswith("status"):
             args["expected"] = now.status if sees == "status" else next(each for each in STATUSES if each != now.status)
@@ -129,32 +129,32 @@ class Machine(RuleBasedStateMachine):
         room=numbers,
         to=st.sampled_from(STATUSES),
         note=st.sampled_from(["I saw it myself", "I saw it myself", " "]),
-        force=seldom,
+        force=rarely,
     )
     def override(self, who: str, room: int, to: str, note: str, force: bool) -> None:
         self.do("override", who, room=room, to=to, note=note, force=force)
 
-    @rule(who=boss, room=numbers, force=st.booleans())
+    @rule(who=managers, room=numbers, force=st.booleans())
     def take_out_of_order(self, who: str, room: int, force: bool) -> None:
-        """By way of its fault, from wherever it is."""
+        """Report a fault first, so that it works from any status."""
         self.do("flag_fault", who, room=room, priority="MED", note="it drips")
         self.do("set_status", who, room=room, to=OOO, force=force)
 
-    @rule(who=floor, room=numbers)
+    @rule(who=housekeeping, room=numbers)
     def start_cleaning(self, who: str, room: int) -> None:
         self.do("start_cleaning", who, room=room)
 
-    @rule(who=floor, room=numbers)
+    @rule(who=housekeeping, room=numbers)
     def mark_cleaned(self, who: str, room: int) -> None:
         self.do("mark_cleaned", who, room=room)
 
-    @rule(who=st.sampled_from(["supervisor", "manager", "housekeeper"]), room=numbers, passed=apt)
+    @rule(who=st.sampled_from(["supervisor", "manager", "housekeeper"]), room=numbers, passed=mostly)
     def inspect(self, who: str, room: int, passed: bool) -> None:
         self.do("inspect", who, room=room, passed=passed)
 
-    @rule(who=floor, room=numbers)
+    @rule(who=housekeeping, room=numbers)
     def turn_over(self, who: str, room: int) -> None:
-        """The way of most days."""
+        """The usual turnover: cleaned, then inspected."""
         self.do("mark_cleaned", who, room=room)
         self.do("inspect", "supervisor", room=room, passed=True)
 
@@ -163,39 +163,50 @@ class Machine(RuleBasedStateMachine):
         self.do("flag_fault", who, room=room, priority=priority, note=note)
 
     @precondition(
-        lambda self: any(room.flag or room.status in (MAINT, OOO) for room in self.world.house.rooms.values())
+        lambda self: any(room.flag or room.status in (MAINT, OOO) for room in self.lockstep.reference.rooms.values())
     )
-    @rule(who=anybody, number=picks)
+    @rule(who=anybody, number=indexes)
     def complete_fault(self, who: str, number: int) -> None:
-        faulty = [room.number for room in self.world.house.rooms.values() if room.flag or room.status in (MAINT, OOO)]
+        faulty = [
+            room.number for room in self.lockstep.reference.rooms.values() if room.flag or room.status in (MAINT, OOO)
+        ]
         self.do("complete_fault", who, room=faulty[number % len(faulty)])
 
-    @rule(who=boss, room=numbers, active=st.sampled_from([True, True, False]), force=seldom)
+    @rule(who=managers, room=numbers, active=st.sampled_from([True, True, False]), force=rarely)
     def set_active(self, who: str, room: int, active: bool, force: bool) -> None:
         self.do("set_active", who, room=room, is_active=active, force=force)
 
-    @precondition(lambda self: self.world.house.tasks)
-    @rule(who=floor, step=st.sampled_from(["start_task", "complete_task", "cancel_task", "delete_task"]), number=picks)
+    @precondition(lambda self: self.lockstep.reference.tasks)
+    @rule(
+        who=housekeeping,
+        step=st.sampled_from(["start_task", "complete_task", "cancel_task", "delete_task"]),
+        number=indexes,
+    )
     def work_on_task(self, who: str, step: str, number: int) -> None:
-        self.do(step, who, task=number % len(self.world.house.tasks))
+        self.do(step, who, task=number % len(self.lockstep.reference.tasks))
 
-    @precondition(lambda self: self.world.house.tasks)
-    @rule(who=floor, to=st.sampled_from([None, *ROLES]), number=picks)
+    @precondition(lambda self: self.lockstep.reference.tasks)
+    @rule(who=housekeeping, to=st.sampled_from([None, *ROLES]), number=indexes)
     def assign_task(self, who: str, to: str | None, number: int) -> None:
-        self.do("assign_task", who, task=number % len(self.world.house.tasks), to=to)
+        self.do("assign_task", who, task=number % len(self.lockstep.reference.tasks), to=to)
 
-    @rule(who=floor, room=numbers, kind=st.sampled_from(["TURNOVER", "DEEP_CLEAN"]))
+    @rule(who=housekeeping, room=numbers, kind=st.sampled_from(["TURNOVER", "DEEP_CLEAN"]))
     def open_task(self, who: str, room: int, kind: str) -> None:
         self.do("open_task", who, room=room, kind=kind)
 
-    @precondition(lambda self: self.world.house.bookings)
-    @rule(who=desk, room=numbers, kind=st.sampled_from(["TURNOVER", "DEEP_CLEAN", "AMENITY", "AMENITY"]), number=picks)
+    @precondition(lambda self: self.lockstep.reference.bookings)
+    @rule(
+        who=front_desk,
+        room=numbers,
+        kind=st.sampled_from(["TURNOVER", "DEEP_CLEAN", "AMENITY", "AMENITY"]),
+        number=indexes,
+    )
     def open_task_for_a_guest(self, who: str, room: int, kind: str, number: int) -> None:
-        self.do("open_task", who, room=room, kind=kind, booking=number % len(self.world.house.bookings))
+        self.do("open_task", who, room=room, kind=kind, booking=number % len(self.lockstep.reference.bookings))
 
-    # --- the house ----------------------------------------------------------------------------------------------------
+    # --- the hotel ----------------------------------------------------------------------------------------------------
 
-    @rule(who=boss, room=numbers, kind=st.sampled_from("AB"), force=seldom)
+    @rule(who=managers, room=numbers, kind=st.sampled_from("AB"), force=rarely)
     def set_type(self, who: str, room: int, kind: str, force: bool) -> None:
         self.do("set_type", who, room=room, kind=kind, force=force)
 
@@ -203,22 +214,22 @@ class Machine(RuleBasedStateMachine):
     def set_beds(self, who: str, kind: str, beds: int) -> None:
         self.do("set_beds", who, kind=kind, beds=beds)
 
-    @rule(who=boss, name=st.sampled_from(list(RULES)), other=apt)
+    @rule(who=managers, name=st.sampled_from(list(SETTING_VALUES)), other=mostly)
     def set_rules(self, who: str, name: str, other: bool) -> None:
-        self.do("set_rules", who, **{name: RULES[name][other]})
+        self.do("set_rules", who, **{name: SETTING_VALUES[name][other]})
 
-    @precondition(lambda self: self.world.done)
-    @rule(number=picks)
-    def once_more(self, number: int) -> None:
-        """A step that was taken, as from a screen that is touched twice, at once or later."""
-        done = list(self.world.done.values())
+    @precondition(lambda self: self.lockstep.done)
+    @rule(number=indexes)
+    def retry(self, number: int) -> None:
+        """Retry an earlier step, immediately or later."""
+        done = list(self.lockstep.done.values())
         step, who, args = done[-1 - number % len(done)]
         self.do(step, who, **args)
 
     # --- bookings -----------------------------------------------------------------------------------------------------
 
     @rule(
-        who=desk,
+        who=front_desk,
         room_type=st.sampled_from("AAB"),
         stay=stays,
         adults=parties,
@@ -229,7 +240,7 @@ class Machine(RuleBasedStateMachine):
     def create(
         self, who: str, room_type: str, stay: tuple[int, int], adults: int, children: int, way: str, reason: str
     ) -> None:
-        check_in = self.world.house.business_day() + stay[0] * DAY
+        check_in = self.lockstep.reference.business_day() + stay[0] * DAY
         args = {"kind": room_type, "check_in": check_in, "check_out": check_in + stay[1] * DAY, "adults": adults}
         args |= {"children": children, "reason": reason}
         if way == "card":
@@ -237,17 +248,17 @@ class Machine(RuleBasedStateMachine):
         else:
             self.do(way, who, **args)
 
-    has_bookings = precondition(lambda self: self.world.house.bookings)
+    has_bookings = precondition(lambda self: self.lockstep.reference.bookings)
 
-    def somebody(*statuses: str) -> Any:
-        """A step for bookings of these statuses, which waits until there is one."""
-        return precondition(lambda self: any(each.status in statuses for each in self.world.house.bookings))
+    def any_with_status(*statuses: str) -> Any:
+        """Enables a rule only while some booking has one of the statuses."""
+        return precondition(lambda self: any(each.status in statuses for each in self.lockstep.reference.bookings))
 
     @has_bookings
     @rule(
-        who=desk,
-        number=picks,
-        likely=apt,
+        who=front_desk,
+        number=indexes,
+        likely=mostly,
         begins=st.sampled_from([0, 0, -1, 1]),
         ends=st.sampled_from([1, -1, 2, 0]),
         notes=st.sampled_from([None, None, "loud"]),
@@ -268,113 +279,113 @@ class Machine(RuleBasedStateMachine):
         reason: str,
     ) -> None:
         booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED, IN_HOUSE))
-        it = self.world.house.bookings[booking]
+        it = self.lockstep.reference.bookings[booking]
         dates = {"check_in": it.check_in + begins * DAY if begins else None}
         dates["check_out"] = it.check_out + ends * DAY if ends else None
         self.do("edit", who, booking=booking, notes=notes, adults=adults, stale=stale, reason=reason, **dates)
 
     @has_bookings
-    @rule(who=desk, number=picks)
+    @rule(who=front_desk, number=indexes)
     def mark_seen(self, who: str, number: int) -> None:
-        self.do("mark_seen", who, booking=number % len(self.world.house.bookings))
+        self.do("mark_seen", who, booking=number % len(self.lockstep.reference.bookings))
 
     @has_bookings
-    @rule(who=desk, number=picks, likely=apt, count=st.integers(0, 2), reason=reasons)
+    @rule(who=front_desk, number=indexes, likely=mostly, count=st.integers(0, 2), reason=reasons)
     def companions(self, who: str, number: int, likely: bool, count: int, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status in (PENDING, CONFIRMED, IN_HOUSE))
         self.do("companions", who, booking=booking, count=count, reason=reason)
 
-    @somebody(PENDING)
-    @rule(who=desk, step=st.sampled_from(["confirm", "approve", "decline"]), number=picks, likely=apt)
+    @any_with_status(PENDING)
+    @rule(who=front_desk, step=st.sampled_from(["confirm", "approve", "decline"]), number=indexes, likely=mostly)
     def decide(self, who: str, step: str, number: int, likely: bool) -> None:
         self.do(step, who, booking=self.pick(number, likely, lambda each: each.status == PENDING))
 
     @has_bookings
-    @rule(who=boss, number=picks, likely=apt, reason=st.sampled_from(["the ferry", "the ferry", " "]))
+    @rule(who=managers, number=indexes, likely=mostly, reason=st.sampled_from(["the ferry", "the ferry", " "]))
     def cancel(self, who: str, number: int, likely: bool, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status in (CONFIRMED, IN_HOUSE))
         self.do("cancel", who, booking=booking, reason=reason)
 
-    @somebody(CONFIRMED)
-    @rule(who=desk, number=picks, likely=apt)
+    @any_with_status(CONFIRMED)
+    @rule(who=front_desk, number=indexes, likely=mostly)
     def no_show(self, who: str, number: int, likely: bool) -> None:
         self.do("no_show", who, booking=self.pick(number, likely, lambda each: each.status == CONFIRMED))
 
-    @somebody(CANCELLED, NO_SHOW)
-    @rule(who=boss, number=picks, likely=apt)
+    @any_with_status(CANCELLED, NO_SHOW)
+    @rule(who=managers, number=indexes, likely=mostly)
     def reinstate(self, who: str, number: int, likely: bool) -> None:
         self.do("reinstate", who, booking=self.pick(number, likely, lambda each: each.status in (CANCELLED, NO_SHOW)))
 
-    @somebody(IN_HOUSE)
-    @rule(who=boss, number=picks, likely=apt)
+    @any_with_status(IN_HOUSE)
+    @rule(who=managers, number=indexes, likely=mostly)
     def undo_check_in(self, who: str, number: int, likely: bool) -> None:
         self.do("undo_check_in", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
 
-    @somebody(CONFIRMED)
-    @rule(who=desk, number=picks, likely=apt, room=numbers, fits=apt, reason=reasons)
+    @any_with_status(CONFIRMED)
+    @rule(who=front_desk, number=indexes, likely=mostly, room=numbers, fits=mostly, reason=reasons)
     def assign(self, who: str, number: int, likely: bool, room: int, fits: bool, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
         self.do("assign", who, booking=booking, room=self.fitting(booking, room, fits), reason=reason)
 
     def fitting(self, booking: int, room: int, fits: bool) -> int:
-        """A room of the booking's own type, where ``fits``."""
-        wanted = self.world.house.bookings[booking].type
-        return room if not fits or ROOMS[room] == wanted else {"A": 101, "B": 201}[wanted]
+        """A room of the booked type if ``fits``, else ``room``."""
+        booked = self.lockstep.reference.bookings[booking].type
+        return room if not fits or ROOMS[room] == booked else {"A": 101, "B": 201}[booked]
 
-    @somebody(CONFIRMED)
-    @rule(who=desk, number=picks, likely=apt, reason=reasons)
+    @any_with_status(CONFIRMED)
+    @rule(who=front_desk, number=indexes, likely=mostly, reason=reasons)
     def unassign(self, who: str, number: int, likely: bool, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED and each.room is not None)
         self.do("unassign", who, booking=booking, reason=reason)
 
-    @somebody(CONFIRMED)
+    @any_with_status(CONFIRMED)
     @rule(
-        who=desk,
-        number=picks,
-        likely=apt,
+        who=front_desk,
+        number=indexes,
+        likely=mostly,
         room=st.one_of(numbers, st.none()),
-        fits=apt,
+        fits=mostly,
         reason=st.sampled_from(["", "", "walked in", " "]),
     )
     def check_in(self, who: str, number: int, likely: bool, room: int | None, fits: bool, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
         self.do("check_in", who, booking=booking, room=room and self.fitting(booking, room, fits), reason=reason)
 
-    @somebody(IN_HOUSE)
-    @rule(who=desk, number=picks, likely=apt)
+    @any_with_status(IN_HOUSE)
+    @rule(who=front_desk, number=indexes, likely=mostly)
     def check_out(self, who: str, number: int, likely: bool) -> None:
         self.do("check_out", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
 
-    @rule(who=desk, rooms=some_rooms)
+    @rule(who=front_desk, rooms=some_rooms)
     def check_in_rooms(self, who: str, rooms: list[int]) -> None:
         self.do("check_in_rooms", who, rooms=rooms)
 
-    @rule(who=desk, rooms=some_rooms)
+    @rule(who=front_desk, rooms=some_rooms)
     def check_out_rooms(self, who: str, rooms: list[int]) -> None:
         self.do("check_out_rooms", who, rooms=rooms)
 
-    @somebody(IN_HOUSE)
-    @rule(who=desk, number=picks, likely=apt, room=numbers)
+    @any_with_status(IN_HOUSE)
+    @rule(who=front_desk, number=indexes, likely=mostly, room=numbers)
     def move(self, who: str, number: int, likely: bool, room: int) -> None:
         booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
         self.do("move", who, booking=booking, room=room)
 
-    @somebody(IN_HOUSE)
-    @rule(who=desk, number=picks, likely=apt, note=st.sampled_from(["", "packing"]), dismiss=st.booleans())
+    @any_with_status(IN_HOUSE)
+    @rule(who=front_desk, number=indexes, likely=mostly, note=st.sampled_from(["", "packing"]), dismiss=st.booleans())
     def acknowledge(self, who: str, number: int, likely: bool, note: str, dismiss: bool) -> None:
         booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
         self.do("acknowledge", who, booking=booking, note=note, dismiss=dismiss)
 
-    @somebody(IN_HOUSE)
-    @rule(who=desk, number=picks, likely=apt, nights=st.integers(1, 3), reason=reasons)
+    @any_with_status(IN_HOUSE)
+    @rule(who=front_desk, number=indexes, likely=mostly, nights=st.integers(1, 3), reason=reasons)
     def extend(self, who: str, number: int, likely: bool, nights: int, reason: str) -> None:
         booking = self.pick(number, likely, lambda each: each.status == IN_HOUSE)
         self.do("extend", who, booking=booking, nights=nights, reason=reason)
 
-    @somebody(CONFIRMED)
-    @rule(who=boss, number=picks, room=st.sampled_from([102, 101]))
+    @any_with_status(CONFIRMED)
+    @rule(who=managers, number=indexes, room=st.sampled_from([102, 101]))
     def arrive(self, who: str, number: int, room: int) -> None:
-        """The way of most days: the first room of the type, at whatever hour it is."""
+        """The usual arrival, into the first room of the type, at any hour."""
         booking = self.pick(number, True, lambda each: each.status == CONFIRMED)  # noqa: FBT003 - likely
         self.do("companions", who, booking=booking, count=2)
         self.do("check_in", who, booking=booking, room=self.fitting(booking, room, True), reason="welcome")  # noqa: FBT003
@@ -383,9 +394,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(passed=hours)
     def wait(self, passed: float) -> None:
-        self.world.wait(passed)
+        self.lockstep.wait(passed)
 
     @rule(passed=hours)
     def wait_and_tick(self, passed: float) -> None:
-        self.world.wait(passed)
+        self.lockstep.wait(passed)
         self.tick()

@@ -1,8 +1,8 @@
-"""The rules of the house in plain Python, written from the contract and not from the code: what each step leads to.
+"""A model of one hotel in plain Python, written from the API's documentation and not from the code.
 
-It shares nothing with the product: every status, right, code and hour is spelt out here again. A step is a method that
-either raises ``Refused`` and has changed nothing, or changes the house and notes in ``told`` what the channels hear.
-Where the contract is silent or ambiguous a comment says which reading this is ("read as").
+It shares no code with the product: every status, right, error code and time is defined here again. Each step is a
+method that either raises ``Refused`` without changing anything, or changes the model and appends to ``published``.
+Where the documentation is silent or ambiguous, a comment gives the reading chosen here ("read as").
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
 
-# --- sections 2 and 5: rights and the workflow map --------------------------------------------------------------------
+# --- rights, and the transitions of a room's status -------------------------------------------------------------------
 
 _AGENT = [
     *("rooms.maintenance_flag", "rooms.checkout_bulk", "housekeeping.status_front_desk", "housekeeping.task_create"),
@@ -65,7 +65,7 @@ MAP = {
     OOO: {DIRTY, MAINT, READY},
 }
 PRIORITIES = ("LOW", "MED", "HIGH")
-# Any one of these lets a member of staff record the source.
+# Any one of these rights lets a member of staff use the source.
 SOURCES = {
     "HOUSEKEEPING": {
         "housekeeping.status_transition",
@@ -87,7 +87,7 @@ DECLINED, CANCELLED, EXPIRED, NO_SHOW = "DECLINED", "CANCELLED", "EXPIRED", "NO_
 OPEN, IN_PROGRESS, DONE = "OPEN", "IN_PROGRESS", "DONE"
 FOR_THE_ARRIVAL = ("AMENITY", "INSPECTION", "DEEP_CLEAN")
 
-# Section 6: the settings of a house, and what they are unless somebody changes them.
+# A hotel's settings and their defaults.
 DEFAULTS: dict[str, Any] = {
     "checkout_time": time(11),
     "grace": timedelta(minutes=30),
@@ -97,11 +97,11 @@ DEFAULTS: dict[str, Any] = {
     "overbooking": False,
     "whole_party": False,
 }
-MORNING = time(6)  # read as: "each morning" is six on the hotel's clock
+MORNING = time(6)  # read as: "each morning" is 6 a.m. in the hotel's local time
 
 
 class Refused(Exception):
-    """The step is refused with this code."""
+    """A step is refused with this error code."""
 
     def __init__(self, code: str):
         super().__init__(code)
@@ -109,7 +109,7 @@ class Refused(Exception):
 
 
 class Oversold(NamedTuple):
-    """A night of a type that is knowingly sold beyond its rooms: for which booking, or without which room."""
+    """A night on which a room type is knowingly oversold: for a booking, or because a room was taken away."""
 
     type: str
     night: date
@@ -154,7 +154,7 @@ class Booking:
     named: int = 0
     notes: str = ""
     seen: tuple[datetime, str] | None = None
-    extra: int = 0  # beds that a supervisor has let be put up
+    extra: int = 0  # extra beds that a supervisor has allowed
     arrived: date | None = None
     checked_in_at: datetime | None = None
     checked_out_at: datetime | None = None
@@ -167,17 +167,17 @@ class Booking:
 
     @property
     def party(self) -> int:
-        """The larger of those that were booked and those that have names."""
+        """The guests booked or the guests named, whichever are more."""
         return max(self.adults + self.children, 1 + self.named)
 
     @property
     def counts_as(self) -> str:
-        """The type under which the nights count: the room's, otherwise the booked one."""
+        """The room type that the nights are counted under: the assigned room's, else the booked one."""
         return self.room.type if self.room else self.type
 
     @property
     def free_from(self) -> date:
-        """The departure day is free again, but day use takes that day."""
+        """The first free day: the departure day, or the day after for day use."""
         return first_free(self.check_in, self.check_out)
 
 
@@ -205,8 +205,8 @@ def joined(text: str, note: str) -> str:
     return "\n".join(part for part in (text, note) if part)
 
 
-class House:
-    """One hotel: its rooms, bookings and tasks, and the clock."""
+class ReferenceHotel:
+    """One hotel: its rooms, bookings, tasks and clock."""
 
     def __init__(
         self,
@@ -225,8 +225,8 @@ class House:
         self.begin()
 
     def begin(self) -> None:
-        """A new step: nothing is told or written yet."""
-        self.told: list[tuple[Any, ...]] = []
+        """Start a step: nothing is published or written yet."""
+        self.published: list[tuple[Any, ...]] = []
         self.audit: list[tuple[Any, ...]] = []
         self.steps: list[tuple[int, str, str]] = []
         self.saved: set[int] = set()
@@ -235,31 +235,31 @@ class House:
     # --- the clock ----------------------------------------------------------------------------------------------------
 
     @property
-    def wall(self) -> datetime:
+    def local_time(self) -> datetime:
         return self.now.astimezone(self.zone).replace(tzinfo=None)
 
     def at(self, day: date, when: time) -> datetime:
         return datetime.combine(day, when, tzinfo=self.zone).astimezone(UTC)
 
     def business_day(self, moment: datetime | None = None) -> date:
-        wall = (moment or self.now).astimezone(self.zone).replace(tzinfo=None)
-        return (wall - timedelta(hours=self.settings["cutoff"].hour)).date()
+        local_time = (moment or self.now).astimezone(self.zone).replace(tzinfo=None)
+        return (local_time - timedelta(hours=self.settings["cutoff"].hour)).date()
 
     def overdue(self, booking: Booking) -> bool:
-        if booking.check_in == booking.check_out:  # read as: day use has the room for the whole business day
+        if booking.check_in == booking.check_out:  # read as: day use holds the room for the whole business day
             deadline = self.at(booking.check_out + DAY, self.settings["cutoff"])
         else:
             deadline = self.at(booking.check_out, self.settings["checkout_time"])
         return self.now > deadline + self.settings["grace"]
 
-    # --- what the rules look at ---------------------------------------------------------------------------------------
+    # --- queries and checks -------------------------------------------------------------------------------------------
 
     def guest(self, room: Room) -> Booking | None:
         return next((each for each in self.bookings if each.status == IN_HOUSE and each.room is room), None)
 
     def held(self, it: Booking, *, in_house: bool = False) -> set[date]:
-        """The nights that a stay holds now: those that were booked, and of a guest in house (or one who is about to
-        be) those before an early arrival day, and tonight once overdue."""
+        """The nights that a stay currently holds: those booked and, for a guest who is in house (or checking in), the
+        nights since an early arrival, and tonight once overdue."""
         first, free = it.check_in, it.free_from
         if in_house or it.status == IN_HOUSE:
             today = self.business_day()
@@ -271,8 +271,8 @@ class House:
     def stays(self) -> list[Booking]:
         return [each for each in self.bookings if each.status in (CONFIRMED, IN_HOUSE)]
 
-    def require_free(self, room: Room, wanted: set[date], without: Booking) -> None:
-        if any(each is not without and each.room is room and self.held(each) & wanted for each in self.stays()):
+    def require_free(self, room: Room, nights: set[date], without: Booking) -> None:
+        if any(each is not without and each.room is room and self.held(each) & nights for each in self.stays()):
             raise Refused("ROOM_OVERLAP_CONFLICT")
 
     def sellable(self, kind: str) -> int:
@@ -282,14 +282,14 @@ class House:
         return sum(each is not without and each.counts_as == kind and night in self.held(each) for each in self.stays())
 
     def require_left(
-        self, it: Booking | None, kind: str, wanted: Iterable[date], who: str = "", reason: str = ""
+        self, it: Booking | None, kind: str, nights: Iterable[date], who: str = "", reason: str = ""
     ) -> None:
-        """A room of the type is left on each of the nights, or a supervisor says why it shall be one more."""
+        """Require a free room of the type on each night, or a supervisor's reason to oversell."""
         if self.settings["overbooking"]:
             return
         missing = [
             night
-            for night in wanted
+            for night in nights
             if night >= self.business_day() and self.sold(kind, night, it) >= self.sellable(kind)
         ]
         if missing and not (it and self.supervises(who, reason)):
@@ -297,7 +297,7 @@ class House:
         self.oversold.update(Oversold(kind, night, it.number, None, who) for night in missing if it)
 
     def require_beds(self, it: Booking, kind: str, who: str = "", reason: str = "") -> None:
-        """The party fits into a room of the type; extra beds that somebody has let be put up are not asked again."""
+        """Require that the party fits into a room of the type, counting extra beds that were already allowed."""
         if it.party > self.beds[kind] + it.extra and not self.supervises(who, reason):
             raise Refused("ROOM_CAPACITY_EXCEEDED")
 
@@ -317,25 +317,25 @@ class House:
         if right not in RIGHTS[who]:
             raise Refused("PERMISSION_DENIED")
 
-    # --- telling ------------------------------------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------------------------------
 
-    def tell_room(self, room: Room, was: str, source: str) -> None:
+    def publish_room(self, room: Room, was: str, source: str) -> None:
         occupied = self.guest(room) is not None
-        self.told.append(("rooms", "room_updated", room.number, was, room.status, source, occupied))
+        self.published.append(("rooms", "room_updated", room.number, was, room.status, source, occupied))
 
-    def tell(self, booking: Booking, kind: str, guest: str = "", moved: Sequence[Room] = ()) -> None:
+    def publish(self, booking: Booking, kind: str, guest: str = "", moved: Sequence[Room] = ()) -> None:
         for room in moved:
-            self.told.append(("rooms", "room_occupancy_updated", room.number, self.guest(room) is not None))
-        self.told.append(("room-bookings", kind, booking.number, booking.status))
+            self.published.append(("rooms", "room_occupancy_updated", room.number, self.guest(room) is not None))
+        self.published.append(("room-bookings", kind, booking.number, booking.status))
         if guest:
-            self.told.append(("guest", guest, booking.number, booking.status))
+            self.published.append(("guest", guest, booking.number, booking.status))
         self.saved.add(booking.number)
 
     def become(self, booking: Booking, status: str) -> None:
         self.steps.append((booking.number, booking.status, status))
         booking.status = status
 
-    # --- section 5: a room's status -----------------------------------------------------------------------------------
+    # --- room status --------------------------------------------------------------------------------------------------
 
     @staticmethod
     def may_change(who: str, was: str, to: str, source: str) -> bool:
@@ -364,7 +364,7 @@ class House:
             "housekeeping.status_front_desk": {(READY, DIRTY)},
         }
         granted = {step for right, allowed in steps.items() if right in has for step in allowed}
-        # Read as: the right to the same status again is the right to bring a room there from anywhere.
+        # Read as: setting the status that a room already has takes the right to set it from any other status.
         return (was, to) in granted or (was == to and any(target == to for _, target in granted))
 
     def change(
@@ -380,7 +380,7 @@ class House:
         clears: bool = False,
         force: bool = False,
     ) -> None:
-        """One change of status, by the order of checks of section 4."""
+        """Change the status, with the checks in the documented order."""
         was = room.status
         if source != "SYSTEM" and not self.may_change(who, was, to, source):
             raise Refused("PERMISSION_DENIED")
@@ -419,12 +419,12 @@ class House:
             for task in self.tasks:
                 if task.room is room and task.type == "TURNOVER" and task.waits:
                     task.status, task.started, task.assigned_to = DONE, True, task.assigned_to or who
-        self.tell_room(room, was, source)
+        self.publish_room(room, was, source)
 
     @staticmethod
     def flag(room: Room, priority: str, note: str) -> None:
-        wanted = priority or room.priority or "MED"
-        room.flag, room.priority = True, max([room.priority, wanted], key=["", *PRIORITIES].index)
+        new = priority or room.priority or "MED"
+        room.flag, room.priority = True, max([room.priority, new], key=["", *PRIORITIES].index)
         room.fault_notes = joined(room.fault_notes, note)
 
     def set_status(
@@ -439,7 +439,7 @@ class House:
         force: bool = False,
     ) -> None:
         target = self.rooms[room]
-        if force and to == OOO:  # read as: whoever forces has to be one who may, before anything else
+        if force and to == OOO:  # read as: the right to force is checked before anything else
             self.require(who, "bookings.supervise")
         if expected and expected != target.status:
             raise Refused("STATUS_CHANGED")
@@ -460,10 +460,10 @@ class House:
         self.change(self.rooms[room], to, who, "MANAGER_OVERRIDE", note, force=force)
 
     def take_away(self, room: Room, who: str, *, to_type: str = "", force: bool) -> None:
-        """The house is to do without the room: out of order, out of service, or of another type from now on."""
+        """Take a room away from its type: put it out of order or out of service, or change its type."""
         today, kind = self.business_day(), room.type
         there = [each for each in self.stays() if each.room is room]
-        # Whoever is in house, or has booked the type that the room is to have, keeps it.
+        # A guest in house, or one who has booked the room's new type, keeps the room.
         leave = [
             each
             for each in there
@@ -481,14 +481,14 @@ class House:
         needed = {night for night in worse if beyond(night, 1, 0) > 0 and not self.settings["overbooking"]}
         if not force and (leave or needed):
             raise Refused("ROOM_NEEDED")
-        # Read as: a room does not shrink under those who keep it, and no force changes that.
+        # Read as: the room must still fit the parties that keep it, even with force.
         if any(each.party > self.beds[to_type] + each.extra for each in keep):
             raise Refused("ROOM_CAPACITY_EXCEEDED")
         upgraded = [each for each in leave if each.type != kind]
         for each in leave:
             each.room = None
             self.put_up_beds(each)
-            self.tell(each, "booking_updated")
+            self.publish(each, "booking_updated")
         if served and not self.settings["overbooking"]:
             for night in later:
                 if self.sold(kind, night) and beyond(night, 1, int(night in kept)) > 0:
@@ -496,7 +496,7 @@ class House:
         for each in upgraded:
             self.require_left(each, each.type, self.held(each), who, "forced")
 
-    # --- section 3: turnover ------------------------------------------------------------------------------------------
+    # --- turnover -----------------------------------------------------------------------------------------------------
 
     def start_cleaning(self, who: str, *, room: int) -> None:
         self.require(who, "rooms.status_transition")
@@ -513,7 +513,10 @@ class House:
         self.require(who, "rooms.inspect")
         target = self.rooms[room]
         to = (MAINT if target.flag else READY) if passed else DIRTY
-        if target.status not in (CLEANED, to):  # read as: only a cleaned room is inspected; the same again is a repeat
+        if target.status not in (
+            CLEANED,
+            to,
+        ):  # read as: only a cleaned room is inspected; the same call again is a retry
             raise Refused("INVALID_TRANSITION")
         self.change(target, to, who, "HOUSEKEEPING", inspected=passed)
 
@@ -526,7 +529,7 @@ class House:
         before = (target.priority, target.fault_notes)
         self.flag(target, priority, note)
         if before != (target.priority, target.fault_notes):
-            self.tell_room(target, MAINT, "HOUSEKEEPING")
+            self.publish_room(target, MAINT, "HOUSEKEEPING")
 
     def complete_fault(self, who: str, *, room: int) -> None:
         self.require(who, "rooms.maintenance_clear")
@@ -543,7 +546,7 @@ class House:
         elif target.flag:
             target.flag, target.priority, target.fault_notes = False, "", ""
             target.turnover_notes = joined(target.turnover_notes, "mended")
-            self.tell_room(target, target.status, "HOUSEKEEPING")
+            self.publish_room(target, target.status, "HOUSEKEEPING")
 
     def set_active(self, who: str, *, room: int, is_active: bool, force: bool = False) -> None:
         self.require(who, "rooms.inventory_update")
@@ -555,7 +558,7 @@ class House:
         if not is_active:
             self.take_away(target, who, force=force)
         target.active = is_active
-        self.tell_room(target, target.status, "SYSTEM")
+        self.publish_room(target, target.status, "SYSTEM")
 
     def set_type(self, who: str, *, room: int, kind: str, force: bool = False) -> None:
         self.require(who, "rooms.inventory_update")
@@ -563,10 +566,10 @@ class House:
         if target.type != kind:
             self.take_away(target, who, to_type=kind, force=force)
             target.type = kind
-            self.tell_room(target, target.status, "SYSTEM")
+            self.publish_room(target, target.status, "SYSTEM")
 
     def set_beds(self, who: str, *, kind: str, beds: int) -> None:
-        """How many guests a type sleeps."""
+        """Set the maximum occupancy of a room type."""
         self.require(who, "rooms.type_manage")
         for each in self.bookings:
             if (
@@ -578,7 +581,7 @@ class House:
         self.beds[kind] = beds
 
     def set_rules(self, who: str, **settings: Any) -> None:
-        """The settings of the house; a deadline that a booking was given stays."""
+        """Change the hotel's settings; existing bookings keep their approval deadlines."""
         self.require(who, "bookings.manage_rules")
         stops = self.settings["overbooking"] and not settings.get("overbooking", True)
         self.settings.update(settings)
@@ -589,7 +592,7 @@ class House:
                     if (beyond := self.sold(kind, night) - self.sellable(kind)) > 0 and self.sold(kind, night):
                         self.oversold[Oversold(kind, night, None, None, None)] += beyond
 
-    # --- section 4: tasks ---------------------------------------------------------------------------------------------
+    # --- tasks --------------------------------------------------------------------------------------------------------
 
     def task(self, number: int) -> Task:
         if self.tasks[number].gone:
@@ -600,7 +603,7 @@ class House:
         self.require(who, "housekeeping.task_create")
         it = None if booking is None else self.bookings[booking]
         over = it is not None and it.status in (COMPLETED, DECLINED, CANCELLED, EXPIRED, NO_SHOW)
-        # Read as: once the guest has been there, a room may be inspected or cleaned on account of the stay.
+        # Read as: after the stay began, a room may be inspected or cleaned for that booking.
         if over and (kind == "AMENITY" or (kind != "TURNOVER" and it.checked_in_at is None)):
             raise Refused("BOOKING_IS_OVER")
         self.tasks.append(Task(self.rooms[room], kind, booking=it))
@@ -609,7 +612,7 @@ class House:
         return [task for task in self.tasks if task.booking is it and task.waits and task.type in kinds]
 
     def _call_off(self, it: Booking) -> None:
-        """The guest does not come; a turnover is the room's."""
+        """Cancel the tasks of a guest who does not arrive; a turnover belongs to the room and stays."""
         for task in self._of(it, *FOR_THE_ARRIVAL):
             task.status = CANCELLED
 
@@ -659,13 +662,13 @@ class House:
         if task.assigned_to not in (None, who) and "housekeeping.task_assign" not in RIGHTS[who]:
             raise Refused("TASK_ASSIGNED_TO_OTHER")
 
-    # --- section 6: bookings ------------------------------------------------------------------------------------------
+    # --- bookings -----------------------------------------------------------------------------------------------------
 
     def create(self, who: str, *, card: bool = False, **stay: Any) -> None:
         self._create(who, status=PENDING if card else CONFIRMED, card=card, **stay)
 
     def request(self, who: str, **stay: Any) -> None:
-        """A guest's own request, without a card: it waits for approval."""
+        """A guest's request without a card, which needs approval."""
         self._create(who, status=PENDING, **stay)
 
     def _create(
@@ -678,12 +681,12 @@ class House:
         self.put_up_beds(booking)
         self.require_left(None, kind, stay_nights(check_in, check_out))
         if status == PENDING:
-            today, cutoff = self.wall.date(), self.settings["approval_cutoff"]
+            today, cutoff = self.local_time.date(), self.settings["approval_cutoff"]
             late = self.at(today, cutoff) <= self.now
             booking.deadline = self.at(today + DAY if late else today, cutoff)
         self.bookings.append(booking)
         self.steps.append((booking.number, "", booking.status))
-        self.tell(booking, "booking_created")
+        self.publish(booking, "booking_created")
 
     def edit(
         self,
@@ -716,8 +719,8 @@ class House:
             then = replace(it, check_in=begins, check_out=ends)
             if it.room:
                 self.require_free(it.room, self.held(then), it)
-            # Read as: nights that the booking had already are its own, also in a house that is sold out since. A
-            # request holds none yet, but may not ask for nights that nobody can give.
+            # Read as: a booking keeps the nights that it already has, even if the hotel has sold out since. A request
+            # holds none yet, but cannot ask for nights that are not available.
             had = set(stay_nights(it.check_in, it.check_out))
             self.require_left(
                 it, it.counts_as, [day for day in stay_nights(begins, ends) if day not in had], who, reason
@@ -739,14 +742,14 @@ class House:
         it.adults, it.children = then.adults, then.children
         if it.party != party:
             self.put_up_beds(it)
-        self.tell(it, "booking_updated")
+        self.publish(it, "booking_updated")
 
     def mark_seen(self, who: str, *, booking: int) -> None:
         self.require(who, "bookings.update")
         it = self.bookings[booking]
         if it.seen is None:
             it.seen = (self.now, who)
-            self.tell(it, "booking_updated")
+            self.publish(it, "booking_updated")
 
     def companions(self, who: str, *, booking: int, count: int, reason: str = "") -> None:
         self.require(who, "bookings.update")
@@ -761,7 +764,7 @@ class House:
             it.named = count
             if other:
                 self.put_up_beds(it)
-            self.tell(it, "booking_party_updated")
+            self.publish(it, "booking_party_updated")
 
     def _require_open(self, it: Booking) -> None:
         if it.status == EXPIRED or (it.status == PENDING and it.deadline is not None and it.deadline < self.now):
@@ -779,7 +782,7 @@ class House:
         self._require_open(it)
         self.require_left(it, it.type, self.held(it))
         self.become(it, CONFIRMED)
-        self.tell(it, "booking_confirmed", "booking_confirmed")
+        self.publish(it, "booking_confirmed", "booking_confirmed")
 
     def approve(self, who: str, *, booking: int) -> None:
         self.require(who, "bookings.update")
@@ -792,7 +795,7 @@ class House:
         self.require_left(it, it.type, self.held(it))
         self.become(it, CONFIRMED)
         it.seen = it.seen or (self.now, who)
-        self.tell(it, "booking_confirmed", "booking_confirmed")
+        self.publish(it, "booking_confirmed", "booking_confirmed")
 
     def decline(self, who: str, *, booking: int) -> None:
         self.require(who, "bookings.cancel")
@@ -806,7 +809,7 @@ class House:
         self.become(it, DECLINED)
         self._call_off(it)
         it.seen = it.seen or (self.now, who)
-        self.tell(it, "booking_updated", "booking_declined")
+        self.publish(it, "booking_updated", "booking_declined")
 
     def cancel(self, who: str, *, booking: int, reason: str) -> None:
         self.require(who, "bookings.cancel")
@@ -830,7 +833,7 @@ class House:
         else:
             self._call_off(it)
         self._vacate([(it, room) for room in left], who)
-        self.tell(it, "booking_cancelled", "booking_cancelled", left)
+        self.publish(it, "booking_cancelled", "booking_cancelled", left)
 
     def no_show(self, who: str, *, booking: int) -> None:
         self.require(who, "bookings.cancel")
@@ -845,22 +848,22 @@ class House:
         it.room = None
         self.put_up_beds(it)
         self._call_off(it)
-        self.tell(it, "booking_no_show")
+        self.publish(it, "booking_no_show")
 
     def reinstate(self, who: str, *, booking: int) -> None:
         self.require(who, "bookings.supervise")
         it = self.bookings[booking]
-        # Read as: a stay whose departure is over can't be reinstated, as it could not be booked.
+        # Read as: a stay whose departure has passed cannot be reinstated, just as it could not be booked.
         if it.status not in (CANCELLED, NO_SHOW) or it.check_out < self.business_day():
             raise Refused("BOOKING_NOT_ELIGIBLE")
         self.require_left(it, it.type, stay_nights(it.check_in, it.check_out))
         self.become(it, CONFIRMED)
-        # Read as: it is a supervisor with a reason who reinstates, also a party for which the type has shrunk since.
+        # Read as: a supervisor's reason also allows a party that no longer fits the room type.
         self.put_up_beds(it)
         it.arrived = None
         it.cancelled_at = it.checked_in_at = it.checked_out_at = it.moved_at = None
         it.flagged_at = it.acknowledged_at = None
-        self.tell(it, "booking_updated")
+        self.publish(it, "booking_updated")
 
     def undo_check_in(self, who: str, *, booking: int) -> None:
         self.require(who, "bookings.supervise")
@@ -873,7 +876,7 @@ class House:
         self.become(it, CONFIRMED)
         it.arrived = it.checked_in_at = it.flagged_at = it.acknowledged_at = it.moved_at = None
         self._vacate([(it, room) for room in left], who)
-        self.tell(it, "booking_updated", moved=left)
+        self.publish(it, "booking_updated", moved=left)
 
     @staticmethod
     def _require_assignable(it: Booking) -> None:
@@ -907,7 +910,7 @@ class House:
         it.room = target
         self.put_up_beds(it)
         self._follow(it, target, *FOR_THE_ARRIVAL)
-        self.tell(it, "booking_updated", "booking_room_assigned")
+        self.publish(it, "booking_updated", "booking_room_assigned")
 
     def unassign(self, who: str, *, booking: int, reason: str = "") -> None:
         self.require(who, "bookings.assign_room")
@@ -915,20 +918,20 @@ class House:
         if it.room is None:
             return
         self._require_assignable(it)
-        # Read as: an upgraded party needs a room of the booked type again, with as many beds.
+        # Read as: an upgraded party needs a room of the booked type again, with enough beds.
         if it.counts_as != it.type:
             self.require_beds(it, it.type, who, reason)
         self._require_other_type(it, it.type, who, reason)
         it.room = None
         self.put_up_beds(it)
-        self.tell(it, "booking_updated")
+        self.publish(it, "booking_updated")
 
     def _window(self, it: Booking) -> str:
-        if self.wall.date() < it.check_in:
+        if self.local_time.date() < it.check_in:
             return "CHECKIN_WRONG_DATE"
         if self.now < self.at(it.check_in, self.settings["earliest_check_in"]):
             return "CHECKIN_TOO_EARLY"
-        # Read as: the guest of a longer stay may come until the business day of the last night ends.
+        # Read as: a guest may arrive until the business day of the last night ends.
         return "CHECKIN_TOO_LATE" if self.now >= self.at(it.free_from, self.settings["cutoff"]) else ""
 
     def _require_ready(self, room: Room) -> None:
@@ -952,7 +955,7 @@ class House:
             self.require_beds(it, target.type, who, reason)
         else:
             self._require_fitting(it, target, who, reason)
-        # Whoever comes early, or after the departure, wants nights that were not booked.
+        # A guest who arrives early, or after the departure date, needs nights that were not booked.
         held = self.held(it, in_house=True)
         if more := held - self.held(it):
             self.require_free(target, held, it)
@@ -970,7 +973,7 @@ class House:
         for _, room in arrivals:
             self.change(room, OCC, who, source)
         for it, room in arrivals:
-            self.tell(it, "booking_checked_in", "booking_checked_in", [room])
+            self.publish(it, "booking_checked_in", "booking_checked_in", [room])
 
     def check_in_rooms(self, who: str, *, rooms: Sequence[int]) -> None:
         self.require(who, "bookings.checkin")
@@ -982,7 +985,7 @@ class House:
                 for each in self.bookings
                 if each.status == CONFIRMED
                 and each.room is room
-                # Who is late is taken too, until the business day of the last night ends.
+                # Late arrivals are included, until the business day of the last night ends.
                 and each.check_in <= self.business_day() < each.free_from
             ]
             fits = due and due[0].party <= self.beds[room.type] + due[0].extra
@@ -1003,7 +1006,7 @@ class House:
             for task in self.tasks:
                 if task.waits and task.type == "STAYOVER" and (task.room is room or task.booking is it):
                     task.status = CANCELLED
-            if it.status in (COMPLETED, CANCELLED):  # neither moved nor to come again
+            if it.status in (COMPLETED, CANCELLED):  # neither moved nor expected back
                 for task in self._of(it, "AMENITY"):
                     task.status = CANCELLED
             if not any(task.room is room and task.type == "TURNOVER" and task.waits for task in self.tasks):
@@ -1016,7 +1019,7 @@ class House:
             self._settle_overstay(it)
         self._vacate([(it, it.room) for it in leaving if it.room], who)
         for it in leaving:
-            self.tell(it, "booking_checked_out", "booking_checked_out", [it.room] if it.room else [])
+            self.publish(it, "booking_checked_out", "booking_checked_out", [it.room] if it.room else [])
 
     def check_out(self, who: str, *, booking: int) -> None:
         self.require(who, "bookings.checkout")
@@ -1048,10 +1051,10 @@ class House:
             raise Refused("ROOM_OCCUPIED")
         if not new.bookable:
             raise Refused("ROOM_NOT_READY")
-        reason = "the shower drips"  # always said
+        reason = "the shower drips"  # the reason that RealHotel always gives
         if self.beds[new.type] < self.beds[old.type]:
             self.require_beds(it, new.type, who, reason)
-        # Read as: the room is needed from tonight, also by a guest who came early or is overdue.
+        # Read as: the room is needed from tonight, even for a guest who came early or is overdue.
         self.require_free(new, self.held(it), it)
         self._require_other_type(it, new.type, who, reason)
         it.room, it.moved_at = new, self.now
@@ -1059,7 +1062,7 @@ class House:
         self._vacate([(it, old)], who)
         self._follow(it, new, "AMENITY")
         self.change(new, OCC, who, "SYSTEM")
-        self.tell(it, "booking_updated", "booking_room_moved", [old, new])
+        self.publish(it, "booking_updated", "booking_room_moved", [old, new])
 
     # --- overstays ----------------------------------------------------------------------------------------------------
 
@@ -1067,7 +1070,7 @@ class House:
         it.flagged_at = self.now
         _, note = it.overstays.get(it.check_out, ("", ""))
         it.overstays[it.check_out] = ("OPEN", note)
-        self.tell(it, "booking_overstay_flagged")
+        self.publish(it, "booking_overstay_flagged")
 
     @staticmethod
     def _settle_overstay(it: Booking) -> None:
@@ -1083,12 +1086,12 @@ class House:
         if it.flagged_at is None:
             self._flag(it)
         status, said = it.overstays[it.check_out]
-        wanted = "DISMISSED" if dismiss else "ACKED"
-        if status == wanted and note in ("", said):
+        status_after = "DISMISSED" if dismiss else "ACKED"
+        if status == status_after and note in ("", said):
             return
-        it.overstays[it.check_out] = (wanted, note or said)
+        it.overstays[it.check_out] = (status_after, note or said)
         it.acknowledged_at = self.now
-        self.tell(it, "booking_overstay_acknowledged")
+        self.publish(it, "booking_overstay_acknowledged")
 
     def extend(self, who: str, *, booking: int, nights: int = 0, until: date | None = None, reason: str = "") -> None:
         self.require(who, "bookings.extend")
@@ -1105,28 +1108,28 @@ class House:
             self.require_left(it, it.room.type, more, who, reason)
         self._settle_overstay(it)
         it.check_out, it.flagged_at, it.acknowledged_at = until, None, None
-        self.tell(it, "booking_overstay_extended")
+        self.publish(it, "booking_overstay_extended")
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """What the passing of time does."""
+        """The periodic work."""
         for it in self.bookings:
             if it.status == PENDING and it.deadline and it.deadline < self.now:
                 self.become(it, EXPIRED)
                 self._call_off(it)
                 it.expired_at = self.now
-                self.tell(it, "booking_expired")
+                self.publish(it, "booking_expired")
         for it in self.bookings:
             if it.status == IN_HOUSE and it.flagged_at is None and self.overdue(it):
                 self._flag(it)
-        if self.wall.time() >= MORNING:
-            today = self.wall.date()
+        if self.local_time.time() >= MORNING:
+            today = self.local_time.date()
             for task in self.tasks:
                 if task.status == OPEN and not task.gone and task.for_date and task.for_date < today:
                     task.status = CANCELLED
             for it in self.bookings:
-                # Read as: a stayover is of a guest who woke up in the room and stays another night.
+                # Read as: a stayover is a guest who woke up in the room and stays another night.
                 since = it.moved_at or it.checked_in_at
                 if (
                     it.status == IN_HOUSE

@@ -1,4 +1,4 @@
-"""The real house beside the plain one: every step is taken in both, and everything that it left behind is compared."""
+"""Takes each step on the real hotel and on the reference hotel, and compares everything that it changed."""
 
 import json
 from collections import Counter
@@ -55,9 +55,9 @@ from rooms.models import Room
 from rooms.services import update_room, update_room_type
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
-from tests.model.rules import DAY, House, Oversold, Refused
+from tests.model.reference_hotel import DAY, Oversold, ReferenceHotel, Refused
 from tests.refusals import check_deferred_constraints
-from tests.room_bookings.small_hotel import assert_sound, everything
+from tests.room_bookings.small_hotel import all_rows, assert_invariants_hold
 
 PEOPLE = {
     "agent": rights.FRONT_DESK_AGENT,
@@ -68,11 +68,11 @@ PEOPLE = {
 }
 ROOMS = {101: "A", 102: "A", 201: "B"}
 BEDS = {"A": 2, "B": 3}
-SOUND_EVERY = 10  # steps
+CHECK_EVERY = 10  # steps between checks of the invariants
 
 
 class Setting(NamedTuple):
-    """When and by what rules a house begins."""
+    """The start time and the settings of a hotel."""
 
     now: datetime
     timezone: str
@@ -80,15 +80,15 @@ class Setting(NamedTuple):
     whole_party: bool = False
 
 
-# Each begins the afternoon before its clocks change.
+# Each starts on the afternoon before a clock change.
 SETTINGS = {
     "dublin": Setting(datetime(2026, 3, 28, 14, tzinfo=UTC), "Europe/Dublin"),
     "new york": Setting(datetime(2026, 10, 31, 18, tzinfo=UTC), "America/New_York", overbooking=True, whole_party=True),
 }
 
 
-class RealHouse:
-    """A hotel with its rooms and people in the database; every step as its view takes it: the right, the service."""
+class RealHotel:
+    """A hotel in the database; takes each step as its view does: check the right, call the service."""
 
     def __init__(self, name: str):
         self.setting = setting = SETTINGS[name]
@@ -116,10 +116,10 @@ class RealHouse:
         self.tasks: list[int] = []
 
     def take(self, step: str, who: str, args: Mapping[str, Any]) -> Any:
-        """One step; raises what the services raise."""
+        """Take one step; raises what the services raise."""
         if step == "tick":
             return tick()
-        staff, given = self.staff[who], {**STEPS[step].says, **args}
+        staff, given = self.staff[who], {**STEPS[step].arguments, **args}
         if given.get("room"):
             given["room"] = self.rooms[args["room"]]
         if "rooms" in args:
@@ -128,10 +128,10 @@ class RealHouse:
             given["booking"] = RoomBooking.objects.get(pk=self.bookings[args["booking"]].pk)
         if "task" in args:
             given["task"] = HousekeepingTask(pk=self.tasks[args["task"]])
-        if step in OF_THE_HOUSE:
-            # As a request finds it.
+        if step in TAKES_HOTEL:
+            # As a request loads it.
             self.hotel = Hotel.objects.get(pk=self.hotel.pk)
-            given["house"] = self
+            given["real"] = self
         view, action, service, _ = STEPS[step]
         needed = view.rights.get(action, view.rights.get("*"))
         if needed is not None and not any(staff.can(right) for right in needed):
@@ -139,7 +139,7 @@ class RealHouse:
         return service(staff=staff, **given)
 
 
-# --- the services, where the steps call their arguments otherwise -----------------------------------------------------
+# --- adapters from the steps' arguments to the services' arguments ----------------------------------------------------
 
 
 def _set_status(
@@ -167,7 +167,7 @@ def _set_status(
 
 def _create(
     *,
-    house: RealHouse,
+    real: RealHotel,
     kind: str,
     card: bool = False,
     needs_approval: bool = False,
@@ -175,17 +175,17 @@ def _create(
     **given: Any,
 ) -> None:
     if card:
-        given |= {"payment_provider": "stripe", "payment_reference": f"pi_{len(house.bookings)}"}
+        given |= {"payment_provider": "stripe", "payment_reference": f"pi_{len(real.bookings)}"}
     booking = create_booking(
-        hotel=house.hotel,
-        room_type_id=house.types[kind].pk,
+        hotel=real.hotel,
+        room_type_id=real.types[kind].pk,
         primary_first_name="Ada",
         primary_last_name="Lovelace",
         needs_approval=needs_approval,
         override_reason=reason,
         **given,
     )
-    house.bookings.append(booking)
+    real.bookings.append(booking)
 
 
 def _edit(
@@ -224,9 +224,9 @@ def _extend(*, nights: int | None = None, until: date | None = None, reason: str
 
 
 def _several(service: Callable[..., BulkResult]) -> Callable[..., None]:
-    def take(*, house: RealHouse, rooms: Sequence[Room], staff: Staff) -> None:
-        if not service(hotel=house.hotel, room_ids=[room.pk for room in rooms], staff=staff).bookings:
-            raise NothingDone("Nobody.")  # as the view says
+    def take(*, real: RealHotel, rooms: Sequence[Room], staff: Staff) -> None:
+        if not service(hotel=real.hotel, room_ids=[room.pk for room in rooms], staff=staff).bookings:
+            raise NothingDone("Nobody.")  # as the view raises
 
     return take
 
@@ -239,35 +239,35 @@ def _delete_task(*, task: HousekeepingTask, staff: Staff) -> None:
     delete_task(task=task)
 
 
-def _open_task(*, house: RealHouse, room: Room, kind: str, staff: Staff, booking: RoomBooking | None = None) -> None:
+def _open_task(*, real: RealHotel, room: Room, kind: str, staff: Staff, booking: RoomBooking | None = None) -> None:
     reference = {"booking": booking.booking_id} if booking else {}
-    create_task(hotel=house.hotel, staff=staff, room=room.pk, task_type=kind, **reference)
+    create_task(hotel=real.hotel, staff=staff, room=room.pk, task_type=kind, **reference)
 
 
-def _assign_task(*, house: RealHouse, task: HousekeepingTask, to: str | None, staff: Staff) -> None:
-    assign_task(task=task, assigned_to_id=to and house.staff[to].pk)
+def _assign_task(*, real: RealHotel, task: HousekeepingTask, to: str | None, staff: Staff) -> None:
+    assign_task(task=task, assigned_to_id=to and real.staff[to].pk)
 
 
 def _set_active(*, room: Room, force: bool = False, **given: Any) -> None:
     change = force_room_update if force else update_room
-    change(room=Room.objects.get(pk=room.pk), **given)  # as a request finds it
+    change(room=Room.objects.get(pk=room.pk), **given)  # as a request loads it
 
 
-def _set_type(*, house: RealHouse, kind: str, **given: Any) -> None:
-    _set_active(room_type_id=house.types[kind].pk, **given)
+def _set_type(*, real: RealHotel, kind: str, **given: Any) -> None:
+    _set_active(room_type_id=real.types[kind].pk, **given)
 
 
-def _set_beds(*, house: RealHouse, kind: str, beds: int, staff: Staff) -> None:
-    update_room_type(room_type=house.types[kind], max_occupancy=beds)
+def _set_beds(*, real: RealHotel, kind: str, beds: int, staff: Staff) -> None:
+    update_room_type(room_type=real.types[kind], max_occupancy=beds)
 
 
-def _set_rules(*, house: RealHouse, staff: Staff, **settings: Any) -> None:
+def _set_rules(*, real: RealHotel, staff: Staff, **settings: Any) -> None:
     if "grace" in settings:
         settings["grace"] = settings["grace"] // timedelta(minutes=1)
-    update_access_config(hotel=house.hotel, **{COLUMNS[name]: value for name, value in settings.items()})
+    update_access_config(hotel=real.hotel, **{COLUMNS[name]: value for name, value in settings.items()})
 
 
-# What the rules call a setting, and the hotel.
+# The reference hotel's name of each setting, and the Hotel field.
 COLUMNS = {
     "checkout_time": "standard_checkout_time",
     "grace": "late_checkout_grace_minutes",
@@ -280,12 +280,12 @@ COLUMNS = {
 
 
 class Step(NamedTuple):
-    """Where the right that a step takes is asked, the service that takes it, and what is always said."""
+    """The view action that names the right, the service, and its fixed arguments."""
 
     view: Any
     action: str
     service: Callable[..., Any]
-    says: Mapping[str, Any] = {}
+    arguments: Mapping[str, Any] = {}
 
 
 STEPS = {
@@ -328,31 +328,31 @@ STEPS = {
     "acknowledge": Step(StaffBookingOverstayView, "acknowledge", acknowledge_overstay),
     "extend": Step(StaffBookingOverstayView, "extend", _extend),
 }
-OF_THE_HOUSE = (
+TAKES_HOTEL = (
     *("create", "request", "check_in_rooms", "check_out_rooms"),
     *("set_type", "set_beds", "set_rules", "open_task", "assign_task"),
 )
 
 
-# --- both side by side ------------------------------------------------------------------------------------------------
+# --- the comparison ---------------------------------------------------------------------------------------------------
 
 
 def _block() -> transaction.Atomic:
-    """A transaction within which durable work may begin."""
+    """A transaction in which ``durable`` blocks are allowed."""
     block = transaction.atomic()
     block._from_testcase = True  # type: ignore[attr-defined]
     return block
 
 
-class World:
-    """The real house and the plain one; whatever is written between ``begin`` and ``end`` is taken back."""
+class Lockstep:
+    """A run on both hotels; ``close`` and ``discard`` roll back everything that it wrote."""
 
-    def __init__(self, real: RealHouse):
+    def __init__(self, real: RealHotel):
         self.real, self.setting = real, real.setting
         real.bookings, real.tasks = [], []
         self.block = _block()
         self.block.__enter__()
-        self.house = House(
+        self.reference = ReferenceHotel(
             now=self.setting.now,
             timezone=self.setting.timezone,
             rooms=ROOMS,
@@ -360,7 +360,7 @@ class World:
             overbooking=self.setting.overbooking,
             whole_party=self.setting.whole_party,
         )
-        self.rows = Counter(everything())
+        self.rows = Counter(all_rows())
         self.real_rooms: dict[int, dict[str, Any]] = {}
         self.real_bookings: dict[int, dict[str, Any]] = {}
         self.versions: dict[int, int] = {}
@@ -368,49 +368,49 @@ class World:
         self.real_tasks: dict[int, dict[str, Any]] = {}
         self._compare_rooms([json.loads(row) for table, row in self.rows if table == "Room"])
         self.log: list[str] = []
-        self.done: dict[str, tuple[str, str, dict[str, Any]]] = {}  # each sort of step as it was last taken
+        self.done: dict[str, tuple[str, str, dict[str, Any]]] = {}  # the last successful step of each kind
         self.taken = 0
 
     def close(self) -> None:
-        """Ask the database for all its rules once more, then take everything back."""
+        """Check all constraints and invariants, then roll back."""
         try:
             check_deferred_constraints()
-            assert_sound()
+            assert_invariants_hold()
         finally:
             self.discard()
 
     def discard(self) -> None:
-        """Take everything back."""
+        """Roll back."""
         transaction.set_rollback(True)
         self.block.__exit__(None, None, None)
 
     def wait(self, hours: float) -> None:
-        """Time passes in both."""
-        self.log.append(f"world.wait({hours})")
-        self.house.now += timedelta(hours=hours)
+        """Let time pass in both hotels."""
+        self.log.append(f"lockstep.wait({hours})")
+        self.reference.now += timedelta(hours=hours)
 
     def tick(self) -> str:
-        """The periodic work, twice: the second time at once there is nothing left to do."""
+        """Run the periodic work twice; the second run must change nothing."""
         outcome = self.do("tick")
-        if self.wrote:  # else the same work meets the same house
-            with clock.set_to(self.house.now):
+        if self.wrote:  # otherwise nothing has changed for a second run
+            with clock.set_to(self.reference.now):
                 tick()
-            assert Counter(everything()) == self.rows, "the periodic work did something twice"
+            assert Counter(all_rows()) == self.rows, "the second run of the periodic work changed something"
         return outcome
 
     def do(self, step: str, who: str = "", **args: Any) -> str:
-        """Take one step in both houses and compare; returns ``""`` when it was done, or the code of the refusal."""
+        """Take one step in both hotels and compare; returns ``""`` on success, or the error code."""
         said = "".join(f", {name}={value!r}" for name, value in args.items())
-        self.log.append("world.tick()" if step == "tick" else f"world.do({step!r}, {who!r}{said})")
-        house = self.house
-        house.begin()
+        self.log.append("lockstep.tick()" if step == "tick" else f"lockstep.do({step!r}, {who!r}{said})")
+        reference = self.reference
+        reference.begin()
         try:
-            getattr(house, step)(*[who] if who else [], **args)
-            wanted = ""
+            getattr(reference, step)(*[who] if who else [], **args)
+            expected = ""
         except Refused as refusal:
-            wanted = refusal.code
-            house.oversold.clear()  # what a later check refused is not recorded
-        with clock.set_to(house.now):
+            expected = refusal.code
+            reference.oversold.clear()  # a refused step records no overselling
+        with clock.set_to(reference.now):
             try:
                 with _block():
                     self.real.take(step, who, args)
@@ -418,22 +418,22 @@ class World:
                 outcome = ""
             except HotelMateError as refusal:
                 outcome = refusal.code
-        assert outcome == wanted, f"{step} by {who} came to {outcome or 'done'}, the rules say {wanted or 'done'}"
+        assert outcome == expected, f"{step} by {who}: {outcome or 'done'}, expected {expected or 'done'}"
         self._compare(outcome)
         if not outcome and who:
-            self.done.pop(step, None)  # the newest stands last
+            self.done.pop(step, None)  # keep the order of the last calls
             self.done[step] = (step, who, args)
         self.taken += 1
-        if self.taken % SOUND_EVERY == 0:
-            assert_sound()
+        if self.taken % CHECK_EVERY == 0:
+            assert_invariants_hold()
         return outcome
 
     def _compare(self, outcome: str) -> None:
-        after = Counter(everything())
+        after = Counter(all_rows())
         gone, new = self.rows - after, after - self.rows
         self.rows, self.wrote = after, bool(gone or new)
         if outcome:
-            assert not gone, f"{outcome} took away {list(gone)}"
+            assert not gone, f"{outcome} deleted {list(gone)}"
             assert not new, f"{outcome} left a trace: {list(new)}"
         written: dict[str, list[dict[str, Any]]] = {}
         for table, row in new:
@@ -441,15 +441,15 @@ class World:
         for rows in written.values():
             rows.sort(key=lambda row: row.get("id", 0))
         kept = {table for table, _ in gone} & {"RoomStatusEvent", "BookingChange", "RealtimeEvent", "Overbooking"}
-        assert not kept, f"{kept} are never changed"
-        self._compare_told(written.get("RealtimeEvent", []))
+        assert not kept, f"rows of {kept} were changed"
+        self._compare_events(written.get("RealtimeEvent", []))
         self._compare_audit(written.get("RoomStatusEvent", []))
         self._compare_rooms(written.get("Room", []))
         self._compare_bookings(written.get("RoomBooking", []))
         self._compare_oversold(written.get("Overbooking", []))
         steps = [(row["booking_id"], row["from_status"], row["to_status"]) for row in written.get("BookingChange", [])]
         changed = [(self._booking(pk), was, to) for pk, was, to in steps if was != to]
-        assert changed == self.house.steps
+        assert changed == self.reference.steps
         self._compare_overstays(written.get("OverstayIncident", []))
         self._compare_tasks(
             [json.loads(row) for table, row in gone if table == "HousekeepingTask"], written.get("HousekeepingTask", [])
@@ -461,18 +461,18 @@ class World:
     def _who(self, pk: int | None) -> str | None:
         return None if pk is None else self.real.who_is[pk]
 
-    def _compare_told(self, rows: Sequence[dict[str, Any]]) -> None:
-        told = [self._told(row["stream"], row["type"], row["envelope"]) for row in rows]
+    def _compare_events(self, rows: Sequence[dict[str, Any]]) -> None:
+        published = [self._event_key(row["stream"], row["type"], row["envelope"]) for row in rows]
         for channel in ("rooms", "room-bookings", "guest"):
-            heard = [event for event in told if event[0] == channel]
-            assert heard == [event for event in self.house.told if event[0] == channel]
-        assert len(told) == len(self.house.told)
+            sent = [event for event in published if event[0] == channel]
+            assert sent == [event for event in self.reference.published if event[0] == channel]
+        assert len(published) == len(self.reference.published)
 
-    def _told(self, stream: str, kind: str, envelope: dict[str, Any]) -> tuple[Any, ...]:
+    def _event_key(self, stream: str, kind: str, envelope: dict[str, Any]) -> tuple[Any, ...]:
         payload, scope = envelope["payload"], envelope["meta"]["scope"]
         if stream == "rooms":
             occupied = payload["is_occupied"]
-            assert occupied or payload["guests_in_room"] == [], "the departed guest is not forgotten"
+            assert occupied or payload["guests_in_room"] == [], "the event still names the departed guest"
             if kind == "room_occupancy_updated":
                 return ("rooms", kind, scope["room_number"], occupied)
             said = (payload["from_status"], payload["to_status"], payload["source"])
@@ -493,7 +493,7 @@ class World:
                 row["source"],
             )
             for row in rows
-        ] == self.house.audit
+        ] == self.reference.audit
 
     def _compare_rooms(self, rows: Sequence[dict[str, Any]]) -> None:
         seen = set()
@@ -510,8 +510,8 @@ class World:
                 "cleaned": self._stamp(row["last_cleaned_at"], row["cleaned_by_staff_id"]),
                 "inspected": self._stamp(row["last_inspected_at"], row["inspected_by_staff_id"]),
             }
-        for number, room in self.house.rooms.items():
-            wanted = {
+        for number, room in self.reference.rooms.items():
+            expected = {
                 "type": room.type,
                 "status": room.status,
                 "version": room.version,
@@ -521,7 +521,7 @@ class World:
                 "cleaned": room.cleaned,
                 "inspected": room.inspected,
             }
-            assert self.real_rooms[number] == wanted, f"room {number}"
+            assert self.real_rooms[number] == expected, f"room {number}"
 
     def _stamp(self, moment: str | None, staff_id: int | None) -> tuple[datetime, str | None] | None:
         return None if moment is None else (datetime.fromisoformat(moment), self._who(staff_id))
@@ -529,7 +529,7 @@ class World:
     def _compare_bookings(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
             number = self._booking(row["id"])
-            moments = {name: row[name] and datetime.fromisoformat(row[name]) for name in MOMENTS}
+            times = {name: row[name] and datetime.fromisoformat(row[name]) for name in MOMENTS}
             self.real_bookings[number] = {
                 "status": row["status"],
                 "check_in": date.fromisoformat(row["check_in"]),
@@ -540,14 +540,14 @@ class World:
                 "arrived": row["arrived_on"] and date.fromisoformat(row["arrived_on"]),
                 "notes": row["internal_notes"],
                 "seen": self._stamp(row["staff_seen_at"], row["staff_seen_by_id"]),
-                **moments,
+                **times,
             }
-            assert number in self.house.saved, f"booking {number} was written"
+            assert number in self.reference.saved, f"booking {number} was written"
             assert row["version"] > self.versions.get(number, -1), f"booking {number} has no new version"
             self.versions[number] = row["version"]
-        assert {self._booking(row["id"]) for row in rows} == self.house.saved
-        for number, booking in enumerate(self.house.bookings):
-            wanted = {
+        assert {self._booking(row["id"]) for row in rows} == self.reference.saved
+        for number, booking in enumerate(self.reference.bookings):
+            expected = {
                 "status": booking.status,
                 "check_in": booking.check_in,
                 "check_out": booking.check_out,
@@ -559,7 +559,7 @@ class World:
                 "seen": booking.seen,
                 **{name: getattr(booking, own) for name, own in MOMENTS.items()},
             }
-            assert self.real_bookings[number] == wanted, f"booking {number}"
+            assert self.real_bookings[number] == expected, f"booking {number}"
 
     def _compare_oversold(self, rows: Sequence[dict[str, Any]]) -> None:
         recorded: Counter[Oversold] = Counter()
@@ -571,7 +571,7 @@ class World:
                 room = row["room_id"] and self.real.number_of[row["room_id"]]
                 recorded[Oversold(kind, night, booking, room, self._who(row["staff_id"]))] += row["rooms"]
                 night += DAY
-        assert recorded == self.house.oversold
+        assert recorded == self.reference.oversold
 
     def _compare_overstays(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
@@ -579,7 +579,7 @@ class World:
             self.overstays[key] = (row["status"], row["note"])
         assert self.overstays == {
             (number, day): state
-            for number, booking in enumerate(self.house.bookings)
+            for number, booking in enumerate(self.reference.bookings)
             for day, state in booking.overstays.items()
         }
 
@@ -596,8 +596,8 @@ class World:
                 "booking": None if row["booking_id"] is None else self._booking(row["booking_id"]),
             }
         opened = {pk: task for pk, task in self.real_tasks.items() if pk not in self.real.tasks}
-        for task in self.house.tasks[len(self.real.tasks) :]:
-            # Several rooms' tasks are opened in no order.
+        for task in self.reference.tasks[len(self.real.tasks) :]:
+            # The tasks of several rooms are opened in no particular order.
             found = [
                 pk
                 for pk, real in opened.items()
@@ -607,7 +607,7 @@ class World:
             ]
             assert found, f"no {task.type} of room {task.room.number} was opened"
             self.real.tasks.append(found[0])
-        standing = [(number, task) for number, task in enumerate(self.house.tasks) if not task.gone]
+        standing = [(number, task) for number, task in enumerate(self.reference.tasks) if not task.gone]
         for number, task in standing:
             assert self.real_tasks[self.real.tasks[number]] == {
                 "room": task.room.number,
@@ -620,7 +620,7 @@ class World:
         assert len(self.real_tasks) == len(standing)
 
 
-# The columns of a booking that hold a moment, and what the rules call it.
+# The timestamp fields of a booking, and the reference hotel's name of each.
 MOMENTS = {
     "approval_deadline_at": "deadline",
     "checked_in_at": "checked_in_at",
