@@ -13,11 +13,11 @@ if __name__ == "__main__":
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names have letters that a terminal may lack
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not support all letters in names
     try:
         execute_from_command_line(sys.argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone, as `head` does; what Python still tries to write at its end is dropped.
+        # The reader has closed the pipe, as `head` does; discard what Python writes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

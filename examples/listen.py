@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Follows a hotel's rooms live, as any Pusher client does: sign in, be let into the channel, print what happens.
+"""Follows a hotel's rooms live, as any Pusher client can: signs in, subscribes to the channel, prints the events.
 
 While ``make run`` runs:  .venv/bin/python -m local exec -- examples/listen.py resort-housekeeper
 """
@@ -17,16 +17,16 @@ API = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/api"
 
 
 def show(data: str) -> None:
-    """Print one room_updated."""
+    """Print one room_updated event."""
     envelope: dict[str, Any] = json.loads(data)
     room, number = envelope["payload"], envelope["meta"]["seq"]
-    who = room["changed_by_name"] or "the house"
+    who = room["changed_by_name"] or "the system"
     print(f"#{number}  room {room['room_number']}: {room['from_status']} -> {room['to_status']}, by {who}", flush=True)
 
 
 def main(username: str) -> None:
     """Sign in as ``username`` and listen until Ctrl-C."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # names have letters that a terminal may lack
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not support all letters in names
     login = requests.post(
         f"{API}/staff/login/", json={"username": username, "password": os.environ["DEMO_PASSWORD"]}, timeout=10
     )

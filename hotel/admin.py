@@ -33,7 +33,7 @@ class HotelAdmin(HotelScopedAdmin):
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # The slug is in the addresses and channels that clients know; who had another hotel's would hear its events.
+        # Clients' URLs and channels contain the slug; a hotel given another's old slug would receive its events.
         return [] if obj is None else ["slug"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -43,7 +43,7 @@ class HotelAdmin(HotelScopedAdmin):
         return bool(request.user.is_superuser)
 
     def save_model(self, request: HttpRequest, obj: Hotel, form: Any, change: bool) -> None:
-        """Through the service, which writes only what the form changed: somebody else may be setting the rest."""
+        """Save through the service, which writes only the changed fields: somebody else may be changing others."""
         if change:
             update_access_config(hotel=obj, **{name: form.cleaned_data[name] for name in form.changed_data})
         else:
@@ -67,7 +67,7 @@ class StaffAdmin(HotelScopedAdmin):
         readonly = list(super().get_readonly_fields(request, obj))
         if obj is None:
             return readonly
-        # Nobody but a superuser gives themselves another role, and nobody locks themselves out by a slip.
+        # Only a superuser can change their own role, and nobody can lock themselves out by mistake.
         own = obj.user_id == request.user.pk
         if not request.user.is_superuser and (own or obj.role.name not in ROLE_RIGHTS):
             readonly.append("role")
@@ -79,18 +79,18 @@ class StaffAdmin(HotelScopedAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        # A new member needs a user first, and users of all hotels are a superuser's business.
+        # A new member needs a user first, and only superusers manage users.
         return bool(request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # deactivate: the audit trail names them
+        return False  # they are deactivated instead, because the audit log names them
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A member who holds more rights than the caller is seen and not changed."""
+        """A member with more rights than the caller can be viewed but not changed."""
         return super().has_change_permission(request, obj) and (obj is None or not outranks(obj.user, request.user))
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Says why the page of somebody with more rights cannot be filled in; what is posted to it changes nothing."""
+        """Explains why a member with more rights cannot be edited; a POST to that page changes nothing."""
         staff = self.get_object(request, unquote(object_id)) if object_id else None
         if staff is not None and self.has_view_permission(request, staff) and outranks(staff.user, request.user):
             if request.method == "POST":
@@ -114,7 +114,7 @@ admin.site.unregister([User, Group, AuthToken])
 
 @admin.register(User)
 class SuperusersUserAdmin(SuperuserOnlyMixin, UserAdmin):
-    """Users are of no hotel; what a hotel manages is its staff."""
+    """Users belong to no hotel; a hotel manages only its staff."""
 
     form = UserForm
     add_form = NewUserForm
@@ -132,7 +132,7 @@ class SuperusersGroupAdmin(SuperuserOnlyMixin, GroupAdmin):
 
 @admin.register(AuthToken)
 class SuperusersTokenAdmin(SuperuserOnlyMixin, AuthTokenAdmin):
-    """Who is signed in. A token is made by a sign-in and by nothing else; deleting it signs that device out."""
+    """Tokens of signed-in devices. Only a sign-in makes one; deleting it signs that device out."""
 
     fields = ["user", "created", "expiry"]
 

@@ -1,4 +1,4 @@
-"""Who is calling the API: a knox token or, for browsers, the Django session."""
+"""Authenticates API requests: by a knox token or, for browsers, the Django session."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from common import clock
 from common.prepared import PreparedRead
 from hotel.selectors import permissions_array
 
-# Tokens of active members, with whom they stand for.
+# Tokens of active members, with user, staff profile, hotel and role.
 _token = PreparedRead(
     lambda: (
         AuthToken.objects.filter(user__is_active=True, user__staff_profile__is_active=True)
@@ -27,8 +27,8 @@ _token = PreparedRead(
 class StaffTokenAuthentication(TokenAuthentication):
     """``Authorization: Token <key>``, read in one statement with user, staff, hotel and rights.
 
-    knox stores the SHA-512 of a 256-bit random token; looking the digest up is safe, as nobody can aim at a digest. A
-    token is dead when it has expired and at once when the user or the staff profile is deactivated.
+    knox stores the SHA-512 of a 256-bit random token; looking up the digest is safe, because nobody can find a token
+    for a given digest. A token becomes invalid when it expires, or when the user or the staff profile is deactivated.
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, AuthToken]:
@@ -37,7 +37,7 @@ class StaffTokenAuthentication(TokenAuthentication):
         except UnicodeDecodeError as error:
             raise AuthenticationFailed("Invalid token.") from error
         found = _token.read(digest=digest)
-        # Asked of what was just read: the prepared statement knows no moment.
+        # Checked here, because the prepared statement cannot contain the current time.
         if not found or found[0].expiry <= clock.now():
             raise AuthenticationFailed("Invalid token.")
         [auth_token] = found
@@ -49,7 +49,7 @@ class StaffSessionAuthentication(SessionAuthentication):
     """The session that the Django sign-in made; Django's CSRF check applies, to the header ``X-CSRFToken``."""
 
     def enforce_csrf(self, request: Any) -> None:
-        # No token in a form field: our bodies are JSON, which Django's check would take for a form's fields.
+        # The token never comes in a form field: our bodies are JSON, which Django's check would parse as a form.
         request._request.POST = QueryDict()
         super().enforce_csrf(request._request)
 
@@ -65,7 +65,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "header",
             "name": "Authorization",
-            "description": "`Token <key>`; POST /api/staff/login/ gives the key.",
+            "description": "`Token <key>`; `POST /api/staff/login/` returns the key.",
         }
 
 

@@ -1,4 +1,4 @@
-"""How Django signs people in and reads what they may do: Django's own way, plus the role on the staff profile."""
+"""Signs users in and reads their permissions: Django's backend, extended by the role on the staff profile."""
 
 from typing import Any
 
@@ -20,22 +20,22 @@ _session_user = PreparedRead(
 class StaffBackend(ModelBackend):
     """Django's model backend, with four additions.
 
-    A user is found by their name in any case, in which no other has it (migration 0005), and in any Unicode form. A
-    session of a deactivated member ends at the next request; a member's permissions include those of the role and are
-    read with the session's user, in one statement; and a right password of an inactive user is told apart from a wrong
-    one, so that the sign-in can say which it was.
+    User names match in any case (they are unique regardless of case, migration 0005) and in any Unicode form. A session
+    of a deactivated member ends at the next request. A member's permissions include those of the role; they are read
+    with the session's user in one statement. An inactive user with the right password is returned, so that the sign-in
+    can give that reason.
     """
 
     def authenticate(
         self, request: Any, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> Any:
-        """The user, if the password is right; inactive ones too, whom each sign-in refuses itself, with a reason."""
+        """The user, if the password is right. Inactive users too: each sign-in refuses them itself, with a reason."""
         if username is None or password is None:
             return None
         found = User.objects.filter(username__iexact=User.normalize_username(username))
-        user = next(iter(found), None)  # nobody else has the name
+        user = next(iter(found), None)  # the name is unique
         if user is None:
-            User().set_password(password)  # takes as long as for a name that somebody has
+            User().set_password(password)  # takes as long as for an existing user
             return None
         return user if user.check_password(password) else None
 

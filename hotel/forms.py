@@ -1,4 +1,4 @@
-"""The sign-in forms of the admin and of the board, tried as often as the API's sign-in and no more; users' forms."""
+"""The sign-in forms of the admin and the board, throttled together with the API's sign-in, and the user forms."""
 
 from typing import Any
 
@@ -13,21 +13,21 @@ from hotel.throttles import seconds_to_wait
 
 
 class ThrottledSignIn(AuthenticationForm):
-    """Counts each try before it looks at the password."""
+    """Counts each attempt before it checks the password."""
 
     def clean(self) -> dict[str, Any]:
         wait = seconds_to_wait(self.request, str(self.cleaned_data.get("username", "")))
         if wait is not None:
-            raise forms.ValidationError(f"Too many tries. Try again in {wait:.0f} seconds.", code="throttled")
+            raise forms.ValidationError(f"Too many attempts. Try again in {wait:.0f} seconds.", code="throttled")
         return super().clean()
 
 
 class AdminSignInForm(ThrottledSignIn, AdminAuthenticationForm):
-    """The admin's."""
+    """The admin's sign-in form."""
 
 
 class StaffSignInForm(ThrottledSignIn):
-    """The board's: for every active member of staff."""
+    """The board's sign-in form, for every active member of staff."""
 
     def confirm_login_allowed(self, user: Any) -> None:
         try:
@@ -37,17 +37,17 @@ class StaffSignInForm(ThrottledSignIn):
 
 
 class UserNameField(LineField, UsernameField):
-    """A name to sign in by: one line, with nothing invisible in it, in Django's own Unicode form (NFKC)."""
+    """A user name: one line without invisible characters, in Django's own Unicode form (NFKC)."""
 
 
 class UserForm(UserChangeForm):
-    """A user's page. (That of a new user has the same check from Django.)"""
+    """The form for an existing user. (For a new user, Django makes the same check.)"""
 
     class Meta(UserChangeForm.Meta):
         field_classes = {"username": UserNameField}
 
     def clean_username(self) -> str:
-        """Refuse what differs from another's name in capitals and small letters only."""
+        """Refuse a name that differs from another user's only in case."""
         name: str = self.cleaned_data["username"]
         if User.objects.filter(username__iexact=name).exclude(pk=self.instance.pk).exists():
             raise forms.ValidationError("A user with that username already exists.", code="unique")
@@ -55,7 +55,7 @@ class UserForm(UserChangeForm):
 
 
 class NewUserForm(AdminUserCreationForm):
-    """A new user."""
+    """The form for a new user."""
 
     class Meta(AdminUserCreationForm.Meta):
         field_classes = {"username": UserNameField}

@@ -1,4 +1,4 @@
-"""Requests that carry an ``Idempotency-Key``: done once, however often they are sent."""
+"""Runs a request with an ``Idempotency-Key`` once, however often it is sent."""
 
 import hashlib
 import json
@@ -34,10 +34,11 @@ def answer_once(
     act: Callable[[], Answer],
     forget: frozenset[str] = frozenset(),
 ) -> Answer:
-    """Act, and keep the answer in the same transaction; a repeat of ``request`` (JSON-safe: address and body) gets it.
+    """Run ``act`` and store its response in the same transaction, to return it for a retry of ``request`` (JSON-safe).
 
-    Without a key it just acts. Two at once: the second waits, and gets the first's answer. A refusal is raised and uses
-    nothing up. ``forget`` names keys of the body that are told once and never stored (a repeat gets ``None`` for them).
+    Without a key, ``act`` just runs. Of two concurrent requests the second waits and returns the first's response. A
+    refusal is raised, and the key stays unused. ``forget`` names keys of the body that are returned once and never
+    stored (``None`` in the response to a retry).
     """
     if not key:
         return act()
@@ -45,14 +46,14 @@ def answer_once(
         raise InvalidInput(f"An Idempotency-Key has at most {LONGEST_KEY} printable characters.")
     fingerprint = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     with transaction.atomic():
-        # The unique rule makes the second wait for the first one's commit here; a row of our own nobody else sees.
+        # The unique constraint makes a concurrent request wait here for our commit; it cannot see our row before.
         IdempotentAnswer.objects.bulk_create(
             [IdempotentAnswer(staff=staff, key=key, fingerprint=fingerprint, created_at=clock.now())],
             ignore_conflicts=True,
         )
         row = IdempotentAnswer.objects.filter(staff=staff, key=key).first()
         if row is None:
-            raise Conflict("This Idempotency-Key is just being forgotten. Try again.")
+            raise Conflict("This Idempotency-Key is just expiring. Try again.")
         if row.fingerprint != fingerprint:
             raise KeyReused("This Idempotency-Key has already been used for another request.")
         if row.status:

@@ -20,12 +20,12 @@ from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPER
 def validate_timezone(name: str) -> None:
     if name not in available_timezones():
         raise ValidationError(
-            "%(name)s is no timezone of the IANA database, such as Europe/Dublin.", params={"name": name}
+            "%(name)s is not a timezone of the IANA database, such as Europe/Dublin.", params={"name": name}
         )
 
 
-# The business day ends by noon, and before the next one's guests are let in: what a guest who arrives is told of their
-# arrival, by the date and by the hour, is then of one day.
+# The business day ends by noon, and before the next day's guests can check in: the date and the hour that decide about
+# an arrival then always belong to the same day.
 NOON = time(12, 0)
 ENDS_AFTER_NOON = "The late arrival cutoff ends the business day: it can't be after noon."
 ENDS_AFTER_ARRIVALS = (
@@ -34,12 +34,12 @@ ENDS_AFTER_ARRIVALS = (
 )
 
 
-# Pusher gives channels whose name begins so another meaning.
+# Channel names with these prefixes have a special meaning in Pusher.
 RESERVED_SLUGS = r"^(cache|encrypted|presence|private)-"
 
 
 class Hotel(models.Model):
-    """A house, its clock and its rules. Every clock rule uses the hotel's own timezone."""
+    """A hotel with its timezone and rules. Every rule about time uses the hotel's own timezone."""
 
     name = LineField(max_length=200)
     slug = models.SlugField(
@@ -95,7 +95,7 @@ class Hotel(models.Model):
 
 
 class Staff(models.Model):
-    """A member of one hotel's staff. Never deleted, because the audit trail names them: deactivated instead."""
+    """A member of one hotel's staff. Deactivated, never deleted, because the audit log names them."""
 
     class Department(models.TextChoices):
         FRONT_OFFICE = "front_office", "Front office"
@@ -132,12 +132,12 @@ class Staff(models.Model):
 
     @property
     def name(self) -> str:
-        """The name that colleagues and the audit trail read."""
+        """The name shown to colleagues and in the audit log."""
         return self.user.get_full_name() or self.user.get_username()
 
     @property
     def access_level(self) -> str:
-        """How older clients name seniority; rights are what counts."""
+        """Seniority as older clients name it; the server checks rights only."""
         if self.user.is_superuser or self.role.name == HOTEL_MANAGER:
             return "super_staff_admin"
         if self.role.name in (FRONT_OFFICE_MANAGER, HOUSEKEEPING_SUPERVISOR):
@@ -150,7 +150,7 @@ class Staff(models.Model):
 
 
 class IdempotentAnswer(models.Model):
-    """What a request with an ``Idempotency-Key`` was answered, for its repeats; kept for a day."""
+    """The response to a request with an ``Idempotency-Key``, kept for a day for retries."""
 
     staff = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="+", db_index=False)
     key = models.CharField(max_length=255)

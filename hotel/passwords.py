@@ -1,4 +1,4 @@
-"""What a new password brings with it, wherever it is set: nobody stays signed in with the old one."""
+"""Signs a user out everywhere when their password changes, wherever it is changed."""
 
 from typing import Any
 
@@ -6,13 +6,14 @@ from knox.models import AuthToken
 
 
 class NewPasswordSignsOut:
-    """Django asks it about every password, and tells it when one has been stored.
+    """A password validator, because Django calls those when a password has been stored.
 
-    Django itself ends the sessions; a token knows nothing of passwords. Who has stolen one is out all the same.
+    Django itself ends the sessions. Tokens do not depend on the password, so they are deleted here: a stolen one stops
+    working.
     """
 
     def validate(self, password: str, user: Any = None) -> None:
-        """Any password will do."""
+        """Accept any password."""
 
     def get_help_text(self) -> str:
         return "A new password signs you out on every other device."

@@ -1,7 +1,7 @@
-"""The rights that clients know, the roles that hold them, and where Django stores each.
+"""The rights that clients check, the roles that hold them, and the Django permission behind each.
 
 A right is a Django permission whose label is ``module.action`` (``rooms.inspect``). The roles are Django groups, made
-by a migration from ``ROLE_RIGHTS``; a house may add or take rights in the admin.
+by a migration from ``ROLE_RIGHTS``; a hotel may add or remove rights in the admin.
 """
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# Module → (app label, model name) of the content type that its permissions hang on.
+# Module → (app label, model name) of the content type of its permissions.
 HOMES = {
     "rooms": ("rooms", "room"),
     "housekeeping": ("housekeeping", "roomstatusevent"),
@@ -119,10 +119,10 @@ MANAGER_ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def create_roles(apps: Any) -> None:
-    """Make the five groups and give each its rights; safe to repeat, takes nothing away.
+    """Create the five groups and add each one's rights; idempotent, removes no rights.
 
-    ``apps`` is Django's app registry or a migration's historical one. The permission rows are made here when they are
-    missing, under the names that Django itself would give them after the migrations.
+    ``apps`` is Django's app registry or a migration's historical one. Missing permission rows are created
+    here, with the names that Django itself would give them after the migrations.
     """
     group_model = apps.get_model("auth", "Group")
     for role, rights in ROLE_RIGHTS.items():

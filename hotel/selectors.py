@@ -1,4 +1,4 @@
-"""Reads about staff: who they are and what they may do."""
+"""Reads about staff, their permissions and their roles."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _permissions(user: Any) -> QuerySet[Permission]:
 
 
 def permissions_of(user: Any) -> QuerySet[Permission, str]:
-    """Labels (``app.codename``) of what a user holds: by the staff role, by other groups, by themselves.
+    """Labels (``app.codename``) of a user's permissions: from the staff role, from other groups, and the user's own.
 
     ``user`` is a user id, or an ``OuterRef`` to one for use within a subquery.
     """
@@ -48,7 +48,7 @@ def roles_to_give(user: Any) -> QuerySet[Group]:
 
 
 def permissions_array(user_ref: str) -> ArraySubquery:
-    """``permissions_of`` as one column of a statement about something else."""
+    """``permissions_of`` as a column of another query."""
     return ArraySubquery(permissions_of(OuterRef(user_ref)))
 
 

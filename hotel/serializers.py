@@ -1,4 +1,4 @@
-"""Shapes of the sign-in, of what a member of staff may do, and of the hotel's settings."""
+"""Shapes of the sign-in, of the permission payload, and of the hotel's settings."""
 
 from datetime import time
 from typing import Any
@@ -12,7 +12,7 @@ from common.serializers import OF_A_MODEL
 from hotel.models import Hotel, Staff
 from hotel.rights import ACTIONS, ALL_RIGHTS
 
-# Slug, name, path within the hotel's part of the staff app, and the rights of which one opens it (none: open to all).
+# Slug, name, path within the hotel's part of the staff app, and the rights any of which opens it (none: open to all).
 NAVIGATION: tuple[tuple[str, str, str, frozenset[str]], ...] = (
     ("home", "Home", "", frozenset()),
     ("rooms", "Rooms", "rooms", frozenset(r for r in ALL_RIGHTS if r.startswith("rooms."))),
@@ -28,7 +28,7 @@ NAVIGATION: tuple[tuple[str, str, str, frozenset[str]], ...] = (
 
 
 def permission_payload(staff: Staff) -> dict[str, Any]:
-    """Who a member of staff is and what they may do: the payload that clients check permissions through."""
+    """A member's identity and permissions: the payload that clients check permissions against."""
     user, hotel = staff.user, staff.hotel
     held = {right for right in ALL_RIGHTS if staff.can(right)}
     rbac = {}
@@ -121,7 +121,7 @@ class MeOutput(PermissionPayload):
     is_active = serializers.BooleanField()
     is_on_duty = serializers.BooleanField()
     status_transitions = serializers.DictField(
-        child=serializers.ListField(child=serializers.CharField()), help_text="What this member may do, by role."
+        child=serializers.ListField(child=serializers.CharField()), help_text="What the role allows: from → to."
     )
 
 
@@ -150,7 +150,7 @@ PERMISSIONS_EXAMPLE = {
 
 @extend_schema_field(OpenApiTypes.STR)
 class ClockField(serializers.TimeField):
-    """A time of the hotel's day, ``HH:MM``; seconds are accepted as zero only."""
+    """A local time of day, ``HH:MM``; seconds are accepted only as zero."""
 
     default_error_messages = {"seconds": "Whole minutes only, such as 11:00."}
 

@@ -1,4 +1,4 @@
-"""Signing in and out, and the rules by which a hotel runs."""
+"""Writes sign-ins, staff profiles and the hotel's settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ class WrongCredentials(HotelMateError):
 
 
 class SignInRefused(NotAllowed):
-    """The credentials are right, but this person may not come in."""
+    """The credentials are right, but this person may not sign in."""
 
     code = "SIGN_IN_REFUSED"
 
@@ -36,7 +36,7 @@ class SignInRefused(NotAllowed):
 
 
 def sign_in(*, username: str, password: str) -> tuple[Staff, str]:
-    """The member of staff and a new token, good for 14 days. Their expired tokens are swept away."""
+    """Return the member of staff and a new token, valid for 14 days; delete their expired tokens."""
     user = authenticate(username=username, password=password)
     if user is None:
         raise WrongCredentials
@@ -48,7 +48,7 @@ def sign_in(*, username: str, password: str) -> tuple[Staff, str]:
 
 
 def staff_to_sign_in(user: Any) -> Staff:
-    """The staff profile of a user whose password was right. Raises ``SignInRefused``: only active staff come in."""
+    """The staff profile of a user whose password was right. Raises ``SignInRefused`` unless both are active."""
     staff = Staff.objects.select_related("user", "hotel", "role").filter(user=user).first()
     if staff is None:
         raise SignInRefused("This user is not on the staff of a hotel.")
@@ -58,48 +58,48 @@ def staff_to_sign_in(user: Any) -> Staff:
 
 
 def sign_out(token: AuthToken) -> None:
-    """The token is dead at once."""
+    """Delete the token; it stops working immediately."""
     token.delete()
 
 
 @transaction.atomic
 def sign_out_everywhere(user: Any) -> None:
-    """Every token and session of the user is dead, for good: a lost phone is not let in again with its owner."""
+    """Delete every token and session of the user, so that a lost phone stays out when its owner is reactivated."""
     AuthToken.objects.filter(user=user).delete()
-    # Whose a session is stands inside it.
+    # The session's user is inside its encoded data.
     for session in Session.objects.filter(expire_date__gt=clock.now()).iterator():
         if session.get_decoded().get(SESSION_KEY) == str(user.pk):
             session.delete()
 
 
 class Outranked(NotAllowed):
-    """Nobody changes what belongs to somebody with more rights than their own."""
+    """Nobody may change the profile of a member with more rights than they have."""
 
     code = "OUTRANKED"
 
     def __init__(self, staff: Staff) -> None:
-        super().__init__(f"{staff.name} holds rights that you do not: only a superuser changes this profile.")
+        super().__init__(f"{staff.name} holds rights that you do not: only a superuser can change this profile.")
 
 
 class RoleRefused(NotAllowed):
-    """Nobody gives a right that they do not hold, and nobody gives one to themselves."""
+    """Nobody may give a right that they do not hold, or give rights to themselves."""
 
     code = "ROLE_REFUSED"
 
 
 class OwnAccount(NotAllowed):
-    """Nobody locks themselves out by a slip."""
+    """Nobody may lock themselves out."""
 
     code = "OWN_ACCOUNT"
 
 
 @transaction.atomic
 def update_staff(*, staff: Staff, by: Any, **fields: Any) -> Staff:
-    """Change a member's profile, as ``by`` (a user); returns it as it is now.
+    """Change a member's profile, as ``by`` (a user); returns the updated profile.
 
     A member who is deactivated is signed out everywhere. Raises Outranked, RoleRefused, OwnAccount.
     """
-    # The user as well: somebody may be making a superuser of them at this moment.
+    # Lock the user as well: a concurrent request may be making them a superuser.
     user = get_user_model().objects.select_for_update(no_key=True).get(pk=staff.user_id)
     locked = Staff.objects.select_for_update(no_key=True).order_by("pk").get(pk=staff.pk)
     locked.user = user
@@ -107,7 +107,7 @@ def update_staff(*, staff: Staff, by: Any, **fields: Any) -> Staff:
         raise Outranked(locked)
     changed = [name for name, value in fields.items() if getattr(locked, name) != value]
     if user.pk == by.pk and "is_active" in changed:
-        raise OwnAccount("Nobody deactivates themselves: ask somebody else.")
+        raise OwnAccount("You can't deactivate yourself: ask somebody else.")
     if "role" in changed:
         _require_role(locked, fields["role"], by)
     for name in changed:
@@ -122,21 +122,20 @@ def _require_role(staff: Staff, role: Group, by: Any) -> None:
     if by.is_superuser:
         return
     if staff.user_id == by.pk:
-        raise RoleRefused("Nobody gives themselves another role: ask a superuser.")
+        raise RoleRefused("You can't change your own role: ask a superuser.")
     within_reach = roles_to_give(by)
-    # One of the house's own making is a superuser's to give and to take.
+    # Only superusers give or take roles that a hotel has made itself.
     if staff.role.name not in ROLE_RIGHTS or not within_reach.filter(pk=role.pk).exists():
-        raise RoleRefused(f"The role {role.name} is not yours to give.")
+        raise RoleRefused(f"You can't give the role {role.name}: ask a superuser.")
 
 
 @transaction.atomic
 def update_access_config(*, hotel: Hotel, **fields: Any) -> Hotel:
-    """Change the settings that drive the hotel's deadlines (contract section 6), in the admin also its name and
-    telephone number; returns the hotel as it is now.
+    """Change the settings that drive the hotel's deadlines, in the admin also its name and phone; returns the hotel.
 
-    A deadline that was given to a booking already (``approval_deadline_at``) stays. What a hotel has overbooked by the
-    time that it stops allowing that is recorded. Raises FieldError where the business day would end after noon or after
-    the next day's first arrivals, whichever of the two was changed.
+    Bookings keep the approval deadline that they already have (``approval_deadline_at``). When a hotel stops allowing
+    overbooking, the existing overbookings are recorded. Raises FieldError, for the field that was changed, if the
+    business day would end after noon or after the next day's first arrivals.
     """
     locked = Hotel.objects.select_for_update(no_key=True).get(pk=hotel.pk)
     changed = [name for name, value in fields.items() if getattr(locked, name) != value]

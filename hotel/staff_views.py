@@ -1,4 +1,4 @@
-"""The front desk's work on bookings, from the request to the departure (contract section 6)."""
+"""The front desk's endpoints for bookings, from the request to the departure (docs/api.md, Bookings)."""
 
 import json
 import re
@@ -51,16 +51,16 @@ from room_bookings.services.undo_check_in import undo_check_in
 from room_bookings.snapshots import booking_detail, booking_row, party
 from rooms.views import ANY_BOOKINGS_RIGHT
 
-# What approve and decline say of a provider that is slow.
-WAIT_FOR_PROVIDER = "503 `PAYMENTS_BUSY`, at once, while too many calls to the payment provider are under way."
+# In the descriptions of approve and decline.
+WAIT_FOR_PROVIDER = "503 `PAYMENTS_BUSY`, immediately, while too many calls to the payment provider are in progress."
 
-# Whatever else stands in an address is no reference, and never reaches the database.
+# Anything else in the path is not a booking reference and is not looked up.
 REFERENCE = re.compile(r"[A-Za-z0-9-]{1,24}")
 GUEST_TOKEN = "guest_token"  # noqa: S105 - the name of a key
 
 
 def booking_endpoint(summary: str, *, response: Any = BookingDetail, example: Any = DETAIL_EXAMPLE, **more: Any) -> Any:
-    """``endpoint`` for one booking, whose detail is the answer unless said otherwise."""
+    """``endpoint`` for one booking; the response is its detail by default."""
     examples = EXAMPLES | more.pop("error_examples", {})
     more.setdefault("versioned", response is BookingDetail)
     return endpoint(summary, response=response, example=example, error_examples=examples, **more)
@@ -70,12 +70,12 @@ def booking_endpoint(summary: str, *, response: Any = BookingDetail, example: An
 
 
 class BookingViewSet(HotelViewSet):
-    """What every view of bookings needs: finding one, and showing it."""
+    """Base of the booking views: finds a booking and returns it."""
 
     queryset: Any = RoomBooking.objects.none()
 
     def booking(self, bid: str, bookings: QuerySet[RoomBooking] | None = None) -> RoomBooking:
-        """One booking of the caller's hotel, to hand to a service; from ``booking_list`` where it is to be shown."""
+        """One booking of the caller's hotel, to pass to a service; from ``booking_list`` if it is to be returned."""
         refusal = "There is no such booking."
         if not REFERENCE.fullmatch(bid):
             raise BookingNotFound(refusal)
@@ -89,27 +89,27 @@ class BookingViewSet(HotelViewSet):
         return found
 
     def shown(self, bid: str) -> RoomBooking:
-        """One booking of the caller's hotel, with all that is shown of it."""
+        """One booking of the caller's hotel, with everything that the response needs."""
         return self.booking(bid, booking_list(self.hotel))
 
     def step(self, bid: str, service: Callable[..., RoomBooking], shape: Any = None) -> Response:
-        """Take one step in a booking's life, told by a body of ``shape``, and show where it stands now."""
+        """Run a booking action with a body of ``shape``, and return the updated booking."""
         booking = self.booking(bid)
         return self.answer(service(booking=booking, staff=self.staff, **(self.body(shape) if shape else {})))
 
     def answer(self, booking: RoomBooking) -> Response:
-        """The booking, as a service returned it, with the version that ``If-Match`` takes back."""
+        """The booking that a service returned, with its version as the ``ETag``."""
         return Response(booking_detail(booking), headers={"ETag": etag(booking.version)})
 
     def once(self, body: dict[str, Any], act: Callable[[], Answer], forget: frozenset[str] = frozenset()) -> Answer:
-        """Act, or give the answer that the same request with the same ``Idempotency-Key`` got before."""
+        """Run ``act``, or return the stored response to the same request with the same ``Idempotency-Key``."""
         given = [self.request.method, self.request.path, json.loads(json.dumps(body, cls=DjangoJSONEncoder))]
         key = self.request.headers.get("Idempotency-Key", "").strip()
         return answer_once(staff=self.staff, key=key, request=given, act=act, forget=forget)
 
 
 class StaffBookingView(BookingViewSet):
-    """Bookings as such: made, read, changed, seen; and who comes along."""
+    """Create, list, read and change bookings, mark them as seen, and set the companions."""
 
     rights: ClassVar = {
         "list": ANY_BOOKINGS_RIGHT,
@@ -120,7 +120,7 @@ class StaffBookingView(BookingViewSet):
     }
 
     @endpoint(
-        "Bookings, searched, filtered and sorted",
+        "Search, filter and sort bookings",
         response=shapes.BookingPage,
         example={
             "count": 1,
@@ -130,7 +130,7 @@ class StaffBookingView(BookingViewSet):
             "bucket_counts": dict.fromkeys(BUCKETS, 0) | {"all": 1, "arrivals": 1},
         },
         parameters=[BookingQuery],
-        description="`bucket_counts` says how many a click on each bucket shows, the other filters kept.",
+        description="`bucket_counts` has the number of bookings in each bucket, with the other filters applied.",
     )
     def list(self, request: Request, slug: str) -> Response:
         query = self.query(BookingQuery)
@@ -145,7 +145,7 @@ class StaffBookingView(BookingViewSet):
         return answer
 
     @booking_endpoint(
-        "Make a booking",
+        "Create a booking",
         request=shapes.BookingInput,
         request_example={
             "room_type_id": 3,
@@ -167,8 +167,8 @@ class StaffBookingView(BookingViewSet):
         errors=[409, 422],
         error_examples={409: SOLD_OUT, 404: ERROR_EXAMPLES[404]},
         parameters=[IDEMPOTENCY_KEY],
-        description="By telephone or at the desk: confirmed at once. With `payment_provider` stripe and a "
-        "`payment_reference`: it waits for approval.",
+        description="A telephone booking or a walk-in is confirmed immediately. With `payment_provider` stripe and a "
+        "`payment_reference`, the booking waits for approval.",
         versioned=True,
     )
     def create(self, request: Request, slug: str) -> Response:
@@ -181,7 +181,7 @@ class StaffBookingView(BookingViewSet):
         answer = self.once(body, act, forget=frozenset({GUEST_TOKEN}))
         return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["version"])})
 
-    @booking_endpoint("One booking")
+    @booking_endpoint("Get a booking")
     def retrieve(self, request: Request, slug: str, bid: str) -> Response:
         return self.answer(self.shown(bid))
 
@@ -192,9 +192,9 @@ class StaffBookingView(BookingViewSet):
         errors=[409, 412],
         error_examples={400: READ_ONLY, 409: OVERLAP},
         parameters=[IF_MATCH_BOOKING],
-        description="Of a guest in house only the departure can move; a booking that is over takes internal notes. Any "
-        "other field of the detail is refused (400 `READ_ONLY_FIELD`), unless it has the value that it had when it was "
-        "read.",
+        description="While the guest is in house, `check_in` cannot change; a booking that is over takes only internal "
+        "notes. Any other field of the detail is refused (400 `READ_ONLY_FIELD`), unless it is sent back "
+        "unchanged.",
     )
     def partial_update(self, request: Request, slug: str, bid: str) -> Response:
         booking, versions = self.booking(bid), if_match_versions(request)
@@ -202,7 +202,7 @@ class StaffBookingView(BookingViewSet):
         return self.answer(edit_booking(booking=booking, staff=self.staff, expected_versions=versions, **body))
 
     @booking_endpoint(
-        "Note that somebody has seen a booking",
+        "Mark a booking as seen",
         response=shapes.SeenOutput,
         example={
             "booking_id": "BK-2026-0005",
@@ -210,7 +210,7 @@ class StaffBookingView(BookingViewSet):
             "staff_seen_by": {"id": 3, "name": "Aoife Kelly"},
             "is_new_for_staff": False,
         },
-        description="Whoever was first stays.",
+        description="The first viewer is recorded; later calls change nothing.",
     )
     def mark_seen(self, request: Request, slug: str, bid: str) -> Response:
         booking = mark_seen(booking=self.booking(bid), staff=self.staff)
@@ -224,18 +224,18 @@ class StaffBookingView(BookingViewSet):
             }
         )
 
-    @booking_endpoint("Who comes", response=shapes.PartyOutput, example=PARTY_EXAMPLE)
+    @booking_endpoint("Get the party of a booking", response=shapes.PartyOutput, example=PARTY_EXAMPLE)
     def party(self, request: Request, slug: str, bid: str) -> Response:
         return Response(party(self.shown(bid)))
 
     @booking_endpoint(
-        "Say who comes along with the primary guest",
+        "Set the companions of the primary guest",
         request=shapes.CompanionsInput,
         request_example={"companions": [{"first_name": "Charles", "last_name": "Babbage"}]},
         response=shapes.PartyOutput,
         example=PARTY_EXAMPLE,
         errors=[409],
-        description="Replaces the companions that there were.",
+        description="Replaces all existing companions.",
     )
     def companions(self, request: Request, slug: str, bid: str) -> Response:
         booking = self.booking(bid)
@@ -244,7 +244,7 @@ class StaffBookingView(BookingViewSet):
 
 
 class StaffBookingApprovalView(BookingViewSet):
-    """Requests that wait for a decision."""
+    """Approve, confirm or decline requests."""
 
     rights: ClassVar = {"decline": ["bookings.cancel"], "*": ["bookings.update"]}
 
@@ -252,13 +252,13 @@ class StaffBookingApprovalView(BookingViewSet):
         "Confirm a booking without a card payment",
         errors=[409],
         error_examples={403: BY_CARD},
-        description="One with a card payment: 403 `STRIPE_BOOKING`, and the addresses of approve and decline.",
+        description="With a card payment: 403 `STRIPE_BOOKING`, with the URLs of approve and decline.",
     )
     def confirm(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, confirm_booking)
 
     @booking_endpoint(
-        "Approve a request, and capture its card payment",
+        "Approve a request and capture its card payment",
         errors=[409, 502],
         error_examples={
             409: error_body(
@@ -268,18 +268,18 @@ class StaffBookingApprovalView(BookingViewSet):
             ),
             503: PAYMENTS_BUSY,
         },
-        description="Safe to repeat: it is captured once. 502 and 503 change nothing. " + WAIT_FOR_PROVIDER,
+        description="Idempotent: the payment is captured once. 502 and 503 change nothing. " + WAIT_FOR_PROVIDER,
     )
     def approve(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, approve_booking)
 
     @booking_endpoint(
-        "Decline a request, and give its card payment back",
+        "Decline a request and void or refund its card payment",
         request=shapes.DeclineInput,
         request_example={"reason_code": "FULL", "reason_note": "We are fully booked on these nights."},
         errors=[409, 502],
         error_examples={503: PAYMENTS_BUSY},
-        description="Also a confirmed booking whose card payment was captured. Safe to repeat. 502 and 503 change "
+        description="Also declines a confirmed booking whose card payment was captured. Idempotent. 502 and 503 change "
         "nothing. " + WAIT_FOR_PROVIDER,
     )
     def decline(self, request: Request, slug: str, bid: str) -> Response:
@@ -287,7 +287,7 @@ class StaffBookingApprovalView(BookingViewSet):
 
 
 class StaffBookingCancelView(BookingViewSet):
-    """Stays that will not be, and taking that back."""
+    """Cancellations, no-shows and reinstatements."""
 
     rights: ClassVar = {"reinstate": ["bookings.supervise"], "*": ["bookings.cancel"]}
 
@@ -303,8 +303,8 @@ class StaffBookingCancelView(BookingViewSet):
         },
         errors=[409],
         error_examples={403: BY_CARD},
-        description="Releases the room. A guest in house: a supervisor, with a reason, ends the stay. One that is "
-        "cancelled already stays as it is.",
+        description="Releases the room. While the guest is in house, this ends the stay; it takes a supervisor and a "
+        "reason. A booking that is already cancelled is left unchanged.",
         versioned=True,
     )
     def cancel(self, request: Request, slug: str, bid: str) -> Response:
@@ -320,7 +320,7 @@ class StaffBookingCancelView(BookingViewSet):
         )
 
     @booking_endpoint(
-        "Note that the guest did not come",
+        "Mark a booking as a no-show",
         request=shapes.ReasonInput,
         request_example={"reason": "no answer on the telephone"},
         errors=[409],
@@ -331,30 +331,30 @@ class StaffBookingCancelView(BookingViewSet):
                 details=STATE | {"status": "CONFIRMED", "check_in": "2026-07-01"},
             )
         },
-        description="From the business day after the arrival on. Releases the room.",
+        description="Possible from the business day after the arrival date. Releases the room.",
     )
     def no_show(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, mark_no_show, shapes.ReasonInput)
 
     @booking_endpoint(
-        "Take a cancellation or a no-show back",
+        "Reinstate a cancelled or no-show booking",
         request=shapes.NeededReasonInput,
         request_example={"reason": "cancelled the wrong one"},
         errors=[409],
         error_examples={409: SOLD_OUT},
-        description="Confirmed again, without a room.",
+        description="The booking is confirmed again, without a room.",
     )
     def reinstate(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, reinstate_booking, shapes.NeededReasonInput)
 
 
 class StaffBookingRoomView(BookingViewSet):
-    """Which room a booking has."""
+    """Room assignments and room moves."""
 
     rights: ClassVar = {"available_rooms": ANY_BOOKINGS_RIGHT, "*": ["bookings.assign_room"]}
 
     @booking_endpoint(
-        "Rooms that a booking could have instead of its own",
+        "List the rooms that a booking could have instead of its own",
         response=shapes.AvailableRoomsOutput,
         example={
             "available_rooms": [
@@ -367,7 +367,7 @@ class StaffBookingRoomView(BookingViewSet):
                 }
             ]
         },
-        description="Free on its nights; none for a booking that is over.",
+        description="Rooms that are free on its nights; none for a booking that is over.",
     )
     def available_rooms(self, request: Request, slug: str, bid: str) -> Response:
         rooms = [
@@ -383,36 +383,34 @@ class StaffBookingRoomView(BookingViewSet):
         return Response({"available_rooms": rooms})
 
     @booking_endpoint(
-        "Give a booking its room",
+        "Assign a room to a booking",
         request=shapes.AssignInput,
         request_example={"room_id": 17, "assignment_notes": "quiet side"},
         errors=[409],
         error_examples={409: OVERLAP},
-        description="The room may still be occupied or dirty: it must be ready at check-in.",
+        description="The room may still be occupied or dirty; it must be ready at check-in.",
     )
     def safe_assign_room(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, assign_room, shapes.AssignInput)
 
-    @booking_endpoint(
-        "Take the room back from a booking", request=shapes.UnassignInput, request_example={}, errors=[409]
-    )
+    @booking_endpoint("Unassign the room of a booking", request=shapes.UnassignInput, request_example={}, errors=[409])
     def unassign_room(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, unassign_room, shapes.UnassignInput)
 
     @booking_endpoint(
-        "Move a guest in house to another room",
+        "Move an in-house guest to another room",
         request=shapes.MoveInput,
         request_example={"to_room_id": 18, "reason": "air conditioning broken", "notes": ""},
         errors=[409],
         error_examples={409: NOT_IN_HOUSE},
-        description="The old room is dirty, the new one occupied. A room of another type is an upgrade.",
+        description="The old room becomes dirty, the new one occupied. A room of another type counts as an upgrade.",
     )
     def move_room(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, move_room, shapes.MoveInput)
 
 
 class StaffBookingStayView(BookingViewSet):
-    """Arrival and departure."""
+    """Check-in, undo check-in and check-out."""
 
     rights: ClassVar = {
         "check_in": ["bookings.checkin"],
@@ -432,18 +430,18 @@ class StaffBookingStayView(BookingViewSet):
                 details={"room_id": 17, "room_number": 101, "current_status": "CHECKOUT_DIRTY"},
             )
         },
-        description="Into the assigned room, or into `room_id`. Somebody who is in house already stays there.",
+        description="Into the assigned room, or into `room_id`. A guest who is already in house is left unchanged.",
     )
     def check_in(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, check_in, shapes.CheckInInput)
 
     @booking_endpoint(
-        "Take a check-in of today back",
+        "Undo today's check-in",
         request=shapes.NeededReasonInput,
         request_example={"reason": "wrong guest"},
         errors=[409],
         error_examples={409: NOT_IN_HOUSE},
-        description="Confirmed again; the room stays assigned, and is dirty.",
+        description="The booking is confirmed again; the room stays assigned and becomes dirty.",
     )
     def undo_check_in(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, undo_check_in, shapes.NeededReasonInput)
@@ -452,14 +450,14 @@ class StaffBookingStayView(BookingViewSet):
         "Check a guest out",
         errors=[409],
         error_examples={409: NOT_IN_HOUSE},
-        description="The room is dirty; a maintenance flag stays. Somebody who has left already is gone.",
+        description="The room becomes dirty; a maintenance flag stays. A guest who has already left is left unchanged.",
     )
     def check_out(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, check_out)
 
 
 class StaffBookingOverstayView(BookingViewSet):
-    """Guests who stay past their departure."""
+    """Overstays and extensions."""
 
     rights: ClassVar = {
         "overstay_status": ANY_BOOKINGS_RIGHT,
@@ -467,12 +465,12 @@ class StaffBookingOverstayView(BookingViewSet):
         "extend": ["bookings.extend"],
     }
 
-    @booking_endpoint("Where an overstay stands", response=shapes.OverstayOutput, example=OVERSTAY_EXAMPLE)
+    @booking_endpoint("Get the overstay status", response=shapes.OverstayOutput, example=OVERSTAY_EXAMPLE)
     def overstay_status(self, request: Request, slug: str, bid: str) -> Response:
         return Response(overstay_state(self.shown(bid)))
 
     @booking_endpoint(
-        "Look after an overstay, or dismiss it",
+        "Acknowledge or dismiss an overstay",
         request=shapes.AcknowledgeInput,
         request_example={"note": "the taxi is late", "dismiss": False},
         response=shapes.AcknowledgeOutput,
@@ -491,7 +489,7 @@ class StaffBookingOverstayView(BookingViewSet):
         request_example={"add_nights": 2},
         response=shapes.ExtendOutput,
         example={
-            "message": "The stay of booking BK-2026-0005 ends on 2026-07-06 now.",
+            "message": "The stay of booking BK-2026-0005 now ends on 2026-07-06.",
             "booking": DETAIL_EXAMPLE,
             "is_overstay": False,
             "incident_state": "ACTIVE",
@@ -513,7 +511,7 @@ class StaffBookingOverstayView(BookingViewSet):
         },
         error_shapes={409: shapes.ExtendRefused},
         parameters=[IDEMPOTENCY_KEY],
-        description="Counted from `check_out`, overdue or not. Answers the booking with its overstay.",
+        description="Counted from `check_out`, overdue or not. Returns the booking with its overstay.",
         versioned=True,
     )
     def extend(self, request: Request, slug: str, bid: str) -> Response:
@@ -522,7 +520,7 @@ class StaffBookingOverstayView(BookingViewSet):
 
         def act() -> Answer:
             booking = extend_stay(booking=found, staff=self.staff, **body)
-            message = f"The stay of booking {booking.booking_id} ends on {booking.check_out} now."
+            message = f"The stay of booking {booking.booking_id} now ends on {booking.check_out}."
             return Answer(200, {"message": message, "booking": booking_detail(booking), **overstay_state(booking)})
 
         answer = self.once(body, act)

@@ -1,4 +1,4 @@
-"""How often a sign-in may be tried, through the API or the admin: per address, and per user name and address."""
+"""Limits sign-in attempts, through the API, the admin and the board: per IP address, and per user name and address."""
 
 import hashlib
 from ipaddress import IPv6Address, IPv6Network, ip_address
@@ -8,15 +8,15 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection, transaction
 from rest_framework.throttling import BaseThrottle, SimpleRateThrottle
 
-ADVISORY_NAMESPACE = 7_303  # the first key of our advisory locks; the second is made of what is counted
+ADVISORY_NAMESPACE = 7_303  # the first key of our advisory locks; the second is a hash of the counter's key
 
 
 class _CountedThrottle(SimpleRateThrottle):
-    """Tries are counted one after another, and all addresses that one line has are one."""
+    """Counts attempts one after another; all IPv6 addresses of one /64 network count as one."""
 
     def allow_request(self, request: Any, view: Any) -> bool:
-        # Tries at the same moment would all read the same count and pass together: whoever counts locks out the rest
-        # until it is stored, in the same transaction, as the cache is a table.
+        # Concurrent attempts would all read the same count and pass together. So each holds a lock until the count is
+        # stored, in the same transaction, because the cache is a table.
         lock = int.from_bytes(hashlib.sha256(str(self.get_cache_key(request, view)).encode()).digest()[:4], signed=True)
         with transaction.atomic():
             with connection.cursor() as cursor:
@@ -30,13 +30,13 @@ class _CountedThrottle(SimpleRateThrottle):
         except ValueError:
             return given
         if isinstance(address, IPv6Address):
-            # Whoever has one such address has 2⁶⁴ of them.
+            # One subscriber usually has a whole /64.
             return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
         return str(address)
 
 
 class _AddressThrottle(_CountedThrottle):
-    """Tries from one address; high, because a whole desk may sit behind one."""
+    """Attempts from one address; the limit is high, because a whole front desk may share one."""
 
     scope = "login-address"
 
@@ -45,7 +45,7 @@ class _AddressThrottle(_CountedThrottle):
 
 
 class _NameThrottle(_CountedThrottle):
-    """Tries for one user name from one address."""
+    """Attempts for one user name from one address."""
 
     scope = "login"
 
@@ -58,15 +58,16 @@ class _NameThrottle(_CountedThrottle):
 
 
 def _as_read(username: str) -> str:
-    """One text for all that the sign-in reads as the same name (``hotel.backends``): in whatever Unicode form, with
-    spaces around it, and in whatever case, in which PostgreSQL compares capitals (of i and of ı: I)."""
+    """One text for all spellings that the sign-in takes for the same name (``hotel.backends``), whatever their Unicode
+    form, case and surrounding spaces. PostgreSQL compares upper case, and both i and ı become I.
+    """
     return str(AbstractBaseUser.normalize_username(username)).strip().upper().casefold()
 
 
 def seconds_to_wait(request: Any, username: str) -> float | None:
-    """Count a try to sign in; seconds until the next is allowed when this one is not, else ``None``.
+    """Count a sign-in attempt; returns the seconds to wait if it is over the limit, else ``None``.
 
-    ``request`` is DRF's or Django's. The address comes first, so that a throttled one cannot fill the cache with names.
+    ``request`` is DRF's or Django's. Addresses are counted first, so that a throttled one cannot fill the cache.
     """
     throttle: SimpleRateThrottle
     for throttle in (_AddressThrottle(), _NameThrottle(username)):
@@ -76,7 +77,7 @@ def seconds_to_wait(request: Any, username: str) -> float | None:
 
 
 class LoginThrottle(BaseThrottle):
-    """The API's sign-in."""
+    """Throttles the API's sign-in."""
 
     def allow_request(self, request: Any, view: Any) -> bool:
         self.seconds = seconds_to_wait(request, str(request.data.get("username", "")))

@@ -1,4 +1,4 @@
-"""Sign-in, sign-out, who I am (contract section 2), and the hotel's settings (section 6)."""
+"""Sign-in, sign-out, the caller's own profile, and the hotel's settings."""
 
 from typing import Any, ClassVar
 
@@ -61,18 +61,18 @@ class LoginView(APIView):
         return Response({"token": token, **permission_payload(staff)})
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Every refusal carries ``non_field_errors`` too: it is what the sign-in form shows."""
+        """Add ``non_field_errors`` to every refusal: the sign-in form shows it."""
         response = super().handle_exception(exc)
         response.data.setdefault("non_field_errors", [response.data["message"]])
         return response
 
 
 class LogoutView(APIView):
-    """Sign out: the token that came with the request is dead, or the session is over."""
+    """Sign out: deletes the request's token, or ends the session."""
 
     @endpoint("Sign out", response=None, status=204, tags=["sign-in"])
     def post(self, request: Request) -> Response:
-        request.data  # noqa: B018 - the property parses, and refuses a broken body
+        request.data  # noqa: B018 - the property parses, and refuses a malformed body
         if isinstance(request.auth, AuthToken):
             sign_out(request.auth)
         else:
@@ -86,7 +86,7 @@ class MeViewSet(HotelViewSet):
     queryset = Staff.objects.none()
 
     @endpoint(
-        "Who I am and what I may do",
+        "Get your own profile and permissions",
         response=MeOutput,
         example={
             **PERMISSIONS_EXAMPLE,
@@ -125,7 +125,7 @@ class AccessConfigViewSet(HotelViewSet):
         "partial_update": ["bookings.manage_rules"],
     }
 
-    @endpoint("The hotel's settings", response=AccessConfig, example=ACCESS_CONFIG_EXAMPLE)
+    @endpoint("Get the hotel's settings", response=AccessConfig, example=ACCESS_CONFIG_EXAMPLE)
     def retrieve(self, request: Request, slug: str) -> Response:
         return Response(AccessConfig(self.hotel).data)
 
@@ -135,9 +135,9 @@ class AccessConfigViewSet(HotelViewSet):
         request_example={"standard_checkout_time": "10:30", "late_checkout_grace_minutes": 45},
         response=AccessConfig,
         example=ACCESS_CONFIG_EXAMPLE,
-        description="Times are `HH:MM` on the hotel's clock; `HH:MM:00` is taken too. Deadlines that bookings were "
-        "given already stay. The business day ends at `late_arrival_cutoff`: by noon, and not after "
-        "`early_checkin_from`.",
+        description="Times are `HH:MM` in the hotel's timezone; `HH:MM:00` is accepted too. Existing bookings keep "
+        "their approval deadlines. The business day ends at `late_arrival_cutoff`, which must not be after noon or "
+        "after `early_checkin_from`.",
     )
     def partial_update(self, request: Request, slug: str) -> Response:
         hotel = update_access_config(hotel=self.hotel, **self.body(AccessConfig, partial=True))

@@ -1,4 +1,4 @@
-"""Which site the admin is."""
+"""Configures the admin to use HotelMate's own admin site."""
 
 from django.contrib.admin.apps import AdminConfig
 

@@ -1,17 +1,17 @@
-"""The OpenAPI document as it is downloaded."""
+"""Serves the OpenAPI document."""
 
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.negotiation import DefaultContentNegotiation
 
 
 class ByFormat(DefaultContentNegotiation):
-    """``?format=json`` or ``?format=yaml`` decides before the ``Accept`` header does; nowhere else in the API."""
+    """``?format=json`` and ``?format=yaml`` take precedence over ``Accept``, for the document only."""
 
     class settings:  # noqa: N801 - the name that the base class reads
         URL_FORMAT_OVERRIDE = "format"
 
 
 class DocumentView(SpectacularAPIView):
-    """YAML unless JSON is asked for."""
+    """The OpenAPI document, as YAML unless JSON is requested."""
 
     content_negotiation_class = ByFormat

@@ -1,4 +1,4 @@
-"""What gunicorn itself answers to a request that it cannot read, and that therefore never reaches Django."""
+"""gunicorn's responses to requests that it cannot read and that therefore never reach Django."""
 
 import json
 from typing import Any
@@ -7,18 +7,18 @@ from gunicorn import util
 
 from common.handlers import error_body
 
-# By the status that gunicorn has chosen; its own words quote the request.
+# By the status that gunicorn has chosen; its own messages quote the request.
 MESSAGES = {
     400: "The request is not valid HTTP.",
-    414: "The address is too long: 4,000 characters will do.",
-    417: "The header Expect asks for what this server does not do.",
-    431: "The headers are too many or too long: 100, of 8,000 characters each, will do.",
-    501: "The body comes in a coding that this server does not know.",
+    414: "The URL is too long: at most 4,000 characters are accepted.",
+    417: "This server does not support the value of the Expect header.",
+    431: "The headers are too many or too long: at most 100, of 8,000 characters each, are accepted.",
+    501: "This server does not support the transfer coding of the body.",
 }
 
 
 def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:
-    """In the place of ``gunicorn.util.write_error``, which writes a page of HTML: the error body that clients read."""
+    """Replaces ``gunicorn.util.write_error``, which writes an HTML page, to send the error body that clients read."""
     refusal = error_body("MALFORMED_REQUEST", MESSAGES.get(status_int, "The request could not be read."))
     if status_int == 500:
         refusal = error_body("SERVER_ERROR", "Something went wrong on our side. It has been logged.")

@@ -1,7 +1,7 @@
-"""What whoever runs HotelMate asks it: does it live, can it work, how is it doing.
+"""The endpoints for monitoring: ``/healthz`` (liveness), ``/readyz`` (readiness) and ``/metrics``.
 
-``/healthz``, ``/readyz`` and ``/metrics`` are asked by machines, over plain http and by address. So they are answered
-before any other middleware: whatever host is named, and with no redirect to https. Nothing else is.
+Machines call them over plain http and by IP address. So they alone are handled before any other middleware, for any
+Host header and without a redirect to https.
 """
 
 import secrets
@@ -26,11 +26,11 @@ from common.handlers import error_body
 from notifications.metrics import backlog, backlog_gauges
 from room_bookings.metrics import payment_gauges
 
-# Seconds: what a database that hangs may cost whoever asks.
+# Seconds that a probe waits for a database that hangs.
 PATIENCE = 2
-# Seconds for which an answer stands: however often it is asked, the database is asked once.
+# Seconds for which a result is reused, so that frequent probes do not load the database.
 FRESH = 1.0
-# Seconds; screens that are later than this are worth a look.
+# Seconds; if the oldest unsent event is older than this, ``/readyz`` reports ``late``.
 LATE = 60.0
 
 UNAVAILABLE: dict[str, Any] = {
@@ -43,7 +43,7 @@ UNAVAILABLE: dict[str, Any] = {
 
 @contextmanager
 def patient_connection() -> Iterator[BaseDatabaseWrapper]:
-    """A connection of its own, which never keeps one waiting: the thread's may be stuck in a statement for ever."""
+    """A separate connection with short timeouts: the thread's own may be stuck in a statement."""
     other = connections["default"].copy()
     options = other.settings_dict.setdefault("OPTIONS", {})
     options["connect_timeout"] = PATIENCE
@@ -55,7 +55,7 @@ def patient_connection() -> Iterator[BaseDatabaseWrapper]:
 
 
 class Readiness:
-    """Whether this process can answer requests; what it has found is remembered for a second."""
+    """Whether this process can serve requests; the result is reused for a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,13 +64,13 @@ class Readiness:
         self._found: tuple[int, dict[str, Any]] = (503, {})
 
     def look(self) -> tuple[int, dict[str, Any]]:
-        """The status and the body of the answer.
+        """The status and the body of the response.
 
-        503 while the database cannot be reached, takes no changes (a standby) or lacks migrations. Screens that are
-        late are reported (``late``) with 200, as are statements that would wait for a lock for ever
-        (``misconfigured``): every web process shares that, and to take them all out of service would leave none.
+        503 while the database cannot be reached, is read-only (a standby) or lacks migrations. Late events (``late``)
+        and a missing ``lock_timeout`` (``misconfigured``) are reported with 200: they affect every web process, and
+        taking all of them out of service would leave none.
         """
-        # Whoever comes while somebody looks gets what they find; not for ever, as a database may freeze.
+        # Concurrent probes wait for the one that is running; not without limit, as the database may hang.
         if not self._lock.acquire(timeout=2 * PATIENCE):
             return 503, UNAVAILABLE
         try:
@@ -89,7 +89,7 @@ class Readiness:
                 body["database"] = "read-only" if is_read_only(connection) else "ok"
                 if body["database"] != "ok":
                     return 503, body
-                # Once they are applied they stay so, until a restart brings new ones.
+                # Once applied, they stay applied until a restart brings new ones.
                 self._migrated = self._migrated or not pending_migrations(connection)
                 body["migrations"] = "applied" if self._migrated else "pending"
                 if self._migrated:
@@ -106,13 +106,13 @@ class Readiness:
                     if oldest > LATE and body["status"] == "ready":
                         body["status"] = "late"
         except DATABASE_FAILURES:
-            pass  # the body says how far it came; the counting of a long backlog alone does not make it unavailable
+            pass  # the body has what was found so far; failing to count a long backlog does not make it unavailable
         return (503 if body["status"] == "unavailable" else 200), body
 
 
 def pending_migrations(connection: BaseDatabaseWrapper) -> bool:
-    """Whether this code has migrations that the database has not seen. Asks this connection; Django's executor would
-    ask the thread's."""
+    """Whether migrations of this code are not yet applied. Uses this connection; Django's executor would use the
+    thread's own."""
     if not MigrationRecorder(connection).has_table():
         return True
     with connection.cursor() as cursor:
@@ -121,7 +121,7 @@ def pending_migrations(connection: BaseDatabaseWrapper) -> bool:
 
 
 class DatabaseGauges:
-    """What is asked of the database at the moment that somebody reads the metrics; without it, only that it is away."""
+    """Metrics read from the database at each scrape; while it is unreachable, only that it is down."""
 
     def collect(self) -> Iterator[Metric]:
         answers, found = False, list[Metric]()
@@ -133,12 +133,12 @@ class DatabaseGauges:
                 found += payment_gauges(connection)
         except DATABASE_FAILURES:
             pass
-        yield GaugeMetricFamily("hotelmate_database_up", "Whether the database answers.", value=answers)
+        yield GaugeMetricFamily("hotelmate_database_up", "Whether the database can be reached.", value=answers)
         yield from found
 
 
 class ProbesMiddleware:
-    """Answers the three addresses; stands before all other middleware."""
+    """Serves the three endpoints; it comes before all other middleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
@@ -161,7 +161,7 @@ class ProbesMiddleware:
         return response
 
     def _healthz(self, request: HttpRequest) -> HttpResponse:
-        """The process answers; nothing else is asked, as a restart of it mends nothing else."""
+        """The process responds. Nothing else is checked, because a restart would fix nothing else."""
         return JsonResponse({"status": "ok"})
 
     def _readyz(self, request: HttpRequest) -> HttpResponse:
@@ -169,7 +169,7 @@ class ProbesMiddleware:
         return JsonResponse(body, status=status)
 
     def _metrics(self, request: HttpRequest) -> HttpResponse:
-        """For whoever has ``METRICS_TOKEN``; where none is set there is no such address, but in development."""
+        """For callers with ``METRICS_TOKEN``. If it is not set: 404, except in development."""
         if settings.METRICS_TOKEN:
             given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
             if not secrets.compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode()):
@@ -177,7 +177,7 @@ class ProbesMiddleware:
                 response["WWW-Authenticate"] = "Bearer"
                 return response
         elif not settings.DEVELOPMENT:
-            return refusal(404, "There is nothing at this address.")
+            return refusal(404, "There is nothing at this URL.")
         return HttpResponse(metrics.page(DatabaseGauges()), content_type=CONTENT_TYPE_LATEST)
 
 

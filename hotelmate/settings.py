@@ -1,4 +1,4 @@
-"""HotelMate's one settings file: secure by default, and the environment decides (the README has the table)."""
+"""The only settings file: secure by default and configured by environment variables (table in the README)."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +10,13 @@ from django.core.exceptions import ImproperlyConfigured
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
-# ``make run`` sets this and nothing else does: plain http on loopback instead of https, static files unbuilt.
+# Set only by ``make run``: plain http on loopback instead of https, and static files that are not collected.
 DEVELOPMENT = env.bool("DEVELOPMENT", default=False)
 DEBUG = False
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
-        "SECRET_KEY is not set: put 50 random characters into the environment, or use `make run`, which makes one."
+        "SECRET_KEY is not set: set it to 50 random characters, or use `make run`, which generates one."
     )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEVELOPMENT else [])
 
@@ -64,7 +64,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "hotelmate.urls"
 WSGI_APPLICATION = "hotelmate.wsgi.application"
-# A POST to a path without its slash gets a clear 404 rather than a redirect that drops the body.
+# A POST to a path without its slash gets a clear 404, not a redirect that drops the body.
 APPEND_SLASH = False
 
 TEMPLATES = [
@@ -85,14 +85,14 @@ TEMPLATES = [
 # --- database ---------------------------------------------------------------------------------------------------------
 
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="common.postgres")}
-# What follows holds unless DATABASE_URL names that very thing: ``?connect_timeout=10``, or, as a setting of the
-# session, ``?options=-c%20lock_timeout%3D60s``. (Of a setting that is named twice, PostgreSQL takes the last.)
+# DATABASE_URL overrides each of the following: ``?connect_timeout=10`` or, for a session setting,
+# ``?options=-c%20lock_timeout%3D60s``. (PostgreSQL uses the last value of a setting that is given twice.)
 DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
 DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 _options = DATABASES["default"].get("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] = {
-    # Seconds. A machine that is gone, or a network that is cut, says nothing: without these a thread would wait for it
-    # for a quarter of an hour. A server that merely works for long acknowledges what it gets, and is waited for.
+    # Seconds. A machine that is down, or a network that is cut, sends nothing: without these a thread would wait for a
+    # quarter of an hour. A server that is merely slow acknowledges packets, so these do not end its statements.
     "connect_timeout": 4,
     "keepalives_idle": 4,
     "keepalives_interval": 2,
@@ -101,28 +101,28 @@ DATABASES["default"]["OPTIONS"] = {
     **_options,
     "options": " ".join(
         [
-            # A request waits this long for a row that somebody else has locked, then answers 503 (docs/locking.md).
+            # A request waits this long for a locked row, then returns 503 (docs/locking.md).
             "-c lock_timeout=3s",
-            # PostgreSQL, too, notices within a minute that a machine is gone: its locks would outlive it for hours.
+            # PostgreSQL, too, detects a dead client within a minute: otherwise its locks would be held for hours.
             "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
             "-c tcp_user_timeout=60s",
-            # On flash and in memory, a page somewhere costs hardly more than the next: else lists read whole tables.
+            # On flash and in memory, random reads cost hardly more than sequential ones; else lists scan whole tables.
             "-c random_page_cost=1.1",
-            # What is read in portions is read to its end: no plan that would be good for the first tenth only.
+            # Cursors here are read to the end: do not optimize plans for the first tenth of the rows.
             "-c cursor_tuple_fraction=1",
-            # No statement here runs long enough for compiling it to pay; and nothing can cancel the compiling.
+            # No statement runs long enough for JIT to pay off, and compilation cannot be cancelled.
             "-c jit=off",
             _options.get("options", ""),
         ]
     ).rstrip(),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# Shared by all web processes, as login throttling needs it; nothing on the path of a status change uses it.
+# Shared by all web processes, as login throttling requires; status changes do not use it.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "django_cache",
-        # Beyond it the oldest third is thrown out: more than anybody can fill past the throttle by address.
+        # Beyond this a third is culled; the throttle per address keeps attackers from filling it.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
 }
@@ -159,21 +159,21 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "common.openapi.Schema",
     "EXCEPTION_HANDLER": "common.handlers.exception_handler",
     "DEFAULT_THROTTLE_RATES": {"login": LOGIN_THROTTLE, "login-address": LOGIN_THROTTLE_ADDRESS},
-    # How many proxies stand in front and append to X-Forwarded-For: it decides whose address login throttling sees.
+    # Proxies in front that append to X-Forwarded-For: determines the address that login throttling sees.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "URL_FORMAT_OVERRIDE": None,
-    # OPTIONS is for CORS preflights; what an endpoint takes is in the OpenAPI document.
+    # OPTIONS is for CORS preflights; the OpenAPI document describes the endpoints.
     "DEFAULT_METADATA_CLASS": None,
 }
-# Larger bodies get 413 before anything is read.
+# Larger bodies get 413 before they are read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 SPECTACULAR_SETTINGS = {
     "TITLE": "HotelMate staff API",
-    "DESCRIPTION": "The state of every room, right, at once, for everyone in the house.\n\n"
-    "Ids are taken as numbers or as text, in paths and bodies. Fields that are not named here are ignored; "
-    "those that an endpoint shows and does not take are, too, unless it says that it refuses them.\n\n"
-    "Text is stored in Unicode's composed form (NFC). A name or another single line with a line break, a control or an "
-    "invisible character in it is refused, and so is a note with a control character.",
+    "DESCRIPTION": "The state of every room, correct and live, for everyone who works in the hotel.\n\n"
+    "Ids are accepted as numbers or strings, in paths and bodies. Unknown fields are ignored; so are read-only fields, "
+    "unless the endpoint says that it refuses them.\n\n"
+    "Text is stored in Unicode's composed form (NFC). A name or other single-line text is refused if it contains a "
+    "line break, a control character or an invisible character; a note, if it contains a control character.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -222,11 +222,11 @@ SESSION_COOKIE_HTTPONLY = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = None if DEVELOPMENT else BASE_DIR / "staticfiles"
-# What npm has installed for the board (package.json). Where it is not, the board takes it from its makers' CDN.
+# Installed by npm for the board (package.json). If it is missing, the board loads pusher-js from Pusher's CDN.
 PUSHER_JS = BASE_DIR / "node_modules" / "pusher-js" / "dist" / "web"
 STATICFILES_DIRS = [("pusher-js", PUSHER_JS)] if PUSHER_JS.is_dir() else []
 WHITENOISE_USE_FINDERS = DEVELOPMENT
-# Else a file that is edited while the server runs would be cut at its old length.
+# Otherwise a file that is edited while the server runs would be truncated to its old length.
 WHITENOISE_AUTOREFRESH = DEVELOPMENT
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -248,24 +248,24 @@ PUSHER_APP_ID = env.str("PUSHER_APP_ID", default="")
 PUSHER_KEY = env.str("PUSHER_KEY", default="")
 PUSHER_SECRET = env.str("PUSHER_SECRET", default="")
 PUSHER_CLUSTER = env.str("PUSHER_CLUSTER", default="")
-# Any server that speaks Pusher's protocol, instead of Pusher Channels itself.
+# Any server with Pusher's protocol, instead of Pusher Channels itself.
 PUSHER_HOST = env.str("PUSHER_HOST", default="")
 PUSHER_PORT = env.int("PUSHER_PORT", default=443)
 PUSHER_SSL = env.bool("PUSHER_SSL", default=True)
-PUSHER_TIMEOUT = 5  # seconds for one call to Pusher; only the relay ever waits for it
+PUSHER_TIMEOUT = 5  # seconds for one call to Pusher; only the relay waits for it
 REALTIME_RELAY = env.str("REALTIME_RELAY", default="thread")
 if REALTIME_RELAY not in ("thread", "off"):
-    raise ImproperlyConfigured("REALTIME_RELAY is 'thread' (default: send events from the web process) or 'off'.")
-# For clients that cannot sign in to private channels: no names, addresses or notes (notifications/public_channels.py).
+    raise ImproperlyConfigured("REALTIME_RELAY must be 'thread' (the default: web processes send events) or 'off'.")
+# For clients that cannot sign in to private channels: events without personal data (notifications/public_channels.py).
 REALTIME_PUBLIC_CHANNELS = env.bool("REALTIME_PUBLIC_CHANNELS", default=False)
-# For so long a client may be away and still catch up; ``tick`` forgets what is older.
+# How long missed events can be fetched; ``tick`` deletes older ones.
 EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=7)
 if not 1 <= EVENT_RETENTION_DAYS <= 3650:
-    raise ImproperlyConfigured("EVENT_RETENTION_DAYS is a number of days from 1 to 3650.")
+    raise ImproperlyConfigured("EVENT_RETENTION_DAYS must be a number of days from 1 to 3650.")
 
 # --- mail to guests ---------------------------------------------------------------------------------------------------
 
-# Whatever is sent goes into the queue, in the transaction at hand; the worker sends from there (notifications/mail.py).
+# Mail is queued in the current transaction, and the worker sends it from the queue (notifications/mail.py).
 EMAIL_BACKEND = "mailer.backend.DbBackend"
 _provider = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
 MAILER_EMAIL_BACKEND = _provider["EMAIL_BACKEND"]
@@ -276,29 +276,29 @@ EMAIL_USE_TLS = bool(_provider.get("EMAIL_USE_TLS"))
 EMAIL_USE_SSL = bool(_provider.get("EMAIL_USE_SSL"))
 EMAIL_PORT = _provider["EMAIL_PORT"] or (465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
 EMAIL_FILE_PATH = _provider["EMAIL_FILE_PATH"] or None
-EMAIL_TIMEOUT = 10  # seconds for each step of the talk with the provider; only the worker ever waits for it
+EMAIL_TIMEOUT = 10  # seconds for each SMTP step; only the worker waits for it
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "HotelMate <hotelmate@localhost>"
-# The history of what was sent keeps no copy of it.
+# The log of sent mail keeps no copy of the messages.
 MAILER_EMAIL_LOG_MESSAGE_DATA = False
 
 # --- card payments ----------------------------------------------------------------------------------------------------
 
-# Without a key, bookings with a card payment can be neither approved nor declined (503); others can.
+# Without a key, bookings with a card payment cannot be approved or declined (503); others can.
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
-# A stand-in of Stripe's API, in tests.
+# A fake Stripe, in tests.
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="") or "https://api.stripe.com"
-STRIPE_TIMEOUT = 10  # seconds for one call; no lock is held meanwhile
-# Threads of a web process that may wait for Stripe at the same time, a quarter of them: further calls are answered
-# 503 PAYMENTS_BUSY. Of each process, not of all: a process keeps most of its threads free, whichever has the desk's
-# connections, and nothing has to be shared or outlives a process that is killed.
+STRIPE_TIMEOUT = 10  # seconds for one call; no lock is held during it
+# How many threads of a web process may wait for Stripe at the same time, a quarter of them: further calls return
+# 503 PAYMENTS_BUSY. The limit is per process, so each keeps most of its threads free for the front desk, and processes
+# share no counter that a killed one could leave wrong.
 PAYMENT_CALLS_AT_ONCE = max(1, env.int("WEB_THREADS", default=4) // 4)
 
-# --- seeing it ------------------------------------------------------------------------------------------------------
+# --- monitoring -------------------------------------------------------------------------------------------------------
 
-# Whoever sends it may read /metrics; without one nobody may, but in development everybody.
+# The bearer token for /metrics. If unset, /metrics is not served, except in development, where it is open.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 if not METRICS_TOKEN.isascii():
-    raise ImproperlyConfigured("METRICS_TOKEN has characters that no header can carry: take letters and digits.")
+    raise ImproperlyConfigured("METRICS_TOKEN has characters that are not allowed in a header: use letters and digits.")
 
 # --- logging ----------------------------------------------------------------------------------------------------------
 
@@ -312,13 +312,13 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # 4xx answers are the caller's business, not the log's.
+        # 4xx responses are the caller's errors and are not logged.
         "django.request": {"handlers": ["console"], "level": "ERROR", "propagate": False},
-        # A line for each event: for a log that somebody collects, not for the terminal of ``make run``.
+        # One line per event: useful in a collected log, too much for the terminal of ``make run``.
         "notifications.relay": {"level": env.str("LOG_LEVEL", default="WARNING" if DEVELOPMENT else "INFO")},
-        # At INFO it logs each call, and what Stripe says of a card that it refused.
+        # At INFO it logs each call, and Stripe's reason for refusing a card.
         "stripe": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        # Below that, its own commands log subjects and addresses.
+        # Below that, its own commands log subjects and e-mail addresses.
         "mailer": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

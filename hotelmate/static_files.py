@@ -1,9 +1,9 @@
-"""The static files of production: compressed, under names that carry a hash of their content."""
+"""Static files in production: compressed, under names with a hash of their content."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class HashedFilesStorage(CompressedManifestStaticFilesStorage):
-    """Scripts, too, name what they import with its hash: after an upgrade no new one meets an old one in a cache."""
+    """Imports in scripts are hashed, too, so that after an upgrade no new script loads an old one from a cache."""
 
     support_js_module_import_aggregation = True

@@ -1,4 +1,4 @@
-"""Every address that HotelMate answers."""
+"""URL configuration."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,12 +42,12 @@ def both(route: str, handler: Callable[..., Any], name: str) -> list[Any]:
 
 
 def booking(rest: str, handler: Callable[..., Any]) -> Any:
-    """A path under one booking; a reference of any shape is for the view to refuse."""
+    """A path under one booking; the view validates the booking reference."""
     return path(f"room-bookings/<str:bid>/{rest}", handler, name="-".join(["booking", *rest.strip("/").split("/")]))
 
 
 hotel_urls: list[Any] = [
-    # status: first, as each path that stands before costs the most frequent requests a comparison
+    # room status first: these are the most frequent requests, and each path before them costs a comparison
     *both("rooms/<int:rid>/status/", post(RoomStatusViewSet, "update_status"), "room-status"),
     *both("rooms/<int:rid>/status-history/", view(RoomStatusViewSet, get="status_history"), "room-status-history"),
     path(
@@ -121,7 +121,7 @@ hotel_urls: list[Any] = [
         post(StaffBookingMailView, "send_again"),
         name="booking-mails-send-again",
     ),
-    # what a client missed
+    # missed events
     path("events/", view(EventViewSet, get="missed"), name="events"),
 ]
 

@@ -1,1 +1,1 @@
-"""How pages write days and times, by language."""
+"""Date and time formats of the pages, by language."""

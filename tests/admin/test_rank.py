@@ -69,7 +69,8 @@ def test_a_superuser_s_profile_is_not_a_manager_s_to_change(hotel, boss, caller,
     answer = change(client, boss, **changes)
     assert answer.status_code == 200
     assert (
-        f"{boss.name} holds rights that you do not: only a superuser changes this profile." in answer.content.decode()
+        f"{boss.name} holds rights that you do not: only a superuser can change this profile."
+        in answer.content.decode()
     )
     assert table_rows(PEOPLE) == before
     assert token_client(boss).get(f"/api/staff/hotel/{hotel.slug}/me/").status_code == 200
@@ -209,14 +210,14 @@ def test_what_the_form_does_not_offer_the_service_refuses(manager, deputy, house
     own_making = Group.objects.create(name="IT administrators")
     top, least = (Group.objects.get(name=name) for name in (rights.HOTEL_MANAGER, rights.HOUSEKEEPER))
     for by, staff, role, why in (
-        (deputy, housekeeper, top, "is not yours to give"),
-        (manager, housekeeper, own_making, "is not yours to give"),
-        (manager, manager, least, "Nobody gives themselves another role"),
+        (deputy, housekeeper, top, "You can't give the role"),
+        (manager, housekeeper, own_making, "You can't give the role"),
+        (manager, manager, least, "You can't change your own role"),
     ):
         with pytest.raises(RoleRefused, match=why):
             update_staff(staff=staff, by=by.user, role=role)
     Staff.objects.filter(pk=housekeeper.pk).update(role=own_making)
-    with pytest.raises(RoleRefused, match="is not yours to give"):
+    with pytest.raises(RoleRefused, match="You can't give the role"):
         update_staff(staff=housekeeper, by=manager.user, role=least)
     with pytest.raises(OwnAccount):
         update_staff(staff=manager, by=manager.user, is_active=False)

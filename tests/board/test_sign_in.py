@@ -103,9 +103,9 @@ def test_the_eleventh_try_in_a_minute_for_one_name_is_throttled(browser, manager
     client = browser()
     for _ in range(10):
         told(sign_in(client, manager, "wrong"), WRONG)
-    told(sign_in(client, manager), "Too many tries. Try again in ")
-    told(sign_in(client, "MANAGER"), "Too many tries. Try again in ")
-    told(sign_in(client, manager, HTTP_X_FORWARDED_FOR="10.9.8.7"), "Too many tries.")
+    told(sign_in(client, manager), "Too many attempts. Try again in ")
+    told(sign_in(client, "MANAGER"), "Too many attempts. Try again in ")
+    told(sign_in(client, manager, HTTP_X_FORWARDED_FOR="10.9.8.7"), "Too many attempts.")
     assert not is_in(client)
     assert sign_in(client, agent).status_code == 302
     assert sign_in(browser(), manager, REMOTE_ADDR="10.0.0.2").status_code == 302
@@ -118,7 +118,7 @@ def test_tries_are_counted_together_whichever_door_is_tried(browser, manager):
         client.post("/admin/login/", {"username": "manager", "password": "wrong"})
     for _ in range(2):
         client.post("/api/staff/login/", {"username": "manager", "password": "wrong"}, "application/json")
-    told(sign_in(client, manager), "Too many tries.")
+    told(sign_in(client, manager), "Too many attempts.")
 
 
 @pytest.mark.parametrize("name", ["man\x00ager", "é" * 200, "\udcff", "x" * 5000])

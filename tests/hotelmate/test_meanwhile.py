@@ -87,7 +87,7 @@ def test_a_key_that_is_forgotten_between_two_statements(agent):
                 cursor.cursor.execute(f"DELETE FROM {IdempotentAnswer._meta.db_table}")
         return execute(sql, *rest)
 
-    with connection.execute_wrapper(forget), pytest.raises(Conflict, match="just being forgotten"):
+    with connection.execute_wrapper(forget), pytest.raises(Conflict, match="just expiring"):
         answer_once(staff=agent, key="a key", request={}, act=lambda: pytest.fail("it acted"))
 
 

@@ -92,7 +92,7 @@ def port(server_log: Path):
 @pytest.mark.parametrize(
     ("path", "headers", "status", "words"),
     [
-        ("/healthz?" + "x" * 5000, [], 414, "The address is too long"),
+        ("/healthz?" + "x" * 5000, [], 414, "The URL is too long"),
         ("/healthz", [("X-Long", "x" * 9000)], 431, "The headers are too many or too long"),
     ],
 )

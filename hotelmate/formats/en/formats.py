@@ -1,4 +1,4 @@
-"""Days and times as European houses write them; Django's own English is American."""
+"""Dates and times as European hotels write them; Django's own English formats are American."""
 
 DATE_FORMAT = "j M Y"
 TIME_FORMAT = "H:i"
