@@ -78,16 +78,18 @@ def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
     }
     own = [hotel] if hotel else []
     hotels = list(Hotel.objects.all()) if request.user.is_superuser else own
-    houses = [House(figures, among_others=request.user.is_superuser) for figures in todays_figures(hotels, **sees)]
+    summaries = [
+        HotelSummary(figures, among_others=request.user.is_superuser) for figures in todays_figures(hotels, **sees)
+    ]
     return {
-        "houses": houses,
+        "summaries": summaries,
         "sees": sees,
         "own_hotel": hotel,  # the board is for the house's own staff
         "faults": [priority.label for priority in reversed(Priority)],
     }
 
 
-class House:
+class HotelSummary:
     """One hotel's figures with their words and the lists behind them, for the template."""
 
     def __init__(self, figures: HotelFigures, *, among_others: bool):

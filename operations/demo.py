@@ -19,11 +19,11 @@ from hotel.models import Hotel
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance, mark_cleaned, start_cleaning
-from operations.replay.houses import HOUSES, House, make_rooms, make_staff, set_password
+from operations.replay.hotels import HOTELS, HotelSpec, make_rooms, make_staff, set_password
 from operations.replay.itinerary import Operation, Step, steps
-from operations.replay.life import HouseLife, companions
 from operations.replay.meter import Meter
 from operations.replay.records import Outcome, Stay, read_stays
+from operations.replay.simulation import HotelSimulation, companions
 from room_bookings.models import STRIPE
 from room_bookings.selectors import available_rooms
 from room_bookings.services.room_assignment import assign_room
@@ -49,47 +49,47 @@ def seed(password: str, report: Report) -> None:
     admin, _ = user_model.objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
     set_password(admin, password)
     stays = list(read_stays(SLICE))
-    for house in HOUSES:
-        _seed_house(house, [stay for stay in stays if stay.house == house.slug], password, report)
+    for spec in HOTELS:
+        _seed_hotel(spec, [stay for stay in stays if stay.hotel == spec.slug], password, report)
 
 
 @transaction.atomic
-def _seed_house(house: House, stays: Sequence[Stay], password: str, report: Report) -> None:
+def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: Report) -> None:
     hotel, _ = Hotel.objects.get_or_create(
-        slug=house.slug,
+        slug=spec.slug,
         # A request is answered by the evening of the next day, so that none lapses while the demo is tried out.
         defaults={
-            "name": house.name,
-            "phone": house.phone,
-            "timezone": house.timezone,
+            "name": spec.name,
+            "phone": spec.phone,
+            "timezone": spec.timezone,
             "approval_cutoff_day_offset": 1,
         },
     )
     make_staff(hotel, password=password)
     if hotel.rooms.exists():
-        report(f"{house.slug}: {hotel.rooms.count()} rooms are there already")
+        report(f"{spec.slug}: {hotel.rooms.count()} rooms are there already")
         return
     now, today = clock.now(), calendar.business_date(hotel)
-    stays = [_moved(stay, today - TODAY[house.slug]) for stay in stays]
+    stays = [_moved(stay, today - TODAY[spec.slug]) for stay in stays]
     requests = _last_to_come(stays, today)
     accepted = [stay for stay in stays if stay not in requests]
     plan = _plan(accepted, hotel, today)
     with clock.set_to(plan[0].moment):
-        opened = make_rooms(hotel, house, stays)
-    life = HouseLife(
+        opened = make_rooms(hotel, spec, stays)
+    simulation = HotelSimulation(
         opened, accepted, plan, Meter(), works_off_tasks=True, extras=lambda stay: {"party": companions(stay)}
     )
-    _take_out_of_service(life, now)
+    _take_out_of_service(simulation, now)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL join_collapse_limit = 1")  # the joins are in their best order already
     for part, moment in enumerate(_parts([step.moment for step in plan if step.moment < now], now), start=1):
-        life.live(until=moment)
-        report(f"{house.slug}: {100 * part // REPORTS:>3} %, {calendar.local_time(hotel, moment):%d %B %H:%M}")
-    _ask(life, requests, now)
-    _leave_some_to_clean(life, now)
-    _assign(life, today)
-    for (operation, code), count in life.meter.refusals.items():
-        report(f"{house.slug}: {operation} refused {count} times: {code}")
+        simulation.run(until=moment)
+        report(f"{spec.slug}: {100 * part // REPORTS:>3} %, {calendar.local_time(hotel, moment):%d %B %H:%M}")
+    _ask(simulation, requests, now)
+    _leave_some_to_clean(simulation, now)
+    _assign(simulation, today)
+    for (operation, code), count in simulation.meter.refusals.items():
+        report(f"{spec.slug}: {operation} refused {count} times: {code}")
 
 
 def _moved(stay: Stay, days: timedelta) -> Stay:
@@ -135,63 +135,63 @@ def _parts(moments: Sequence[datetime], now: datetime) -> list[datetime]:
     return [moments[len(moments) * part // REPORTS] for part in range(1, REPORTS)] + [now]
 
 
-def _take_out_of_service(life: HouseLife, now: datetime) -> None:
+def _take_out_of_service(simulation: HotelSimulation, now: datetime) -> None:
     """Rooms that nobody is sent to since yesterday: one out of order, some with faults."""
-    house = life.house
+    setup = simulation.setup
     for place, code in enumerate(("A", "A", "D")):
-        room = life.ready[code].pop()
+        room = simulation.ready[code].pop()
         with clock.set_to(now - timedelta(hours=20 + place)):
             if place == 0:
                 set_room_status(
-                    room=room, to_status=RoomStatus.OUT_OF_ORDER, staff=house.staff["manager"], note="refurbishment"
+                    room=room, to_status=RoomStatus.OUT_OF_ORDER, staff=setup.staff["manager"], note="refurbishment"
                 )
             else:
                 flag_maintenance(
                     room=room,
-                    staff=house.housekeepers[0],
+                    staff=setup.housekeepers[0],
                     priority=Priority.values[place % 3],
                     note=FAULTS[place % len(FAULTS)],
                 )
 
 
-def _ask(life: HouseLife, requests: Iterable[Stay], now: datetime) -> None:
+def _ask(simulation: HotelSimulation, requests: Iterable[Stay], now: datetime) -> None:
     """Requests that wait for the desk. Two guests can be written to; one has given a card that is none."""
     for place, (stay, minutes) in enumerate(zip(requests, REQUESTS, strict=True)):
         more = {"party": companions(stay), "special_requests": ("a quiet room", "a cot", "", "")[place]}
         if place < 2:
             more["primary_email"] = f"guest{stay.number}@example.com"
-        if place == len(REQUESTS) - 1 and stay.house == "city":
+        if place == len(REQUESTS) - 1 and stay.hotel == "city":
             more["special_requests"] = "Demo: approving this one takes a STRIPE_SECRET_KEY."
             more |= {"payment_provider": STRIPE, "payment_reference": "pi_demo_of_no_account"}
         with clock.set_to(now - timedelta(minutes=minutes)):
-            life.create(stay, needs_approval=True, **more)
+            simulation.create(stay, needs_approval=True, **more)
 
 
-def _leave_some_to_clean(life: HouseLife, now: datetime) -> None:
+def _leave_some_to_clean(simulation: HotelSimulation, now: datetime) -> None:
     """A few rooms are dirty, being cleaned, or cleaned and not inspected, also when housekeeping is done elsewhere."""
-    house = life.house
-    rooms = [life.ready[code].popleft() for code in ("A", "A", "D", "A", "E", "A", "D")]
+    setup = simulation.setup
+    rooms = [simulation.ready[code].popleft() for code in ("A", "A", "D", "A", "E", "A", "D")]
     for room in rooms:
         with clock.set_to(now - timedelta(minutes=80)):
             set_room_status(
                 room=room,
                 to_status=RoomStatus.CHECKOUT_DIRTY,
-                staff=house.desk,
+                staff=setup.desk,
                 source=Source.FRONT_DESK,
                 note="shown to a visitor",
             )
     for room in rooms[3:]:
         with clock.set_to(now - timedelta(minutes=35)):
-            start_cleaning(room=room, staff=house.housekeepers[1])
+            start_cleaning(room=room, staff=setup.housekeepers[1])
     for room in rooms[5:]:
         with clock.set_to(now - timedelta(minutes=10)):
-            mark_cleaned(room=room, staff=house.housekeepers[1])
+            mark_cleaned(room=room, staff=setup.housekeepers[1])
 
 
-def _assign(life: HouseLife, today: date) -> None:
+def _assign(simulation: HotelSimulation, today: date) -> None:
     """Every second arrival of today has its room, ready or not; of the later ones every fourth."""
-    for place, (stay, booking) in enumerate(life.expected()):
+    for place, (stay, booking) in enumerate(simulation.expected()):
         if place % (2 if stay.arrival == today else 4) == 0:
             rooms = available_rooms(booking).filter(maintenance_required=False)[:20]
             if rooms:
-                assign_room(booking=booking, room_id=rooms[stay.number % len(rooms)].pk, staff=life.house.desk)
+                assign_room(booking=booking, room_id=rooms[stay.number % len(rooms)].pk, staff=simulation.setup.desk)

@@ -46,47 +46,47 @@ def todays_figures(
     """The figures of each hotel, in the order given; one statement for each of rooms, bookings and tasks."""
     days = days_of(hotels)
     dates = {day["hotel"]: day["today"] for day in days}
-    houses = {hotel.pk: HotelFigures(hotel, dates.get(hotel.pk)) for hotel in hotels}
-    if houses and rooms:
-        _count_rooms(houses)
+    by_hotel = {hotel.pk: HotelFigures(hotel, dates.get(hotel.pk)) for hotel in hotels}
+    if by_hotel and rooms:
+        _count_rooms(by_hotel)
     if days and bookings:
-        _count_bookings(houses, days)
-    if houses and tasks:
-        _count_tasks(houses)
-    return list(houses.values())
+        _count_bookings(by_hotel, days)
+    if by_hotel and tasks:
+        _count_tasks(by_hotel)
+    return list(by_hotel.values())
 
 
-def _of(houses: Iterable[int], things: QuerySet[Any]) -> QuerySet[Any]:
-    return join_rows(things, [{"hotel": pk} for pk in houses], on="hotel", columns={})
+def _of(hotel_ids: Iterable[int], things: QuerySet[Any]) -> QuerySet[Any]:
+    return join_rows(things, [{"hotel": pk} for pk in hotel_ids], on="hotel", columns={})
 
 
-def _count_rooms(houses: Mapping[int, HotelFigures]) -> None:
+def _count_rooms(by_hotel: Mapping[int, HotelFigures]) -> None:
     counts: dict[str, Count] = {status: Count("pk", filter=Q(room_status=status)) for status in RoomStatus.values}
     counts |= {
         f"fault_{priority}": Count("pk", filter=Q(maintenance_required=True, maintenance_priority=priority))
         for priority in Priority.values
     }
-    in_service = _of(houses, Room.objects.filter(is_active=True)).order_by().values("hotel")
+    in_service = _of(by_hotel, Room.objects.filter(is_active=True)).order_by().values("hotel")
     row: Any
     for row in in_service.annotate(**counts, bookable=Count("pk", filter=bookable()), rooms=Count("pk")):
-        house = houses[row["hotel"]]
-        house.rooms, house.bookable = row["rooms"], row["bookable"]
-        house.statuses = Counter({status: row[status] for status in RoomStatus.values})
-        house.faults = Counter({priority: row[f"fault_{priority}"] for priority in Priority.values})
+        figures = by_hotel[row["hotel"]]
+        figures.rooms, figures.bookable = row["rooms"], row["bookable"]
+        figures.statuses = Counter({status: row[status] for status in RoomStatus.values})
+        figures.faults = Counter({priority: row[f"fault_{priority}"] for priority in Priority.values})
 
 
-def _count_bookings(houses: Mapping[int, HotelFigures], days: Sequence[Mapping[str, Any]]) -> None:
+def _count_bookings(by_hotel: Mapping[int, HotelFigures], days: Sequence[Mapping[str, Any]]) -> None:
     counts = {name: Count("pk", filter=condition) for name, condition in TODAY_FILTERS.items()}
     bookings = dated(RoomBooking.objects.order_by(), days)
     # The wide ones contain the others.
     wanted = TODAY_FILTERS["arrivals"] | TODAY_FILTERS["in_house"] | TODAY_FILTERS["requests"]
     row: Any
     for row in bookings.filter(wanted).values("hotel").annotate(**counts):
-        houses[row["hotel"]].dues = Counter({name: row[name] for name in TODAY_FILTERS})
+        by_hotel[row["hotel"]].dues = Counter({name: row[name] for name in TODAY_FILTERS})
 
 
-def _count_tasks(houses: Mapping[int, HotelFigures]) -> None:
-    tasks = _of(houses, HousekeepingTask.objects.filter(status__in=OPEN_TASK_STATUSES)).order_by().values("hotel")
+def _count_tasks(by_hotel: Mapping[int, HotelFigures]) -> None:
+    tasks = _of(by_hotel, HousekeepingTask.objects.filter(status__in=OPEN_TASK_STATUSES)).order_by().values("hotel")
     for row in tasks.annotate(open=Count("pk"), late=Count("pk", filter=late_tasks())):
-        house = houses[row["hotel"]]
-        house.open_tasks, house.late_tasks = row["open"], row["late"]
+        figures = by_hotel[row["hotel"]]
+        figures.open_tasks, figures.late_tasks = row["open"], row["late"]

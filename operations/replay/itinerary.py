@@ -45,7 +45,7 @@ SOON = timedelta(minutes=10)
 
 def steps(stay: Stay, hotel: Hotel, first_day: date) -> Iterator[Step]:
     """All steps of the stay, from its creation, which is no earlier than ``first_day``, to its end."""
-    chance = random.Random(f"{stay.house} {stay.number}")  # noqa: S311 - the same hours in every run
+    chance = random.Random(f"{stay.hotel} {stay.number}")  # noqa: S311 - the same hours in every run
     created = _at(hotel, max(stay.booked, first_day), chance, 7, 21)
     if stay.outcome is Outcome.CANCELED:
         # Before its own creation where the lead time was cut short: then right after it.

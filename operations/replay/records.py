@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
-HOTELS = {"Resort Hotel": "resort", "City Hotel": "city"}
+SLUGS = {"Resort Hotel": "resort", "City Hotel": "city"}
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -31,7 +31,7 @@ class Stay:
     """One row. ``arrival`` equals ``departure`` for day use; ``decided`` is the day on which the outcome came about."""
 
     number: int  # of the row
-    house: str  # resort or city
+    hotel: str  # resort or city
     room_type: str  # the assigned one
     booked: date
     arrival: date
@@ -77,7 +77,7 @@ def _stay(number: int, row: dict[str, str]) -> Stay:
     # A few rows have children alone, who travel with somebody; one has a rate below nothing, a correction.
     return Stay(
         number=number,
-        house=HOTELS[row["hotel"]],
+        hotel=SLUGS[row["hotel"]],
         room_type=row["assigned_room_type"].strip(),
         booked=arrival - timedelta(days=int(row["lead_time"])),
         arrival=arrival,

@@ -9,7 +9,7 @@ from mailer.models import Message
 
 from housekeeping.models import RoomStatusEvent
 from notifications.models import RealtimeEvent
-from operations.replay.houses import OpenHouse
+from operations.replay.hotels import HotelSetup
 from operations.replay.meter import Meter
 from operations.replay.records import Outcome, Stay
 from operations.replay.runner import Replay
@@ -40,9 +40,9 @@ class Result:
 def result_of(replay: Replay) -> Result:
     """The house's outcomes, by the file's words; a status that no row of the file ends in stands as it is."""
     words = {str(status): str(outcome) for outcome, status in STATUSES.items()}
-    statuses = RoomBooking.objects.filter(hotel=replay.house.hotel).values_list("status", flat=True)
+    statuses = RoomBooking.objects.filter(hotel=replay.setup.hotel).values_list("status", flat=True)
     in_database = Counter(words.get(status, status) for status in statuses)
-    return Result(replay.house.hotel.slug, _outcomes(replay.stays), dict(in_database))
+    return Result(replay.setup.hotel.slug, _outcomes(replay.stays), dict(in_database))
 
 
 def _outcomes(stays: Sequence[Stay]) -> dict[str, int]:
@@ -74,9 +74,9 @@ def refusal_lines(meter: Meter) -> Iterator[str]:
         yield f"  {operation:<22}{code:<28}{count:>8,}  such as: {meter.examples[operation, code]}"
 
 
-def written_lines(houses: Sequence[OpenHouse], *, mails: int) -> Iterator[str]:
+def written_lines(setups: Sequence[HotelSetup], *, mails: int) -> Iterator[str]:
     """What there is in the database now."""
-    hotels = [house.hotel for house in houses]
+    hotels = [setup.hotel for setup in setups]
     changes = Room.objects.filter(hotel__in=hotels).aggregate(total=Sum("status_version"))["total"] or 0
     yield f"{'status changes':<24}{changes:>10,}"
     yield f"{'audit rows':<24}{RoomStatusEvent.objects.filter(hotel__in=hotels).count():>10,}"

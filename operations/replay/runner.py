@@ -16,11 +16,11 @@ from django.db import connection, connections, transaction
 from hotel import calendar
 from hotel.models import Hotel
 from notifications import wakeup
-from operations.replay.houses import HOUSES, House, OpenHouse, make_rooms, make_staff
+from operations.replay.hotels import HOTELS, HotelSetup, HotelSpec, make_rooms, make_staff
 from operations.replay.itinerary import Step, steps
-from operations.replay.life import HouseLife
 from operations.replay.meter import Meter
 from operations.replay.records import Stay
+from operations.replay.simulation import HotelSimulation
 
 # A crash may lose the last moments of a replay, which nobody misses; joins in the order in which they are written,
 # which is right for statements that begin at one row, spare PostgreSQL most of the planning.
@@ -30,7 +30,7 @@ SESSION = "SET synchronous_commit = off; SET join_collapse_limit = 1"
 Progress = Callable[[date, int], None]
 
 
-class HouseThereError(Exception):
+class HotelExistsError(Exception):
     """The hotel is there already, and what it lived through can't be taken back."""
 
 
@@ -42,7 +42,7 @@ class WorkerFailedError(Exception):
 class Replay:
     """A house with the stays that it is to live through."""
 
-    house: OpenHouse
+    setup: HotelSetup
     stays: Sequence[Stay]
     plan: Sequence[Step]
 
@@ -58,37 +58,37 @@ class Share(NamedTuple):
 
 
 @transaction.atomic
-def open_houses(stays: Sequence[Stay], *, prefix: str) -> list[Replay]:
-    """A fresh house for each hotel of the data that ``stays`` speak of. Raises HouseThereError."""
+def create_hotels(stays: Sequence[Stay], *, prefix: str) -> list[Replay]:
+    """A fresh house for each hotel of the data that ``stays`` speak of. Raises HotelExistsError."""
     opened = []
-    for original in HOUSES:
-        mine = [stay for stay in stays if stay.house == original.slug]
+    for original in HOTELS:
+        mine = [stay for stay in stays if stay.hotel == original.slug]
         if mine:
-            house = replace(original, slug=f"{prefix}-{original.slug}", name=f"{original.name}, replayed")
-            opened.append(_open(house, mine))
+            spec = replace(original, slug=f"{prefix}-{original.slug}", name=f"{original.name}, replayed")
+            opened.append(_create(spec, mine))
     return opened
 
 
-def _open(house: House, stays: Sequence[Stay]) -> Replay:
+def _create(spec: HotelSpec, stays: Sequence[Stay]) -> Replay:
     hotel, is_new = Hotel.objects.get_or_create(
-        slug=house.slug,
+        slug=spec.slug,
         # The real houses sold more than they had.
         defaults={
-            "name": house.name,
-            "phone": house.phone,
-            "timezone": house.timezone,
+            "name": spec.name,
+            "phone": spec.phone,
+            "timezone": spec.timezone,
             "allow_overbooking": True,
         },
     )
     if not is_new:
-        raise HouseThereError(house.slug)
+        raise HotelExistsError(spec.slug)
     make_staff(hotel)
-    opened = make_rooms(hotel, house, stays)
+    opened = make_rooms(hotel, spec, stays)
     first_day = min(stay.arrival for stay in stays)
     return Replay(opened, stays, [step for stay in stays for step in steps(stay, hotel, first_day)])
 
 
-def live_all(replays: Sequence[Replay], *, workers: int, progress: Progress) -> Meter:
+def replay_all(replays: Sequence[Replay], *, workers: int, progress: Progress) -> Meter:
     """Every day of every house, in order; returns what was counted.
 
     With several workers each takes some room types of each house, and all begin a day together. What becomes of a
@@ -96,8 +96,8 @@ def live_all(replays: Sequence[Replay], *, workers: int, progress: Progress) -> 
     """
     shares = deal(replays, workers)
     if len(shares) == 1:
-        return _live(replays, shares[0], progress, lambda: None)
-    return _live_in_processes(replays, shares, progress)
+        return _run(replays, shares[0], progress, lambda: None)
+    return _run_in_processes(replays, shares, progress)
 
 
 def deal(replays: Sequence[Replay], workers: int) -> list[Share]:
@@ -117,23 +117,23 @@ def deal(replays: Sequence[Replay], workers: int) -> list[Share]:
     return [Share([frozenset(types) for types in mine]) for mine, load in zip(dealt, loads, strict=True) if load]
 
 
-def _live(replays: Sequence[Replay], share: Share, progress: Progress, wait: Callable[[], Any]) -> Meter:
+def _run(replays: Sequence[Replay], share: Share, progress: Progress, wait: Callable[[], Any]) -> Meter:
     meter = Meter()
-    lives = [_life(replay, types, meter) for replay, types in zip(replays, share.types, strict=True)]
+    simulations = [_simulation(replay, types, meter) for replay, types in zip(replays, share.types, strict=True)]
     with _quick_session(), wakeup.no_hurry(), meter.reading():
         for day in _days(replays):
             wait()
             done = 0
-            for replay, life in zip(replays, lives, strict=True):
-                done += life.live(until=calendar.business_day(replay.house.hotel, day)[1])
+            for replay, simulation in zip(replays, simulations, strict=True):
+                done += simulation.run(until=calendar.business_day(replay.setup.hotel, day)[1])
             progress(day, done)
     return meter
 
 
-def _life(replay: Replay, types: frozenset[str], meter: Meter) -> HouseLife:
+def _simulation(replay: Replay, types: frozenset[str], meter: Meter) -> HotelSimulation:
     stays = [stay for stay in replay.stays if stay.room_type in types]
     numbers = {stay.number for stay in stays}
-    return HouseLife(replay.house, stays, [step for step in replay.plan if step.subject in numbers], meter)
+    return HotelSimulation(replay.setup, stays, [step for step in replay.plan if step.subject in numbers], meter)
 
 
 def _days(replays: Sequence[Replay]) -> Iterator[date]:
@@ -162,7 +162,7 @@ def _quick_session() -> Iterator[None]:
 # --- several processes ------------------------------------------------------------------------------------------------
 
 
-def _live_in_processes(replays: Sequence[Replay], shares: Sequence[Share], progress: Progress) -> Meter:
+def _run_in_processes(replays: Sequence[Replay], shares: Sequence[Share], progress: Progress) -> Meter:
     # Forked: the children have the stays and the settings at hand. A connection must never be shared.
     connections.close_all()
     context = multiprocessing.get_context("fork")
@@ -208,7 +208,7 @@ def _work(replays: Sequence[Replay], share: Share, pipe: Connection, barrier: An
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(threading.BrokenBarrierError, BrokenPipeError):
         try:
-            meter = _live(replays, share, lambda day, done: pipe.send((day, done)), lambda: barrier.wait())
+            meter = _run(replays, share, lambda day, done: pipe.send((day, done)), lambda: barrier.wait())
             pipe.send(meter)
         except BaseException:
             barrier.abort()

@@ -17,7 +17,7 @@ django.setup()
 
 from common import clock  # noqa: E402 - settings come first
 from operations import demo  # noqa: E402
-from operations.replay.houses import HOUSES  # noqa: E402
+from operations.replay.hotels import HOTELS  # noqa: E402
 from operations.replay.records import Stay, read_stays  # noqa: E402
 
 OFFSET = timedelta(seconds=float(os.environ["CLOCK_OFFSET"]))
@@ -50,14 +50,14 @@ def a_few(stays: Iterable[Stay]) -> Iterator[Stay]:
     day = demo.TODAY["resort"]
     for stay in stays:
         today = day in (stay.arrival, stay.left) or stay.left == day - timedelta(days=1)
-        if stay.house == "resort" and (today or stay.number % 12 == 0):
+        if stay.hotel == "resort" and (today or stay.number % 12 == 0):
             yield stay
 
 
 def make() -> None:
     """The tables, and what is in them."""
     call_command("migrate", verbosity=0)
-    demo.HOUSES = HOUSES[:1]
+    demo.HOTELS = HOTELS[:1]
     demo.read_stays = lambda path: a_few(read_stays(path))  # type: ignore[assignment]
     with clock.set_to(moment()):
         call_command("seed_demo", verbosity=0)

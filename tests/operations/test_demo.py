@@ -16,7 +16,7 @@ from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from operations import demo
 from operations.invariants import violations
-from operations.replay.houses import HOUSES
+from operations.replay.hotels import HOTELS
 from operations.replay.records import Outcome, read_stays
 from room_bookings.models import BookingStatus, RoomBooking
 from rooms.models import Room
@@ -76,12 +76,12 @@ def test_both_houses_are_there_and_nothing_is_made_twice(monkeypatch):
 @pytest.mark.parametrize("hour", ["03:00", "09:00", "15:00", "23:30", "00:40"])
 def test_at_every_hour_there_is_something_to_do(monkeypatch, hour: str):
     # One house, with all that happens today and a few of the other guests.
-    monkeypatch.setattr(demo, "HOUSES", HOUSES[:1])
+    monkeypatch.setattr(demo, "HOTELS", HOTELS[:1])
     day = demo.TODAY["resort"]
     thinned = [
         stay
         for stay in read_stays(demo.SLICE)
-        if stay.house == "resort"
+        if stay.hotel == "resort"
         and (
             day in (stay.arrival, stay.left)
             or stay.left == day - timedelta(days=1)
@@ -158,11 +158,11 @@ def test_the_slice_is_small_and_says_whose_it_is():
         assert words in said
     stays = list(read_stays(demo.SLICE))
     assert {stay.outcome for stay in stays} == set(Outcome)
-    assert {(stay.house, stay.is_day_use) for stay in stays} >= {("resort", True), ("city", False)}
+    assert {(stay.hotel, stay.is_day_use) for stay in stays} >= {("resort", True), ("city", False)}
 
 
 def test_a_password_that_nobody_named_is_made_up_and_printed(monkeypatch):
     monkeypatch.delenv("DEMO_PASSWORD", raising=False)
-    monkeypatch.setattr("operations.demo.HOUSES", ())
+    monkeypatch.setattr("operations.demo.HOTELS", ())
     password = seed().split()[-1]
     assert authenticate(username="admin", password=password)

@@ -62,8 +62,8 @@ def a_day(hotel: Hotel) -> None:
 
 
 def figures(answer: Any) -> dict[str, Any]:
-    [house] = answer.context["houses"]
-    found = house.figures
+    [summary] = answer.context["summaries"]
+    found = summary.figures
     return {
         "rooms": found.rooms,
         "bookable": found.bookable,
@@ -124,13 +124,13 @@ def test_each_figure_leads_to_as_many_rows(desk, root_client, hotel):
         a_day(hotel)
         a_day(HotelFactory())
         for client in (desk, root_client):
-            house = next(h for h in client.get("/admin/").context["houses"] if h.hotel == hotel)
-            links = house.links()
-            wanted = {name: house.figures.dues[name] for name in TODAY_FILTERS}
+            summary = next(each for each in client.get("/admin/").context["summaries"] if each.hotel == hotel)
+            links = summary.links()
+            wanted = {name: summary.figures.dues[name] for name in TODAY_FILTERS}
             wanted |= {"rooms": 7, "bookable": 1, "faults": 2, "tasks": 2, "late_tasks": 1}
             assert set(wanted) == set(links)
             wanted = {links[name]: count for name, count in wanted.items()}
-            wanted |= {row["link"]: row["count"] for row in [*house.statuses(), *house.faults()]}
+            wanted |= {row["link"]: row["count"] for row in [*summary.statuses(), *summary.faults()]}
             for link, count in wanted.items():
                 listed = client.get(link)
                 assert listed.status_code == 200, link
@@ -153,12 +153,12 @@ def test_a_superuser_sees_a_row_for_each_hotel_in_as_many_statements(root_client
             a_day(hotel)
         with statements() as made:
             answer = root_client.get("/admin/")
-        assert [house.hotel for house in answer.context["houses"]] == hotels
-        assert [house.figures.bookable for house in answer.context["houses"]] == [1, 1, 1]
-        assert all(dict(house.figures.dues) == A_DAY["dues"] for house in answer.context["houses"])
+        assert [summary.hotel for summary in answer.context["summaries"]] == hotels
+        assert [summary.figures.bookable for summary in answer.context["summaries"]] == [1, 1, 1]
+        assert all(dict(summary.figures.dues) == A_DAY["dues"] for summary in answer.context["summaries"])
         assert len(made) == 6  # session, user, hotels, rooms, bookings, tasks
-        for house in answer.context["houses"]:
-            assert house.hotel.name in answer.content.decode()
+        for summary in answer.context["summaries"]:
+            assert summary.hotel.name in answer.content.decode()
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", ""])
@@ -171,7 +171,7 @@ def test_a_hotel_whose_day_cannot_be_told_hides_no_other(root_client, zone, capl
         Hotel.objects.filter(pk=broken.pk).update(timezone=zone)
         answer = root_client.get("/admin/")
         assert answer.status_code == 200
-        first, second = (house.figures for house in answer.context["houses"])
+        first, second = (summary.figures for summary in answer.context["summaries"])
         assert (first.business_date, dict(first.dues), first.rooms, first.open_tasks) == (None, {}, 7, 2)
         assert (second.business_date, dict(second.dues)) == (NOON.date(), A_DAY["dues"])
         assert answer.content.decode().count("Its day can't be told") == 1
@@ -199,7 +199,7 @@ def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, ho
     with clock.set_to(NOON):
         a_day(hotel)
         with statements() as made:
-            assert len(root_client.get("/admin/").context["houses"]) == 1
+            assert len(root_client.get("/admin/").context["summaries"]) == 1
     assert len(made) == 6
 
 
@@ -265,7 +265,7 @@ def test_each_hotel_counts_by_its_own_date_in_one_statement(db):
         arriving = [date(2026, 3, day) for day in (11, 10, 10)]
         found = {booking.hotel: booking.check_in for booking in listed("arrivals", hotels)}
         assert found == dict(zip(hotels, arriving, strict=True))
-        assert [house.dues["arrivals"] for house in todays_figures(hotels)] == [1, 1, 1]
+        assert [figures.dues["arrivals"] for figures in todays_figures(hotels)] == [1, 1, 1]
 
 
 def test_overdue_is_as_the_calendar_has_it(hotel):

@@ -18,7 +18,7 @@ from housekeeping.models import RoomStatusEvent
 from operations.invariants import violations
 from operations.replay.itinerary import Operation, steps
 from operations.replay.records import Outcome, Stay, read_stays
-from operations.replay.runner import deal, open_houses
+from operations.replay.runner import create_hotels, deal
 from room_bookings.models import BookingChange, RoomBooking
 from rooms.models import Room
 from tests.factories import HotelFactory, NewRoomFactory
@@ -316,7 +316,7 @@ def test_types_are_dealt_out_evenly_and_once(file):
         *(line("2016-08-01", room_type=code) for code in "AAAAAABBBCC"),
         *(line("2016-08-01", room_type="A", hotel="City Hotel") for _ in range(4)),
     )
-    replays = open_houses(list(read_stays(path)), prefix="dealt")
+    replays = create_hotels(list(read_stays(path)), prefix="dealt")
     shares = deal(replays, 2)
     for place, codes in ((0, "ABC"), (1, "A")):
         dealt = [code for share in shares for code in share.types[place]]
@@ -337,7 +337,7 @@ def a_stay(number: int, arrival: date, nights: int, outcome: Outcome, **fields: 
     return Stay(
         **{
             "number": number,
-            "house": "resort",
+            "hotel": "resort",
             "room_type": "A",
             "booked": arrival - timedelta(days=number % 5),
             "arrival": arrival,

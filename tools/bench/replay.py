@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from local.datadir import PROJECT
 from operations.replay.records import Stay, read_stays
-from operations.replay.runner import live_all, open_houses
+from operations.replay.runner import create_hotels, replay_all
 from tools.bench import meters
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
@@ -23,7 +23,7 @@ _prefixes = (f"replay-{number}" for number in count(1))
 def measure(stage: Stage, scale: Scale, report: Report) -> None:
     """One and two workers, one hotel and many, in turns; each time hotels of their own."""
     stays = list(read_stays(SLICE))
-    resort = [stay for stay in stays if stay.house == "resort"]
+    resort = [stay for stay in stays if stay.hotel == "resort"]
     wanted = [
         (f"{hotels} {'hotel' if hotels == 1 else 'hotels'}", hotels, resort if hotels == 1 else stays[::THINNED])
         for hotels in (1, scale.replay_hotels)
@@ -39,11 +39,11 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
 
 
 def _speed(stage: Stage, stays: list[Stay], hotels: int, workers: int) -> float:
-    replays = [replay for _ in range((hotels + 1) // 2) for replay in open_houses(stays, prefix=next(_prefixes))]
+    replays = [replay for _ in range((hotels + 1) // 2) for replay in create_hotels(stays, prefix=next(_prefixes))]
 
     def progress(day: date, done: int) -> None:
         stage.pause(0)
 
     began = time.perf_counter()
-    live_all(replays, workers=workers, progress=progress)
+    replay_all(replays, workers=workers, progress=progress)
     return sum(len(replay.stays) for replay in replays) / (time.perf_counter() - began)

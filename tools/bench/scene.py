@@ -13,7 +13,7 @@ from hotel.calendar import business_date
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
 from housekeeping.services import set_room_statuses
-from operations.replay.houses import House, make_rooms, make_staff
+from operations.replay.hotels import HotelSpec, make_rooms, make_staff
 from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
 from rooms.models import Room, RoomStatus
 
@@ -41,14 +41,14 @@ class Scene:
         offset = 14 - clock.now().hour
         timezone = f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
         half = rooms // 2
-        house = House(slug, slug.title(), "+353 1 555 0300", timezone, {"A": half, "B": rooms - half})
+        spec = HotelSpec(slug, slug.title(), "+353 1 555 0300", timezone, {"A": half, "B": rooms - half})
         with transaction.atomic():
             any_hour = {"early_checkin_from": time(0), "late_arrival_cutoff": time(0)}
             self.hotel = Hotel.objects.create(
-                slug=slug, name=house.name, phone=house.phone, timezone=timezone, **any_hour
+                slug=slug, name=spec.name, phone=spec.phone, timezone=timezone, **any_hour
             )
             self.staff: Staff = make_staff(self.hotel)["manager"]
-            made = make_rooms(self.hotel, house).rooms.values()
+            made = make_rooms(self.hotel, spec).rooms.values()
         self.rooms: list[Room] = sorted(itertools.chain(*made), key=lambda room: room.room_number)
         self.token = AuthToken.objects.create(self.staff.user)[1]
         self.today: date = business_date(self.hotel)

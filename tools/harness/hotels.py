@@ -15,12 +15,12 @@ def make(slug: str) -> dict[str, object]:
     from knox.models import AuthToken
 
     from hotel.models import Hotel
-    from operations.replay.houses import House, make_rooms, make_staff
+    from operations.replay.hotels import HotelSpec, make_rooms, make_staff
 
-    house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0300", "Europe/Dublin", ROOMS)
-    hotel = Hotel.objects.create(slug=house.slug, name=house.name, phone=house.phone, timezone=house.timezone)
+    spec = HotelSpec(slug, f"Hotel {slug.title()}", "+353 1 555 0300", "Europe/Dublin", ROOMS)
+    hotel = Hotel.objects.create(slug=spec.slug, name=spec.name, phone=spec.phone, timezone=spec.timezone)
     staff = make_staff(hotel)
-    rooms = [room for of_type in make_rooms(hotel, house).rooms.values() for room in of_type]
+    rooms = [room for of_type in make_rooms(hotel, spec).rooms.values() for room in of_type]
     tokens = {name: AuthToken.objects.create(staff[name].user)[1] for name in ("manager", "frontdesk")}
     return {"slug": slug, "tokens": tokens, "rooms": sorted(room.pk for room in rooms)}
 

@@ -19,18 +19,18 @@ def make(slug: str, password: str) -> None:
     from common import clock
     from hotel import calendar, rights
     from hotel.models import Hotel, Staff
-    from operations.replay.houses import House, make_rooms, make_staff
+    from operations.replay.hotels import HotelSpec, make_rooms, make_staff
     from room_bookings.services.create import create_booking
 
-    house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0400", "Europe/Dublin", {"A": 8})
-    hotel = Hotel.objects.create(slug=house.slug, name=house.name, phone=house.phone, timezone=house.timezone)
+    spec = HotelSpec(slug, f"Hotel {slug.title()}", "+353 1 555 0400", "Europe/Dublin", {"A": 8})
+    hotel = Hotel.objects.create(slug=spec.slug, name=spec.name, phone=spec.phone, timezone=spec.timezone)
     make_staff(hotel, password=password)
     user = get_user_model().objects.create_user(f"{slug}-frontoffice", password=password, first_name="Ines")
     Staff.objects.create(
         user=user, hotel=hotel, role=Group.objects.get(name=rights.FRONT_OFFICE_MANAGER), department="front_office"
     )
     get_user_model().objects.create_user(f"{slug}-nobody", password=password)
-    room_type = make_rooms(hotel, house).types["A"]
+    room_type = make_rooms(hotel, spec).types["A"]
     now, arrival = clock.now(), calendar.business_date(hotel) + timedelta(days=40)
     for name, days in REQUESTS.items():
         with clock.set_to(now - timedelta(days=days)):

@@ -23,20 +23,20 @@ def make(slug: str) -> dict[str, object]:
     from knox.models import AuthToken
 
     from hotel.models import Hotel
-    from operations.replay.houses import House, make_rooms, make_staff
+    from operations.replay.hotels import HotelSpec, make_rooms, make_staff
 
-    house = House(slug, f"Hotel {slug.title()}", "+353 1 555 0300", ZONES[slug], ROOMS)
+    spec = HotelSpec(slug, f"Hotel {slug.title()}", "+353 1 555 0300", ZONES[slug], ROOMS)
     hotel = Hotel.objects.create(
-        slug=slug, name=house.name, phone=house.phone, timezone=house.timezone, allow_overbooking=slug in OVERBOOKS
+        slug=slug, name=spec.name, phone=spec.phone, timezone=spec.timezone, allow_overbooking=slug in OVERBOOKS
     )
     staff = make_staff(hotel)
-    opened = make_rooms(hotel, house)
+    opened = make_rooms(hotel, spec)
     tokens = {
         name: AuthToken.objects.create(member.user, expiry=timedelta(days=3650))[1] for name, member in staff.items()
     }
     return {
         "slug": slug,
-        "timezone": house.timezone,
+        "timezone": spec.timezone,
         "tokens": tokens,
         "types": {code: room_type.pk for code, room_type in opened.types.items()},
         "staff": {name: member.pk for name, member in staff.items()},

@@ -22,7 +22,7 @@ from operations.replay.report import (
     result_of,
     written_lines,
 )
-from operations.replay.runner import HouseThereError, Progress, Replay, WorkerFailedError, live_all, open_houses
+from operations.replay.runner import HotelExistsError, Progress, Replay, WorkerFailedError, create_hotels, replay_all
 
 LISTED = 20  # violations
 
@@ -46,8 +46,8 @@ class Command(BaseCommand):
             raise CommandError("--workers must be 1 or more.")
         stays = self._stays(options)
         try:
-            replays = open_houses(stays, prefix=options["prefix"])
-        except HouseThereError as error:
+            replays = create_hotels(stays, prefix=options["prefix"])
+        except HotelExistsError as error:
             raise CommandError(
                 f"There is a hotel {error} already, and what happened in a hotel is never deleted: "
                 "give the new one another name with --prefix, or take a fresh database."
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         mails, began = mails_waiting(), time.perf_counter()
         try:
             with _bar(replays) as progress:
-                meter = live_all(replays, workers=options["workers"], progress=progress)
+                meter = replay_all(replays, workers=options["workers"], progress=progress)
         except KeyboardInterrupt:
             self.stderr.write("\nInterrupted. What was done by then stays; a new replay needs another --prefix.")
             raise SystemExit(130) from None
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         for result in results:
             self._say(outcome_lines(result))
         self._say(refusal_lines(meter))
-        self._say(written_lines([replay.house for replay in replays], mails=mails_waiting() - mails))
+        self._say(written_lines([replay.setup for replay in replays], mails=mails_waiting() - mails))
         self._say(operation_lines(meter))
         speed = f"{len(stays) / seconds:.1f} bookings/s"
         self._say([f"{len(stays):,} bookings in {seconds:,.0f} s with {options['workers']} worker(s): {speed}."])
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         first, last = options["first"] or date.min, options["last"] or date.max
-        wanted = [stay for stay in every if options["hotel"] in (None, stay.house)]
+        wanted = [stay for stay in every if options["hotel"] in (None, stay.hotel)]
         stays = [stay for stay in wanted if first <= stay.arrival <= last]
         if not stays:
             raise CommandError(f"{options['file']} has no such booking.")

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from operations.demo import seed
-from operations.replay.houses import HOUSES, MEMBERS
+from operations.replay.hotels import HOTELS, MEMBERS
 
 
 class Command(BaseCommand):
@@ -17,5 +17,5 @@ class Command(BaseCommand):
         password = os.environ.get("DEMO_PASSWORD") or secrets.token_urlsafe(9)
         seed(password, self.stdout.write)
         if not os.environ.get("DEMO_PASSWORD"):
-            names = ", ".join(f"{house.slug}-{name}" for house in HOUSES for name, *_ in MEMBERS)
+            names = ", ".join(f"{spec.slug}-{name}" for spec in HOTELS for name, *_ in MEMBERS)
             self.stdout.write(f"Sign in as {names} or admin; the password of all is {password}")

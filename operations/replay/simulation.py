@@ -17,7 +17,7 @@ from hotel.models import Staff
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskType
 from housekeeping.task_services import complete_task, start_task
 from housekeeping.turnover import inspect_room, mark_cleaned, start_cleaning
-from operations.replay.houses import OpenHouse
+from operations.replay.hotels import HotelSetup
 from operations.replay.itinerary import Operation, Step, turnover
 from operations.replay.meter import Meter
 from operations.replay.records import Stay
@@ -42,7 +42,7 @@ CANCELLATIONS = ("travel plans changed", "illness", "found another date", "fligh
 
 def guest_names(stay: Stay) -> tuple[str, str]:
     """A first and a last name, made up: the data set names nobody."""
-    chance = random.Random(f"{stay.number} {stay.house}")  # noqa: S311 - the same guests in every run
+    chance = random.Random(f"{stay.number} {stay.hotel}")  # noqa: S311 - the same guests in every run
     return chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
 
 
@@ -64,7 +64,7 @@ class NoReadyRoom(Conflict):
     code = "NO_READY_ROOM"
 
 
-class HouseLife:
+class HotelSimulation:
     """Some of a house's room types, the stays in them, and what is still to come.
 
     Two room types share no room, so that each type's life is the same whoever lives through the others meanwhile.
@@ -72,7 +72,7 @@ class HouseLife:
 
     def __init__(
         self,
-        house: OpenHouse,
+        setup: HotelSetup,
         stays: Iterable[Stay],
         plan: Iterable[Step],
         meter: Meter,
@@ -82,19 +82,19 @@ class HouseLife:
     ) -> None:
         """``works_off_tasks``: who cleans a room also ticks off its turnover task. ``extras`` are further arguments of
         ``create_booking`` for a stay."""
-        self.house = house
+        self.setup = setup
         self._works_off_tasks, self._extras = works_off_tasks, extras
         self.bookings: dict[int, RoomBooking] = {}  # by row number, while there is something to come
         self._stays = {stay.number: stay for stay in stays}
         self._to_come = list(plan)
         heapq.heapify(self._to_come)
         self.meter = meter
-        self._rooms = {room.pk: room for rooms in house.rooms.values() for room in rooms}
+        self._rooms = {room.pk: room for rooms in setup.rooms.values() for room in rooms}
         # Whoever was ready first is let first, so that all rooms of a type see the same number of guests.
-        self.ready = {code: deque(rooms) for code, rooms in house.rooms.items()}
+        self.ready = {code: deque(rooms) for code, rooms in setup.rooms.items()}
         self._sleeps_in: dict[int, Room] = {}
 
-    def live(self, until: datetime) -> int:
+    def run(self, until: datetime) -> int:
         """Do every step that happens before ``until``; returns how many of the stays' own steps there were."""
         done = 0
         while self._to_come and self._to_come[0].moment < until:
@@ -126,9 +126,9 @@ class HouseLife:
                 )
             case Operation.CANCEL:
                 reason = CANCELLATIONS[step.subject % len(CANCELLATIONS)]
-                cancel_booking(booking=self.bookings.pop(step.subject), staff=self.house.desk, reason=reason)
+                cancel_booking(booking=self.bookings.pop(step.subject), staff=self.setup.desk, reason=reason)
             case Operation.NO_SHOW:
-                mark_no_show(booking=self.bookings.pop(step.subject), staff=self.house.desk)
+                mark_no_show(booking=self.bookings.pop(step.subject), staff=self.setup.desk)
             case Operation.CHECK_IN:
                 self._arrive(step.subject)
             case Operation.CHECK_OUT:
@@ -142,7 +142,7 @@ class HouseLife:
                 for task in self._turnover_tasks(step.subject):
                     complete_task(task=task, staff=self._cleaner(step.subject))
             case Operation.INSPECT:
-                room = inspect_room(room=self._rooms[step.subject], staff=self.house.supervisor, passed=True)
+                room = inspect_room(room=self._rooms[step.subject], staff=self.setup.supervisor, passed=True)
                 self.ready[room.room_type.code].append(room)
 
     def _arrive(self, number: int) -> None:
@@ -150,12 +150,12 @@ class HouseLife:
         ready = self.ready[self._stays[number].room_type]
         if not ready:
             raise NoReadyRoom("No room of the type is ready.")
-        check_in(booking=self.bookings[number], staff=self.house.desk, room_id=ready[0].pk)
+        check_in(booking=self.bookings[number], staff=self.setup.desk, room_id=ready[0].pk)
         self._sleeps_in[number] = ready.popleft()
 
     def _leave(self, step: Step) -> None:
         stay, room = self._stays[step.subject], self._sleeps_in.pop(step.subject)
-        check_out(booking=self.bookings.pop(step.subject), staff=self.house.desk)
+        check_out(booking=self.bookings.pop(step.subject), staff=self.setup.desk)
         for turn in turnover(room.pk, step.moment, in_a_hurry=stay.is_day_use):
             heapq.heappush(self._to_come, turn)
 
@@ -165,15 +165,15 @@ class HouseLife:
         return HousekeepingTask.objects.filter(room=room_id, task_type=TaskType.TURNOVER, status__in=OPEN_TASK_STATUSES)
 
     def _cleaner(self, room_id: int) -> Staff:
-        return self.house.housekeepers[room_id % 2]
+        return self.setup.housekeepers[room_id % 2]
 
     def create(self, stay: Stay, **more: Any) -> RoomBooking:
         """Book the stay, now by the clock; ``more`` are further arguments of ``create_booking``."""
         first_name, last_name = guest_names(stay)
         return create_booking(
-            hotel=self.house.hotel,
-            staff=self.house.desk,
-            room_type_id=self.house.types[stay.room_type].pk,
+            hotel=self.setup.hotel,
+            staff=self.setup.desk,
+            room_type_id=self.setup.types[stay.room_type].pk,
             check_in=stay.arrival,
             check_out=stay.departure,
             primary_first_name=first_name,

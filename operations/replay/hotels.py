@@ -18,7 +18,7 @@ ROOMS_PER_FLOOR = 30
 
 
 @dataclass(frozen=True)
-class House:
+class HotelSpec:
     """A hotel to be: rooms per type, sized to each type's own peak in the real data."""
 
     slug: str
@@ -28,15 +28,15 @@ class House:
     rooms: dict[str, int]
 
 
-HOUSES = (
-    House(
+HOTELS = (
+    HotelSpec(
         "resort",
         "Resort Hotel",
         "+353 1 555 0100",
         "Europe/Lisbon",
         {"A": 75, "B": 2, "C": 13, "D": 53, "E": 33, "F": 13, "G": 9, "H": 4, "I": 8},
     ),
-    House(
+    HotelSpec(
         "city",
         "City Hotel",
         "+353 1 555 0200",
@@ -55,7 +55,7 @@ MEMBERS = (
 
 
 @dataclass
-class OpenHouse:
+class HotelSetup:
     """A house with everything in it, ready for its first booking."""
 
     hotel: Hotel
@@ -102,18 +102,18 @@ def set_password(user: object, password: str | None) -> None:
         user.save(update_fields=["password"])  # type: ignore[attr-defined]
 
 
-def make_rooms(hotel: Hotel, house: House, stays: Iterable[Stay] = ()) -> OpenHouse:
+def make_rooms(hotel: Hotel, spec: HotelSpec, stays: Iterable[Stay] = ()) -> HotelSetup:
     """The types and rooms of a hotel that has none yet; the types mixed over the floors, and large enough for the
     parties of the ``stays``. A type that only those have has no room.
 
     The staff is there already.
     """
-    largest = {code: 2 + place // 3 for place, code in enumerate(house.rooms)}
+    largest = {code: 2 + place // 3 for place, code in enumerate(spec.rooms)}
     for stay in sorted(stays, key=lambda stay: stay.room_type):
         largest[stay.room_type] = max(largest.get(stay.room_type, 2), stay.adults + stay.children)
     types = {code: _make_type(hotel, code, place, beds) for place, (code, beds) in enumerate(largest.items())}
-    doors = [types[code] for code, count in house.rooms.items() for _ in range(count)]
-    random.Random(house.slug).shuffle(doors)  # noqa: S311 - the same house every time
+    doors = [types[code] for code, count in spec.rooms.items() for _ in range(count)]
+    random.Random(spec.slug).shuffle(doors)  # noqa: S311 - the same house every time
     # A new room starts ready, as the database demands; every other state comes by way of the services.
     rooms = Room.objects.bulk_create(
         Room(hotel=hotel, room_type=room_type, room_number=_number(place)) for place, room_type in enumerate(doors)
@@ -124,7 +124,7 @@ def make_rooms(hotel: Hotel, house: House, stays: Iterable[Stay] = ()) -> OpenHo
     staff = {
         member.user.username.removeprefix(f"{hotel.slug}-"): member for member in hotel.staff.select_related("user")
     }
-    return OpenHouse(hotel, staff, types, by_type)
+    return HotelSetup(hotel, staff, types, by_type)
 
 
 def _make_type(hotel: Hotel, code: str, place: int, beds: int) -> RoomType:
