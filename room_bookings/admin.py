@@ -1,4 +1,5 @@
-"""Bookings in the admin: found, read with their whole history, and led on by the services. Only notes are edited."""
+"""Bookings in the admin: searching, reading with the full history, and actions through the services. Only notes can be
+edited."""
 
 from collections.abc import Callable
 from functools import partial
@@ -58,18 +59,18 @@ UPDATE = "bookings.update"
 
 
 def member(request: HttpRequest) -> Staff | None:
-    """The signed-in member of staff; ``None`` for who has no staff profile."""
+    """The signed-in staff member; ``None`` for users without a staff profile."""
     return getattr(request.user, "staff_profile", None)
 
 
 def is_late(booking: RoomBooking) -> bool:
-    """Whether the guest is late, as far as anybody can tell: a list has bookings of several hotels, and one without a
-    clock hides no other's."""
+    """Whether the guest is late, if that can be determined: in a list across hotels, one with an unknown timezone must
+    not break the others."""
     return calendar.has_clock(booking.hotel) and is_late_arrival(booking)
 
 
 def writes_to_guests(request: HttpRequest) -> bool:
-    """Whether the caller is staff who may: they see what was mailed, and send it again."""
+    """Whether the caller may view guest e-mails and send them again."""
     staff = member(request)
     return staff is not None and staff.can("bookings.communicate")
 
@@ -78,8 +79,8 @@ def writes_to_guests(request: HttpRequest) -> bool:
 
 
 class Step(NamedTuple):
-    """An action: the right that it takes, its words, the service's check and the service, with the reason where one is
-    asked. What a check has to know of other rows ``read`` reads beforehand, for all bookings at once."""
+    """An action: the required right, its texts, the service's check and the service itself, and whether it asks for a
+    reason. ``read`` loads the other rows that the check needs, for all bookings at once."""
 
     right: str
     title: str
@@ -104,7 +105,7 @@ STEPS = {
     "decline": Step(
         "bookings.cancel",
         "Decline requests",
-        "Card payments are given back, and the guests are told.",
+        "Card payments are voided or refunded, and the guests are notified.",
         "Declined",
         lambda booking, *_: check_decline(booking),
         lambda booking, staff, reason: decline_booking(booking=booking, staff=staff, reason_note=reason),
@@ -113,7 +114,7 @@ STEPS = {
     "check_out": Step(
         "bookings.checkout",
         "Check out",
-        "The guests have left, and their rooms are to be cleaned.",
+        "The guests have left; their rooms will be marked for cleaning.",
         "Checked out",
         lambda booking, *_: check_departure(booking),
         lambda booking, staff, _: check_out(booking=booking, staff=staff),
@@ -121,7 +122,7 @@ STEPS = {
     "cancel": Step(
         "bookings.cancel",
         "Cancel bookings",
-        "The rooms are free for others, and the guests are told. The stay of a guest in house is ended.",
+        "The rooms are released, and the guests are notified. For a guest in house this ends the stay.",
         "Cancelled",
         lambda booking, staff, reason, _: check_cancellation(booking, staff, reason),
         lambda booking, staff, reason: cancel_booking(booking=booking, staff=staff, reason=reason),
@@ -130,24 +131,24 @@ STEPS = {
     "no_show": Step(
         "bookings.cancel",
         "Mark as no-show",
-        "The guests did not come; the rooms are free for others.",
+        "The guests did not arrive; the rooms are released.",
         "Marked as no-show",
         lambda booking, *_: check_no_show(booking),
         lambda booking, staff, _: mark_no_show(booking=booking, staff=staff),
     ),
     "retry_payment": Step(
         UPDATE,
-        "Try parked payments again",
-        "The worker asks the payment provider again, within a minute or two, and for about a day if it is in vain.",
-        "To be tried again",
+        "Retry parked payments",
+        "The worker retries within a minute or two, and keeps trying for about a day.",
+        "Queued for retry",
         lambda booking, *_: check_retry(booking),
         lambda booking, staff, _: retry_payment(booking=booking, staff=staff),
     ),
     "reinstate": Step(
         "bookings.supervise",
         "Reinstate bookings",
-        "The bookings are confirmed again, without a room, and the guests get a confirmation. Each is looked at "
-        "by itself: of two that need the last room of a night, the second is refused.",
+        "The bookings are confirmed again, without a room, and the guests get a confirmation. This page checks each "
+        "booking on its own: of two that need the last room of a night, the second will be refused.",
         "Reinstated",
         lambda booking, staff, _, nights: check_reinstatement(booking, staff, nights),
         lambda booking, staff, reason: reinstate_booking(booking=booking, staff=staff, reason=reason),
@@ -158,30 +159,30 @@ STEPS = {
 
 
 class OtherHotel(NotAllowed):
-    """A superuser sees the bookings of all hotels, and takes the steps of their own."""
+    """A superuser sees the bookings of all hotels, but can only act on those of their own."""
 
     def __init__(self, booking: RoomBooking):
         super().__init__(f"only the staff of {booking.hotel} may do this.")
 
 
 class ReasonForm(forms.Form):
-    """Why."""
+    """Asks for the reason of an action."""
 
     reason = LinesField(
         max_length=2000,
         widget=AdminTextareaWidget,
-        help_text="Kept in the history; of a refusal or a cancellation the guest reads it.",
+        help_text="Kept in the history. For a decline or cancellation it is also sent to the guest.",
     )
 
 
 def ask_or_take(
     name: str, bookings_admin: "RoomBookingAdmin", request: HttpRequest, queryset: QuerySet[RoomBooking]
 ) -> HttpResponse | None:
-    """The action ``name`` on the chosen bookings: first the page that asks, then, with its answer, the step."""
+    """Run the action ``name`` on the selected bookings: first show the confirmation page, then act on its answer."""
     step = STEPS[name]
     applied = "apply" in request.POST
     if applied:
-        # Whoever no longer matches the list's filters was changed by somebody else, and is told so by the service.
+        # Not the filtered list: a booking that no longer matches was changed meanwhile, and the service reports that.
         queryset = bookings_admin.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
     related = ("hotel", "room_type", "assigned_room", "payment_retry")
     bookings = list(queryset.select_related(*related).order_by("pk")[: MOST_AT_ONCE + 1])
@@ -206,7 +207,7 @@ def ask_or_take(
 
 
 class Preview(NamedTuple):
-    """A booking on the page that asks, and why its step would be refused."""
+    """A booking on the confirmation page, and why the action would be refused."""
 
     booking: RoomBooking
     guest: str
@@ -215,9 +216,9 @@ class Preview(NamedTuple):
 
 
 def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> dict[str, list[Preview]]:
-    """What would become of each booking now, by the service's own check: nothing is locked, written or told.
+    """What the action would currently do to each booking, by the service's own check: nothing is locked or written.
 
-    A card payment's provider is not asked beforehand: what it refuses shows when the step is taken.
+    The payment provider is not called: its refusals only show when the action is taken.
     """
     staff = request.user.staff_profile  # type: ignore[union-attr]
     outcomes: dict[str, list[Preview]] = {"rows": [], "already": [], "refused": []}
@@ -227,7 +228,7 @@ def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
         try:
             if booking.hotel_id != staff.hotel_id:
                 raise OtherHotel(booking)
-            # The page asks for a reason, so that there will be one.
+            # The page requires a reason, so there will be one.
             outcome = "rows" if step.check(booking, staff, "asked for", known) else "already"
             outcomes[outcome].append(Preview(*named))
         except HotelMateError as refusal:
@@ -236,10 +237,10 @@ def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
 
 
 def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: str) -> None:
-    """Take the step for each booking, in a transaction of its own, and say what became of it.
+    """Take the action for each booking, in its own transaction, and report the results.
 
-    A refusal that lies in the booking does not keep the others from theirs; when the database or the payment provider
-    does not answer, the others are not tried.
+    If one booking is refused, the others still run; if the database or the payment provider is unavailable, the
+    remaining ones are not tried.
     """
     staff = request.user.staff_profile  # type: ignore[union-attr]
     done = 0
@@ -257,7 +258,7 @@ def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: 
                 messages.warning(request, f"Not tried: {', '.join(each.booking_id for each in bookings[tried:])}.")
             break
         if after.version == booking.version:
-            messages.info(request, f"{booking.booking_id} was so already.")
+            messages.info(request, f"{booking.booking_id}: already done.")
         else:
             done += 1
     if done:
@@ -265,7 +266,7 @@ def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: 
 
 
 def explain(error: HotelMateError | DatabaseError) -> tuple[str, bool]:
-    """The sentence of a refusal, and whether it lies in the booking; what is neither refused nor busy is raised."""
+    """The error's message, and whether the booking is the cause; unexpected errors are raised."""
     if isinstance(error, HotelMateError):
         return error.message, error.status < 500
     unavailable = unavailability(error)
@@ -278,7 +279,7 @@ def explain(error: HotelMateError | DatabaseError) -> tuple[str, bool]:
 
 
 class BookingForm(forms.ModelForm):
-    """The notes, and the version of the booking that whoever edits them has seen."""
+    """The notes, and the booking's version when the form was opened."""
 
     internal_notes = LinesField(max_length=2000, required=False, strip=False, widget=AdminTextareaWidget)
 
@@ -288,22 +289,22 @@ class BookingForm(forms.ModelForm):
         widgets = {"version": forms.HiddenInput}
 
     def clean(self) -> None:
-        """Tell of a change meanwhile while the text is still on the page; the service checks again, under the lock."""
+        """Report a concurrent change while the text is still in the form; the service checks again, under the lock."""
         super().clean()
         if "version" in self.cleaned_data and self.cleaned_data["version"] != self.instance.version:
-            # Whoever saves once more has read this.
+            # Saving again then means that the message was read.
             data = cast(QueryDict, self.data).copy()
             data[self.add_prefix("version")] = str(self.instance.version)
             self.data = data
             raise ValidationError(
-                "Somebody has changed this booking meanwhile. Its notes read: “%(notes)s”. Save again to put yours "
-                "in their place.",
+                "This booking has been changed meanwhile. Its notes now read: “%(notes)s”. Save again to replace them "
+                "with yours.",
                 params={"notes": self.instance.internal_notes},
             )
 
 
 class ReadOnlyInline(admin.TabularInline):
-    """What services write of a booking: whoever sees the booking sees it, and nobody changes it here."""
+    """Rows written by services: visible to everyone who can view the booking, and read-only."""
 
     extra = 0
     can_delete = False
@@ -328,7 +329,7 @@ class CompanionsInline(ReadOnlyInline):
 
 
 def why(change: BookingChange) -> str:
-    """The reason of a step; of an edit, which names the fields that it changed, their names in words."""
+    """The reason of an action; for an edit, the names of the changed fields in words."""
     if change.action != BookingAction.EDITED:
         return change.reason
     words = {field.name: str(field.verbose_name) for field in RoomBooking._meta.fields}
@@ -386,13 +387,13 @@ class ExtensionsInline(ReadOnlyInline):
 
 
 def next_try(mail: BookingMail) -> Any:
-    """When a mail of ``mail_list`` is tried, if it waits."""
+    """The next try of an e-mail from ``mail_list``, if it is queued."""
     return mail.next_try_at  # type: ignore[attr-defined]
 
 
 class MailsInline(ReadOnlyInline):
     model = BookingMail
-    verbose_name_plural = "mails to the guest"
+    verbose_name_plural = "e-mails to the guest"
     fields = ["queued_at", "kind", "state", "to_address", "tries", "next_try", "settled_at", "reason", "queued_by"]
     readonly_fields = ["next_try", "again"]
 
@@ -402,17 +403,17 @@ class MailsInline(ReadOnlyInline):
 
     @admin.display(description="", empty_value="")
     def again(self, mail: BookingMail) -> str | None:
-        """A button of the booking's form that leads elsewhere."""
+        """A button in the booking's form that posts to another URL."""
         if not can_send_again(mail):
             return None
-        address = reverse("admin:notifications_bookingmail_send_again", args=[mail.pk])
-        return format_html('<button formaction="{}" formnovalidate>Send again</button>', address)
+        url = reverse("admin:notifications_bookingmail_send_again", args=[mail.pk])
+        return format_html('<button formaction="{}" formnovalidate>Send again</button>', url)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.is_superuser or writes_to_guests(request)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """With the button for the staff of the booking's hotel, who may use it."""
+        """Includes the button for staff of the booking's hotel who may use it."""
         of_the_hotel = obj is not None and own_hotel(request) == obj.hotel
         return [*self.fields, "again"] if of_the_hotel and writes_to_guests(request) else self.fields
 
@@ -421,7 +422,7 @@ class MailsInline(ReadOnlyInline):
 
 
 class TodayFilter(admin.SimpleListFilter):
-    """What is to be seen to on each hotel's business date; the numbers of the home page are these."""
+    """The bookings to handle on each hotel's business date; the home page shows the same numbers."""
 
     title = "today"
     parameter_name = "today"
@@ -430,7 +431,7 @@ class TodayFilter(admin.SimpleListFilter):
         "late_arrivals": "… who were due earlier",
         "room_ready": "… whose room is ready",
         "room_not_ready": "… whose room is not ready yet",
-        "without_room": "… who have no room yet",
+        "without_room": "… without a room",
         "due_out": "Departures still in house",
         "overdue": "… who are overdue",
         "in_house": "In house",
@@ -459,9 +460,9 @@ class CardPaymentFilter(admin.SimpleListFilter):
     title = "card payment"
     parameter_name = "payment"
     WORDS: ClassVar = {
-        "parked": ("Parked: tried in vain, and no more", Q(payment_retry__parked_at__isnull=False)),
-        "failing": ("Tried in vain, and again later", Q(payment_retry__next_try_at__isnull=False)),
-        "under_way": ("Under way", Q(payment_state__in=IN_FLIGHT_PAYMENTS)),
+        "parked": ("Parked: failed, no more retries", Q(payment_retry__parked_at__isnull=False)),
+        "failing": ("Failed, will be retried", Q(payment_retry__next_try_at__isnull=False)),
+        "under_way": ("In progress", Q(payment_state__in=IN_FLIGHT_PAYMENTS)),
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -495,8 +496,10 @@ class RoomBookingAdmin(HotelScopedAdmin):
     show_full_result_count = False
     date_hierarchy = "check_in"
     search_fields = ["booking_id"]  # opens the search box; get_search_results decides what is searched
-    search_help_text = "Reference, confirmation number; name, e-mail or phone of a guest or booker; room number."
-    # Every field but the hash of the guest's token; amount and currency in one.
+    search_help_text = (
+        "Booking reference, confirmation number, room number; name, e-mail or phone of a guest or booker."
+    )
+    # Every field except the hash of the guest's token; amount and currency combined.
     fieldsets = [
         (None, {"fields": ["hotel", "booking_id", "confirmation_number", "status", "internal_notes", "version"]}),
         ("Stay", {"fields": ["check_in", "check_out", "adults", "children", "room_type", "special_requests"]}),
@@ -574,7 +577,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[RoomBooking], search_term: str
     ) -> tuple[QuerySet[RoomBooking], bool]:
-        """What the API's ``q`` finds; no row twice."""
+        """The same bookings as the API's ``q``, without duplicates."""
         return queryset.filter(mentioning(search_term)), False
 
     @admin.display(description="guest", ordering=Folded(spaced("primary_last_name", "primary_first_name")))
@@ -594,24 +597,24 @@ class RoomBookingAdmin(HotelScopedAdmin):
         amount = money(booking.total_amount, booking.currency)
         return amount and f"{amount} {booking.currency}"
 
-    @admin.display(description="tries in vain", empty_value="–")
+    @admin.display(description="failed tries", empty_value="–")
     def payment_tries(self, booking: RoomBooking) -> str | None:
         retry = failures(booking) if booking.payment_state in IN_FLIGHT_PAYMENTS else None
         if retry is None:
             return None
         moment = retry.parked_at or retry.next_try_at
-        what = "parked since" if retry.parked_at else "the next on"
+        what = "parked on" if retry.parked_at else "next on"
         return f"{retry.failures} ({retry.last_error}), {what} {date_format(localtime(moment), 'j M Y, H:i')}"
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None:
-            field.show_hidden_initial = False  # the version tells of changes meanwhile
+            field.show_hidden_initial = False  # the version detects concurrent changes
         return field
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """The steps of the booking's life. (What is edited in the admin is one of them.)"""
-        # Read by the page, that is, when the caller may see the booking.
+        """The booking's history, which includes edits made in the admin."""
+        # Evaluated by the page, so only if the caller may view the booking.
         changes = {"changes": partial(self.changes, unquote(object_id))}
         return super().history_view(request, object_id, {**changes, **(extra_context or {})})
 
@@ -621,7 +624,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
         return [(change, why(change)) for change in rows.order_by("-pk")]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """The steps that the caller's rights allow; none without a staff profile, as the history names who did it."""
+        """The actions that the caller's rights allow; none without a staff profile, which the history needs."""
         staff = member(request)
         if staff is None or IS_POPUP_VAR in request.GET:
             return {}
@@ -638,18 +641,18 @@ class RoomBookingAdmin(HotelScopedAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The notes are for whoever may see bookings here and holds the right to update them, in their own hotel."""
+        """Staff who may view bookings here and update bookings of their own hotel can edit the notes."""
         staff = member(request)
         if staff is None or (obj is not None and obj.hotel_id != staff.hotel_id):
             return False
         return staff.can(UPDATE) and self.has_view_permission(request, obj)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """A hash that is not shown is not found out by filters either."""
+        """The token hash is not shown, so it must not be discoverable by filters either."""
         return not lookup.startswith("guest_token_hash") and super().lookup_allowed(lookup, value, request)
 
     def save_model(self, request: HttpRequest, obj: RoomBooking, form: Any, change: bool) -> None:
-        """Through the service, which counts the version, keeps the history and tells the other screens."""
+        """Save through the service, which increments the version, writes the history and notifies clients."""
         edit_booking(
             booking=obj,
             staff=request.user.staff_profile,  # type: ignore[union-attr]
@@ -660,13 +663,13 @@ class RoomBookingAdmin(HotelScopedAdmin):
 
 @admin.register(BookingChange)
 class BookingChangeAdmin(ReadOnlyAdmin):
-    """The steps of all bookings: who cancelled what this week, and why."""
+    """The history of all bookings: which staff member cancelled which booking, and why."""
 
     list_display = ["created_at", "hotel", "booking", "action", "staff", "from_room", "to_room", "why"]
     list_filter = ["action", "created_at", ("hotel", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["hotel", "booking", "staff__user", "from_room", "to_room"]
     search_fields = ["booking__booking_id", "reason", "staff__user__username", "staff__user__last_name"]
-    search_help_text = "Reference, reason, or who did it."
+    search_help_text = "Booking reference, reason or staff member."
     show_full_result_count = False
     fields = [
         "created_at",
@@ -687,5 +690,5 @@ class BookingChangeAdmin(ReadOnlyAdmin):
         return why(change)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may open bookings reads of each what was done to it; so do they here."""
+        """Callers who may view bookings can read each booking's history, so also this list."""
         return self.admin_site.get_model_admin(RoomBooking).has_view_permission(request)

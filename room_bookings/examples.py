@@ -1,4 +1,4 @@
-"""Examples of bookings, of what is answered about them and of refusals, for the OpenAPI document."""
+"""Examples of bookings, responses and errors for the OpenAPI document."""
 
 from typing import Any
 
@@ -126,7 +126,7 @@ ENDPOINTS = {
     "decline": "/api/staff/hotel/resort/room-bookings/BK-2026-0005/decline/",
 }
 NOT_THERE = error_body("BOOKING_NOT_FOUND", "There is no such booking.")
-STATUS_SENT = {"status": ["status can't be changed here: send it as it is, or leave it out."]}
+STATUS_SENT = {"status": ["status can't be changed here: send its current value or leave it out."]}
 READ_ONLY = error_body("READ_ONLY_FIELD", STATUS_SENT["status"][0], details=STATUS_SENT, extra=STATUS_SENT)
 OVERLAP = error_body(
     "ROOM_OVERLAP_CONFLICT",
@@ -159,7 +159,7 @@ SOLD_OUT = error_body(
     details={"room_type_id": 3, "date": "2026-07-02"},
 )
 PAYMENTS_BUSY = error_body(
-    "PAYMENTS_BUSY", "Other card payments are under way, and nothing was changed. Try again in a few seconds."
+    "PAYMENTS_BUSY", "Other card payments are in progress; nothing was changed. Try again in a few seconds."
 )
 EXAMPLES: dict[int, Any] = {
     400: error_body("VALIDATION_ERROR", "room_id: A valid integer is required.", details={"room_id": ["A valid …"]}),

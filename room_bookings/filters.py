@@ -1,6 +1,6 @@
-"""The list of bookings that staff search, sort and see by bucket (contract section 6): what they may ask for.
+"""Filters, ordering and buckets of the staff's booking list (docs/api.md, Bookings).
 
-A tab's number is what a click on it shows: ``bucket_counts`` and ``filtered_bookings`` build on the same conditions.
+A bucket's count always matches its list: ``bucket_counts`` and ``filtered_bookings`` use the same conditions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ BUCKETS = (
     "overdue_checkout",
 )
 SHOWN_STATUSES = tuple(status for status in BookingStatus if status not in DRAFT_STATUSES)
-# Which moment a date range is about; "stay" is about the stay's own days.
+# The timestamp that a date range applies to; "stay" applies to the days of the stay.
 MOMENTS = {
     "created": "created_at",
     "updated": "updated_at",
@@ -56,22 +56,22 @@ ORDERINGS: dict[str, tuple[Any, ...]] = {
 }
 PARTY_SIZE = ExpressionWrapper(Cast("adults", IntegerField()) + F("children"), output_field=IntegerField())
 
-# A business day of an earlier or later date begins or ends outside the calendar of Python.
+# The business day of an earlier or later date would begin or end outside the range of Python's dates.
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 28)
 
 
 class NumberFilter(serializers.IntegerField):
-    """Any whole number; one that no column can hold finds nothing."""
+    """Any whole number; one too large for the column matches nothing."""
 
     def to_internal_value(self, data: Any) -> int:
-        if "_" in str(data):  # Python's own, as in 1_000
+        if "_" in str(data):  # Python accepts 1_000
             self.fail("invalid")
         return super().to_internal_value(data)
 
 
 @extend_schema_field(OpenApiTypes.STR)
 class RoomNumbersFilter(serializers.Field[Any, Any, Any, Any]):
-    """Room numbers with commas between them; what is none matches no room, as the staff app's clients expect."""
+    """Comma-separated room numbers; anything else matches no room, as the staff app expects."""
 
     def to_internal_value(self, data: Any) -> list[int]:
         words = [word.strip() for word in str(data).split(",")]
@@ -79,7 +79,7 @@ class RoomNumbersFilter(serializers.Field[Any, Any, Any, Any]):
 
 
 class AmountFilter(serializers.DecimalField):
-    """An amount of money, of any sign and size; none that is stored comes near ``LARGEST``."""
+    """An amount of money of any sign and size; no stored amount comes near ``LARGEST``."""
 
     LARGEST = Decimal(10) ** 12
 
@@ -88,30 +88,30 @@ class AmountFilter(serializers.DecimalField):
 
     def to_internal_value(self, data: Any) -> Decimal:
         amount: Decimal = super().to_internal_value(data)
-        # Rounded, too: a number may have a million digits behind the point.
+        # Also rounded: the input may have a million decimal places.
         return max(-self.LARGEST, min(amount, self.LARGEST)).quantize(Decimal("0.000001"))
 
 
 class OrderingField(serializers.ChoiceField):
-    """A name of ``ORDERINGS`` with ``-`` before it, or ``+`` (which an address may turn into a blank), or neither."""
+    """A name in ``ORDERINGS``, optionally prefixed with ``-`` or ``+`` (which URL decoding may turn into a space)."""
 
     def to_internal_value(self, data: Any) -> str:
         return str(super().to_internal_value(str(data).lstrip("+ ")))
 
 
 class StatusListField(serializers.CharField):
-    """Statuses with commas between them."""
+    """Comma-separated statuses."""
 
     def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]  # the text becomes a list
         statuses = [status for word in super().to_internal_value(data).split(",") if (status := word.strip())]
         for status in statuses:
             if status not in BookingStatus.values:
-                raise serializers.ValidationError(f'"{status}" is no status of a booking.')
+                raise serializers.ValidationError(f'"{status}" is not a booking status.')
         return statuses
 
 
 class CurrencyFilter(serializers.RegexField):
-    """An ISO 4217 code, in small letters too."""
+    """An ISO 4217 code in any case."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(r"\A[A-Za-z]{3}\Z", **kwargs)
@@ -121,30 +121,30 @@ class CurrencyFilter(serializers.RegexField):
 
 
 class BookingQuery(serializers.Serializer[Any]):
-    """The query parameters of the list; the caller leaves blank ones out (``HotelViewSet.query``)."""
+    """The query parameters of the list; blank ones are dropped beforehand (``HotelViewSet.query``)."""
 
     bucket = serializers.ChoiceField(choices=BUCKETS, default="all")
     date_mode = serializers.ChoiceField(
         choices=["stay", *MOMENTS],
         default="stay",
-        help_text="What the dates are about: the days of the stay (arrival and departure day included), or the "
-        "business day on which it was created, last changed, checked in or checked out. The buckets arrivals, "
-        "departures and checked_out have their own: the arrival, the departure, the check-out. Guests who are late "
-        "are also among the arrivals of today.",
+        help_text="What the date range applies to: the days of the stay (including the arrival and departure day), or "
+        "the business day on which the booking was created, last changed, checked in or checked out. The buckets "
+        "arrivals, departures and checked_out always use the arrival, the departure and the check-out. Late arrivals "
+        "are also among today's arrivals.",
     )
-    date_from = serializers.DateField(required=False, help_text="First day, as the hotel counts its days.")
-    date_to = serializers.DateField(required=False, help_text="Last day, included.")
+    date_from = serializers.DateField(required=False, help_text="First day, by the hotel's dates.")
+    date_to = serializers.DateField(required=False, help_text="Last day, inclusive.")
     q = SearchField(
         required=False,
         max_length=LONGEST,
-        help_text="Words that all occur in: reference, confirmation number, names, e-mail and phone of guest, "
-        "companions and booker. Capitals and accents make no difference, nor do spaces, punctuation and country code "
-        "in a telephone number. A number also finds the guests of that room.",
+        help_text="Words that must all occur in the booking reference, the confirmation number, or the names, e-mails "
+        "and telephone numbers of guest, companions and booker. Case and accents are ignored, as are spaces, "
+        "punctuation and country code of a telephone number. A number also finds the guests of that room.",
     )
-    assigned = serializers.BooleanField(required=False, help_text="Whether it has a room.")
+    assigned = serializers.BooleanField(required=False, help_text="Whether a room is assigned.")
     room_id = NumberFilter(required=False)
     room_number = RoomNumbersFilter(
-        required=False, help_text="One or more, with commas between them. What is no number matches nothing."
+        required=False, help_text="One or more, comma-separated. Anything but a number matches nothing."
     )
     room_type = LineField(required=False, max_length=100, help_text="Code or id.")
     adults = NumberFilter(required=False)
@@ -154,28 +154,28 @@ class BookingQuery(serializers.Serializer[Any]):
     amount_min = AmountFilter(required=False)
     amount_max = AmountFilter(required=False)
     currency = CurrencyFilter(required=False)
-    seen = serializers.BooleanField(required=False, help_text="Whether any of the staff has opened it.")
+    seen = serializers.BooleanField(required=False, help_text="Whether a staff member has opened it.")
     seen_by_staff_id = NumberFilter(required=False)
-    status = StatusListField(required=False, help_text="One or more, with commas between them.")
+    status = StatusListField(required=False, help_text="One or more, comma-separated.")
     ordering = OrderingField(choices=[sign + name for name in ORDERINGS for sign in ("", "-")], default="-created_at")
     include_counts = serializers.BooleanField(default=True, help_text="0 leaves bucket_counts out.")
 
 
 class BucketCounts(serializers.Serializer[Any]):
-    """How many bookings a click on each bucket shows, all other filters kept; ``bucket_counts`` makes it."""
+    """The number of bookings in each bucket under the other filters, from ``bucket_counts``."""
 
     def get_fields(self) -> dict[str, Any]:
         return {bucket: serializers.IntegerField() for bucket in BUCKETS}
 
 
 def filtered_bookings(hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBooking]:
-    """The hotel's bookings that ``query`` (validated by ``BookingQuery``) asks for, in its order.
+    """The hotel's bookings that match ``query`` (validated by ``BookingQuery``), in its order.
 
-    Equal ones follow by when they were made, backwards too where the order is; a booking without an amount comes last
-    in either direction. Raises ``FieldError`` for a room type's code that the hotel does not have.
+    Ties are sorted by creation, in the same direction; bookings without an amount come last in either direction. Raises
+    ``FieldError`` for a room type code that the hotel does not have.
 
-    They are bare: cut out a page of ids, ``filtered_bookings(…).values_list("pk", flat=True)``, and have them dressed
-    by ``bookings_in_order``. Most orders sort all the hotel's bookings, which is five times slower with the joins.
+    Without related rows: take a page of ids, ``filtered_bookings(…).values_list("pk", flat=True)``, and load them with
+    ``bookings_in_order``. Most orders sort all of the hotel's bookings, which is five times slower with the joins.
     """
     statuses, condition = _buckets(hotel, query)[query["bucket"]]
     found = _narrowed(RoomBooking.objects.filter(hotel=hotel), hotel, query).filter(condition, status__in=statuses)
@@ -183,21 +183,21 @@ def filtered_bookings(hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBo
 
 
 def bookings_in_order(ids: Iterable[int]) -> list[RoomBooking]:
-    """The bookings with these ids, in this order, with all that ``booking_row`` shows; one statement."""
+    """The bookings with these ids, in this order, with everything that ``booking_row`` needs; one statement."""
     ids = list(ids)
     found = booking_list().in_bulk(ids)
     return [found[pk] for pk in ids if pk in found]
 
 
 def bucket_counts(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, int]:
-    """How many bookings each bucket holds under the other filters of ``query``; one statement for all of them.
+    """The number of bookings in each bucket under the other filters of ``query``; one statement.
 
-    The number of ``query["bucket"]`` is that of the rows of ``filtered_bookings``, which need not be counted again
+    The count of ``query["bucket"]`` equals the number of ``filtered_bookings``, which need not be counted again
     (``PagePagination.known_count``).
     """
     buckets = _buckets(hotel, query)
     counts = {bucket: Count("status", filter=condition or None) for bucket, (_, condition) in buckets.items()}
-    # By status, so that an index has everything and each row is compared only where the status does not tell.
+    # Grouped by status, so that an index-only scan suffices and rows are compared only where the status is not enough.
     found = _narrowed(RoomBooking.objects.filter(hotel=hotel), hotel, query).order_by()
     groups: list[Any] = list(found.values("status").annotate(**counts))
     return {
@@ -207,12 +207,11 @@ def bucket_counts(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[str, ...], Q]]:
-    """What each bucket holds: bookings in which status, under which condition; the dates of the query included.
+    """Each bucket's statuses and condition, including the query's dates.
 
-    Arrivals, departures and check-outs are about a day: today, or in its place the days that were asked for, so that
-    "arrivals, 3 to 5 July" are those who arrive then, whatever ``date_mode`` says. Late arrivals are
-    listed under today as well. The other buckets are about the present; dates narrow them by ``date_mode`` as they
-    narrow the whole list.
+    Arrivals, departures and check-outs are for today, or for the given dates instead: "arrivals, 3 to 5 July" are the
+    guests arriving then, whatever the ``date_mode``. Late arrivals are also listed under today. The other buckets show
+    the current state; dates narrow them by ``date_mode``, as they narrow the whole list.
     """
     today = calendar.business_date(hotel)
     dated = "date_from" in query or "date_to" in query
@@ -225,7 +224,7 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
         "in_house": (in_house, within),
         "departures": (in_house, _days("check_out", first, last)),
         "pending": ((status.PENDING_APPROVAL,), within),
-        # A stay that a supervisor cancelled ended with its guest's leaving too.
+        # Includes stays that a supervisor cancelled in house.
         "checked_out": ((status.COMPLETED, status.CANCELLED), _business_days("checked_out_at", hotel, first, last)),
         "cancelled": ((status.CANCELLED, status.DECLINED), within),
         "expired": ((status.EXPIRED,), within),
@@ -235,7 +234,7 @@ def _buckets(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, tuple[tuple[st
 
 
 def _arrivals(today: date, first: date | None, last: date | None) -> Q:
-    """Arrivals due within the days, both included, and, if today is among them, late arrivals."""
+    """Arrivals due from ``first`` to ``last``, inclusive, and late arrivals if today is among these days."""
     due = _days("check_in", first, last)
     has_today = (first is None or first <= today) and (last is None or today <= last)
     return due | late_arrivals(today) if has_today else due
@@ -244,9 +243,8 @@ def _arrivals(today: date, first: date | None, last: date | None) -> Q:
 def _dated(hotel: Hotel, query: Mapping[str, Any]) -> Q:
     first, last = query.get("date_from"), query.get("date_to")
     if query["date_mode"] == "stay":
-        # The departure day counts, although the night is free again: every guest in the house that day is listed, so
-        # that the day's departures are among its stays, and a day use is too. A guest may come before the arrival day,
-        # and stay past the departure.
+        # The departure day counts although its night is free again: every guest in house that day is listed, including
+        # the day's departures and day use. Guests may also arrive early or stay past the departure date.
         begins, ends = _days("check_in", None, last), _days("check_out", first, None)
         if last:
             begins |= Q(arrived_on__lte=last)
@@ -257,13 +255,14 @@ def _dated(hotel: Hotel, query: Mapping[str, Any]) -> Q:
 
 
 def _days(field: str, first: date | None, last: date | None) -> Q:
-    """``field`` lies within the days, both included; an end that is ``None`` is open."""
+    """``field`` is from ``first`` to ``last``, inclusive; ``None`` means open-ended."""
     from_then = Q(**{f"{field}__gte": first}) if first else Q()
     return from_then & Q(**{f"{field}__lte": last}) if last else from_then
 
 
 def _business_days(field: str, hotel: Hotel, first: date | None, last: date | None) -> Q:
-    """The moment ``field`` lies within the hotel's business days, both included; an end that is ``None`` is open."""
+    """The timestamp ``field`` is within the hotel's business days ``first`` to ``last``, inclusive; ``None`` means
+    open-ended."""
     condition = Q()
     if first:
         condition &= Q(**{f"{field}__gte": calendar.business_day(hotel, _workable(first))[0]})
@@ -277,7 +276,7 @@ def _workable(day: date) -> date:
 
 
 def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBooking]:
-    """Those of ``bookings`` that pass every filter but the bucket and its dates."""
+    """The ``bookings`` that pass every filter except the bucket and its dates."""
     if "date_from" in query and "date_to" in query and query["date_from"] > query["date_to"]:
         return bookings.none()
     lookups = {
@@ -306,7 +305,7 @@ def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str,
 
 
 def _room_type_id(hotel: Hotel, code_or_id: str) -> int:
-    """A code is tried first: it may look like a number. An id that no type has finds no bookings."""
+    """The room type's id; the code is tried first, as it may look like a number. An unknown id matches no bookings."""
     types = RoomType.objects.filter(hotel=hotel, code=code_or_id).order_by("pk").values_list("pk", flat=True)
     found = types.first()
     if found is not None:
@@ -319,7 +318,7 @@ def _room_type_id(hotel: Hotel, code_or_id: str) -> int:
 def _order(ordering: str) -> list[OrderBy]:
     name = ordering.removeprefix("-")
     descending = ordering.startswith("-")
-    # Only an amount can be missing. For the others the word would keep PostgreSQL from reading an index backwards.
+    # Only amounts can be null. For the others, NULLS LAST would keep PostgreSQL from scanning an index backwards.
     nulls_last = True if name == "total_amount" else None
     keys = [OrderBy(key, descending=descending, nulls_last=nulls_last) for key in ORDERINGS[name]]
     return [*keys, OrderBy(F("pk"), descending=descending)]

@@ -1,4 +1,4 @@
-"""How many card payments the worker's sweep has not settled yet (common/metrics.py says how it is shown)."""
+"""Metrics of card payments that the payment sweep could not settle (common/metrics.py exposes them)."""
 
 from collections.abc import Iterator
 
@@ -13,15 +13,15 @@ FAILED = """
 
 
 def payment_gauges(connection: BaseDatabaseWrapper) -> Iterator[Metric]:
-    """The payments that were tried in vain, as Prometheus reads them; one statement on a table that is almost empty."""
+    """Failing and parked payments as Prometheus gauges; one statement on a table that is almost empty."""
     with connection.cursor() as cursor:
         cursor.execute(FAILED)
         [(failing, parked)] = cursor.fetchall()
     yield GaugeMetricFamily(
-        "hotelmate_payments_failing", "Card payments that were tried in vain and will be tried again.", value=failing
+        "hotelmate_payments_failing", "Card payments that failed to settle and will be retried.", value=failing
     )
     yield GaugeMetricFamily(
         "hotelmate_payments_parked_now",
-        "Card payments that are given up until somebody of the staff looks at them.",
+        "Card payments given up until staff retry them.",
         value=parked,
     )

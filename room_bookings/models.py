@@ -1,4 +1,4 @@
-"""Bookings, their parties and their history, and what the database guarantees about them."""
+"""Bookings, their parties and history, and the database constraints on them."""
 
 import hashlib
 from decimal import Decimal
@@ -22,12 +22,12 @@ from rooms.models import Room, RoomType
 
 
 class BookingStatus(models.TextChoices):
-    """The life of a booking (contract section 6).
+    """The statuses of a booking (docs/api.md, Bookings).
 
-    PENDING_PAYMENT is the draft of a guest who books on a website that writes into this database, and has not paid yet.
-    HotelMate has no such website and makes no drafts: what staff book begins as CONFIRMED or PENDING_APPROVAL. It keeps
-    its side of the contract: a draft is hidden from lists, can be confirmed by its reference, and is dropped
-    (CANCELLED_DRAFT) after a day (``services.expire.drop_drafts``).
+    PENDING_PAYMENT is an unpaid draft made by a guest on a website that writes to this database. HotelMate has no such
+    website and creates no drafts: staff bookings start as CONFIRMED or PENDING_APPROVAL. It supports existing drafts:
+    they are hidden from lists, can be confirmed by their booking reference, and are dropped (CANCELLED_DRAFT) after a
+    day (``services.expire.drop_drafts``).
     """
 
     PENDING_PAYMENT = "PENDING_PAYMENT", "Pending payment"
@@ -51,13 +51,13 @@ class BookerType(models.TextChoices):
 
 
 def hash_token(token: str) -> str:
-    """How a guest's access token is stored and looked up: the token itself is random, so that a plain hash does."""
+    """The hash under which a guest's access token is stored; an unsalted hash suffices, as tokens are random."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-# A booking in one of these holds its room for its nights.
+# In these statuses a booking holds its room for its nights.
 ACTIVE_STATUSES = (BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE)
-# A booking that ended in one of these has given its room back. (A completed one tells where the guest stayed.)
+# In these final statuses a booking has released its room. (A completed one keeps it as the room of the stay.)
 ROOMLESS_STATUSES = (
     BookingStatus.DECLINED,
     BookingStatus.CANCELLED,
@@ -65,15 +65,15 @@ ROOMLESS_STATUSES = (
     BookingStatus.EXPIRED,
     BookingStatus.NO_SHOW,
 )
-# Not shown to staff: the guest has not finished.
+# Not shown to staff: the guest has not finished booking.
 DRAFT_STATUSES = (BookingStatus.PENDING_PAYMENT, BookingStatus.CANCELLED_DRAFT)
 
 STRIPE = "stripe"
 
 
 class PaymentState(models.TextChoices):
-    """Where a card payment stands. The …ING states are written before the provider is asked (room_bookings.payments):
-    whoever finds one later asks the provider what became of it."""
+    """The state of a card payment. The …ING states are recorded before the provider is called (room_bookings.payments):
+    code that finds one later looks up the payment at the provider."""
 
     AUTHORISED = "AUTHORISED", "Authorised"
     CAPTURING = "CAPTURING", "Being captured"
@@ -87,7 +87,7 @@ class PaymentState(models.TextChoices):
 IN_FLIGHT_PAYMENTS = (PaymentState.CAPTURING, PaymentState.VOIDING, PaymentState.REFUNDING)
 
 # The nights of a stay: the departure day is free again, but day use (in and out on one day) takes that day. A guest who
-# came early holds the room from then on.
+# arrives early holds the room from that day.
 NIGHTS = Func(
     Least(F("check_in"), F("arrived_on")),
     F("check_out"),
@@ -98,12 +98,12 @@ NIGHTS = Func(
 
 
 def spaced(*columns: str | Func) -> Func:
-    """The text of ``columns`` with spaces between. (Concat's COALESCE would only make the indexes' text longer.)"""
+    """The text of ``columns``, joined by spaces. (Concat's COALESCE would only lengthen the index definitions.)"""
     parts = [part for column in columns for part in (Value(" "), F(column) if isinstance(column, str) else column)][1:]
     return Func(*parts, arg_joiner=" || ", template="(%(expressions)s)", output_field=TextField())
 
 
-# What people write between the digits of a telephone number.
+# The characters that people write between the digits of a telephone number.
 PHONE_PUNCTUATION = " +-()./,\u00a0\u2010\u2011\u2013"
 
 
@@ -112,7 +112,7 @@ def digits(phone: str) -> Func:
     return Func(F(phone), Value(PHONE_PUNCTUATION), Value(""), function="translate", output_field=TextField())
 
 
-# What the list of bookings sorts and searches by. Words have no spaces, so that none reaches across two columns.
+# The text by which the booking list sorts and searches. Search words contain no spaces, so none matches across columns.
 GUEST_NAME = Folded(spaced("primary_first_name", "primary_last_name"))
 SEARCHED_TEXT = spaced(
     "booking_id",
@@ -133,7 +133,7 @@ COMPANION_TEXT = spaced("first_name", "last_name", "email", "phone", digits("pho
 
 
 class RoomBooking(models.Model):
-    """One stay of one party in one room, from the request to the departure."""
+    """One party's stay in one room, from the request to the departure."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="bookings")
     booking_id = models.CharField("reference", max_length=24, unique=True, help_text="Such as BK-2026-0005.")
@@ -298,7 +298,7 @@ class RoomBooking(models.Model):
         ]
         indexes = [
             models.Index(fields=["hotel", "-created_at", "-id"], name="room_booking_by_creation"),
-            # With all that the counts of the list's buckets read, so that they never touch the table.
+            # Covers all columns that the bucket counts read, so that they need no table access.
             models.Index(
                 fields=["hotel", "status", "check_in"],
                 include=["check_out", "checked_out_at"],
@@ -348,8 +348,8 @@ class RoomBooking(models.Model):
 
 
 class PaymentRetry(models.Model):
-    """A card payment that the worker's sweep has tried to settle in vain: how often, and when it tries again; a parked
-    one is tried no more until somebody of the staff wants it. There for as long as the payment is under way."""
+    """The failed attempts of the payment sweep to settle a card payment, and its next try; a parked payment is not
+    retried until staff request it. Exists only while a payment request is in progress."""
 
     booking = models.OneToOneField(
         RoomBooking, on_delete=models.PROTECT, primary_key=True, related_name="payment_retry"
@@ -375,7 +375,7 @@ class PaymentRetry(models.Model):
 
 
 class BookingGuest(models.Model):
-    """A companion of the primary guest, whose own name is on the booking."""
+    """A companion of the primary guest; the primary guest's name is stored on the booking."""
 
     booking = models.ForeignKey(RoomBooking, on_delete=models.CASCADE, related_name="companions")
     first_name = LineField(max_length=100)
@@ -395,7 +395,7 @@ class BookingGuest(models.Model):
 
 
 class ReferenceCounter(models.Model):
-    """The last number given in a year: ``BK-2026-0005`` is number 5 of 2026, over all hotels."""
+    """The last booking number of a year, across all hotels: ``BK-2026-0005`` is number 5 of 2026."""
 
     year = models.PositiveSmallIntegerField(primary_key=True)
     last_number = models.PositiveIntegerField()
@@ -405,7 +405,7 @@ class ReferenceCounter(models.Model):
 
 
 class BookingAction(models.TextChoices):
-    """What was done to a booking."""
+    """The booking actions recorded in the history."""
 
     CREATED = "CREATED", "Created"
     EDITED = "EDITED", "Edited"
@@ -423,12 +423,12 @@ class BookingAction(models.TextChoices):
     NO_SHOW = "NO_SHOW", "Did not arrive"
     EXTENDED = "EXTENDED", "Stay extended"
     EXPIRED = "EXPIRED", "Expired"
-    DRAFT_DROPPED = "DRAFT_DROPPED", "Unfinished booking dropped"  # BookingStatus says whose drafts these are
+    DRAFT_DROPPED = "DRAFT_DROPPED", "Unfinished booking dropped"  # see BookingStatus on drafts
     OVERRIDDEN = "OVERRIDDEN", "Limit overridden"
 
 
 class BookingChange(models.Model):
-    """One step in a booking's life: what, who, when, why, from which room to which. Written once, never changed."""
+    """A booking's history row: action, staff member, time, reason and rooms. Append-only."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
     booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="changes")
@@ -472,7 +472,7 @@ class OverstayStatus(models.TextChoices):
 
 
 class OverstayIncident(models.Model):
-    """A guest who stayed past the checkout time and its grace; one for each departure date that was missed."""
+    """A stay past the checkout time and its grace; one for each missed departure date."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+")
     booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="overstays", db_index=False)
@@ -508,7 +508,7 @@ class OverstayIncident(models.Model):
 
 
 class BookingExtension(models.Model):
-    """Nights added to a stay that had begun."""
+    """Nights added to a stay in house."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+")
     booking = models.ForeignKey(RoomBooking, on_delete=models.PROTECT, related_name="extensions")
@@ -537,10 +537,10 @@ class BookingExtension(models.Model):
 
 
 class Overbooking(models.Model):
-    """Nights of a room type that were knowingly sold beyond its rooms: for which booking, or because which room was
-    taken away, by whom and why. Written once, never changed.
+    """Nights of a room type that were knowingly oversold: by a booking or by taking a room away, with the staff member
+    and reason. Append-only.
 
-    Without booking and room: how far the hotel had overbooked when it stopped allowing that (``allow_overbooking``).
+    Without booking and room: the overbooking that existed when the hotel stopped allowing it (``allow_overbooking``).
     """
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)

@@ -1,9 +1,9 @@
-"""Card payments at Stripe: the only place that talks to it. Never called while a transaction is open.
+"""Card payments at Stripe; the only module that calls it, and never while a transaction is open.
 
 The guest's browser has authorised the payment (a PaymentIntent with manual capture); here it is captured, voided or
-refunded, and looked up. Each of the three answers how the payment stands afterwards, whatever became of the request: a
-refusal may mean that it was so already, and a lost answer that it was done. Only when Stripe says neither, the call
-raises ``Unclear``.
+refunded, and looked up. Each of these returns the payment's status afterwards, whether or not the request succeeded: an
+error may mean that it was already done, and a lost response that it was carried out. If the status cannot be
+determined, the call raises ``Unclear``.
 """
 
 import logging
@@ -21,35 +21,35 @@ from common.errors import HotelMateError
 
 logger = logging.getLogger(__name__)
 
-# Else the library notes an id of this machine in the home directory and sends it along.
+# Otherwise the library stores an id of this machine in the home directory and sends it with each request.
 stripe.enable_telemetry = False
 
-# What the library tries again by itself, with the same key: lost connections, and "the same is under way" (409).
+# The library itself retries, with the same key, lost connections and 409 (the same request is in progress).
 RETRIES = 2
 RETRIES_OF_LOOK_UP = 1
 
 
 class Standing(StrEnum):
-    """How a payment stands at the provider."""
+    """A payment's status at the provider."""
 
     AUTHORISED = "AUTHORISED"
     CAPTURED = "CAPTURED"
     VOIDED = "VOIDED"
-    EXPIRED = "EXPIRED"  # voided by the provider itself: nobody captured it in time
+    EXPIRED = "EXPIRED"  # voided by the provider because it was not captured in time
     REFUNDED = "REFUNDED"
-    MISSING = "MISSING"  # the provider knows no such payment, or not with this key
+    MISSING = "MISSING"  # the provider has no such payment, or not for this API key
     OTHER = "OTHER"  # never authorised
 
 
 class PaymentsNotConfigured(HotelMateError):
-    """There is no key with which to talk to the provider."""
+    """No API key is configured for the provider."""
 
     status = 503
     code = "PAYMENTS_NOT_CONFIGURED"
 
 
 class PaymentsBusy(HotelMateError):
-    """As many threads of this process wait for the provider as may."""
+    """The maximum number of threads in this process are waiting for the provider."""
 
     status = 503
     code = "PAYMENTS_BUSY"
@@ -57,34 +57,34 @@ class PaymentsBusy(HotelMateError):
 
 
 class Unclear(Exception):
-    """The provider could not be asked, so that nobody knows how the payment stands."""
+    """The provider could not be reached, so the payment's status is unknown."""
 
 
 class UnderWay(Exception):
-    """The provider is at this very request already: somebody else sent it with the same key."""
+    """The provider is already processing this request: another caller sent it with the same key."""
 
 
 def is_configured() -> bool:
-    """Whether there is a key."""
+    """Whether an API key is configured."""
     return bool(settings.STRIPE_SECRET_KEY)
 
 
 def require_configured() -> None:
-    """Raise PaymentsNotConfigured unless there is a key."""
+    """Raise PaymentsNotConfigured unless an API key is configured."""
     if not is_configured():
-        raise PaymentsNotConfigured("Card payments are not set up here: STRIPE_SECRET_KEY is missing.")
+        raise PaymentsNotConfigured("Card payments are not configured: STRIPE_SECRET_KEY is missing.")
 
 
 @contextmanager
 def place_at_provider() -> Iterator[None]:
-    """Hold one of the places of this process for a call that somebody at a desk waits for.
+    """Occupy one of this process's slots for provider calls made within a request.
 
-    Raises PaymentsBusy at once when all are taken: a provider that hangs keeps ``PAYMENT_CALLS_AT_ONCE`` threads, and
-    the others go on serving requests.
+    Raises PaymentsBusy immediately if all are taken: a hanging provider blocks at most ``PAYMENT_CALLS_AT_ONCE``
+    threads, and the others keep serving requests.
     """
     places = _places(settings.PAYMENT_CALLS_AT_ONCE)
     if not places.acquire(blocking=False):
-        raise PaymentsBusy("Other card payments are under way, and nothing was changed. Try again in a few seconds.")
+        raise PaymentsBusy("Other card payments are in progress; nothing was changed. Try again in a few seconds.")
     try:
         yield
     finally:
@@ -97,21 +97,21 @@ def _places(number: int) -> threading.BoundedSemaphore:
 
 
 def capture(reference: str, key: str) -> Standing:
-    """Take the whole amount that was authorised. ``key`` makes the same call again the same capture."""
+    """Capture the whole authorised amount. ``key`` makes retries idempotent."""
     return _change(
         reference, lambda client: client.v1.payment_intents.capture(reference, options={"idempotency_key": key})
     )
 
 
 def void(reference: str, key: str) -> Standing:
-    """Give an authorisation back; nothing was taken yet."""
+    """Void an authorisation that has not been captured."""
     return _change(
         reference, lambda client: client.v1.payment_intents.cancel(reference, options={"idempotency_key": key})
     )
 
 
 def refund(reference: str, key: str) -> Standing:
-    """Pay back all that was taken."""
+    """Refund the whole captured amount."""
     return _change(
         reference,
         lambda client: client.v1.refunds.create({"payment_intent": reference}, options={"idempotency_key": key}),
@@ -119,7 +119,7 @@ def refund(reference: str, key: str) -> Standing:
 
 
 def look_up(reference: str) -> Standing:
-    """How the payment stands. Raises Unclear."""
+    """The payment's current status. Raises Unclear."""
     try:
         intent = _client().v1.payment_intents.retrieve(
             reference, {"expand": ["latest_charge"]}, options={"max_network_retries": RETRIES_OF_LOOK_UP}
@@ -127,7 +127,7 @@ def look_up(reference: str) -> Standing:
     except stripe.StripeError as error:
         if error.http_status == 404:
             return Standing.MISSING
-        _note("does not say how a payment stands", error)
+        _note("could not look up a payment", error)
         raise Unclear from error
     return _standing(intent)
 
@@ -138,11 +138,11 @@ def _change(reference: str, request: Callable[[StripeClient], PaymentIntent | Re
     except stripe.StripeError as error:
         if error.http_status == 409:
             raise UnderWay from error
-        _note("refused or did not answer", error)
+        _note("refused a request or did not respond", error)
         return look_up(reference)
     if isinstance(answer, PaymentIntent):
         return _standing(answer)
-    # A refund that is still on its way to the bank is made; a failed one is not.
+    # A pending refund counts as refunded; a failed one does not.
     return look_up(reference) if answer.status in ("failed", "canceled") else Standing.REFUNDED
 
 
@@ -153,7 +153,7 @@ def _standing(intent: PaymentIntent) -> Standing:
         by_itself = intent.cancellation_reason in ("automatic", "expired")
         return Standing.EXPIRED if by_itself else Standing.VOIDED
     if intent.status == "succeeded":
-        # Only when it was asked for is the charge more than an id, and only a look-up needs it.
+        # The charge is only an id unless expanded, as ``look_up`` does.
         charge = intent.latest_charge
         refunded = isinstance(charge, stripe.Charge) and charge.refunded
         return Standing.REFUNDED if refunded else Standing.CAPTURED
@@ -161,7 +161,7 @@ def _standing(intent: PaymentIntent) -> Standing:
 
 
 def _note(what: str, error: stripe.StripeError) -> None:
-    """A line for the log: never Stripe's words, which may tell of the card."""
+    """Log the error without Stripe's message, which may contain card details."""
     code = error.error.code if error.error else None
     logger.warning(
         "Stripe %s: %s, status %s, code %s, request %s",
@@ -179,7 +179,7 @@ def _client() -> StripeClient:
 
 @cache
 def _client_for(key: str, base: str, timeout: float) -> StripeClient:
-    """One client, so that its connections to Stripe stay open."""
+    """A cached client, so that its connections to Stripe stay open."""
     return StripeClient(
         key,
         base_addresses={"api": base},

@@ -1,4 +1,4 @@
-"""Shapes of bookings: what clients send, and what the OpenAPI document says of the answers."""
+"""Serializers for bookings: validation of request bodies, and response schemas for the OpenAPI document."""
 
 from datetime import date
 from typing import Any
@@ -32,7 +32,7 @@ LONG_TEXT = 10_000
 
 
 class DayField(serializers.DateField):
-    """A day from 2000 to 2100: beyond it somebody has mistyped."""
+    """A date from 2000 to 2100; others are typing errors."""
 
     def __init__(self, **kwargs: Any) -> None:
         limits = [MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)]
@@ -40,14 +40,14 @@ class DayField(serializers.DateField):
 
 
 class IdField(serializers.IntegerField):
-    """An id, as a number or as text."""
+    """An id, as a number or text."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
 
 
 class AmountField(serializers.DecimalField):
-    """An optional amount of money; its service knows how many decimals the currency has."""
+    """An optional amount of money; the service checks the currency's number of decimals."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -56,13 +56,13 @@ class AmountField(serializers.DecimalField):
             min_value=0,
             required=False,
             allow_null=True,
-            help_text="With no more decimals than `currency` has.",
+            help_text="At most as many decimals as `currency` has.",
             **kwargs,
         )
 
 
 class CurrencyField(LineField):
-    """A currency, by its ISO 4217 code."""
+    """A currency's ISO 4217 code."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(validators=[currency_code], help_text="ISO 4217", **kwargs)
@@ -76,7 +76,7 @@ class CompanionInput(serializers.Serializer[Any]):
 
 
 class BookerInput(serializers.Serializer[Any]):
-    """The booker, where that is not the guest. THIRD_PARTY takes a first and a last name, COMPANY a company."""
+    """The booker, if not the guest. THIRD_PARTY requires a first and a last name, COMPANY a company."""
 
     type = serializers.ChoiceField(choices=BookerType.choices)
     first_name = OptionalLineField(default="", max_length=100)
@@ -87,7 +87,7 @@ class BookerInput(serializers.Serializer[Any]):
 
 
 class StayInput(serializers.Serializer[Any]):
-    """The dates and guests of a stay; day use, in and out on one day, is a stay of no nights."""
+    """The dates and guests of a stay; day use, in and out on one day, is a stay of zero nights."""
 
     check_in = DayField()
     check_out = DayField()
@@ -101,11 +101,11 @@ class StayInput(serializers.Serializer[Any]):
 
 
 class OverrideReason(NoteField):
-    """A supervisor's reason for what is refused otherwise."""
+    """A supervisor's reason for exceeding a limit."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
-            **{"default": "", "help_text": "A supervisor's; lets more guests in than the room sleeps.", **kwargs}
+            **{"default": "", "help_text": "A supervisor's reason; allows more guests than the room sleeps.", **kwargs}
         )
 
 
@@ -120,7 +120,7 @@ class BookingInput(StayInput):
         required=False,
         allow_blank=True,
         allow_null=True,
-        help_text="With a card payment that is authorised the booking waits for approval.",
+        help_text="With an authorised card payment the booking is created pending approval.",
     )
     payment_reference = OptionalLineField(default="", max_length=255, help_text="The provider's id, such as pi_…")
     override_reason = OverrideReason()
@@ -128,27 +128,27 @@ class BookingInput(StayInput):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs["payment_provider"] = attrs.get("payment_provider") or ""
         if attrs["payment_provider"] and not attrs["payment_reference"]:
-            raise serializers.ValidationError({"payment_reference": ["A card payment has a reference."]})
+            raise serializers.ValidationError({"payment_reference": ["A card payment needs a reference."]})
         return attrs
 
 
 class BookingEditInput(StayInput):
-    """Any of these. Other fields of a booking's detail may be sent as they are; with another value they are refused.
+    """Any of these. Other fields of the booking's detail can be sent with their current value; others are refused.
 
-    Names of no meaning here are ignored.
+    Unknown fields are ignored.
     """
 
-    # Longer than on a new booking: a cancellation that was taken back has left its note among the requests.
+    # Longer than on a new booking: a reinstated booking keeps its cancellation note among the requests.
     special_requests = OptionalLinesField(default="", max_length=LONG_TEXT)
     internal_notes = NoteField(default="")
     total_amount = AmountField()
     currency = CurrencyField(required=False)
     override_reason = OverrideReason(
-        help_text="A supervisor's; goes beyond the rooms that are left to sell, and beyond what the room sleeps."
+        help_text="A supervisor's reason; allows overbooking, and more guests than the room sleeps."
     )
 
     def to_internal_value(self, data: Any) -> Any:
-        """With what was sent under other names, as it was sent, in ``others``."""
+        """The validated fields, with all other fields of the body unchanged in ``others``."""
         fields = super().to_internal_value(data)
         return {**fields, "others": {name: value for name, value in data.items() if name not in self.fields}}
 
@@ -158,16 +158,16 @@ class ReasonInput(serializers.Serializer[Any]):
 
 
 class NeededReasonInput(serializers.Serializer[Any]):
-    reason = LinesField(max_length=2000, help_text="Why; not blank.")
+    reason = LinesField(max_length=2000, help_text="Must not be blank.")
 
 
 class DeclineInput(serializers.Serializer[Any]):
-    reason_code = OptionalLineField(default="", max_length=50, help_text="For the house.")
-    reason_note = NoteField(default="", help_text="Told to the guest.")
+    reason_code = OptionalLineField(default="", max_length=50, help_text="For the hotel's own use.")
+    reason_note = NoteField(default="", help_text="Sent to the guest.")
 
 
 class AssignInput(serializers.Serializer[Any]):
-    """``notes`` is another name of ``assignment_notes``."""
+    """``notes`` is an alias of ``assignment_notes``."""
 
     room_id = IdField()
     assignment_notes = NoteField(default="")
@@ -182,21 +182,22 @@ class AssignInput(serializers.Serializer[Any]):
 
 class UnassignInput(serializers.Serializer[Any]):
     override_reason = OverrideReason(
-        help_text="A supervisor's; when the room is of another type than was booked, and the booked type is sold out."
+        help_text="A supervisor's reason; required if the room is not of the booked type and that type is sold out or "
+        "too small."
     )
 
 
 class CheckInInput(serializers.Serializer[Any]):
-    room_id = IdField(required=False, allow_null=True, default=None, help_text="A room to assign by the way.")
+    room_id = IdField(required=False, allow_null=True, default=None, help_text="A room to assign before the check-in.")
     override_reason = OverrideReason(
-        help_text="A supervisor's; lifts the arrival window, and goes beyond the rooms that are left to sell and what "
-        "the room sleeps."
+        help_text="A supervisor's reason; lifts the arrival window, and allows overbooking and more guests than the "
+        "room sleeps."
     )
 
 
 class MoveInput(serializers.Serializer[Any]):
     to_room_id = IdField()
-    reason = LinesField(max_length=2000, help_text="Why; not blank.")
+    reason = LinesField(max_length=2000, help_text="Must not be blank.")
     notes = NoteField(default="")
 
 
@@ -206,17 +207,17 @@ class AcknowledgeInput(serializers.Serializer[Any]):
 
 
 class ExtendInput(serializers.Serializer[Any]):
-    """Exactly one of ``add_nights`` and ``new_checkout_date``."""
+    """Takes exactly one of ``add_nights`` and ``new_checkout_date``."""
 
     add_nights = serializers.IntegerField(min_value=1, max_value=14, required=False, allow_null=True)
     new_checkout_date = DayField(required=False, allow_null=True)
-    override_reason = OverrideReason(help_text="A supervisor's; goes beyond the rooms that are left to sell.")
+    override_reason = OverrideReason(help_text="A supervisor's reason; allows overbooking.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         reason = attrs.pop("override_reason")
         given = {name: value for name, value in attrs.items() if value is not None}
         if len(given) != 1:
-            raise serializers.ValidationError({"add_nights": ["Give add_nights or new_checkout_date, one of them."]})
+            raise serializers.ValidationError({"add_nights": ["Give either add_nights or new_checkout_date."]})
         return {**given, "override_reason": reason}
 
 
@@ -231,15 +232,15 @@ class RoomsInput(serializers.Serializer[Any]):
 
 class RoomsCheckOutInput(RoomsInput):
     destructive = StrictBooleanField(
-        default=False, help_text="Takes the right rooms.checkout_destructive, and changes nothing else."
+        default=False, help_text="Requires the right rooms.checkout_destructive; otherwise has no effect."
     )
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------
+# --- responses --------------------------------------------------------------------------------------------------------
 
 
 class BookingRow(serializers.Serializer[Any]):
-    """A booking in a list; ``room_bookings.snapshots.booking_row`` makes it."""
+    """A booking in a list, built by ``room_bookings.snapshots.booking_row``."""
 
     booking_id = serializers.CharField()
     confirmation_number = serializers.CharField()
@@ -257,12 +258,12 @@ class BookingRow(serializers.Serializer[Any]):
     party_primary_full_name = serializers.CharField()
     party_total_count = serializers.IntegerField()
     party_complete = serializers.BooleanField(
-        help_text="Every adult has a name; children need none. Always true where the hotel does not require the names."
+        help_text="Every adult is named; children need not be. Always true if the hotel does not require names."
     )
     party_missing_count = serializers.IntegerField()
     adults = serializers.IntegerField()
     children = serializers.IntegerField()
-    total_amount = serializers.CharField(allow_null=True, help_text="A decimal, in `currency`.")
+    total_amount = serializers.CharField(allow_null=True, help_text="A decimal in `currency`.")
     currency = serializers.CharField()
     paid_at = serializers.DateTimeField(allow_null=True)
     checked_in_at = serializers.DateTimeField(allow_null=True)
@@ -292,7 +293,7 @@ class BookingPage(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
     results = BookingRow(many=True)
-    bucket_counts = BucketCounts(required=False, help_text="Left out with `include_counts=0`.")
+    bucket_counts = BucketCounts(required=False, help_text="Omitted with `include_counts=0`.")
 
 
 class PrimaryGuest(serializers.Serializer[Any]):
@@ -312,7 +313,7 @@ class Booker(PrimaryGuest):
 
 
 class PartyOutput(serializers.Serializer[Any]):
-    """Who comes: the primary guest and the companions that have a name."""
+    """The primary guest and the named companions."""
 
     primary = PrimaryGuest()
     companions = Companion(many=True)
@@ -337,7 +338,7 @@ class AssignedRoom(serializers.Serializer[Any]):
 
 
 class BookingFlags(serializers.Serializer[Any]):
-    """What the booking's state allows now; whether the caller may is in their rights."""
+    """The actions that the booking's state currently allows; the caller's rights come on top."""
 
     is_checked_in = serializers.BooleanField()
     can_check_in = serializers.BooleanField()
@@ -350,7 +351,7 @@ class BookingFlags(serializers.Serializer[Any]):
 
 
 class BookingDetail(BookingRow):
-    """One booking; ``room_bookings.snapshots.booking_detail`` makes it."""
+    """One booking, built by ``room_bookings.snapshots.booking_detail``."""
 
     primary_first_name = serializers.CharField()
     primary_last_name = serializers.CharField()
@@ -368,7 +369,7 @@ class BookingDetail(BookingRow):
     payment_reference = serializers.CharField()
     payment_parked_at = serializers.DateTimeField(
         allow_null=True,
-        help_text="Since when the worker no longer tries to settle the card payment; approve or decline tries again.",
+        help_text="When the worker gave up settling the card payment; approve or decline retries it.",
     )
     cancelled_at = serializers.DateTimeField(allow_null=True)
     cancellation_reason = serializers.CharField()
@@ -384,7 +385,7 @@ class BookingDetail(BookingRow):
 
 class NewBooking(BookingDetail):
     guest_token = serializers.CharField(
-        allow_null=True, help_text="The guest's access token, told this once; null in the answer to a repeat."
+        allow_null=True, help_text="The guest's access token, returned only once; null in the response to a retry."
     )
 
 
@@ -434,7 +435,7 @@ class Overstay(serializers.Serializer[Any]):
 
 
 class OverstayOutput(serializers.Serializer[Any]):
-    """``room_bookings.services.overstay.overstay_state`` makes it."""
+    """Built by ``room_bookings.services.overstay.overstay_state``."""
 
     is_overstay = serializers.BooleanField(help_text="In house past the checkout time and its grace.")
     incident_state = serializers.ChoiceField(choices=["ACTIVE", "MISSING"])
@@ -456,7 +457,7 @@ class SuggestedRoom(serializers.Serializer[Any]):
 
 
 class ExtendRefused(ErrorBody):
-    """The last two only where the room is promised to somebody else, or the type is sold out."""
+    """``conflicts`` and ``suggested_rooms`` only if the room is promised to another booking or the type is sold out."""
 
     conflicts = Conflict(many=True, required=False)
     suggested_rooms = SuggestedRoom(many=True, required=False)
@@ -469,12 +470,12 @@ class FailedRoom(serializers.Serializer[Any]):
 
 
 class CheckInResults(serializers.Serializer[Any]):
-    checked_in_bookings = serializers.ListField(child=serializers.CharField(), help_text="References.")
+    checked_in_bookings = serializers.ListField(child=serializers.CharField(), help_text="Booking references.")
     failed = FailedRoom(many=True)
 
 
 class CheckOutResults(serializers.Serializer[Any]):
-    checked_out_bookings = serializers.ListField(child=serializers.CharField(), help_text="References.")
+    checked_out_bookings = serializers.ListField(child=serializers.CharField(), help_text="Booking references.")
     rooms_cleared = serializers.ListField(child=serializers.IntegerField(), help_text="Room numbers.")
     failed = FailedRoom(many=True)
     destructive_mode = serializers.BooleanField()

@@ -1,4 +1,4 @@
-"""The JSON of a booking: one shape for a row of a list and for events, one for the detail."""
+"""A booking as JSON: one shape for list rows and events, one for the detail."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,9 +27,9 @@ def missing_guests(booking: RoomBooking) -> int:
 
 
 def party_complete(booking: RoomBooking) -> bool:
-    """Whether the names that the hotel requires are there; a hotel that requires none has them all.
+    """Whether all names that the hotel requires are present; always true if it requires none.
 
-    The existing staff app offers a room only to a complete party.
+    The existing staff app offers rooms only to a complete party.
     """
     return not booking.hotel.require_complete_party or missing_guests(booking) == 0
 
@@ -42,9 +42,9 @@ def is_late_arrival(booking: RoomBooking) -> bool:
 
 
 def booking_row(booking: RoomBooking) -> dict[str, Any]:
-    """The contract's list row (section 6), JSON-safe.
+    """A list row (docs/api.md, Bookings), JSON-safe.
 
-    ``booking`` comes from ``selectors.booking_list`` or ``booking_lock``; no statement is made here.
+    ``booking`` comes from ``selectors.booking_list`` or ``booking_lock``; no queries are made here.
     """
     now = clock.now()
     name = guest_name(booking)
@@ -123,7 +123,7 @@ def _overstay(booking: RoomBooking, now: datetime) -> dict[str, Any]:
 
 
 def booking_detail(booking: RoomBooking) -> dict[str, Any]:
-    """The contract's detail: the row and more, JSON-safe; ``booking`` comes from where a row's does."""
+    """The booking's detail, which extends the list row; JSON-safe. ``booking`` as in ``booking_row``."""
     assigned, declined = booking.assigned_room, booking.status == BookingStatus.DECLINED
     retry = getattr(booking, "payment_retry", None)
     return {
@@ -146,7 +146,7 @@ def booking_detail(booking: RoomBooking) -> dict[str, Any]:
         "cancelled_at": iso(booking.cancelled_at),
         "cancellation_reason": booking.cancellation_reason,
         "decision_at": iso(booking.decision_at),
-        # Written before the provider is asked to give the money back: told when the booking is declined.
+        # Recorded before the provider returns the money, so only shown once the booking is declined.
         "decline_reason_code": booking.decline_reason_code if declined else "",
         "decline_reason_note": booking.decline_reason_note if declined else "",
         "expired_at": iso(booking.expired_at),
@@ -158,7 +158,7 @@ def booking_detail(booking: RoomBooking) -> dict[str, Any]:
 
 
 def party(booking: RoomBooking) -> dict[str, Any]:
-    """Who comes: the primary guest and the companions that have a name."""
+    """The party: the primary guest and the named companions."""
     companions = booking.party  # type: ignore[attr-defined]
     return {
         "primary": {
@@ -200,7 +200,7 @@ def _room(room: Room) -> dict[str, Any]:
 
 
 def _flags(booking: RoomBooking) -> dict[str, bool]:
-    """What the state allows now; whether the caller may is in their rights."""
+    """The actions that the booking's state currently allows; the caller's rights come on top."""
     confirmed, in_house = booking.status == BookingStatus.CONFIRMED, booking.status == BookingStatus.IN_HOUSE
     by_card = booking.payment_provider == STRIPE
     opens, closes = calendar.arrival_window(booking.hotel, booking.check_in, booking.check_out)

@@ -1,7 +1,7 @@
-"""What a hotel's bookings ask of its staff today: who comes, who leaves, who is late; for any number of hotels at once.
+"""Today's arrivals, departures, overdue guests and requests, for any number of hotels at once.
 
-Each hotel has its own date. The hotels' dates are rows that the statements join, so that their text does not grow with
-the number of hotels: PostgreSQL compiles a condition for each of 500 hotels for minutes.
+Each hotel has its own date. The dates are rows that the statements join, so that the SQL does not grow with the number
+of hotels: PostgreSQL takes minutes to compile a condition for each of 500 hotels.
 """
 
 import logging
@@ -28,7 +28,7 @@ _ARRIVING = arriving(F("today"))
 _IN_HOUSE = Q(status=BookingStatus.IN_HOUSE)
 _REQUEST = Q(status=BookingStatus.PENDING_APPROVAL)
 
-# What a house has to see to today: name → which of its bookings, once they are ``on_their_day``. The list of bookings
+# What staff have to handle today: name → condition on bookings from ``on_their_day``. The admin's list of bookings
 # filters by the same conditions.
 TODAY_FILTERS: dict[str, Q] = {
     "arrivals": _ARRIVING,
@@ -45,8 +45,8 @@ TODAY_FILTERS: dict[str, Q] = {
 
 
 def on_their_day(bookings: QuerySet[RoomBooking], hotels: Iterable[Hotel]) -> QuerySet[RoomBooking]:
-    """The bookings of ``hotels``, each with the dates of its own hotel, to which the conditions of ``TODAY_FILTERS``
-    refer; none of a hotel whose day can't be told."""
+    """The bookings of ``hotels``, joined with their hotel's dates, which ``TODAY_FILTERS`` refer to; hotels whose date
+    can't be determined are left out."""
     return dated(bookings, days_of(hotels))
 
 
@@ -56,8 +56,8 @@ def dated(bookings: QuerySet[RoomBooking], days: Sequence[Mapping[str, Any]]) ->
 
 
 def days_of(hotels: Iterable[Hotel]) -> list[dict[str, Any]]:
-    """The present day of each hotel. An error in one, such as a timezone that nobody knows, is logged, and hides only
-    that one."""
+    """Each hotel's current dates. An error in one hotel, such as an unknown timezone, is logged and hides only that
+    hotel."""
     now = clock.now()
     days = []
     for hotel in hotels:
@@ -66,7 +66,7 @@ def days_of(hotels: Iterable[Hotel]) -> list[dict[str, Any]]:
             departure, day_use = departed_since(hotel, now - grace)
             today = calendar.business_date(hotel, now)
         except Exception as error:
-            logger.exception("the day of hotel %s can't be told: %s", hotel.slug, type(error).__name__)
+            logger.exception("the date of hotel %s can't be determined: %s", hotel.slug, type(error).__name__)
             continue
         days.append(
             {"hotel": hotel.pk, "now": now, "today": today, "overdue_departure": departure, "overdue_day_use": day_use}

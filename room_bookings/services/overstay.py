@@ -1,4 +1,4 @@
-"""Guests who stay past their departure: noticed, acknowledged, and given more nights."""
+"""Overstays: flagging guests past their checkout time, acknowledging them, and extending stays."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -50,7 +50,7 @@ class NoOverstay(Conflict):
 
 
 def unflagged_overstays(hotel: Hotel) -> QuerySet[RoomBooking]:
-    """The hotel's guests in house who are past the checkout time and its grace, and of whom that is not noted yet."""
+    """The hotel's stays in house past the checkout time and its grace that are not flagged yet."""
     return RoomBooking.objects.filter(
         overdue(hotel), hotel=hotel, status=BookingStatus.IN_HOUSE, overstay_flagged_at=None
     )
@@ -58,7 +58,7 @@ def unflagged_overstays(hotel: Hotel) -> QuerySet[RoomBooking]:
 
 @transaction.atomic
 def flag_overstays(hotel: Hotel, only: Sequence[int] | None = None) -> int:
-    """Note the hotel's ``unflagged_overstays``, or ``only`` these pks of them; once for each missed departure.
+    """Flag the hotel's ``unflagged_overstays``, or ``only`` these pks of them, once for each missed departure.
 
     Returns how many are new.
     """
@@ -88,7 +88,7 @@ def _flag(bookings: Sequence[RoomBooking]) -> None:
         )
         for booking in bookings
     ]
-    # A departure that was put off and then brought forward again is missed a second time.
+    # A departure date that was postponed and then moved back can be missed a second time.
     OverstayIncident.objects.bulk_create(
         incidents,
         update_conflicts=True,
@@ -100,14 +100,16 @@ def _flag(bookings: Sequence[RoomBooking]) -> None:
 
 @transaction.atomic
 def acknowledge_overstay(*, booking: RoomBooking, staff: Staff, note: str = "", dismiss: bool = False) -> RoomBooking:
-    """Somebody looks after the overstay, or dismisses it; the same again changes nothing.
+    """Acknowledge the overstay, or dismiss it; the same again changes nothing.
 
-    Also of one that nothing has flagged yet. Returns the booking as it is now.
+    An overstay that is not flagged yet is flagged first. Returns the current booking.
     """
     locked = lock_booking(booking)
     require_in_house(locked)
     if not calendar.is_overdue(locked.hotel, locked.check_in, locked.check_out):
-        raise NoOverstay(f"The guest of booking {locked.booking_id} is due out on {locked.check_out}, and not overdue.")
+        raise NoOverstay(
+            f"The guest of booking {locked.booking_id} is due out on {locked.check_out} and is not overdue."
+        )
     if locked.overstay_flagged_at is None:
         _flag([locked])
     incident = _current(locked)
@@ -129,7 +131,7 @@ def _current(booking: RoomBooking) -> OverstayIncident:
 
 
 def resolve_overstays(bookings: Sequence[RoomBooking]) -> None:
-    """The guests of locked bookings have left, or stay with leave: what was open about them is settled."""
+    """Resolve the open overstays of locked bookings whose guests have left or may stay longer."""
     flagged = [booking for booking in bookings if booking.overstay_flagged_at is not None]
     if flagged:
         OverstayIncident.objects.filter(booking__in=flagged).exclude(status=OverstayStatus.RESOLVED).update(
@@ -146,11 +148,11 @@ def extend_stay(
     new_checkout_date: date | None = None,
     override_reason: str = "",
 ) -> RoomBooking:
-    """Add nights to the stay of a guest in house, counted from its departure date, overdue or not.
+    """Add nights to the stay of a guest in house, counted from its departure date even if overdue.
 
-    Exactly one of ``add_nights`` and ``new_checkout_date``. Raises RoomOverlap with what is in the way, and
-    NoAvailability unless a supervisor's ``override_reason`` goes beyond the rooms that are left; both with rooms that
-    would do. Returns the booking as it is now.
+    Give exactly one of ``add_nights`` and ``new_checkout_date``. Raises RoomOverlap with the conflicting stays, and
+    NoAvailability unless a supervisor gives an ``override_reason``; both suggest alternative rooms. Returns the current
+    booking.
     """
     locked = lock_booking(booking)
     require_in_house(locked)
@@ -184,12 +186,12 @@ def extend_stay(
     return locked
 
 
-# Every field that a new departure date of a guest in house changes.
+# The fields that change with the departure date of a guest in house.
 DEPARTURE = ("check_out", "overstay_flagged_at", "overstay_acknowledged_at")
 
 
 def put_off_departure(booking: RoomBooking, check_out: date) -> None:
-    """Give a locked in-house booking another departure date; the caller saves ``DEPARTURE``."""
+    """Set a new departure date on a locked in-house booking; the caller saves ``DEPARTURE``."""
     resolve_overstays([booking])
     booking.check_out = check_out
     booking.overstay_flagged_at = booking.overstay_acknowledged_at = None
@@ -203,7 +205,7 @@ def _new_check_out(booking: RoomBooking, add_nights: int | None, new_checkout_da
     else:
         raise ValueError("neither add_nights nor new_checkout_date")
     if new <= booking.check_out:
-        raise FieldError(field, f"The stay ends on {booking.check_out} already: give a later date.")
+        raise FieldError(field, f"The stay already ends on {booking.check_out}: give a later date.")
     if (new - booking.check_in).days > LONGEST_STAY:
         raise FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
     return new
@@ -237,7 +239,7 @@ def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, An
 
 
 def overstay_state(booking: RoomBooking) -> dict[str, Any]:
-    """What the desk sees of an overstay, in every status of the booking; JSON-safe (contract section 6)."""
+    """The booking's overstay for the front desk, in any booking status; JSON-safe (docs/api.md, Bookings)."""
     is_overdue = booking.status == BookingStatus.IN_HOUSE and calendar.is_overdue(
         booking.hotel, booking.check_in, booking.check_out
     )

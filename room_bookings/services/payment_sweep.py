@@ -1,8 +1,8 @@
-"""Card payments that somebody began to move and did not end: the worker finishes them, with pauses that grow.
+"""The payment sweep: the worker finishes card payments whose request was interrupted, with growing pauses.
 
-A payment that can't be settled is tried again and again for about a day; then it is parked: an error in the log, a
-gauge, a filter in the admin, a field of the booking's detail. Somebody of the staff lets it be tried again, here or by
-approving or declining the booking.
+A payment that can't be settled is retried for about a day and then parked. Parked payments show as an error in the log,
+a gauge, an admin filter and a field of the booking's detail; staff can retry one here, or by approving or declining the
+booking.
 """
 
 import logging
@@ -26,7 +26,7 @@ from room_bookings.services.settlement import Outcome, failures, forget_failures
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=2), timedelta(hours=4)
-# 2, 4, 8 … 128 minutes, then every four hours: about a day, after which somebody has to look at it.
+# 2, 4, 8 … 128 minutes, then every four hours: about a day, after which staff have to intervene.
 GIVE_UP_AFTER = 12
 
 
@@ -37,11 +37,11 @@ class PaymentNotParked(Conflict):
 
 
 def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, int]:
-    """Finish what somebody began ``older_than`` ago and did not end; any number of sweeps may run at once.
+    """Finish payment requests started more than ``older_than`` ago; any number of sweeps can run at once.
 
-    Returns how many bookings there were by outcome: ``payments_finished``, ``…_put_back`` (nothing had happened),
-    ``…_again`` (to be asked for once more), ``…_unanswered``, ``…_overtaken``, ``…_failed``, ``…_not_configured``, and
-    how many were ``…_parked`` after that. Not to be called within a transaction. Raises when the database is away.
+    Returns the number of bookings by outcome: ``payments_finished``, ``…_put_back`` (nothing had happened), ``…_again``
+    (to be requested again), ``…_unanswered``, ``…_overtaken``, ``…_failed``, ``…_not_configured``, and how many were
+    then ``…_parked``. Do not call within a transaction. Raises if the database is unavailable.
     """
     now = clock.now()
     waiting = RoomBooking.objects.filter(
@@ -60,7 +60,7 @@ def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, i
 
 
 def _attempt(booking: RoomBooking) -> list[str]:
-    """Settle one payment, whatever becomes of it: nothing may hold up the others' money. The outcomes."""
+    """Settle one payment, catching its errors so that the others still run; returns the outcomes."""
     try:
         outcome, error = _settled(booking)
         if error and _note_failure(booking, error):
@@ -68,7 +68,7 @@ def _attempt(booking: RoomBooking) -> list[str]:
         return [outcome]
     except Exception as error:
         if is_unreachable(error):
-            raise  # the others would fare no better
+            raise  # the others would fail too
         if isinstance(error, OperationalError):
             logger.warning("the payment of %s waits: %s", _name(booking), type(error).__name__)
         else:
@@ -77,13 +77,13 @@ def _attempt(booking: RoomBooking) -> list[str]:
 
 
 def _settled(booking: RoomBooking) -> tuple[str, str]:
-    """The outcome of one try, and what kind of failure it was. A database that is away or a row that somebody holds
-    is raised, and is no failure of the payment's."""
+    """The outcome of one try, and the kind of failure if any. Raises if the database is unavailable or a row is locked:
+    that does not count as a failure of the payment."""
     try:
         outcome = settle_one(booking)
     except (payments.Unclear, payments.UnderWay) as error:
         return "unanswered", type(error).__name__
-    except Exception as error:  # a bug, or a row that nobody foresaw: it comes to an end, too
+    except Exception as error:  # a bug or unexpected data: counts as a failure, so that the retries end
         if is_unreachable(error) or isinstance(error, OperationalError):
             raise
         logger.exception("the payment of %s could not be settled: %s", _name(booking), type(error).__name__)
@@ -93,9 +93,9 @@ def _settled(booking: RoomBooking) -> tuple[str, str]:
 
 @transaction.atomic
 def _note_failure(tried: RoomBooking, error: str) -> bool:
-    """Count a try that was in vain; returns whether it was the last one.
+    """Count a failed try; returns whether the payment is now parked.
 
-    Not when somebody has settled the payment meanwhile, has it in hand, or has counted this try: another sweep.
+    Does nothing if the payment was settled or requested again meanwhile, or if another sweep has counted this try.
     """
     locked = lock_booking(tried)
     if (locked.payment_state, _count(locked)) != (tried.payment_state, _count(tried)):
@@ -125,9 +125,9 @@ def _name(booking: RoomBooking) -> str:
 
 @transaction.atomic
 def retry_payment(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
-    """Let the sweep try a parked payment again, as often as one that was never tried.
+    """Let the sweep retry a parked payment, with its failures reset.
 
-    Raises PaymentNotParked. Returns the booking as it is now.
+    Raises PaymentNotParked. Returns the current booking.
     """
     locked = lock_booking(booking)
     check_retry(locked)
@@ -139,7 +139,7 @@ def retry_payment(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
 
 
 def check_retry(booking: RoomBooking) -> bool:
-    """Raise unless the payment is parked. Writes nothing, asks no provider."""
+    """Raise unless the payment is parked. Writes nothing and does not call the provider."""
     retry = failures(booking)
     if retry is None or retry.parked_at is None:
         raise PaymentNotParked(

@@ -1,4 +1,4 @@
-"""What a change of a booking may not change: the contract's other fields, which have steps of their own or follow."""
+"""Read-only fields of a booking edit: fields that change through other actions or are computed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,17 +7,18 @@ from common.errors import ReadOnlyField
 from room_bookings.models import RoomBooking
 from room_bookings.snapshots import booking_detail
 
-# What the clock says goes on while somebody fills in a form: what it said before is no wish to change it.
+# These change with time while a form is open: an earlier value is not an attempt to change them.
 MINUTES = ("approval_overdue_minutes", "overstay_minutes")
-LEVELS = ("OK", "DUE_SOON", "GRACE", "OVERDUE", "CRITICAL")  # in the order in which they follow
+LEVELS = ("OK", "DUE_SOON", "GRACE", "OVERDUE", "CRITICAL")  # in the order in which they occur
 RISKS = ("approval_risk_level", "overstay_risk_level")
 COMING_TRUE = ("is_approval_overdue", "is_overstay", "is_late_arrival")
 
 
 def refuse_read_only(booking: RoomBooking, sent: Mapping[str, Any]) -> None:
-    """Raise ReadOnlyField when ``sent`` has a name of the booking's detail with another value than that has.
+    """Raise ReadOnlyField if ``sent`` contains a field of the booking's detail with a different value.
 
-    A client may send back what it has read. Other names mean nothing. ``booking`` comes from ``booking_lock``.
+    Clients may send back the values that they have read. Unknown names are ignored. ``booking`` comes from
+    ``booking_lock``.
     """
     if not sent:
         return
@@ -25,7 +26,7 @@ def refuse_read_only(booking: RoomBooking, sent: Mapping[str, Any]) -> None:
     differing = [name for name in sent if name in now and not _is_no_change(name, sent[name], now)]
     if differing:
         raise ReadOnlyField(
-            {name: f"{name} can't be changed here: send it as it is, or leave it out." for name in differing}
+            {name: f"{name} can't be changed here: send its current value or leave it out." for name in differing}
         )
 
 
@@ -34,7 +35,7 @@ def _is_no_change(name: str, sent: Any, now: Mapping[str, Any]) -> bool:
     if sent == current or (sent in (None, "") and current in (None, "")):
         return True
     if isinstance(sent, str) and isinstance(current, int) and not isinstance(current, bool):
-        return sent.strip() == str(current)  # numbers are taken as text, too
+        return sent.strip() == str(current)  # numbers are also accepted as text
     if name in MINUTES:
         return isinstance(sent, int) and 0 <= sent <= current
     if name in RISKS:

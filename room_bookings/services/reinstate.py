@@ -1,4 +1,4 @@
-"""Taking back a cancellation or a no-show."""
+"""Reinstating a cancelled booking or a no-show."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -23,10 +23,10 @@ SUPERVISED = "reinstating a booking"
 
 @transaction.atomic
 def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBooking:
-    """A supervisor makes a cancelled booking or a no-show a confirmed one again, without a room.
+    """As a supervisor, confirm a cancelled booking or a no-show again, without a room.
 
-    Raises NoAvailability. What was noted of the cancellation stays among the special requests and in the history.
-    Returns the booking as it is now.
+    Raises NoAvailability. The cancellation note stays in the special requests and in the history. Returns the current
+    booking.
     """
     require_supervisor(staff, SUPERVISED)
     locked = lock_booking(booking)
@@ -36,10 +36,10 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     locked.status = BookingStatus.CONFIRMED
     locked.cancelled_at = locked.cancelled_by = None
     locked.cancellation_reason = ""
-    # A stay that was cancelled in house begins anew.
+    # A stay that was cancelled in house starts over.
     locked.checked_in_at = locked.checked_out_at = locked.arrived_on = locked.room_moved_at = None
     locked.overstay_flagged_at = locked.overstay_acknowledged_at = None
-    # The type may sleep fewer by now: it is a supervisor who lets the party come, and says why.
+    # The type may now sleep fewer, which is allowed: a supervisor reinstates, with a reason.
     locked.extra_beds = extra_beds(locked)
     save_bookings(
         [locked],
@@ -61,7 +61,7 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
 
 
 def check_reinstatement(booking: RoomBooking, staff: Staff, nights: Mapping[int, date]) -> bool:
-    """That the booking may be reinstated, by what ``sold_out_for`` found; raises the refusal if not. Writes nothing."""
+    """Raise unless the booking can be reinstated, with ``nights`` from ``sold_out_for``. Writes nothing."""
     require_supervisor(staff, SUPERVISED)
     _require_eligible(booking)
     require_availability(booking, nights)
@@ -69,7 +69,7 @@ def check_reinstatement(booking: RoomBooking, staff: Staff, nights: Mapping[int,
 
 
 def _require_eligible(booking: RoomBooking) -> None:
-    """Raise unless it is a cancellation or a no-show of a stay that is not over."""
+    """Raise unless the booking is cancelled or a no-show, and its stay is not over."""
     if booking.status not in (BookingStatus.CANCELLED, BookingStatus.NO_SHOW):
         raise not_eligible(booking, "reinstated")
     if booking.check_out < calendar.business_date(booking.hotel):

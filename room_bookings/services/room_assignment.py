@@ -1,4 +1,4 @@
-"""Giving a coming stay its room, and taking it back."""
+"""Assigning a room to a coming stay, and unassigning it."""
 
 from datetime import date
 
@@ -22,19 +22,19 @@ from rooms.models import Room, RoomType
 
 
 class PartyIncomplete(InvalidInput):
-    """The hotel wants the name of every adult first."""
+    """The hotel requires every adult's name first."""
 
     code = "PARTY_INCOMPLETE"
 
 
 class RoomTypeMismatch(InvalidInput):
-    """The room is of another type than the one booked."""
+    """The room is not of the booked type."""
 
     code = "ROOM_TYPE_MISMATCH"
 
 
 class RoomNotBookable(Conflict):
-    """The room is not let: out of service or out of order."""
+    """The room is out of service or out of order."""
 
     code = "ROOM_NOT_BOOKABLE"
 
@@ -43,10 +43,10 @@ class RoomNotBookable(Conflict):
 def assign_room(
     *, booking: RoomBooking, room_id: int, staff: Staff, notes: str = "", override_reason: str = ""
 ) -> RoomBooking:
-    """Give a confirmed booking a room of its type, or another one; the same one again changes nothing.
+    """Assign a room of the booked type to a confirmed booking, or a different one; the same one again changes nothing.
 
-    The room may still be occupied or dirty: whether it is ready is asked at check-in. A supervisor's
-    ``override_reason`` lets a party have a room that sleeps fewer. Returns the booking as it is now.
+    The room may still be occupied or dirty: readiness is checked at check-in. A supervisor's ``override_reason`` allows
+    a room that sleeps fewer than the party. Returns the current booking.
     """
     locked = lock_booking(booking)
     require_assignable(locked)
@@ -78,10 +78,10 @@ def assign_room(
 
 @transaction.atomic
 def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = "") -> RoomBooking:
-    """Take the room back from a booking whose guest is not in house; a booking without one is left as it is.
+    """Unassign the room of a booking whose guest is not in house; a booking without a room is left unchanged.
 
-    One whose room is of another type than was booked needs a room of the booked type again, which the party fits into.
-    Raises NoAvailability or CapacityExceeded, unless a supervisor's ``override_reason`` goes beyond.
+    If the room is not of the booked type, the booked type must be available again and sleep the party. Raises
+    NoAvailability or CapacityExceeded, unless a supervisor gives an ``override_reason``.
     """
     locked = lock_booking(booking)
     before = locked.assigned_room
@@ -111,12 +111,12 @@ def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = 
     return locked
 
 
-# Every field that says which room a booking has, and how the party fits in.
+# The fields that hold a booking's room and extra beds.
 ASSIGNMENT = ("assigned_room", "room_assigned_at", "room_assigned_by", "assignment_notes", "extra_beds")
 
 
 def take_room(booking: RoomBooking, room: Room, staff: Staff, notes: str = "") -> None:
-    """Put the locked room on a locked booking; the caller saves ``ASSIGNMENT``."""
+    """Set the locked room on a locked booking; the caller saves ``ASSIGNMENT``."""
     booking.assigned_room = room
     booking.room_assigned_at, booking.room_assigned_by = clock.now(), staff
     booking.assignment_notes = notes
@@ -124,14 +124,14 @@ def take_room(booking: RoomBooking, room: Room, staff: Staff, notes: str = "") -
 
 
 def release_room(booking: RoomBooking) -> None:
-    """Take the room off a locked booking; the caller saves ``ASSIGNMENT``."""
+    """Clear the room of a locked booking; the caller saves ``ASSIGNMENT``."""
     booking.assigned_room = booking.room_assigned_at = booking.room_assigned_by = None
     booking.assignment_notes = ""
     booking.extra_beds = extra_beds(booking)
 
 
 def require_assignable(booking: RoomBooking, what: str = "given a room") -> None:
-    """Raise unless the booking's status lets it have a room or give it back (``what``, a past participle)."""
+    """Raise unless the booking's status allows assigning or unassigning a room (``what``, a past participle)."""
     if booking.status == BookingStatus.IN_HOUSE:
         raise BookingAlreadyCheckedIn(
             f"The guest of booking {booking.booking_id} is in house: move them to another room instead.",
@@ -142,7 +142,7 @@ def require_assignable(booking: RoomBooking, what: str = "given a room") -> None
 
 
 def require_assignment(booking: RoomBooking, room: Room, *, staff: Staff, reason: str = "") -> list[Overbooking]:
-    """Raise unless the locked booking may have the locked room for its nights; returns what is oversold by that."""
+    """Raise unless the locked booking can have the locked room for its nights; returns the resulting overbookings."""
     if not party_complete(booking):
         missing = missing_guests(booking)
         raise PartyIncomplete(
@@ -166,9 +166,9 @@ def require_assignment(booking: RoomBooking, room: Room, *, staff: Staff, reason
 def change_of_type(
     booking: RoomBooking, to_type: RoomType, held: tuple[date, date], *, staff: Staff, reason: str
 ) -> list[Overbooking]:
-    """The nights of a booking are about to count under another type than now, if it is another: take them there.
+    """Take the booking's nights under ``to_type``, if they currently count under another type.
 
-    Returns what is oversold by that.
+    Returns the resulting overbookings.
     """
     if type_of(booking).pk == to_type.pk:
         return []

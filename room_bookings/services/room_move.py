@@ -1,4 +1,4 @@
-"""A guest in house changes rooms."""
+"""Moving a guest in house to another room."""
 
 from django.db import transaction
 
@@ -31,12 +31,11 @@ class RoomOutOfOrder(Conflict):
 
 @transaction.atomic
 def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: str, notes: str = "") -> RoomBooking:
-    """The guest moves: the old room is dirty, the new one occupied; the reason is kept in the booking's history.
+    """Move the guest: the old room becomes dirty, the new one occupied; the reason is kept in the booking's history.
 
-    A room of another type is an upgrade, and recorded as one; what was booked stays what it was. It takes a room of
-    that type from those that are left to sell: a supervisor's reason goes beyond, and beyond the beds of a smaller
-    room. A guest who is in that room already stays: nothing is written. Raises NoAvailability, CapacityExceeded,
-    RoomOverlap. Returns the booking as it is now.
+    A move to another type is recorded as an upgrade; the booked type stays the same. Its nights must be available, and
+    a smaller room must sleep the party, unless a supervisor gives the reason. A guest already in that room stays:
+    nothing is written. Raises NoAvailability, CapacityExceeded, RoomOverlap. Returns the current booking.
     """
     locked = lock_booking(booking)
     require_in_house(locked)
@@ -46,7 +45,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     if to_room_id not in rooms:
         raise RoomNotFound("Room not found: this hotel has no such room.")
     new, old = rooms[to_room_id], rooms[locked.assigned_room_id]  # type: ignore[index]
-    locked.assigned_room = old  # its type may have changed until it was locked
+    locked.assigned_room = old  # its type may have changed before it was locked
     held = nights_held(locked.hotel, locked)
     _require_usable(new)
     changes_type = new.room_type_id != old.room_type_id
@@ -87,7 +86,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
 
 
 def _require_usable(room: Room) -> None:
-    """Raise unless a guest may be sent to the locked room now."""
+    """Raise unless the locked room can take a guest now."""
     details = {"room_id": room.pk, "room_number": room.room_number, "current_status": str(room.room_status)}
     if not room.is_active or room.room_status == RoomStatus.OUT_OF_ORDER:
         why = "out of order" if room.is_active else "not in service"

@@ -1,4 +1,4 @@
-"""Taking a room away although bookings need it: its arrivals give it back, in the same transaction."""
+"""Taking a room away although bookings need it: its arrivals are unassigned in the same transaction."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +22,7 @@ from rooms.services import update_room
 
 
 def force_room_status(*, room: Room, to_status: str, staff: Staff, note: str, **fields: Any) -> Room:
-    """``set_room_status``; a supervisor also takes a room out of order that bookings need."""
+    """``set_room_status``, which lets a supervisor take a room out of order even if bookings need it."""
     change = partial(set_room_status, to_status=to_status, staff=staff, note=note, **fields)
     if to_status != RoomStatus.OUT_OF_ORDER:
         return change(room=room)
@@ -30,12 +30,12 @@ def force_room_status(*, room: Room, to_status: str, staff: Staff, note: str, **
 
 
 def force_room_update(*, room: Room, staff: Staff, reason: str = "", **fields: Any) -> Room:
-    """``update_room``; a supervisor also takes a room out of service, or to another type, that bookings need."""
+    """``update_room``, which lets a supervisor retire or retype a room even if bookings need it."""
     change = partial(update_room, staff=staff, reason=reason, **fields)
     stays = fields.get("is_active", True)
     if stays and fields.get("room_type_id", room.room_type_id) == room.room_type_id:
         return change(room=room)
-    # A booking of the type that the room is to have keeps it.
+    # A booking of the room's new type keeps the room.
     stays_on = fields.get("room_type_id") if stays else None
     return _force(room, staff, reason, partial(change, forced=True), stays_on=stays_on)
 
@@ -44,9 +44,10 @@ def force_room_update(*, room: Room, staff: Staff, reason: str = "", **fields: A
 def _force(
     room: Room, staff: Staff, reason: str, take_away: Callable[..., Room], *, stays_on: int | None = None
 ) -> Room:
-    """Unassign the room's arrivals, then take it away; what is oversold by that is recorded.
+    """Unassign the room's arrivals, then take it away, recording the overbookings.
 
-    Bookings are locked before the room. Somebody may assign it in between: then the room is needed still.
+    Bookings are locked before the room. If it is assigned to another booking in between, ``RoomNeeded`` is still
+    raised.
     """
     require_supervisor(staff, "taking a room that bookings need")
     arrivals = [
@@ -58,8 +59,8 @@ def _force(
     ]
     if arrivals:
         room = lock_room(room.hotel, room.pk)
-        # All types in one query: two rooms taken away at once, each with an arrival that booked the other's type, must
-        # not wait for each other.
+        # All types in one query: two concurrent removals, each with an arrival that booked the other's type, must not
+        # deadlock.
         lock_types({room.room_type_id, *(booking.room_type_id for booking in arrivals)})
         _release(arrivals, staff, reason)
     upgraded = [booking for booking in arrivals if booking.room_type_id != room.room_type_id]
@@ -70,9 +71,9 @@ def _force(
 
 
 def _sell_again(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
-    """Arrivals that had one room of another type count under the types that they booked again, sold out or not.
+    """Count arrivals that had this room of another type under their booked types again, even if those are sold out.
 
-    Their types are locked. Returns what is oversold by that. No two of them have a night in common. A constant number
+    Their types are locked. Returns the resulting overbookings. No two of the arrivals share a night. A constant number
     of statements.
     """
     hotel = bookings[0].hotel

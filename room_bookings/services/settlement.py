@@ -1,8 +1,8 @@
-"""How a decision is written, and what it asks of the card payment.
+"""Records approvals and declines, and the payment requests that they need.
 
-The provider is never asked while a row is locked. What is about to be asked is written first and committed (an …ING
-state), then it is asked, then the answer is written together with the decision. Whoever finds an …ING state, a second
-caller or the sweep, finishes what was begun: docs/decisions/0007-payments.md.
+The provider is never called while a row is locked. First the request is recorded and committed (an …ING state), then
+the provider is called, then its response is recorded together with the decision. A second caller or the sweep that
+finds an …ING state finishes the request: docs/decisions/0007-payments.md.
 """
 
 import logging
@@ -31,44 +31,45 @@ from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 
 logger = logging.getLogger(__name__)
 
-# So long the first caller may still be at it; then somebody who wants the opposite asks the provider what is true.
+# For this long the first request may still be running; after that, a caller that wants the opposite looks up the
+# payment at the provider.
 FRESH = timedelta(seconds=60)
 
 
 class AuthorisationExpired(Conflict):
-    """There is nothing left to capture."""
+    """The authorisation has expired, or was voided or refunded: nothing can be captured."""
 
     code = "AUTHORIZATION_EXPIRED"
 
 
 class CaptureFailed(HotelMateError):
-    """The provider did not capture the payment, or could not be asked."""
+    """The provider did not capture the payment, or could not be reached."""
 
     status = 502
     code = "PAYMENT_CAPTURE_FAILED"
 
 
 class VoidFailed(HotelMateError):
-    """The provider did not give the authorisation back, or could not be asked."""
+    """The provider did not void the authorisation, or could not be reached."""
 
     status = 502
     code = "PAYMENT_VOID_FAILED"
 
 
 class RefundFailed(HotelMateError):
-    """The provider did not pay back, or could not be asked."""
+    """The provider did not refund the payment, or could not be reached."""
 
     status = 502
     code = "PAYMENT_REFUND_FAILED"
 
 
 class Request(NamedTuple):
-    """Something that is asked of the provider."""
+    """A kind of request to the provider."""
 
     word: str
     send: Callable[[str, str], Standing]
     refusal: type[HotelMateError]
-    failed: str  # what the caller is told
+    failed: str  # for the error message
     back_to: PaymentState
 
 
@@ -77,13 +78,13 @@ REQUESTS = {
         "capture", payments.capture, CaptureFailed, "the payment was not captured", PaymentState.AUTHORISED
     ),
     PaymentState.VOIDING: Request(
-        "void", payments.void, VoidFailed, "the authorisation was not given back", PaymentState.AUTHORISED
+        "void", payments.void, VoidFailed, "the authorisation was not voided", PaymentState.AUTHORISED
     ),
     PaymentState.REFUNDING: Request(
         "refund", payments.refund, RefundFailed, "the payment was not refunded", PaymentState.CAPTURED
     ),
 }
-# Nobody waits for these any more, but the guest gets their money back: asked for until it is done.
+# No caller is waiting for these any more, but the guest's money must be returned: requested until it is done.
 ABANDONED = (BookingStatus.EXPIRED, BookingStatus.CANCELLED_DRAFT)
 APPROVAL = (PaymentState.CAPTURING,)
 DECLINE = (PaymentState.VOIDING, PaymentState.REFUNDING)
@@ -95,7 +96,7 @@ REASON = ("decline_reason_code", "decline_reason_note")
 
 
 def write_confirmed(locked: RoomBooking, action: BookingAction, staff: Staff | None) -> None:
-    """Confirm a locked booking, in all that belongs to it: history, events, mail; an approval also has seen it."""
+    """Confirm a locked booking, with history, events and e-mail; an approval also marks it as seen."""
     was = locked.status
     locked.status = BookingStatus.CONFIRMED
     locked.confirmation_number = locked.confirmation_number or new_confirmation_number()
@@ -107,7 +108,7 @@ def write_confirmed(locked: RoomBooking, action: BookingAction, staff: Staff | N
 
 
 def write_declined(locked: RoomBooking, staff: Staff | None) -> None:
-    """Decline a locked booking, which carries the reason already: its room is released, the house and guest told."""
+    """Decline a locked booking, which already has the reason: releases its room and notifies staff and the guest."""
     was, room = locked.status, locked.assigned_room
     locked.status = BookingStatus.DECLINED
     release_room(locked)
@@ -122,7 +123,7 @@ def write_declined(locked: RoomBooking, staff: Staff | None) -> None:
 
 
 def _decided(locked: RoomBooking, staff: Staff | None, *, seen: bool) -> list[str]:
-    """Note who decided and when, and that they have seen it; returns the fields."""
+    """Set who decided and when and, if ``seen``, who has seen it; returns the fields to save."""
     moment = clock.now()
     locked.decision_at, locked.decided_by = moment, staff
     if not seen or locked.staff_seen_at is not None:
@@ -135,16 +136,16 @@ def _decided(locked: RoomBooking, staff: Staff | None, *, seen: bool) -> list[st
 
 
 class Outcome(Enum):
-    """What came of a provider's answer."""
+    """The result of recording a provider's response."""
 
     FINISHED = auto()
-    PUT_BACK = auto()  # it did not happen: the payment is as it was before
-    AGAIN = auto()  # it is to be asked for once more, or something else instead
-    OVERTAKEN = auto()  # somebody else has written an answer since
+    PUT_BACK = auto()  # it did not happen: the payment is back in its previous state
+    AGAIN = auto()  # the same or another request has to be sent again
+    OVERTAKEN = auto()  # another caller has recorded a response since
 
 
 def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
-    """Go on with what somebody began, if it is wanted too; else it must be old before one may ask what became of it."""
+    """Continue another caller's request if it is in ``wanted``; otherwise it must be older than ``FRESH``."""
     check_join(locked, wanted)
     under_way = PaymentState(locked.payment_state)
     if under_way in wanted:
@@ -155,7 +156,7 @@ def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
 
 
 def check_join(booking: RoomBooking, wanted: Collection[PaymentState]) -> None:
-    """Raise unless ``join`` would go on. Writes and asks nothing."""
+    """Raise unless ``join`` would continue. Writes nothing and does not call the provider."""
     payments.require_configured()
     since = booking.payment_requested_at
     if booking.payment_state not in wanted and since is not None and since > clock.now() - FRESH:
@@ -163,22 +164,23 @@ def check_join(booking: RoomBooking, wanted: Collection[PaymentState]) -> None:
 
 
 def failures(booking: RoomBooking) -> PaymentRetry | None:
-    """The sweep's failures with a booking from ``booking_list`` or ``booking_lock``; parked or not."""
+    """The sweep's failures for a booking from ``booking_list`` or ``booking_lock``, parked or not."""
     return getattr(booking, "payment_retry", None)
 
 
 def forget_failures(locked: RoomBooking) -> None:
-    """The payment is settled, or somebody of the staff wants it tried again: the sweep counts from the beginning."""
+    """Reset the sweep's failures, as the payment is settled or staff want it retried."""
     if failures(locked) is not None:
         PaymentRetry.objects.filter(booking=locked).delete()
         locked.payment_retry = None
 
 
 def claim(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> PaymentState:
-    """Write what the provider is about to be asked. No client sees that, so that it is no new version."""
+    """Record the request about to be sent to the provider. Clients do not see it, so the version stays the same."""
     payments.require_configured()
     locked.payment_state = request
-    # A new number, hence a new key: under the old one the provider repeats its old answer, a refusal too.
+    # A new number, hence a new idempotency key: with the old key the provider would repeat its old response, even an
+    # error.
     locked.payment_attempt += 1
     locked.payment_requested_at, locked.payment_requested_by = clock.now(), staff
     locked.save(update_fields=[*PAYMENT, *REASON])
@@ -186,9 +188,9 @@ def claim(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> Pa
 
 
 def ask(booking: RoomBooking, wanted: Collection[PaymentState]) -> Standing:
-    """Ask the provider for what is under way, if it is wanted, else only what became of it.
+    """Send the current request to the provider if it is in ``wanted``; otherwise only look up the payment.
 
-    When the provider can't be asked, the state stays as it is, for a retry or the sweep.
+    If the provider can't be reached, the state stays unchanged, for a retry or the sweep.
     """
     under_way = PaymentState(booking.payment_state)
     try:
@@ -205,14 +207,15 @@ def ask(booking: RoomBooking, wanted: Collection[PaymentState]) -> Standing:
 
 def _send(booking: RoomBooking) -> Standing:
     request = REQUESTS[PaymentState(booking.payment_state)]
-    # The same attempt is the same key, and happens once. Not of our reference: other houses may use the account too.
+    # One key per attempt, so that it happens once. Not built from our booking reference, as other installations may
+    # share the Stripe account.
     key = f"{booking.payment_reference}-{request.word}-{booking.payment_attempt}"
     return request.send(booking.payment_reference, key)
 
 
 @transaction.atomic(durable=True)
 def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome]:
-    """Write the provider's answer to what was under way on ``asked``, with the decision that hung on it."""
+    """Record the provider's response to the request of ``asked``, together with the decision that depended on it."""
     locked = lock_booking(asked)
     if (locked.payment_state, locked.payment_attempt) != (asked.payment_state, asked.payment_attempt):
         return locked, Outcome.OVERTAKEN
@@ -230,7 +233,7 @@ def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome
             locked.save(update_fields=PAYMENT)
         return locked, Outcome.FINISHED
     if under_way == PaymentState.VOIDING and standing == Standing.CAPTURED:
-        # A capture that was believed lost arrived after all: what was taken is paid back.
+        # A capture that was thought lost did happen: refund it.
         locked.payment_state, locked.paid_at = PaymentState.REFUNDING, clock.now()
         forget_failures(locked)
     elif locked.status not in ABANDONED:
@@ -245,7 +248,7 @@ def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome
 
 
 def _end(locked: RoomBooking, payment_state: PaymentState) -> None:
-    """Nothing is under way any more; the caller saves ``PAYMENT``."""
+    """Set the final state, with no request in progress; the caller saves ``PAYMENT``."""
     forget_failures(locked)
     locked.payment_state = payment_state
     locked.payment_requested_at = locked.payment_requested_by = None
@@ -254,7 +257,7 @@ def _end(locked: RoomBooking, payment_state: PaymentState) -> None:
 
 
 def settle_one(booking: RoomBooking) -> Outcome:
-    """Settle one payment: by asking for it where nobody else will, else by looking what became of it."""
+    """Settle one payment: send the request if no caller will, otherwise look up the payment."""
     standing = _send(booking) if booking.status in ABANDONED else payments.look_up(booking.payment_reference)
     _, outcome = settle(booking, standing)
     logger.log(
@@ -269,14 +272,17 @@ def settle_one(booking: RoomBooking) -> Outcome:
 
 
 def refusal(booking: RoomBooking, under_way: PaymentState, standing: Standing) -> HotelMateError:
-    """What the caller is told when the provider did not do it."""
+    """The error for a request that the provider did not carry out."""
     request = REQUESTS[under_way]
     details: dict[str, Any] = refusal_details(booking) | {"payment": standing.lower()}
     if standing == Standing.EXPIRED:
         message = f"The card authorisation of booking {booking.booking_id} has expired: nothing can be captured."
         return AuthorisationExpired(message, details=details)
     if standing in (Standing.VOIDED, Standing.REFUNDED):
-        message = f"The card payment of booking {booking.booking_id} was given back already: nothing can be captured."
+        message = (
+            f"The card payment of booking {booking.booking_id} has already been voided or refunded: nothing can be "
+            "captured."
+        )
         return AuthorisationExpired(message, details=details)
     still = f"Booking {booking.booking_id} is still {booking_status_label(booking)}."
     return request.refusal(f"The payment provider refused: {request.failed}. {still}", details=details)

@@ -1,4 +1,4 @@
-"""Taking back a check-in that was a mistake."""
+"""Undoing a mistaken check-in."""
 
 from django.db import transaction
 
@@ -23,9 +23,9 @@ class CheckInTooLongAgo(Conflict):
 
 @transaction.atomic
 def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBooking:
-    """On the day of the check-in a supervisor makes it undone: the booking keeps its room, which is dirty now.
+    """As a supervisor, undo a check-in on the same business day: the booking keeps its room, which becomes dirty.
 
-    Returns the booking as it is now.
+    Returns the current booking.
     """
     require_supervisor(staff, "undoing a check-in")
     locked = lock_booking(booking)
@@ -39,7 +39,7 @@ def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBoo
     was = locked.status
     resolve_overstays([locked])
     locked.status, locked.checked_in_at, locked.arrived_on = BookingStatus.CONFIRMED, None, None
-    # Of the stay to come nothing is overdue, nor was it moved.
+    # The coming stay is neither overdue nor moved.
     locked.overstay_flagged_at = locked.overstay_acknowledged_at = locked.room_moved_at = None
     save_bookings(
         [locked],

@@ -1,4 +1,4 @@
-"""What happens to a room whose guest has just left it, by whichever way."""
+"""What happens to a room when its guest leaves it: check-out, move, cancellation or undone check-in."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -20,11 +20,11 @@ def vacate(
     for_good: bool,
     moved_into: Iterable[tuple[Room, str]] = (),
 ) -> None:
-    """The rooms that the bookings have left (the bookings say so already) go to CHECKOUT_DIRTY and get a turnover task.
+    """Set vacated rooms to CHECKOUT_DIRTY and open a turnover task for each; the bookings are already updated.
 
-    Their stayovers are cancelled; when the guests left the hotel (``for_good``), so is what was to be done for them.
-    A maintenance flag stays. ``moved_into`` names rooms whose status changes in the same breath. The rooms passed in
-    carry the new values; a constant number of statements.
+    Stayover tasks are cancelled, and all other tasks for the guests if they leave the hotel (``for_good``). Maintenance
+    flags stay. ``moved_into`` are rooms whose status changes in the same call. The passed rooms get the new values; a
+    constant number of statements.
     """
     rooms = [room for _, room in left]
     changes = [(room, str(RoomStatus.CHECKOUT_DIRTY)) for room in rooms]
@@ -41,5 +41,5 @@ def vacate(
 
 
 def not_before_arrival(booking: RoomBooking, moment: datetime) -> datetime:
-    """``moment``, or the check-in, if a clock that was ahead has written it: nobody leaves before they came."""
+    """``moment``, or the check-in time if that is later because of a clock that ran ahead."""
     return max(moment, booking.checked_in_at or moment)

@@ -437,7 +437,7 @@ def test_notes_of_a_booking_that_changed_meanwhile_are_kept_on_the_page(desk, ho
     with nothing_written():
         answer = desk.post(page(booking), data)
     text = answer.content.decode()
-    assert "Somebody has changed this booking meanwhile. Its notes read: “theirs &lt;b&gt;”." in text
+    assert "This booking has been changed meanwhile. Its notes now read: “theirs &lt;b&gt;”." in text
     assert "mine</textarea>" in text
     # Whoever has read that and saves the page once more means it.
     form = answer.context["adminform"].form
@@ -641,7 +641,7 @@ def test_a_refusal_is_shown_and_undoes_nobody_elses_step(desk, hotel, statements
     assert ends == ["COMMIT", "ROLLBACK", "COMMIT", "COMMIT"]
     assert told(answer) == [
         f"{refused.booking_id}: Booking {refused.booking_id} is pending approval: decline it instead.",
-        f"{already.booking_id} was so already.",
+        f"{already.booking_id}: already done.",
         "Cancelled: 2 of 4 bookings.",
     ]
     assert RoomBooking.objects.filter(pk=refused.pk).values().get() == before
@@ -688,7 +688,7 @@ def test_a_provider_that_cannot_be_asked_ends_the_round(desk, hotel, settings):
     )
     answer = apply(desk, "approve", plain, by_card, last)
     assert told(answer) == [
-        f"{by_card.booking_id}: Card payments are not set up here: STRIPE_SECRET_KEY is missing.",
+        f"{by_card.booking_id}: Card payments are not configured: STRIPE_SECRET_KEY is missing.",
         f"Not tried: {last.booking_id}.",
         "Approved: 1 of 3 bookings.",
     ]
@@ -856,15 +856,15 @@ def test_parked_payments_are_found(desk, root, given_up):
     assert found(desk, "under_way") == set(references.values())
     assert len(found(root, "parked")) == 2
     assert desk.get(LIST, {"payment": "lost"}).status_code == 302
-    assert "12 (Unclear), parked since" in desk.get(page(given_up["parked"])).content.decode()
-    assert "3 (Refused), the next on" in desk.get(page(given_up["failing"])).content.decode()
+    assert "12 (Unclear), parked on" in desk.get(page(given_up["parked"])).content.decode()
+    assert "3 (Refused), next on" in desk.get(page(given_up["failing"])).content.decode()
 
 
 def test_a_parked_payment_is_tried_again(desk, given_up):
     booking, failing = given_up["parked"], given_up["failing"]
     assert told(apply(desk, "retry_payment", booking, failing)) == [
         f"{failing.booking_id}: No payment of booking {failing.booking_id} is parked.",
-        "To be tried again: 1 of 2 bookings.",
+        "Queued for retry: 1 of 2 bookings.",
     ]
     assert [retry.booking for retry in PaymentRetry.objects.filter(booking__hotel=booking.hotel)] == [failing]
     assert "payment retry" in desk.get(page(booking)).content.decode()

@@ -62,7 +62,7 @@ def test_a_booking_shows_its_mails_and_why_one_waits(boss, booking, settings, mo
     mail = queue(booking)
     assert send_queued() == 0
     html = of_booking(boss, booking)
-    for words in ("mails to the guest", "Confirmation", "Queued", "ada@example.com", "could not be reached"):
+    for words in ("e-mails to the guest", "Confirmation", "Queued", "ada@example.com", "could not be reached"):
         assert words in html.lower() or words in html, words
     assert button(mail) in html
 
@@ -107,7 +107,7 @@ def test_who_may_not_write_to_guests_sees_no_mail_and_sends_none(hotel, booking)
     member.user.user_permissions.set(Permission.objects.filter(codename="view_roombooking"))
     client = browser(member.user)
     html = of_booking(client, booking)
-    assert "mails to the guest" not in html.lower()
+    assert "e-mails to the guest" not in html.lower()
     assert button(mail) not in html
     assert client.get(page(BookingMail, "changelist")).status_code == 403
     before = table_rows([BookingMail])

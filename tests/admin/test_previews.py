@@ -238,7 +238,7 @@ def test_the_groups_are_on_the_page(desk, hotel, manager):
     asked = choose(desk, "cancel", good, gone, wrong)
     text = unescape(asked.content.decode())
     assert "Cancel bookings: 1 booking" in text
-    assert "Is so already (1)" in text
+    assert "Already done (1)" in text
     assert f"Booking {wrong.booking_id} is pending approval: decline it instead." in text
     assert hidden(asked, "_selected_action") == [good.pk]
     none = choose(desk, "cancel", gone, wrong).content.decode()

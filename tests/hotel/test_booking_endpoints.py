@@ -457,7 +457,7 @@ def test_what_has_a_step_of_its_own_is_refused_here(desk, agent, booking, sent):
     with nothing_written():
         body = assert_error(desk.patch(desk_url(agent, booking), sent), 400, "READ_ONLY_FIELD")
     [name, *_] = sent
-    sentence = f"{name} can't be changed here: send it as it is, or leave it out."
+    sentence = f"{name} can't be changed here: send its current value or leave it out."
     assert (body["message"], body["details"], body[name]) == (sentence, {name: [sentence]}, [sentence])
 
 

@@ -182,7 +182,7 @@ def test_a_hotel_whose_day_cannot_be_told_hides_no_other(root_client, zone, capl
         everything = root_client.get("/admin/room_bookings/roombooking/")
         assert (everything.status_code, everything.context["cl"].result_count) == (200, RoomBooking.objects.count())
     assert {record.levelname for record in caplog.records} == {"ERROR"}
-    assert all(f"hotel {broken.slug} can't be told" in record.getMessage() for record in caplog.records)
+    assert all(f"hotel {broken.slug} can't be determined" in record.getMessage() for record in caplog.records)
 
 
 def test_who_works_in_a_hotel_whose_day_cannot_be_told_can_put_it_right(desk, hotel):

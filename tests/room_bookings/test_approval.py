@@ -464,7 +464,7 @@ def test_a_payment_that_was_given_back_elsewhere(stripe, hotel, agent):
     intent = stripe.intents[booking.payment_reference]
     intent.status, intent.refunded = "succeeded", True
     refusal = refused(lambda: approve_booking(booking=booking, staff=agent), 409, "AUTHORIZATION_EXPIRED")
-    assert "given back already" in refusal.message
+    assert "already been voided or refunded" in refusal.message
     assert decline_booking(booking=booking, staff=agent).payment_state == "REFUNDED"
 
 

@@ -160,7 +160,7 @@ def test_amount_and_currency_are_corrected(change, amount, currency, small_hotel
 def test_what_an_edit_cannot_change_is_refused_and_nothing_is_changed(sent, small_hotel):
     booking, [name] = booked(small_hotel), sent
     refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, adults=2, others=sent))
-    sentence = f"{name} can't be changed here: send it as it is, or leave it out."
+    sentence = f"{name} can't be changed here: send its current value or leave it out."
     assert (refusal.status, refusal.code, refusal.message) == (400, "READ_ONLY_FIELD", sentence)
     assert refusal.details == refusal.extra == {name: [sentence]}
 
