@@ -99,7 +99,7 @@ class EventViewSet(HotelViewSet):
         A reconnecting client gets the same refusal from both, and 401 only means that it sent no credentials.
         """
         if isinstance(exc, AuthenticationFailed | NotAuthenticated) and self._credentials_given():
-            exc = ChannelRefused("Permission denied: these credentials do not open this channel.")
+            exc = ChannelRefused("Permission denied: these credentials are not valid for this channel.")
         return super().handle_exception(exc)
 
     def _credentials_given(self) -> bool:

@@ -103,6 +103,6 @@ class StaffBookingMailView(BookingViewSet):
     )
     def send_again(self, request: Request, slug: str, bid: str, mail: int) -> Response:
         booking = self.booking(bid)
-        found: BookingMail = self.find(mail_list(booking), MailNotFound, "This booking has no such mail.", pk=mail)
+        found: BookingMail = self.find(mail_list(booking), MailNotFound, "This booking has no such e-mail.", pk=mail)
         again = send_again(mail=found, staff=self.staff)
         return Response(mail_row(mail_list(booking).get(pk=again.pk)))

@@ -71,7 +71,7 @@ class RealtimeEvent(models.Model):
 
 
 class MailKind(models.TextChoices):
-    """The subject of an e-mail to a guest."""
+    """The kinds of e-mail to a guest."""
 
     CONFIRMATION = "CONFIRMATION", "Confirmation"
     CHANGE = "CHANGE", "New dates"

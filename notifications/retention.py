@@ -1,4 +1,4 @@
-"""Deletes old events from the log, oldest first and never an unsent one; after a restore, all settled events."""
+"""Deletes old events from the log, oldest first, never those still waiting; after a restore, all settled ones."""
 
 from datetime import datetime, timedelta
 from itertools import takewhile

@@ -25,7 +25,7 @@ def guests(booking: RoomBooking) -> int:
 
 
 def extra_beds(booking: RoomBooking) -> int:
-    """How many of the party exceed what the room sleeps: the assigned room, otherwise one of the booked type."""
+    """How many guests exceed what the room sleeps: the assigned room, otherwise one of the booked type."""
     return max(0, guests(booking) - type_of(booking).max_occupancy)
 
 

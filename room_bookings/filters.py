@@ -1,6 +1,6 @@
 """Filters, ordering and buckets of the staff's booking list (docs/api.md, Bookings).
 
-A bucket's count always matches its list: ``bucket_counts`` and ``filtered_bookings`` use the same conditions.
+A bucket's count matches its list: ``bucket_counts`` and ``filtered_bookings`` use the same conditions.
 """
 
 from collections.abc import Iterable, Mapping

@@ -338,7 +338,7 @@ class AssignedRoom(serializers.Serializer[Any]):
 
 
 class BookingFlags(serializers.Serializer[Any]):
-    """The actions that the booking's state currently allows; the caller's rights come on top."""
+    """The actions that the booking's state currently allows; the caller's rights are checked separately."""
 
     is_checked_in = serializers.BooleanField()
     can_check_in = serializers.BooleanField()

@@ -200,7 +200,7 @@ def _room(room: Room) -> dict[str, Any]:
 
 
 def _flags(booking: RoomBooking) -> dict[str, bool]:
-    """The actions that the booking's state currently allows; the caller's rights come on top."""
+    """The actions that the booking's state currently allows; the caller's rights are checked separately."""
     confirmed, in_house = booking.status == BookingStatus.CONFIRMED, booking.status == BookingStatus.IN_HOUSE
     by_card = booking.payment_provider == STRIPE
     opens, closes = calendar.arrival_window(booking.hotel, booking.check_in, booking.check_out)

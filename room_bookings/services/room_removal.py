@@ -22,7 +22,7 @@ from rooms.services import update_room
 
 
 def force_room_status(*, room: Room, to_status: str, staff: Staff, note: str, **fields: Any) -> Room:
-    """``set_room_status``, which lets a supervisor take a room out of order even if bookings need it."""
+    """``set_room_status``, but a supervisor can take a room out of order even if bookings need it."""
     change = partial(set_room_status, to_status=to_status, staff=staff, note=note, **fields)
     if to_status != RoomStatus.OUT_OF_ORDER:
         return change(room=room)
@@ -30,7 +30,7 @@ def force_room_status(*, room: Room, to_status: str, staff: Staff, note: str, **
 
 
 def force_room_update(*, room: Room, staff: Staff, reason: str = "", **fields: Any) -> Room:
-    """``update_room``, which lets a supervisor retire or retype a room even if bookings need it."""
+    """``update_room``, but a supervisor can take a room out of service or change its type even if bookings need it."""
     change = partial(update_room, staff=staff, reason=reason, **fields)
     stays = fields.get("is_active", True)
     if stays and fields.get("room_type_id", room.room_type_id) == room.room_type_id:

@@ -241,7 +241,7 @@ def test_whoever_has_no_right_at_all_sees_neither(api, hotel):
 
 def refused(client, hotel) -> None:
     body = assert_error(ask(client, hotel, after=0), 403, "CHANNEL_REFUSED")
-    assert body["message"] == "Permission denied: these credentials do not open this channel."
+    assert body["message"] == "Permission denied: these credentials are not valid for this channel."
 
 
 def test_credentials_that_do_not_open_the_channel_are_403(api, hotel, housekeeper):
