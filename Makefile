@@ -1,23 +1,23 @@
-# `make run` and `make test` are all that a newcomer needs: Python 3.11 or newer, make, and nothing else.
+# To get started: `make run` and `make test`. They need only make and Python 3.11 or newer.
 
 PYTHON ?= python3
 ARGS ?=
 VENV = .venv/bin/python
-# Without a word from the user any newer Python will do when python3 is an old one.
+# If python3 is too old, use any newer Python, unless the user has set PYTHON.
 CANDIDATES = $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11)
-# ensurepip is what Debian leaves out of its Python unless python3-venv is installed.
+# Debian's Python has no ensurepip unless python3-venv is installed.
 SUITABLE = import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 INSTALL = @for python in $(CANDIDATES); do \
 		if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" local/venv.py $(1); fi; \
 	done; \
-	echo "HotelMate needs Python 3.11 or newer with its venv module, and $(PYTHON) is not: install one" \
-		"(for example: apt install python3 python3-venv), or name it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
+	echo "HotelMate needs Python 3.11 or newer with the venv module, which $(PYTHON) does not provide: install it" \
+		"(for example: apt install python3 python3-venv), or choose it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
-# What serves a hotel; and what bandit finds there that ruff finds too, where each line says why it may be so.
+# The production code, and bandit's rules that ruff checks too, where each exception in the code states its reason.
 SERVED = board common hotel hotelmate housekeeping local notifications operations room_bookings rooms manage.py
 SEEN_BY_RUFF = B108,B608,B611
 
-# What each kind of work installs: the application, what one machine needs, tests and tools, checks, maintenance.
+# What each kind of target installs: to run on one machine, for tests and tools, for checks, for maintenance.
 LOCAL = requirements.txt requirements/local.txt
 TEST = $(LOCAL) requirements/test.txt
 CHECK = $(TEST) requirements/check.txt
@@ -27,20 +27,20 @@ MAINTENANCE = $(CHECK) requirements/maintenance.txt
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
-	@echo "make reset         make the demo anew, for today (what was done in it is lost)"
-	@echo "make test          run the tests (with ARGS='-k cancel' some of them)"
-	@echo "make test-browser  run the tests that drive a browser: chromium, or the one that HOTELMATE_CHROMIUM names"
+	@echo "make reset         load a fresh demo for today (all changes to the demo are lost)"
+	@echo "make test          run the tests (some of them: ARGS='-k cancel')"
+	@echo "make test-browser  run the browser tests, in Chromium (or the browser set in HOTELMATE_CHROMIUM)"
 	@echo "make check         linters, bandit, types, layers, secrets, Django's deployment checks, migrations, API schema"
-	@echo "make audit         ask the advisory databases about every package that is pinned (needs the internet)"
-	@echo "make lock          pin the packages again, from requirements/*.in (ARGS=--upgrade for newer versions)"
-	@echo "make permissions   write docs/permissions.md anew, from what the server answers"
-	@echo "make contract      play the existing staff app against a HotelMate of its own, row by row of the API's contract"
-	@echo "make bench         measure what HotelMate costs, against the least possible (15 to 30 minutes; ARGS='--quick')"
-	@echo "make drill-events  kill what delivers live events, and see that none is lost (about 5 minutes; ARGS='--quick')"
-	@echo "make soak          live real stays in five hotels amid faults, and compare all (3 minutes; ARGS='--minutes 20 --seed 7')"
-	@echo "make fuzz          send the API and the Pusher server what nobody would (5 minutes; ARGS='--minutes 10 --seed N')"
-	@echo "make mutants       remove each lock, rule and check, one at a time, and see a test turn red (half an hour; ARGS='--only NAME')"
-	@echo "make screenshots   make the pictures in docs/screenshots anew"
+	@echo "make audit         look up known vulnerabilities of every pinned package (needs the internet)"
+	@echo "make lock          pin all packages again from requirements/*.in (newer versions: ARGS=--upgrade)"
+	@echo "make permissions   regenerate docs/permissions.md from the server's responses"
+	@echo "make contract      replay the existing staff app's API calls and check every response"
+	@echo "make bench         measure performance against the theoretical minimum (15 to 30 minutes; ARGS='--quick')"
+	@echo "make drill-events  kill the parts that deliver live events, and check that none is lost (5 minutes; ARGS='--quick')"
+	@echo "make soak          soak test with fault injection: real stays in five hotels (3 minutes; ARGS='--minutes 20 --seed 7')"
+	@echo "make fuzz          fuzz the API and the Pusher server (5 minutes; ARGS='--minutes 10 --seed N')"
+	@echo "make mutants       mutation tests: remove each lock, rule and check; a test must fail (half an hour; ARGS='--only NAME')"
+	@echo "make screenshots   regenerate the pictures in docs/screenshots"
 	@echo "make clean         stop everything, remove .venv, node_modules and the data folder .data"
 
 run:
@@ -70,7 +70,7 @@ check:
 	$(VENV) -m local exec -- mypy
 	.venv/bin/lint-imports
 	$(VENV) -m bandit --quiet --recursive --severity-level medium --skip $(SEEN_BY_RUFF) $(SERVED)
-	@echo "Looking for secrets: a finding that is none goes into the baseline with detect-secrets scan --baseline .secrets.baseline"
+	@echo "Looking for secrets; to accept a false positive, run: detect-secrets scan --baseline .secrets.baseline"
 	.venv/bin/detect-secrets-hook --baseline .secrets.baseline $$(git ls-files) || test $$? = 3 # 3: only line numbers moved
 	env -u DEVELOPMENT ALLOWED_HOSTS=hotel.example \
 		$(VENV) -m local exec -- manage.py check --deploy --fail-level WARNING --database default

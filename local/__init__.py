@@ -1,8 +1,8 @@
-"""Owns running HotelMate on one machine: PostgreSQL, the Pusher server and the web server, from one command.
+"""Runs HotelMate on one machine: PostgreSQL, the Pusher server and the web server, from one command.
 
-It imports no Django: it prepares the environment and the processes that Django then finds.
+It does not import Django: it prepares the environment and the processes that Django then uses.
 """
 
 
 class LocalError(Exception):
-    """Something the person at the keyboard can put right: one sentence that says what is wrong and what to do."""
+    """A problem that the user can fix: one sentence that says what is wrong and what to do."""

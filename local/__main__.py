@@ -1,4 +1,4 @@
-"""``python -m local``: what the Makefile calls."""
+"""``python -m local``: the commands behind the Makefile."""
 
 import argparse
 import sys
@@ -9,13 +9,13 @@ from local.run import run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; an error that the user can put right is one sentence and exit code 1, never a traceback."""
+    """Run one command; an error that the user can fix is one sentence and exit code 1, not a traceback."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start everything, until Ctrl-C")
-    commands.add_parser("reset", help="drop the embedded database and make the demo anew, for today")
+    commands.add_parser("reset", help="drop the embedded database and load a fresh demo for today")
     commands.add_parser("clean", help="stop everything and remove the data folder")
-    exec_parser = commands.add_parser("exec", help="run a command with the database and secrets of this machine")
+    exec_parser = commands.add_parser("exec", help="run a command with the database and secrets from the data folder")
     exec_parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="COMMAND", help="after --, such as: -- manage.py shell"
     )
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130  # before the signals were ours, when nothing had been started
+        return 130  # before our signal handlers were installed: nothing had been started
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The smaller commands: one program with HotelMate's environment, the demo anew, and removing all that was made."""
+"""The smaller commands: run a program in HotelMate's environment, reset the demo, remove everything."""
 
 import os
 import shutil
@@ -17,9 +17,9 @@ from local.signals import StopRequestedError, StopSignals
 
 
 def execute(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
-    """Run ``command`` with a database and secrets, and return its exit code; ``manage.py`` means ours.
+    """Run ``command`` with a database and secrets, and return its exit code; ``manage.py`` is the project's own.
 
-    It shares the PostgreSQL of a running ``make run``, else it starts one and stops it afterwards.
+    It uses the PostgreSQL of a running ``make run``; otherwise it starts one and stops it afterwards.
     """
     signals = StopSignals()
     signals.install()
@@ -37,7 +37,7 @@ def execute(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
 
 
 def wait_for(child: "subprocess.Popen[bytes]", signals: StopSignals) -> int:
-    """The child's exit code as a shell puts it. A Ctrl-C reaches the child by itself; other signals are passed on."""
+    """Return the child's exit code as a shell would. Ctrl-C reaches the child directly; other signals are forwarded."""
     while child.poll() is None:
         try:
             signals.pause(0.05)
@@ -49,14 +49,14 @@ def wait_for(child: "subprocess.Popen[bytes]", signals: StopSignals) -> int:
 
 
 def reset(environ: Mapping[str, str] = os.environ) -> int:
-    """Drop our own database and make the demo anew, for today; returns an exit code. Keys and password stay.
+    """Drop the embedded database and load a fresh demo for today; returns an exit code. Keys and password stay.
 
-    Raises LocalError while HotelMate runs, and where the database is not ours to drop.
+    Raises LocalError while HotelMate is running, or if DATABASE_URL names another database.
     """
     if environ.get("DATABASE_URL"):
         raise LocalError(
-            "DATABASE_URL is set, and HotelMate drops no database that it has not made itself: unset it for the "
-            "embedded one, or name an empty database in it, which the next `make run` fills with the demo."
+            "DATABASE_URL is set, and HotelMate only drops its own embedded database: unset DATABASE_URL, or point it "
+            "to an empty database and let `make run` load the demo there."
         )
     signals = StopSignals()
     signals.install()
@@ -72,23 +72,23 @@ def reset(environ: Mapping[str, str] = os.environ) -> int:
         try:
             env = environment(data, postgres.acquire(alone=True, pause=signals.pause), environ)
             say("Dropping the database ...")
-            _make_anew(postgres)
+            _recreate_database(postgres)
             for task in ("migrate", "seed_demo"):
                 say(f"manage.py {task} ...")
                 code = wait_for(subprocess.Popen([sys.executable, "manage.py", task], env=env, cwd=PROJECT), signals)
                 if code:
                     return code
         except InUseError:
-            raise LocalError("Another command is still at work on the database: wait for it, or end it.") from None
+            raise LocalError("Another command is still using the database: wait for it, or stop it.") from None
         finally:
             postgres.release()
-        say("The demo is new: `make run` starts it.")
+        say("The demo has been reset: start it with `make run`.")
         return 0
     return 128 + (signals.received or signal.SIGTERM)
 
 
-def _make_anew(postgres: EmbeddedPostgres) -> None:
-    """An empty database in place of ours; whoever is still connected to it is thrown out."""
+def _recreate_database(postgres: EmbeddedPostgres) -> None:
+    """Replace our database by an empty one; open connections to it are closed."""
     import psycopg2  # here, because `make clean` must work without the packages
 
     with closing(psycopg2.connect(postgres.url("postgres"), connect_timeout=10)) as connection:
@@ -99,7 +99,7 @@ def _make_anew(postgres: EmbeddedPostgres) -> None:
 
 
 def clean(environ: Mapping[str, str] = os.environ) -> None:
-    """Stop everything and remove what we made in the data folder: of what else lies there, nothing is touched."""
+    """Stop everything and remove what we made in the data folder; other files in it are left alone."""
     data = DataDir.from_environment(environ)
     stop_all(data)
     ours = [data.run, data.logs, *data.path.glob("secrets.*"), *data.path.glob("postgres*"), public_place(data.path)]

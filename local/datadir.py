@@ -1,4 +1,4 @@
-"""The folder that holds all that HotelMate keeps on this machine: secrets, database, logs and pid files."""
+"""The data folder, with everything that HotelMate keeps on this machine: secrets, database, logs and pid files."""
 
 import fcntl
 import json
@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def readable_password() -> str:
-    """A password that can be read out and typed, such as ``bakemu-tolire-94``: about 43 bits, for a loopback demo."""
+    """A password that is easy to read and type, such as ``bakemu-tolire-94``: about 43 bits, for a loopback demo."""
 
     def word() -> str:
         return "".join(secrets.choice("bdfghjklmnprstvz") + secrets.choice("aeiou") for _ in range(3))
@@ -24,7 +24,7 @@ def readable_password() -> str:
     return f"{word()}-{word()}-{secrets.randbelow(90) + 10}"
 
 
-# What is made once, on the first start, and then stays. Pusher wants an app id of digits.
+# Generated on the first start and kept. Pusher requires an app id of digits.
 GENERATED = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(50),
     "POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(24),
@@ -49,23 +49,23 @@ class DataDir:
         return cls(Path(environ.get("HOTELMATE_DATA_DIR") or PROJECT / ".data"))
 
     def prepare(self) -> None:
-        """Make the folder, or say in one sentence why it can't be used."""
+        """Create the folder; raises LocalError if it can't be used."""
         try:
-            # Root could use it and would leave files behind in it that its owner can't.
+            # Root could use it, but would leave files in it that its owner can't access.
             if self.path.exists() and self.path.stat().st_uid != os.geteuid():
                 raise LocalError(
                     f"The data folder {self.path} belongs to another user: "
-                    "be that user, or name another folder in HOTELMATE_DATA_DIR."
+                    "run this as that user, or set HOTELMATE_DATA_DIR to another folder."
                 )
             for folder in (self.path, self.run, self.logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # Others may pass through where the database runs as another user (postgres.py), but never look around.
+                # Only keep others' execute bits, which are set if PostgreSQL runs as another user (postgres.py).
                 folder.chmod(0o700 | (folder.stat().st_mode & 0o011))
             (self.run / "guard").touch(mode=0o600)
         except OSError as error:
             raise LocalError(
                 f"The data folder {self.path} can't be used ({error.strerror}): "
-                "make it writable for you, or name another one in HOTELMATE_DATA_DIR."
+                "make it writable for you, or set HOTELMATE_DATA_DIR to another folder."
             ) from error
 
     def service(self, name: str, *, logged: bool = True) -> Service:
@@ -73,24 +73,26 @@ class DataDir:
 
     @contextmanager
     def guard(self, pause: Pause = time.sleep) -> Iterator[None]:
-        """One process at a time decides here who starts or stops what. Waits up to a minute for its turn."""
+        """Serializes the processes that start and stop services. Waits up to a minute."""
         with open(self.run / "guard") as file:
             if not wait_until(lambda: try_lock(file.fileno(), fcntl.LOCK_EX), 60, pause):
-                raise LocalError(f"Another HotelMate command is busy with {self.path}: try again when it is done.")
+                raise LocalError(f"Another HotelMate command is using {self.path}: try again when it is done.")
             yield
 
     def secrets(self) -> dict[str, str]:
-        """The generated secrets; what is missing is made now."""
+        """The generated secrets; missing ones are generated now."""
         with self.guard():
             try:
                 known = json.loads(self._secrets.read_text())
             except FileNotFoundError:
                 known = {}
             except (OSError, ValueError) as error:
-                raise LocalError(f"{self._secrets} can't be read ({error}): put the file right.") from error
+                raise LocalError(
+                    f"{self._secrets} can't be read ({error}): repair the file, or remove all data with `make clean`."
+                ) from error
             missing = {name: make() for name, make in GENERATED.items() if name not in known}
             if missing:
-                # Written aside and renamed: a crash must not leave half a file where the only password was.
+                # Written to a new file and renamed: a crash must not leave half a file in place of the only passwords.
                 fresh = self._secrets.with_suffix(".new")
                 fresh.touch(mode=0o600)
                 fresh.write_text(json.dumps(known | missing, indent=2) + "\n")
@@ -99,7 +101,7 @@ class DataDir:
 
 
 def try_lock(fd: int, kind: int) -> bool:
-    """Take a lock of ``kind`` (``LOCK_SH``, ``LOCK_EX``) on an open file if nobody else's is in its way."""
+    """Take a lock of ``kind`` (``LOCK_SH``, ``LOCK_EX``) on an open file; returns whether it was free."""
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:

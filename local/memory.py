@@ -1,5 +1,5 @@
-"""Where the counters' files lie (common/metrics.py): in memory. They are mapped, and a process that writes to one on a
-full disk is killed, in the middle of a request that only reads."""
+"""The folder for the counter files of common/metrics.py, in memory: they are mapped, and on a full disk a process that
+writes to one is killed, even in a request that only reads."""
 
 import fcntl
 import os
@@ -9,16 +9,16 @@ import tempfile
 import time
 from pathlib import Path
 
-SHARED = Path("/dev/shm")  # noqa: S108 - what we make there is a folder that only we may enter
+SHARED = Path("/dev/shm")  # noqa: S108 - the folder made there is accessible to this user only
 ENOUGH = 16 * 1_048_576  # bytes: 64 kB for each kind of figure and process
 PREFIX = "hotelmate-metrics-"
-FRESH = 60  # seconds for which a folder may be one that is just being made
+FRESH = 60  # seconds during which a folder may still be in creation
 
 _made: list[Path] = []
 
 
 def shared_memory() -> Path | None:
-    """The machine's files in memory, when it has them and there is room; they go with a restart of the machine."""
+    """The machine's in-memory file system, if it has one with enough room. A reboot clears it."""
     try:
         room = os.statvfs(SHARED)
     except OSError:
@@ -27,22 +27,22 @@ def shared_memory() -> Path | None:
 
 
 def make_counters_folder(otherwise: Path | None = None) -> Path:
-    """A new folder, which only this user may enter, until ``remove_counters_folders``.
+    """Make a folder that only this user can access; ``remove_counters_folders`` deletes it.
 
-    In memory, or else in ``otherwise`` or where temporary files go. What a process that was killed has left behind is
-    removed.
+    It is in memory, or else in ``otherwise`` or the folder for temporary files. Folders left over by killed processes
+    are deleted.
     """
     place = shared_memory() or otherwise or Path(tempfile.gettempdir())
     _remove_left_over(place)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-    # Kept open by this process and those that it forks: the lock says that somebody uses it.
+    # Kept open by this process and its forks: the lock marks the folder as in use.
     fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
     _made.append(folder)
     return folder
 
 
 def remove_counters_folders() -> None:
-    """Those that this process has made."""
+    """Delete the folders that this process has made."""
     while _made:
         shutil.rmtree(_made.pop(), ignore_errors=True)
 
@@ -54,7 +54,7 @@ def _remove_left_over(place: Path) -> None:
             if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or time.time() - found.st_mtime < FRESH:
                 continue
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:  # somebody else has just removed it
+        except OSError:  # another process has just removed it
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

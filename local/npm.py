@@ -1,6 +1,6 @@
-"""Installs what the live board needs in the browser (package-lock.json) into node_modules, when it has changed.
+"""Installs the live board's browser packages (package-lock.json) into node_modules, when the lockfile has changed.
 
-Nobody needs npm to run HotelMate: whatever is in the way is one sentence, and the board finds pusher-js elsewhere.
+npm is optional: on any problem one sentence is printed, and the board loads pusher-js from a CDN.
 """
 
 import fcntl
@@ -14,34 +14,34 @@ from pathlib import Path
 from local.datadir import PROJECT, try_lock
 from local.service import Pause, wait_until
 
-# From a registry that does not answer npm would wait for minutes.
+# Without these, npm would wait for minutes for a registry that does not respond.
 COMMAND = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 IMPATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=15000")
-# PostgreSQL waits for it at each start, offline too; it is one package.
+# `make run` waits for it before it starts PostgreSQL, also offline; it is only one package.
 SECONDS = 30
 TO_STOP = 5
-OTHERWISE = "the live board takes pusher-js from its makers' CDN, and without that asks every few seconds."
+OTHERWISE = "the live board loads pusher-js from Pusher's CDN, or else polls every few seconds."
 
 
 def install(
     say: Callable[[str], None], pause: Pause, environ: Mapping[str, str] = os.environ, project: Path = PROJECT
 ) -> None:
-    """Run ``npm ci`` when the lockfile is another one than last time. ``pause`` may raise StopRequestedError."""
+    """Run ``npm ci`` if the lockfile has changed. ``pause`` may raise StopRequestedError."""
     lockfile = project / "package-lock.json"
     if not lockfile.exists():
         return
     with open(lockfile) as file:
-        # Two HotelMates of one project at once.
+        # Two HotelMates may start from one project at the same time.
         if not wait_until(lambda: try_lock(file.fileno(), fcntl.LOCK_EX), SECONDS, pause):
-            say(f"Another start has been installing package-lock.json for {SECONDS} s; until it has, {OTHERWISE}")
+            say(f"Another start is still installing package-lock.json after {SECONDS} s; until it is done, {OTHERWISE}")
             return
         if is_installed(project):
             return
         npm = shutil.which("npm", path=environ.get("PATH", os.defpath))
         if npm is None:
-            say(f"There is no npm: {OTHERWISE}")
+            say(f"npm is not installed: {OTHERWISE}")
             return
-        say("Installing package-lock.json into node_modules: a moment, only when it has changed ...")
+        say("Installing package-lock.json into node_modules, because it has changed ...")
         if _npm_ci(npm, environ, project, pause):
             stamp(project).write_text(digest(project))
         else:
@@ -49,7 +49,7 @@ def install(
 
 
 def stamp(project: Path) -> Path:
-    """The file that holds the digest of the lockfile as last installed."""
+    """The file with the digest of the lockfile that was last installed."""
     return project / "node_modules" / ".installed"
 
 
@@ -68,7 +68,7 @@ def _npm_ci(npm: str, environ: Mapping[str, str], project: Path, pause: Pause) -
             cwd=project,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # what goes wrong is on stderr
+            stdout=subprocess.DEVNULL,  # errors go to stderr
         )
     except OSError:
         return False

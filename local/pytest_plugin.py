@@ -1,7 +1,7 @@
-"""Gives a test run its PostgreSQL: the one of DATABASE_URL, else an embedded one of its own.
+"""Provides the PostgreSQL of a test run: that of DATABASE_URL, or else an embedded one.
 
 Loaded by ``-p`` in pyproject.toml, because pytest-django reads the settings before any conftest.py; ``pythonpath``
-there makes it importable for a bare ``pytest`` too.
+there makes it importable for a plain ``pytest`` too.
 """
 
 import os
@@ -14,7 +14,7 @@ from local import LocalError
 from local.datadir import DataDir
 from local.postgres import EmbeddedPostgres, InUseError
 
-# Tests of a house that nothing in the shell can change, and that talk to no one outside.
+# The same for every run, whatever the shell has set; nothing here connects to other machines.
 ENVIRONMENT = {
     "DEVELOPMENT": "1",
     "SECRET_KEY": "only for tests",
@@ -29,7 +29,7 @@ ENVIRONMENT = {
 }
 NEVER = ("DEFAULT_FROM_EMAIL", "EMAIL_URL", "SENTRY_DSN", "STRIPE_SECRET_KEY")
 
-# Nobody misses this data after a power cut.
+# Test data need not survive a power cut.
 UNSAFE_BUT_FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -40,7 +40,7 @@ UNSAFE_BUT_FAST = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Before pytest-django looks: set the environment, and start the server unless there is one."""
+    """Before pytest-django reads the settings: set the environment, and start a server unless DATABASE_URL is set."""
     heed_ctrl_c()
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # inherited from the controller
@@ -54,19 +54,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         postgres, url = start_own_server()
     except LocalError as error:
         raise pytest.UsageError(str(error)) from error
-    # Not by a hook alone: a run that fails before it is configured never gets to pytest_unconfigure.
+    # Not in pytest_unconfigure, which is not called if the run fails before it is configured.
     early_config.add_cleanup(lambda: stop_own_server(postgres))
     os.environ["DATABASE_URL"] = url
 
 
 def heed_ctrl_c() -> None:
-    """A script's background job (``make test &``) is deaf to it, and so would be all that the tests start."""
+    """Handle SIGINT: background jobs of a script (``make test &``) ignore it, and so would all child processes."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start_own_server() -> tuple[EmbeddedPostgres, str]:
-    """The first embedded server that no other test run uses: two runs at once must not share a test database."""
+    """Start the first embedded server that no other test run uses: concurrent runs must not share a test database."""
     data = DataDir.from_environment()
     data.prepare()
     password = data.secrets()["POSTGRES_PASSWORD"]
@@ -80,7 +80,7 @@ def start_own_server() -> tuple[EmbeddedPostgres, str]:
 
 
 def stop_own_server(postgres: EmbeddedPostgres) -> None:
-    """Stop it whatever happens: an impatient second Ctrl-C must not leave it behind."""
+    """Stop it even if there is a second Ctrl-C, which must not leave the server running."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     postgres.release()
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""``make run``: everything that HotelMate needs, started in order, watched, and stopped together."""
+"""``make run``: starts everything that HotelMate needs in order, watches it, and stops it together."""
 
 import fcntl
 import http.client
@@ -19,20 +19,20 @@ from local.memory import make_counters_folder, remove_counters_folders
 from local.service import Pause, Service, free_port, port_is_free, wait_until
 from local.signals import StopRequestedError, StopSignals
 
-HOUSES = ("resort", "city")
+HOTELS = ("resort", "city")
 ROLES = ("manager", "supervisor", "housekeeper", "frontdesk")
 
 
 def say(line: str = "") -> None:
-    """Print at once. A terminal that has been closed must not keep us from stopping what we started, nor may one that
-    lacks a letter of a folder's name."""
+    """Print immediately. Neither a closed terminal nor one that cannot print a character of a folder's name may keep us
+    from stopping what we started."""
     with suppress(OSError):
         coding = sys.stdout.encoding or "ascii"
         print(line.encode(coding, "backslashreplace").decode(coding), flush=True)
 
 
 def run(environ: Mapping[str, str] = os.environ) -> None:
-    """Run HotelMate until somebody stops it. Raises LocalError when it can't start or when a part of it dies."""
+    """Run HotelMate until it is stopped. Raises LocalError if it can't start or if a part of it dies."""
     signals = StopSignals()
     signals.install()
     began = time.monotonic()
@@ -52,19 +52,19 @@ def run(environ: Mapping[str, str] = os.environ) -> None:
 def wanted_port(environ: Mapping[str, str]) -> int:
     text = environ.get("PORT") or "8000"
     if not text.isdecimal() or not 0 < int(text) < 2**16:
-        raise LocalError(f"PORT is {text!r} and must be a number from 1 to 65535.")
+        raise LocalError(f"PORT is {text!r}, but must be a number from 1 to 65535.")
     return int(text)
 
 
 @contextmanager
 def only_here(data: DataDir, port: int) -> Iterator[None]:
-    """One HotelMate on one data folder; the lock goes with the process, however it ends."""
+    """Allow only one HotelMate per data folder; the lock is released with the process, however it ends."""
     with open(data.run / "launcher", "a+") as file:
         if not try_lock(file.fileno(), fcntl.LOCK_EX):
             file.seek(0)
             there = json.loads(file.read() or "{}")
             raise LocalError(
-                f"HotelMate already runs from {data.path} at http://127.0.0.1:{there.get('port')}: "
+                f"HotelMate is already running from {data.path} at http://127.0.0.1:{there.get('port')}: "
                 f"use that one, or stop it first (Ctrl-C there, or `kill {there.get('pid')}`)."
             )
         file.truncate(0)
@@ -76,9 +76,9 @@ def only_here(data: DataDir, port: int) -> Iterator[None]:
 def start(
     data: DataDir, port: int, environ: Mapping[str, str], stack: ExitStack, pause: Pause
 ) -> tuple[dict[str, Service], dict[str, str]]:
-    """Start everything in order and leave the stopping of each to ``stack``.
+    """Start everything in order; ``stack`` stops it.
 
-    Returns what to watch, by name, and the environment it runs in.
+    Returns the services to watch, by name, and their environment.
     """
     embedded_pusher = uses_embedded_pusher(environ)
     pusher, setup, web = data.service("pusher"), data.service("setup", logged=False), data.service("web", logged=False)
@@ -94,12 +94,12 @@ def start(
     url = stack.enter_context(database(data, environ, pause))
     stack.callback(remove_counters_folders)
     for service in (pusher, setup, worker, web):
-        stack.callback(service.stop)  # in the opposite order, and before PostgreSQL
+        stack.callback(service.stop)  # in reverse order, and before PostgreSQL
     services = {}
     if not environ.get("DATABASE_URL"):
         services["PostgreSQL"] = data.service("postgres")
     env = environment(data, url, environ) | {"DEVELOPMENT": "1", "PORT": str(port)}
-    # The web server and the worker count together, from nothing.
+    # The web server and the worker share their counters, which start at zero.
     if not environ.get("PROMETHEUS_MULTIPROC_DIR"):
         env["PROMETHEUS_MULTIPROC_DIR"] = str(make_counters_folder(data.run))
     if embedded_pusher:
@@ -113,7 +113,7 @@ def start(
         setup.start([sys.executable, "manage.py", task], port=0, env=env, cwd=PROJECT)
         wait_until(lambda: not setup.is_running(), math.inf, pause)
         if setup.exit_code:
-            raise LocalError(f"`manage.py {task}` failed: what it printed above says why.")
+            raise LocalError(f"`manage.py {task}` failed: see its output above.")
 
     say("Starting the worker ...")
     worker.start([sys.executable, "manage.py", "worker"], port=0, env=env, cwd=PROJECT)
@@ -121,7 +121,7 @@ def start(
 
     say("Starting the web server ...")
     command = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}"]
-    # It would lie in the home folder, which may be missing, and be the same for two data folders.
+    # The control socket would be in the home folder, which may be missing, and be shared by two data folders.
     command += ["--no-control-socket", "hotelmate.wsgi"]
     web.start(command, port=port, env=env, cwd=PROJECT)
     services["The web server"] = web
@@ -133,10 +133,10 @@ def check_port(port: int) -> None:
     try:
         free = port_is_free(port)
     except PermissionError:
-        raise LocalError(f"Port {port} is for root only: choose another one, as in `make run PORT=8001`.") from None
+        raise LocalError(f"Port {port} is reserved for root: choose another one, as in `make run PORT=8001`.") from None
     if not free:
         raise LocalError(
-            f"Port {port} is taken by another program: stop that one, or choose another, as in `make run PORT=8001`."
+            f"Port {port} is in use by another program: stop it, or choose another port, as in `make run PORT=8001`."
         )
 
 
@@ -148,7 +148,7 @@ def start_pusher(pusher: Service, env: Mapping[str, str], pause: Pause) -> None:
 
 
 def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
-    """Wait until the service answers http, whatever it says. Raises LocalError when it ends or takes over a minute."""
+    """Wait until the service returns any HTTP response. Raises LocalError if it ends or takes over a minute."""
 
     def answers() -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
@@ -162,12 +162,12 @@ def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
         return True
 
     if not wait_until(lambda: not service.is_running() or answers(), 60, pause):
-        raise LocalError(f"{name} doesn't answer on port {service.port}; {last_words(service)}")
+        raise LocalError(f"{name} doesn't respond on port {service.port}; {last_words(service)}")
     require_running({name: service})
 
 
 def watch(services: Mapping[str, Service], pause: Pause) -> None:
-    """Until ``pause`` raises or a service dies."""
+    """Run until ``pause`` raises. Raises LocalError if a service dies."""
     while True:
         require_running(services)
         pause(0.2)
@@ -181,19 +181,19 @@ def require_running(services: Mapping[str, Service]) -> None:
 
 def last_words(service: Service) -> str:
     if not service.log:
-        return "what it printed above says why."
+        return "see its output above."
     return f"{service.log} ends:\n{service.last_words()}"
 
 
 def welcome(env: Mapping[str, str], seconds: float, worker_log: str) -> str:
-    """What a newcomer needs to know next."""
-    mail = f"not sent but written to {worker_log}"
+    """The text printed once everything is up: URLs, sign-ins and what to try first."""
+    mail = f"not sent, but written to {worker_log}"
     if env.get("EMAIL_URL"):
-        mail = "sent by the server that EMAIL_URL names"
+        mail = "sent through the server in EMAIL_URL"
     address = f"http://127.0.0.1:{env['PORT']}"
     pusher = ":".join(filter(None, [env.get("PUSHER_HOST") or "Pusher Channels", env.get("PUSHER_PORT")]))
     body = json.dumps({"username": "resort-housekeeper", "password": env["DEMO_PASSWORD"]})
-    sign_ins = "".join(f"             {', '.join(f'{house}-{role}' for role in ROLES)}\n" for house in HOUSES)
+    sign_ins = "".join(f"             {', '.join(f'{hotel}-{role}' for role in ROLES)}\n" for hotel in HOTELS)
     return f"""
 HotelMate is up after {seconds:.1f} s.
 
@@ -208,12 +208,12 @@ HotelMate is up after {seconds:.1f} s.
 
   Try it     curl -s {address}/api/staff/login/ -H 'Content-Type: application/json' -d {shlex.quote(body)}
 
-Ctrl-C stops everything; the next `make run` goes on with the same data.
+Ctrl-C stops everything; the next `make run` continues with the same data.
 """
 
 
 def stop_all(data: DataDir) -> None:
-    """Stop whatever runs from this data folder, whoever started it."""
+    """Stop everything that runs from this data folder, whichever process started it."""
     if not data.run.exists():
         return
     with open(data.run / "launcher", "a+") as file:
@@ -227,5 +227,5 @@ def stop_all(data: DataDir) -> None:
             service = data.service(state.stem)
             if service.is_running():
                 say(f"Stopping {service.name} (process {service.pid}) ...")
-                # All of ours take SIGINT for "now, and cleanly"; PostgreSQL takes SIGTERM for "when all have left".
+                # SIGINT stops all our services cleanly; on SIGTERM, PostgreSQL would wait until all clients disconnect.
                 service.stop(signal.SIGINT, seconds=30)

@@ -1,4 +1,4 @@
-"""Background processes that a later start finds again, whatever became of the one that started them."""
+"""Background processes that a later start can find again, even if the process that started them has died."""
 
 import fcntl
 import json
@@ -29,9 +29,9 @@ def wait_until(condition: Callable[[], bool], seconds: float, pause: Pause = tim
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on ``port`` of the loopback address. Raises PermissionError for a reserved one."""
+    """Whether a server could listen on ``port`` of the loopback address. Raises PermissionError for a reserved port."""
     with socket.socket() as probe:
-        # A server that has just stopped leaves connections in TIME_WAIT, which must not count as busy.
+        # A stopped server leaves connections in TIME_WAIT, which must not count as in use.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -43,7 +43,7 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """``preferred`` when it is free, else a port that the kernel chooses."""
+    """``preferred`` if it is free, else a port that the kernel chooses."""
     if preferred and port_is_free(preferred):
         return preferred
     with socket.socket() as probe:
@@ -53,12 +53,12 @@ def free_port(preferred: int | None = None) -> int:
 
 
 class Service:
-    """A process in the background and the file that remembers it: ``{"pid": …, "port": …}``.
+    """A background process and its state file: ``{"pid": …, "port": …}``.
 
-    The process inherits a lock on that file and so does every child of it, so the lock is held for exactly as long as
-    anything of the tree lives. Nobody has to guess whether a pid in a file still means what it meant, also after
-    SIGKILL or a reboot; and while the lock is held the pid is still the id of the tree's process group, so it is safe
-    to signal. The port outlives the process: the next start prefers it.
+    The process and all its children inherit a lock on that file, so the lock is held for exactly as long as any process
+    of the tree is alive. So nobody has to guess whether the pid in the file is still valid, even after SIGKILL or a
+    reboot; and while the lock is held, the pid is the id of the tree's process group, so it is safe to signal. The port
+    is kept when the process ends: the next start prefers it.
     """
 
     def __init__(self, name: str, *, run_dir: Path, log: Path | None) -> None:
@@ -75,20 +75,20 @@ class Service:
 
     @property
     def pid(self) -> int | None:
-        """The pid of the last start; it means something only while ``is_running()``."""
+        """The pid of the last start; valid only while ``is_running()``."""
         pid = self._state().get("pid")
         return pid if isinstance(pid, int) else None
 
     @property
     def exit_code(self) -> int | None:
-        """How the process ended, when it was ours; None while it runs or when somebody else started it."""
+        """The exit code, if this process started it; None while it runs or if another process started it."""
         if self._child is None:
             return None
-        # The lock goes a moment before the process can be asked how it ended.
+        # The lock is released a moment before the exit code is available.
         return self._child.poll() if self.is_running() else self._child.wait()
 
     def is_running(self) -> bool:
-        """Whether any process of the tree is alive, whoever started it."""
+        """Whether any process of the tree is alive, whichever process started it."""
         if self._child:
             self._child.poll()
         try:
@@ -103,7 +103,7 @@ class Service:
     def start(
         self, command: Sequence[str | Path], *, port: int, env: Mapping[str, str] | None = None, **options: Any
     ) -> None:
-        """Start ``command``, which must not run yet, in its own session: a Ctrl-C in the terminal is not for it."""
+        """Start ``command``, which must not be running, in its own session, so that Ctrl-C does not reach it."""
         with open(self._file, "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.truncate(0)
@@ -121,21 +121,21 @@ class Service:
             json.dump({"pid": self._child.pid, "port": port}, file)
 
     def stop(self, signum: int = signal.SIGTERM, *, seconds: float = 10) -> None:
-        """End the whole tree, politely for ``seconds``, then with SIGKILL. A service that isn't running is fine.
+        """Stop the whole tree with ``signum`` and, after ``seconds``, with SIGKILL; does nothing if it isn't running.
 
-        Nothing cuts this short, also not a second Ctrl-C: that is how processes get left behind.
+        Nothing interrupts this, not even a second Ctrl-C: otherwise processes would be left behind.
         """
         for number in (signum, signal.SIGKILL):
             if self.is_running():
                 self._signal(number)
                 wait_until(lambda: not self.is_running(), seconds)
         if self.is_running():
-            raise LocalError(f"{self.name} (process {self.pid}) does not stop: end it by hand.")
+            raise LocalError(f"{self.name} (process {self.pid}) does not stop: kill it by hand.")
         if self._child:
             self._child.wait()
 
     def last_words(self, lines: int = 10) -> str:
-        """The end of the log, for the person who has to find out what went wrong."""
+        """The end of the log, for error messages."""
         if not self.log or not self.log.exists():
             return ""
         with open(self.log, errors="replace") as log:
@@ -143,8 +143,8 @@ class Service:
 
     def _signal(self, number: int) -> None:
         if not self.pid:
-            raise LocalError(f"{self.name} runs but {self._file} doesn't say as which process: end it by hand.")
-        with suppress(ProcessLookupError):  # it went by itself meanwhile
+            raise LocalError(f"{self.name} is running, but {self._file} doesn't contain its pid: kill it by hand.")
+        with suppress(ProcessLookupError):  # it has ended in the meantime
             os.killpg(self.pid, number)
 
     def _state(self) -> dict[str, object]:

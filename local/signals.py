@@ -1,4 +1,4 @@
-"""Being asked to stop: by Ctrl-C, ``kill`` or a closed terminal, directly or through ``make``."""
+"""Handles requests to stop: Ctrl-C, ``kill`` or a closed terminal, directly or through ``make``."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequestedError(Exception):
-    """Somebody asked us to stop; it unwinds the start or the wait that was going on."""
+    """We were asked to stop; it unwinds the current start or wait."""
 
 
 class StopSignals:
-    """Remembers the request instead of raising in the middle of something.
+    """Records stop signals, so that only ``pause`` raises.
 
-    A signal handler that raises can hit between starting a process and noting its pid; and the second Ctrl-C of an
-    impatient person would hit the clean-up. So the handler takes notes, and only ``pause`` looks at them.
+    A signal handler that raises could do so between starting a process and recording its pid, and a second Ctrl-C would
+    interrupt the clean-up.
     """
 
     def __init__(self) -> None:
@@ -25,14 +25,14 @@ class StopSignals:
         self._make = make_that_runs_us()
 
     def install(self) -> None:
-        """From here to the end of the process."""
+        """Install the handlers until the end of the process."""
         for number in STOP_SIGNALS:
-            # nohup ignores SIGHUP, and means it.
+            # Under nohup SIGHUP is ignored, and must stay so.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._note)
 
     def pause(self, seconds: float) -> None:
-        """Sleep, then raise StopRequestedError when it is time to stop."""
+        """Sleep, then raise StopRequestedError if we were asked to stop."""
         time.sleep(seconds)
         if self.received or (self._make and self._make.gives_up()):
             raise StopRequestedError
@@ -42,8 +42,8 @@ class StopSignals:
 
 
 class Make:
-    """The make above us. Of the signals sent to it alone it passes on SIGTERM; after any other it waits, without a
-    word, for us to end by ourselves. It handles one by blocking it, which the kernel shows."""
+    """The make that runs us. Of the signals sent to it alone, it forwards SIGTERM; after any other it silently waits
+    for us to exit. It blocks the signal that it has received, which the kernel shows in /proc."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -62,7 +62,7 @@ class Make:
 
 
 def make_that_runs_us() -> Make | None:
-    """The parent process when it is a make and this system shows its state (Linux does), else None."""
+    """The parent process, if it is a make and the system shows its state (Linux does), else None."""
     try:
         name = Path(f"/proc/{os.getppid()}/comm").read_text().strip()
     except OSError:

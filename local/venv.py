@@ -1,6 +1,6 @@
-"""Makes .venv and installs requirements files into it, when they changed: ``python venv.py FILE …``.
+"""Creates .venv and installs requirements files into it, when they have changed: ``python venv.py FILE …``.
 
-Run by the Makefile with the system's Python, before there is any package: a script of its own, standard library only.
+The Makefile runs it with the system's Python before any package is installed, so it uses only the standard library.
 """
 
 import fcntl
@@ -16,12 +16,12 @@ USABLE = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
 
 
 def stamp(requirements: Path) -> Path:
-    """The file that holds the digest of ``requirements`` as last installed."""
+    """The file with the digest of the ``requirements`` that were last installed."""
     return FOLDER / f"installed-{requirements.name}"
 
 
 def is_installed(requirements: Path) -> bool:
-    # The content decides, not the time: a checkout of another branch and back changes nothing.
+    # Compares the content, not the time: checking out another branch and back changes nothing.
     return (
         os.access(PYTHON, os.X_OK)
         and stamp(requirements).exists()
@@ -34,7 +34,7 @@ def digest(requirements: Path) -> str:
 
 
 def is_usable() -> bool:
-    """Whether the environment's Python still starts (it may have been upgraded away), is new enough and has pip."""
+    """Whether the environment's Python still starts (an upgrade may have removed it), is new enough and has pip."""
     return os.access(PYTHON, os.X_OK) and subprocess.run([PYTHON, "-c", USABLE], capture_output=True).returncode == 0
 
 
@@ -45,11 +45,11 @@ def main(files: list[str]) -> int:
             if is_installed(file):
                 continue
             if not is_usable():
-                print(f"Making {FOLDER} with Python {sys.version.split()[0]} ...", flush=True)
+                print(f"Creating {FOLDER} with Python {sys.version.split()[0]} ...", flush=True)
                 if subprocess.run([sys.executable, "-m", "venv", "--clear", FOLDER]).returncode:
-                    print(f"\n{FOLDER} could not be made: what is printed above says why.", file=sys.stderr)
+                    print(f"\n{FOLDER} could not be created: see the output above.", file=sys.stderr)
                     return 1
-            print(f"Installing {file} into {FOLDER}: a minute or so, only when it has changed ...", flush=True)
+            print(f"Installing {file} into {FOLDER}: about a minute, only after changes ...", flush=True)
             command: list[str | Path] = [
                 PYTHON,
                 "-m",
@@ -61,7 +61,7 @@ def main(files: list[str]) -> int:
                 file,
             ]
             if subprocess.run(command).returncode:
-                print(f"\n{file} could not be installed: what pip printed above says why.", file=sys.stderr)
+                print(f"\n{file} could not be installed: see pip's output above.", file=sys.stderr)
                 return 1
             stamp(file).write_text(digest(file))
     return 0

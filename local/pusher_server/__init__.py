@@ -1,9 +1,9 @@
-"""The embedded Pusher-protocol server: what carries the events when no Pusher account is configured.
+"""The embedded server with Pusher's protocol, used when no Pusher account is configured.
 
-It speaks the Pusher Channels protocol (WebSocket and HTTP API) for public and private channels, so that any Pusher
+It implements the Pusher Channels protocol (WebSocket and HTTP API) for public and private channels, so that any Pusher
 client library works with it unchanged. It is one process that keeps its subscriptions in memory, for demos, tests and
-houses that run on a single machine. It knows nothing of Django or of the project, so it starts fast and fails alone.
+hotels on a single machine. It imports neither Django nor the project, so it starts fast and fails independently.
 
-What it leaves out, it refuses with an error that says so: presence, encrypted and cache channels, client events, user
-sign-in, webhooks.
+It does not support presence, encrypted and cache channels, client events, user sign-in and webhooks, and refuses each
+with an error that says so.
 """

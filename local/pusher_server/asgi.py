@@ -1,4 +1,4 @@
-"""The types of the ASGI interface, as much of them as this server uses."""
+"""The types of the ASGI interface that this server uses."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""One WebSocket client: its handshake, its subscriptions, its heartbeat and its end."""
+"""One WebSocket client: its handshake, subscriptions, heartbeat and close."""
 
 import asyncio
 import json
@@ -14,21 +14,21 @@ from local.pusher_server.hub import Hub, RefusedError, UnsupportedChannelError, 
 
 PROTOCOL_VERSIONS = ("5", "6", "7")
 
-# How many messages may wait for a client that reads too slowly; it bounds what one stuck browser tab costs.
+# How many messages may be queued for a slow client; limits the memory that a stuck browser tab takes.
 MAX_WAITING = 1000
 
-# How many channels one client may listen to at once; no screen needs a hundredth of it.
+# How many channels one client may subscribe to; no client needs a hundredth of it.
 MAX_CHANNELS = 10_000
 
-# A client that has been asked for a sign of life has this long to answer, in seconds; Pusher's recommendation.
+# Seconds that a client has to answer a ping; Pusher's recommendation.
 PONG_TIMEOUT = 30
 
-# How long a client that we turn away may take to read why, in seconds.
+# Seconds that a rejected client has to read the reason.
 FAREWELL_TIMEOUT = 5
 
 
 class Code:
-    """Pusher's error codes. A client gives up on 40xx, comes back later on 41xx and at once on 42xx."""
+    """Pusher's error codes. Clients give up on 40xx, reconnect later on 41xx and immediately on 42xx."""
 
     UNKNOWN_APP = 4001
     UNKNOWN_PATH = 4005
@@ -41,7 +41,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Goodbye:
-    """The last thing that is sent to a client: a close frame."""
+    """The close frame, the last message that a client gets."""
 
     code: int
     reason: str
@@ -79,10 +79,10 @@ async def serve_websocket(
     activity_timeout: int,
     connections: set["Connection"],
 ) -> None:
-    """Serve one WebSocket from its handshake to its end; meanwhile it is one of the ``connections``.
+    """Serve one WebSocket from handshake to close; until then it is in ``connections``.
 
-    A client that may not connect is accepted first and refused then: a browser shows its page neither the status nor
-    the body of a refused handshake, so this is the only way for a client library to learn why.
+    A client that may not connect is first accepted and then closed with a reason: a browser hides the status and body
+    of a refused handshake from the page, so this is the only way for a client library to learn the reason.
     """
     await receive()  # ASGI's "websocket.connect"
     await send({"type": "websocket.accept"})
@@ -100,12 +100,12 @@ async def serve_websocket(
 
 
 def error_text(code: int | None, message: str) -> str:
-    """Return a ``pusher:error``; like Pusher's, its code is null when the connection stays as it was."""
+    """Return a ``pusher:error``; as in Pusher's, the code is null if the connection stays open."""
     return json_text({"event": "pusher:error", "data": {"code": code, "message": message}})
 
 
 def read_message(text: str) -> tuple[str, Any]:
-    """Return the event name and the data of what a client sent."""
+    """Return the event name and the data of a client's message."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -116,7 +116,7 @@ def read_message(text: str) -> tuple[str, Any]:
 
 
 def read_channel(data: Any) -> str:
-    """Return the channel that a client means."""
+    """Return the channel that the client's message names."""
     if not isinstance(data, dict) or not isinstance(data.get("channel"), str):
         raise RefusedError('Invalid message: its data must be an object with a "channel" name')
     channel: str = data["channel"]
@@ -126,14 +126,14 @@ def read_channel(data: Any) -> str:
 class Connection:
     """A connected client.
 
-    One task reads what the client sends, another writes what waits for it. Only the writer ever sends, so messages
-    leave in the order in which they were queued, and no publisher waits for a slow client.
+    One task reads the client's messages, another writes the queued ones. Only the writer sends, so messages leave in
+    the order in which they were queued, and no publisher waits for a slow client.
     """
 
     def __init__(
         self, receive: Receive, send: Send, *, hub: Hub, credentials: Credentials, activity_timeout: int
     ) -> None:
-        # Two numbers with a dot, like Pusher's: client and server libraries check that form.
+        # Two numbers with a dot, like Pusher's: client and server libraries check that format.
         self.socket_id = f"{secrets.randbelow(10**9)}.{secrets.randbelow(10**9)}"
         self._receive = receive
         self._send = send
@@ -145,10 +145,10 @@ class Connection:
         self._closing = asyncio.Event()
 
     async def run(self) -> None:
-        """Greet the client and serve it until either side has had enough."""
+        """Send the greeting, and serve the client until either side closes."""
         # Pusher encodes the data of its own events as a string within the message, and clients decode it twice.
         established = {"socket_id": self.socket_id, "activity_timeout": self._activity_timeout}
-        self._tell("pusher:connection_established", json_text(established))
+        self._emit("pusher:connection_established", json_text(established))
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
         closing = asyncio.create_task(self._closing.wait())
@@ -156,26 +156,26 @@ class Connection:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if self._closing.is_set():
-                reader.cancel()  # nothing that it asks for now would be answered
-                # A client that has stopped reading must not keep us: after this its socket is simply closed.
+                reader.cancel()  # further requests would not be answered
+                # A client that has stopped reading must not hold us up: after the timeout its socket is just closed.
                 await asyncio.wait([writer], timeout=FAREWELL_TIMEOUT)
         finally:
             self._leave_all()
             for task in tasks:
                 task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            # OSError is how an ASGI server says that the client is gone; anything else is a bug and must be seen.
+            # An ASGI server raises OSError if the client has disconnected; anything else is a bug and must be raised.
             if isinstance(outcome, Exception) and not isinstance(outcome, OSError):
                 raise outcome
 
     def enqueue(self, text: str) -> None:
-        """Queue one message for this client, or turn the client away when too many wait already."""
+        """Queue one message for this client, or close the connection if too many are already queued."""
         if self._closing.is_set():
             return
         if self._outbox.qsize() < MAX_WAITING:
             self._outbox.put_nowait(text)
             return
-        # A gap in the middle of a stream would go unnoticed; a lost connection makes the client read what it missed.
+        # A gap in the stream would go unnoticed; a lost connection makes the client fetch what it missed.
         while not self._outbox.empty():
             self._outbox.get_nowait()
         self.close(Code.OVER_CAPACITY, "Over capacity: this client reads more slowly than events arrive")
@@ -187,19 +187,19 @@ class Connection:
                 self._error("Binary messages are not supported: send JSON text")
             else:
                 self._handle(text)
-            # What is already here is received without a pause: let the writer send its answers in between, or a client
-            # that subscribes to thousands of channels at once would count as one that does not read.
+            # Messages that have already arrived are received without a pause. Let the writer send replies in between:
+            # otherwise a client that subscribes to thousands of channels at once would count as too slow.
             await asyncio.sleep(0)
 
     async def _next_message(self) -> Message | None:
-        """Return what the client sends next, or None once it is gone: it left, or it no longer answers a ping."""
+        """Return the client's next message, or None if it has disconnected or did not answer a ping."""
         try:
             async with asyncio.timeout(self._activity_timeout):
                 message = await self._receive()
         except TimeoutError:
-            self._tell("pusher:ping", "{}")
+            self._emit("pusher:ping", "{}")
             try:
-                # A short activity timeout asks for silent clients to be found quickly: the answer is then due as fast.
+                # A short activity timeout is meant to detect silent clients fast, so it limits this wait, too.
                 async with asyncio.timeout(min(PONG_TIMEOUT, self._activity_timeout)):
                     message = await self._receive()
             except TimeoutError:
@@ -216,13 +216,13 @@ class Connection:
             await self._send({"type": "websocket.send", "text": item})
 
     def _handle(self, text: str) -> None:
-        """Do what one message from the client asks for, or answer with what is wrong about it."""
+        """Handle one message from the client, or reply with an error."""
         try:
             event, data = read_message(text)
             if event == "pusher:ping":
-                self._tell("pusher:pong", "{}")
+                self._emit("pusher:pong", "{}")
             elif event == "pusher:pong":
-                pass  # having heard from the client is all that counts
+                pass  # it only has to arrive
             elif event == "pusher:subscribe":
                 self._subscribe(data)
             elif event == "pusher:unsubscribe":
@@ -243,9 +243,9 @@ class Connection:
         try:
             check_channel_name(channel)
         except UnsupportedChannelError as refusal:
-            # Pusher never says this, so we may: said on the channel, it reaches the code that subscribed.
+            # Pusher has no such refusal. An error on the channel reaches the code that subscribed.
             problem = {"type": "ChannelError", "error": str(refusal), "status": refusal.status}
-            self._tell("pusher:subscription_error", problem, channel)
+            self._emit("pusher:subscription_error", problem, channel)
             return
         if len(self._channels) >= MAX_CHANNELS:
             raise RefusedError(f"Too many channels: a connection may listen to at most {MAX_CHANNELS}")
@@ -253,10 +253,10 @@ class Connection:
             self._check_auth(channel, data)
         self._channels.add(channel)
         self._hub.join(channel, self)
-        self._tell("pusher_internal:subscription_succeeded", "{}", channel)
+        self._emit("pusher_internal:subscription_succeeded", "{}", channel)
 
     def _check_auth(self, channel: str, data: Mapping[str, Any]) -> None:
-        """Raise ``RefusedError``, in Pusher's words, unless the subscription was signed for this very connection."""
+        """Raise ``RefusedError``, with Pusher's messages, unless the subscription was signed for this connection."""
         auth, channel_data = data.get("auth"), data.get("channel_data")
         if not auth:
             raise RefusedError(f"Auth info required to subscribe to {channel}")
@@ -286,16 +286,16 @@ class Connection:
         self._channels.clear()
 
     def close(self, code: int, reason: str) -> None:
-        """Say why and close, once; nothing is delivered any more."""
+        """Send the reason and close, once; nothing else is delivered after that."""
         if self._closing.is_set():
             return
         self._closing.set()
         self._leave_all()
-        # Since protocol 6 the close code says it all, but pysher reads this event only, and would not come back.
+        # Since protocol 6 the close code is enough, but pysher reads only this event, and would not reconnect.
         self._outbox.put_nowait(error_text(code, reason))
         self._outbox.put_nowait(Goodbye(code, reason))
 
-    def _tell(self, event: str, data: object, channel: str | None = None) -> None:
+    def _emit(self, event: str, data: object, channel: str | None = None) -> None:
         addressed = {} if channel is None else {"channel": channel}
         self.enqueue(json_text({"event": event, **addressed, "data": data}))
 

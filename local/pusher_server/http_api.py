@@ -1,4 +1,4 @@
-"""Pusher's HTTP API: who may call it, and publishing and looking at channels through it."""
+"""Pusher's HTTP API: authentication, publishing events, and reading channels."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from local.pusher_server.hub import Event, Hub, RefusedError, check_channel_name
 
 MAX_BATCH = 10
 
-# How far the clocks of caller and server may lie apart, in seconds; Pusher's own window.
+# Seconds by which the clocks of caller and server may differ; the same as Pusher's.
 MAX_CLOCK_SKEW = 600
 
-# Holds every request that the other limits allow: ten events of 10,240 bytes, each byte escaped to six characters.
+# Enough for any request within the other limits: ten events of 10,240 bytes, each byte escaped to six characters.
 MAX_BODY_BYTES = 1024 * 1024
 
 SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
@@ -27,7 +27,7 @@ JsonObject = dict[str, Any]
 
 
 async def serve_http(scope: Scope, receive: Receive, send: Send, *, hub: Hub, credentials: Credentials) -> None:
-    """Answer one HTTP request: JSON when all is well, otherwise a sentence in plain text, as Pusher does."""
+    """Serve one HTTP request: JSON on success, otherwise a sentence in plain text, as Pusher does."""
     body = await read_body(receive)
     if body is None:
         return
@@ -46,9 +46,9 @@ async def serve_http(scope: Scope, receive: Receive, send: Send, *, hub: Hub, cr
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """Return the request body, or None when the caller has gone away.
+    """Return the request body, or None if the caller has disconnected.
 
-    A body over the limit is read to its end but not kept: answering in the middle of an upload would reset the
+    A body over the limit is read to its end but not kept: a response in the middle of an upload would reset the
     connection, and the caller would see a broken pipe instead of our 413.
     """
     body = bytearray()
@@ -63,14 +63,14 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 class HttpApi:
-    """The endpoints; each answers with a JSON object or raises ``RefusedError``."""
+    """The endpoints; each returns a JSON object or raises ``RefusedError``."""
 
     def __init__(self, hub: Hub, credentials: Credentials) -> None:
         self._hub = hub
         self._credentials = credentials
 
     def answer(self, method: str, path: str, query_string: str, body: bytes) -> JsonObject:
-        """Answer one whole request."""
+        """Handle one complete request."""
         if path in ("/", "/healthz") and method in ("GET", "HEAD"):
             return {"status": "ok", "service": "pusher"}
         match = re.fullmatch(r"/apps/([^/]+)(/.+)", path)
@@ -87,7 +87,7 @@ class HttpApi:
         return self._dispatch(method, endpoint, query, body)
 
     def _check_signature(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> None:
-        """Raise a 401 unless the caller knows the secret, means this very request, and means it now."""
+        """Raise a 401 unless the caller has signed exactly this request with the secret, just now."""
         if not same_text(query.get("auth_key", ""), self._credentials.key):
             raise RefusedError("Unknown auth_key", status=401)
         if not same_text(query.get("auth_version", ""), "1.0"):
@@ -100,7 +100,7 @@ class HttpApi:
                 f"Timestamp expired: it is not within {MAX_CLOCK_SKEW} seconds of this server's clock", status=401
             )
         if body or "body_md5" in query:
-            # MD5 is what the protocol asks for; the signature over it is what protects the body.
+            # The protocol requires MD5; the signature over it protects the body.
             digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
             if not same_text(query.get("body_md5", ""), digest):
                 raise RefusedError("Invalid body_md5: it is not the MD5 of the body", status=401)
@@ -135,7 +135,7 @@ class HttpApi:
         raise RefusedError(f"Not found: {endpoint!r:.80}", status=404)
 
     def _trigger(self, events: list[Event]) -> None:
-        # All are checked before the first is published, so that a refused call has published nothing.
+        # All are checked before any is published, so that a refused call publishes nothing.
         for event in events:
             check_event(event)
         for event in events:
@@ -156,13 +156,13 @@ class HttpApi:
 
 
 def require_method(method: str, expected: str) -> None:
-    """Raise a 405 unless the endpoint is called as it is meant to be."""
+    """Raise a 405 unless ``method`` is the expected one."""
     if method != expected:
         raise RefusedError(f"Method not allowed: use {expected}", status=405)
 
 
 def read_attributes(info: str) -> frozenset[str]:
-    """Return the channel attributes that ``info`` asks for; the only one that we can tell is ``subscription_count``."""
+    """Return the channel attributes named in ``info``; only ``subscription_count`` is supported."""
     attributes = frozenset(filter(None, info.split(",")))
     if "user_count" in attributes:
         raise RefusedError("user_count may only be requested for presence channels, which this server does not support")
@@ -173,7 +173,7 @@ def read_attributes(info: str) -> frozenset[str]:
 
 
 def read_json(body: bytes) -> JsonObject:
-    """Return the object that a request body holds."""
+    """Return the JSON object in a request body."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -197,7 +197,7 @@ def read_batch(value: JsonObject) -> list[Event]:
 
 
 def read_event(value: JsonObject) -> Event:
-    """Return the event that a JSON object describes; whether it keeps the limits is ``check_event``'s business."""
+    """Return the event described by a JSON object; ``check_event`` checks its limits."""
     channels = value["channels"] if "channels" in value else [value.get("channel")]
     if not isinstance(channels, list) or not channels or not all(isinstance(name, str) for name in channels):
         raise RefusedError('A "channel" name, or a "channels" list of names, is required')

@@ -1,4 +1,4 @@
-"""Channels: their naming rules, who listens to which, and the delivery of an event to its listeners."""
+"""Channels: their naming rules, their subscribers, and the delivery of events."""
 
 import json
 import re
@@ -14,7 +14,7 @@ MAX_CHANNELS_PER_EVENT = 100
 
 CHANNEL_NAME = re.compile(rf"[-a-zA-Z0-9_=@,.;]{{1,{MAX_CHANNEL_NAME}}}")
 
-# Each of these prefixes changes what a channel does: taking one for a plain channel would silently do less than asked.
+# Each of these prefixes changes what a channel does: treating it as a plain channel would silently do less.
 UNSUPPORTED_CHANNELS = {
     "presence-": "Presence channels",
     "private-encrypted-": "Encrypted channels",
@@ -25,9 +25,9 @@ UNSUPPORTED_CHANNELS = {
 
 
 class RefusedError(Exception):
-    """What was asked breaks a rule of the protocol, or needs a feature that this server does not have.
+    """The request breaks a rule of the protocol, or needs a feature that this server does not have.
 
-    ``status`` is the HTTP status that says so; the message is meant for the developer on the other side.
+    ``status`` is the HTTP status; the message is meant for the developer of the client.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -36,11 +36,11 @@ class RefusedError(Exception):
 
 
 class UnsupportedChannelError(RefusedError):
-    """The channel is of a kind that Pusher has and this server has not."""
+    """The channel is of a type that Pusher supports and this server does not."""
 
 
 class Subscriber(Protocol):
-    """A listener: it is named by its ``socket_id`` and takes whole messages, without waiting for them to be sent."""
+    """Receives complete messages, which ``enqueue`` does not wait to send; identified by its ``socket_id``."""
 
     socket_id: str
 
@@ -51,8 +51,8 @@ class Subscriber(Protocol):
 class Event:
     """One event for one or more channels.
 
-    ``exclude`` is the socket_id of the listener that must not get it, ``info`` names the attributes of the channels
-    that the publisher asks for in return, None when it asks for nothing.
+    ``exclude`` is the socket_id of the subscriber that must not get it. ``info`` names the channel attributes that the
+    publisher wants in the response, if any.
     """
 
     channels: tuple[str, ...]
@@ -63,7 +63,7 @@ class Event:
 
 
 def json_text(value: object) -> str:
-    """Encode compactly and in plain ASCII, which is safe to send whatever characters a client made us quote."""
+    """Encode compactly, in ASCII, which is always safe to send, even if a client's text is quoted."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -94,7 +94,7 @@ def check_event(event: Event) -> None:
         event.name.encode()
         data_bytes = len(event.data.encode())
     except UnicodeEncodeError as error:
-        # JSON can spell half of a surrogate pair, but no client could be sent it.
+        # JSON can encode half of a surrogate pair, but it cannot be sent to clients.
         raise RefusedError("The event name and data must be valid Unicode text") from error
     if data_bytes > MAX_DATA_BYTES:
         raise RefusedError(
@@ -103,39 +103,39 @@ def check_event(event: Event) -> None:
 
 
 class Hub:
-    """Who listens to which channel. A channel exists as long as somebody listens to it."""
+    """The subscribers of each channel. A channel exists as long as it has subscribers."""
 
     def __init__(self) -> None:
-        # A dict is an ordered set here: listeners are served in the order they came.
+        # The dict is used as an ordered set: subscribers are served in the order in which they joined.
         self._channels: dict[str, dict[Subscriber, None]] = {}
 
     def join(self, channel: str, subscriber: Subscriber) -> None:
-        """Let ``subscriber`` hear what is published on ``channel`` from now on."""
+        """Subscribe ``subscriber`` to ``channel``."""
         self._channels.setdefault(channel, {})[subscriber] = None
 
     def leave(self, channel: str, subscriber: Subscriber) -> None:
-        """Take ``subscriber`` off ``channel``; leaving twice is harmless."""
+        """Remove ``subscriber`` from ``channel``; removing it twice is harmless."""
         subscribers = self._channels.get(channel, {})
         subscribers.pop(subscriber, None)
         if not subscribers:
             self._channels.pop(channel, None)
 
     def publish(self, event: Event) -> None:
-        """Hand a checked ``event`` to every listener at once.
+        """Queue a checked ``event`` for every subscriber.
 
-        Nothing here waits, so events reach each listener in the order in which they were published.
+        Nothing here waits, so each subscriber gets events in the order in which they were published.
         """
         for channel in event.channels:
             text = json_text({"event": event.name, "channel": channel, "data": event.data})
-            # A copy: a listener that cannot keep up leaves its channels while we go through them.
+            # A copy, because a subscriber that cannot keep up leaves its channels during the loop.
             for subscriber in list(self._channels.get(channel, ())):
                 if subscriber.socket_id != event.exclude:
                     subscriber.enqueue(text)
 
     def occupied_channels(self) -> Collection[str]:
-        """Return the names of the channels that somebody listens to."""
+        """Return the names of the channels that have subscribers."""
         return self._channels.keys()
 
     def subscription_count(self, channel: str) -> int:
-        """Return how many connections listen to ``channel``."""
+        """Return the number of connections subscribed to ``channel``."""
         return len(self._channels.get(channel, ()))

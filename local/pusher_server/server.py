@@ -1,4 +1,4 @@
-"""The server as a process: its command line, its ASGI app, and how it starts and stops."""
+"""The server process: its command line, its ASGI app, its start and stop."""
 
 import argparse
 import asyncio
@@ -24,19 +24,19 @@ from local.pusher_server.protocols import HttpProtocol, WebSocketProtocol
 
 DEFAULT_ACTIVITY_TIMEOUT = 120
 
-# Clients send subscriptions and pings, nothing longer; the WebSocket layer closes with 1009 above this many bytes.
+# Clients only send subscriptions and pings, which are short; above this, the WebSocket layer closes with 1009.
 MAX_FRAME_BYTES = 64 * 1024
 
-# What a peer that has stopped reading gets when we stop, in seconds.
+# Seconds that clients have to read the close frame when we stop.
 STOP_PATIENCE = 0.3
 
-# How long an unused HTTP connection is kept, in seconds. A short time makes a publisher's next request meet, now and
-# then, a connection that is being closed, and fail.
+# Seconds for which an idle HTTP connection is kept open. If it were short, a publisher's request would sometimes meet a
+# connection that is being closed, and fail.
 KEEP_ALIVE = 75
 
 
 class StartError(Exception):
-    """The server cannot run as it was asked to; ``exit_code`` is 2 when the request itself was wrong."""
+    """The server cannot start; ``exit_code`` is 2 if the arguments or the environment are wrong."""
 
     def __init__(self, message: str, exit_code: int = 2) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class StartError(Exception):
 
 
 class PusherApp:
-    """The ASGI app: WebSockets and HTTP requests meet in one hub."""
+    """The ASGI app: connects WebSockets and HTTP requests through one hub."""
 
     def __init__(self, credentials: Credentials, activity_timeout: int = DEFAULT_ACTIVITY_TIMEOUT) -> None:
         self._credentials = credentials
@@ -68,11 +68,11 @@ class PusherApp:
             await serve_http(scope, receive, send, hub=self._hub, credentials=self._credentials)
 
     async def send_away(self, patience: float) -> None:
-        """Ask every client to come back in a moment; wait until they were told, but no longer than ``patience``.
+        """Tell every client to reconnect in a moment; wait until that is sent, but at most ``patience`` seconds.
 
-        Not "at once" (42xx): a client that finds nobody where we were may then wait much longer than a restart takes
-        (pusher-js 15 s), or try without a pause (pysher). And not WebSocket's own 1012 alone: pysher would stay away,
-        and pusher-js on Node takes it for a breach of the protocol.
+        Not with 42xx (reconnect immediately): while the server is down, pusher-js may then wait for 15 s, much longer
+        than a restart takes, and pysher retries without a pause. And not with WebSocket's own 1012 alone: pysher would
+        not reconnect, and pusher-js on Node takes it for a protocol error.
         """
         for connection in list(self._connections):
             connection.close(Code.OVER_CAPACITY, "Server is stopping: reconnect in a moment")
@@ -82,16 +82,16 @@ class PusherApp:
 
 
 class PromptServer(uvicorn.Server):
-    """uvicorn's server, except that clients hear why it stops, and one that does not read cannot delay the stop."""
+    """uvicorn's server, but it sends clients the reason when it stops, and a slow client cannot delay the stop."""
 
     def __init__(self, config: uvicorn.Config, app: PusherApp) -> None:
         super().__init__(config)
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close every connection in the orderly way, and cut off those that are still there a moment later."""
+        """Close every connection properly, and abort those that are still open a moment later."""
         for server in self.servers:
-            server.close()  # whoever is sent away must not come back to us
+            server.close()  # clients must not reconnect to this process
         asyncio.get_running_loop().call_later(STOP_PATIENCE, self._cut_off)
         await self._app.send_away(STOP_PATIENCE)
         await super().shutdown(sockets)
@@ -102,7 +102,7 @@ class PromptServer(uvicorn.Server):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the server until it is told to stop; return the exit code."""
+    """Run the server until it is stopped; return the exit code."""
     arguments = parse_arguments(argv)
     try:
         app = PusherApp(read_credentials(os.environ), read_activity_timeout(os.environ))
@@ -110,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StartError as problem:
         sys.stderr.write(f"{problem}\n")
         return problem.exit_code
-    # uvicorn stops on these signals in good order, then raises them once more for whoever was there before: us, so that
-    # having been asked to stop counts as success.
+    # uvicorn stops cleanly on these signals and then raises them again for the previous handlers: ours, which make a
+    # requested stop count as success.
     signal.signal(signal.SIGTERM, exit_cleanly)
     signal.signal(signal.SIGINT, exit_cleanly)
     host, port = listener.getsockname()[:2]
@@ -125,7 +125,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m local.pusher_server",
-        description="A Pusher-protocol server for one machine: public and private channels, kept in memory.",
+        description="A server with Pusher's protocol for one machine: public and private channels, kept in memory.",
         epilog="PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET name the app; PUSHER_ACTIVITY_TIMEOUT (120) is in seconds.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -152,7 +152,7 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
 
 
 def read_activity_timeout(environ: Mapping[str, str]) -> int:
-    """Return after how many silent seconds a client is asked whether it is still there."""
+    """Return the seconds of silence after which a client is pinged."""
     text = environ.get("PUSHER_ACTIVITY_TIMEOUT") or str(DEFAULT_ACTIVITY_TIMEOUT)
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 3600):
         raise StartError("PUSHER_ACTIVITY_TIMEOUT must be a whole number of seconds from 1 to 3600.")
@@ -160,21 +160,21 @@ def read_activity_timeout(environ: Mapping[str, str]) -> int:
 
 
 def open_listener(host: str, port: int, *, allow_remote: bool) -> socket.socket:
-    """Return a listening socket; ``StartError`` says in one sentence why there can be none.
+    """Return a listening socket; raises ``StartError`` with one sentence.
 
-    The address is judged after it was resolved: what counts is where a name leads, not how it is spelled.
+    The address is checked after it was resolved: the result counts, not the spelling of the name.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise StartError(
-            f"Cannot listen on {host!r}: it is not an address or a name that this machine knows."
+            f"Cannot listen on {host!r}: it is not an IP address or a name that this machine can resolve."
         ) from error
-    # "localhost" may lead to both families; IPv4 is what the defaults on the other side say.
+    # "localhost" may resolve to IPv4 and IPv6; clients use IPv4 by default.
     family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     if not allow_remote and not ipaddress.ip_address(address[0]).is_loopback:
         raise StartError(f"Refusing to listen on {host}, which other machines may reach: add --allow-remote to do so.")
-    # Only with the protocol named does asyncio turn Nagle's algorithm off, which holds every answer back for 40 ms.
+    # asyncio only turns off Nagle's algorithm, which delays every response by 40 ms, if the protocol is given here.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # A restart must not wait for the last run's connections to time out.
@@ -184,7 +184,7 @@ def open_listener(host: str, port: int, *, allow_remote: bool) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            advice = f"Port {port} on {host} is in use: stop what runs there, or choose another port with --port."
+            advice = f"Port {port} on {host} is in use: stop the other program, or choose another port with --port."
         else:
             advice = f"Cannot listen on port {port} of {host} ({error.strerror}): choose another --port or --host."
         raise StartError(advice, exit_code=1) from error
@@ -192,20 +192,20 @@ def open_listener(host: str, port: int, *, allow_remote: bool) -> socket.socket:
 
 
 def build_server(app: PusherApp) -> PromptServer:
-    """Return uvicorn, told to be quiet and to leave the heartbeat to the Pusher protocol."""
+    """Return uvicorn, configured to log only errors and to leave the heartbeat to the Pusher protocol."""
     config = uvicorn.Config(
         app,
         loop="asyncio",
         http=HttpProtocol,
-        ws=WebSocketProtocol,  # of uvicorn's two, the one that does not rest on the deprecated websockets.legacy
+        ws=WebSocketProtocol,  # of uvicorn's two, the one that does not use the deprecated websockets.legacy
         ws_max_size=MAX_FRAME_BYTES,
-        ws_per_message_deflate=False,  # on one machine compression only costs time
+        ws_per_message_deflate=False,  # on one machine, compression only costs time
         ws_ping_interval=None,
         lifespan="off",
         proxy_headers=False,
         server_header=False,
         access_log=False,  # request lines carry signatures
-        log_level="error",  # what a client does wrong, it is told itself
+        log_level="error",  # clients get their own errors as messages
         use_colors=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
@@ -215,7 +215,7 @@ def build_server(app: PusherApp) -> PromptServer:
 
 
 def is_our_own_error(record: logging.LogRecord) -> bool:
-    """Keep from the log the traceback that uvicorn writes when a client sends text that is not UTF-8."""
+    """Filter out the traceback that uvicorn logs when a client sends text that is not UTF-8."""
     return not (record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError) and "from client" in record.msg)
 
 

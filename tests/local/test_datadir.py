@@ -63,7 +63,7 @@ print(DataDir(Path({str(data.path)!r})).secrets())
 
 def test_a_broken_secrets_file_is_not_overwritten(data: DataDir):
     (data.path / "secrets.json").write_text("{")
-    with pytest.raises(LocalError, match="put the file right"):
+    with pytest.raises(LocalError, match="repair the file"):
         data.secrets()
     assert (data.path / "secrets.json").read_text() == "{"
 

@@ -73,14 +73,14 @@ def test_an_unknown_option_of_the_url_is_refused():
 
 def test_a_refused_sign_in_is_told_without_the_password():
     parts = urlsplit(os.environ["DATABASE_URL"])
-    with pytest.raises(LocalError, match="DATABASE_URL doesn't work") as refusal:
+    with pytest.raises(LocalError, match="Can't connect to DATABASE_URL") as refusal:
         check_database(f"postgres://a_user_of_none:guess@{parts.hostname}:{parts.port}{parts.path}")
     assert "guess" not in str(refusal.value)
 
 
 def test_postgresql_15_is_the_oldest():
     require_version(150_000)
-    with pytest.raises(LocalError, match="PostgreSQL 14 and HotelMate needs 15"):
+    with pytest.raises(LocalError, match="PostgreSQL 14, and HotelMate needs 15"):
         require_version(140_011)
 
 

@@ -61,7 +61,9 @@ def test_an_old_python_is_refused_in_one_sentence(
     done = make(target, f"PYTHON={old}", cwd=project, env=clean_env)
     assert done.returncode != 0
     assert done.stdout == ""
-    assert done.stderr.startswith(f"HotelMate needs Python 3.11 or newer with its venv module, and {old} is not: ")
+    assert done.stderr.startswith(
+        f"HotelMate needs Python 3.11 or newer with the venv module, which {old} does not provide: "
+    )
     assert f"make {target} PYTHON=/path/to/python3.12" in done.stderr
     assert done.stderr.count("\n") == 2  # the sentence, and make's own line
 
@@ -86,7 +88,7 @@ def test_a_newer_python_is_found_when_python3_is_old(project: Path, clean_env: d
 def test_an_environment_is_made_once_and_follows_the_requirements(folder: Path, capfd: pytest.CaptureFixture[str]):
     assert venv.main(["requirements.txt"]) == 0
     first = capfd.readouterr().out
-    assert first.startswith("Making .venv with Python 3.")
+    assert first.startswith("Creating .venv with Python 3.")
     assert "Installing requirements.txt into .venv" in first
 
     (folder / "requirements.txt").touch()  # newer, but no different
@@ -100,7 +102,7 @@ def test_an_environment_is_made_once_and_follows_the_requirements(folder: Path, 
     (folder / "requirements.txt").write_text("./no-such-package\n")
     for _ in range(2):  # a failure is tried again
         assert venv.main(["requirements.txt"]) == 1
-        assert capfd.readouterr().err.endswith("could not be installed: what pip printed above says why.\n")
+        assert capfd.readouterr().err.endswith("could not be installed: see pip's output above.\n")
 
     (folder / "requirements.txt").write_text("# different\n")
     assert venv.is_installed(Path("requirements.txt"))

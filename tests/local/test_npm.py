@@ -74,7 +74,7 @@ def test_a_lockfile_is_installed_once_and_again_when_it_changes(house: House):
 
 def test_without_npm_one_sentence_says_what_happens_instead(house: House):
     assert house.install() == []
-    assert house.said == [f"There is no npm: {npm.OTHERWISE}"]
+    assert house.said == [f"npm is not installed: {npm.OTHERWISE}"]
 
 
 @pytest.mark.parametrize("script", [STAND_IN_NPM, "#!/no/such/interpreter\n"])
@@ -161,4 +161,4 @@ def test_who_finds_another_at_it_for_too_long_goes_on_and_says_so(house: House, 
         assert try_lock(other.fileno(), fcntl.LOCK_EX)
         assert house.install() == []
     [said] = house.said
-    assert said.startswith("Another start has been installing package-lock.json for 0.2 s")
+    assert said.startswith("Another start is still installing package-lock.json after 0.2 s")

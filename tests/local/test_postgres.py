@@ -132,7 +132,7 @@ def test_a_public_place_of_somebody_else_is_refused(data: DataDir):
     place = public_place(data.path)
     place.mkdir()
     os.chown(place, 65534, 65534)
-    with pytest.raises(LocalError, match="belongs to somebody else"):
+    with pytest.raises(LocalError, match="belongs to another user"):
         server(data, privilege="nobody").acquire()
 
 

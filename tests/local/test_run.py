@@ -127,7 +127,7 @@ def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data
         f"http://127.0.0.1:{port}/api/docs/",
         f"http://127.0.0.1:{port}/admin/",
         f"127.0.0.1:{data.service('pusher').port}, key {secrets['PUSHER_KEY']}",
-        f"Mail       not sent but written to {data.logs}/worker.log",
+        f"Mail       not sent, but written to {data.logs}/worker.log",
         secrets["DEMO_PASSWORD"],
         "resort-manager, resort-supervisor, resort-housekeeper, resort-frontdesk",
         "city-manager, city-supervisor, city-housekeeper, city-frontdesk",
@@ -190,7 +190,7 @@ def test_a_second_one_is_refused_and_the_first_undisturbed(launch: Launch, data:
     second = launch(PORT=str(free_port()))
     assert second.ends() == 1
     assert second.output.strip() == (
-        f"HotelMate already runs from {data.path} at http://127.0.0.1:{house.env['PORT']}: "
+        f"HotelMate is already running from {data.path} at http://127.0.0.1:{house.env['PORT']}: "
         f"use that one, or stop it first (Ctrl-C there, or `kill {house.process.pid}`)."
     )
     assert get(int(house.env["PORT"])) == 200
@@ -287,7 +287,7 @@ def test_a_closed_terminal_does_not_keep_it_from_stopping(
         ("postgres", "PostgreSQL ended unexpectedly; {logs}/postgres.log ends:"),
         ("pusher", "The Pusher server ended unexpectedly; {logs}/pusher.log ends:\nout of beds"),
         ("worker", "The worker ended unexpectedly; {logs}/worker.log ends:\nstand-in worker\nout of stamps"),
-        ("web", "The web server ended unexpectedly; what it printed above says why."),
+        ("web", "The web server ended unexpectedly; see its output above."),
     ],
 )
 def test_a_part_that_dies_is_named_and_the_rest_stopped(
@@ -311,7 +311,7 @@ def test_a_part_that_dies_is_named_and_the_rest_stopped(
 def test_a_failing_migration_ends_the_start(launch: Launch, nothing_left: Callable[[], bool]):
     house = launch(FAILS="migrate")
     assert house.ends() == 1
-    assert house.output.endswith("\n`manage.py migrate` failed: what it printed above says why.\n")
+    assert house.output.endswith("\n`manage.py migrate` failed: see its output above.\n")
     assert "seed_demo" not in house.output
     assert nothing_left()
 
@@ -321,8 +321,8 @@ def test_a_failing_migration_ends_the_start(launch: Launch, nothing_left: Callab
     [
         ({"PORT": "80x"}, "PORT is '80x'"),
         ({"DATABASE_URL": "mysql://x/y"}, "not of the form postgres://"),
-        ({"DATABASE_URL": "postgres://u:p@127.0.0.1:1/x"}, "DATABASE_URL doesn't work"),
-        ({"PUSHER_KEY": "k"}, "belong together"),
+        ({"DATABASE_URL": "postgres://u:p@127.0.0.1:1/x"}, "Can't connect to DATABASE_URL"),
+        ({"PUSHER_KEY": "k"}, "must be set together"),
         ({"HOTELMATE_DATA_DIR": "/dev/null/data"}, "can't be used (Not a directory)"),
     ],
 )
@@ -340,12 +340,12 @@ def test_a_busy_port_is_named_before_anything_starts(launch: Launch):
         port = server.getsockname()[1]
         house = launch(PORT=str(port))
         assert house.ends() == 1
-    assert house.output.startswith(f"\nPort {port} is taken by another program")
+    assert house.output.startswith(f"\nPort {port} is in use by another program")
 
 
 def test_a_port_below_1024_may_be_for_root_only():
     if os.access("/proc/sys/net/ipv4/ip_unprivileged_port_start", os.R_OK) and os.geteuid():
-        with pytest.raises(LocalError, match="for root only"):
+        with pytest.raises(LocalError, match="reserved for root"):
             check_port(1)
     else:
         check_port(1)
@@ -362,7 +362,7 @@ def test_the_port_is_8000_unless_named():
 def test_an_account_with_pusher_is_shown_as_such():
     text = welcome({"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "it's me"}, 1, "x/worker.log")
     assert "Pusher Channels, key k" in text
-    assert "not sent but written to x/worker.log" in text
+    assert "not sent, but written to x/worker.log" in text
     # Ready to paste, whatever the password.
     assert """'{"username": "resort-housekeeper", "password": "it'"'"'s me"}'""" in text
 
@@ -370,7 +370,7 @@ def test_an_account_with_pusher_is_shown_as_such():
 def test_a_provider_of_mail_is_shown_as_such():
     env = {"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "p", "EMAIL_URL": "smtp://user:secret@mail.example"}
     text = welcome(env, 1, "x/worker.log")
-    assert "Mail       sent by the server that EMAIL_URL names\n" in text
+    assert "Mail       sent through the server in EMAIL_URL\n" in text
     assert "secret" not in text
 
 
@@ -449,7 +449,7 @@ def test_reset_makes_the_database_anew_and_keeps_the_password(launch: Launch, da
         "stand-in migrate",
         "manage.py seed_demo ...",
         "stand-in seed_demo",
-        "The demo is new: `make run` starts it.",
+        "The demo has been reset: start it with `make run`.",
     ]
     gone = launch(*psql("SELECT coalesce(to_regclass('guests')::text, 'gone')"))
     assert (gone.ends(), gone.output) == (0, "gone\n")
@@ -462,7 +462,7 @@ def test_reset_of_a_running_house_is_refused(launch: Launch, data: DataDir):
     before = services(data)
     refused = launch(*RESET)
     assert refused.ends() == 1
-    assert f"HotelMate already runs from {data.path} at http://127.0.0.1:{house.env['PORT']}" in refused.output
+    assert f"HotelMate is already running from {data.path} at http://127.0.0.1:{house.env['PORT']}" in refused.output
     assert "Ctrl-C there" in refused.output
     assert "Dropping" not in refused.output
     assert services(data) == before
@@ -472,7 +472,7 @@ def test_reset_under_another_command_is_refused(launch: Launch):
     other = launch(*EXEC, "sh", "-c", "echo in; sleep 60").says("in")
     refused = launch(*RESET)
     assert refused.ends() == 1
-    assert refused.output == "\nAnother command is still at work on the database: wait for it, or end it.\n"
+    assert refused.output == "\nAnother command is still using the database: wait for it, or stop it.\n"
     other.process.send_signal(signal.SIGTERM)
     assert other.ends() == 128 + signal.SIGTERM
 
@@ -480,7 +480,7 @@ def test_reset_under_another_command_is_refused(launch: Launch):
 def test_reset_never_touches_the_database_of_somebody_else(launch: Launch, data: DataDir):
     refused = launch(*RESET, DATABASE_URL="postgres://me:secret@127.0.0.1:1/mine")
     assert refused.ends() == 1
-    assert refused.output.startswith("\nDATABASE_URL is set, and HotelMate drops no database")
+    assert refused.output.startswith("\nDATABASE_URL is set, and HotelMate only drops its own embedded database")
     assert "unset it" in refused.output
     assert "secret" not in refused.output
     assert not data.service("postgres").is_running()
@@ -499,7 +499,7 @@ def test_reset_after_a_killed_house_stops_what_it_left_over(launch: Launch, noth
 def test_a_reset_that_fails_says_so_and_stops_what_it_started(launch: Launch, nothing_left: Callable[[], bool]):
     again = launch(*RESET, FAILS="seed_demo")
     assert again.ends() == 1
-    assert "The demo is new" not in again.output
+    assert "The demo has been reset" not in again.output
     assert nothing_left()
 
 

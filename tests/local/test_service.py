@@ -100,7 +100,7 @@ def test_a_running_service_without_a_pid_is_an_error_not_a_guess(data: DataDir):
     service.start(SLEEP, port=0)
     pid = service.pid
     (data.run / "web.json").write_text("")
-    with pytest.raises(LocalError, match="end it by hand"):
+    with pytest.raises(LocalError, match="kill it by hand"):
         service.stop()
     assert pid
     os.killpg(pid, signal.SIGKILL)

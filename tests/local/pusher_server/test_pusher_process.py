@@ -67,8 +67,8 @@ def test_address_of_another_machine_says_what_to_do(start):
     [
         ({}, "PUSHER_APP_ID, PUSHER_KEY, PUSHER_SECRET"),
         (APP | {"PUSHER_SECRET": ""}, "PUSHER_SECRET"),
-        (APP | {"PUSHER_APP_ID": "hotel"}, "PUSHER_APP_ID must be made of digits"),
-        (APP | {"PUSHER_APP_ID": "١٢"}, "PUSHER_APP_ID must be made of digits"),
+        (APP | {"PUSHER_APP_ID": "hotel"}, "PUSHER_APP_ID must consist of digits"),
+        (APP | {"PUSHER_APP_ID": "١٢"}, "PUSHER_APP_ID must consist of digits"),
         (APP | {"PUSHER_ACTIVITY_TIMEOUT": "0"}, "PUSHER_ACTIVITY_TIMEOUT"),
         (APP | {"PUSHER_ACTIVITY_TIMEOUT": "soon"}, "PUSHER_ACTIVITY_TIMEOUT"),
     ],
