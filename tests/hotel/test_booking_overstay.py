@@ -97,7 +97,7 @@ def test_nights_are_added_from_the_departure_on(desk, agent, hotel, overdue):
     booking = body.pop("booking")
     extension = {"old_checkout_date": "2025-07-01", "new_checkout_date": "2025-07-04", "nights": 3}
     assert body == {
-        "message": f"The stay of booking {overdue.booking_id} ends on 2025-07-04 now.",
+        "message": f"The stay of booking {overdue.booking_id} now ends on 2025-07-04.",
         "is_overstay": False,
         "incident_state": "ACTIVE",
         "overstay": incident(status="RESOLVED", extensions=[extension | {"created_at": NOW_ISO}]),
