@@ -1,4 +1,4 @@
-"""The base of every admin page: only superusers see, search and link rows of other hotels than their own."""
+"""The base of every admin page: users other than superusers see, search and link only their own hotel's rows."""
 
 import logging
 from typing import Any

@@ -159,8 +159,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, SessionInterrupted):
         # Django reports any failure to store a session as a deleted session.
         refused = exception.__context__ and exception.__context__.__context__
-        if answer := unavailable(request, refused):
-            return answer
+        if response := unavailable(request, refused):
+            return response
     if not _wants_json(request):
         return defaults.bad_request(request, exception)
     return JsonResponse(error_body("MALFORMED_REQUEST", "The request is malformed."), status=400)
@@ -182,8 +182,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: a bug; the log has the traceback. 503 if a middleware could not reach the database."""
-    if answer := unavailable(request, sys.exc_info()[1]):
-        return answer
+    if response := unavailable(request, sys.exc_info()[1]):
+        return response
     if not _wants_json(request):
         return defaults.server_error(request)
     return JsonResponse(error_body("SERVER_ERROR", "Something went wrong on our side. It has been logged."), status=500)

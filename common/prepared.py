@@ -27,7 +27,7 @@ from psycopg2.extensions import AsIs
 
 from common.database import sqlstate
 
-M = TypeVar("M")  # what a row becomes: a model's instance, or a value
+M = TypeVar("M")  # the result for a row: a model instance or a value
 Rows = list[tuple[Any, ...]]
 BITS = 63  # of a bigint, without the sign
 # Statements that one connection keeps, each 30 to 600 kB of the server's memory. Clients choose which fields to change,
@@ -61,7 +61,7 @@ class _Read(NamedTuple):
     statement: _Statement
     locks: bool
     convert: Callable[[Rows], Iterable[Sequence[Any]]]  # from the driver's values to the fields' values
-    make: Callable[[Sequence[Any]], Any]  # a row to an instance or a value
+    make: Callable[[Sequence[Any]], Any]  # from a row to an instance or a value
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -124,16 +124,16 @@ class DatabaseGauges:
     """Metrics read from the database at each scrape; while it is unreachable, only that it is down."""
 
     def collect(self) -> Iterator[Metric]:
-        answers, found = False, list[Metric]()
+        is_up, found = False, list[Metric]()
         try:
             with patient_connection() as connection:
                 connection.ensure_connection()
-                answers = True
+                is_up = True
                 found += backlog_gauges(backlog(connection))
                 found += payment_gauges(connection)
         except DATABASE_FAILURES:
             pass
-        yield GaugeMetricFamily("hotelmate_database_up", "Whether the database can be reached.", value=answers)
+        yield GaugeMetricFamily("hotelmate_database_up", "Whether the database can be reached.", value=is_up)
         yield from found
 
 
@@ -143,14 +143,14 @@ class ProbesMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
         self._readiness = Readiness()
-        self._answers = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        self._endpoints = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        answer = self._answers.get(request.path_info)
-        if answer is None:
+        endpoint = self._endpoints.get(request.path_info)
+        if endpoint is None:
             return self.get_response(request)
         if request.method in ("GET", "HEAD"):
-            response = answer(request)
+            response = endpoint(request)
         else:
             response = refusal(405, f'Method "{request.method}" not allowed.')
             response["Allow"] = "GET, HEAD"

@@ -150,7 +150,7 @@ def start_pusher(pusher: Service, env: Mapping[str, str], pause: Pause) -> None:
 def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
     """Wait until the service returns any HTTP response. Raises LocalError if it ends or takes over a minute."""
 
-    def answers() -> bool:
+    def responds() -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
         try:
             connection.request("GET", path)
@@ -161,7 +161,7 @@ def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
             connection.close()
         return True
 
-    if not wait_until(lambda: not service.is_running() or answers(), 60, pause):
+    if not wait_until(lambda: not service.is_running() or responds(), 60, pause):
         raise LocalError(f"{name} doesn't respond on port {service.port}; {last_words(service)}")
     require_running({name: service})
 
@@ -190,23 +190,23 @@ def welcome(env: Mapping[str, str], seconds: float, worker_log: str) -> str:
     mail = f"not sent, but written to {worker_log}"
     if env.get("EMAIL_URL"):
         mail = "sent through the server in EMAIL_URL"
-    address = f"http://127.0.0.1:{env['PORT']}"
+    base_url = f"http://127.0.0.1:{env['PORT']}"
     pusher = ":".join(filter(None, [env.get("PUSHER_HOST") or "Pusher Channels", env.get("PUSHER_PORT")]))
     body = json.dumps({"username": "resort-housekeeper", "password": env["DEMO_PASSWORD"]})
     sign_ins = "".join(f"             {', '.join(f'{hotel}-{role}' for role in ROLES)}\n" for hotel in HOTELS)
     return f"""
 HotelMate is up after {seconds:.1f} s.
 
-  Board      {address}/board/
-  API docs   {address}/api/docs/
-  Admin      {address}/admin/
+  Board      {base_url}/board/
+  API docs   {base_url}/api/docs/
+  Admin      {base_url}/admin/
   Pusher     {pusher}, key {env["PUSHER_KEY"]}
   Mail       {mail}
 
   Sign in    password {env["DEMO_PASSWORD"]}
 {sign_ins}             admin
 
-  Try it     curl -s {address}/api/staff/login/ -H 'Content-Type: application/json' -d {shlex.quote(body)}
+  Try it     curl -s {base_url}/api/staff/login/ -H 'Content-Type: application/json' -d {shlex.quote(body)}
 
 Ctrl-C stops everything; the next `make run` continues with the same data.
 """

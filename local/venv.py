@@ -40,7 +40,7 @@ def is_usable() -> bool:
 
 def main(files: list[str]) -> int:
     with open(files[0]) as first:
-        fcntl.flock(first, fcntl.LOCK_EX)  # two makes at once
+        fcntl.flock(first, fcntl.LOCK_EX)  # two makes may run at the same time
         for file in map(Path, files):
             if is_installed(file):
                 continue
