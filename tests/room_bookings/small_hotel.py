@@ -69,16 +69,16 @@ class SmallHotel:
     manager: Staff
 
 
-def open_small_hotel(**hotel: Any) -> SmallHotel:
+def open_small_hotel(**fields: Any) -> SmallHotel:
     """A new small hotel; also works in a transactional test."""
-    house = HotelFactory(**hotel)
-    room_type = RoomTypeFactory(hotel=house)
+    hotel = HotelFactory(**fields)
+    room_type = RoomTypeFactory(hotel=hotel)
     return SmallHotel(
-        hotel=house,
+        hotel=hotel,
         room_type=room_type,
-        rooms=[NewRoomFactory(hotel=house, room_type=room_type, room_number=number) for number in (101, 102)],
-        agent=StaffFactory(hotel=house, role=rights.FRONT_DESK_AGENT),
-        manager=StaffFactory(hotel=house, role=rights.FRONT_OFFICE_MANAGER),
+        rooms=[NewRoomFactory(hotel=hotel, room_type=room_type, room_number=number) for number in (101, 102)],
+        agent=StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT),
+        manager=StaffFactory(hotel=hotel, role=rights.FRONT_OFFICE_MANAGER),
     )
 
 

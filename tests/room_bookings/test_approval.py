@@ -1,4 +1,4 @@
-"""Confirm, approve, decline, with a card payment and without: each decision is taken once, and so is the money."""
+"""Confirm, approve and decline, with and without a card payment: each decision and each charge happens once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ LATER = timedelta(minutes=5)
 
 
 def waiting(hotel, **fields) -> RoomBooking:
-    """A request that waits for approval, without a card payment."""
+    """A booking that awaits approval, without a card payment."""
     defaults = {
         "status": BookingStatus.PENDING_APPROVAL,
         "approval_deadline_at": clock.now() + timedelta(hours=4),
@@ -49,7 +49,7 @@ def waiting(hotel, **fields) -> RoomBooking:
 
 
 def card(stripe: StripeServer | None, hotel, payment_state=PaymentState.AUTHORISED, **fields) -> RoomBooking:
-    """A request with a card payment, authorised at the stand-in."""
+    """A request with a card payment, authorised at the fake Stripe."""
     reference = f"pi_{next(references)}"
     if stripe:
         stripe.authorise(reference)
@@ -73,7 +73,7 @@ def captured(stripe: StripeServer, hotel, **fields) -> RoomBooking:
 
 
 def trace(booking: RoomBooking, *, without: tuple[str, ...] = ()) -> tuple[Any, ...]:
-    """All that a decision writes: the row, the history, the events, the mails."""
+    """Everything that a decision writes: the row, history, events and mails."""
     row = RoomBooking.objects.filter(pk=booking.pk).values().get()
     return (
         {name: value for name, value in row.items() if name not in without},
@@ -85,14 +85,14 @@ def trace(booking: RoomBooking, *, without: tuple[str, ...] = ()) -> tuple[Any, 
 
 @contextmanager
 def unchanged(booking: RoomBooking) -> Iterator[None]:
-    """The block leaves no trace, but for the number of a try, which nobody sees."""
+    """Assert that the block changes nothing but the internal number of the payment attempt."""
     before = trace(booking, without=("payment_attempt",))
     yield
     assert trace(booking, without=("payment_attempt",)) == before
 
 
-def told() -> list[tuple[str, str]]:
-    """What was emitted: (stream, type), in order."""
+def published_pairs() -> list[tuple[str, str]]:
+    """The published events as (stream, type), in order."""
     return list(RealtimeEvent.objects.order_by("pk").values_list("stream", "type"))
 
 
@@ -102,7 +102,7 @@ def history(booking: RoomBooking) -> list[tuple[str, str, str]]:
 
 
 def mails() -> list[str]:
-    """What the guests were or would have been mailed, had nothing newer come."""
+    """The queued and sent mails, including those superseded by newer ones."""
     queued = BookingMail.objects.select_related("booking").order_by("pk")
     return [SUBJECTS[MailKind(mail.kind)].format(mail.booking.booking_id) for mail in queued]
 
@@ -128,7 +128,7 @@ DECLINED_EVENTS = [("room-bookings", "booking_updated"), ("guest-bookings", "boo
 
 
 @pytest.mark.parametrize("status", [BookingStatus.PENDING_APPROVAL, BookingStatus.PENDING_PAYMENT])
-def test_confirm_records_tells_and_mails(hotel, agent, status):
+def test_confirm_records_publishes_and_mails(hotel, agent, status):
     booking = waiting(hotel, status=status)
     confirmed = confirm_booking(booking=booking, staff=agent)
     assert (confirmed.status, confirmed.decided_by, confirmed.version) == ("CONFIRMED", agent, booking.version + 1)
@@ -136,18 +136,18 @@ def test_confirm_records_tells_and_mails(hotel, agent, status):
     assert len(confirmed.confirmation_number) == 8
     assert confirmed.staff_seen_at is None
     assert history(booking) == [("CONFIRMED", status, "CONFIRMED")]
-    assert told() == CONFIRMED_EVENTS
+    assert published_pairs() == CONFIRMED_EVENTS
     assert mails() == [f"Your booking {booking.booking_id} is confirmed"]
     with unchanged(booking):
         assert confirm_booking(booking=booking, staff=agent).status == "CONFIRMED"
 
 
-def test_confirm_of_a_card_booking_leads_to_approve_and_decline(hotel, agent):
+def test_confirming_a_card_booking_points_to_approve_and_decline(hotel, agent):
     booking = card(None, hotel)
     with unchanged(booking):
         refusal = refused(lambda: confirm_booking(booking=booking, staff=agent), 403, "STRIPE_BOOKING")
     assert set(refusal.details["required_endpoints"]) == {"approve", "decline"}
-    # Asked before: nothing is to be done.
+    # Stripe is queried first, so there is nothing to do.
     done = card(None, hotel, PaymentState.CAPTURED, status=BookingStatus.CONFIRMED)
     assert confirm_booking(booking=done, staff=agent).status == "CONFIRMED"
 
@@ -155,20 +155,20 @@ def test_confirm_of_a_card_booking_leads_to_approve_and_decline(hotel, agent):
 # --- without a card ---------------------------------------------------------------------------------------------------
 
 
-def test_approve_without_a_card_asks_no_provider(hotel, agent):
+def test_approve_without_a_card_does_not_call_stripe(hotel, agent):
     booking = waiting(hotel, confirmation_number="KEPT1234")
     approved = approve_booking(booking=booking, staff=agent)
     assert (approved.status, approved.decided_by, approved.staff_seen_by) == ("CONFIRMED", agent, agent)
     assert approved.staff_seen_at == approved.decision_at
     assert (approved.confirmation_number, approved.paid_at, approved.payment_state) == ("KEPT1234", None, "")
     assert history(booking) == [("APPROVED", "PENDING_APPROVAL", "CONFIRMED")]
-    assert told() == CONFIRMED_EVENTS
+    assert published_pairs() == CONFIRMED_EVENTS
     assert mails() == [f"Your booking {booking.booking_id} is confirmed"]
     with unchanged(booking):
         assert approve_booking(booking=booking, staff=agent).status == "CONFIRMED"
 
 
-def test_who_had_seen_the_booking_first_stays(hotel, agent, manager):
+def test_approval_keeps_the_first_viewer(hotel, agent, manager):
     seen_at = clock.now() - timedelta(hours=1)
     for decide in (approve_booking, decline_booking):
         booking = waiting(hotel, staff_seen_at=seen_at, staff_seen_by=manager)
@@ -183,7 +183,7 @@ def test_decline_without_a_card(hotel, agent):
     assert (declined.decline_reason_code, declined.decline_reason_note) == ("FULL", "A wedding party.")
     assert history(booking) == [("DECLINED", "PENDING_APPROVAL", "DECLINED")]
     assert BookingChange.objects.get(booking=booking).reason == "FULL: A wedding party."
-    assert told() == DECLINED_EVENTS
+    assert published_pairs() == DECLINED_EVENTS
     assert RealtimeEvent.objects.get(type="booking_declined").envelope["payload"]["reason"] == "A wedding party."
     assert mails() == [f"Your booking {booking.booking_id} was declined"]
     assert "A wedding party." in Message.objects.get().email.body
@@ -200,7 +200,7 @@ def test_decline_past_the_deadline(hotel, agent):
 
 
 @pytest.mark.parametrize("decide", [confirm_booking, approve_booking])
-def test_past_the_deadline_it_is_too_late(hotel, agent, decide):
+def test_decisions_past_the_deadline_are_refused(hotel, agent, decide):
     late = waiting(hotel, approval_deadline_at=clock.now() - timedelta(seconds=1))
     expired = waiting(hotel, status=BookingStatus.EXPIRED, expired_at=clock.now())
     for booking in (late, expired):
@@ -239,7 +239,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         ),
     ],
 )
-def test_other_statuses_do_not_lead_there(hotel, agent, decide, statuses):
+def test_other_statuses_cannot_be_decided_on(hotel, agent, decide, statuses):
     for status in statuses.split():
         room = NewRoomFactory(hotel=hotel) if status in ("IN_HOUSE", "COMPLETED") else None
         booking = waiting(hotel, status=status, assigned_room=room, **FIELDS[status])
@@ -261,7 +261,7 @@ def test_without_a_key_a_card_booking_is_refused(hotel, agent):
                 refused(partial(decide, booking=booking, staff=agent), 503, "PAYMENTS_NOT_CONFIGURED")
     confirmed = card(None, hotel, PaymentState.CAPTURED, status=BookingStatus.CONFIRMED)
     refused(lambda: decline_booking(booking=confirmed, staff=agent), 503, "PAYMENTS_NOT_CONFIGURED")
-    assert approve_booking(booking=confirmed, staff=agent).status == "CONFIRMED"  # nothing is to be asked
+    assert approve_booking(booking=confirmed, staff=agent).status == "CONFIRMED"  # Stripe must not be called
 
 
 # --- with a card ------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_approve_captures_once(stripe, hotel, agent):
     assert approved.payment_requested_at is approved.payment_requested_by is None
     assert approved.version == booking.version + 1
     assert history(booking) == [("APPROVED", "PENDING_APPROVAL", "CONFIRMED")]
-    assert told() == CONFIRMED_EVENTS
+    assert published_pairs() == CONFIRMED_EVENTS
     assert mails() == [f"Your booking {booking.booking_id} is confirmed"]
     with unchanged(booking):
         assert approve_booking(booking=booking, staff=agent).status == "CONFIRMED"
@@ -290,7 +290,7 @@ def test_decline_voids_the_authorisation(stripe, hotel, agent):
     assert (declined.status, declined.payment_state, declined.paid_at) == ("DECLINED", "VOIDED", None)
     assert (declined.decline_reason_code, declined.decline_reason_note) == ("FULL", "Sorry.")
     assert (declined.decided_by, declined.staff_seen_by) == (agent, agent)
-    assert told() == DECLINED_EVENTS
+    assert published_pairs() == DECLINED_EVENTS
     assert mails() == [f"Your booking {booking.booking_id} was declined"]
     with unchanged(booking):
         assert decline_booking(booking=booking, staff=agent).status == "DECLINED"
@@ -304,9 +304,9 @@ def test_decline_of_a_confirmed_booking_refunds_and_releases_the_room(stripe, ho
     declined = decline_booking(booking=booking, staff=agent)
     assert (declined.status, declined.payment_state) == ("DECLINED", "REFUNDED")
     assert declined.assigned_room is declined.room_assigned_at is None
-    assert declined.paid_at is not None  # it was paid, and paid back
+    assert declined.paid_at is not None  # paid and refunded
     assert BookingChange.objects.get(booking=booking).from_room == room
-    assert told() == DECLINED_EVENTS
+    assert published_pairs() == DECLINED_EVENTS
     assert mails() == [f"Your booking {booking.booking_id} was declined"]
     with unchanged(booking):
         decline_booking(booking=booking, staff=agent)
@@ -328,23 +328,23 @@ def test_a_provider_that_fails_changes_nothing(stripe, hotel, agent, make, decid
     with unchanged(booking):
         refused(partial(decide, booking=booking, staff=agent), 502, code)
     assert stripe.moved(booking.payment_reference) == {}
-    # The next try has a key of its own: Stripe would repeat its refusal under the old one.
+    # The retry uses a new idempotency key: under the old one, Stripe would repeat its refusal.
     decide(booking=booking, staff=agent)
     assert list(stripe.moved(booking.payment_reference).values()) == [1]
     assert len(mails()) == 1
 
 
 @pytest.mark.parametrize(("make", "decide", "action", "code"), PROVIDER_FAILS)
-def test_a_lost_answer_is_finished_as_success(stripe, hotel, agent, make, decide, action, code):
+def test_lost_response_to_a_capture_counts_as_success(stripe, hotel, agent, make, decide, action, code):
     booking = make(stripe, hotel)
     stripe.fail(action, "lost after", 3)
     assert decide(booking=booking, staff=agent).status in ("CONFIRMED", "DECLINED")
     assert list(stripe.moved(booking.payment_reference).values()) == [1]
-    assert (len(history(booking)), len(told()), len(mails())) == (1, 2, 1)
+    assert (len(history(booking)), len(published_pairs()), len(mails())) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(("make", "decide", "action", "code"), PROVIDER_FAILS)
-def test_when_nobody_knows_the_same_again_finishes_it(stripe, hotel, agent, make, decide, action, code):
+def test_retry_completes_a_decision_with_unknown_outcome(stripe, hotel, agent, make, decide, action, code):
     booking = make(stripe, hotel)
     stripe.fail(action, "lost after", 3)
     stripe.fail("look up", "lost before", 2)
@@ -357,28 +357,28 @@ def test_when_nobody_knows_the_same_again_finishes_it(stripe, hotel, agent, make
     assert decided.payment_attempt == 1
     assert {call.key for call in stripe.calls if call.action == action} == {stripe.calls[0].key}
     assert list(stripe.moved(booking.payment_reference).values()) == [1]
-    assert (len(history(booking)), len(told()), len(mails())) == (1, 2, 1)
+    assert (len(history(booking)), len(published_pairs()), len(mails())) == (1, 2, 1)
 
 
-def test_an_expired_authorisation_says_so(stripe, hotel, agent):
+def test_expired_authorisation_is_reported(stripe, hotel, agent):
     booking = card(stripe, hotel)
     stripe.expire(booking.payment_reference)
     with unchanged(booking):
         refusal = refused(lambda: approve_booking(booking=booking, staff=agent), 409, "AUTHORIZATION_EXPIRED")
     assert "expired" in refusal.message
-    # What is left is to decline it; nothing is there to be voided any more.
+    # It can still be declined; there is nothing left to void.
     assert decline_booking(booking=booking, staff=agent).payment_state == "VOIDED"
     assert stripe.moved(booking.payment_reference) == {}
 
 
-def test_a_payment_that_stripe_does_not_know_stays_undecided(stripe, hotel, agent):
+def test_payment_unknown_to_stripe_stays_undecided(stripe, hotel, agent):
     booking = card(None, hotel)
     with unchanged(booking):
         refused(lambda: approve_booking(booking=booking, staff=agent), 502, "PAYMENT_CAPTURE_FAILED")
         refused(lambda: decline_booking(booking=booking, staff=agent), 502, "PAYMENT_VOID_FAILED")
 
 
-def test_the_opposite_of_what_is_under_way_waits(stripe, hotel, agent):
+def test_opposite_decision_waits_for_the_one_in_flight(stripe, hotel, agent):
     capturing, voiding = card(stripe, hotel, PaymentState.CAPTURING), card(stripe, hotel, PaymentState.VOIDING)
     with unchanged(capturing), unchanged(voiding):
         refused(lambda: decline_booking(booking=capturing, staff=agent), 409, "PAYMENT_IN_PROGRESS")
@@ -387,11 +387,11 @@ def test_the_opposite_of_what_is_under_way_waits(stripe, hotel, agent):
 
 
 def long_ago(staff: Staff, **fields) -> dict[str, Any]:
-    """The fields of a payment that ``staff`` began to move and did not end."""
+    """The fields of a payment that ``staff`` started to move and that was never finished."""
     return {"payment_requested_at": clock.now() - LATER, "payment_requested_by": staff, **fields}
 
 
-def test_the_opposite_of_what_was_begun_long_ago_and_never_happened(stripe, hotel, agent, manager):
+def test_opposite_decision_after_an_old_one_that_never_reached_stripe(stripe, hotel, agent, manager):
     booking = card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
     declined = decline_booking(booking=booking, staff=agent)
     assert (declined.status, declined.payment_state, declined.decided_by) == ("DECLINED", "VOIDED", agent)
@@ -402,8 +402,8 @@ def test_the_opposite_of_what_was_begun_long_ago_and_never_happened(stripe, hote
     assert stripe.moved(booking.payment_reference) == {"captured": 1}
 
 
-def test_the_opposite_of_what_was_begun_long_ago_and_did_happen(stripe, hotel, agent, manager):
-    """The forgotten approval is finished first; what then is declined is a confirmed booking, and refunded."""
+def test_opposite_decision_after_an_old_one_that_stripe_executed(stripe, hotel, agent, manager):
+    """The unfinished approval is completed first; the decline then refunds a confirmed booking."""
     booking = card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
     stripe.intents[booking.payment_reference].status = "succeeded"
     assert decline_booking(booking=booking, staff=agent).payment_state == "REFUNDED"
@@ -419,14 +419,14 @@ def test_the_opposite_of_what_was_begun_long_ago_and_did_happen(stripe, hotel, a
     assert (row.status, row.decided_by, row.decline_reason_note) == ("DECLINED", manager, "No room.")
 
 
-def test_the_opposite_is_refused_when_nobody_can_be_asked(stripe, hotel, agent, manager):
+def test_opposite_decision_is_refused_while_stripe_is_unreachable(stripe, hotel, agent, manager):
     booking = card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
     stripe.fail("look up", "lost before", 2)
     with unchanged(booking):
         refused(lambda: decline_booking(booking=booking, staff=agent), 502, "PAYMENT_VOID_FAILED")
 
 
-def test_an_approval_that_was_begun_in_time_is_finished_past_the_deadline(stripe, hotel, agent, manager):
+def test_approval_started_in_time_is_completed_past_the_deadline(stripe, hotel, agent, manager):
     late = clock.now() - timedelta(seconds=1)
     booking = card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager, approval_deadline_at=late))
     approved = approve_booking(booking=booking, staff=agent)
@@ -437,11 +437,11 @@ def test_an_approval_that_was_begun_in_time_is_finished_past_the_deadline(stripe
     ("decide", "payment_state", "moved"),
     [(approve_booking, "CAPTURED", {}), (decline_booking, "REFUNDED", {"refunded": 1})],
 )
-def test_a_capture_that_arrives_after_it_was_given_up(stripe, hotel, agent, decide, payment_state, moved):
+def test_capture_executed_after_it_was_abandoned(stripe, hotel, agent, decide, payment_state, moved):
     booking = card(stripe, hotel)
     stripe.fail("capture", "lost before", 3)
     refused(lambda: approve_booking(booking=booking, staff=agent), 502, "PAYMENT_CAPTURE_FAILED")
-    stripe.intents[booking.payment_reference].status = "succeeded"  # Stripe carried it out late
+    stripe.intents[booking.payment_reference].status = "succeeded"  # Stripe executed it late
     assert decide(booking=booking, staff=agent).payment_state == payment_state
     assert stripe.moved(booking.payment_reference) == moved
     assert (len(history(booking)), len(mails())) == (1, 1)
@@ -458,8 +458,8 @@ def test_a_refund_after_a_late_capture_that_fails_leaves_the_booking_approvable(
     assert len(stripe.calls) == calls
 
 
-def test_a_payment_that_was_given_back_elsewhere(stripe, hotel, agent):
-    """Somebody refunded it by hand, in Stripe's own dashboard."""
+def test_payment_refunded_in_stripes_dashboard(stripe, hotel, agent):
+    """It was refunded by hand in Stripe's dashboard."""
     booking = card(stripe, hotel)
     intent = stripe.intents[booking.payment_reference]
     intent.status, intent.refunded = "succeeded", True
@@ -472,12 +472,12 @@ def test_a_payment_that_was_given_back_elsewhere(stripe, hotel, agent):
 
 
 def sweep(**expected: int) -> None:
-    """Run the sweep, which finds what is expected and nothing else."""
+    """Run the sweep and assert its counts."""
     found = {name.removeprefix("payments_"): number for name, number in settle_payments().items() if number}
     assert found == expected
 
 
-def test_the_sweep_leaves_alone_what_has_just_begun(stripe, hotel):
+def test_sweep_skips_recent_payments(stripe, hotel):
     booking = card(stripe, hotel, PaymentState.CAPTURING)
     with unchanged(booking):
         sweep()
@@ -485,14 +485,12 @@ def test_the_sweep_leaves_alone_what_has_just_begun(stripe, hotel):
 
 
 class LockTimeoutError(Exception):
-    """The driver's, as Django keeps it beside its own."""
+    """A lock timeout as the database driver raises it."""
 
     pgcode = "55P03"
 
 
-def test_the_sweep_passes_a_booking_that_is_held_and_ends_when_the_database_is_away(
-    stripe, hotel, manager, monkeypatch, caplog
-):
+def test_sweep_skips_a_locked_booking_and_stops_without_a_database(stripe, hotel, manager, monkeypatch, caplog):
     for _ in range(2):
         card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
     busy, away = OperationalError("canceling statement due to lock timeout"), OperationalError("server closed")
@@ -510,7 +508,7 @@ def test_the_sweep_passes_a_booking_that_is_held_and_ends_when_the_database_is_a
         settle_payments()
 
 
-def test_the_sweep_finishes_what_happened_and_puts_back_what_did_not(stripe, hotel, manager):
+def test_sweep_completes_executed_payments_and_resets_others(stripe, hotel, manager):
     begun = partial(card, stripe, hotel, **long_ago(manager))
     approvals = [begun(PaymentState.CAPTURING) for _ in range(2)]
     declines = [begun(PaymentState.VOIDING, decline_reason_code="FULL") for _ in range(2)]
@@ -536,21 +534,21 @@ def test_the_sweep_finishes_what_happened_and_puts_back_what_did_not(stripe, hot
         ("CONFIRMED", "CAPTURED", ""),
     ]
     assert {rows[pair[0].pk].decided_by for pair in (approvals, declines, refunds)} == {manager}
-    assert all(stripe.moved(reference) == {} for reference in stripe.intents)  # it looks, and asks for nothing
-    assert (len(mails()), len(told()), BookingChange.objects.count()) == (3, 6, 3)
+    assert all(stripe.moved(reference) == {} for reference in stripe.intents)  # it only queries Stripe
+    assert (len(mails()), len(published_pairs()), BookingChange.objects.count()) == (3, 6, 3)
     sweep()
-    assert (len(mails()), len(told()), BookingChange.objects.count()) == (3, 6, 3)
+    assert (len(mails()), len(published_pairs()), BookingChange.objects.count()) == (3, 6, 3)
 
 
 @pytest.mark.parametrize(("status", "fields"), [("EXPIRED", {"expired_at": clock.now()}), ("CANCELLED_DRAFT", {})])
-def test_a_void_that_nobody_waits_for_is_never_lost(stripe, hotel, status, fields):
+def test_void_without_a_caller_is_never_lost(stripe, hotel, status, fields):
     booking = card(
         stripe, hotel, PaymentState.VOIDING, status=status, payment_requested_at=clock.now() - LATER, **fields
     )
     stripe.fail("cancel", "error")
     sweep(again=1)
     assert stored(booking) == (status, "VOIDING")
-    sweep()  # not at once again
+    sweep()  # no immediate retry
     with clock.set_to(clock.now() + LATER):
         stripe.fail("cancel", "lost after", 3)
         stripe.fail("look up", "lost before", 2)
@@ -561,7 +559,7 @@ def test_a_void_that_nobody_waits_for_is_never_lost(stripe, hotel, status, field
         sweep(finished=1)
         sweep()
     assert stored(booking) == (status, "VOIDED")
-    assert trace(booking)[1:] == before  # nobody is told: the guest was never charged
+    assert trace(booking)[1:] == before  # no event: the guest was never charged
     assert stripe.moved(booking.payment_reference) == {"voided": 1}
     assert len({call.key for call in stripe.calls if call.action == "cancel"}) == 2
 
@@ -584,8 +582,8 @@ def test_an_expired_request_that_was_captured_after_all_is_refunded(stripe, hote
 
 
 @pytest.mark.parametrize(("refunded", "payment_state"), [(True, "REFUNDED"), (False, "CAPTURED")])
-def test_a_stay_that_went_on_meanwhile_is_not_declined(stripe, hotel, agent, refunded, payment_state):
-    """Somebody was faster than the refund: what is true of the payment is written, and the stay left alone."""
+def test_booking_checked_in_during_the_refund_is_not_declined(stripe, hotel, agent, refunded, payment_state):
+    """The booking changed during the refund: the payment state is recorded, and the stay is left alone."""
     booking = card(stripe, hotel, PaymentState.REFUNDING, status="NO_SHOW", **long_ago(agent))
     intent = stripe.intents[booking.payment_reference]
     intent.status, intent.refunded = "succeeded", refunded
@@ -598,7 +596,7 @@ def test_a_stay_that_went_on_meanwhile_is_not_declined(stripe, hotel, agent, ref
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_decline_that_a_no_show_overtakes_says_so(stripe, hotel, agent):
+def test_decline_overtaken_by_a_no_show_is_reported(stripe, hotel, agent):
     booking = captured(stripe, hotel)
 
     def meanwhile(_call) -> None:
@@ -612,7 +610,7 @@ def test_a_decline_that_a_no_show_overtakes_says_so(stripe, hotel, agent):
 
 
 def test_one_failing_booking_does_not_hold_up_the_others(stripe, hotel, manager, caplog):
-    odd = HotelFactory(timezone="Mars/Olympus")  # no event can be built there
+    odd = HotelFactory(timezone="Mars/Olympus")  # building its event fails
     first, third = (card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager)) for _ in range(2))
     second = card(stripe, odd, PaymentState.CAPTURING, **long_ago(StaffFactory(hotel=odd)))
     for booking in (first, second, third):
@@ -633,7 +631,7 @@ def test_one_failing_booking_does_not_hold_up_the_others(stripe, hotel, manager,
     assert len(mails()) == 3
 
 
-def test_without_a_key_the_sweep_says_so(hotel, manager):
+def test_sweep_without_a_stripe_key_is_reported(hotel, manager):
     booking = card(None, hotel, PaymentState.CAPTURING, **long_ago(manager))
     with unchanged(booking):
         sweep(not_configured=1)
@@ -643,12 +641,12 @@ def test_without_a_key_the_sweep_says_so(hotel, manager):
 
 
 def fresh(work: Callable[..., RoomBooking], booking: RoomBooking, staff: Staff) -> Callable[[], str]:
-    """The work as another process does it: with an instance of its own."""
+    """Do the work as another process would, on its own instance of the booking."""
     return lambda: work(booking=RoomBooking.objects.get(pk=booking.pk), staff=staff).status
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_transaction_is_open_while_stripe_is_asked(stripe, hotel, agent):
+def test_no_transaction_is_open_during_a_stripe_call(stripe, hotel, agent):
     booking, done = card(stripe, hotel), captured(stripe, hotel)
     seen = []
 
@@ -667,7 +665,7 @@ def test_no_transaction_is_open_while_stripe_is_asked(stripe, hotel, agent):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_within_a_transaction_stripe_is_not_asked(stripe, hotel, agent):
+def test_stripe_is_not_called_within_a_transaction(stripe, hotel, agent):
     booking = card(stripe, hotel)
     for decide in (approve_booking, decline_booking):
         with unchanged(booking), pytest.raises(RuntimeError, match="durable"), transaction.atomic():
@@ -677,10 +675,10 @@ def test_within_a_transaction_stripe_is_not_asked(stripe, hotel, agent):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("make", "decide", "action", "code"), PROVIDER_FAILS)
-def test_while_the_places_at_the_provider_are_taken_others_are_refused_at_once(
+def test_calls_beyond_the_stripe_limit_are_refused_immediately(
     stripe, settings, hotel, agent, manager, make, decide, action, code
 ):
-    """Whoever is refused leaves no trace; the sweep needs no place; one that is left is free, however it was."""
+    """A refused call leaves no trace, the sweep needs no slot, and a slot is freed even after an error."""
     settings.PAYMENT_CALLS_AT_ONCE = 1
     first, second = make(stripe, hotel), make(stripe, hotel)
     begun = card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
@@ -707,7 +705,7 @@ def test_while_the_places_at_the_provider_are_taken_others_are_refused_at_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_asks_no_provider_needs_no_place(stripe, settings, hotel, agent):
+def test_decisions_without_a_card_need_no_stripe_slot(stripe, settings, hotel, agent):
     settings.PAYMENT_CALLS_AT_ONCE = 1
     booking, other = waiting(hotel), captured(stripe, hotel)
     with place_at_provider():
@@ -731,7 +729,7 @@ def test_two_approvals_at_once_are_one_capture(stripe, hotel, agent, manager):
     assert [writer.outcome() for writer in writers] == ["CONFIRMED", "CONFIRMED"]
     assert stripe.moved(booking.payment_reference) == {"captured": 1}
     assert {call.key for call in stripe.calls} == {f"{booking.payment_reference}-capture-1"}
-    assert (told(), len(mails())) == (CONFIRMED_EVENTS, 1)
+    assert (published_pairs(), len(mails())) == (CONFIRMED_EVENTS, 1)
     assert history(booking) == [("APPROVED", "PENDING_APPROVAL", "CONFIRMED")]
 
 
@@ -744,12 +742,12 @@ def test_two_declines_at_once_are_one_refund(stripe, hotel, agent, manager):
         writer.start()
     assert [writer.outcome() for writer in writers] == ["DECLINED", "DECLINED"]
     assert stripe.moved(booking.payment_reference) == {"refunded": 1}
-    assert (told(), len(mails())) == (DECLINED_EVENTS, 1)
+    assert (published_pairs(), len(mails())) == (DECLINED_EVENTS, 1)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_who_have_the_providers_answer_write_it_once(hotel, agent):
-    """Both have it, and are held up before they write."""
+def test_two_callers_with_stripes_response_write_it_once(hotel, agent):
+    """Both have Stripe's response and are held before they write."""
     booking = card(
         None,
         hotel,
@@ -767,7 +765,7 @@ def test_two_who_have_the_providers_answer_write_it_once(hotel, agent):
 
     _, outcomes = overlap(held, answered, answered)
     assert sorted(outcomes) == ["FINISHED", "OVERTAKEN"]
-    assert (told(), len(mails())) == (DECLINED_EVENTS, 1)
+    assert (published_pairs(), len(mails())) == (DECLINED_EVENTS, 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -779,7 +777,7 @@ def test_two_who_have_the_providers_answer_write_it_once(hotel, agent):
     ],
 )
 def test_approve_against_decline(stripe, hotel, agent, manager, first, second, action, end, moved):
-    """While the first is at the provider, the second is refused."""
+    """While the first call waits for Stripe, the second is refused."""
     booking = card(stripe, hotel)
     late = []
 
@@ -794,7 +792,7 @@ def test_approve_against_decline(stripe, hotel, agent, manager, first, second, a
     assert (refusal.status, refusal.code) == (409, "PAYMENT_IN_PROGRESS")
     assert stored(booking) == end
     assert stripe.moved(booking.payment_reference) == moved
-    assert (len(history(booking)), len(told()), len(mails())) == (1, 2, 1)
+    assert (len(history(booking)), len(published_pairs()), len(mails())) == (1, 2, 1)
     assert [call.action for call in stripe.calls] == [action]
 
 
@@ -813,14 +811,14 @@ def test_twenty_approvals_and_declines_at_once(stripe, hotel, agent):
         ("DECLINED", "REFUNDED", {"captured": 1, "refunded": 1}),
     ]
     steps = {"CAPTURED": 1, "VOIDED": 1, "REFUNDED": 2}[payment_state]
-    assert (len(history(booking)), len(told()), len(mails())) == (steps, 2 * steps, steps)
+    assert (len(history(booking)), len(published_pairs()), len(mails())) == (steps, 2 * steps, steps)
     for outcome in outcomes:
         assert outcome in ("CONFIRMED", "DECLINED") or outcome.status == 409, outcome
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_approval_that_the_sweep_took_for_lost(stripe, hotel, agent):
-    """The sweep looks while the capture is still on its way, and puts it back; the approval goes on all the same."""
+def test_approval_that_the_sweep_had_reset(stripe, hotel, agent):
+    """The sweep runs while the capture is still in flight and resets it; the approval succeeds all the same."""
     booking = card(stripe, hotel)
 
     def sweep_meanwhile(call) -> None:
@@ -832,7 +830,7 @@ def test_an_approval_that_the_sweep_took_for_lost(stripe, hotel, agent):
     stripe.before_work = sweep_meanwhile
     assert approve_booking(booking=booking, staff=agent).payment_state == "CAPTURED"
     assert stripe.moved(booking.payment_reference) == {"captured": 1}
-    assert (len(history(booking)), len(told()), len(mails())) == (1, 2, 1)
+    assert (len(history(booking)), len(published_pairs()), len(mails())) == (1, 2, 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -845,7 +843,7 @@ def test_two_sweeps_at_once_finish_once(stripe, hotel, manager):
         writer.start()
     counts = [writer.outcome() for writer in writers]
     assert sorted((found["payments_finished"], found["payments_overtaken"]) for found in counts) == [(0, 1), (1, 0)]
-    assert (len(history(booking)), len(told()), len(mails())) == (1, 2, 1)
+    assert (len(history(booking)), len(published_pairs()), len(mails())) == (1, 2, 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -859,7 +857,7 @@ def test_approve_against_decline_without_a_card(hotel, agent, manager):
 
 @pytest.mark.django_db(transaction=True)
 def test_approve_against_decline_without_a_card_and_without_the_lock(hotel, agent, manager):
-    """The twin: without the lock the second decides on what it read before the first committed."""
+    """The twin: without the lock, the second call decides on data read before the first committed."""
     booking = waiting(hotel)
     with locks_removed():
         _, [second] = overlap(fresh(approve_booking, booking, agent), fresh(decline_booking, booking, manager))
@@ -879,7 +877,7 @@ def test_the_row_is_locked_before_it_is_read(hotel, agent, statements):
 
 
 @pytest.mark.parametrize("step", [check_in, mark_no_show])
-def test_while_the_money_is_on_its_way_back_no_stay_begins_and_no_arrival_is_given_up(hotel, manager, step):
+def test_no_check_in_or_no_show_during_a_refund(hotel, manager, step):
     yesterday = clock.now().date() - timedelta(days=1)
     booking = card(
         None,
@@ -896,8 +894,8 @@ def test_while_the_money_is_on_its_way_back_no_stay_begins_and_no_arrival_is_giv
 
 
 @pytest.mark.parametrize(("before", "after"), [("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
-def test_a_request_that_expires_leaves_the_money_to_the_sweep(hotel, before, after):
-    """Captured: the answer to a capture that was given up came after all."""
+def test_expiring_a_request_leaves_the_refund_to_the_sweep(hotel, before, after):
+    """Captured: the response to an abandoned capture arrived late."""
     booking = card(None, hotel, PaymentState(before), approval_deadline_at=clock.now() - timedelta(minutes=1))
     assert expire_approvals(hotel) == 1
     booking.refresh_from_db()

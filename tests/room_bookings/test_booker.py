@@ -1,4 +1,4 @@
-"""Who made a booking, where that is not the guest: given by the desk, shown in the detail, found by the search."""
+"""The booker, if not the guest: set by the front desk, shown in the detail, found by the search."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 NOBODY = {"first_name": "", "last_name": "", "email": "", "phone": ""}
 BABBAGE = {"first_name": "Charles", "last_name": "Babbage", "email": "office@example.com", "phone": "+44 20 7946 1111"}
 ADA = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "phone": ""}
-# What is sent, and what the detail then shows.
+# The request's fields, and what the detail then shows.
 BOOKERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"type": "COMPANY", "company": "Engines Ltd"}, {"type": "COMPANY", "company": "Engines Ltd", **NOBODY}),
     (
@@ -59,17 +59,17 @@ def client(small_hotel, api):
 
 @pytest.fixture
 def path(small_hotel) -> str:
-    """A booking of Ada's that she made herself."""
+    """The URL of a booking that Ada made herself."""
     booking = BookingFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, primary_email="ada@example.com")
     return url(small_hotel.agent, f"room-bookings/{booking.booking_id}/")
 
 
 @pytest.mark.parametrize(("sent", "shown"), BOOKERS)
-def test_a_new_booking_names_who_booked(small_hotel, client, sent, shown):
+def test_new_booking_has_a_booker(small_hotel, client, sent, shown):
     answer = client.post(url(small_hotel.agent, "room-bookings/"), request(small_hotel, booker=sent))
     assert answer.status_code == 201, answer.content
     assert answer.json()["booker"] == answer.json()["party"]["booker"] == shown
-    # Of who booked for themselves nothing is kept twice.
+    # A guest who books for themselves is not stored twice.
     assert (RoomBooking.objects.get().booker_email == "") == (sent.get("type") == "SELF" or not sent.get("email"))
 
 
@@ -80,7 +80,7 @@ def test_a_guest_who_books_needs_no_booker(small_hotel, client, fields):
 
 
 @bad
-def test_a_booker_who_cannot_be_is_refused_by_name(small_hotel, client, path, booker, message):
+def test_invalid_booker_is_refused_with_the_field_named(small_hotel, client, path, booker, message):
     with nothing_written():
         for answer in (
             client.post(url(small_hotel.agent, "room-bookings/"), request(small_hotel, booker=booker)),
@@ -98,7 +98,7 @@ def test_a_booker_has_a_type(small_hotel, client, path, booker):
 
 
 @pytest.mark.parametrize(("sent", "shown"), BOOKERS)
-def test_another_booker_takes_the_place_of_the_one_before(client, path, sent, shown):
+def test_new_booker_replaces_the_old_one(client, path, sent, shown):
     assert client.patch(path, {"booker": {"type": "COMPANY", "company": "Before", **BABBAGE}}).status_code == 200
     answer = client.patch(path, {"booker": sent})
     assert answer.status_code == 200, answer.content
@@ -110,7 +110,7 @@ def test_another_booker_takes_the_place_of_the_one_before(client, path, sent, sh
         assert client.patch(path, {"booker_company": "Somebody"}).status_code == 200  # a name of no meaning
 
 
-def test_the_history_names_what_was_changed(client, path):
+def test_history_names_the_changed_fields(client, path):
     client.patch(path, {"booker": {"type": "COMPANY", "company": "Engines Ltd"}})
     assert BookingChange.objects.get().reason == "booker_company, booker_type"
 

@@ -1,4 +1,4 @@
-"""What a step tells of a booking, beyond the table of the operations (``tests.notifications.test_operation_table``)."""
+"""The events of booking actions, beyond the table in ``tests.notifications.test_operation_table``."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.room_bookings.test_states import bookings, steps
 
 pytestmark = pytest.mark.django_db
 
-# Every step that the guest is told of (its name in ``steps``), and the booking's state before.
+# Each action that the guest is notified of (by its name in ``steps``), and the booking's state before it.
 TOLD = [
     ("check_in", "conr"),
     ("check_in_102", "con"),
@@ -31,7 +31,7 @@ TOLD = [
 
 
 @pytest.mark.parametrize(("step", "state"), TOLD)
-def test_the_guest_gets_what_is_for_their_eyes(step, state, small_hotel):
+def test_guest_event_has_only_the_guests_fields(step, state, small_hotel):
     booking = bookings(small_hotel)[state]()
     steps(small_hotel, booking)[step]()
     stored = RoomBooking.objects.get(pk=booking.pk)
@@ -48,7 +48,7 @@ def test_the_guest_gets_what_is_for_their_eyes(step, state, small_hotel):
 
 
 def test_the_source_of_each_change_of_a_room(small_hotel):
-    """Check-in is the front desk's, everything else that a booking does to a room the system's, by whom is told."""
+    """A check-in's source is the front desk; every other room change by a booking has the source system."""
     booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0])
     it = {"booking": booking, "staff": small_hotel.manager}
     check_in(**it)
@@ -63,7 +63,7 @@ def test_the_source_of_each_change_of_a_room(small_hotel):
     assert sources == [("FRONT_DESK", name), ("SYSTEM", name), ("FRONT_DESK", name), ("SYSTEM", name)]
 
 
-def test_the_house_s_events_are_numbered_and_the_guest_s_show_no_number(small_hotel):
+def test_only_staff_events_are_numbered(small_hotel):
     booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0])
     check_in(booking=booking, staff=small_hotel.agent)
     check_out(booking=booking, staff=small_hotel.agent)
@@ -79,7 +79,7 @@ def test_the_house_s_events_are_numbered_and_the_guest_s_show_no_number(small_ho
     assert numbers == {ROOMS: [1, 2, 3, 4], BOOKINGS: [1, 2], GUESTS: [None, None]}
 
 
-def test_a_long_reason_is_cut_for_the_guest_and_kept_in_the_book(small_hotel):
+def test_long_reason_is_cut_for_the_guest_and_stored_whole(small_hotel):
     booking = booking_in("CONFIRMED", hotel=small_hotel.hotel)
     cancel_booking(booking=booking, staff=small_hotel.agent, reason="é" * 9_000)
     guest = RealtimeEvent.objects.get(stream=GUESTS).envelope["payload"]

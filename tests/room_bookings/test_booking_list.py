@@ -1,4 +1,4 @@
-"""The list of bookings: what each bucket holds, what each filter keeps, in which order, and what it costs."""
+"""The list of bookings: its buckets, filters, orders and query counts."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,7 +20,7 @@ from tests.room_bookings.small_hotel import NOW, TODAY, SmallHotel, day, open_sm
 pytestmark = pytest.mark.django_db
 
 MORNING = datetime(2026, 7, 1, 8, 0, tzinfo=UTC)
-# What the database wants to know of a booking in each status.
+# The fields that the database requires of a booking in each status.
 FACTS: dict[str, dict[str, Any]] = {
     "IN_HOUSE": {"checked_in_at": MORNING},
     "COMPLETED": {"checked_in_at": datetime(2026, 6, 28, 15, 0, tzinfo=UTC), "checked_out_at": MORNING},
@@ -32,7 +32,7 @@ Ask = Callable[..., list[str]]
 
 
 def made(small_hotel: SmallHotel, name: str, status: str = "CONFIRMED", **fields: Any) -> RoomBooking:
-    """A booking for which a test asks by its guest's first name; from today for two nights unless said otherwise."""
+    """A booking known by its guest's first name; from today for two nights by default."""
     if status == "IN_HOUSE" and "assigned_room" not in fields:
         fields["assigned_room"] = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     facts = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "check_in": TODAY, **FACTS.get(status, {})}
@@ -41,7 +41,7 @@ def made(small_hotel: SmallHotel, name: str, status: str = "CONFIRMED", **fields
 
 @pytest.fixture
 def answer(small_hotel: SmallHotel, api: Callable[[Staff], Any]) -> Callable[..., Any]:
-    """``answer(bucket="all")`` is the body of a list that came with 200."""
+    """``answer(bucket="all")`` is the body of a 200 response of the list."""
     client = api(small_hotel.agent)
 
     def get(**query: Any) -> Any:
@@ -54,7 +54,7 @@ def answer(small_hotel: SmallHotel, api: Callable[[Staff], Any]) -> Callable[...
 
 @pytest.fixture
 def ask(answer: Callable[..., Any]) -> Ask:
-    """``ask(bucket="all")`` names the guests in the list, oldest booking first unless an order is asked for."""
+    """``ask(bucket="all")`` returns the guests in the list, oldest booking first unless an order is given."""
 
     def names(**query: Any) -> list[str]:
         body = answer(**{"ordering": "created_at", "page_size": 100, **query})
@@ -162,7 +162,7 @@ def test_a_room_types_code_is_the_hotels_own(small_hotel, ask, api):
     assert list(assert_error(refused, 400, "VALIDATION_ERROR")["details"]) == ["room_type"]
 
 
-def test_the_list_takes_any_bookings_right(small_hotel, api):
+def test_any_booking_right_gives_the_list(small_hotel, api):
     housekeeper = StaffFactory(hotel=small_hotel.hotel)
     assert_error(api(housekeeper).get(url(housekeeper, "room-bookings/")), 403, "PERMISSION_DENIED")
 
@@ -171,7 +171,7 @@ def test_the_list_takes_any_bookings_right(small_hotel, api):
 
 
 def full_house(small_hotel: SmallHotel) -> None:
-    """Bookings on either side of every border that a bucket has."""
+    """Bookings on either side of each bucket's limits."""
     made(small_hotel, "arrives today")
     made(small_hotel, "arrives tomorrow", check_in=day(1))
     made(small_hotel, "should have arrived", check_in=day(-1))
@@ -205,12 +205,12 @@ HELD = {
 
 
 @pytest.mark.parametrize("bucket", HELD)
-def test_what_a_bucket_holds(small_hotel, ask, bucket):
+def test_buckets(small_hotel, ask, bucket):
     full_house(small_hotel)
     assert ask(bucket=bucket) == HELD[bucket]
 
 
-def test_what_all_holds(small_hotel, ask):
+def test_bucket_all(small_hotel, ask):
     full_house(small_hotel)
     assert len(ask(bucket="all")) == len(ask()) == RoomBooking.objects.count() - 1
 
@@ -236,7 +236,7 @@ FILTERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("query", FILTERS, ids=str)
-def test_a_tabs_number_is_what_a_click_on_it_shows(small_hotel, answer, query):
+def test_count_of_a_bucket_matches_its_list(small_hotel, answer, query):
     full_house(small_hotel)
     counts = answer(**query)["bucket_counts"]
     assert tuple(counts) == BUCKETS
@@ -249,22 +249,22 @@ def test_a_tabs_number_is_what_a_click_on_it_shows(small_hotel, answer, query):
     assert uncounted == counts
 
 
-def test_the_filters_of_that_test_tell_the_bookings_apart(small_hotel, answer):
+def test_filters_of_the_count_test_are_selective(small_hotel, answer):
     full_house(small_hotel)
     answers = [tuple(answer(**query)["bucket_counts"].values()) for query in FILTERS]
     assert len(set(answers)) > 10
     assert all(any(counts[i] for counts in answers) for i in range(len(BUCKETS)))
 
 
-def test_the_night_belongs_to_its_evening(small_hotel, ask):
-    """At half past one in the morning of the 2nd the desk still works on the 1st."""
+def test_early_hours_belong_to_the_previous_business_date(small_hotel, ask):
+    """At 1:30 a.m. on the 2nd, the business date is still the 1st."""
     full_house(small_hotel)
     with clock.set_to(datetime(2026, 7, 2, 0, 30, tzinfo=UTC)):
         assert ask(bucket="arrivals") == ["arrives today", "should have arrived"]
         assert ask(bucket="departures") == ["due out"]
         assert ask(bucket="checked_out") == ["left", "cancelled in house"]
     with clock.set_to(datetime(2026, 7, 2, 1, 0, tzinfo=UTC)):
-        # The first has a night left; the one who should have come before has none.
+        # The first has a night left; the earlier one has none.
         assert ask(bucket="arrivals") == ["arrives today", "arrives tomorrow"]
         assert ask(bucket="departures") == ["stays"]
         assert ask(bucket="checked_out") == []
@@ -280,8 +280,8 @@ def test_the_night_belongs_to_its_evening(small_hotel, ask):
         (datetime(2026, 7, 2, 10, 0, 1, tzinfo=UTC), ["stays", "due out", "overdue"]),
     ],
 )
-def test_a_guest_is_overdue_past_the_checkout_time_of_the_house(small_hotel, ask, answer, moment, overdue):
-    """Eleven in Dublin, without the grace; the same guests whose row says that they are not OK."""
+def test_guest_is_overdue_past_the_hotels_checkout_time(small_hotel, ask, answer, moment, overdue):
+    """From 11 a.m. in Dublin, without the grace period; the same guests whose row is not OK."""
     full_house(small_hotel)
     with clock.set_to(moment):
         assert ask(bucket="overdue_checkout") == overdue
@@ -290,7 +290,7 @@ def test_a_guest_is_overdue_past_the_checkout_time_of_the_house(small_hotel, ask
     assert late == overdue
 
 
-def test_another_timezone_has_another_today(small_hotel, ask):
+def test_today_depends_on_the_timezone(small_hotel, ask):
     Hotel.objects.filter(pk=small_hotel.hotel.pk).update(timezone="Pacific/Auckland", late_arrival_cutoff=time(0, 0))
     for name, check_in in (("first", date(2026, 7, 1)), ("second", date(2026, 7, 2))):
         made(small_hotel, name, check_in=check_in, check_out=check_in + timedelta(days=1))
@@ -300,7 +300,7 @@ def test_another_timezone_has_another_today(small_hotel, ask):
 # --- days -------------------------------------------------------------------------------------------------------------
 
 
-def test_days_take_the_place_of_today(small_hotel, ask):
+def test_given_days_replace_today(small_hotel, ask):
     full_house(small_hotel)
     tomorrow = {"date_from": "2026-07-02", "date_to": "2026-07-03"}
     assert ask(bucket="arrivals", **tomorrow) == ["arrives tomorrow"]
@@ -308,7 +308,7 @@ def test_days_take_the_place_of_today(small_hotel, ask):
     assert ask(bucket="checked_out", date_from="2026-06-30", date_to="2026-06-30") == ["left last night"]
     assert ask(bucket="arrivals", date_to="2026-06-30") == ["should have arrived"]
     assert ask(bucket="departures", date_to="2026-07-01") == ["due out", "overdue"]
-    # whatever the mode says: these buckets have their own
+    # regardless of the mode: these buckets have their own
     assert ask(bucket="arrivals", date_mode="checked_in", **tomorrow) == ["arrives tomorrow"]
     # the others are narrowed by it
     assert ask(bucket="in_house", **tomorrow) == ["stays"]
@@ -376,7 +376,7 @@ def test_a_day_on_which_the_clock_changes_has_its_own_length(small_hotel, ask):
 
 @pytest.mark.parametrize("timezone", ["Etc/GMT+12", "Pacific/Kiritimati", "Europe/Dublin"])
 @pytest.mark.parametrize("mode", ["stay", "created", "updated", "checked_in", "checked_out"])
-def test_the_calendar_has_ends(small_hotel, ask, timezone, mode):
+def test_first_and_last_days_of_the_calendar(small_hotel, ask, timezone, mode):
     Hotel.objects.filter(pk=small_hotel.hotel.pk).update(
         timezone=timezone, late_arrival_cutoff=time(12), early_checkin_from=time(12)
     )
@@ -451,7 +451,7 @@ def test_search(small_hotel, answer, q, found):
 
 @pytest.fixture
 def assorted(small_hotel: SmallHotel) -> dict[str, Any]:
-    """Three bookings that differ in everything, and ids to ask for."""
+    """Three bookings that differ in every field, and ids to filter by."""
     suite: RoomType = RoomTypeFactory(hotel=small_hotel.hotel, code="S-1", name="Suite")
     # A type whose code looks like the suite's id.
     made(small_hotel, "Odd", room_type=RoomTypeFactory(hotel=small_hotel.hotel, code=str(suite.pk)), total_amount=None)
@@ -500,7 +500,7 @@ def assorted(small_hotel: SmallHotel) -> dict[str, Any]:
         ({"status": "IN_HOUSE"}, ["Seen"]),
         ({"status": "IN_HOUSE, CONFIRMED,"}, ["Odd", "Seen"]),
         ({"status": "CONFIRMED", "adults": "2"}, []),
-        # nothing is so, and nothing breaks
+        # no match, and no error
         *[({"room_number": value}, []) for value in ("12a", "NaN", "1.5", "1_01", "١٠١", "²", "\0", ",", "101 102",
             "0", ",".join(["9" * 9] * 300), "9" * 5000)],
         ({"room_number": "-7"}, []),
@@ -529,8 +529,8 @@ def test_filters(assorted, answer, query, found):
     assert body["count"] == body["bucket_counts"]["all"] == len(found)
 
 
-def test_a_party_of_any_size_can_be_asked_for(small_hotel, ask):
-    """Two columns whose sum is beyond either."""
+def test_party_size_filter_takes_any_number(small_hotel, ask):
+    """The sum of the two columns does not overflow."""
     made(small_hotel, "crowd", adults=32767, children=32767)
     assert ask(party_size_min=65534) == ["crowd"]
     assert ask(party_size_min=65535) == []
@@ -581,7 +581,7 @@ def test_a_party_of_any_size_can_be_asked_for(small_hotel, ask):
     ],
     ids=lambda value: repr(value)[:30],
 )  # fmt: skip
-def test_a_value_that_means_nothing_is_refused_by_name(small_hotel, api, field, value):
+def test_invalid_value_is_refused_with_the_field_named(small_hotel, api, field, value):
     made(small_hotel, "Ada")
     for more in ({}, {"include_counts": "0"} if field != "include_counts" else {}):
         response = api(small_hotel.agent).get(url(small_hotel.agent, "room-bookings/"), {**more, field: value})
@@ -602,7 +602,7 @@ def test_newest_first_is_the_default(small_hotel, answer):
 
 
 def unlike(small_hotel: SmallHotel) -> None:
-    """Three bookings that every order puts in another place, and a fourth that is like the third."""
+    """Three bookings that each order sorts differently, and a fourth equal to the third."""
     june = [datetime(2026, 6, d, tzinfo=UTC) for d in range(1, 7)]
     for name, created, updated, arrival, nights, amount, reference, status in [
         ("bea", 3, 1, 2, 1, "9.00", "BK-2026-9999", "PENDING_APPROVAL"),
@@ -643,7 +643,7 @@ def unlike(small_hotel: SmallHotel) -> None:
         ("-booking_id", ["10000", "9999", "10002", "10001"]),
         ("-status", ["9999", "10002", "10001", "10000"]),
         ("+check_in", ["10000", "9999", "10001", "10002"]),
-        (" check_in", ["10000", "9999", "10001", "10002"]),  # what an address makes of the plus
+        (" check_in", ["10000", "9999", "10001", "10002"]),  # a plus in a URL is a space
     ],
 )
 def test_order(small_hotel, answer, ordering, references):
@@ -674,7 +674,7 @@ def test_pages_neither_repeat_nor_miss_a_booking(small_hotel, answer, ordering):
 
 
 def test_statements(small_hotel, api, statements):
-    """The token with its owner and house, the counts or the number of rows, the page's ids, the page."""
+    """The token with its user and hotel, the counts or the number of rows, the page's ids, the page."""
     RoomType.objects.filter(pk=small_hotel.room_type.pk).update(code="A")
     client = api(small_hotel.agent)
     expected = [
@@ -682,7 +682,7 @@ def test_statements(small_hotel, api, statements):
         ({"include_counts": "0"}, 4),
         ({"bucket": "arrivals", "q": "ada babbage", "ordering": "guest_name"}, 4),
         ({"date_from": "2026-07-01", "date_mode": "created", "seen_by_staff_id": small_hotel.manager.pk}, 4),
-        ({"room_type": "A"}, 6),  # which type that is, for the counts and for the rows
+        ({"room_type": "A"}, 6),  # look up the room type, for the counts and for the rows
     ]
     for rows in (1, 3, 100):
         while RoomBooking.objects.count() < rows:
@@ -695,7 +695,7 @@ def test_statements(small_hotel, api, statements):
             assert len(made_) == number, (rows, query, made_.sql())
 
 
-def test_counts_are_one_statement_that_leaves_the_companions_alone(small_hotel, answer, statements):
+def test_counts_are_one_statement_without_the_companions(small_hotel, answer, statements):
     made(small_hotel, "Ada")
     with statements() as made_:
         answer()

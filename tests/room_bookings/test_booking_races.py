@@ -1,4 +1,4 @@
-"""People who meet at one booking or at one room: the overlap is forced, and twins show the race without the lock."""
+"""Concurrent actions on one booking or room: each overlap is forced, and a twin shows the race without the lock."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,8 +46,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OVERLAP, OCCUPIED, NOT_READY = "ROOM_OVERLAP_CONFLICT", "ROOM_OCCUPIED", "ROOM_NOT_READY"
 
 
-def by_itself(work: Callable[[], Any]) -> Callable[[], Any]:
-    """``work`` as another process does it: on the test's clock, and as patient as a queue of twenty needs it."""
+def in_own_process(work: Callable[[], Any]) -> Callable[[], Any]:
+    """``work`` as another process runs it: on the test's clock, with a lock timeout that fits a queue of twenty."""
 
     def run() -> Any:
         with connection.cursor() as cursor:
@@ -59,8 +59,8 @@ def by_itself(work: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def race(first: Callable[[], Any], *others: Callable[[], Any], sound: bool = True) -> list[str]:
-    """What becomes of each: the booking's status afterwards, or the code of the refusal; nothing else may happen."""
-    result, outcomes = overlap(first, *[by_itself(other) for other in others])
+    """The outcome of each: the booking's status afterwards, or the error code."""
+    result, outcomes = overlap(first, *[in_own_process(other) for other in others])
     if sound:
         assert_invariants_hold()
     return [word(outcome) for outcome in (result, *outcomes)]
@@ -75,12 +75,12 @@ def word(outcome: Any) -> str:
 
 
 def coming(small_hotel: SmallHotel, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
-    return BookingFactory(**house | {"check_in": day(first), "check_out": day(last)} | fields)
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    return BookingFactory(**hotel_fields | {"check_in": day(first), "check_out": day(last)} | fields)
 
 
 def guest(small_hotel: SmallHotel, room: int, first: int = 0, last: int = 2) -> RoomBooking:
-    """In house in the first, second … room of the desk."""
+    """A guest in house in the hotel's room at this index."""
     came = {"check_in": day(first), "checked_in_at": NOW + timedelta(days=first)} if first < 0 else {}
     return booking_in(
         "IN_HOUSE", assigned_room=small_hotel.rooms[room], **{"check_in": day(first), **came}, check_out=day(last)
@@ -88,7 +88,7 @@ def guest(small_hotel: SmallHotel, room: int, first: int = 0, last: int = 2) -> 
 
 
 def on(step: Callable[..., Any], booking: RoomBooking, staff: Any, **more: Any) -> Callable[[], Any]:
-    """The step as a request of its own takes it: with an instance that it read before."""
+    """The action as a separate request takes it, with an instance read beforehand."""
     stale = RoomBooking.objects.get(pk=booking.pk)
     return partial(step, booking=stale, staff=staff, **more)
 
@@ -124,10 +124,10 @@ def test_twenty_cancels_of_one_booking(small_hotel):
     )
     assert actions(booking) == ["CANCELLED"]
     assert BookingMail.objects.count() == 1
-    assert RealtimeEvent.objects.count() == 2  # one for the house, one for the guest
+    assert RealtimeEvent.objects.count() == 2  # one for staff, one for the guest
 
 
-def test_two_cancels_without_the_lock_mail_twice(small_hotel):
+def test_two_cancels_without_the_lock_send_two_mails(small_hotel):
     booking = coming(small_hotel, primary_email="ada@example.com")
     with locks_removed():
         race(*[on(cancel_booking, booking, small_hotel.agent) for _ in range(2)])
@@ -154,7 +154,7 @@ def test_a_cancel_after_a_check_in(who, outcome, room, small_hotel):
 
 
 def test_a_cancel_against_a_check_in_without_the_lock_frees_an_occupied_room(small_hotel):
-    """The twin: only the rules of the database are left to stop it."""
+    """The twin: only the database constraints are left to stop it."""
     booking = coming(small_hotel, assigned_room=small_hotel.rooms[0])
     with locks_removed():
         outcomes = race(
@@ -184,7 +184,7 @@ def test_two_check_outs_of_one_booking(small_hotel):
     assert HousekeepingTask.objects.count() == 1
 
 
-def test_two_check_outs_without_the_lock_are_told_twice(small_hotel):
+def test_two_check_outs_without_the_lock_publish_twice(small_hotel):
     booking = guest(small_hotel, 0)
     with locks_removed():
         race(*[on(check_out, booking, small_hotel.agent) for _ in range(2)])
@@ -226,7 +226,7 @@ STEPS = {
         ("move", "move", ["IN_HOUSE", "IN_HOUSE"], ["CHECKOUT_DIRTY", "OCCUPIED"]),
     ],
 )
-def test_two_ways_out_of_one_stay(first, second, outcomes, rooms, small_hotel):
+def test_two_endings_of_one_stay(first, second, outcomes, rooms, small_hotel):
     booking = guest(small_hotel, 0)
     ways = []
     for name in (first, second):
@@ -236,7 +236,7 @@ def test_two_ways_out_of_one_stay(first, second, outcomes, rooms, small_hotel):
     assert statuses(small_hotel) == rooms
 
 
-def test_a_no_show_against_the_guest_who_arrives_after_all(small_hotel):
+def test_no_show_against_a_check_in(small_hotel):
     booking = coming(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
     assert race(on(mark_no_show, booking, small_hotel.agent), on(check_in, booking, small_hotel.agent)) == [
         "NO_SHOW",
@@ -244,7 +244,7 @@ def test_a_no_show_against_the_guest_who_arrives_after_all(small_hotel):
     ]
 
 
-def test_the_guest_who_arrives_after_all_against_a_no_show(small_hotel):
+def test_check_in_against_a_no_show(small_hotel):
     booking = coming(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
     assert race(on(check_in, booking, small_hotel.agent), on(mark_no_show, booking, small_hotel.agent)) == [
         "IN_HOUSE",
@@ -253,7 +253,7 @@ def test_the_guest_who_arrives_after_all_against_a_no_show(small_hotel):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "outcomes", "told"),
+    ("first", "second", "outcomes", "recorded"),
     [
         (approve_booking, decline_booking, ["CONFIRMED", "BOOKING_NOT_ELIGIBLE"], ["APPROVED"]),
         (decline_booking, approve_booking, ["DECLINED", "BOOKING_NOT_ELIGIBLE"], ["DECLINED"]),
@@ -263,16 +263,16 @@ def test_the_guest_who_arrives_after_all_against_a_no_show(small_hotel):
         (confirm_booking, cancel_booking, ["CONFIRMED", "CANCELLED"], ["CONFIRMED", "CANCELLED"]),
     ],
 )
-def test_two_decisions_on_one_request(first, second, outcomes, told, small_hotel):
+def test_two_decisions_on_one_request(first, second, outcomes, recorded, small_hotel):
     booking = booking_in(
         "PENDING_APPROVAL", hotel=small_hotel.hotel, room_type=small_hotel.room_type, primary_email="ada@example.com"
     )
     assert race(on(first, booking, small_hotel.agent), on(second, booking, small_hotel.manager)) == outcomes
-    assert actions(booking) == told
-    assert BookingMail.objects.count() == len(told)
+    assert actions(booking) == recorded
+    assert BookingMail.objects.count() == len(recorded)
 
 
-def test_a_request_that_expires_while_somebody_approves_it(small_hotel):
+def test_request_expires_during_its_approval(small_hotel):
     booking = booking_in(
         "PENDING_APPROVAL",
         hotel=small_hotel.hotel,
@@ -285,7 +285,7 @@ def test_a_request_that_expires_while_somebody_approves_it(small_hotel):
     ]
 
 
-def test_a_request_that_is_declined_while_it_expires(small_hotel):
+def test_request_is_declined_while_it_expires(small_hotel):
     booking = booking_in(
         "PENDING_APPROVAL",
         hotel=small_hotel.hotel,
@@ -309,7 +309,7 @@ def test_two_edits_of_one_booking_lose_nothing(small_hotel):
     assert (stored.adults, stored.internal_notes, stored.version) == (2, "x", 2)
 
 
-def test_of_two_edits_of_what_both_saw_one_is_refused(small_hotel):
+def test_one_of_two_edits_of_the_same_version_is_refused(small_hotel):
     booking = coming(small_hotel)
     edits = [
         on(edit_booking, booking, small_hotel.agent, expected_versions=[0], **fields)
@@ -326,7 +326,7 @@ def test_two_parties_for_one_booking(small_hotel):
     assert list(booking.companions.values_list("first_name", flat=True)) == ["Georgiana"]
 
 
-def test_who_saw_it_first(small_hotel):
+def test_first_viewer_is_recorded(small_hotel):
     booking = coming(small_hotel)
     race(on(mark_seen, booking, small_hotel.agent), on(mark_seen, booking, small_hotel.manager))
     stored = RoomBooking.objects.get()
@@ -349,8 +349,8 @@ def test_two_bookings_assigned_to_one_room_without_the_lock(small_hotel):
         on(assign_room, coming(small_hotel), small_hotel.agent, room_id=small_hotel.rooms[0].pk) for _ in range(2)
     ]
     with locks_removed():
-        _, [second] = overlap(assigns[0], by_itself(assigns[1]))
-    # It got past the check; what stopped it is the rule of the database.
+        _, [second] = overlap(assigns[0], in_own_process(assigns[1]))
+    # It passed the check, and the database constraint stopped it.
     assert isinstance(second, IntegrityError)
     assert second.__cause__.diag.constraint_name == "room_booking_no_overlap"
 
@@ -383,13 +383,13 @@ def test_two_bookings_of_different_nights_checked_in_to_one_room_the_other_way(s
 
 
 def test_two_opposite_moves_do_not_deadlock(small_hotel):
-    """Each is in the other's way. Both wait for the lower room, whichever is theirs."""
+    """Each wants the other's room. Both lock the room with the lower pk first."""
     first, second = guest(small_hotel, 0), guest(small_hotel, 1)
     moves = [
         on(move_room, first, small_hotel.agent, to_room_id=small_hotel.rooms[1].pk, reason="x"),
         on(move_room, second, small_hotel.agent, to_room_id=small_hotel.rooms[0].pk, reason="x"),
     ]
-    _, outcomes = overlap(partial(room_lock, [small_hotel.rooms[0].pk]), *[by_itself(move) for move in moves])
+    _, outcomes = overlap(partial(room_lock, [small_hotel.rooms[0].pk]), *[in_own_process(move) for move in moves])
     assert [word(outcome) for outcome in outcomes] == [OCCUPIED, OCCUPIED]
     assert statuses(small_hotel) == ["OCCUPIED", "OCCUPIED"]
     assert_invariants_hold()
@@ -437,7 +437,7 @@ def test_a_move_against_a_check_in_without_the_lock(small_hotel):
         assert race(arrival, move) == ["IN_HOUSE", "IntegrityError"]
 
 
-def test_a_departure_before_the_next_guest_s_check_in(small_hotel):
+def test_check_out_before_the_next_guests_check_in(small_hotel):
     leaving = guest(small_hotel, 0, -1, 0)
     arriving = coming(small_hotel, 0, 2, assigned_room=small_hotel.rooms[0])
     assert race(on(check_out, leaving, small_hotel.agent), on(check_in, arriving, small_hotel.agent)) == [
@@ -447,7 +447,7 @@ def test_a_departure_before_the_next_guest_s_check_in(small_hotel):
 
 
 def nights(small_hotel: SmallHotel, *, extend: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Somebody gets more nights in room 101, in house or not yet, and somebody else is given it for one of those."""
+    """One booking gets more nights in room 101, another is assigned the room for one of those nights."""
     if extend:
         longer = on(extend_stay, guest(small_hotel, 0, 0, 1), small_hotel.agent, new_checkout_date=day(3))
     else:
@@ -472,7 +472,7 @@ def test_more_nights_against_an_assignment_without_the_lock(extend, small_hotel)
 
 
 def test_an_extension_twice(small_hotel):
-    """Each counts from the departure that it finds; who wants it once sends an Idempotency-Key."""
+    """Each extends from the current departure; a client that wants only one sends an Idempotency-Key."""
     booking = guest(small_hotel, 0)
     assert race(*[on(extend_stay, booking, small_hotel.agent, add_nights=1) for _ in range(2)]) == [
         "IN_HOUSE",
@@ -484,12 +484,12 @@ def test_an_extension_twice(small_hotel):
     ]
 
 
-def test_a_room_is_taken_back_and_given_away(small_hotel):
+def test_room_is_unassigned_and_assigned_again(small_hotel):
     first, second = coming(small_hotel, assigned_room=small_hotel.rooms[0]), coming(small_hotel)
-    # Taking it back asks nothing of the room: the second does not wait, and finds it taken still.
+    # Unassigning does not lock the room: the second does not wait and still finds the room taken.
     _, [outcome] = overlap(
         on(unassign_room, first, small_hotel.agent),
-        by_itself(on(assign_room, second, small_hotel.agent, room_id=small_hotel.rooms[0].pk)),
+        in_own_process(on(assign_room, second, small_hotel.agent, room_id=small_hotel.rooms[0].pk)),
         waits=False,
     )
     assert word(outcome) == OVERLAP
@@ -500,9 +500,9 @@ def test_a_room_is_taken_back_and_given_away(small_hotel):
 
 
 def creating(small_hotel: SmallHotel, first: int = 0, last: int = 2, **more: Any) -> Callable[[], Any]:
-    house = {"hotel": small_hotel.hotel, "staff": small_hotel.agent, "room_type_id": small_hotel.room_type.pk}
+    hotel_fields = {"hotel": small_hotel.hotel, "staff": small_hotel.agent, "room_type_id": small_hotel.room_type.pk}
     name = {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
-    return partial(create_booking, **house | name | {"check_in": day(first), "check_out": day(last)} | more)
+    return partial(create_booking, **hotel_fields | name | {"check_in": day(first), "check_out": day(last)} | more)
 
 
 def test_two_bookings_of_the_last_room(small_hotel):
@@ -511,14 +511,14 @@ def test_two_bookings_of_the_last_room(small_hotel):
     assert RoomBooking.objects.count() == 2
 
 
-def test_two_bookings_of_the_last_room_without_the_lock_are_one_too_many(small_hotel):
+def test_two_bookings_of_the_last_room_without_the_lock_oversell(small_hotel):
     coming(small_hotel)
     with locks_removed():
         assert race(creating(small_hotel), creating(small_hotel), sound=False) == ["CONFIRMED", "CONFIRMED"]
     assert RoomBooking.objects.filter(check_in=day(0)).count() > len(small_hotel.rooms)
 
 
-def test_a_new_booking_against_one_that_comes_back_or_gets_longer(small_hotel):
+def test_new_booking_against_a_reinstatement_or_extension(small_hotel):
     for _ in small_hotel.rooms[1:]:
         coming(small_hotel)
     cancelled = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
@@ -528,13 +528,15 @@ def test_a_new_booking_against_one_that_comes_back_or_gets_longer(small_hotel):
     assert race(creating(small_hotel), back, longer) == ["CONFIRMED", "NO_AVAILABILITY", "NO_AVAILABILITY"]
 
 
-def test_another_type_s_bookings_do_not_wait(small_hotel):
-    """Who sells a night holds the row of its type, and no other until the last moment."""
+def test_bookings_of_another_type_do_not_wait(small_hotel):
+    """Selling a night locks the row of its type, and no other rows until the end."""
     other = RoomTypeFactory(hotel=small_hotel.hotel)
     NewRoomFactory(hotel=small_hotel.hotel, room_type=other)
     cancelled = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=other)
     _, [outcome] = overlap(
-        creating(small_hotel), by_itself(on(reinstate_booking, cancelled, small_hotel.manager, reason="x")), waits=False
+        creating(small_hotel),
+        in_own_process(on(reinstate_booking, cancelled, small_hotel.manager, reason="x")),
+        waits=False,
     )
     assert word(outcome) == "CONFIRMED"
 
@@ -552,7 +554,7 @@ def extending(small_hotel: SmallHotel) -> Callable[[], Any]:
     return on(extend_stay, guest(small_hotel, 0, -1, 1), small_hotel.agent, add_nights=1)
 
 
-# Two steps of which each takes the last room, made before either begins, and the nights for which it is the last.
+# Two actions that each take the last room, prepared before either starts, and the nights in question.
 LAST_ROOM: dict[str, tuple[Callable[[SmallHotel], tuple[Callable[[], Any], Callable[[], Any]]], int, int]] = {
     "approve, create": (
         lambda small_hotel: (on(approve_booking, waiting(small_hotel), small_hotel.agent), creating(small_hotel)),
@@ -596,7 +598,7 @@ LAST_ROOM: dict[str, tuple[Callable[[SmallHotel], tuple[Callable[[], Any], Calla
 
 
 @pytest.mark.parametrize("name", LAST_ROOM)
-def test_two_steps_for_the_last_room(name, small_hotel):
+def test_two_actions_for_the_last_room(name, small_hotel):
     steps, first, last = LAST_ROOM[name]
     taken = steps(small_hotel)
     one_left(small_hotel, first, last)
@@ -605,7 +607,7 @@ def test_two_steps_for_the_last_room(name, small_hotel):
 
 
 @pytest.mark.parametrize("name", ["approve, create", "approve, approve", "create, extend"])
-def test_two_steps_for_the_last_room_without_the_lock_are_one_too_many(name, small_hotel):
+def test_two_actions_for_the_last_room_without_the_lock_oversell(name, small_hotel):
     steps, first, last = LAST_ROOM[name]
     taken = steps(small_hotel)
     one_left(small_hotel, first, last)
@@ -614,9 +616,9 @@ def test_two_steps_for_the_last_room_without_the_lock_are_one_too_many(name, sma
 
 
 def meanwhile_without_locks(first: Callable[[], Any], second: Callable[[], Any]) -> str:
-    """What becomes of the second, which runs through while the first is open."""
+    """The outcome of the second, which runs to its end while the first is open."""
     with locks_removed():
-        _, [outcome] = overlap(first, by_itself(second), waits=False)
+        _, [outcome] = overlap(first, in_own_process(second), waits=False)
     return word(outcome)
 
 
@@ -631,19 +633,19 @@ def card(small_hotel: SmallHotel, stripe: StripeServer) -> RoomBooking:
 
 
 def alone(work: Callable[[], Any]) -> str:
-    """What becomes of it, in another process."""
-    writer = Writer(by_itself(work))
+    """The outcome of ``work`` in another process."""
+    writer = Writer(in_own_process(work))
     writer.start()
     return word(writer.outcome())
 
 
 def approving(booking: RoomBooking, staff: Any) -> Callable[[], Any]:
-    return by_itself(on(approve_booking, booking, staff))
+    return in_own_process(on(approve_booking, booking, staff))
 
 
 @pytest.mark.parametrize("paid", [True, False])
-def test_while_the_card_is_charged_the_room_is_sold(paid, small_hotel, stripe):
-    """The provider hangs on the capture; meanwhile nobody else gets the room, nor is a second card ever charged."""
+def test_room_counts_as_sold_during_the_card_charge(paid, small_hotel, stripe):
+    """Stripe hangs on the capture; meanwhile nobody else gets the room, and no second card is charged."""
     one_left(small_hotel)
     first, second = card(small_hotel, stripe), card(small_hotel, stripe) if paid else waiting(small_hotel)
     steps, late = (creating(small_hotel), on(approve_booking, second, small_hotel.agent)), list[str]()
@@ -671,7 +673,7 @@ def test_two_cards_for_the_last_room_at_once_are_one_charge(small_hotel, stripe)
     assert_invariants_hold()
 
 
-def test_a_card_that_is_not_charged_after_all_gives_the_room_back(small_hotel, stripe):
+def test_failed_card_charge_releases_the_room(small_hotel, stripe):
     one_left(small_hotel)
     request = card(small_hotel, stripe)
     stripe.fail("capture", "refuse")
@@ -688,8 +690,8 @@ def test_a_card_that_is_not_charged_after_all_gives_the_room_back(small_hotel, s
     assert_invariants_hold()
 
 
-def test_a_house_that_stops_overbooking_against_a_new_booking(small_hotel):
-    """Who read that it overbooks, and waits, is told once the nights are recorded; who was first is among them."""
+def test_disabling_overbooking_against_a_new_booking(small_hotel):
+    """A booking that read the old setting and then waits is refused; one that came first is recorded as oversold."""
     small_hotel.hotel.allow_overbooking = True
     small_hotel.hotel.save()
     sales = [creating(small_hotel, hotel=Hotel.objects.get(pk=small_hotel.hotel.pk)) for _ in range(2)]
@@ -766,21 +768,21 @@ TAKEN_AWAY: dict[str, tuple[Callable[[SmallHotel], list[Callable[[], Any]]], lis
 
 
 @pytest.mark.parametrize("name", TAKEN_AWAY)
-def test_a_room_that_is_taken_away_while_somebody_needs_it(name, small_hotel):
+def test_removing_a_room_against_a_booking_that_needs_it(name, small_hotel):
     steps, outcomes = TAKEN_AWAY[name]
     assert race(*steps(small_hotel)) == outcomes
 
 
 @pytest.mark.parametrize("name", ["out of order, create", "two, of which one may be spared"])
-def test_a_room_that_is_taken_away_without_the_lock_is_one_too_few(name, small_hotel):
+def test_removing_a_room_without_the_lock_oversells(name, small_hotel):
     steps, _ = TAKEN_AWAY[name]
     assert meanwhile_without_locks(*steps(small_hotel)) in ("CONFIRMED", "'OUT_OF_ORDER'")
     assert "nights_sold" in broken_rules()
 
 
 @pytest.mark.parametrize("step", ["move", "longer"])
-def test_a_guest_whose_room_gets_another_type_meanwhile(step, small_hotel):
-    """What the guest wants counts from the type that their room has once it is locked; the one before is sold out."""
+def test_extension_while_the_room_changes_its_type(step, small_hotel):
+    """The extra nights are checked against the room's type once it is locked; the old type is sold out."""
     third_room(small_hotel)
     stay = guest(small_hotel, 0, 0, 1)
     change = {
@@ -794,7 +796,7 @@ def test_a_guest_whose_room_gets_another_type_meanwhile(step, small_hotel):
 
 
 @pytest.mark.parametrize("step", ["grow", "companions", "move"])
-def test_a_party_that_is_about_to_have_a_type_against_its_shrinking(step, small_hotel):
+def test_larger_party_against_a_smaller_room_type(step, small_hotel):
     large = NewRoomFactory(hotel=small_hotel.hotel, room_type=RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=3))
     smaller = RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=4)
     if step == "move":
@@ -822,8 +824,8 @@ def test_twenty_new_bookings_have_twenty_references_without_a_gap(small_hotel):
     assert references == [f"BK-2026-{number:04d}" for number in range(1, 21)]
 
 
-def test_a_booking_that_is_refused_in_the_end_leaves_no_gap(small_hotel):
-    small_hotel.hotel.allow_overbooking = True  # who of the two that wait is next is not ours to say
+def test_refused_booking_leaves_no_gap_in_references(small_hotel):
+    small_hotel.hotel.allow_overbooking = True  # the order of the two waiting calls is not defined
     small_hotel.hotel.save()
     booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=small_hotel.hotel)
     taken = {"payment_provider": "stripe", "payment_reference": RoomBooking.objects.get().payment_reference}
@@ -839,7 +841,7 @@ def test_a_booking_that_is_refused_in_the_end_leaves_no_gap(small_hotel):
 
 
 def bulk(step: Callable[..., Any], small_hotel: SmallHotel) -> Callable[[], str]:
-    """What became of each room: how many went, and the codes of those that did not."""
+    """The outcome of a bulk call: the number of successes, and the error codes."""
 
     def run() -> str:
         result = step(
@@ -850,7 +852,7 @@ def bulk(step: Callable[..., Any], small_hotel: SmallHotel) -> Callable[[], str]
     return run
 
 
-def test_a_check_out_against_that_of_all_rooms(small_hotel):
+def test_check_out_against_a_bulk_check_out(small_hotel):
     first, _ = guest(small_hotel, 0), guest(small_hotel, 1)
     assert race(on(check_out, first, small_hotel.agent), bulk(check_out_rooms, small_hotel)) == [
         "COMPLETED",
@@ -859,13 +861,13 @@ def test_a_check_out_against_that_of_all_rooms(small_hotel):
     assert sent("booking_checked_out") == 4
 
 
-def test_a_check_out_of_all_rooms_against_one(small_hotel):
+def test_bulk_check_out_against_a_check_out(small_hotel):
     first, _ = guest(small_hotel, 0), guest(small_hotel, 1)
     assert race(bulk(check_out_rooms, small_hotel), on(check_out, first, small_hotel.agent)) == ["'2'", "COMPLETED"]
     assert sent("booking_checked_out") == 4
 
 
-def test_all_rooms_twice(small_hotel):
+def test_two_bulk_check_outs(small_hotel):
     for room in (0, 1):
         coming(small_hotel, assigned_room=small_hotel.rooms[room])
     assert race(*[bulk(check_in_rooms, small_hotel)] * 2) == ["'2'", "'0 NO_ARRIVAL_DUE NO_ARRIVAL_DUE'"]
@@ -873,7 +875,7 @@ def test_all_rooms_twice(small_hotel):
     assert HousekeepingTask.objects.count() == 2
 
 
-def test_a_guest_who_moves_away_while_all_are_checked_out(small_hotel):
+def test_room_move_during_a_bulk_check_out(small_hotel):
     booking = guest(small_hotel, 0)
     third_room(small_hotel)
     away = on(move_room, booking, small_hotel.agent, to_room_id=small_hotel.rooms[2].pk, reason="x")
@@ -884,9 +886,9 @@ def test_a_guest_who_moves_away_while_all_are_checked_out(small_hotel):
 
 
 def test_two_ticks(small_hotel):
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
-    booking_in("PENDING_APPROVAL", **house, approval_deadline_at=NOW - timedelta(seconds=1))
-    booking_in("PENDING_PAYMENT", **house, created_at=NOW - timedelta(hours=25))
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    booking_in("PENDING_APPROVAL", **hotel_fields, approval_deadline_at=NOW - timedelta(seconds=1))
+    booking_in("PENDING_PAYMENT", **hotel_fields, created_at=NOW - timedelta(hours=25))
     guest(small_hotel, 0, -2, 0)
     guest(small_hotel, 1, -1, 1)
 
@@ -899,14 +901,14 @@ def test_two_ticks(small_hotel):
     assert HousekeepingTask.objects.count() == 1
 
 
-def test_two_clocks_open_one_stayover_task(small_hotel):
+def test_two_ticks_open_one_stayover_task(small_hotel):
     guest(small_hotel, 0, -1, 2)
-    overlap(*[by_itself(partial(open_stayover_tasks, small_hotel.hotel, day(0)))] * 2)
+    overlap(*[in_own_process(partial(open_stayover_tasks, small_hotel.hotel, day(0)))] * 2)
     assert HousekeepingTask.objects.count() == 1
     assert_invariants_hold()
 
 
-def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(small_hotel):
+def test_flagging_an_overstay_against_its_acknowledgement(small_hotel):
     booking = guest(small_hotel, 0, -2, 0)
     acknowledge = on(acknowledge_overstay, booking, small_hotel.agent)
     assert race(acknowledge, lambda: tick()["overstays_flagged"]) == ["IN_HOUSE", "0"]
@@ -916,7 +918,7 @@ def test_an_overstay_that_is_flagged_while_somebody_acknowledges_it(small_hotel)
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def wish(small_hotel: SmallHotel, booking: RoomBooking) -> Callable[[], Any]:
+def new_task(small_hotel: SmallHotel, booking: RoomBooking) -> Callable[[], Any]:
     asked = {"room": small_hotel.rooms[0].pk, "booking": booking.booking_id, "task_type": "AMENITY"}
     return partial(create_task, hotel=small_hotel.hotel, staff=small_hotel.agent, **asked)
 
@@ -925,26 +927,28 @@ def task_statuses() -> list[tuple[str, str]]:
     return list(HousekeepingTask.objects.order_by("task_type").values_list("task_type", "status"))
 
 
-def test_a_wish_for_a_guest_who_cancels_meanwhile(small_hotel):
+def test_new_task_against_a_cancellation(small_hotel):
     booking = coming(small_hotel)
-    assert race(on(cancel_booking, booking, small_hotel.agent), wish(small_hotel, booking)) == [
+    assert race(on(cancel_booking, booking, small_hotel.agent), new_task(small_hotel, booking)) == [
         "CANCELLED",
         "BOOKING_IS_OVER",
     ]
     assert not HousekeepingTask.objects.exists()
 
 
-def test_a_cancel_ends_a_wish_that_somebody_just_has(small_hotel):
+def test_cancelling_ends_a_task_created_concurrently(small_hotel):
     booking = coming(small_hotel)
-    overlap(wish(small_hotel, booking), by_itself(on(cancel_booking, booking, small_hotel.agent)))
+    overlap(new_task(small_hotel, booking), in_own_process(on(cancel_booking, booking, small_hotel.agent)))
     assert task_statuses() == [("AMENITY", "CANCELLED")]
     assert_invariants_hold()
 
 
-def test_a_wish_for_a_guest_who_cancels_meanwhile_stays_without_the_lock(small_hotel):
+def test_new_task_survives_a_cancellation_without_the_lock(small_hotel):
     booking = coming(small_hotel)
     with locks_removed():
-        overlap(on(cancel_booking, booking, small_hotel.agent), by_itself(wish(small_hotel, booking)), waits=False)
+        overlap(
+            on(cancel_booking, booking, small_hotel.agent), in_own_process(new_task(small_hotel, booking)), waits=False
+        )
     assert task_statuses() == [("AMENITY", "OPEN")]
     assert [violation.rule for violation in violations()] == ["tasks_of_guests"]
 
@@ -953,35 +957,35 @@ def morning(small_hotel: SmallHotel) -> Callable[[], Any]:
     return partial(open_stayover_tasks, small_hotel.hotel, day(0))
 
 
-def test_a_guest_who_leaves_while_the_morning_opens_the_tasks(small_hotel):
+def test_check_out_while_stayover_tasks_are_opened(small_hotel):
     booking = guest(small_hotel, 0, -1, 2)
     assert race(on(check_out, booking, small_hotel.agent), morning(small_hotel)) == ["COMPLETED", "0"]
     assert task_statuses() == [("TURNOVER", "OPEN")]
 
 
-def test_a_guest_who_leaves_ends_the_task_that_the_morning_just_opens(small_hotel):
+def test_check_out_ends_a_stayover_task_opened_concurrently(small_hotel):
     booking = guest(small_hotel, 0, -1, 2)
     assert race(morning(small_hotel), on(check_out, booking, small_hotel.agent)) == ["1", "COMPLETED"]
     assert task_statuses() == [("STAYOVER", "CANCELLED"), ("TURNOVER", "OPEN")]
 
 
-def test_a_guest_who_leaves_is_given_a_stayover_without_the_lock(small_hotel):
+def test_departed_guest_gets_a_stayover_task_without_the_lock(small_hotel):
     booking = guest(small_hotel, 0, -1, 2)
     with locks_removed():
-        overlap(on(check_out, booking, small_hotel.agent), by_itself(morning(small_hotel)), waits=False)
+        overlap(on(check_out, booking, small_hotel.agent), in_own_process(morning(small_hotel)), waits=False)
     assert task_statuses() == [("STAYOVER", "OPEN"), ("TURNOVER", "OPEN")]
     assert {violation.rule for violation in violations()} == {"stayovers", "tasks_of_guests"}
 
 
-def test_a_turnover_that_is_completed_while_the_room_is_reported_clean(small_hotel):
-    """It is done once, as the first one said."""
+def test_completing_a_turnover_while_the_room_is_reported_clean(small_hotel):
+    """It is completed once, by the first caller."""
     booking = guest(small_hotel, 0)
     check_out(booking=booking, staff=small_hotel.agent)
     task = HousekeepingTask.objects.get()
     housekeeper = StaffFactory(hotel=small_hotel.hotel)
     start_task(task=task, staff=housekeeper)
     cleaned = partial(set_room_status, room=small_hotel.rooms[0], to_status="CLEANED_UNINSPECTED", source="SYSTEM")
-    overlap(partial(complete_task, task=task, staff=housekeeper), by_itself(cleaned))
+    overlap(partial(complete_task, task=task, staff=housekeeper), in_own_process(cleaned))
     task.refresh_from_db()
     assert (task.status, task.assigned_to, task.completed_at) == ("DONE", housekeeper, NOW)
     assert statuses(small_hotel)[0] == "CLEANED_UNINSPECTED"

@@ -1,4 +1,4 @@
-"""Cancelling: before the arrival, and, by a supervisor, of a guest in house."""
+"""Cancelling a booking before arrival or, as a supervisor, in house."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ BLOCK = "[CANCELLED 2026-07-01 15:00 by Maeve Byrne] "
 
 @pytest.fixture
 def booking(small_hotel) -> RoomBooking:
-    """Confirmed, with room 101."""
+    """A confirmed booking with room 101."""
     for member in (small_hotel.agent, small_hotel.manager):
         member.user.last_name = "Byrne"
         member.user.save()
@@ -49,7 +49,7 @@ def booking(small_hotel) -> RoomBooking:
     )
 
 
-def test_it_is_recorded_told_and_mailed(small_hotel, booking):
+def test_it_is_recorded_published_and_mailed(small_hotel, booking):
     cancelled = cancel_booking(booking=booking, staff=small_hotel.agent, reason="Ferry cancelled")
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.version, cancelled.version) == ("CANCELLED", 1, 1)
@@ -89,7 +89,7 @@ def test_it_is_recorded_told_and_mailed(small_hotel, booking):
         ("Quiet room", "", f"Quiet room\n\n{BLOCK}no reason given"),
     ],
 )
-def test_the_block_that_is_appended(requests, reason, noted, small_hotel, booking):
+def test_cancellation_is_appended_to_the_special_requests(requests, reason, noted, small_hotel, booking):
     RoomBooking.objects.update(special_requests=requests)
     assert cancel_booking(booking=booking, staff=small_hotel.agent, reason=reason).special_requests == noted
 
@@ -109,7 +109,7 @@ def test_it_decides_on_the_row(small_hotel, booking):
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "CONFIRMED", "IN_HOUSE", "CANCELLED", "COMPLETED", "DECLINED"])
-def test_a_card_payment_comes_before_everything_else(status, small_hotel):
+def test_card_payment_is_checked_first(status, small_hotel):
     room = {"assigned_room": small_hotel.rooms[0]} if status in ("IN_HOUSE", "COMPLETED") else {}
     booking = booking_in(
         status, card="AUTHORISED", **{"hotel": small_hotel.hotel, "room_type": small_hotel.room_type} | room
@@ -131,7 +131,7 @@ def test_a_request_is_declined_instead(small_hotel):
     )
 
 
-def test_no_address_no_mail(small_hotel, booking):
+def test_no_mail_without_an_address(small_hotel, booking):
     RoomBooking.objects.update(primary_email="")
     cancel_booking(booking=booking, staff=small_hotel.agent)
     assert not Message.objects.exists()
@@ -194,7 +194,7 @@ def test_the_room_s_fault_stays(small_hotel, booking):
     assert (room.room_status, room.maintenance_required, room.maintenance_priority) == ("CHECKOUT_DIRTY", True, "HIGH")
 
 
-def test_an_overstay_is_settled(small_hotel):
+def test_overstay_is_settled(small_hotel):
     booking = booking_in(
         "IN_HOUSE",
         assigned_room=small_hotel.rooms[0],
@@ -207,7 +207,7 @@ def test_an_overstay_is_settled(small_hotel):
     assert OverstayIncident.objects.get().status == "RESOLVED"
 
 
-def test_a_stay_s_cancelling_locks_and_writes_booking_then_room(small_hotel, booking, statements):
+def test_cancelling_a_stay_locks_and_writes_booking_then_room(small_hotel, booking, statements):
     check_in(booking=booking, staff=small_hotel.agent)
     with statements() as made:
         cancel_booking(booking=booking, staff=small_hotel.manager, reason="Gas leak")
@@ -226,7 +226,7 @@ def test_a_stay_s_cancelling_locks_and_writes_booking_then_room(small_hotel, boo
     ]
 
 
-def test_a_stay_is_cancelled_whose_arrival_a_clock_that_was_ahead_has_written(small_hotel):
+def test_stay_with_a_check_in_time_in_the_future_is_cancelled(small_hotel):
     guest = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0])
     with clock.set_to(NOW - timedelta(seconds=5)):
         cancelled = cancel_booking(booking=guest, staff=small_hotel.manager, reason="a mistake")

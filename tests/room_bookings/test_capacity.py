@@ -1,4 +1,4 @@
-"""How many guests a room takes: from booking to move, and when a room type shrinks."""
+"""Room capacity: checked from booking to room move, and when a room type gets smaller."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ COMPANY = [{"first_name": name, "last_name": "Babbage"} for name in ("Charles", 
 
 
 def coming(small_hotel: SmallHotel, **fields: Any) -> RoomBooking:
-    """Of a type that sleeps two."""
+    """A confirmed booking of a type that sleeps two."""
     stay = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "check_in": day(0), "check_out": day(2)}
     return BookingFactory(**stay | fields)
 
@@ -45,7 +45,7 @@ STEPS: dict[str, Callable[[SmallHotel], Callable[..., RoomBooking]]] = {
     "create": creation,
     "edit": lambda small_hotel: partial(edit_booking, booking=coming(small_hotel, adults=2), children=1),
     "party": lambda small_hotel: partial(set_companions, booking=coming(small_hotel, adults=1), companions=COMPANY),
-    # From before there was a rule: nobody has let them in.
+    # From before the rule existed: no supervisor has allowed it.
     "assign": lambda small_hotel: partial(
         assign_room, booking=coming(small_hotel, adults=3), room_id=small_hotel.rooms[0].pk
     ),
@@ -57,7 +57,7 @@ STEPS: dict[str, Callable[[SmallHotel], Callable[..., RoomBooking]]] = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_larger_party_comes_with_a_supervisor_s_reason(name, small_hotel):
+def test_larger_party_needs_a_supervisors_reason(name, small_hotel):
     step = STEPS[name](small_hotel)
     for staff, more in (
         (small_hotel.agent, {}),
@@ -65,19 +65,19 @@ def test_a_larger_party_comes_with_a_supervisor_s_reason(name, small_hotel):
         (small_hotel.manager, {}),
     ):
         if name == "move" and staff == small_hotel.manager:
-            continue  # a move has a reason always
+            continue  # a move always has a reason
         refusal = refusal_of(partial(step, staff=staff, **more))
         assert (refusal.code, refusal.status) == ("ROOM_CAPACITY_EXCEEDED", 409)
         assert (refusal.details["max_occupancy"], refusal.details["guests"]) == (2, 3)
     done = step(staff=small_hotel.manager, override_reason="a cot")
     stored = RoomBooking.objects.get(pk=done.pk)
     assert stored.extra_beds == 1
-    [*_, told] = BookingChange.objects.filter(booking=done).order_by("pk")
-    assert (told.staff, told.reason) == (small_hotel.manager, "a cot")
+    [*_, change] = BookingChange.objects.filter(booking=done).order_by("pk")
+    assert (change.staff, change.reason) == (small_hotel.manager, "a cot")
     assert_invariants_hold()
 
 
-def test_who_was_let_in_once_is_not_asked_again(small_hotel):
+def test_allowed_extra_beds_are_not_checked_again(small_hotel):
     stay = creation(small_hotel)(staff=small_hotel.manager, override_reason="a cot")
     assign_room(booking=stay, room_id=small_hotel.rooms[0].pk, staff=small_hotel.agent)
     set_companions(booking=stay, companions=COMPANY, staff=small_hotel.agent)
@@ -86,12 +86,12 @@ def test_who_was_let_in_once_is_not_asked_again(small_hotel):
     assert move_room(booking=stay, to_room_id=same.pk, staff=small_hotel.agent, reason="noise").extra_beds == 1
     refusal = refusal_of(lambda: edit_booking(booking=stay, staff=small_hotel.agent, adults=3))
     assert refusal.code == "ROOM_CAPACITY_EXCEEDED"
-    assert edit_booking(booking=stay, staff=small_hotel.agent, children=0).extra_beds == 1  # three have names
+    assert edit_booking(booking=stay, staff=small_hotel.agent, children=0).extra_beds == 1  # three guests are named
     assert set_companions(booking=stay, companions=[], staff=small_hotel.agent).extra_beds == 0
     assert_invariants_hold()
 
 
-def test_one_arrival_that_does_not_fit_in_does_not_hold_up_the_others(small_hotel):
+def test_bulk_check_in_skips_a_party_that_does_not_fit(small_hotel):
     stays = [
         coming(small_hotel, adults=adults, assigned_room=room)
         for adults, room in zip((3, 2), small_hotel.rooms, strict=True)
@@ -103,7 +103,7 @@ def test_one_arrival_that_does_not_fit_in_does_not_hold_up_the_others(small_hote
     assert result.bookings == stays[1:]
 
 
-def test_a_type_does_not_shrink_under_a_party(small_hotel):
+def test_room_type_cannot_become_too_small_for_a_party(small_hotel):
     stay = coming(small_hotel, adults=2)
     request = booking_in(
         "PENDING_APPROVAL", hotel=small_hotel.hotel, room_type=small_hotel.room_type, check_in=day(1), adults=1
@@ -123,7 +123,7 @@ def test_a_type_does_not_shrink_under_a_party(small_hotel):
     assert_invariants_hold()
 
 
-def test_a_room_does_not_get_a_type_that_sleeps_fewer_than_are_in_it(small_hotel):
+def test_room_cannot_get_a_type_too_small_for_its_guests(small_hotel):
     stay = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], adults=2)
     single = RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=1)
     for more in ({}, {"forced": True}):

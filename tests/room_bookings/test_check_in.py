@@ -1,4 +1,4 @@
-"""Arrivals: when a guest may come, into which room, and what is written when they do."""
+"""Check-in: the arrival window, the room, and what is written."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -34,11 +34,15 @@ GUEST = [("rooms", "room_updated"), ("rooms", "room_occupancy_updated"), ("room-
 
 def arriving(small_hotel, first=0, last=2, **fields) -> RoomBooking:
     """A confirmed booking for today, with room 101."""
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "assigned_room": small_hotel.rooms[0]}
-    return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
+    hotel_fields = {
+        "hotel": small_hotel.hotel,
+        "room_type": small_hotel.room_type,
+        "assigned_room": small_hotel.rooms[0],
+    }
+    return BookingFactory(check_in=day(first), check_out=day(last), **hotel_fields | fields)
 
 
-def test_it_is_recorded_and_told(small_hotel):
+def test_it_is_recorded_and_published(small_hotel):
     booking = arriving(small_hotel)
     arrived = check_in(booking=booking, staff=small_hotel.agent)
     stored, room = RoomBooking.objects.get(), Room.objects.get(pk=small_hotel.rooms[0].pk)
@@ -59,7 +63,7 @@ def test_it_is_recorded_and_told(small_hotel):
 
 
 @pytest.mark.parametrize("assigned", [True, False])
-def test_with_a_room_it_is_assigned_by_the_way(assigned, small_hotel):
+def test_given_room_is_assigned(assigned, small_hotel):
     booking = arriving(small_hotel, **({} if assigned else {"assigned_room": None}))
     check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[1].pk)
     stored = RoomBooking.objects.get()
@@ -74,7 +78,7 @@ def test_with_a_room_it_is_assigned_by_the_way(assigned, small_hotel):
     assert_invariants_hold()
 
 
-def test_who_is_in_house_stays_there(small_hotel):
+def test_check_in_of_a_guest_in_house_changes_nothing(small_hotel):
     booking = arriving(small_hotel)
     check_in(booking=booking, staff=small_hotel.agent)
     with nothing_written():
@@ -111,7 +115,7 @@ def test_it_locks_booking_then_room_and_writes_in_this_order(small_hotel, statem
 # --- the arrival window -----------------------------------------------------------------------------------------------
 
 EARLY, WRONG, LATE = "CHECKIN_TOO_EARLY", "CHECKIN_WRONG_DATE", "CHECKIN_TOO_LATE"
-# Nights, the hotel's wall clock (day after the arrival day, hour, minute), and the answer. Check-in from 08:00; the
+# Nights, the hotel's local time (day after the arrival day, hour, minute), and the outcome. Check-in from 08:00; the
 # business day ends at 02:00.
 WINDOW = [
     (1, -1, "23:59", WRONG),
@@ -143,7 +147,7 @@ PLACES = [
     ("Europe/Dublin", date(2026, 1, 15)),
     ("Europe/Dublin", date(2026, 3, 28)),  # the clocks go forward in the night after
     ("Europe/Dublin", date(2026, 3, 29)),
-    ("Europe/Dublin", date(2026, 10, 24)),  # and back in the night after
+    ("Europe/Dublin", date(2026, 10, 24)),  # the clocks go back in the night after
     ("Europe/Dublin", date(2026, 10, 25)),
     ("Pacific/Auckland", date(2026, 7, 1)),
     ("Pacific/Auckland", date(2026, 9, 26)),
@@ -152,7 +156,7 @@ PLACES = [
 
 
 def answer(work) -> str | None:
-    """The code with which ``work`` is refused, if it is; what it writes is taken back."""
+    """The error code of ``work``, or ``None``; its writes are rolled back."""
     with transaction.atomic():
         try:
             work()
@@ -197,7 +201,7 @@ def test_when_a_guest_may_arrive(zone, arrival, db):
         ({"late_arrival_cutoff": time(4, 30)}, "2026-07-02T04:30", LATE),
     ],
 )
-def test_the_window_is_the_hotel_s_own(settings, wall, expected, db):
+def test_window_follows_the_hotels_settings(settings, wall, expected, db):
     small_hotel = open_small_hotel(**settings)
     booking = arriving(small_hotel, 0, 1)
     with clock.set_to(datetime.fromisoformat(wall).replace(tzinfo=ZoneInfo("Europe/Dublin")).astimezone(UTC)):
@@ -214,13 +218,13 @@ def test_the_window_is_the_hotel_s_own(settings, wall, expected, db):
         (rights.FRONT_DESK_AGENT, "Regular guest", WRONG),
     ],
 )
-def test_a_supervisor_s_reason_lifts_the_window(role, reason, expected, small_hotel):
+def test_supervisors_reason_overrides_the_window(role, reason, expected, small_hotel):
     booking = arriving(small_hotel, 1, 3)
     staff = StaffFactory(hotel=small_hotel.hotel, role=role)
     assert answer(lambda: check_in(booking=booking, staff=staff, override_reason=reason)) == expected
 
 
-def test_the_reason_is_kept(small_hotel):
+def test_override_reason_is_recorded(small_hotel):
     check_in(booking=arriving(small_hotel, 1, 3), staff=small_hotel.manager, override_reason="Regular guest")
     assert BookingChange.objects.get().reason == "Regular guest"
 
@@ -230,10 +234,10 @@ LIFTED = [
     ((1, 3), (0, 1), True),
     ((2, 3), (0, 1), True),
     ((2, 3), (1, 2), True),
-    ((1, 3), (-2, 0), False),  # has left, or never came
+    ((1, 3), (-2, 0), False),  # departed or a no-show
     ((1, 3), (3, 5), False),
     ((1, 3), (0, 0), True),
-    ((-2, 0), (0, 2), True),  # came a day too late: tonight is somebody else's
+    ((-2, 0), (0, 2), True),  # arrived a day late: tonight belongs to another booking
     ((-3, -1), (0, 2), True),
     ((-3, -1), (-1, 0), True),
     ((-2, 0), (1, 2), False),
@@ -242,7 +246,7 @@ LIFTED = [
 
 
 @pytest.mark.parametrize(("nights", "other", "taken"), LIFTED)
-def test_a_reason_does_not_lift_somebody_else_s_night(nights, other, taken, small_hotel):
+def test_reason_does_not_override_another_bookings_night(nights, other, taken, small_hotel):
     booking = arriving(small_hotel, *nights)
     arriving(small_hotel, *other)
     came = answer(lambda: check_in(booking=booking, staff=small_hotel.manager, override_reason="Regular guest"))
@@ -265,7 +269,7 @@ def test_a_reason_does_not_lift_somebody_else_s_night(nights, other, taken, smal
     ],
 )
 @pytest.mark.parametrize("staff", ["agent", "manager"])
-def test_nobody_is_sent_to_a_room_that_is_not_ready(status, fault, staff, small_hotel):
+def test_room_must_be_ready(status, fault, staff, small_hotel):
     room = room_in(status, fault=fault, hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=201)
     RoomBooking.objects.update(check_in=day(-1), check_out=day(0))
     booking = arriving(small_hotel, assigned_room=room)
@@ -277,7 +281,7 @@ def test_nobody_is_sent_to_a_room_that_is_not_ready(status, fault, staff, small_
     assert refusal.details == {"room_id": room.pk, "room_number": 201, "current_status": status}
 
 
-def test_nor_to_one_out_of_service(small_hotel):
+def test_room_must_be_in_service(small_hotel):
     Room.objects.update(is_active=False)
     booking = arriving(small_hotel)
     assert refusal_of(lambda: check_in(booking=booking, staff=small_hotel.agent)).code == "ROOM_NOT_READY"
@@ -302,13 +306,13 @@ def test_nor_to_one_out_of_service(small_hotel):
         ),
     ],
 )
-def test_a_room_given_at_the_desk_must_be_one_that_could_be_assigned(room, code, status, small_hotel):
+def test_room_given_at_check_in_must_be_assignable(room, code, status, small_hotel):
     booking, other = arriving(small_hotel), room(small_hotel)
     refusal = refusal_of(lambda: check_in(booking=booking, staff=small_hotel.agent, room_id=other.pk))
     assert (refusal.code, refusal.status) == (code, status)
 
 
-def test_an_incomplete_party_gets_no_room_at_the_desk_where_the_house_asks_for_names(small_hotel):
+def test_incomplete_party_gets_no_room_if_names_are_required(small_hotel):
     small_hotel.hotel.require_complete_party = True
     small_hotel.hotel.save()
     booking = arriving(small_hotel, adults=2, assigned_room=None)
@@ -317,7 +321,7 @@ def test_an_incomplete_party_gets_no_room_at_the_desk_where_the_house_asks_for_n
     ).code == ("PARTY_INCOMPLETE")
 
 
-def test_staff_without_a_right_to_occupied_are_refused_by_the_writer(small_hotel):
+def test_status_writer_refuses_roles_without_the_right_to_occupied(small_hotel):
     booking, housekeeper = arriving(small_hotel), StaffFactory(hotel=small_hotel.hotel, role=rights.HOUSEKEEPER)
     assert refusal_of(lambda: check_in(booking=booking, staff=housekeeper)).status == 403
 
@@ -325,7 +329,7 @@ def test_staff_without_a_right_to_occupied_are_refused_by_the_writer(small_hotel
 # --- several rooms ----------------------------------------------------------------------------------------------------
 
 
-def test_today_s_arrivals_of_several_rooms(small_hotel):
+def test_bulk_check_in_of_todays_arrivals(small_hotel):
     first, second = small_hotel.rooms
     dirty = room_in("CHECKOUT_DIRTY", hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103)
     empty = NewRoomFactory(hotel=small_hotel.hotel, room_number=104)
@@ -360,23 +364,23 @@ def test_today_s_arrivals_of_several_rooms(small_hotel):
     assert [refusal.code for _, refusal in again.failed] == ["NO_ARRIVAL_DUE"]
 
 
-def test_several_rooms_are_checked_in_for_the_business_day(small_hotel):
+def test_bulk_check_in_uses_the_business_date(small_hotel):
     booking = arriving(small_hotel, 0, 1)
-    with clock.set_to(NOW + timedelta(hours=10)):  # one in the morning in Dublin: still the day before
+    with clock.set_to(NOW + timedelta(hours=10)):  # 1 a.m. in Dublin: still the previous business date
         assert check_in_rooms(
             hotel=small_hotel.hotel, room_ids=[small_hotel.rooms[0].pk], staff=small_hotel.agent
         ).bookings == [booking]
 
 
-def test_several_rooms_too_early(small_hotel):
+def test_bulk_check_in_too_early(small_hotel):
     arriving(small_hotel)
     with clock.set_to(NOW - timedelta(hours=8)):
         result = check_in_rooms(hotel=small_hotel.hotel, room_ids=[small_hotel.rooms[0].pk], staff=small_hotel.manager)
     assert [refusal.code for _, refusal in result.failed] == [EARLY]
 
 
-def test_who_came_early_holds_the_room_tonight(small_hotel):
-    """The guest in house from tomorrow on sleeps here tonight: nobody else of today gets the room."""
+def test_early_guest_holds_the_room_tonight(small_hotel):
+    """A guest booked from tomorrow is already in house: none of today's arrivals gets the room."""
     check_in(booking=arriving(small_hotel, 1, 3), staff=small_hotel.manager, override_reason="Regular guest")
     booking = arriving(small_hotel, 0, 1, assigned_room=None)
     refusal = refusal_of(lambda: check_in(booking=booking, staff=small_hotel.agent, room_id=small_hotel.rooms[0].pk))

@@ -1,4 +1,4 @@
-"""Departures: the stay is completed, the room dirty, whatever was noted of its faults stays."""
+"""Check-out: the stay is completed, the room becomes dirty and keeps its faults."""
 
 from datetime import timedelta
 from functools import partial
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def guest(small_hotel) -> RoomBooking:
-    """In house in room 101."""
+    """A guest in house in room 101."""
     return booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0])
 
 
@@ -40,12 +40,12 @@ def room_101() -> Room:
     return Room.objects.get(room_number=101)
 
 
-def test_it_is_recorded_and_told(small_hotel, guest):
+def test_it_is_recorded_and_published(small_hotel, guest):
     since = last_event()
     left = check_out(booking=guest, staff=small_hotel.agent)
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.checked_out_at, stored.version) == ("COMPLETED", NOW, 1)
-    assert (stored.assigned_room, left.status) == (small_hotel.rooms[0], "COMPLETED")  # it tells where the guest stayed
+    assert (stored.assigned_room, left.status) == (small_hotel.rooms[0], "COMPLETED")  # the event names the room
     audit = RoomStatusEvent.objects.latest("pk")
     assert (audit.from_status, audit.to_status, audit.source) == ("OCCUPIED", "CHECKOUT_DIRTY", "SYSTEM")
     assert (audit.changed_by, audit.note) == (small_hotel.agent, f"check-out of {guest.booking_id}")
@@ -61,14 +61,14 @@ def test_it_is_recorded_and_told(small_hotel, guest):
     assert_invariants_hold()
 
 
-def test_a_guest_whom_a_clock_that_was_ahead_let_in_leaves_too(small_hotel, guest):
-    """Another machine's, or our own before it was put right; the database has no departure before an arrival."""
+def test_guest_with_a_check_in_time_in_the_future_can_leave(small_hotel, guest):
+    """After clock skew; the database allows no departure before the arrival."""
     with clock.set_to(NOW - timedelta(seconds=5)):
         assert check_out(booking=guest, staff=small_hotel.agent).checked_out_at == NOW
     assert_invariants_hold()
 
 
-def test_who_has_left_is_gone(small_hotel, guest):
+def test_second_check_out_changes_nothing(small_hotel, guest):
     check_out(booking=guest, staff=small_hotel.agent)
     with nothing_written():
         assert check_out(booking=guest, staff=small_hotel.manager).status == "COMPLETED"
@@ -101,7 +101,7 @@ def test_it_locks_and_writes_booking_then_room(small_hotel, guest, statements):
     ]
 
 
-def test_a_fault_is_never_forgotten(small_hotel, guest):
+def test_room_keeps_its_fault(small_hotel, guest):
     engineer = StaffFactory(hotel=small_hotel.hotel, role=rights.HOUSEKEEPING_SUPERVISOR)
     flag_maintenance(room=room_101(), staff=engineer, priority="HIGH", note="Shower drips")
     check_out(booking=guest, staff=small_hotel.agent)
@@ -115,7 +115,7 @@ def test_a_fault_is_never_forgotten(small_hotel, guest):
     assert_invariants_hold()
 
 
-def test_the_guest_s_phone_and_the_last_turnover_s_notes_are_forgotten(small_hotel, guest):
+def test_guests_phone_and_old_turnover_notes_are_cleared(small_hotel, guest):
     Room.objects.update(guest_fcm_token="phone", turnover_notes="Two towels short")
     check_out(booking=guest, staff=small_hotel.agent)
     assert (room_101().guest_fcm_token, room_101().turnover_notes) == ("", "")
@@ -126,7 +126,7 @@ def test_the_guest_s_phone_and_the_last_turnover_s_notes_are_forgotten(small_hot
 @pytest.mark.parametrize(
     ("status", "opened"), [(None, 1), ("OPEN", 0), ("IN_PROGRESS", 0), ("DONE", 1), ("CANCELLED", 1)]
 )
-def test_one_turnover_task_is_opened(status, opened, small_hotel, guest):
+def test_a_turnover_task_is_opened_once(status, opened, small_hotel, guest):
     if status:
         times = {"OPEN": {}, "IN_PROGRESS": {"started_at": NOW}, "CANCELLED": {"cancelled_at": NOW}}
         done = {"started_at": NOW, "completed_at": NOW}
@@ -139,7 +139,7 @@ def test_one_turnover_task_is_opened(status, opened, small_hotel, guest):
     ] * opened
 
 
-def test_a_task_that_is_open_for_another_room_or_of_another_kind_does_not_count(small_hotel, guest):
+def test_open_tasks_of_other_rooms_and_types_do_not_count(small_hotel, guest):
     TaskFactory(room=small_hotel.rooms[1])
     stayover = TaskFactory(room=small_hotel.rooms[0], task_type="STAYOVER")
     start_task(task=stayover, staff=small_hotel.manager)
@@ -158,7 +158,7 @@ def test_an_overstay_is_settled(dismiss, small_hotel, guest):
     assert (incident.status, incident.resolved_at) == ("RESOLVED", NOW)
 
 
-def test_the_house_itself_may_check_a_guest_out(small_hotel, guest):
+def test_system_can_check_a_guest_out(small_hotel, guest):
     check_out(booking=guest, staff=None)
     assert RoomStatusEvent.objects.latest("pk").changed_by is None
     assert BookingChange.objects.get().staff is None
@@ -167,7 +167,7 @@ def test_the_house_itself_may_check_a_guest_out(small_hotel, guest):
 # --- several rooms ----------------------------------------------------------------------------------------------------
 
 
-def test_whoever_is_in_house_in_several_rooms(small_hotel, guest):
+def test_bulk_check_out_of_guests_in_house(small_hotel, guest):
     second = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1])
     empty = NewRoomFactory(hotel=small_hotel.hotel, room_number=103)
     booking_in("CONFIRMED", assigned_room=empty)
@@ -206,7 +206,7 @@ def test_whoever_is_in_house_in_several_rooms(small_hotel, guest):
         ]
 
 
-def test_a_room_that_nobody_is_in_is_left_as_it_is(small_hotel):
+def test_bulk_check_out_leaves_empty_rooms_alone(small_hotel):
     TaskFactory(room=small_hotel.rooms[0])
     with nothing_written():
         check_out_rooms(

@@ -1,4 +1,4 @@
-"""What the database guarantees about bookings, whoever writes them."""
+"""The database constraints on bookings."""
 
 from datetime import date, datetime, timedelta
 
@@ -40,7 +40,7 @@ def refused_by(rule: str, **fields) -> bool:
 
 
 def refused(rule: str, write) -> bool:
-    """Whether ``write`` is refused by ``rule``, at once."""
+    """Whether ``write`` is immediately refused by ``rule``."""
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         write()
     assert refusal.value.__cause__.diag.constraint_name == rule
@@ -72,7 +72,7 @@ def test_two_bookings_never_share_a_room_on_a_night(first, last):
 
 
 @pytest.mark.parametrize(("first", "last"), [(8, 10), (14, 16), (14, 14), (9, 9)])
-def test_one_leaves_as_the_next_arrives(first, last):
+def test_departure_and_next_arrival_can_share_a_day(first, last):
     room = NewRoomFactory()
     BookingFactory(**nights(room, 10, 14))
     BookingFactory(**nights(room, first, last))
@@ -104,7 +104,7 @@ def test_a_booking_that_is_not_active_holds_no_room(status):
         ("NO_SHOW", {}),
     ],
 )
-def test_a_booking_that_came_to_nothing_keeps_no_room(status, stamp):
+def test_ended_booking_keeps_no_room(status, stamp):
     room = NewRoomFactory()
     BookingFactory(**nights(room, 10, 14, status=status, **stamp) | {"assigned_room": None})
     assert refused_by("room_booking_ended_keeps_no_room", **nights(room, 10, 14, status=status, **stamp))
@@ -189,11 +189,11 @@ def test_rules_about_one_booking(rule, fields):
         ("CONFIRMED", {"total_amount": None, "currency": "JPY"}),
     ],
 )
-def test_what_the_rules_let_pass(status, fields):
+def test_allowed_bookings(status, fields):
     assert RoomBooking.objects.filter(pk=booking_in(status, **fields).pk).exists()
 
 
-def test_references_payments_and_guest_tokens_are_of_one_booking():
+def test_references_payments_and_guest_tokens_are_unique():
     first = BookingFactory(**CARD, payment_state="AUTHORISED", guest_token_hash="a1")
     assert refused_by("room_booking_payment_unique", **CARD, payment_state="AUTHORISED")
     assert refused_by("room_booking_token_unique", guest_token_hash="a1")
@@ -203,7 +203,7 @@ def test_references_payments_and_guest_tokens_are_of_one_booking():
     BookingFactory(guest_token_hash="")
 
 
-def test_an_amount_from_before_the_rule_may_stay_and_may_not_be_written_again():
+def test_old_invalid_amount_can_stay_but_not_be_written_again():
     booking = BookingFactory(total_amount="100.50", currency="EUR")
     check_deferred_constraints()
     raw("ALTER TABLE room_bookings_roombooking DISABLE TRIGGER USER")
@@ -233,7 +233,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("field", FOREIGN)
-def test_everything_that_a_booking_names_is_of_its_hotel(field):
+def test_related_rows_of_a_booking_are_of_its_hotel(field):
     hotel, other = HotelFactory(), HotelFactory()
     foreign = FOREIGN[field](hotel=other)
     refusal = ("room_booking_one_hotel", f"{field} belongs to another hotel")
@@ -285,7 +285,7 @@ def overbooking_of(booking: RoomBooking, **fields) -> Overbooking:
         ("overbooking_one_hotel", overbooking_of, "staff", StaffFactory),
     ],
 )
-def test_everything_that_a_booking_s_history_names_is_of_its_hotel(rule, make, field, foreign):
+def test_related_rows_of_a_bookings_history_are_of_its_hotel(rule, make, field, foreign):
     booking = BookingFactory()
     with Refused(rule, f"{field} belongs to another hotel"):
         make(booking, **{field: foreign()})
@@ -345,7 +345,7 @@ def test_an_extension_adds_nights(nights):
     assert refused("booking_extension_adds_nights", lambda: extension_of(booking, new_check_out=shorter))
 
 
-def test_a_missed_departure_is_one_overstay():
+def test_one_overstay_per_missed_departure():
     booking = BookingFactory()
     overstay_of(booking)
     assert refused("overstay_once_per_departure", lambda: overstay_of(booking))
@@ -369,7 +369,7 @@ def test_a_missed_departure_is_one_overstay():
         ({"status": "FORGOTTEN", "resolved_at": NOW}, False),
     ],
 )
-def test_an_overstay_s_times_agree_with_its_status(fields, sound):
+def test_times_of_an_overstay_match_its_status(fields, sound):
     booking = BookingFactory()
     if sound:
         assert overstay_of(booking, **fields).pk
@@ -380,7 +380,7 @@ def test_an_overstay_s_times_agree_with_its_status(fields, sound):
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_morning_s_task_is_opened_once_a_room_and_day():
+def test_one_stayover_task_per_room_and_day():
     task = TaskFactory(task_type=TaskType.STAYOVER, for_date=date(2026, 7, 10))
     again = {"room": task.room, "hotel": task.hotel, "task_type": TaskType.STAYOVER, "for_date": date(2026, 7, 10)}
     assert refused("task_once_a_day", lambda: TaskFactory(**again))
@@ -388,5 +388,5 @@ def test_a_morning_s_task_is_opened_once_a_room_and_day():
     TaskFactory(**again | {"task_type": TaskType.AMENITY})
     TaskFactory(**again | {"room": NewRoomFactory(hotel=task.hotel)})
     for _ in range(2):
-        TaskFactory(**again | {"for_date": None})  # what somebody opens by hand is nobody's morning
+        TaskFactory(**again | {"for_date": None})  # a task opened by hand has no date
     assert HousekeepingTask.objects.count() == 6

@@ -1,4 +1,4 @@
-"""New bookings: what is written and told, what a house has left to sell, references, and the guest's token."""
+"""New bookings: what is written and published, availability, booking references and guest tokens."""
 
 import hashlib
 from datetime import UTC, date, datetime, timedelta
@@ -46,7 +46,7 @@ def create(small_hotel, first=0, last=2, **fields) -> RoomBooking:
     return create_booking(**known | fields)
 
 
-def test_it_is_confirmed_recorded_and_told(small_hotel):
+def test_it_is_confirmed_recorded_and_published(small_hotel):
     party = [{"first_name": "Charles", "last_name": "Babbage", "email": "c@example.com", "phone": "1"}]
     RoomType.objects.update(max_occupancy=3)
     booking = create(
@@ -80,7 +80,7 @@ def test_it_is_confirmed_recorded_and_told(small_hotel):
         ({"payment_provider": "stripe", "payment_reference": "pi_1"}, "AUTHORISED"),
     ],
 )
-def test_one_that_needs_approval_waits_and_is_not_mailed(fields, payment_state, small_hotel):
+def test_booking_that_needs_approval_is_not_mailed(fields, payment_state, small_hotel):
     booking = create(small_hotel, **fields)
     assert (booking.status, booking.payment_state) == ("PENDING_APPROVAL", payment_state)
     assert booking.approval_deadline_at == datetime(2026, 7, 1, 22, 0, tzinfo=UTC)  # 23:00 in Dublin
@@ -94,14 +94,14 @@ def test_one_that_needs_approval_waits_and_is_not_mailed(fields, payment_state, 
     [
         ("Europe/Dublin", 0, "2026-07-01T21:59:00Z", "2026-07-01T22:00:00Z"),
         ("Europe/Dublin", 0, "2026-07-01T22:00:00Z", "2026-07-02T22:00:00Z"),
-        ("Europe/Dublin", 0, "2026-07-01T23:30:00Z", "2026-07-02T22:00:00Z"),  # half past midnight there
+        ("Europe/Dublin", 0, "2026-07-01T23:30:00Z", "2026-07-02T22:00:00Z"),  # 00:30 there
         ("Europe/Dublin", 1, "2026-07-01T12:00:00Z", "2026-07-02T22:00:00Z"),
         ("Europe/Dublin", 0, "2026-01-01T12:00:00Z", "2026-01-01T23:00:00Z"),
         ("Pacific/Auckland", 0, "2026-07-01T10:59:00Z", "2026-07-01T11:00:00Z"),
         ("Pacific/Auckland", 0, "2026-07-01T11:01:00Z", "2026-07-02T11:00:00Z"),
     ],
 )
-def test_until_when_it_waits(zone, cutoff_offset, made, until):
+def test_approval_deadline(zone, cutoff_offset, made, until):
     hotel = HotelFactory.build(timezone=zone, approval_cutoff_day_offset=cutoff_offset)
     assert approval_deadline(hotel, datetime.fromisoformat(made)) == datetime.fromisoformat(until)
 
@@ -109,7 +109,7 @@ def test_until_when_it_waits(zone, cutoff_offset, made, until):
 # --- references -------------------------------------------------------------------------------------------------------
 
 
-def test_references_have_no_gaps_over_all_hotels(small_hotel):
+def test_references_are_gapless_across_hotels(small_hotel):
     other = RoomTypeFactory()
     NewRoomFactory(hotel=other.hotel, room_type=other)
     first = create(small_hotel)
@@ -130,7 +130,7 @@ def test_a_reference_has_at_least_four_digits(last, reference, small_hotel):
     assert create(small_hotel).booking_id == f"BK-2026-{reference}"
 
 
-def test_the_year_of_a_reference_is_the_hotel_s_own():
+def test_year_of_a_reference_is_in_the_hotels_timezone():
     far = RoomTypeFactory(hotel__timezone="Pacific/Auckland")
     NewRoomFactory(hotel=far.hotel, room_type=far)
     with clock.set_to(datetime(2026, 12, 31, 11, 30, tzinfo=UTC)):
@@ -168,13 +168,13 @@ def test_the_guest_s_token_is_stored_as_a_hash_only(small_hotel):
         (-3, -1, "This stay would already be over."),
     ],
 )
-def test_dates_that_cannot_be(first, last, why, small_hotel):
+def test_invalid_dates(first, last, why, small_hotel):
     refusal = refusal_of(lambda: create(small_hotel, first, last))
     assert (refusal.code, refusal.details) == ("VALIDATION_ERROR", {"check_out": [why]})
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 0), (-1, 0), (0, 365)])
-def test_dates_that_can_be(first, last, small_hotel):
+def test_valid_dates(first, last, small_hotel):
     assert create(small_hotel, first, last).status == "CONFIRMED"
 
 
@@ -186,7 +186,7 @@ def test_a_room_type_that_the_hotel_does_not_sell(small_hotel):
         assert refusal.details == {"room_type_id": ["This hotel does not sell this room type."]}
 
 
-def test_a_payment_belongs_to_one_booking(small_hotel):
+def test_payment_cannot_be_used_for_two_bookings(small_hotel):
     booking_in("PENDING_APPROVAL", card="AUTHORISED", hotel=small_hotel.hotel)
     taken = RoomBooking.objects.get().payment_reference
     refusal = refusal_of(lambda: create(small_hotel, payment_provider="stripe", payment_reference=taken))
@@ -195,19 +195,19 @@ def test_a_payment_belongs_to_one_booking(small_hotel):
 
 # --- what is left to sell ---------------------------------------------------------------------------------------------
 
-# Two rooms. What is sold, as (first, last) day; then a wish, and the first night on which it finds nothing.
+# Two rooms. The sold stays as (first, last) day; then a request, and its first night without a room.
 AVAILABILITY = [
     ([], (0, 1), None),
     ([(0, 2)], (0, 2), None),
     ([(0, 2), (0, 2)], (0, 2), 0),
     ([(0, 2), (1, 3)], (0, 3), 1),
-    ([(0, 1), (1, 2)], (0, 2), None),  # one leaves, one comes: never two on a night
+    ([(0, 1), (1, 2)], (0, 2), None),  # one departs as the other arrives: never two on a night
     ([(0, 2), (0, 1)], (1, 3), None),
     ([(0, 2), (0, 2)], (2, 4), None),  # the departure day is free again
     ([(2, 4), (2, 4)], (0, 2), None),
     ([(2, 4), (2, 4)], (0, 3), 2),
     ([(0, 9), (3, 4)], (0, 9), 3),
-    ([(0, 0), (0, 0)], (0, 0), 0),  # day use takes its day
+    ([(0, 0), (0, 0)], (0, 0), 0),  # day use holds its day
     ([(0, 0), (0, 0)], (0, 1), 0),
     ([(1, 1), (0, 2)], (0, 2), 1),
     ([(0, 0), (0, 0)], (1, 2), None),
@@ -253,7 +253,7 @@ def test_what_counts_as_sold(status, counts, small_hotel):
         assert create(small_hotel).status == "CONFIRMED"
 
 
-def test_a_guest_in_house_counts_as_sold_where_they_sleep(small_hotel):
+def test_guest_in_house_counts_under_their_rooms_type(small_hotel):
     better = NewRoomFactory(hotel=small_hotel.hotel)
     for room in (small_hotel.rooms[0], better):
         booking_in("IN_HOUSE", assigned_room=room, room_type=small_hotel.room_type)
@@ -269,7 +269,7 @@ def test_a_room_out_of_service_is_not_sold(small_hotel):
     assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
 
 
-def test_a_house_may_sell_more_than_it_has(small_hotel):
+def test_hotel_that_allows_overbooking(small_hotel):
     small_hotel.hotel.allow_overbooking = True
     small_hotel.hotel.save()
     for _ in range(3):
@@ -285,7 +285,7 @@ stays = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), max_size=7)
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sold=stays, arrival=st.integers(0, 6), nights=st.integers(0, 4))
-def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arrival, nights, small_hotel):
+def test_first_full_night_matches_a_count_of_each_night(sold, arrival, nights, small_hotel):
     def taken(first: int, length: int) -> range:
         return range(first, first + max(length, 1))
 
@@ -303,7 +303,7 @@ def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arriva
         first = next(counted, None)
         stay = NightsRequest(small_hotel.hotel, small_hotel.room_type.pk, day(arrival), day(arrival + max(nights, 1)))
         assert sold_out_nights([stay]) == [first]
-        # Asked together with a longer stay, and with one of a type that has no room.
+        # Queried together with a longer stay, and with one of a type without rooms.
         none = RoomTypeFactory(hotel=small_hotel.hotel).pk
         asked = [
             NightsRequest(small_hotel.hotel, small_hotel.room_type.pk, day(-3), day(12)),
@@ -314,7 +314,7 @@ def test_the_first_full_night_is_what_counting_night_by_night_gives(sold, arriva
         transaction.set_rollback(True)
 
 
-def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(small_hotel, statements):
+def test_selling_a_night_locks_the_type_and_numbers_the_booking_last(small_hotel, statements):
     with statements() as made:
         create(small_hotel)
     assert locks_and_writes(made.sql()) == [
@@ -327,7 +327,7 @@ def test_who_sells_a_night_holds_the_type_and_takes_the_number_last(small_hotel,
     ]
 
 
-def test_the_clock_of_the_house_says_what_is_over(small_hotel):
+def test_past_dates_depend_on_the_hotels_local_time(small_hotel):
     with clock.set_to(NOW + timedelta(hours=11, minutes=59)):  # 02:59 in Dublin; the business day ended at two
         assert refusal_of(lambda: create(small_hotel, 0, 0)).code == "VALIDATION_ERROR"
     with clock.set_to(NOW + timedelta(hours=10, minutes=59)):  # 01:59

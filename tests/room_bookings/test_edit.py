@@ -1,4 +1,4 @@
-"""Changes of what a booking says: dates against what is free, versions, who has seen it, who comes along."""
+"""Editing a booking: dates and availability, versions, the first viewer, companions."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.django_db
 
 def booked(small_hotel, first=2, last=4, **fields) -> RoomBooking:
     """A confirmed booking from ``first`` to ``last`` days after today."""
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
-    return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    return BookingFactory(check_in=day(first), check_out=day(last), **hotel_fields | fields)
 
 
-def test_it_is_recorded_and_told(small_hotel):
+def test_it_is_recorded_and_published(small_hotel):
     booking = booked(small_hotel)
     edited = edit_booking(
         booking=booking, staff=small_hotel.agent, check_out=day(5), adults=2, total_amount=Decimal("99.5"), children=0
@@ -56,7 +56,7 @@ def test_the_same_again_writes_nothing(small_hotel):
 
 
 @pytest.mark.parametrize(("versions", "passes"), [([3], True), ([2, 3], True), ([2], False), ([4], False), ([], False)])
-def test_only_who_saw_the_newest_version_may_write(versions, passes, small_hotel):
+def test_only_the_current_version_can_be_edited(versions, passes, small_hotel):
     booking = booked(small_hotel, version=3)
     if passes:
         assert edit_booking(booking=booking, staff=small_hotel.agent, expected_versions=versions, adults=2).version == 4
@@ -68,7 +68,7 @@ def test_only_who_saw_the_newest_version_may_write(versions, passes, small_hotel
     assert refusal.details == {"booking_id": booking.booking_id, "status": "CONFIRMED", "version": 3}
 
 
-def test_a_stale_version_is_refused_even_where_nothing_would_change(small_hotel):
+def test_stale_version_is_refused_even_without_a_change(small_hotel):
     booking = booked(small_hotel)
     refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, expected_versions=[1], adults=1))
 
@@ -157,7 +157,7 @@ def test_amount_and_currency_are_corrected(change, amount, currency, small_hotel
     ],
     ids=lambda sent: next(iter(sent)),
 )
-def test_what_an_edit_cannot_change_is_refused_and_nothing_is_changed(sent, small_hotel):
+def test_read_only_field_is_refused_and_nothing_is_changed(sent, small_hotel):
     booking, [name] = booked(small_hotel), sent
     refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, adults=2, others=sent))
     sentence = f"{name} can't be changed here: send its current value or leave it out."
@@ -165,7 +165,7 @@ def test_what_an_edit_cannot_change_is_refused_and_nothing_is_changed(sent, smal
     assert refusal.details == refusal.extra == {name: [sentence]}
 
 
-def test_every_field_of_the_detail_that_an_edit_does_not_take_is_refused(small_hotel):
+def test_every_read_only_field_of_the_detail_is_refused(small_hotel):
     booking = booked(small_hotel)
     taken = set(BookingEditInput().fields)
     names = [name for name in booking_detail(booking_read(booking.pk)) if name not in taken]
@@ -175,7 +175,7 @@ def test_every_field_of_the_detail_that_an_edit_does_not_take_is_refused(small_h
     assert list(refusal.details) == names
 
 
-def test_what_was_read_may_be_sent_back(small_hotel):
+def test_detail_can_be_sent_back_unchanged(small_hotel):
     booking = booked(small_hotel, assigned_room=small_hotel.rooms[0], primary_phone="1", cancellation_reason="  ")
     BookingGuest.objects.create(booking=booking, first_name="Charles", last_name="Babbage")
     read = booking_detail(booking_read(booking.pk)) | {"room_type_id": str(small_hotel.room_type.pk), "shoe_size": 44}
@@ -186,8 +186,8 @@ def test_what_was_read_may_be_sent_back(small_hotel):
 
 
 @pytest.mark.parametrize("status", ["IN_HOUSE", "PENDING_APPROVAL"])
-def test_the_clock_goes_on_between_reading_and_sending_back(status, small_hotel):
-    """At every stage of an overstay, or of a request that waits, the booking is taken back as it was before."""
+def test_detail_can_be_sent_back_later(status, small_hotel):
+    """At every stage of an overstay or a pending request, the detail read earlier is accepted."""
     fields = {"assigned_room": small_hotel.rooms[0]} if status == "IN_HOUSE" else {"approval_deadline_at": NOW}
     stay = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "check_in": day(-1), "check_out": day(0)}
     booking = booking_in(status, **stay | fields)
@@ -214,15 +214,15 @@ def test_the_clock_goes_on_between_reading_and_sending_back(status, small_hotel)
         ({"check_in": day(-3), "check_out": day(-1)}, "check_out", "This stay would already be over."),
     ],
 )
-def test_dates_that_cannot_be(dates, field, why, small_hotel):
+def test_invalid_dates(dates, field, why, small_hotel):
     booking = booked(small_hotel)
     refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, **dates))
     assert (refusal.code, refusal.details) == ("VALIDATION_ERROR", {field: [why]})
 
 
-# One room, sold on every night but those of days 6 and 7; the booking itself has the nights of days 2 and 3.
+# One room, sold on every night except those of days 6 and 7; the edited booking has the nights of days 2 and 3.
 NEW_DATES = [
-    ((2, 3), None),  # a sold-out house may shorten a stay
+    ((2, 3), None),  # a stay can be shortened in a sold-out hotel
     ((3, 4), None),
     ((3, 3), None),
     ((2, 2), None),
@@ -247,7 +247,7 @@ def test_only_nights_that_are_added_must_be_free(dates, full, small_hotel):
     booking = booked(small_hotel)
     for first, last in ((0, 2), (4, 6), (8, 20)):
         booked(small_hotel, first, last)
-    # One more on each of its own nights: the house was overbooked, and nobody is sent away for that.
+    # One more stay on each of its nights: the hotel was overbooked, which does not matter here.
     booked(small_hotel)
     check_in, check_out = (day(offset) for offset in dates)
 
@@ -261,7 +261,7 @@ def test_only_nights_that_are_added_must_be_free(dates, full, small_hotel):
         assert (refusal.code, refusal.details["date"]) == ("NO_AVAILABILITY", day(full).isoformat())
 
 
-def test_a_house_that_overbooks_adds_any_night(small_hotel):
+def test_any_night_can_be_added_with_overbooking(small_hotel):
     small_hotel.hotel.allow_overbooking = True
     small_hotel.hotel.save()
     booking = booked(small_hotel)
@@ -299,7 +299,7 @@ def test_the_assigned_room_must_be_free_on_the_new_nights(dates, free, small_hot
         ]
 
 
-def test_of_a_guest_in_house_only_the_departure_moves(small_hotel):
+def test_guest_in_house_can_only_change_the_departure(small_hotel):
     booking = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-1), check_out=day(1))
     booked(small_hotel, 2, 4, assigned_room=small_hotel.rooms[0])
     refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, check_in=day(0)))
@@ -328,7 +328,7 @@ def test_it_locks_booking_room_and_type_in_this_order(small_hotel, statements):
 # --- seen, and the party ----------------------------------------------------------------------------------------------
 
 
-def test_who_saw_it_first_stays(small_hotel):
+def test_first_viewer_is_kept(small_hotel):
     booking = booked(small_hotel)
     seen = mark_seen(booking=booking, staff=small_hotel.agent)
     assert (seen.staff_seen_at, seen.staff_seen_by, seen.version) == (NOW, small_hotel.agent, 1)
@@ -337,7 +337,7 @@ def test_who_saw_it_first_stays(small_hotel):
         assert mark_seen(booking=booking, staff=small_hotel.manager).staff_seen_by == small_hotel.agent
 
 
-def test_companions_are_replaced_and_told(small_hotel):
+def test_companions_are_replaced_and_published(small_hotel):
     booking = booked(small_hotel, adults=3)
     BookingGuest.objects.create(booking=booking, first_name="Old", last_name="Friend")
     party = [

@@ -1,4 +1,4 @@
-"""Who calls with a guest's token: the guest of one booking, or nobody."""
+"""Guest tokens give access to one booking."""
 
 import pytest
 from django.test import RequestFactory
@@ -14,7 +14,7 @@ def caller(header):
 
 
 @pytest.mark.django_db
-def test_a_token_is_that_of_its_booking_and_any_other_is_refused():
+def test_token_is_valid_for_its_booking_only():
     booking = BookingFactory(guest_token_hash=hash_token("a-token"))
     BookingFactory(guest_token_hash=hash_token("another-token"))
     assert caller("GuestToken a-token")[1] == booking

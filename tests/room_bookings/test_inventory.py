@@ -1,4 +1,4 @@
-"""What is left to sell, and which rooms a stay may have, against a recount in plain Python over random houses."""
+"""Availability and the rooms offered to a stay, compared with a recount in plain Python over random hotels."""
 
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -25,8 +25,8 @@ DAYS = range(-4, 12)
 BEDS = (2, 3)
 
 
-class House(NamedTuple):
-    """A house with two types, as it is and as it was drawn: rooms by place, and stays with what is known of each."""
+class DrawnHotel(NamedTuple):
+    """A hotel with two room types and its stays, in the database and as they were drawn."""
 
     types: list[RoomType]
     rooms: list[Room]
@@ -43,13 +43,13 @@ class Stay(NamedTuple):
 
 
 def nights_of(first: int, length: int, in_house: bool, hour: int) -> set[int]:
-    """The nights that a stay holds, by the book."""
+    """The nights that a stay holds, by the rules."""
     held = set(range(first, first + max(length, 1)))
     if in_house:
-        held |= set(range(first))  # came early: from today on
-        # A day use may stay for the business day; others until eleven, and half an hour.
+        held |= set(range(first))  # arrived early: from today on
+        # Day use may stay until the end of the business day; others until 11:30, with the grace period.
         overdue = first < 0 if length == 0 else (first + length < 0 or (first + length == 0 and hour > 11))
-        held |= set(range(first, 1)) if overdue else set()  # the guest is there every night until tonight
+        held |= set(range(first, 1)) if overdue else set()  # an overdue guest holds every night up to tonight
     return held
 
 
@@ -69,11 +69,11 @@ houses = st.tuples(
 cheap = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def build(small_hotel: SmallHotel, drawn: Any) -> House:
-    """The house that was drawn; rooms that stays can't share are nobody's."""
+def build(small_hotel: SmallHotel, drawn: Any) -> DrawnHotel:
+    """Create the drawn hotel; a stay that overlaps another in its room gets no room."""
     doors, wanted, hour = drawn
     types = [RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=beds) for beds in BEDS]
-    in_house: dict[int, int] = {}  # by room the stay that is in it
+    in_house: dict[int, int] = {}  # the stay in each room
     taken: dict[int, set[int]] = {}
     stays = []
     for number, (status, kind, first, length, place, adults) in enumerate(wanted):
@@ -104,11 +104,11 @@ def build(small_hotel: SmallHotel, drawn: Any) -> House:
         for place, (kind, state) in enumerate(doors)
     ]
     sold = [sum(kind == wanted and not state for kind, state in doors) for wanted in (0, 1)]
-    return House(types, rooms, sold, [made(small_hotel, types, rooms, doors, hour, *one) for one in stays], hour)
+    return DrawnHotel(types, rooms, sold, [made(small_hotel, types, rooms, doors, hour, *one) for one in stays], hour)
 
 
 def made(small_hotel, types, rooms, doors, hour, status, kind, first, length, place, adults) -> Stay:
-    """One stay of the house."""
+    """Create one stay."""
     counts = kind if place is None else doors[place][0]
     now = clock.now()
     stamps = {
@@ -137,36 +137,38 @@ def made(small_hotel, types, rooms, doors, hour, status, kind, first, length, pl
     return Stay(booking, holds, counts, nights_of(first, length, status == "IN_HOUSE", hour) if holds else set())
 
 
-def left(house: House, kind: int, night: int, *, without: Stay | None = None) -> int:
-    """How many rooms are left, counted one by one."""
-    sold = [stay for stay in house.stays if stay is not without and stay.kind == kind and night in stay.nights]
-    return house.sold[kind] - len(sold)
+def left(drawn_hotel: DrawnHotel, kind: int, night: int, *, without: Stay | None = None) -> int:
+    """The number of free rooms of a type, counted one by one."""
+    sold = [stay for stay in drawn_hotel.stays if stay is not without and stay.kind == kind and night in stay.nights]
+    return drawn_hotel.sold[kind] - len(sold)
 
 
 @cheap
 @given(drawn=houses, first=st.integers(-2, 6), length=st.integers(1, 5), which=st.integers(0, 7))
-def test_what_is_left_is_what_counting_one_by_one_gives(drawn, first, length, which, small_hotel):
+def test_availability_matches_a_count_one_by_one(drawn, first, length, which, small_hotel):
     at = NOW.replace(hour=drawn[2] - 1)  # Dublin
     with transaction.atomic(), clock.set_to(at):
-        house = build(small_hotel, drawn)
-        without = house.stays[which] if which < len(house.stays) else None
+        drawn_hotel = build(small_hotel, drawn)
+        without = drawn_hotel.stays[which] if which < len(drawn_hotel.stays) else None
         asking = without and without.booking
-        for stay in house.stays:
+        for stay in drawn_hotel.stays:
             if stay.counts:
                 begins, free = nights_held(small_hotel.hotel, stay.booking)
                 assert {(begins + timedelta(days=n) - TODAY).days for n in range((free - begins).days)} == stay.nights
         requests = [
-            NightsRequest(small_hotel.hotel, room_type.pk, day(DAYS[0]), day(DAYS[-1] + 1)) for room_type in house.types
+            NightsRequest(small_hotel.hotel, room_type.pk, day(DAYS[0]), day(DAYS[-1] + 1))
+            for room_type in drawn_hotel.types
         ]
         inventory = Inventory(requests, without=asking)
-        for kind, room_type in enumerate(house.types):
+        for kind, room_type in enumerate(drawn_hotel.types):
             for night in DAYS:
-                assert inventory.left(room_type.pk, day(night)) == left(house, kind, night, without=without)
+                assert inventory.left(room_type.pk, day(night)) == left(drawn_hotel, kind, night, without=without)
         asked = [
-            NightsRequest(small_hotel.hotel, room_type.pk, day(first), day(first + length)) for room_type in house.types
+            NightsRequest(small_hotel.hotel, room_type.pk, day(first), day(first + length))
+            for room_type in drawn_hotel.types
         ]
         full = [
-            [n for n in range(max(first, 0), first + length) if left(house, kind, n, without=without) <= 0]
+            [n for n in range(max(first, 0), first + length) if left(drawn_hotel, kind, n, without=without) <= 0]
             for kind in (0, 1)
         ]
         expected: list[date | None] = [day(nights[0]) if nights else None for nights in full]
@@ -177,23 +179,23 @@ def test_what_is_left_is_what_counting_one_by_one_gives(drawn, first, length, wh
 @cheap
 @given(drawn=houses)
 @example(drawn=([(1, ""), (0, "")], [("CONFIRMED", 0, 0, 0, 0, 3)], 3))  # too many for a room of the booked type
-def test_the_rooms_that_are_offered_are_those_that_can_be_had(drawn, small_hotel):
+def test_offered_rooms_are_exactly_the_assignable_ones(drawn, small_hotel):
     at = NOW.replace(hour=drawn[2] - 1)
     with transaction.atomic(), clock.set_to(at):
-        house = build(small_hotel, drawn)
-        for stay in house.stays:
+        drawn_hotel = build(small_hotel, drawn)
+        for stay in drawn_hotel.stays:
             booking = stay.booking
             if booking.status in ("CONFIRMED", "IN_HOUSE"):
                 offered = {
-                    room.room_number for room in available_rooms(booking_read(booking.pk)) if room in house.rooms
+                    room.room_number for room in available_rooms(booking_read(booking.pk)) if room in drawn_hotel.rooms
                 }
-                others = [room for room in house.rooms if room != booking.assigned_room]
+                others = [room for room in drawn_hotel.rooms if room != booking.assigned_room]
                 assert offered == {room.room_number for room in others if can_have(booking, room, small_hotel.agent)}
         transaction.set_rollback(True)
 
 
 def can_have(booking: RoomBooking, room: Room, staff: Any) -> bool:
-    """Whether the booking gets the room without a supervisor; nothing stays of it."""
+    """Whether the room can be assigned without a supervisor; the assignment is rolled back."""
     sure = transaction.savepoint()
     try:
         if booking.status == "IN_HOUSE":

@@ -1,4 +1,4 @@
-"""Guests who come a day late or more: among today's arrivals, and marked, for as long as they may be checked in."""
+"""Late arrivals: listed among today's arrivals, and marked, as long as they can be checked in."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -34,7 +34,7 @@ def _now():
 
 
 def stay(small_hotel: SmallHotel, first: int, last: int, status: str = "CONFIRMED", **fields) -> RoomBooking:
-    """A booking from ``first`` to ``last``, in days after today."""
+    """A booking from ``first`` to ``last`` days after today."""
     fields = {
         "hotel": small_hotel.hotel,
         "room_type": small_hotel.room_type,
@@ -56,13 +56,13 @@ def row_of(booking: RoomBooking) -> dict:
     [
         ("Europe/Dublin", time(2), datetime(2026, 7, 1, 1, 0, tzinfo=UTC)),
         ("Europe/Dublin", time(2), datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),  # the clocks go forward
-        ("Europe/Dublin", time(2), datetime(2026, 10, 25, 2, 0, tzinfo=UTC)),  # and back
+        ("Europe/Dublin", time(2), datetime(2026, 10, 25, 2, 0, tzinfo=UTC)),  # the clocks go back
         ("America/New_York", time(1, 30), datetime(2026, 11, 1, 5, 30, tzinfo=UTC)),  # at half past one, twice
         ("Pacific/Auckland", time(2), datetime(2026, 7, 1, 14, 0, tzinfo=UTC)),
     ],
 )
 def test_the_database_and_python_agree_with_the_arrival_window(zone, cutoff, around):
-    """Stays of every length about the moment at which a business day ends, second by second around it."""
+    """Stays of every length, at each second around the end of a business day."""
     small_hotel = open_small_hotel(timezone=zone, late_arrival_cutoff=cutoff)
     first = around.date() - timedelta(days=4)
     for arrival in range(8):
@@ -91,7 +91,7 @@ def test_the_database_and_python_agree_with_the_arrival_window(zone, cutoff, aro
 
 @pytest.fixture
 def ask(small_hotel, api):
-    """``ask(bucket="arrivals")`` gives the references in the list, and that bucket's number."""
+    """``ask(bucket="arrivals")`` returns the references in the list, and the bucket's count."""
     client = api(small_hotel.agent)
 
     def references(**query: str):
@@ -115,8 +115,8 @@ def test_a_late_guest_is_among_the_arrivals_until_the_last_night_is_over(small_h
         assert ask(bucket="arrivals") == []
 
 
-def test_days_that_were_asked_for_have_the_late_guests_if_today_is_among_them(small_hotel, ask):
-    """A stay arrives on its first day; today has, besides, whoever should have come before and still may."""
+def test_requested_days_include_late_guests_only_with_today(small_hotel, ask):
+    """A stay arrives on its first day; today also has the earlier ones that can still be checked in."""
     older, late, today, tomorrow = (stay(small_hotel, first, 2) for first in (-3, -1, 0, 1))
     came = {name: booking.booking_id for name, booking in locals().items() if isinstance(booking, RoomBooking)}
     expected = {
@@ -137,7 +137,7 @@ def test_days_that_were_asked_for_have_the_late_guests_if_today_is_among_them(sm
         assert ask(bucket="arrivals", **query) == [came[name] for name in names], query
 
 
-def test_rows_say_who_is_late(small_hotel):
+def test_rows_mark_late_arrivals(small_hotel):
     cases = {(-1, 1): True, (-2, 1): True, (-1, 0): False, (-1, -1): False, (0, 1): False, (0, 0): False, (1, 2): False}
     for (first, last), is_late in cases.items():
         booking = stay(small_hotel, first, last)
@@ -154,7 +154,7 @@ def test_only_a_confirmed_guest_is_late(small_hotel, status):
     assert row_of(stay(small_hotel, -1, 2, status, **fields))["is_late_arrival"] is False
 
 
-def test_events_say_who_is_late(small_hotel):
+def test_events_mark_late_arrivals(small_hotel):
     booking = stay(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
     unassign_room(booking=booking, staff=small_hotel.agent)
     event = RealtimeEvent.objects.filter(stream=BOOKINGS).latest("pk")
@@ -164,7 +164,7 @@ def test_events_say_who_is_late(small_hotel):
 # --- what is done about them ------------------------------------------------------------------------------------------
 
 
-def test_several_rooms_take_late_guests_with_those_of_today(small_hotel):
+def test_bulk_check_in_includes_late_arrivals(small_hotel):
     late, today = (
         stay(small_hotel, -2, 1, assigned_room=small_hotel.rooms[0]),
         stay(small_hotel, 0, 1, assigned_room=small_hotel.rooms[1]),
@@ -178,8 +178,8 @@ def test_several_rooms_take_late_guests_with_those_of_today(small_hotel):
     assert_invariants_hold()
 
 
-def test_of_two_who_had_the_room_one_after_the_other_the_one_of_tonight_is_checked_in(small_hotel):
-    """Nobody shares a night: whose last night is over stays out, and so does who comes tomorrow."""
+def test_bulk_check_in_takes_the_booking_with_a_night_today(small_hotel):
+    """Of three bookings of one room, the past one and tomorrow's are left alone."""
     room = small_hotel.rooms[0]
     stay(small_hotel, -2, 0, assigned_room=room)
     late = stay(small_hotel, 0, 2, assigned_room=room)
@@ -188,7 +188,7 @@ def test_of_two_who_had_the_room_one_after_the_other_the_one_of_tonight_is_check
         assert check_in_rooms(hotel=small_hotel.hotel, room_ids=[room.pk], staff=small_hotel.agent).bookings == [late]
 
 
-def test_a_late_guest_may_still_be_marked_as_a_no_show(small_hotel):
+def test_late_arrival_can_be_marked_as_a_no_show(small_hotel):
     late = stay(small_hotel, -1, 1, assigned_room=small_hotel.rooms[0])
     assert mark_no_show(booking=late, staff=small_hotel.agent).status == "NO_SHOW"
     assert row_of(late)["is_late_arrival"] is False

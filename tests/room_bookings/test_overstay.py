@@ -1,4 +1,4 @@
-"""Guests who stay past their departure: flagged once, acknowledged, dismissed, given more nights."""
+"""Overstays: flagged once, acknowledged, dismissed, extended."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def guest(small_hotel) -> RoomBooking:
-    """In house in room 101 since two days ago, and due out today at eleven: four hours ago."""
+    """A guest in house in room 101 for two days, due out today at 11 a.m., four hours ago."""
     return staying(small_hotel)
 
 
@@ -69,8 +69,8 @@ def test_it_is_flagged_once(small_hotel, guest):
         ({}, "Europe/Dublin", "2026-07-01", "2026-07-01T10:30:01Z", True),
         ({}, "Europe/Dublin", "2026-01-15", "2026-01-15T11:30:00Z", False),
         ({}, "Europe/Dublin", "2026-01-15", "2026-01-15T11:30:01Z", True),
-        ({}, "Europe/Dublin", "2026-03-29", "2026-03-29T10:30:01Z", True),  # the clocks went forward that night
-        ({}, "Europe/Dublin", "2026-10-25", "2026-10-25T11:30:00Z", False),  # and back that night
+        ({}, "Europe/Dublin", "2026-03-29", "2026-03-29T10:30:01Z", True),  # the clocks went forward this night
+        ({}, "Europe/Dublin", "2026-10-25", "2026-10-25T11:30:00Z", False),  # the clocks went back this night
         ({}, "Pacific/Auckland", "2026-07-01", "2026-06-30T23:30:00Z", False),
         ({}, "Pacific/Auckland", "2026-07-01", "2026-06-30T23:30:01Z", True),
         ({"late_checkout_grace_minutes": 0}, "Europe/Dublin", "2026-07-01", "2026-07-01T10:00:01Z", True),
@@ -100,8 +100,8 @@ def test_when_a_guest_is_overdue(settings, zone, departure, moment, overdue, db)
 @pytest.mark.parametrize(
     ("moment", "overdue"),
     [
-        ("2026-07-01T15:00:00Z", False),  # 16:00 in Dublin: the day is theirs
-        ("2026-07-02T01:30:00Z", False),  # the business day ended at 02:00 there, and the grace is just over
+        ("2026-07-01T15:00:00Z", False),  # 16:00 in Dublin: day use ends with the business day
+        ("2026-07-02T01:30:00Z", False),  # the business day ended at 02:00 there, and the grace period has just passed
         ("2026-07-02T01:30:01Z", True),
     ],
 )
@@ -113,8 +113,8 @@ def test_a_day_use_is_overdue_when_the_business_day_is_over(moment, overdue, db)
         assert flag_overstays(small_hotel.hotel) == overdue
 
 
-def test_at_every_hour_rows_and_rule_agree_on_who_is_overdue(db):
-    """The condition in SQL is the calendar's rule, through a night in which the clocks change."""
+def test_rows_and_rule_agree_on_overdue_at_every_hour(db):
+    """The SQL condition matches the calendar's rule, even on a night when the clocks change."""
     small_hotel = open_small_hotel(standard_checkout_time=time(23, 59), late_checkout_grace_minutes=720)
     for start in range(27, 32):
         for nights in (0, 1):
@@ -129,7 +129,7 @@ def test_at_every_hour_rows_and_rule_agree_on_who_is_overdue(db):
             assert set(found.values_list("pk", flat=True)) == by_rule
 
 
-def test_only_the_hotel_s_own_guests_who_are_in(small_hotel, guest):
+def test_only_guests_in_house_of_this_hotel_are_flagged(small_hotel, guest):
     staying(open_small_hotel())
     booking_in("COMPLETED", assigned_room=small_hotel.rooms[1], check_in=day(-3), check_out=day(-1))
     booking_in("CONFIRMED", hotel=small_hotel.hotel, check_in=day(-3), check_out=day(-1))
@@ -140,7 +140,7 @@ def test_only_the_hotel_s_own_guests_who_are_in(small_hotel, guest):
 
 
 @pytest.mark.parametrize(("dismiss", "status"), [(False, "ACKED"), (True, "DISMISSED")])
-def test_somebody_looks_after_it(dismiss, status, small_hotel, guest):
+def test_overstay_is_acknowledged_or_dismissed(dismiss, status, small_hotel, guest):
     flag_overstays(small_hotel.hotel)
     since = last_event()
     acknowledge_overstay(booking=guest, staff=small_hotel.agent, note="Packing", dismiss=dismiss)
@@ -160,7 +160,7 @@ def test_somebody_looks_after_it(dismiss, status, small_hotel, guest):
     assert_invariants_hold()
 
 
-def test_one_that_nothing_has_flagged_yet(small_hotel, guest):
+def test_unflagged_overstay_can_be_acknowledged(small_hotel, guest):
     since = last_event()
     acknowledge_overstay(booking=guest, staff=small_hotel.agent)
     assert incidents() == [("2026-07-01", "ACKED")]
@@ -199,7 +199,7 @@ def test_nights_are_added_to_the_departure_date(wish, new, small_hotel, guest):
     assert_invariants_hold()
 
 
-def test_it_counts_from_the_departure_even_of_one_long_overdue(small_hotel):
+def test_extension_counts_from_the_departure_even_if_long_overdue(small_hotel):
     guest = staying(small_hotel, -9, -3)
     assert extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1).check_out == day(-2)
     assert flag_overstays(small_hotel.hotel) == 1
@@ -215,12 +215,12 @@ def test_it_counts_from_the_departure_even_of_one_long_overdue(small_hotel):
         ({"new_checkout_date": day(364)}, "new_checkout_date"),
     ],
 )
-def test_what_adds_no_nights_or_too_many(wish, field, small_hotel, guest):
+def test_extension_by_no_nights_or_too_many(wish, field, small_hotel, guest):
     refusal = refusal_of(lambda: extend_stay(booking=guest, staff=small_hotel.agent, **wish))
     assert (refusal.code, list(refusal.details)) == ("VALIDATION_ERROR", [field])
 
 
-def test_what_is_in_the_way_and_what_would_do(small_hotel, guest):
+def test_refused_extension_names_the_conflict_and_other_rooms(small_hotel, guest):
     promised = BookingFactory(
         hotel=small_hotel.hotel,
         room_type=small_hotel.room_type,
@@ -259,7 +259,7 @@ def test_what_is_in_the_way_and_what_would_do(small_hotel, guest):
     assert extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1).check_out == day(1)
 
 
-def test_what_is_suggested_can_be_moved_into(small_hotel, guest):
+def test_suggested_rooms_can_be_moved_into(small_hotel, guest):
     BookingFactory(
         hotel=small_hotel.hotel,
         room_type=small_hotel.room_type,
@@ -308,7 +308,7 @@ def test_it_locks_booking_room_and_type_in_this_order(small_hotel, guest, statem
 # --- the same departure missed again, and stays that began anew -------------------------------------------------------
 
 
-def test_a_departure_that_was_put_off_and_brought_forward_again_is_missed_anew(small_hotel, guest):
+def test_departure_extended_and_shortened_again_is_a_new_overstay(small_hotel, guest):
     flag_overstays(small_hotel.hotel)
     acknowledge_overstay(booking=guest, staff=small_hotel.agent, note="Packing")
     extend_stay(booking=guest, staff=small_hotel.agent, add_nights=2)
@@ -336,8 +336,8 @@ def cancelled_and_reinstated(small_hotel, guest):
 
 
 @pytest.mark.parametrize("anew", [undone, cancelled_and_reinstated])
-def test_a_stay_that_begins_anew_is_not_overdue_until_it_is(anew, small_hotel):
-    """Checked in on the departure day, flagged, taken back, and checked in again."""
+def test_stay_checked_in_again_starts_without_an_overstay(anew, small_hotel):
+    """Checked in on the departure day, flagged, undone, and checked in again."""
     guest = staying(small_hotel, -1, 0, checked_in_at=NOW)
     flag_overstays(small_hotel.hotel)
     anew(small_hotel, guest)
@@ -352,7 +352,7 @@ def test_a_stay_that_begins_anew_is_not_overdue_until_it_is(anew, small_hotel):
     assert_invariants_hold()
 
 
-# --- what the desk sees -----------------------------------------------------------------------------------------------
+# --- the booking's detail ---------------------------------------------------------------------------------------------
 
 
 def test_the_state_of_an_overstay(small_hotel, guest):

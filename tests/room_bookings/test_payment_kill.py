@@ -1,4 +1,4 @@
-"""A process is killed in the middle of a decision: whoever comes next ends it; the guest is charged and told once."""
+"""A process killed in the middle of a decision: the next one completes it; the guest is charged and notified once."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ from notifications.models import RealtimeEvent
 from room_bookings.models import BookingChange, PaymentState, RoomBooking
 from room_bookings.services.approval import approve_booking, decline_booking
 from room_bookings.services.payment_sweep import settle_payments
-from tests.room_bookings.test_approval import LATER, captured, card, told
+from tests.room_bookings.test_approval import LATER, captured, card, published_pairs
 from tools.harness.stripe_server import PATIENCE, Call, StripeServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ decide, booking, staff = sys.argv[1:]
 print("committed", flush=True)
 time.sleep(60)
 """
-# What is decided of which booking; what is asked of Stripe for it; how it ends.
+# The decision, the Stripe call that it makes, and the outcome.
 DECISIONS: list[Any] = [
     pytest.param(card, "approve", "capture", ("CONFIRMED", "CAPTURED"), {"captured": 1}, id="approve"),
     pytest.param(card, "decline", "cancel", ("DECLINED", "VOIDED"), {"voided": 1}, id="decline"),
@@ -50,7 +50,7 @@ DECISIONS: list[Any] = [
 
 
 def decide_elsewhere(decide: str, booking: RoomBooking, staff: Staff) -> "subprocess.Popen[str]":
-    """The decision in a process of its own, which sleeps when it has been taken."""
+    """Take the decision in another process, which then sleeps."""
     database = connection.settings_dict
     url = (
         f"postgres://{quote(database['USER'])}:{quote(database['PASSWORD'])}@"
@@ -68,7 +68,7 @@ def decide_elsewhere(decide: str, booking: RoomBooking, staff: Staff) -> "subpro
 
 
 def killed_at(stripe: StripeServer, moment: str, action: str, start: Callable[[], Any]) -> None:
-    """Run the process that ``start`` starts, and kill it at the moment when it is at Stripe."""
+    """Run the process that ``start`` starts, and kill it during its Stripe call."""
     processes = []
 
     def kill(call: Call) -> None:
@@ -88,7 +88,7 @@ def killed_at(stripe: StripeServer, moment: str, action: str, start: Callable[[]
 
 
 def restart(decide: str, booking: RoomBooking, staff: Staff, by: str) -> None:
-    """What happens after the crash: the worker's sweep, or somebody who presses the button again."""
+    """Recover from the crash: by the worker's sweep, or by a retry of the decision."""
     if by == "retry":
         decision = {"approve": approve_booking, "decline": decline_booking}[decide]
         decision(booking=RoomBooking.objects.get(pk=booking.pk), staff=staff)
@@ -107,7 +107,7 @@ def assert_decided_once(booking: RoomBooking, staff: Staff, end: tuple[str, str]
         "CONFIRMED": [("room-bookings", "booking_confirmed"), ("guest-bookings", "booking_confirmed")],
         "DECLINED": [("room-bookings", "booking_updated"), ("guest-bookings", "booking_declined")],
     }
-    assert told() == events[row.status]
+    assert published_pairs() == events[row.status]
     assert BookingChange.objects.filter(booking=booking).count() == 1
     assert len(mail.outbox) == 1
     assert mail.outbox[0].to == ["ada@example.com"]
@@ -123,7 +123,7 @@ def nothing_decided(booking: RoomBooking) -> None:
 
 @pytest.mark.parametrize("by", ["sweep", "retry"])
 @pytest.mark.parametrize(("make", "decide", "action", "end", "moved"), DECISIONS)
-def test_killed_between_stripes_answer_and_the_commit(stripe, hotel, agent, make, decide, action, end, moved, by):
+def test_killed_between_stripes_response_and_the_commit(stripe, hotel, agent, make, decide, action, end, moved, by):
     booking = make(stripe, hotel)
     killed_at(stripe, "before_answer", action, lambda: decide_elsewhere(decide, booking, agent))
     assert stripe.moved(booking.payment_reference) == moved
@@ -135,7 +135,7 @@ def test_killed_between_stripes_answer_and_the_commit(stripe, hotel, agent, make
 
 @pytest.mark.parametrize(("make", "decide", "action", "end", "moved"), DECISIONS)
 def test_killed_before_stripe_did_anything(stripe, hotel, agent, make, decide, action, end, moved):
-    """The sweep takes back what was begun; then the decision can be taken anew."""
+    """The sweep resets the payment; then the decision can be taken again."""
     booking = make(stripe, hotel)
     stripe.fail(action, "lost before")
     killed_at(stripe, "on_loss", action, lambda: decide_elsewhere(decide, booking, agent))

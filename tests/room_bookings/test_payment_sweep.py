@@ -1,4 +1,4 @@
-"""Payments that cannot be settled: tried with pauses that grow, then parked, until somebody wants it again."""
+"""Payments that cannot be settled: retried with growing delays, then parked until staff retry them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def lapsed(stripe, hotel) -> RoomBooking:
-    """An expired request whose payment the worker gives back."""
+    """An expired request whose payment the worker is to void."""
     return card(
         stripe,
         hotel,
@@ -51,7 +51,7 @@ def lapsed(stripe, hotel) -> RoomBooking:
 
 
 def hang_up(stripe, bookings: int = 1) -> None:
-    """The next try of each finds nobody at the provider, who is not to be asked afterwards either."""
+    """Make the next call for each fail to reach Stripe, and the look-up after it too."""
     for action in ("cancel", "capture", "refund"):
         stripe.fail(action, "lost before", 3 * bookings)
     stripe.fail("look up", "lost before", 2 * bookings)
@@ -68,15 +68,15 @@ def retry_of(booking: RoomBooking) -> PaymentRetry | None:
 
 
 def parked(booking: RoomBooking) -> RoomBooking:
-    """The booking, given up by the sweep."""
+    """A booking whose payment the sweep has parked."""
     PaymentRetry.objects.create(
         booking=booking, failures=GIVE_UP_AFTER, last_error="Unclear", parked_at=clock.now() - MINUTE
     )
     return booking
 
 
-def test_it_is_a_job_of_its_own_and_the_command_does_it_too(stripe, lapsed, capsys):
-    """A provider that hangs in the sweep keeps no deadline waiting: the periodic work asks no provider."""
+def test_sweep_is_a_separate_job_and_part_of_the_tick_command(stripe, lapsed, capsys):
+    """A Stripe call that hangs in the sweep delays no deadline: the periodic work makes no Stripe calls."""
     assert not any(name.startswith("payments") for name in tick())
     assert stripe.calls == []
     call_command("tick")
@@ -87,8 +87,8 @@ def test_it_is_a_job_of_its_own_and_the_command_does_it_too(stripe, lapsed, caps
 # --- the pauses and the end -------------------------------------------------------------------------------------------
 
 
-def test_the_pauses_grow_and_come_to_an_end(stripe, lapsed, caplog):
-    """About a day of tries, each after a longer pause; then one error, and no more calls."""
+def test_delays_grow_until_the_payment_is_parked(stripe, lapsed, caplog):
+    """About a day of retries with growing delays; then one logged error, and no more calls."""
     began = moment = clock.now()
     tries = []
     while moment:
@@ -116,7 +116,7 @@ def test_the_pauses_grow_and_come_to_an_end(stripe, lapsed, caplog):
 
 
 @pytest.mark.parametrize("fault", ["refuse", "error"])
-def test_a_provider_that_says_no_is_a_try_in_vain_too(stripe, lapsed, fault):
+def test_refusal_by_stripe_counts_as_a_failure(stripe, lapsed, fault):
     """It was tried and logged for good; now that comes to an end as well."""
     moment = clock.now()
     for number in range(1, GIVE_UP_AFTER + 1):
@@ -129,8 +129,8 @@ def test_a_provider_that_says_no_is_a_try_in_vain_too(stripe, lapsed, fault):
     assert retry_of(lapsed).last_error == "Refused"
 
 
-def test_a_bug_comes_to_an_end_as_well(stripe, caplog):
-    """No event can be built in a hotel whose timezone nobody knows; the others' money is not held up by it."""
+def test_unexpected_error_is_parked_too(stripe, caplog):
+    """No event can be built in a hotel with an invalid timezone; the payments of other hotels are not delayed."""
     odd = HotelFactory(timezone="Mars/Olympus")
     booking = card(stripe, odd, "CAPTURING", **long_ago(StaffFactory(hotel=odd)))
     stripe.intents[booking.payment_reference].status = "succeeded"
@@ -142,7 +142,7 @@ def test_a_bug_comes_to_an_end_as_well(stripe, caplog):
     assert "Lovelace" not in caplog.text
 
 
-def test_one_that_fails_delays_no_other(stripe, hotel, lapsed, manager):
+def test_failing_payment_delays_no_other(stripe, hotel, lapsed, manager):
     hang_up(stripe)
     sweep(unanswered=1)
     stripe.faults.clear()
@@ -152,7 +152,7 @@ def test_one_that_fails_delays_no_other(stripe, hotel, lapsed, manager):
     assert retry_of(other) is None
 
 
-def test_what_goes_well_is_forgotten(stripe, lapsed):
+def test_success_deletes_the_retry(stripe, lapsed):
     hang_up(stripe)
     sweep(unanswered=1)
     assert retry_of(lapsed).failures == 1
@@ -163,8 +163,8 @@ def test_what_goes_well_is_forgotten(stripe, lapsed):
     assert stored(lapsed) == ("EXPIRED", "VOIDED")
 
 
-def test_what_is_asked_for_instead_is_counted_anew(stripe, lapsed):
-    """The void finds a capture that was believed lost: the refund has all its tries."""
+def test_refund_instead_of_a_void_starts_a_new_count(stripe, lapsed):
+    """The void finds a capture that was thought lost: the refund gets all its retries."""
     hang_up(stripe)
     sweep(unanswered=1)
     PaymentRetry.objects.update(failures=GIVE_UP_AFTER - 1)
@@ -176,8 +176,8 @@ def test_what_is_asked_for_instead_is_counted_anew(stripe, lapsed):
         assert stored(lapsed) == ("EXPIRED", "REFUNDING")
 
 
-def test_a_try_of_which_somebody_else_has_written_the_end_is_not_counted(stripe, hotel, manager, monkeypatch):
-    """A clerk who approves meanwhile has settled the payment, or another sweep has counted this try."""
+def test_failure_is_not_counted_if_settled_or_counted_concurrently(stripe, hotel, manager, monkeypatch):
+    """Meanwhile an approval has settled the payment, or another sweep has counted this failure."""
     booking = card(stripe, hotel, "CAPTURING", **long_ago(manager))
 
     def settled_meanwhile(_booking) -> None:
@@ -200,7 +200,7 @@ def test_a_try_of_which_somebody_else_has_written_the_end_is_not_counted(stripe,
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_sweeps_at_once_count_a_try_once(stripe, lapsed):
+def test_two_concurrent_sweeps_count_a_failure_once(stripe, lapsed):
     hang_up(stripe, 2)
     stripe.on_loss = lambda call: stripe.wait_for("cancel", 2) if call.action == "cancel" else None
     writers = [Writer(settle_payments) for _ in range(2)]
@@ -210,7 +210,7 @@ def test_two_sweeps_at_once_count_a_try_once(stripe, lapsed):
     assert retry_of(lapsed).failures == 1
 
 
-def test_a_try_is_counted_under_the_lock(stripe, lapsed, statements):
+def test_failure_is_counted_under_the_lock(stripe, lapsed, statements):
     hang_up(stripe)
     with statements() as made:
         sweep(unanswered=1)
@@ -222,14 +222,14 @@ def test_a_try_is_counted_under_the_lock(stripe, lapsed, statements):
 # --- parked -----------------------------------------------------------------------------------------------------------
 
 
-def test_staff_see_it_in_the_detail(stripe, lapsed):
+def test_parked_payment_is_in_the_detail(stripe, lapsed):
     assert booking_detail(booking_read(lapsed.pk))["payment_parked_at"] is None
     parked(lapsed)
     assert booking_detail(booking_read(lapsed.pk))["payment_parked_at"] == iso(retry_of(lapsed).parked_at)
 
 
-def test_it_is_tried_again_when_somebody_wants_it(stripe, lapsed, agent):
-    """Of a request that has expired nothing else is left to do; it is told, and kept in the history."""
+def test_staff_can_retry_a_parked_payment(stripe, lapsed, agent):
+    """For an expired request this is the only action left; it is published and recorded in the history."""
     parked(lapsed)
     with later(MINUTE):
         sweep()
@@ -240,17 +240,17 @@ def test_it_is_tried_again_when_somebody_wants_it(stripe, lapsed, agent):
         assert [event.type for event in RealtimeEvent.objects.all()] == ["booking_updated"]
         assert booking_detail(again)["payment_parked_at"] is None
         hang_up(stripe)
-        sweep(unanswered=1)  # one of many tries, as if there had been none
+        sweep(unanswered=1)  # the first failure of a new count
         assert retry_of(lapsed).failures == 1
     with later(5 * MINUTE):
         sweep(finished=1)
     assert stripe.moved(lapsed.payment_reference) == {"voided": 1}
 
 
-def test_nothing_else_is_tried_again(stripe, hotel, lapsed, agent):
+def test_only_a_parked_payment_can_be_retried(stripe, hotel, lapsed, agent):
     hang_up(stripe)
     sweep(unanswered=1)
-    for booking in (lapsed, card(stripe, hotel)):  # it is tried again by itself; nothing is under way
+    for booking in (lapsed, card(stripe, hotel)):  # retried automatically; nothing in flight
         with unchanged(booking):
             refused(partial(retry_payment, booking=booking, staff=agent), 409, "PAYMENT_NOT_PARKED")
 
@@ -264,7 +264,7 @@ def test_nothing_else_is_tried_again(stripe, hotel, lapsed, agent):
         ("VOIDING", approve_booking, ("CONFIRMED", "CAPTURED"), {"captured": 1}),
     ],
 )
-def test_the_desk_decides_on_a_parked_payment(stripe, hotel, agent, manager, state, decide, end, moved):
+def test_staff_can_decide_on_a_parked_payment(stripe, hotel, agent, manager, state, decide, end, moved):
     booking = parked(card(stripe, hotel, state, **long_ago(manager)))
     decided = decide(booking=booking, staff=agent)
     assert (decided.status, decided.payment_state) == end == stored(booking)
@@ -273,7 +273,7 @@ def test_the_desk_decides_on_a_parked_payment(stripe, hotel, agent, manager, sta
     assert invariants.violations() == []
 
 
-def test_a_desk_call_that_is_in_vain_leaves_it_to_the_sweep_again(stripe, hotel, agent, manager):
+def test_failed_staff_retry_leaves_it_to_the_sweep(stripe, hotel, agent, manager):
     booking = parked(card(stripe, hotel, "CAPTURING", **long_ago(manager)))
     hang_up(stripe)
     refused(lambda: approve_booking(booking=booking, staff=agent), 502, "PAYMENT_CAPTURE_FAILED")
@@ -282,7 +282,7 @@ def test_a_desk_call_that_is_in_vain_leaves_it_to_the_sweep_again(stripe, hotel,
         sweep(put_back=1)
 
 
-def test_an_opposite_that_comes_too_early_changes_nothing(stripe, hotel, agent):
+def test_opposite_decision_too_early_changes_nothing(stripe, hotel, agent):
     booking = parked(card(stripe, hotel, "CAPTURING"))
     refused(lambda: decline_booking(booking=booking, staff=agent), 409, "PAYMENT_IN_PROGRESS")
     assert retry_of(booking).parked_at is not None
@@ -299,13 +299,13 @@ def test_an_opposite_that_comes_too_early_changes_nothing(stripe, hotel, agent):
         ({"failures": 1, "next_try_at": clock.now(), "parked_at": clock.now()}, "payment_retry_due_or_parked"),
     ],
 )
-def test_it_has_failed_and_is_either_due_or_parked(stripe, lapsed, fields, rule):
+def test_retry_has_failures_and_is_either_due_or_parked(stripe, lapsed, fields, rule):
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         PaymentRetry.objects.create(booking=lapsed, last_error="Unclear", **fields)
     assert refusal.value.__cause__.diag.constraint_name == rule
 
 
-def test_a_retry_of_what_is_not_under_way_is_a_violation(stripe, hotel):
+def test_retry_without_a_payment_in_flight_is_a_violation(stripe, hotel):
     booking = parked(card(stripe, hotel))
     [violation] = invariants.violations()
     assert (violation.rule, violation.subject) == ("payments", booking.booking_id)

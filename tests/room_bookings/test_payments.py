@@ -1,4 +1,4 @@
-"""What the gateway makes of Stripe's answers: refusals that mean "already so", lost answers, replays, silence."""
+"""How the gateway reads Stripe's responses: refusals that mean "already done", lost responses, replays, timeouts."""
 
 import logging
 import threading
@@ -41,7 +41,7 @@ def test_an_authorisation_is_voided(stripe, intent):
     assert stripe.moved(PAYMENT) == {"voided": 1}
 
 
-def test_what_is_so_already_is_no_failure(stripe, intent):
+def test_already_done_is_no_failure(stripe, intent):
     captured()
     assert payments.capture(PAYMENT, "b") == Standing.CAPTURED
     assert payments.refund(PAYMENT, "c") == Standing.REFUNDED
@@ -53,7 +53,7 @@ def test_what_is_so_already_is_no_failure(stripe, intent):
     assert stripe.moved("pi_2") == {"voided": 1}
 
 
-def test_what_cannot_be_done_any_more_answers_how_it_stands(stripe, intent):
+def test_impossible_request_returns_the_current_state(stripe, intent):
     stripe.expire(PAYMENT)
     assert payments.capture(PAYMENT, "a") == Standing.EXPIRED
     assert payments.void(PAYMENT, "b") == Standing.EXPIRED
@@ -68,18 +68,18 @@ def test_what_cannot_be_done_any_more_answers_how_it_stands(stripe, intent):
     assert all(not stripe.moved(reference) for reference in stripe.intents)
 
 
-def test_a_payment_that_stripe_does_not_know(stripe):
+def test_payment_unknown_to_stripe(stripe):
     assert payments.capture("pi_none", "a") == Standing.MISSING
     assert payments.look_up("pi_none") == Standing.MISSING
 
 
-def test_a_refund_that_the_bank_refused_is_none(stripe, intent):
+def test_refund_refused_by_the_bank_is_no_refund(stripe, intent):
     captured()
     stripe.refund_status = "failed"
     assert payments.refund(PAYMENT, "b") == Standing.CAPTURED
 
 
-def test_a_refund_that_is_on_its_way_is_made(stripe, intent):
+def test_pending_refund_counts_as_made(stripe, intent):
     captured()
     stripe.refund_status = "pending"
     assert payments.refund(PAYMENT, "b") == Standing.REFUNDED
@@ -88,11 +88,11 @@ def test_a_refund_that_is_on_its_way_is_made(stripe, intent):
 def test_the_same_key_again_is_the_same_capture(stripe, intent):
     assert [payments.capture(PAYMENT, "a") for _ in range(3)] == [Standing.CAPTURED] * 3
     assert stripe.moved(PAYMENT) == {"captured": 1}
-    assert stripe.count("look up") == 0  # the stored answer, thrice
+    assert stripe.count("look up") == 0  # the stored response, three times
 
 
 @pytest.mark.parametrize("fault", ["refuse", "error"])
-def test_a_refusal_is_repeated_under_its_key_and_not_under_another(stripe, intent, fault):
+def test_refusal_is_repeated_only_under_its_idempotency_key(stripe, intent, fault):
     stripe.fail("capture", fault)
     assert payments.capture(PAYMENT, "a") == Standing.AUTHORISED
     assert payments.capture(PAYMENT, "a") == Standing.AUTHORISED
@@ -102,8 +102,8 @@ def test_a_refusal_is_repeated_under_its_key_and_not_under_another(stripe, inten
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_lost_answer_is_found_out(stripe, intent, times):
-    """Lost once, the library's second try gets the stored answer; lost for good, a look-up tells."""
+def test_lost_response_is_recovered(stripe, intent, times):
+    """If lost once, the library's retry gets the stored response; if lost every time, a look-up finds the state."""
     stripe.fail("capture", "lost after", times)
     assert payments.capture(PAYMENT, "a") == Standing.CAPTURED
     assert stripe.moved(PAYMENT) == {"captured": 1}
@@ -111,14 +111,14 @@ def test_a_lost_answer_is_found_out(stripe, intent, times):
     assert stripe.count("look up") == (times == 3)
 
 
-def test_a_request_that_never_arrived_is_found_out(stripe, intent):
+def test_request_that_never_arrived_is_detected(stripe, intent):
     stripe.fail("capture", "lost before", 3)
     assert payments.capture(PAYMENT, "a") == Standing.AUTHORISED
     assert stripe.moved(PAYMENT) == {}
 
 
 @override_settings(STRIPE_TIMEOUT=0.1)
-def test_a_provider_that_hangs_is_not_waited_for(stripe, intent):
+def test_hanging_stripe_call_times_out(stripe, intent):
     stripe.fail("capture", "hang", 3)
     assert payments.capture(PAYMENT, "a") == Standing.AUTHORISED
     stripe.fail("look up", "hang", 2)
@@ -127,7 +127,7 @@ def test_a_provider_that_hangs_is_not_waited_for(stripe, intent):
 
 
 @pytest.mark.parametrize("fault", ["lost before", "error", "refuse"])
-def test_nobody_knows_when_stripe_cannot_be_asked(stripe, intent, fault):
+def test_outcome_is_unknown_when_stripe_is_unreachable(stripe, intent, fault):
     stripe.fail("capture", "lost after", 3)
     stripe.fail("look up", fault, 2)
     with pytest.raises(Unclear):
@@ -142,7 +142,7 @@ def test_a_wrong_key_leaves_it_unclear(stripe, intent, settings):
 
 
 def test_the_same_request_twice_at_once(stripe, intent):
-    """The second is told so, by itself tries again, and gets the first one's answer."""
+    """The second is refused, retries automatically, and gets the first one's response."""
     stripe.before_work = lambda _call: stripe.wait_for("capture", 2)
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(payments.capture(PAYMENT, "a"))) for _ in range(2)]
@@ -155,7 +155,7 @@ def test_the_same_request_twice_at_once(stripe, intent):
     assert stripe.count("capture") >= 3
 
 
-def test_a_request_that_somebody_else_is_still_at(stripe, intent):
+def test_concurrent_request_with_the_same_key(stripe, intent):
     stripe.before_work = lambda _call: stripe.wait_for("capture", 4)
     first = threading.Thread(target=payments.capture, args=[PAYMENT, "a"])
     first.start()
@@ -175,7 +175,7 @@ def test_without_a_key_nothing_is_configured(settings):
     payments.require_configured()
 
 
-def test_the_log_has_the_code_and_none_of_stripes_words(stripe, intent, caplog):
+def test_log_has_stripes_code_but_not_its_message(stripe, intent, caplog):
     caplog.set_level(logging.DEBUG, logger="room_bookings")
     stripe.fail("capture", "refuse")
     payments.capture(PAYMENT, "a")

@@ -1,4 +1,4 @@
-"""Taking back a cancellation or a no-show; marking a no-show; taking back a check-in."""
+"""Reinstating a cancelled or no-show booking; marking a no-show; undoing a check-in."""
 
 from datetime import datetime
 
@@ -33,9 +33,13 @@ pytestmark = pytest.mark.django_db
 
 
 def booked(small_hotel, first=0, last=2, **fields) -> RoomBooking:
-    """A confirmed booking, with room 101."""
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "assigned_room": small_hotel.rooms[0]}
-    return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
+    """A confirmed booking with room 101."""
+    hotel_fields = {
+        "hotel": small_hotel.hotel,
+        "room_type": small_hotel.room_type,
+        "assigned_room": small_hotel.rooms[0],
+    }
+    return BookingFactory(check_in=day(first), check_out=day(last), **hotel_fields | fields)
 
 
 # --- reinstate --------------------------------------------------------------------------------------------------------
@@ -61,7 +65,7 @@ def test_it_is_confirmed_again_without_a_room(status, small_hotel):
     assert_invariants_hold()
 
 
-def test_what_was_noted_of_the_cancellation_stays(small_hotel):
+def test_cancellation_note_stays(small_hotel):
     booking = booked(small_hotel)
     cancel_booking(booking=booking, staff=small_hotel.agent, reason="Ferry cancelled")
     reinstated = reinstate_booking(booking=booking, staff=small_hotel.manager, reason="Ferry sails")
@@ -69,7 +73,7 @@ def test_what_was_noted_of_the_cancellation_stays(small_hotel):
     assert list(BookingChange.objects.order_by("pk").values_list("action", flat=True)) == ["CANCELLED", "REINSTATED"]
 
 
-def test_a_stay_that_was_cancelled_in_house_begins_anew(small_hotel):
+def test_stay_cancelled_in_house_starts_again(small_hotel):
     booking = booked(small_hotel)
     check_in(booking=booking, staff=small_hotel.agent)
     move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent, reason="Noise")
@@ -83,7 +87,7 @@ def test_a_stay_that_was_cancelled_in_house_begins_anew(small_hotel):
     ("first", "last", "code"),
     [(-2, -1, "BOOKING_NOT_ELIGIBLE"), (-1, 0, None), (0, 0, None), (0, 1, None), (3, 4, None)],
 )
-def test_a_stay_that_is_over_does_not_come_back(first, last, code, small_hotel):
+def test_past_stay_is_not_reinstated(first, last, code, small_hotel):
     booking = booked(small_hotel, first, last, status="NO_SHOW", assigned_room=None)
     if code:
         refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.manager, reason="x"))
@@ -110,7 +114,7 @@ def test_its_nights_must_still_be_free(overbooking, code, small_hotel):
     ("role", "may"),
     [(rights.FRONT_OFFICE_MANAGER, True), (rights.HOTEL_MANAGER, True), (rights.HOUSEKEEPING_SUPERVISOR, False)],
 )
-def test_only_a_supervisor_of_the_desk(role, may, small_hotel):
+def test_only_a_front_desk_supervisor_can_reinstate(role, may, small_hotel):
     booking, staff = (
         booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type),
         StaffFactory(hotel=small_hotel.hotel, role=role),
@@ -145,7 +149,7 @@ def test_it_locks_booking_then_type(small_hotel, statements):
     ]
 
 
-def test_who_may_not_locks_nothing(small_hotel, statements):
+def test_refused_role_locks_nothing(small_hotel, statements):
     booking = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     with statements() as made:
         refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.agent, reason="x"))
@@ -154,7 +158,7 @@ def test_who_may_not_locks_nothing(small_hotel, statements):
 
 
 @pytest.mark.parametrize(("status", "last"), [("CONFIRMED", 2), ("CANCELLED", -1)])
-def test_a_refusal_that_lies_in_the_booking_leaves_the_type_to_those_who_sell_it(status, last, small_hotel, statements):
+def test_refusal_due_to_the_booking_does_not_lock_the_type(status, last, small_hotel, statements):
     stay = {"check_in": day(-2), "check_out": day(last)}
     booking = booking_in(status, hotel=small_hotel.hotel, room_type=small_hotel.room_type, **stay)
     with statements() as made:
@@ -166,7 +170,7 @@ def test_a_refusal_that_lies_in_the_booking_leaves_the_type_to_those_who_sell_it
 # --- no-show ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_no_show_is_recorded_told_and_gives_its_room_back(small_hotel):
+def test_no_show_is_recorded_published_and_releases_the_room(small_hotel):
     booking = booked(small_hotel, -1, 1)
     mark_no_show(booking=booking, staff=small_hotel.agent, reason="No call")
     stored = RoomBooking.objects.get()
@@ -184,7 +188,7 @@ def test_a_no_show_is_recorded_told_and_gives_its_room_back(small_hotel):
     ("zone", "moment", "over"),
     [
         ("Europe/Dublin", "2026-07-01T22:59:00Z", False),
-        ("Europe/Dublin", "2026-07-02T00:59:00Z", False),  # 01:59 there: the guest may still come
+        ("Europe/Dublin", "2026-07-02T00:59:00Z", False),  # 01:59 there: the guest may still arrive
         ("Europe/Dublin", "2026-07-02T01:00:00Z", True),
         ("Pacific/Auckland", "2026-07-01T13:59:00Z", False),
         ("Pacific/Auckland", "2026-07-01T14:00:00Z", True),
@@ -238,7 +242,7 @@ def test_a_check_in_is_undone(small_hotel):
     assert_invariants_hold()
 
 
-def test_a_stay_that_begins_anew_was_not_moved(small_hotel):
+def test_stay_that_starts_again_has_no_room_move(small_hotel):
     booking = booked(small_hotel)
     check_in(booking=booking, staff=small_hotel.agent)
     move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=small_hotel.agent, reason="Noise")
@@ -296,7 +300,7 @@ def test_an_undo_locks_and_writes_booking_then_room(small_hotel, statements):
     ]
 
 
-def test_who_was_checked_in_by_mistake_may_come_again(small_hotel):
+def test_guest_checked_in_by_mistake_can_be_checked_in_again(small_hotel):
     booking = booked(small_hotel)
     check_in(booking=booking, staff=small_hotel.agent)
     undo_check_in(booking=booking, staff=small_hotel.manager, reason="Wrong guest")

@@ -1,4 +1,4 @@
-"""Rooms for coming stays: assigned, taken back, and which may be had at all."""
+"""Room assignment for arrivals: assign, unassign, and the rooms offered."""
 
 import contextlib
 from datetime import datetime, timedelta
@@ -33,15 +33,15 @@ pytestmark = pytest.mark.django_db
 
 def coming(small_hotel, first=0, last=2, **fields) -> RoomBooking:
     """A confirmed booking without a room."""
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
-    return BookingFactory(check_in=day(first), check_out=day(last), **house | fields)
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    return BookingFactory(check_in=day(first), check_out=day(last), **hotel_fields | fields)
 
 
 def numbers(booking: RoomBooking) -> list[int]:
     return [room.room_number for room in available_rooms(booking_read(booking.pk))]
 
 
-def test_it_is_recorded_and_told(small_hotel):
+def test_it_is_recorded_and_published(small_hotel):
     booking, room = coming(small_hotel), small_hotel.rooms[0]
     assigned = assign_room(booking=booking, room_id=room.pk, staff=small_hotel.agent, notes="By the lift")
     stored = RoomBooking.objects.get()
@@ -80,7 +80,7 @@ def test_the_same_again_changes_nothing(small_hotel):
     assert (noted.assignment_notes, noted.version) == ("High floor", 2)
 
 
-def test_it_is_taken_back(small_hotel):
+def test_room_is_unassigned(small_hotel):
     booking = coming(small_hotel)
     assign_room(booking=booking, room_id=small_hotel.rooms[0].pk, staff=small_hotel.agent, notes="By the lift")
     since = last_event()
@@ -135,7 +135,7 @@ def test_it_locks_booking_then_room(small_hotel, statements):
         (3, 0, 0, False, 0),
     ],
 )
-def test_the_house_may_want_the_name_of_every_adult(adults, children, named, required, missing, small_hotel):
+def test_hotel_can_require_the_name_of_every_adult(adults, children, named, required, missing, small_hotel):
     small_hotel.hotel.require_complete_party = required
     small_hotel.hotel.save()
     small_hotel.room_type.max_occupancy = 4
@@ -155,7 +155,7 @@ def test_the_house_may_want_the_name_of_every_adult(adults, children, named, req
         assert assign().assigned_room == small_hotel.rooms[0]
 
 
-def test_a_room_that_is_not_there(small_hotel):
+def test_room_does_not_exist_in_the_hotel(small_hotel):
     booking, foreign = coming(small_hotel), NewRoomFactory()
     for room_id in (foreign.pk, 0):
         refusal = refusal_of(
@@ -196,7 +196,7 @@ def test_a_room_is_assigned_in_any_status_but_out_of_order(status, fault, is_act
         assert assign_room(booking=booking, room_id=room.pk, staff=small_hotel.agent).assigned_room == room
 
 
-def test_a_room_whose_guest_leaves_today_is_assigned_while_they_are_in(small_hotel):
+def test_room_is_assigned_while_todays_departure_is_still_in_house(small_hotel):
     with clock.set_to(NOW - timedelta(hours=6)):  # nine in the morning
         booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-2), check_out=day(0))
         booking = coming(small_hotel)
@@ -226,7 +226,7 @@ def test_a_room_whose_guest_leaves_today_is_assigned_while_they_are_in(small_hot
         ((0, 0), True),
     ],
 )
-def test_a_room_is_given_once_a_night(other, free, small_hotel):
+def test_room_is_assigned_once_per_night(other, free, small_hotel):
     taken = coming(small_hotel, *other, assigned_room=small_hotel.rooms[0])
     booking = coming(small_hotel, 1, 3)
     assert numbers(booking) == ([101, 102] if free else [102])
@@ -261,13 +261,13 @@ OVERDUE = [
     (-1, "00:30:00", 0, True),  # at half past midnight that is tomorrow
     (-1, "03:00:00", 0, False),
     (-5, "12:00:00", 0, False),
-    (-5, "12:00:00", -1, False),  # who was due yesterday may still come
+    (-5, "12:00:00", -1, False),  # yesterday's arrival may still arrive
     (-5, "12:00:00", 1, True),
 ]
 
 
 @pytest.mark.parametrize(("due_out", "wall", "arrival", "free"), OVERDUE)
-def test_who_is_overdue_holds_the_room_for_today_only(due_out, wall, arrival, free, small_hotel):
+def test_overdue_guest_holds_the_room_for_today_only(due_out, wall, arrival, free, small_hotel):
     with clock.set_to(datetime.fromisoformat(f"2026-07-01T{wall}+01:00")):
         guest = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-9), check_out=day(due_out))
         booking = coming(small_hotel, arrival, 3)
@@ -284,7 +284,7 @@ def test_who_is_overdue_holds_the_room_for_today_only(due_out, wall, arrival, fr
 
 
 @pytest.mark.parametrize(("nights", "free"), [((0, 1), False), ((0, 0), False), ((-1, 1), False), ((3, 4), True)])
-def test_who_came_before_their_nights_holds_the_room_too(nights, free, small_hotel):
+def test_early_guest_holds_the_room_too(nights, free, small_hotel):
     """Booked from tomorrow, in house since today."""
     early = coming(small_hotel, 1, 3, assigned_room=small_hotel.rooms[0])
     check_in(booking=early, staff=small_hotel.manager, override_reason="Regular guest")
@@ -300,7 +300,7 @@ def test_who_came_before_their_nights_holds_the_room_too(nights, free, small_hot
 # --- what may be had --------------------------------------------------------------------------------------------------
 
 
-def test_what_a_guest_in_house_may_move_to(small_hotel):
+def test_rooms_offered_to_a_guest_in_house(small_hotel):
     guest = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], adults=2)
     big = RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=4)
     small = RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=1)
@@ -327,7 +327,7 @@ def test_what_a_guest_in_house_may_move_to(small_hotel):
         ("NO_SHOW", []),
     ],
 )
-def test_a_booking_that_is_over_may_have_nothing(status, rooms, small_hotel):
+def test_booking_that_is_over_is_offered_no_room(status, rooms, small_hotel):
     assert numbers(booking_in(status, hotel=small_hotel.hotel, room_type=small_hotel.room_type)) == rooms
 
 
@@ -343,8 +343,8 @@ others = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(others=others, arrival=st.integers(-2, 4), nights=st.integers(0, 3))
-def test_what_is_offered_is_what_is_given(others, arrival, nights, small_hotel):
-    """``available_rooms`` and ``assign_room`` ask separately, and agree; neither runs into a rule of the database."""
+def test_offered_rooms_can_be_assigned(others, arrival, nights, small_hotel):
+    """``available_rooms`` and ``assign_room`` query separately but agree; neither hits a database constraint."""
     with transaction.atomic():
         for number, first, length, status in others:
             times = {"checked_in_at": NOW} if status == "IN_HOUSE" else {}

@@ -1,4 +1,4 @@
-"""A guest in house changes rooms."""
+"""Room moves of guests in house."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def guest(small_hotel) -> RoomBooking:
-    """In house in room 101, from today for two nights."""
+    """A guest in house in room 101, from today for two nights."""
     return booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0])
 
 
@@ -39,7 +39,7 @@ def move(small_hotel, booking, room, **more) -> RoomBooking:
     return move_room(booking=booking, to_room_id=room.pk, staff=small_hotel.agent, reason="Shower drips", **more)
 
 
-def test_it_is_recorded_and_told(small_hotel, guest):
+def test_it_is_recorded_and_published(small_hotel, guest):
     old, new = small_hotel.rooms
     since, audits = last_event(), RoomStatusEvent.objects.count()
     moved = move(small_hotel, guest, new, notes="Offered breakfast")
@@ -80,7 +80,7 @@ def test_it_is_recorded_and_told(small_hotel, guest):
     assert_invariants_hold()
 
 
-def test_who_is_in_that_room_already_stays(small_hotel, guest):
+def test_move_to_the_same_room_changes_nothing(small_hotel, guest):
     with nothing_written():
         move(small_hotel, guest, small_hotel.rooms[0])
 
@@ -135,7 +135,7 @@ def test_the_guest_s_phone_moves_along(small_hotel, guest):
     assert list(Room.objects.order_by("pk").values_list("guest_fcm_token", flat=True)) == ["", "phone"]
 
 
-def test_the_old_room_s_fault_stays_with_it(small_hotel, guest):
+def test_fault_stays_with_the_old_room(small_hotel, guest):
     flag_maintenance(
         room=Room.objects.get(room_number=101), staff=small_hotel.manager, note="Shower drips", priority="LOW"
     )
@@ -212,19 +212,19 @@ def test_the_party_must_fit(adults, children, beds, fits, small_hotel, guest):
 @pytest.mark.parametrize(
     ("stay", "other", "free"),
     [
-        ((1, 3), (0, 1), False),  # came before the first night, and sleeps here tonight
+        ((1, 3), (0, 1), False),  # arrived before the first booked night, and stays tonight
         ((1, 3), (3, 4), True),
-        ((-2, 0), (0, 1), False),  # should have left this morning
+        ((-2, 0), (0, 1), False),  # was due out this morning
         ((-5, -3), (0, 1), False),
         ((-5, -3), (1, 2), True),
         ((-2, 1), (1, 2), True),
     ],
 )
-def test_tonight_counts_whatever_was_booked(stay, other, free, small_hotel):
+def test_new_room_must_be_free_tonight(stay, other, free, small_hotel):
     here, there = small_hotel.rooms
     booking = booking_in("IN_HOUSE", assigned_room=here, check_in=day(stay[0]), check_out=day(stay[1]))
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "assigned_room": there}
-    BookingFactory(**house, check_in=day(other[0]), check_out=day(other[1]))
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "assigned_room": there}
+    BookingFactory(**hotel_fields, check_in=day(other[0]), check_out=day(other[1]))
     assert [room.room_number for room in available_rooms(booking_read(booking.pk))] == ([102] if free else [])
     if free:
         assert move(small_hotel, booking, there).assigned_room == there
@@ -232,7 +232,7 @@ def test_tonight_counts_whatever_was_booked(stay, other, free, small_hotel):
         assert refusal_of(lambda: move(small_hotel, booking, there)).code == "ROOM_OVERLAP_CONFLICT"
 
 
-def test_who_leaves_this_morning_may_wait_in_a_room_that_is_promised_tonight(small_hotel):
+def test_guest_due_out_can_move_to_a_room_assigned_for_tonight(small_hotel):
     here, there = small_hotel.rooms
     with clock.set_to(NOW - timedelta(hours=6)):
         booking = booking_in("IN_HOUSE", assigned_room=here, check_in=day(-2), check_out=day(0))

@@ -1,4 +1,4 @@
-"""The search of bookings as people type: without accents, in any Unicode form, telephone numbers in every spelling."""
+"""The booking search: without accents, in any Unicode form, telephone numbers in any format."""
 
 import re
 import unicodedata
@@ -25,7 +25,7 @@ Find = Callable[[str], list[str]]
 
 @pytest.fixture
 def find(small_hotel: SmallHotel, api: Callable[[Staff], Any]) -> Find:
-    """``find("emile")`` is the first names of the bookings that the API's ``q`` finds, oldest first."""
+    """``find("emile")`` returns the first names of the bookings that match ``q``, oldest first."""
     client = api(small_hotel.agent)
 
     def names(text: str) -> list[str]:
@@ -37,7 +37,7 @@ def find(small_hotel: SmallHotel, api: Callable[[Staff], Any]) -> Find:
 
 
 def made(small_hotel: SmallHotel, **fields: Any) -> RoomBooking:
-    """A booking whose fields have nothing in common with what a test looks for, but for those that it gives."""
+    """A booking whose default fields match none of the search terms."""
     plain = {
         "primary_first_name": "Guest",
         "primary_last_name": "X",
@@ -82,7 +82,7 @@ def test_a_name_is_found_without_accents_and_in_any_unicode_form(small_hotel, na
 
 
 @pytest.mark.parametrize(("stored", "typed"), [("Zoë", "zoes"), ("Anna", "ann3"), ("Søren", "saren"), ("Bå", "bb")])
-def test_letters_are_not_more_alike_than_that(small_hotel, find, stored, typed):
+def test_different_letters_do_not_match(small_hotel, find, stored, typed):
     made(small_hotel, primary_last_name=stored)
     assert find(typed) == []
 
@@ -104,7 +104,7 @@ SPELLINGS = (
 
 
 @pytest.mark.parametrize("stored", SPELLINGS)
-def test_a_telephone_number_is_found_in_every_spelling(small_hotel, find, stored):
+def test_telephone_number_is_found_in_any_format(small_hotel, find, stored):
     made(small_hotel, primary_first_name="Ada", primary_phone=stored)
     made(small_hotel, primary_first_name="Other", primary_phone="+353 87 555 0177")
     made(small_hotel, primary_first_name="None")
@@ -117,7 +117,7 @@ def test_a_telephone_number_is_found_in_every_spelling(small_hotel, find, stored
     assert find("other 086 555 0177") == []
 
 
-def test_a_number_that_is_no_telephone_number_is_a_word_as_ever(small_hotel, find):
+def test_other_numbers_are_searched_as_words(small_hotel, find):
     room = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=55501)
     made(small_hotel, primary_first_name="Ada", assigned_room=room, confirmation_number="2026-0005123")
     made(small_hotel, primary_first_name="Percy", booking_id="BK-2026-0501", primary_phone="0044 20 7946 0000")
@@ -126,12 +126,12 @@ def test_a_number_that_is_no_telephone_number_is_a_word_as_ever(small_hotel, fin
     assert find("00501") == []  # few digits: its zeros count
     assert find("2026-0501") == ["Percy"]
     assert find("555 01") == []
-    assert find("2026 7946") == ["Percy"]  # a word each
+    assert find("2026 7946") == ["Percy"]  # one word each
     assert find("-") == find("2026-0") == ["Ada", "Percy"]
-    assert find("+ 0501 ( )") == []  # found as words, of which one is not there
+    assert find("+ 0501 ( )") == []  # searched as words, one of which is missing
 
 
-def test_who_booked_and_the_companions_are_found_by_name_mail_and_telephone(small_hotel, find):
+def test_booker_and_companions_are_found_by_name_email_and_telephone(small_hotel, find):
     who = {"booker_first_name": "Zoë", "booker_last_name": "Ó Briain", "booker_company": "Bürger & Söhne"}
     made(small_hotel, primary_first_name="Ada", booker_type="COMPANY", booker_phone="+49 (0)30 901820", **who)
     booking = made(small_hotel, primary_first_name="Percy")
@@ -144,7 +144,7 @@ def test_who_booked_and_the_companions_are_found_by_name_mail_and_telephone(smal
 
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "％", "＿", "＼", "\\%", "100%", "'", "\u0301", "+", "()", "\u3000"])
-def test_what_sql_would_take_for_a_pattern_is_a_word(small_hotel, find, text):
+def test_sql_pattern_characters_are_literal(small_hotel, find, text):
     made(small_hotel, primary_first_name="Ada")
     assert find(text) in ([], ["Ada"])
     if text.strip() in tuple("%_\\％＿＼"):
@@ -168,7 +168,7 @@ def test_names_are_ordered_as_people_expect(small_hotel, api):
 
 @contextmanager
 def planned_for_many_rows() -> Iterator[None]:
-    """The planner takes an index wherever it can, as it does of itself with many bookings."""
+    """Make the planner use an index wherever it can, as it does with many bookings."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         yield
@@ -176,7 +176,7 @@ def planned_for_many_rows() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("text", ["emile", "Émile", "086 555 0177", "5550177", "2026-0005", "ada lovelace 101"])
-def test_the_search_reads_indexes_and_neither_table(text):
+def test_search_uses_indexes_and_scans_neither_table(text):
     with planned_for_many_rows():
         plan = RoomBooking.objects.filter(mentioning(text)).explain()
     assert {"room_booking_words", "booking_guest_words"} <= set(re.findall(r"\w+_words", plan)), plan
@@ -200,7 +200,7 @@ def test_a_telephone_number_costs_no_more_statements(small_hotel, statements):
 
 
 def test_the_function_needs_no_search_path():
-    """A restore and a rebuilt index call it with none."""
+    """A restore and a reindex call it with an empty search path."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_schema()")
         [(schema,)] = cursor.fetchall()

@@ -1,4 +1,4 @@
-"""A booking as clients read it: every field of the contract, and what the hour makes of it."""
+"""A booking's row and detail: every documented field, and those that depend on the time."""
 
 import json
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,7 +15,7 @@ from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTy
 
 pytestmark = pytest.mark.django_db
 
-NOW = datetime(2026, 7, 1, 14, 0, tzinfo=UTC)  # three in the afternoon in Dublin
+NOW = datetime(2026, 7, 1, 14, 0, tzinfo=UTC)  # 3 p.m. in Dublin
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -26,7 +26,7 @@ def _at_three():
 
 
 def shown(booking: RoomBooking) -> RoomBooking:
-    """The booking as the list and the detail read it."""
+    """The booking as the list and the detail load it."""
     return booking_list().get(pk=booking.pk)
 
 
@@ -35,7 +35,7 @@ def moments(**given: str) -> dict[str, datetime]:
 
 
 def fully_filled(**fields: Any) -> RoomBooking:
-    """A booking in which no field is empty, but for those that its status forbids."""
+    """A booking with every field set that its status allows."""
     hotel = HotelFactory(slug="grand")
     standard = RoomTypeFactory(hotel=hotel, code="A", name="Std")
     suite = RoomTypeFactory(hotel=hotel, code="S", name="Sea")
@@ -129,7 +129,7 @@ ROW = {
     "approval_overdue_minutes": 0,
     "is_approval_due_soon": False,
     "is_approval_overdue": False,
-    # eleven in Dublin, four hours ago; half an hour of them was grace
+    # 11 a.m. in Dublin, four hours ago, of which half an hour is the grace period
     "checkout_deadline_at": "2026-07-01T10:00:00Z",
     "overstay_risk_level": "CRITICAL",
     "overstay_minutes": 240,
@@ -232,14 +232,14 @@ def test_a_detail(django_assert_num_queries):
     assert detail == detail_of(booking)
 
 
-def test_what_a_service_holds_reads_the_same():
+def test_instance_from_a_service_gives_the_same_detail():
     booking = fully_filled()
     (locked,) = booking_lock([booking.pk])
     assert booking_detail(locked) == detail_of(booking)
 
 
 @pytest.mark.parametrize("status", BookingStatus.values)
-def test_json_can_carry_it(status):
+def test_detail_is_json_serializable(status):
     detail = booking_detail(shown(in_status(status)))
     assert json.loads(json.dumps(detail)) == detail
     assert type(detail["status"]) is str
@@ -285,10 +285,8 @@ def test_a_plain_booking_has_empty_fields_not_missing_ones():
     ],
 )
 @pytest.mark.parametrize("required", [False, True])
-def test_a_party_is_complete_without_names_that_the_hotel_does_not_require(
-    adults, children, companions, named, missing, required
-):
-    """The staff app offers a room to a complete party only."""
+def test_party_is_complete_if_the_hotel_does_not_require_names(adults, children, companions, named, missing, required):
+    """The staff app offers rooms only to a complete party."""
     booking = BookingFactory(adults=adults, children=children, hotel__require_complete_party=required)
     for _ in range(companions):
         BookingGuest.objects.create(booking=booking, first_name="Mary", last_name="Somerville")
@@ -312,7 +310,7 @@ HERSELF = {"booker_type": "SELF", **dict.fromkeys([f"booker_{name}" for name in 
         ({"booker_type": "THIRD_PARTY", "booker_company": ""}, {**COMPANY, "type": "THIRD_PARTY", "company": ""}),
     ],
 )
-def test_who_booked(fields, booker):
+def test_booker_fields(fields, booker):
     detail = booking_detail(shown(fully_filled(**fields)))
     assert detail["booker"] == detail["party"]["booker"] == booker
     assert detail["party"]["primary"] == PRIMARY
@@ -365,7 +363,7 @@ def test_an_approval_without_a_deadline_is_at_no_risk():
 
 # --- the departure's deadline -----------------------------------------------------------------------------------------
 
-# Timezone, departure, checkout time, and the moment when the guest is due out, by a calendar that people print.
+# Timezone, departure, checkout time, and the time at which the guest is due out, worked out by hand.
 DEADLINES = [
     ("Europe/Dublin", date(2026, 7, 1), time(11), datetime(2026, 7, 1, 10, 0, tzinfo=UTC)),
     ("America/New_York", date(2026, 7, 1), time(11), datetime(2026, 7, 1, 15, 0, tzinfo=UTC)),
@@ -376,7 +374,7 @@ DEADLINES = [
     # … and back
     ("Europe/Dublin", date(2026, 10, 25), time(11), datetime(2026, 10, 25, 11, 0, tzinfo=UTC)),
     ("America/New_York", date(2026, 11, 1), time(11), datetime(2026, 11, 1, 16, 0, tzinfo=UTC)),
-    # half past one is skipped, or comes twice and means the first
+    # 01:30 is skipped, or occurs twice and means the first
     ("Europe/Dublin", date(2026, 3, 29), time(1, 30), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
     ("Europe/Dublin", date(2026, 10, 25), time(1, 30), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
 ]
@@ -398,7 +396,7 @@ DEADLINES = [
 )
 @pytest.mark.parametrize(("timezone", "check_out", "due", "deadline"), DEADLINES)
 def test_risk_of_an_overstay(timezone, check_out, due, deadline, after, level, minutes):
-    """After the deadline comes the house's grace, of 45 minutes here, then two hours OVERDUE, then CRITICAL."""
+    """After the deadline, 45 minutes of the hotel's grace period, then two hours OVERDUE, then CRITICAL."""
     hotel = HotelFactory(timezone=timezone, standard_checkout_time=due, late_checkout_grace_minutes=45)
     stay = {"check_in": check_out - timedelta(days=2), "check_out": check_out, "checked_in_at": deadline - 40 * HOUR}
     booking = in_status("IN_HOUSE", assigned_room=NewRoomFactory(hotel=hotel), **stay)
@@ -424,7 +422,7 @@ def test_only_a_guest_in_house_overstays(status):
 
 
 def in_status(status: str, **fields: Any) -> RoomBooking:
-    """A booking from 30 June to 2 July in that status, with a room where one is needed."""
+    """A booking from 30 June to 2 July in ``status``, with a room if the status needs one."""
     day_ago = NOW - 24 * HOUR
     facts: dict[str, dict[str, Any]] = {
         "IN_HOUSE": {"checked_in_at": day_ago, "assigned_room": fields.get("assigned_room") or NewRoomFactory()},
@@ -439,7 +437,7 @@ def in_status(status: str, **fields: Any) -> RoomBooking:
 
 
 def flags(booking: RoomBooking) -> list[str]:
-    """The flags that are up."""
+    """The flags that are true."""
     all_flags = booking_detail(shown(booking))["flags"]
     assert list(all_flags) == [
         "is_checked_in",
@@ -474,20 +472,20 @@ def test_flags_by_status(status, up):
     assert flags(in_status(status)) == up
 
 
-def test_a_room_can_be_taken_away_again():
+def test_assigned_room_can_be_unassigned():
     with_room = in_status("CONFIRMED", assigned_room=NewRoomFactory())
     assert flags(with_room) == ["check_in", "assign_room", "unassign_room", "cancel", "edit_party"]
 
 
-def test_why_a_booking_was_declined_is_told_when_it_was():
-    """The reason is written before the provider is asked for the refund; when that fails, nothing has changed."""
+def test_decline_reason_appears_only_once_declined():
+    """The reason is written before Stripe is asked for the refund; if that fails, nothing visible has changed."""
     reason = {"decline_reason_code": "FULL", "decline_reason_note": "no rooms"}
-    told = {status: booking_detail(shown(in_status(status, **reason))) for status in ("DECLINED", "CONFIRMED")}
-    assert {name: told["DECLINED"][name] for name in reason} == reason
-    assert {name: told["CONFIRMED"][name] for name in reason} == dict.fromkeys(reason, "")
+    details = {status: booking_detail(shown(in_status(status, **reason))) for status in ("DECLINED", "CONFIRMED")}
+    assert {name: details["DECLINED"][name] for name in reason} == reason
+    assert {name: details["CONFIRMED"][name] for name in reason} == dict.fromkeys(reason, "")
 
 
-def test_nobody_arrives_while_the_refund_is_under_way():
+def test_no_check_in_during_a_refund():
     card = {"payment_provider": STRIPE, "paid_at": clock.now()}
     arriving = {"check_in": date(2026, 7, 1), "check_out": date(2026, 7, 2)}
     with clock.set_to(datetime(2026, 7, 1, 14, tzinfo=UTC)):
@@ -500,7 +498,7 @@ def test_nobody_arrives_while_the_refund_is_under_way():
 
 
 @pytest.mark.parametrize("status", ["CONFIRMED", "IN_HOUSE"])
-def test_a_booking_paid_by_card_is_not_cancelled_but_declined(status):
+def test_card_booking_is_declined_instead_of_cancelled(status):
     card = {"payment_provider": STRIPE, "payment_reference": "pi_1", "payment_state": PaymentState.AUTHORISED}
     assert "cancel" in flags(in_status(status))
     assert "cancel" not in flags(in_status(status, **card))
@@ -512,7 +510,7 @@ def test_a_booking_paid_by_card_is_not_cancelled_but_declined(status):
         # local time in Dublin is an hour ahead; the business day ends at two in the morning
         ((2026, 7, 1), (2026, 7, 3), (2026, 6, 30, 22, 59), False),
         ((2026, 7, 1), (2026, 7, 3), (2026, 7, 1, 6, 59), False),
-        ((2026, 7, 1), (2026, 7, 3), (2026, 7, 1, 7, 0), True),  # eight o'clock, when the desk begins
+        ((2026, 7, 1), (2026, 7, 3), (2026, 7, 1, 7, 0), True),  # 8 a.m., when check-in opens
         ((2026, 7, 1), (2026, 7, 3), (2026, 7, 3, 0, 59), True),  # the second night, until its end
         ((2026, 7, 1), (2026, 7, 3), (2026, 7, 3, 1, 0), False),
         ((2026, 7, 1), (2026, 7, 1), (2026, 7, 1, 14, 0), True),  # day use

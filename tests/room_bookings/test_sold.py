@@ -1,4 +1,4 @@
-"""Never sell what the hotel does not have: which step asks for a room that is left, and who may go beyond."""
+"""Overselling: which actions need a free room of the type, and which roles can override that."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -30,17 +30,17 @@ from tests.room_bookings.small_hotel import NOW, SmallHotel, assert_invariants_h
 
 
 def coming(small_hotel: SmallHotel, first: int = 0, last: int = 2, **fields: Any) -> RoomBooking:
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
-    return BookingFactory(**house | {"check_in": day(first), "check_out": day(last)} | fields)
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    return BookingFactory(**hotel_fields | {"check_in": day(first), "check_out": day(last)} | fields)
 
 
 def guest(small_hotel: SmallHotel, first: int = 0, last: int = 2) -> RoomBooking:
-    """In house, in room 101."""
+    """A guest in house in room 101."""
     return booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(first), check_out=day(last))
 
 
 def better(small_hotel: SmallHotel) -> Room:
-    """The only room of another type."""
+    """The only room of a better type."""
     return NewRoomFactory(hotel=small_hotel.hotel, room_number=201)
 
 
@@ -71,8 +71,8 @@ def test_of_three_requests_for_the_only_room_one_is_confirmed(step, small_hotel)
 
 
 @pytest.mark.parametrize("step", [approve_booking, confirm_booking])
-def test_a_house_that_sells_more_than_it_has_confirms_them_all(step, small_hotel):
-    """What it has oversold by the time that it stops is recorded: each night, and how many rooms too many."""
+def test_hotel_that_allows_overbooking_confirms_all_three(step, small_hotel):
+    """When overbooking is switched off, the oversold nights are recorded with the number of excess rooms."""
     small_hotel.hotel.allow_overbooking = True
     small_hotel.hotel.save()
     room = better(small_hotel)
@@ -147,12 +147,12 @@ def upgraded(small_hotel: SmallHotel) -> RoomBooking:
     return stay
 
 
-# What is done, with what it is refused, from when on, and whether the better type is the one that is oversold.
+# The action, its error code, the first oversold night, and whether the better type is oversold.
 BEYOND: dict[str, tuple[Callable[[SmallHotel], Callable[..., RoomBooking]], str, int, bool]] = {
     "extend": (extension, "NO_AVAILABILITY", 1, False),
     "later departure": (later_departure, "NO_AVAILABILITY", 1, False),
     "more nights": (more_nights, "NO_AVAILABILITY", 1, False),
-    "early check-in": (early_check_in, "CHECKIN_WRONG_DATE", 0, False),  # the same reason lifts both
+    "early check-in": (early_check_in, "CHECKIN_WRONG_DATE", 0, False),  # the same reason overrides both
     "move": (move, "NO_AVAILABILITY", 0, True),
     "unassign": (
         lambda small_hotel: partial(unassign_room, booking=upgraded(small_hotel)),
@@ -176,7 +176,7 @@ BEYOND: dict[str, tuple[Callable[[SmallHotel], Callable[..., RoomBooking]], str,
 
 
 @pytest.mark.parametrize("name", BEYOND)
-def test_beyond_the_rooms_goes_a_supervisor_who_says_why(name, small_hotel):
+def test_only_a_supervisor_with_a_reason_can_oversell(name, small_hotel):
     prepare, code, night, in_better = BEYOND[name]
     step = prepare(small_hotel)
     assert_invariants_hold()
@@ -188,13 +188,13 @@ def test_beyond_the_rooms_goes_a_supervisor_who_says_why(name, small_hotel):
     assert overbookings() == [
         (kind, done.pk, None, day(night), day(night + 1), 1, small_hotel.manager.pk, "a regular guest"),
     ]
-    [*_, told] = BookingChange.objects.filter(booking=done).order_by("pk")
-    assert (told.staff, "a regular guest" in told.reason) == (small_hotel.manager, True)
+    [*_, change] = BookingChange.objects.filter(booking=done).order_by("pk")
+    assert (change.staff, "a regular guest" in change.reason) == (small_hotel.manager, True)
     assert_invariants_hold()
 
 
 @pytest.mark.parametrize("name", ["extend", "early check-in", "move", "unassign"])
-def test_nothing_is_recorded_where_a_room_is_left_after_all(name, small_hotel):
+def test_nothing_is_recorded_if_a_room_is_free(name, small_hotel):
     step = BEYOND[name][0](small_hotel)
     RoomBooking.objects.filter(status="CONFIRMED", assigned_room=None).exclude(
         pk=getattr(step, "keywords", {}).get("booking", RoomBooking()).pk
@@ -204,17 +204,17 @@ def test_nothing_is_recorded_where_a_room_is_left_after_all(name, small_hotel):
     assert_invariants_hold()
 
 
-def test_an_extension_that_is_refused_names_rooms_that_would_do(small_hotel):
+def test_refused_extension_names_alternative_rooms(small_hotel):
     step, room = extension(small_hotel), better(small_hotel)
     refusal = refusal_of(partial(step, staff=small_hotel.agent))
-    # Not room 102: it is free, and of the type that is sold out.
+    # Not room 102: it is free, but of the sold-out type.
     assert refusal.extra == {
         "conflicts": [],
         "suggested_rooms": [{"room_number": 201, "room_type": room.room_type.name}],
     }
 
 
-def test_a_sold_out_house_may_shorten_a_stay(small_hotel):
+def test_stay_can_be_shortened_in_a_sold_out_hotel(small_hotel):
     stay = guest(small_hotel, 0, 3)
     sold_out(small_hotel, 1, 3)
     assert edit_booking(booking=stay, staff=small_hotel.agent, check_out=day(1)).check_out == day(1)
@@ -223,7 +223,7 @@ def test_a_sold_out_house_may_shorten_a_stay(small_hotel):
 # --- where a night counts ---------------------------------------------------------------------------------------------
 
 
-def test_an_upgrade_frees_the_booked_type_and_takes_the_better(small_hotel):
+def test_upgrade_frees_the_booked_type_and_uses_the_better(small_hotel):
     stay, room = guest(small_hotel), better(small_hotel)
     coming(small_hotel)
     assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
@@ -233,7 +233,7 @@ def test_an_upgrade_frees_the_booked_type_and_takes_the_better(small_hotel):
     assert_invariants_hold()
 
 
-def test_who_was_moved_and_never_came_needs_a_room_of_the_booked_type_again(small_hotel):
+def test_undone_upgrade_needs_a_room_of_the_booked_type_again(small_hotel):
     stay, room = guest(small_hotel), better(small_hotel)
     move_room(booking=stay, to_room_id=room.pk, staff=small_hotel.agent, reason="noise")
     undo_check_in(booking=stay, staff=small_hotel.manager, reason="wrong guest")
@@ -253,12 +253,12 @@ def test_a_room_out_of_order_is_not_sold(small_hotel):
     assert refusal_of(lambda: create(small_hotel, check_in=day(300), check_out=day(301), adults=9)).status == 409
 
 
-def test_a_card_that_is_being_charged_has_its_room(small_hotel):
+def test_room_is_held_during_a_card_charge(small_hotel):
     room = better(small_hotel)
-    house = {"hotel": small_hotel.hotel, "room_type": room.room_type}
-    booking_in("PENDING_APPROVAL", card="CAPTURING", payment_requested_at=NOW, **house)
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": room.room_type}
+    booking_in("PENDING_APPROVAL", card="CAPTURING", payment_requested_at=NOW, **hotel_fields)
     assert refusal_of(lambda: create(small_hotel, room_type_id=room.room_type_id)).code == "NO_AVAILABILITY"
-    request = booking_in("PENDING_APPROVAL", **house)
+    request = booking_in("PENDING_APPROVAL", **hotel_fields)
     assert refusal_of(lambda: approve_booking(booking=request, staff=small_hotel.agent)).code == "NO_AVAILABILITY"
 
 
@@ -267,12 +267,12 @@ def test_a_card_that_is_being_charged_has_its_room(small_hotel):
 
 @pytest.fixture
 def early(small_hotel: SmallHotel) -> RoomBooking:
-    """Booked from the day after tomorrow, and in room 101 since today."""
+    """A guest booked from the day after tomorrow, in room 101 since today."""
     stay = coming(small_hotel, 2, 4, assigned_room=small_hotel.rooms[0])
     return check_in(booking=stay, staff=small_hotel.manager, override_reason="a regular guest")
 
 
-def test_an_early_guest_s_room_is_nobody_else_s(small_hotel, early):
+def test_early_guests_room_is_not_assignable(small_hotel, early):
     tomorrow = coming(small_hotel, 1, 2)
     assert [room.room_number for room in available_rooms(booking_read(tomorrow.pk))] == [102]
     for room_id in (None, small_hotel.rooms[0].pk):
@@ -285,7 +285,7 @@ def test_an_early_guest_s_room_is_nobody_else_s(small_hotel, early):
     assert [conflict["booking_id"] for conflict in refusal.details["conflicts"]] == [early.booking_id]
 
 
-def test_the_database_keeps_an_early_guest_s_room_too(small_hotel, early):
+def test_database_protects_an_early_guests_room(small_hotel, early):
     assert early.arrived_on == day(0)
     tomorrow = coming(small_hotel, 1, 2)
     with pytest.raises(IntegrityError) as broken, transaction.atomic():
@@ -304,8 +304,8 @@ def test_an_early_guest_s_nights_are_sold(small_hotel, early):
 
 
 @pytest.mark.parametrize("promised", [True, False])
-def test_in_the_last_night_s_small_hours_no_further_night_is_wanted(promised, small_hotel):
-    """At three in the morning the business day of the departure has begun: the next night is somebody else's."""
+def test_early_hours_of_the_departure_day_hold_no_further_night(promised, small_hotel):
+    """At 3 a.m. the business date is the departure day: the next night is free for others."""
     late = coming(small_hotel, 0, 1, assigned_room=small_hotel.rooms[0])
     coming(small_hotel, 1, 3, assigned_room=small_hotel.rooms[0] if promised else None)
     coming(small_hotel, 1, 3)
@@ -318,7 +318,7 @@ def test_in_the_last_night_s_small_hours_no_further_night_is_wanted(promised, sm
         assert_invariants_hold()
 
 
-def test_the_list_of_stays_has_who_came_early_and_who_is_overdue_on_the_days_they_are_in_the_house(small_hotel, early):
+def test_list_of_stays_has_early_and_overdue_guests_on_their_days_in_house(small_hotel, early):
     overdue = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1], check_in=day(-4), check_out=day(-2))
     coming(small_hotel, 2, 3)
 

@@ -1,7 +1,7 @@
-"""Every status of a booking, and every step that somebody may try on it: written by hand from the contract, section 6.
+"""Every action in every status of a booking; the table is written by hand from docs/api.md (Bookings).
 
-In a cell: the status that the booking has afterwards, ``=`` where the step succeeds and nothing is written, or, in
-small letters, the code of the refusal, after which nothing is written either.
+A cell has the booking's new status, ``=`` if the action succeeds without writing anything, or in lower case the error
+code, after which nothing is written either.
 """
 
 from collections.abc import Callable
@@ -30,10 +30,10 @@ from tests.room_bookings.small_hotel import NOW, SmallHotel, all_rows, assert_in
 pytestmark = pytest.mark.django_db
 
 # drf draft (PENDING_PAYMENT) · ask request (PENDING_APPROVAL) · late its deadline has passed · askc with a card payment
-# con confirmed · conr with room 101 · past arrival was yesterday · conc card payment captured · back it is on its way
-# back, with room 101 since yesterday · in in house since today · over since Monday, due out today · inc card payment
-# captured · com completed · dec declined · can cancelled · cans cancelled in house · drop CANCELLED_DRAFT · exp expired
-# nos no-show
+# con confirmed · conr with room 101 · past arrival was yesterday · conc card payment captured · back its refund
+# is in flight, with room 101 since yesterday · in in house since today · over since Monday, due out today · inc card
+# payment captured · com completed · dec declined · can cancelled · cans cancelled in house · drop
+# CANCELLED_DRAFT · exp expired · nos no-show
 # fmt: off
 TABLE = """
               drf  ask  late askc con  conr past conc back in   over inc  com  dec  can  cans drop exp  nos
@@ -100,19 +100,19 @@ for row in ROWS:
 
 
 def bookings(small_hotel: SmallHotel) -> dict[str, Callable[[], RoomBooking]]:
-    """By column of the table, how such a booking comes about."""
-    house: dict[str, Any] = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    """The columns of the table: how to create each booking."""
+    hotel_fields: dict[str, Any] = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
     room: dict[str, Any] = {"assigned_room": small_hotel.rooms[0]}
     stay: dict[str, Any] = {"checked_in_at": NOW - timedelta(hours=2), "checked_out_at": NOW}
     return {
-        "drf": lambda: booking_in("PENDING_PAYMENT", **house),
-        "ask": lambda: booking_in("PENDING_APPROVAL", **house),
-        "late": lambda: booking_in("PENDING_APPROVAL", **house, approval_deadline_at=NOW - timedelta(seconds=1)),
-        "askc": lambda: booking_in("PENDING_APPROVAL", card="AUTHORISED", **house),
-        "con": lambda: booking_in("CONFIRMED", **house),
+        "drf": lambda: booking_in("PENDING_PAYMENT", **hotel_fields),
+        "ask": lambda: booking_in("PENDING_APPROVAL", **hotel_fields),
+        "late": lambda: booking_in("PENDING_APPROVAL", **hotel_fields, approval_deadline_at=NOW - timedelta(seconds=1)),
+        "askc": lambda: booking_in("PENDING_APPROVAL", card="AUTHORISED", **hotel_fields),
+        "con": lambda: booking_in("CONFIRMED", **hotel_fields),
         "conr": lambda: booking_in("CONFIRMED", **room),
-        "past": lambda: booking_in("CONFIRMED", **house, check_in=day(-1), check_out=day(1)),
-        "conc": lambda: booking_in("CONFIRMED", card="CAPTURED", **house),
+        "past": lambda: booking_in("CONFIRMED", **hotel_fields, check_in=day(-1), check_out=day(1)),
+        "conc": lambda: booking_in("CONFIRMED", card="CAPTURED", **hotel_fields),
         "back": lambda: booking_in("CONFIRMED", card="REFUNDING", **room, check_in=day(-1), check_out=day(1)),
         "in": lambda: booking_in("IN_HOUSE", **room),
         "over": lambda: booking_in(
@@ -120,17 +120,17 @@ def bookings(small_hotel: SmallHotel) -> dict[str, Callable[[], RoomBooking]]:
         ),
         "inc": lambda: booking_in("IN_HOUSE", card="CAPTURED", **room),
         "com": lambda: booking_in("COMPLETED", **room),
-        "dec": lambda: booking_in("DECLINED", **house),
-        "can": lambda: booking_in("CANCELLED", **house),
-        "cans": lambda: booking_in("CANCELLED", **house, **stay, cancelled_at=NOW),
-        "drop": lambda: booking_in("CANCELLED_DRAFT", **house),
-        "exp": lambda: booking_in("EXPIRED", **house),
-        "nos": lambda: booking_in("NO_SHOW", **house),
+        "dec": lambda: booking_in("DECLINED", **hotel_fields),
+        "can": lambda: booking_in("CANCELLED", **hotel_fields),
+        "cans": lambda: booking_in("CANCELLED", **hotel_fields, **stay, cancelled_at=NOW),
+        "drop": lambda: booking_in("CANCELLED_DRAFT", **hotel_fields),
+        "exp": lambda: booking_in("EXPIRED", **hotel_fields),
+        "nos": lambda: booking_in("NO_SHOW", **hotel_fields),
     }
 
 
 def steps(small_hotel: SmallHotel, booking: RoomBooking) -> dict[str, Callable[[], RoomBooking]]:
-    """By row of the table, what is tried on the booking."""
+    """The rows of the table: the actions on the booking."""
     it: dict[str, Any] = {"booking": booking, "staff": small_hotel.agent}
     boss: dict[str, Any] = {"booking": booking, "staff": small_hotel.manager}
     other = small_hotel.rooms[1].pk
@@ -167,7 +167,7 @@ def steps(small_hotel: SmallHotel, booking: RoomBooking) -> dict[str, Callable[[
 
 
 def outcome(booking: RoomBooking, work: Callable[[], RoomBooking]) -> str:
-    """What ``work`` comes to, in the words of the table; it is taken back afterwards."""
+    """The outcome of ``work`` as a cell of the table; its writes are rolled back."""
     before = all_rows()
     with rolled_back():
         try:
@@ -189,7 +189,7 @@ def outcome(booking: RoomBooking, work: Callable[[], RoomBooking]) -> str:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_step_in_every_status(state, small_hotel):
+def test_every_action_in_every_status(state, small_hotel):
     booking = bookings(small_hotel)[state]()
     tried = {name: outcome(booking, work) for name, work in steps(small_hotel, booking).items()}
     assert tried == EXPECTED[state]

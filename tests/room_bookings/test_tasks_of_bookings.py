@@ -1,4 +1,4 @@
-"""Tasks go with their booking: to another room, and to an end with the stay or with the arrival that does not come."""
+"""Tasks follow their booking: moved with its room, cancelled when the stay ends or the guest does not arrive."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -38,11 +38,11 @@ pytestmark = pytest.mark.django_db
 STAYOVER, AMENITY, INSPECTION = TaskType.STAYOVER, TaskType.AMENITY, TaskType.INSPECTION
 DEEP_CLEAN, TURNOVER = TaskType.DEEP_CLEAN, TaskType.TURNOVER
 BY_HAND = (AMENITY, INSPECTION, DEEP_CLEAN, TURNOVER)
-MORNING = datetime(2026, 7, 1, 5, 0, tzinfo=UTC)  # six in Dublin
+MORNING = datetime(2026, 7, 1, 5, 0, tzinfo=UTC)  # 6 a.m. in Dublin
 
 
 def guest(small_hotel: SmallHotel, room: int = 0, first: int = -2, last: int = 2, **fields) -> RoomBooking:
-    """In house since the evening of the first day."""
+    """A guest in house since the evening of the first day."""
     came = {"checked_in_at": NOW + timedelta(days=first)} | fields
     return booking_in(
         "IN_HOUSE", assigned_room=small_hotel.rooms[room], check_in=day(first), check_out=day(last), **came
@@ -57,13 +57,13 @@ def coming(small_hotel: SmallHotel, status: str = "CONFIRMED", first: int = 0, *
 def tasks_of(
     booking: RoomBooking, small_hotel: SmallHotel, *kinds: TaskType, room: int = 0
 ) -> dict[TaskType, HousekeepingTask]:
-    """One of each of the kinds, opened by hand for the booking in the first, second … room."""
+    """One task of each kind, created by hand for the booking in the room at this index."""
     fields = {"room": small_hotel.rooms[room], "booking": booking, "created_by": small_hotel.agent}
     return {kind: TaskFactory(task_type=kind, **fields) for kind in kinds}
 
 
 def now(tasks: dict[TaskType, HousekeepingTask]) -> dict[TaskType, str]:
-    """Their statuses, of those that are not open as they were."""
+    """The statuses of the tasks that are no longer open."""
     found = {kind: HousekeepingTask.objects.get(pk=task.pk) for kind, task in tasks.items()}
     assert all((task.cancelled_at == NOW) is (task.status == "CANCELLED") for task in found.values())
     return {kind: task.status for kind, task in found.items() if task.status != tasks[kind].status}
@@ -74,7 +74,7 @@ def rooms_of(tasks: dict[TaskType, HousekeepingTask]) -> dict[TaskType, int]:
 
 
 def morning(small_hotel: SmallHotel) -> HousekeepingTask:
-    """The stayover that this morning opened in the first room."""
+    """This morning's stayover task of the first room."""
     tick()
     return HousekeepingTask.objects.get(room=small_hotel.rooms[0], task_type=STAYOVER, for_date=day(0))
 
@@ -94,7 +94,7 @@ DEPARTURES = {
 
 @pytest.mark.parametrize("departure", DEPARTURES)
 @pytest.mark.parametrize("status", ["OPEN", "IN_PROGRESS"])
-def test_a_departure_ends_the_stayover(small_hotel, departure, status):
+def test_check_out_cancels_the_stayover(small_hotel, departure, status):
     booking = guest(small_hotel)
     task = morning(small_hotel)
     if status == "IN_PROGRESS":
@@ -110,7 +110,7 @@ def test_a_departure_ends_the_stayover(small_hotel, departure, status):
 
 
 @pytest.mark.parametrize("departure", DEPARTURES)
-def test_a_departure_ends_what_was_for_the_guest_and_leaves_what_is_the_rooms(small_hotel, departure):
+def test_check_out_cancels_the_guests_tasks_but_not_the_rooms(small_hotel, departure):
     booking, neighbour = guest(small_hotel), guest(small_hotel, 1)
     own = tasks_of(booking, small_hotel, *BY_HAND)
     without_booking = {STAYOVER: TaskFactory(room=small_hotel.rooms[0], task_type=STAYOVER)}
@@ -123,7 +123,7 @@ def test_a_departure_ends_what_was_for_the_guest_and_leaves_what_is_the_rooms(sm
     assert_invariants_hold()
 
 
-def test_a_check_in_that_was_a_mistake_ends_the_stayover_and_nothing_else(small_hotel):
+def test_undoing_a_check_in_cancels_only_the_stayover(small_hotel):
     booking = guest(small_hotel, first=0, checked_in_at=NOW)
     tasks = tasks_of(booking, small_hotel, STAYOVER, *BY_HAND)
     undo_check_in(booking=booking, staff=small_hotel.manager, reason="the wrong guest")
@@ -134,8 +134,8 @@ def test_a_check_in_that_was_a_mistake_ends_the_stayover_and_nothing_else(small_
 # --- moves ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_move_ends_the_stayover_and_takes_along_what_is_for_the_guest(small_hotel):
-    """The new room was made up; what is to be inspected or cleaned stays where it is."""
+def test_room_move_cancels_the_stayover_and_moves_the_guests_tasks(small_hotel):
+    """The new room was already made up; inspections and cleaning stay with the old room."""
     booking = guest(small_hotel)
     task = morning(small_hotel)
     own = tasks_of(booking, small_hotel, *BY_HAND)
@@ -152,7 +152,7 @@ def test_a_move_ends_the_stayover_and_takes_along_what_is_for_the_guest(small_ho
     assert_invariants_hold()
 
 
-def test_what_is_over_stays_where_it_was(small_hotel):
+def test_finished_tasks_keep_their_room(small_hotel):
     booking = guest(small_hotel)
     done = TaskFactory(
         room=small_hotel.rooms[0], booking=booking, task_type=AMENITY, status="DONE", started_at=NOW, completed_at=NOW
@@ -175,7 +175,7 @@ def test_what_is_over_stays_where_it_was(small_hotel):
     ids=["assign", "check-in"],
 )
 @pytest.mark.parametrize("had", [True, False])
-def test_what_is_prepared_for_an_arrival_is_prepared_in_the_room_that_the_guest_gets(small_hotel, step, had):
+def test_tasks_for_an_arrival_move_to_the_assigned_room(small_hotel, step, had):
     booking = coming(small_hotel)
     own, other = tasks_of(booking, small_hotel, *BY_HAND), tasks_of(coming(small_hotel, first=3), small_hotel, *BY_HAND)
     if had:
@@ -188,8 +188,8 @@ def test_what_is_prepared_for_an_arrival_is_prepared_in_the_room_that_the_guest_
     assert_invariants_hold()
 
 
-def test_who_has_no_room_for_the_time_being_keeps_the_wishes(small_hotel):
-    """They follow to the next room."""
+def test_tasks_are_kept_while_a_booking_has_no_room(small_hotel):
+    """They move to the next assigned room."""
     booking = coming(small_hotel, assigned_room=small_hotel.rooms[0])
     own = tasks_of(booking, small_hotel, AMENITY)
     unassign_room(booking=booking, staff=small_hotel.agent)
@@ -233,7 +233,7 @@ ENDED = {"CANCELLED", "NO_SHOW", "DECLINED", "EXPIRED", "CANCELLED_DRAFT"}
 
 
 @pytest.mark.parametrize("way", NO_ARRIVALS)
-def test_an_arrival_that_does_not_come_needs_nothing_but_the_turnover_that_the_room_needs_anyway(small_hotel, way):
+def test_cancelled_arrival_keeps_only_the_rooms_turnover(small_hotel, way):
     fields, step = NO_ARRIVALS[way]
     booking, other = coming(small_hotel, **fields), coming(small_hotel, first=3)
     own, theirs = tasks_of(booking, small_hotel, STAYOVER, *BY_HAND), tasks_of(other, small_hotel, *BY_HAND)
@@ -246,8 +246,8 @@ def test_an_arrival_that_does_not_come_needs_nothing_but_the_turnover_that_the_r
     assert_invariants_hold()
 
 
-def test_every_way_to_an_end_is_tried():
-    """A status that ends a booking and that no test above reaches is one whose tasks may be forgotten."""
+def test_every_ending_status_is_covered():
+    """Each status that ends a booking is reached by a test above, so that its tasks are checked."""
     ends = {status.value for status in BookingStatus} - {
         "PENDING_PAYMENT",
         "PENDING_APPROVAL",
@@ -263,7 +263,7 @@ def test_every_way_to_an_end_is_tried():
 
 @pytest.mark.parametrize("status", ["COMPLETED", "CANCELLED", "DECLINED", "EXPIRED", "NO_SHOW"])
 @pytest.mark.parametrize("kind", [STAYOVER, *BY_HAND])
-def test_nothing_is_asked_for_guests_who_left_or_do_not_come(small_hotel, status, kind):
+def test_no_task_for_a_booking_that_is_over(small_hotel, status, kind):
     booking = coming(small_hotel, status)
     ask = partial(
         create_task, hotel=small_hotel.hotel, staff=small_hotel.agent, room=small_hotel.rooms[0].pk, task_type=kind
@@ -281,7 +281,7 @@ def test_nothing_is_asked_for_guests_who_left_or_do_not_come(small_hotel, status
         assert refusal.details == {"booking_id": booking.booking_id, "status": status}
 
 
-def test_a_turnover_is_not_made_a_wish_of_a_guest_who_left(small_hotel):
+def test_turnover_cannot_be_linked_to_a_departed_guest(small_hotel):
     booking = guest(small_hotel)
     check_out(booking=booking, staff=small_hotel.agent)
     turnover = HousekeepingTask.objects.get(task_type=TURNOVER)
@@ -290,7 +290,7 @@ def test_a_turnover_is_not_made_a_wish_of_a_guest_who_left(small_hotel):
     assert_invariants_hold()
 
 
-def test_a_task_whose_booking_was_changed_meanwhile_is_looked_at_again(small_hotel):
+def test_task_whose_booking_changed_concurrently_is_checked_again(small_hotel):
     booking = coming(small_hotel, "CANCELLED")
     task = TaskFactory(room=small_hotel.rooms[0], task_type=TURNOVER, created_by=small_hotel.agent)
     stale = HousekeepingTask.objects.get(pk=task.pk)
@@ -298,7 +298,7 @@ def test_a_task_whose_booking_was_changed_meanwhile_is_looked_at_again(small_hot
     assert refusal_of(partial(update_task, task=stale, task_type=AMENITY)).code == TaskStepNotAllowed.code
 
 
-def test_a_task_that_the_house_opened_keeps_its_room_and_its_booking(small_hotel):
+def test_stayover_task_keeps_its_room_and_booking(small_hotel):
     leaving, staying = guest(small_hotel), guest(small_hotel, 1)
     stayover = morning(small_hotel)
     check_out(booking=leaving, staff=small_hotel.agent)
@@ -314,7 +314,7 @@ def test_a_task_that_the_house_opened_keeps_its_room_and_its_booking(small_hotel
     assert_invariants_hold()
 
 
-def test_the_database_takes_one_open_task_of_a_morning_for_a_stay(small_hotel):
+def test_database_allows_one_open_stayover_per_stay_and_day(small_hotel):
     booking = guest(small_hotel)
     task = morning(small_hotel)
     again = {"room": small_hotel.rooms[1], "booking": booking, "task_type": STAYOVER, "for_date": day(0)}
@@ -341,18 +341,18 @@ def test_the_database_takes_one_open_task_of_a_morning_for_a_stay(small_hotel):
         (MORNING - timedelta(days=1), MORNING, 0),
     ],
 )
-def test_the_morning_finds_who_woke_up_in_the_room(small_hotel, came, moved, opened):
+def test_stayover_is_for_the_guest_who_woke_up_in_the_room(small_hotel, came, moved, opened):
     guest(small_hotel, first=-1, checked_in_at=came, room_moved_at=moved)
     with clock.set_to(NOW + timedelta(hours=1)):
         assert open_stayover_tasks(small_hotel.hotel, day(0)) == opened
 
 
-def test_a_guest_who_came_before_the_booked_nights_has_stayovers_too(small_hotel):
+def test_early_guest_has_stayovers_too(small_hotel):
     guest(small_hotel, first=1, last=3, checked_in_at=NOW - timedelta(days=1))
     assert open_stayover_tasks(small_hotel.hotel, day(0)) == 1
 
 
-def test_the_morning_locks_who_stays_and_writes_the_tasks_last(small_hotel, statements):
+def test_opening_stayovers_locks_the_stays_and_writes_the_tasks_last(small_hotel, statements):
     for place in (0, 1):
         guest(small_hotel, place)
     TaskFactory(room=small_hotel.rooms[0], task_type=STAYOVER, for_date=day(-1))
