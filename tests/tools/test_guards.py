@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from tools.mutants.__main__ import BROKEN, CAUGHT, EQUIVALENT, SURVIVED, Verdict, report
-from tools.mutants.named import Named, differences, named_tests
+from tools.mutants.named import Named, differences, followed, named_tests
 from tools.mutants.rules import CATALOG, KINDS, rules_of
 from tools.mutants.sites import LOCK, POLICY, PROJECT, SCOPE, all_sites, sites_of
 
@@ -26,7 +26,39 @@ def of(kinds: tuple[str, ...]) -> Named:
 def test_each_guard_of_the_code_has_a_named_test():
     found = [site.name for site in all_sites()]
     assert len(found) == len(set(found))
-    assert differences(set(found), of((f"{LOCK} ", f"{POLICY} ", f"{SCOPE} "))) == []
+    listed = of((f"{LOCK} ", f"{POLICY} ", f"{SCOPE} "))
+    assert differences(set(found), followed(found, listed)) == []
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        "lock rooms/moved.py lock_rooms select_for_update",
+        "lock rooms/services.py renamed select_for_update",
+        "lock rooms/moved.py and_renamed select_for_update",
+    ],
+)
+def test_an_entry_follows_a_moved_file_and_a_renamed_function(now):
+    table = {
+        "lock rooms/services.py lock_rooms select_for_update": "tests/a.py::test_a",
+        "policy rooms/services.py lock_rooms raise RoomNotFound": "tests/a.py::test_b",
+    }
+    listed = Named(table, {})
+    found = [now, "policy rooms/services.py lock_rooms raise RoomNotFound"]
+    assert followed(found, listed).tests == {found[0]: "tests/a.py::test_a", found[1]: "tests/a.py::test_b"}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        ["lock rooms/services.py other room_lock"],
+        ["lock rooms/services.py one select_for_update", "lock rooms/services.py two select_for_update"],
+    ],
+)
+def test_an_entry_follows_nothing_else(found):
+    listed = Named({"lock rooms/services.py lock_rooms select_for_update": "tests/a.py::test_a"}, {})
+    assert len(differences(set(found), followed(found, listed))) == len(found) + 1
 
 
 @pytest.mark.django_db

@@ -20,7 +20,7 @@ from local import LocalError
 from local.run import say
 from local.signals import StopRequestedError, StopSignals
 from tools.mutants.house import ALL_GREEN, SOME_RED, TAKING_THE_DATABASE, Bench, opened
-from tools.mutants.named import Named, differences, named_tests
+from tools.mutants.named import Named, differences, followed, named_tests
 from tools.mutants.rules import Rule, all_rules
 from tools.mutants.sites import PROJECT, Site, all_sites
 
@@ -56,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         with opened(options.jobs, signals.pause) as benches:
-            named = named_tests()
             guards = found_guards(benches[0])
+            named = followed((guard.name for guard in guards), named_tests())
             wanted = [guard for guard in guards if is_wanted(guard.name, options.only)]
             if options.list:
                 say("\n".join(row(listed(guard.name, named)) for guard in wanted))
