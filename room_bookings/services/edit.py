@@ -133,8 +133,8 @@ def _change_dates(
         # Re-read: its type may have changed before it was locked.
         room = booking.assigned_room = room_lock([booking.assigned_room_id])[0]
         require_free(room, *nights_held(booking.hotel, stay), without=booking)
-    # After the room. A request holds no nights yet, but must not ask for nights that are sold out. Shortening a stay needs
-    # no availability.
+    # After the room. A request holds no nights yet, but must not ask for nights that are sold out. Shortening a stay
+    # needs no availability.
     overbooked = list[Overbooking]()
     if added := added_nights(nights_booked(booking), nights_booked(stay)):
         overbooked = sell_nights(booking, type_of(booking).pk, *added, staff=staff, reason=reason)
