@@ -1,4 +1,4 @@
-"""What is logged of an error: where it happened and its type, but no personal data.
+"""What is logged of an error: where it happened and its type, but not the data that its message may quote.
 
 PostgreSQL's errors quote the rejected row, Python's the invalid value, and a mail server's the guest's address. So an
 error's message is left out, except where it can only name code or a machine.

@@ -48,7 +48,7 @@ def is_blank(text: str) -> bool:
 
 
 def line(text: str) -> str:
-    """One line of text, composed and trimmed; empty without a visible character. Raises ``Unreadable``."""
+    """One line of text, composed and trimmed; empty if no character is visible. Raises ``Unreadable``."""
     text = nfc(text).strip()
     if found := _NOT_IN_A_LINE.search(text):
         raise Unreadable(
@@ -58,7 +58,7 @@ def line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """Several lines of text, composed, with plain line breaks; empty without a visible character.
+    """Several lines of text, composed, with plain line breaks; empty if no character is visible.
 
     Raises ``Unreadable``.
     """

@@ -46,7 +46,7 @@ class StaffTokenAuthentication(TokenAuthentication):
 
 
 class StaffSessionAuthentication(SessionAuthentication):
-    """The session that the Django sign-in made; Django's CSRF check applies, to the header ``X-CSRFToken``."""
+    """The Django session of a signed-in browser, with Django's CSRF check on the header ``X-CSRFToken``."""
 
     def enforce_csrf(self, request: Any) -> None:
         # The token never comes in a form field: our bodies are JSON, which Django's check would parse as a form.

@@ -165,7 +165,7 @@ class ClockField(serializers.TimeField):
 
 
 class AccessConfig(serializers.ModelSerializer[Hotel]):
-    """The settings that drive a hotel's deadlines. Times are ``HH:MM`` on the hotel's own clock."""
+    """The settings that drive a hotel's deadlines. Times are ``HH:MM`` in the hotel's timezone."""
 
     serializer_field_mapping = OF_A_MODEL | {models.TimeField: ClockField}
 

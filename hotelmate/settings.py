@@ -256,7 +256,7 @@ PUSHER_TIMEOUT = 5  # seconds for one call to Pusher; only the relay waits for i
 REALTIME_RELAY = env.str("REALTIME_RELAY", default="thread")
 if REALTIME_RELAY not in ("thread", "off"):
     raise ImproperlyConfigured("REALTIME_RELAY must be 'thread' (the default: web processes send events) or 'off'.")
-# For clients that cannot sign in to private channels: events without personal data (notifications/public_channels.py).
+# For clients that cannot sign in to private channels: no names, contact data, notes (notifications/public_channels.py).
 REALTIME_PUBLIC_CHANNELS = env.bool("REALTIME_PUBLIC_CHANNELS", default=False)
 # How long missed events can be fetched; ``tick`` deletes older ones.
 EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=7)
