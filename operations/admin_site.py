@@ -1,4 +1,4 @@
-"""The admin's site: the home page with today's figures, and what holds for every page of it."""
+"""The admin site: its home page with today's figures, and the behaviour common to all its pages."""
 
 from datetime import tzinfo
 from functools import wraps
@@ -26,51 +26,50 @@ IN_SERVICE = {"is_active__exact": 1}
 
 
 class HotelAdminSite(AdminSite):
-    """Django's admin, in which a member of staff reads their hotel's own time and sees its day first."""
+    """Django's admin with times in the hotel's local time and a home page of today's figures."""
 
     site_header = site_title = "HotelMate"
-    index_title = "The house"
+    index_title = "Today"
     index_template = "admin/home.html"
     site_url = "/board/"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Every page: on the wall clock of the caller's hotel (UTC for who has none)."""
+        """Render every page in the local time of the caller's hotel, or in UTC if they have none."""
 
         @wraps(view)
         def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if "\0" in request.path:
                 raise Http404
             if any("\0" in value for _, values in request.GET.lists() for value in values):
-                messages.error(request, "That address makes no sense here.")
+                messages.error(request, "That URL is not valid.")
                 return HttpResponseRedirect(request.path)
-            with timezone.override(wall_clock(request)):
+            with timezone.override(local_timezone(request)):
                 response: Any = view(request, *args, **kwargs)
-                # Rendered later, the times would be somebody else's.
+                # Rendered here: after the block the timezone would be a different one.
                 return response.render() if hasattr(response, "render") else response
 
         return super().admin_view(page, cacheable)
 
     def autocomplete_view(self, request: HttpRequest) -> Any:
-        """Choices for a field; there are none for a link that is asked for from its other side."""
+        """Choices for a field; 403 for a reverse relation, which has none."""
         try:
             return super().autocomplete_view(request)
         except AttributeError as error:
             raise PermissionDenied from error
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The home page: the figures of the member's hotel, or of every hotel for a superuser."""
+        """The home page: figures of the staff member's hotel, or of all hotels for a superuser."""
         return super().index(request, {**home(self, request), **(extra_context or {})})
 
 
-def wall_clock(request: HttpRequest) -> tzinfo | None:
-    """The timezone of the caller's hotel. A hotel without a clock has its pages in UTC (``None``): it is here that
-    its timezone can be corrected."""
+def local_timezone(request: HttpRequest) -> tzinfo | None:
+    """The timezone of the caller's hotel, or None (UTC) if it is invalid: the admin is where it can be corrected."""
     hotel = own_hotel(request)
     return ZoneInfo(hotel.timezone) if hotel and calendar.has_clock(hotel) else None
 
 
 def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
-    """What the home page shows: of rooms, bookings and tasks whatever the caller may open the list of."""
+    """Template context of the home page; rooms, bookings and tasks appear if the caller may view their lists."""
     hotel = own_hotel(request)
     sees = {
         name: site.get_model_admin(model).has_view_permission(request)
@@ -84,13 +83,13 @@ def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
     return {
         "summaries": summaries,
         "sees": sees,
-        "own_hotel": hotel,  # the board is for the house's own staff
+        "own_hotel": hotel,  # a board is only for the hotel's own staff
         "faults": [priority.label for priority in reversed(Priority)],
     }
 
 
 class HotelSummary:
-    """One hotel's figures with their words and the lists behind them, for the template."""
+    """One hotel's figures with labels and links to the filtered lists, for the template."""
 
     def __init__(self, figures: HotelFigures, *, among_others: bool):
         self.figures, self.hotel = figures, figures.hotel
@@ -103,7 +102,7 @@ class HotelSummary:
         return self._link(Room, IN_SERVICE | query)
 
     def statuses(self) -> list[dict[str, Any]]:
-        """Every status in the order of a room's life, with its count and the rooms behind it."""
+        """Every status in turnover order, with its count and a link to its rooms."""
         return [
             {
                 "value": status.value,
@@ -115,7 +114,7 @@ class HotelSummary:
         ]
 
     def faults(self) -> list[dict[str, Any]]:
-        """The open faults by priority, the most urgent first."""
+        """Open faults by priority, most urgent first."""
         return [
             {
                 "label": priority.label,
@@ -132,7 +131,7 @@ class HotelSummary:
         return self.figures.dues.get("arrivals", 0) - self.figures.dues.get("without_room", 0)
 
     def links(self) -> dict[str, str]:
-        """The lists behind the other figures, by name."""
+        """Links to the lists of the other figures, by name."""
         bookings = {name: self._link(RoomBooking, {"today": name}) for name in TODAY_FILTERS}
         return bookings | {
             "rooms": self.rooms_link(),

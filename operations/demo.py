@@ -1,7 +1,7 @@
-"""The demo: two houses as the real ones were on a day that becomes today, and as the hour has it.
+"""The demo: two hotels in the state that a real day of theirs, moved to today, had at the current time of day.
 
-The slice of the data set in ``demo_data/`` is lived through the services up to the present moment. What is told of a
-demo must be there at any hour, so that a few arrivals and departures of today are left for whoever tries it out.
+The slice of the data set in ``demo_data/`` is replayed through the services up to now. A few arrivals and departures of
+today are left out, so that there is something to try at any hour.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,21 +30,21 @@ from room_bookings.services.room_assignment import assign_room
 from rooms.models import Priority, RoomStatus
 
 SLICE = Path(__file__).parent / "demo_data" / "bookings.csv"
-# The day of each house in the slice that becomes today.
+# The day of each hotel's slice that becomes today.
 TODAY = {"resort": date(2016, 12, 7), "city": date(2015, 11, 7)}
 
 ARRIVALS_LEFT, DEPARTURES_LEFT, OVERSTAYS = 4, 2, 1
-# Minutes ago; each a request for one of the last future stays.
+# How many minutes ago each booking request was made; one for each of the last future stays.
 REQUESTS = (25, 70, 130, 205)
 FAULTS = ("shower drips", "window does not close", "lamp by the bed is broken")
-REPORTS = 5  # lines of progress for each house
+REPORTS = 5  # progress lines for each hotel
 
 Report = Callable[[str], None]
 
 
 def seed(password: str, report: Report) -> None:
-    """Make whatever of the demo is missing; a house that is there already is left as it is."""
-    rights.create_roles(apps)  # again: a flush takes away what the migration made
+    """Create the parts of the demo that are missing; hotels that already have rooms are not changed."""
+    rights.create_roles(apps)  # again, as a flush deletes the roles that the migration created
     user_model = get_user_model()
     admin, _ = user_model.objects.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})
     set_password(admin, password)
@@ -57,7 +57,7 @@ def seed(password: str, report: Report) -> None:
 def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: Report) -> None:
     hotel, _ = Hotel.objects.get_or_create(
         slug=spec.slug,
-        # A request is answered by the evening of the next day, so that none lapses while the demo is tried out.
+        # Requests expire on the evening of the next day, so that none expires while the demo is being tried.
         defaults={
             "name": spec.name,
             "phone": spec.phone,
@@ -67,7 +67,7 @@ def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: R
     )
     make_staff(hotel, password=password)
     if hotel.rooms.exists():
-        report(f"{spec.slug}: {hotel.rooms.count()} rooms are there already")
+        report(f"{spec.slug}: {hotel.rooms.count()} rooms already exist")
         return
     now, today = clock.now(), calendar.business_date(hotel)
     stays = [_moved(stay, today - TODAY[spec.slug]) for stay in stays]
@@ -81,7 +81,7 @@ def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: R
     )
     _take_out_of_service(simulation, now)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL join_collapse_limit = 1")  # the joins are in their best order already
+        cursor.execute("SET LOCAL join_collapse_limit = 1")  # joins are already written in their best order
     for part, moment in enumerate(_parts([step.moment for step in plan if step.moment < now], now), start=1):
         simulation.run(until=moment)
         report(f"{spec.slug}: {100 * part // REPORTS:>3} %, {calendar.local_time(hotel, moment):%d %B %H:%M}")
@@ -89,7 +89,7 @@ def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: R
     _leave_some_to_clean(simulation, now)
     _assign(simulation, today)
     for (operation, code), count in simulation.meter.refusals.items():
-        report(f"{spec.slug}: {operation} refused {count} times: {code}")
+        report(f"{spec.slug}: {operation} refused {count} times ({code})")
 
 
 def _moved(stay: Stay, days: timedelta) -> Stay:
@@ -103,7 +103,7 @@ def _moved(stay: Stay, days: timedelta) -> Stay:
 
 
 def _last_to_come(stays: Iterable[Stay], today: date) -> list[Stay]:
-    """Those that become requests waiting for approval."""
+    """The last stays to arrive, which become requests waiting for approval."""
     coming = [
         stay for stay in stays if stay.arrival > today and stay.outcome is Outcome.CHECK_OUT and not stay.is_day_use
     ]
@@ -111,11 +111,11 @@ def _last_to_come(stays: Iterable[Stay], today: date) -> list[Stay]:
 
 
 def _plan(stays: Iterable[Stay], hotel: Hotel, today: date) -> list[Step]:
-    """All steps but those that are left to whoever tries the demo out: they never happen by themselves."""
+    """All actions except those left for the user to try: these never happen by themselves."""
     overnight = [stay for stay in stays if stay.outcome is Outcome.CHECK_OUT and not stay.is_day_use]
 
     def last(chosen: Iterable[Stay], count: int) -> set[int]:
-        # Of the types with the most rooms, where nobody is left without one.
+        # Only of the types with the most rooms, so that every guest still gets a room.
         of_type = [stay for stay in chosen if stay.room_type in ("A", "D", "E")]
         return {stay.number for stay in of_type[-count:]}
 
@@ -131,12 +131,12 @@ def _plan(stays: Iterable[Stay], hotel: Hotel, today: date) -> list[Step]:
 
 
 def _parts(moments: Sequence[datetime], now: datetime) -> list[datetime]:
-    """Ends of ``REPORTS`` parts with about as many steps each, the last one ``now``."""
+    """The ends of ``REPORTS`` parts with about the same number of actions each; the last one is ``now``."""
     return [moments[len(moments) * part // REPORTS] for part in range(1, REPORTS)] + [now]
 
 
 def _take_out_of_service(simulation: HotelSimulation, now: datetime) -> None:
-    """Rooms that nobody is sent to since yesterday: one out of order, some with faults."""
+    """Take rooms out of use since yesterday: one out of order, two with faults."""
     setup = simulation.setup
     for place, code in enumerate(("A", "A", "D")):
         room = simulation.ready[code].pop()
@@ -155,20 +155,20 @@ def _take_out_of_service(simulation: HotelSimulation, now: datetime) -> None:
 
 
 def _ask(simulation: HotelSimulation, requests: Iterable[Stay], now: datetime) -> None:
-    """Requests that wait for the desk. Two guests can be written to; one has given a card that is none."""
+    """Create requests for the front desk to approve: two with an e-mail address, one with a made-up card payment."""
     for place, (stay, minutes) in enumerate(zip(requests, REQUESTS, strict=True)):
         more = {"party": companions(stay), "special_requests": ("a quiet room", "a cot", "", "")[place]}
         if place < 2:
             more["primary_email"] = f"guest{stay.number}@example.com"
         if place == len(REQUESTS) - 1 and stay.hotel == "city":
-            more["special_requests"] = "Demo: approving this one takes a STRIPE_SECRET_KEY."
+            more["special_requests"] = "Demo: approving this request needs a STRIPE_SECRET_KEY."
             more |= {"payment_provider": STRIPE, "payment_reference": "pi_demo_of_no_account"}
         with clock.set_to(now - timedelta(minutes=minutes)):
             simulation.create(stay, needs_approval=True, **more)
 
 
 def _leave_some_to_clean(simulation: HotelSimulation, now: datetime) -> None:
-    """A few rooms are dirty, being cleaned, or cleaned and not inspected, also when housekeeping is done elsewhere."""
+    """Leave some rooms dirty, being cleaned, or cleaned but uninspected, even when all others are done."""
     setup = simulation.setup
     rooms = [simulation.ready[code].popleft() for code in ("A", "A", "D", "A", "E", "A", "D")]
     for room in rooms:
@@ -189,7 +189,7 @@ def _leave_some_to_clean(simulation: HotelSimulation, now: datetime) -> None:
 
 
 def _assign(simulation: HotelSimulation, today: date) -> None:
-    """Every second arrival of today has its room, ready or not; of the later ones every fourth."""
+    """Assign a room, ready or not, to every second arrival of today and every fourth later one."""
     for place, (stay, booking) in enumerate(simulation.expected()):
         if place % (2 if stay.arrival == today else 4) == 0:
             rooms = available_rooms(booking).filter(maintenance_required=False)[:20]

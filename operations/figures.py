@@ -1,7 +1,7 @@
-"""Today's figures of houses, as the admin's home page shows them: three statements for any number of hotels.
+"""Today's figures of hotels for the admin's home page, in three statements for any number of hotels.
 
-Each hotel has its own date. The hotels' dates are rows that the statements join, so that their text does not grow with
-the number of hotels: PostgreSQL compiles a condition for each of 500 hotels for minutes.
+Each hotel has its own business date. The statements join the dates as rows, so that their text does not grow with the
+number of hotels: with a condition for each of 500 hotels, PostgreSQL spends minutes compiling.
 """
 
 from collections import Counter
@@ -24,9 +24,9 @@ from rooms.selectors import bookable
 
 @dataclass
 class HotelFigures:
-    """One house today. Counts of rooms are of those in service; what was not asked for is empty.
+    """One hotel's figures today. Rooms out of service are not counted; figures that were not requested are empty.
 
-    A house whose day can't be told has no ``business_date``, and no ``dues`` are counted.
+    A hotel without a valid timezone has no ``business_date`` and no ``dues``.
     """
 
     hotel: Hotel
@@ -43,7 +43,7 @@ class HotelFigures:
 def todays_figures(
     hotels: Sequence[Hotel], *, rooms: bool = True, bookings: bool = True, tasks: bool = True
 ) -> list[HotelFigures]:
-    """The figures of each hotel, in the order given; one statement for each of rooms, bookings and tasks."""
+    """The figures of each hotel, in the order given; one statement each for rooms, bookings and tasks."""
     days = days_of(hotels)
     dates = {day["hotel"]: day["today"] for day in days}
     by_hotel = {hotel.pk: HotelFigures(hotel, dates.get(hotel.pk)) for hotel in hotels}
@@ -78,10 +78,10 @@ def _count_rooms(by_hotel: Mapping[int, HotelFigures]) -> None:
 def _count_bookings(by_hotel: Mapping[int, HotelFigures], days: Sequence[Mapping[str, Any]]) -> None:
     counts = {name: Count("pk", filter=condition) for name, condition in TODAY_FILTERS.items()}
     bookings = dated(RoomBooking.objects.order_by(), days)
-    # The wide ones contain the others.
-    wanted = TODAY_FILTERS["arrivals"] | TODAY_FILTERS["in_house"] | TODAY_FILTERS["requests"]
+    # These three include all the others.
+    counted = TODAY_FILTERS["arrivals"] | TODAY_FILTERS["in_house"] | TODAY_FILTERS["requests"]
     row: Any
-    for row in bookings.filter(wanted).values("hotel").annotate(**counts):
+    for row in bookings.filter(counted).values("hotel").annotate(**counts):
         by_hotel[row["hotel"]].dues = Counter({name: row[name] for name in TODAY_FILTERS})
 
 

@@ -1,7 +1,7 @@
-"""What must hold in the database at every moment, asked in plain SQL over all of it.
+"""The rules that must always hold in the database, each checked over all rows by one SQL statement.
 
-The second opinion: it shares no code with the services, the models and the triggers, and spells out every table,
-column and status itself, so that a mistake there is not repeated here. One statement a rule, however large the house.
+An independent check: it shares no code with services, models or triggers and spells out every table, column and status
+itself, so that it does not repeat their mistakes.
 """
 
 import time
@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 
 class Rule(NamedTuple):
-    """A rule, and the statement that finds who breaks it: rows of hotel slug, subject, detail."""
+    """A rule and the statement that finds its violations: rows of hotel slug, subject, detail."""
 
     name: str
     sentence: str
@@ -21,7 +21,7 @@ class Rule(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """What breaks a rule: of which hotel, who (``room 101``, ``BK-2026-0005``), and how."""
+    """One violation of a rule: the hotel, the subject (``room 101``, ``BK-2026-0005``) and the detail."""
 
     rule: str
     hotel: str
@@ -29,17 +29,17 @@ class Violation(NamedTuple):
     detail: str
 
 
-# Called after each rule with the rule, what breaks it, and the seconds that it took.
+# Called after each rule with the rule, its violations and the seconds it took.
 Report = Callable[[Rule, list[Violation], float], None]
 
 
 def violations(*, report: Report | None = None, now: datetime | None = None) -> list[Violation]:
-    """Every violation of every rule, in the order of ``RULES``. ``now`` (aware) is another moment than the present.
+    """All violations of all rules, in the order of ``RULES``. ``now`` (aware) replaces the current time.
 
-    All rules see one moment: a guest who checks in between two statements would otherwise be in house for the one and
-    not yet for the other, and a sound house would be reported broken. REPEATABLE READ gives that snapshot and, READ
-    ONLY, takes no lock that anybody at the desk could wait for. Inside a transaction of the caller that
-    one is checked, with what is not yet committed in it.
+    All rules see the same snapshot (REPEATABLE READ): otherwise a guest who checks in between two statements would be
+    in house for one and not for the other, and a consistent database would be reported as broken. READ ONLY takes no
+    lock that the front desk could wait for. Within the caller's transaction, that transaction is checked, including its
+    uncommitted changes.
     """
     if connection.in_atomic_block:
         return _check_all(report, now)
@@ -79,7 +79,7 @@ ROOM_STATUS_AUDITED = """
         CASE WHEN room.status_version > 0 AND event.id IS NULL
             THEN 'is ' || room.room_status || ', and version ' || room.status_version || ' has no audit row' END,
         CASE WHEN event.to_status <> room.room_status
-            THEN 'is ' || room.room_status || ', and its audit row says ' || event.to_status END,
+            THEN 'is ' || room.room_status || ', but its audit row has ' || event.to_status END,
         CASE WHEN trail.newest > room.status_version
             THEN 'is at version ' || room.status_version || ', and an audit row at ' || trail.newest END
     ) AS detail) found
@@ -157,8 +157,8 @@ OCCUPIED_HAS_GUEST = """
     ORDER BY 1, room.room_number
 """
 
-# The departure day is free again, but day use (in and out on one day) takes that day. Only a stay that begins before
-# every earlier one of its room has ended is compared with the others, which in a sound house is none.
+# The departure day is free, but day use (in and out on the same day) takes its day. Only stays that begin before an
+# earlier stay in the same room has ended are compared with the others; in a consistent database there are none.
 NO_OVERLAP = """
     WITH stay AS (
         SELECT id, booking_id, assigned_room_id, check_in, check_out,
@@ -191,7 +191,7 @@ BOOKING_TIMES = """
     JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
     CROSS JOIN LATERAL (SELECT concat_ws(
         '; ',
-        CASE WHEN booking.check_out < booking.check_in THEN 'departs before it arrives' END,
+        CASE WHEN booking.check_out < booking.check_in THEN 'check_out is before check_in' END,
         CASE WHEN booking.status IN ('IN_HOUSE', 'COMPLETED') AND booking.checked_in_at IS NULL
             THEN 'was never checked in' END,
         CASE WHEN booking.status = 'IN_HOUSE' AND booking.checked_out_at IS NOT NULL
@@ -200,9 +200,9 @@ BOOKING_TIMES = """
             THEN 'was never checked out' END,
         CASE WHEN booking.status NOT IN ('IN_HOUSE', 'COMPLETED')
             AND booking.checked_in_at IS NOT NULL AND booking.checked_out_at IS NULL
-            THEN 'is checked in by its times' END,
+            THEN 'its times say checked in' END,
         CASE WHEN booking.status NOT IN ('IN_HOUSE', 'COMPLETED', 'CANCELLED') AND booking.checked_out_at IS NOT NULL
-            THEN 'is checked out by its times' END,
+            THEN 'its times say checked out' END,
         CASE WHEN booking.status NOT IN ('IN_HOUSE', 'COMPLETED')
             AND booking.checked_in_at IS NULL AND booking.checked_out_at IS NOT NULL
             THEN 'was checked out without having been in' END,
@@ -264,7 +264,7 @@ PAYMENTS = """
             OR (booking.status = 'EXPIRED' AND booking.payment_state = 'CAPTURED')
             THEN 'is ' || booking.status || ', and its payment ' || booking.payment_state END,
         CASE WHEN retry.booking_id IS NOT NULL AND booking.payment_state NOT IN ('CAPTURING', 'VOIDING', 'REFUNDING')
-            THEN 'is to be tried again or parked, and its payment ' || booking.payment_state END
+            THEN 'has a payment retry, but its payment is ' || booking.payment_state END
     ) AS detail) found
     WHERE found.detail <> ''
     ORDER BY 1, 2
@@ -272,8 +272,9 @@ PAYMENTS = """
 
 # --- what is sold -----------------------------------------------------------------------------------------------------
 
-# Each hotel with its business day, the last one whose cutoff has come. Where a wall time comes twice, PostgreSQL takes
-# the second, but the first counts: the one by the offset of the day before, if the clock shows that time then.
+# Each hotel with its business date: the last day whose cutoff has passed. Where a local time occurs twice, PostgreSQL
+# takes the second, but the first one counts: the one by the previous day's UTC offset, if that gives the same local
+# time.
 TODAY = """
     SELECT hotel.*, begun.today
     FROM hotel_hotel hotel
@@ -297,9 +298,9 @@ TODAY = """
     ) begun
 """
 
-# The nights from tonight on for a year. A guest who is overdue is not sold tonight; one who came early is from then on.
-# A hotel that allows overbooking may sell what it likes. What somebody has sold beyond the rooms, with leave, counts
-# while the booking is still of that type, or the room still gone from it.
+# The nights of the next year, from tonight. An overdue guest does not count as sold tonight; an early arrival counts
+# from the arrival. Hotels that allow overbooking are not checked. A permitted overbooking counts for as long as its
+# booking is still of that room type, or its room is still missing from it.
 NIGHTS_SOLD = f"""
     WITH house AS (
         SELECT id, slug, today FROM ({TODAY}) hotel WHERE NOT allow_overbooking
@@ -328,7 +329,7 @@ NIGHTS_SOLD = f"""
     )
     SELECT house.slug, 'type ' || room_type.code,
         oversold.night || ': ' || oversold.bookings || ' sold of ' || oversold.rooms || ', '
-        || leave.rooms || ' of them beyond with leave'
+        || leave.rooms || ' of them as permitted overbookings'
     FROM oversold
     JOIN house ON house.id = oversold.hotel_id
     JOIN rooms_roomtype room_type ON room_type.id = oversold.room_type_id
@@ -380,7 +381,7 @@ HOTEL_DAY = """
 
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
-# A turnover that somebody opens by hand may ask for a clean room to be turned over again.
+# Turnovers opened by staff are exempt: they may request a second cleaning of a clean room.
 TURNOVERS = """
     SELECT hotel.slug, 'room ' || room.room_number,
         'is ' || room.room_status || ', and the turnover after ' || booking.booking_id || ' is ' || task.status
@@ -407,10 +408,10 @@ STAYOVERS = """
     ORDER BY 1, room.room_number, task.id
 """
 
-# An inspection and a deep clean are the room's own once the guest has been there; a turnover always is.
+# Inspections and deep cleans belong to the room once the guest has arrived; turnovers always do.
 TASKS_OF_GUESTS = """
     SELECT hotel.slug, booking.booking_id,
-        'is ' || booking.status || ', and a task of it, ' || task.task_type || ', is ' || task.status
+        'is ' || booking.status || ', but its task ' || task.task_type || ' is ' || task.status
     FROM housekeeping_housekeepingtask task
     JOIN room_bookings_roombooking booking ON booking.id = task.booking_id
     JOIN hotel_hotel hotel ON hotel.id = task.hotel_id
@@ -437,8 +438,8 @@ BOOKING_MAILS = """
         '; ',
         CASE WHEN mail.is_open AND waiting.id IS NULL THEN 'it is not in the queue' END,
         CASE WHEN NOT mail.is_open AND waiting.id IS NOT NULL THEN 'it is still in the queue' END,
-        CASE WHEN mail.is_open AND mail.alike > 1 THEN 'so is another of the booking' END,
-        CASE WHEN mail.is_open = (mail.settled_at IS NOT NULL) THEN 'its times say otherwise' END
+        CASE WHEN mail.is_open AND mail.alike > 1 THEN 'another of the booking has the same state' END,
+        CASE WHEN mail.is_open = (mail.settled_at IS NOT NULL) THEN 'its settled_at disagrees' END
     ) AS detail) found
     WHERE found.detail <> ''
     ORDER BY 1, 2, mail.id
@@ -448,7 +449,7 @@ BOOKING_MAILS = """
 
 
 def _links_across(table: str, subject: str, links: dict[str, str]) -> str:
-    """The rows of ``table`` whose ``links`` (column → table) lead to another hotel."""
+    """SQL for the rows of ``table`` whose ``links`` (column → table) point to another hotel."""
     return " UNION ALL ".join(
         f"SELECT hotel.slug, {subject}, '{column} is of hotel ' || other.slug "  # noqa: S608 - the names below
         f"FROM {table} this JOIN {linked} linked ON linked.id = this.{column} "
@@ -511,7 +512,7 @@ ONE_HOTEL = " UNION ALL ".join(
     ]
 )
 
-# The oldest may be gone, as events are kept for a time only.
+# The oldest events may be missing, as they are deleted after the retention period.
 EVENT_NUMBERS = """
     SELECT hotel.slug, 'events of ' || event.stream, 'number ' || event.seq || ' follows number ' || event.seq_before
     FROM (
@@ -536,26 +537,26 @@ EVENT_NUMBERS = """
 """
 
 RULES = (
-    Rule("room_status_audited", "A room's status is what its newest audit row says", ROOM_STATUS_AUDITED),
+    Rule("room_status_audited", "A room's status is that of its newest audit row", ROOM_STATUS_AUDITED),
     Rule(
-        "audit_chain", "A room's audit rows are numbered without gap, each starting where the last ended", AUDIT_CHAIN
+        "audit_chain", "A room's audit rows are numbered without gaps, each starting where the last ended", AUDIT_CHAIN
     ),
-    Rule("room_fault", "A room in maintenance has an open fault, a ready one has none", ROOM_FAULT),
-    Rule("one_in_house", "No two bookings are in house in one room", ONE_IN_HOUSE),
+    Rule("room_fault", "A room in maintenance has an open fault, a ready room has none", ROOM_FAULT),
+    Rule("one_in_house", "No two bookings are in house in the same room", ONE_IN_HOUSE),
     Rule("in_house_room", "A guest in house is in a room that is occupied or in maintenance", IN_HOUSE_ROOM),
     Rule("occupied_has_guest", "An occupied room has a guest in house", OCCUPIED_HAS_GUEST),
-    Rule("no_overlap", "No two active bookings have one room on one night", NO_OVERLAP),
+    Rule("no_overlap", "No two active bookings have the same room on the same night", NO_OVERLAP),
     Rule("booking_times", "A booking's times agree with each other and with its status", BOOKING_TIMES),
-    Rule("booking_room", "A booking in house has a room, one that came to nothing has none", BOOKING_ROOM),
-    Rule("booking_history", "A booking's history ends in its status", BOOKING_HISTORY),
-    Rule("payments", "A payment belongs to one booking and is captured only for a stay that is wanted", PAYMENTS),
+    Rule("booking_room", "An in-house booking has a room, a booking without a stay has none", BOOKING_ROOM),
+    Rule("booking_history", "A booking's history ends with its current status", BOOKING_HISTORY),
+    Rule("payments", "A payment belongs to one booking and is not captured for a declined or expired one", PAYMENTS),
     Rule("nights_sold", "No night is sold beyond the rooms without a recorded override", NIGHTS_SOLD),
-    Rule("party_fits", "A party fits into its room, extra beds included", PARTY_FITS),
-    Rule("hotel_day", "A business day ends by noon, and before the next one's guests are let in", HOTEL_DAY),
-    Rule("turnovers", "A room that is clean has no open turnover of a departure", TURNOVERS),
-    Rule("stayovers", "A morning's open stayover is of a guest who is in that room", STAYOVERS),
-    Rule("tasks_of_guests", "Nothing is to be done for guests who have left or do not come", TASKS_OF_GUESTS),
-    Rule("booking_mails", "A mail that waits is in the queue, the only one of its booking", BOOKING_MAILS),
-    Rule("one_hotel", "Whatever is linked belongs to one hotel", ONE_HOTEL),
-    Rule("event_numbers", "A channel's events are numbered without gap up to the last number", EVENT_NUMBERS),
+    Rule("party_fits", "A party fits its room, including extra beds", PARTY_FITS),
+    Rule("hotel_day", "A business day ends by noon, and before check-in opens for the next one", HOTEL_DAY),
+    Rule("turnovers", "A clean room has no open turnover of a departure", TURNOVERS),
+    Rule("stayovers", "An open stayover of a morning is for a guest in that room", STAYOVERS),
+    Rule("tasks_of_guests", "No task is open for guests who have left or will not arrive", TASKS_OF_GUESTS),
+    Rule("booking_mails", "A waiting mail is in the queue, and is the only one of its booking", BOOKING_MAILS),
+    Rule("one_hotel", "Linked rows belong to the same hotel", ONE_HOTEL),
+    Rule("event_numbers", "A channel's events are numbered without gaps up to its last number", EVENT_NUMBERS),
 )

@@ -67,7 +67,7 @@ def test_both_houses_are_there_and_nothing_is_made_twice(monkeypatch):
 
     before = counts()
     monkeypatch.setenv("DEMO_PASSWORD", "another one")
-    assert "resort: 210 rooms are there already" in seed()
+    assert "resort: 210 rooms already exist" in seed()
     assert counts() == before
     assert authenticate(username="admin", password="another one")
     assert authenticate(username="city-frontdesk", password="another one")

@@ -174,7 +174,7 @@ def test_a_hotel_whose_day_cannot_be_told_hides_no_other(root_client, zone, capl
         first, second = (summary.figures for summary in answer.context["summaries"])
         assert (first.business_date, dict(first.dues), first.rooms, first.open_tasks) == (None, {}, 7, 2)
         assert (second.business_date, dict(second.dues)) == (NOON.date(), A_DAY["dues"])
-        assert answer.content.decode().count("Its day can't be told") == 1
+        assert answer.content.decode().count("The business date is unknown") == 1
         for name, count in A_DAY["dues"].items():
             listed = root_client.get("/admin/room_bookings/roombooking/", {"today": name})
             assert listed.context["cl"].queryset.count() == count, name
@@ -191,7 +191,7 @@ def test_who_works_in_a_hotel_whose_day_cannot_be_told_can_put_it_right(desk, ho
     with clock.set_to(NOON):
         answer = desk.get("/admin/")
         assert answer.status_code == 200
-        assert "see to its timezone, Mars/Olympus" in answer.content.decode()
+        assert "Check the hotel's timezone: Mars/Olympus" in answer.content.decode()
         assert desk.get(f"/admin/hotel/hotel/{hotel.pk}/change/").status_code == 200
 
 
@@ -294,14 +294,14 @@ def test_who_may_not_open_a_list_does_not_see_its_figures(codename, hotel, state
     # Faults are rooms' figures and stand with the work.
     assert sees == {SECTIONS[codename], *(["work-today"] if codename == "view_room" else [])}
     assert ("Open faults" in text) == (codename == "view_room")
-    assert ("Tasks open" in text) == (codename == "view_housekeepingtask")
+    assert ("Open tasks" in text) == (codename == "view_housekeepingtask")
     assert len([sql for sql in made.sql() if "COUNT(" in sql]) == 1
 
 
 def test_a_user_who_is_on_no_staff_reads_a_sentence(db, hotel):
     client = browser(User.objects.create_user("nobody", is_staff=True))
     text = client.get("/admin/").content.decode()
-    assert "You are on the staff of no hotel" in text
+    assert "You are not on the staff of any hotel" in text
     assert hotel.name not in text
 
 

@@ -204,7 +204,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     (room(101, "room_status = 'OUT_OF_ORDER'"), "is OUT_OF_ORDER at version 0", {("room_status_audited", "room 101")}),
     (
         room(103, "room_status = 'CHECKOUT_DIRTY'"),
-        "is CHECKOUT_DIRTY, and its audit row says CLEANED_UNINSPECTED",
+        "is CHECKOUT_DIRTY, but its audit row has CLEANED_UNINSPECTED",
         {("room_status_audited", "room 103")},
     ),
     (
@@ -288,7 +288,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     ),
     (
         booking("BK-3", "check_out = '2026-05-03'"),
-        "is CONFIRMED: departs before it arrives",
+        "is CONFIRMED: check_out is before check_in",
         {("booking_times", "BK-3")},
     ),
     (
@@ -318,12 +318,12 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     ),
     (
         booking("BK-3", "checked_in_at = created_at"),
-        "is CONFIRMED: is checked in by its times",
+        "is CONFIRMED: its times say checked in",
         {("booking_times", "BK-3")},
     ),
     (
         booking("BK-3", "checked_in_at = created_at, checked_out_at = created_at"),
-        "is CONFIRMED: is checked out by its times",
+        "is CONFIRMED: its times say checked out",
         {("booking_times", "BK-3")},
     ),
     (
@@ -381,12 +381,12 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     ),
     (
         "DELETE FROM room_bookings_overbooking WHERE booking_id IS NOT NULL",
-        f"{SOON}: 2 sold of 1, 0 of them beyond with leave",
+        f"{SOON}: 2 sold of 1, 0 of them as permitted overbookings",
         {("nights_sold", "type S")},
     ),
     (
         room(105, "is_active = false"),
-        f"{SOON}: 2 sold of 0, 1 of them beyond with leave",
+        f"{SOON}: 2 sold of 0, 1 of them as permitted overbookings",
         {("nights_sold", "type S")},
     ),
     (
@@ -455,7 +455,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     *(
         (
             task(kind, reference, 101),
-            f"is {status}, and a task of it, {kind}, is OPEN",
+            f"is {status}, but its task {kind} is OPEN",
             {("tasks_of_guests", reference)},
         )
         for kind, reference, status in (
@@ -471,8 +471,8 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         (statement, f"a mail is {detail}", {("booking_mails", "BK-3")})
         for statement, detail in (
             (mail("QUEUED", "queue_number = NULL"), "QUEUED: it is not in the queue"),
-            (mail("QUEUED", "settled_at = now()"), "QUEUED: its times say otherwise"),
-            (mail("SENT", "settled_at = NULL"), "SENT: its times say otherwise"),
+            (mail("QUEUED", "settled_at = now()"), "QUEUED: its settled_at disagrees"),
+            (mail("SENT", "settled_at = NULL"), "SENT: its settled_at disagrees"),
             (mail("SENT", "queue_number = message.id"), "SENT: it is still in the queue"),
         )
     ),
@@ -512,7 +512,7 @@ def test_a_second_mail_that_waits(unguarded):
     [waiting] = BookingMail.objects.filter(state="QUEUED")
     waiting.pk, waiting.queue_number = None, Message.objects.create(message_data="").pk
     waiting.save(force_insert=True)
-    detail = "a mail is QUEUED: so is another of the booking"
+    detail = "a mail is QUEUED: another of the booking has the same state"
     assert violations() == [Violation("booking_mails", "grand", "BK-3", detail)] * 2
 
 
@@ -644,10 +644,10 @@ def test_the_command_lists_what_is_broken(unguarded):
     assert {name for name, count in counts.items() if count} == {"room_fault", "payments"}
     assert said[len(RULES) :] == [
         "",
-        "A room in maintenance has an open fault, a ready one has none (room_fault):",
+        "A room in maintenance has an open fault, a ready room has none (room_fault):",
         "  grand, room 101: is ready with an open fault",
         "",
-        "A payment belongs to one booking and is captured only for a stay that is wanted (payments):",
+        "A payment belongs to one booking and is not captured for a declined or expired one (payments):",
         "  grand, BK-8: is captured without paid_at",
         "",
         "2 in all.",
@@ -661,7 +661,7 @@ def test_the_command_cuts_a_long_list_and_counts_it_whole(unguarded):
     assert code == 1
     assert next(line for line in said if line.startswith("room_fault")).split()[1] == "23"
     assert said[-24:-22] == [
-        "A room in maintenance has an open fault, a ready one has none (room_fault):",
+        "A room in maintenance has an open fault, a ready room has none (room_fault):",
         "  grand, room 200: is ready with an open fault",
     ]
     assert said[-4:] == ["  grand, room 219: is ready with an open fault", "  … and 3 more", "", "23 in all."]
