@@ -1,9 +1,9 @@
-"""What the tests that ask thousands of pages share."""
+"""Fixtures of the admin tests."""
 
 import pytest
 
 
 @pytest.fixture
 def light_sessions(settings) -> None:
-    """Sessions lie in the browser's cookie: what these tests ask is not about them, and they ask thousands of times."""
+    """Keep sessions in the cookie, which saves statements in tests that request thousands of pages."""
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"

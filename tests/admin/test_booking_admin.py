@@ -1,4 +1,4 @@
-"""Bookings in the admin: the own hotel's only, and written by the services only."""
+"""Bookings in the admin: limited to the user's hotel, and written only by the services."""
 
 from contextlib import contextmanager
 from datetime import timedelta
@@ -52,14 +52,14 @@ def browser(member: Staff) -> Client:
 
 
 @pytest.fixture
-def desk(manager) -> Client:
-    """A browser in which the manager of the Grand is signed in."""
+def manager_browser(manager) -> Client:
+    """A client signed in as the hotel's manager."""
     return browser(manager)
 
 
 @pytest.fixture
-def root(db) -> Client:
-    """A browser in which the superuser is signed in, who belongs to no hotel."""
+def superuser_browser(db) -> Client:
+    """A client signed in as a superuser without a hotel."""
     client = Client()
     client.force_login(get_user_model().objects.create_superuser("root"))
     return client
@@ -72,7 +72,7 @@ def listed(client: Client, **query: str) -> list[str]:
 
 
 def told(answer) -> list[str]:
-    """What the page says above everything else."""
+    """The messages at the top of the page."""
     return [str(message) for message in answer.context["messages"]]
 
 
@@ -86,7 +86,7 @@ def apply(client: Client, action: str, *bookings: RoomBooking, reason: str = "th
 
 
 def stay(hotel: Hotel, **fields) -> RoomBooking:
-    """A booking with a type that has a room to sell."""
+    """A booking of a room type that has a room."""
     room_type = fields.pop("room_type", None) or NewRoomFactory(hotel=hotel).room_type
     return BookingFactory(hotel=hotel, room_type=room_type, **fields)
 
@@ -102,42 +102,45 @@ def today(hotel: Hotel):
     return calendar.business_date(hotel)
 
 
-# --- whose they are ---------------------------------------------------------------------------------------------------
+# --- scope ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_manager_sees_the_own_hotels_bookings_only(desk, root, hotel):
+def test_a_manager_sees_only_bookings_of_their_hotel(manager_browser, superuser_browser, hotel):
     own, other = stay(hotel), stay(HotelFactory(slug="other"), primary_last_name="Other")
-    assert listed(desk) == [own.booking_id]
-    assert listed(desk, q="Other") == []
+    assert listed(manager_browser) == [own.booking_id]
+    assert listed(manager_browser, q="Other") == []
     for query in ({"hotel__id__exact": other.hotel_id}, {"room_type__id__exact": other.room_type_id}):
-        assert other.booking_id not in listed(desk, **query)
-    assert listed(desk, status__exact="CONFIRMED") == [own.booking_id]
-    assert listed(root) == sorted([own.booking_id, other.booking_id])
-    assert listed(root, hotel__id__exact=other.hotel_id) == [other.booking_id]
+        assert other.booking_id not in listed(manager_browser, **query)
+    assert listed(manager_browser, status__exact="CONFIRMED") == [own.booking_id]
+    assert listed(superuser_browser) == sorted([own.booking_id, other.booking_id])
+    assert listed(superuser_browser, hotel__id__exact=other.hotel_id) == [other.booking_id]
 
 
 @pytest.mark.parametrize("name", ["change", "history", "delete"])
-def test_another_hotels_booking_is_not_there_under_its_address(name, desk, hotel):
+def test_another_hotels_booking_cannot_be_opened(name, manager_browser, hotel):
     other = stay(HotelFactory(slug="other"), primary_last_name="Topsecret")
     with nothing_written():
-        answers = [desk.get(page(other, name), follow=True), desk.post(page(other, name), form_of(other), follow=True)]
+        answers = [
+            manager_browser.get(page(other, name), follow=True),
+            manager_browser.post(page(other, name), form_of(other), follow=True),
+        ]
     for answer in answers:
         assert answer.status_code == 403 or "doesn’t exist" in unescape(answer.content.decode())
         assert "Topsecret" not in answer.content.decode()
 
 
-def test_the_filter_by_hotel_and_its_column_are_for_who_sees_several(desk, root, hotel):
+def test_the_hotel_filter_and_column_appear_only_for_several_hotels(manager_browser, superuser_browser, hotel):
     stay(hotel), stay(HotelFactory(name="The Other"))
     by_hotel, shown = "By hotel", "column-hotel"
-    for client, sees in ((root, True), (desk, False)):
+    for client, sees in ((superuser_browser, True), (manager_browser, False)):
         text = client.get(LIST).content.decode()
         assert (by_hotel in text, shown in text, "The Other" in text) == (sees, sees, sees)
 
 
-def test_who_has_no_right_to_see_bookings_here_does_not(hotel):
+def test_bookings_require_the_view_permission(hotel):
     keeper = StaffFactory(hotel=hotel, user__is_staff=True)
     assert browser(keeper).get(LIST).status_code == 403
-    # The right to update them at the desk opens no page of the admin by itself.
+    # The front desk's right to update bookings does not open the admin.
     agent = StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT, user__is_staff=True)
     assert browser(agent).get(page(stay(hotel))).status_code == 403
 
@@ -149,7 +152,7 @@ def test_who_has_no_right_to_see_bookings_here_does_not(hotel):
     "words",
     ["BK-1999-0042", "1999-0042", "kxw4p7qz", "grace", "HOPPER", "Grace Hopper", "grace@navy.example", "4711"],
 )
-def test_a_booking_is_found_by(words, desk, hotel):
+def test_a_booking_is_found_by(words, manager_browser, hotel):
     room = NewRoomFactory(hotel=hotel, room_number=4711)
     wanted = BookingFactory(
         hotel=hotel,
@@ -162,11 +165,11 @@ def test_a_booking_is_found_by(words, desk, hotel):
         primary_email="grace@navy.example",
     )
     stay(hotel)
-    assert listed(desk, q=words) == [wanted.booking_id]
-    assert listed(desk, q="nobody of that name") == []
+    assert listed(manager_browser, q=words) == [wanted.booking_id]
+    assert listed(manager_browser, q="nobody of that name") == []
 
 
-def test_filters(desk, hotel):
+def test_filters(manager_browser, hotel):
     day = today(hotel)
     coming = stay(hotel, check_in=day)
     later = stay(hotel, check_in=day + timedelta(days=40), room_type=coming.room_type)
@@ -175,7 +178,7 @@ def test_filters(desk, hotel):
     ids = {"coming": coming, "later": later, "guest": guest, "gone": gone}
 
     def found(**query) -> set[str]:
-        rows = listed(desk, **query)
+        rows = listed(manager_browser, **query)
         return {name for name, booking in ids.items() if booking.booking_id in rows}
 
     assert found() == {"coming", "later", "guest", "gone"}
@@ -232,7 +235,7 @@ def test_filters(desk, hotel):
         "all=",
     ],
 )
-def test_addresses_without_sense_are_no_error_page(query, hotel, manager):
+def test_invalid_queries_are_no_error_page(query, hotel, manager):
     stay(hotel)
     client = Client(raise_request_exception=False)
     client.force_login(manager.user)
@@ -240,15 +243,15 @@ def test_addresses_without_sense_are_no_error_page(query, hotel, manager):
 
 
 @pytest.mark.parametrize("address", ["abc", "99999999999999999999", "0", "%00", "1/x"])
-def test_bookings_that_never_were_are_not_there(address, hotel, manager):
+def test_unknown_booking_ids_are_not_found(address, hotel, manager):
     client = Client(raise_request_exception=False)
     client.force_login(manager.user)
     assert client.get(f"{LIST}{address}/change/").status_code in (302, 404)
 
 
-def test_the_list_says_what_the_desk_needs(desk, hotel):
+def test_the_list_shows_reference_guest_status_type_amount_and_room(manager_browser, hotel):
     booking = in_house(hotel, total_amount="1234.50")
-    row = desk.get(LIST).content.decode()
+    row = manager_browser.get(LIST).content.decode()
     for cell in (booking.booking_id, "Ada Lovelace", "In house", booking.room_type.name, "1234.50 EUR"):
         assert cell in row
     assert f'<td class="field-room">{booking.assigned_room.room_number}</td>' in row
@@ -257,16 +260,16 @@ def test_the_list_says_what_the_desk_needs(desk, hotel):
 @pytest.mark.parametrize(
     ("amount", "currency", "shown"), [("1234.5", "EUR", "1234.50"), ("9000", "JPY", "9000"), ("4.25", "BHD", "4.250")]
 )
-def test_a_booking_s_page_shows_the_amount_with_its_currency_s_decimals(desk, hotel, amount, currency, shown):
+def test_the_amount_is_shown_with_its_currencys_decimals(manager_browser, hotel, amount, currency, shown):
     booking = stay(hotel, total_amount=amount, currency=currency)
-    text = desk.get(page(booking)).content.decode()
+    text = manager_browser.get(page(booking)).content.decode()
     assert f">{shown} {currency}<" in text
     assert f"{shown}0" not in text
 
 
 @pytest.mark.parametrize("client_of", ["manager", "root"])
-def test_the_list_takes_a_constant_number_of_statements(client_of, hotel, manager, root, statements):
-    client = browser(manager) if client_of == "manager" else root
+def test_the_list_takes_a_constant_number_of_statements(client_of, hotel, manager, superuser_browser, statements):
+    client = browser(manager) if client_of == "manager" else superuser_browser
     room = NewRoomFactory(hotel=hotel)
     counts, rows = [], []
     for number in (1, 3, 100):
@@ -287,7 +290,7 @@ def test_the_list_takes_a_constant_number_of_statements(client_of, hotel, manage
 
 
 def form_of(booking: RoomBooking, **fields) -> dict:
-    """What a browser sends of the booking's page."""
+    """The form data that a browser sends from the booking's page."""
     booking.refresh_from_db()
     data = {"internal_notes": booking.internal_notes, "version": booking.version}
     for prefix in ("companions", "mails", "changes", "overstays", "extensions"):
@@ -299,7 +302,7 @@ def form_of(booking: RoomBooking, **fields) -> dict:
 
 
 def lived(hotel: Hotel, staff: Staff) -> RoomBooking:
-    """A guest who moved to a better room, stayed too long, was given another night, and has a companion."""
+    """An in-house booking with a room move, an overstay, an extension and a companion."""
     booking = in_house(hotel, internal_notes="vegan")
     better = NewRoomFactory(hotel=hotel, room_number=888)
     better.room_type.max_occupancy = 4
@@ -318,17 +321,17 @@ def lived(hotel: Hotel, staff: Staff) -> RoomBooking:
     return booking
 
 
-def test_the_page_tells_the_whole_life(desk, hotel, manager):
+def test_the_page_shows_the_bookings_history(manager_browser, hotel, manager):
     booking = lived(hotel, manager)
-    text = unescape(desk.get(page(booking)).content.decode())
+    text = unescape(manager_browser.get(page(booking)).content.decode())
     for part in ("Charles", "Babbage", "Moved to another room", "Room 888", "the shower drips", "asked for coffee"):
         assert part in text
-    assert text.count(manager.name) >= 2  # who moved the guest, and who gave the night
+    assert text.count(manager.name) >= 2  # for the room move and for the extension
 
 
 @pytest.mark.parametrize("client_of", ["manager", "root"])
-def test_a_guests_token_is_never_seen(client_of, manager, root, hotel):
-    client = browser(manager) if client_of == "manager" else root
+def test_the_guest_token_is_never_shown(client_of, manager, superuser_browser, hotel):
+    client = browser(manager) if client_of == "manager" else superuser_browser
     room = NewRoomFactory(hotel=hotel)
     booking = create_booking(
         hotel=hotel,
@@ -344,11 +347,11 @@ def test_a_guests_token_is_never_seen(client_of, manager, root, hotel):
         text = client.get(address).content.decode()
         assert booking.guest_token_hash not in text
         assert "token_hash" not in text
-    # Nor guessed letter by letter.
+    # It cannot be guessed character by character with lookups either.
     assert client.get(LIST, {"guest_token_hash__startswith": booking.guest_token_hash[:1]}).status_code == 400
 
 
-def test_only_the_notes_can_be_written_whatever_is_sent(desk, hotel, manager):
+def test_only_the_notes_can_be_changed(manager_browser, hotel, manager):
     booking = lived(hotel, manager)
     before = RoomBooking.objects.filter(pk=booking.pk).values().get()
     histories = [
@@ -388,7 +391,7 @@ def test_only_the_notes_can_be_written_whatever_is_sent(desk, hotel, manager):
         "extensions-0-DELETE": "on",
     }
     data = form_of(booking) | {key: value for key, value in crafted.items() if key != "version"}
-    answer = desk.post(page(booking), data | {"internal_notes": "vegan, likes tea"})
+    answer = manager_browser.post(page(booking), data | {"internal_notes": "vegan, likes tea"})
     assert answer.status_code == 302
     after = RoomBooking.objects.filter(pk=booking.pk).values().get()
     changed = {name for name in after if after[name] != before[name]}
@@ -400,9 +403,9 @@ def test_only_the_notes_can_be_written_whatever_is_sent(desk, hotel, manager):
     ] == histories
 
 
-def test_notes_are_edited_through_the_service(desk, hotel, manager):
+def test_notes_are_edited_through_the_service(manager_browser, hotel, manager):
     booking = stay(hotel)
-    desk.post(page(booking), form_of(booking, internal_notes="late\r\narrival"))
+    manager_browser.post(page(booking), form_of(booking, internal_notes="late\r\narrival"))
     booking.refresh_from_db()
     change = booking.changes.get()
     assert (booking.internal_notes, booking.version) == ("late\narrival", 1)
@@ -411,67 +414,67 @@ def test_notes_are_edited_through_the_service(desk, hotel, manager):
     assert (event["type"], event["payload"]["booking_id"]) == ("booking_updated", booking.booking_id)
 
 
-def test_notes_that_stay_the_same_write_nothing(desk, hotel):
+def test_unchanged_notes_write_nothing(manager_browser, hotel):
     booking = stay(hotel, internal_notes=" two\nlines\n")
-    desk.post(page(booking), form_of(booking, internal_notes=" two\r\nlines\r\n"))
+    manager_browser.post(page(booking), form_of(booking, internal_notes=" two\r\nlines\r\n"))
     booking.refresh_from_db()
     assert booking.version == 0
     assert not BookingChange.objects.exists()
     assert not RealtimeEvent.objects.exists()
 
 
-def test_notes_too_long_or_unreadable_are_refused(desk, hotel):
+def test_notes_too_long_or_unreadable_are_refused(manager_browser, hotel):
     booking = stay(hotel)
     with nothing_written():
         for notes in ("x" * 2001, "a\x00b"):
-            answer = desk.post(page(booking), form_of(booking, internal_notes=notes))
+            answer = manager_browser.post(page(booking), form_of(booking, internal_notes=notes))
             assert answer.context["adminform"].form.errors["internal_notes"]
         for version in ("", "abc", "-1", "99999999999999999999"):
-            assert desk.post(page(booking), form_of(booking, version=version)).status_code == 200
+            assert manager_browser.post(page(booking), form_of(booking, version=version)).status_code == 200
 
 
-def test_notes_of_a_booking_that_changed_meanwhile_are_kept_on_the_page(desk, hotel, agent):
+def test_notes_stay_on_the_page_if_the_booking_has_changed(manager_browser, hotel, agent):
     booking = stay(hotel)
     data = form_of(booking, internal_notes="mine")
     edit_booking(booking=booking, staff=agent, internal_notes="theirs <b>")
     with nothing_written():
-        answer = desk.post(page(booking), data)
+        answer = manager_browser.post(page(booking), data)
     text = answer.content.decode()
     assert "This booking has been changed meanwhile. Its notes now read: “theirs &lt;b&gt;”." in text
     assert "mine</textarea>" in text
-    # Whoever has read that and saves the page once more means it.
+    # Saving the page again overwrites it deliberately.
     form = answer.context["adminform"].form
     again = data | {"version": form["version"].value()}
-    assert desk.post(page(booking), again).status_code == 302
+    assert manager_browser.post(page(booking), again).status_code == 302
     booking.refresh_from_db()
     assert (booking.internal_notes, booking.version) == ("mine", 2)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_somebody_who_is_faster_while_the_form_is_saved_is_not_overwritten(desk, hotel, agent):
-    """The page was right when it was read, and the service finds out under the lock."""
+def test_a_concurrent_edit_is_not_overwritten(manager_browser, hotel, agent):
+    """The form was valid when it was checked; the service detects the change under the lock."""
     booking = stay(hotel)
     data = form_of(booking, internal_notes="mine")
     _, [answer] = overlap(
         lambda: edit_booking(booking=booking, staff=agent, internal_notes="theirs"),
-        lambda: desk.post(page(booking), data),
+        lambda: manager_browser.post(page(booking), data),
     )
     assert answer.status_code == 302
-    assert "has changed since you read it" in told(desk.get(answer["Location"]))[0]
+    assert "has changed since you read it" in told(manager_browser.get(answer["Location"]))[0]
     booking.refresh_from_db()
     assert (booking.internal_notes, booking.version) == ("theirs", 1)
 
 
-def test_a_superuser_without_a_profile_only_reads(root, hotel):
+def test_a_superuser_without_a_profile_is_read_only(superuser_browser, hotel):
     booking = stay(hotel, internal_notes="quiet room")
-    answer = root.get(page(booking))
+    answer = superuser_browser.get(page(booking))
     assert "quiet room" in answer.content.decode()
     assert 'name="internal_notes"' not in answer.content.decode()
     with nothing_written():
-        assert root.post(page(booking), form_of(booking, internal_notes="x")).status_code == 403
+        assert superuser_browser.post(page(booking), form_of(booking, internal_notes="x")).status_code == 403
 
 
-def test_a_superuser_with_a_profile_writes_in_the_own_hotel_only(hotel):
+def test_a_superuser_with_a_profile_writes_only_in_their_hotel(hotel):
     member = StaffFactory(hotel=hotel, user__is_staff=True, user__is_superuser=True)
     own, other = stay(hotel), stay(HotelFactory(name="The Other"))
     client = browser(member)
@@ -485,19 +488,19 @@ def test_a_superuser_with_a_profile_writes_in_the_own_hotel_only(hotel):
     ]
 
 
-def test_nobody_adds_or_deletes_a_booking_here(desk, root, hotel):
+def test_bookings_cannot_be_added_or_deleted(manager_browser, superuser_browser, hotel):
     booking = stay(hotel)
     with nothing_written():
-        for client in (desk, root):
+        for client in (manager_browser, superuser_browser):
             assert client.get(f"{LIST}add/").status_code == 403
             assert client.post(f"{LIST}add/", form_of(booking)).status_code == 403
             assert client.post(page(booking, "delete"), {"post": "yes"}).status_code == 403
             choose(client, "delete_selected", booking, post="yes")
 
 
-def test_the_page_takes_a_constant_number_of_statements(desk, hotel, manager, statements):
+def test_the_page_takes_a_constant_number_of_statements(manager_browser, hotel, manager, statements):
     booking = lived(hotel, manager)
-    desk.get(page(booking))  # Django keeps the content type from now on
+    manager_browser.get(page(booking))  # Django caches the content type
     counts = []
     for number in (1, 3, 30):
         while BookingGuest.objects.count() < number:
@@ -527,7 +530,7 @@ def test_the_page_takes_a_constant_number_of_statements(desk, hotel, manager, st
                 staff=StaffFactory(hotel=hotel),
             )
         with statements() as made:
-            assert desk.get(page(booking)).status_code == 200
+            assert manager_browser.get(page(booking)).status_code == 200
         counts.append(len(made))
     assert counts == [13, 13, 13]
 
@@ -535,7 +538,7 @@ def test_the_page_takes_a_constant_number_of_statements(desk, hotel, manager, st
 SCRIPT = "<script>alert(1)</script>"
 
 
-def test_what_guests_write_is_text_wherever_it_is_shown(desk, hotel, manager):
+def test_guest_text_is_escaped_everywhere(manager_browser, hotel, manager):
     booking = stay(
         hotel,
         primary_first_name=SCRIPT,
@@ -546,10 +549,15 @@ def test_what_guests_write_is_text_wherever_it_is_shown(desk, hotel, manager):
         assignment_notes=SCRIPT,
     )
     BookingGuest.objects.create(booking=booking, first_name=SCRIPT, last_name=SCRIPT)
-    pages = [desk.get(LIST), desk.get(page(booking)), desk.get(LIST, {"q": SCRIPT}), choose(desk, "cancel", booking)]
-    pages.append(choose(desk, "cancel", booking, apply="1", reason=SCRIPT * 200))
+    pages = [
+        manager_browser.get(LIST),
+        manager_browser.get(page(booking)),
+        manager_browser.get(LIST, {"q": SCRIPT}),
+        choose(manager_browser, "cancel", booking),
+    ]
+    pages.append(choose(manager_browser, "cancel", booking, apply="1", reason=SCRIPT * 200))
     cancel_booking(booking=booking, staff=manager, reason=SCRIPT)
-    pages += [desk.get(page(booking)), apply(desk, "no_show", booking)]
+    pages += [manager_browser.get(page(booking)), apply(manager_browser, "no_show", booking)]
     for answer in pages:
         text = answer.content.decode()
         assert answer.status_code == 200
@@ -573,13 +581,13 @@ def cancelled(hotel: Hotel) -> RoomBooking:
 
 
 def parked(hotel: Hotel) -> RoomBooking:
-    """The worker has given its card payment up."""
+    """A booking whose card payment the worker has given up."""
     booking = booking_in("EXPIRED", card="VOIDING", hotel=hotel, payment_requested_at=clock.now())
     PaymentRetry.objects.create(booking=booking, failures=12, last_error="Unclear", parked_at=clock.now())
     return booking
 
 
-# Action → a booking that it is for, its outcome, the action in the history, whether a reason is asked for.
+# Action → booking factory, resulting status, recorded action, whether a reason is required.
 ACTIONS = {
     "approve": (requested, "CONFIRMED", "APPROVED", False),
     "decline": (requested, "DECLINED", "DECLINED", True),
@@ -592,17 +600,17 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_action_asks_first_and_goes_through_the_service(action, desk, hotel, manager):
+def test_an_action_asks_first_and_goes_through_the_service(action, manager_browser, hotel, manager):
     kind, outcome, recorded, asks = ACTIONS[action]
     booking = kind(hotel)
     with nothing_written():
-        asked = choose(desk, action, booking)
+        asked = choose(manager_browser, action, booking)
         text = asked.content.decode()
         assert f"{booking.booking_id}: Ada Lovelace" in text
         assert ('name="reason"' in text) == asks
         if asks:
-            assert "This field is required." in apply(desk, action, booking, reason=" ").content.decode()
-    answer = apply(desk, action, booking, reason="they\r\nrang")
+            assert "This field is required." in apply(manager_browser, action, booking, reason=" ").content.decode()
+    answer = apply(manager_browser, action, booking, reason="they\r\nrang")
     assert told(answer)[0].endswith(": 1 of 1 bookings.")
     booking.refresh_from_db()
     change = booking.changes.get()
@@ -614,11 +622,11 @@ def test_an_action_asks_first_and_goes_through_the_service(action, desk, hotel, 
     assert RealtimeEvent.objects.filter(channel__contains="booking").exists()
 
 
-def test_the_page_that_asks_goes_on_from_the_filtered_list(desk, hotel):
-    """Somebody else was faster, and the booking is no longer in the list that was filtered: it is told all the same."""
+def test_the_result_includes_bookings_that_left_the_filtered_list(manager_browser, hotel):
+    """A booking that expired meanwhile is no longer in the filtered list, but its refusal is still shown."""
     booking, gone = requested(hotel), requested(hotel)
     RoomBooking.objects.filter(pk=gone.pk).update(status="EXPIRED", expired_at=clock.now())
-    answer = desk.post(
+    answer = manager_browser.post(
         f"{LIST}?status__exact=PENDING_APPROVAL",
         {"action": "approve", "_selected_action": [booking.pk, gone.pk], "apply": "1"},
         follow=True,
@@ -630,13 +638,13 @@ def test_the_page_that_asks_goes_on_from_the_filtered_list(desk, hotel):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_is_shown_and_undoes_nobody_elses_step(desk, hotel, statements):
+def test_each_booking_is_a_transaction_of_its_own(manager_browser, hotel, statements):
     first, refused, already, last = stay(hotel), requested(hotel), stay(hotel), stay(hotel)
     cancel_booking(booking=already, staff=StaffFactory(hotel=hotel), reason="before")
     before = RoomBooking.objects.filter(pk=refused.pk).values().get()
     with statements() as made:
-        answer = apply(desk, "cancel", first, refused, already, last)
-    # One after the other: nobody's row stays locked while others are waited for.
+        answer = apply(manager_browser, "cancel", first, refused, already, last)
+    # One transaction each, so no row stays locked while another is waited for.
     ends = [query["sql"] for query in made.captured_queries if query["sql"] in ("COMMIT", "ROLLBACK")]
     assert ends == ["COMMIT", "ROLLBACK", "COMMIT", "COMMIT"]
     assert told(answer) == [
@@ -651,7 +659,7 @@ def test_a_refusal_is_shown_and_undoes_nobody_elses_step(desk, hotel, statements
 
 @contextmanager
 def somebody_else_holds(booking: RoomBooking):
-    """Another connection has the row; ours waits for it a twentieth of a second."""
+    """Lock the row on another connection; ours gives up after 50 ms."""
     settings = connection.get_connection_params()
     other = psycopg2.connect(
         **{key: settings[key] for key in ("dbname", "user", "password", "host", "port") if key in settings}
@@ -668,10 +676,10 @@ def somebody_else_holds(booking: RoomBooking):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_busy_booking_ends_the_round_and_says_who_was_not_tried(desk, hotel):
+def test_a_busy_booking_ends_the_action_and_lists_those_not_tried(manager_browser, hotel):
     first, busy, last = stay(hotel), stay(hotel), stay(hotel)
     with somebody_else_holds(busy):
-        answer = apply(desk, "cancel", first, busy, last)
+        answer = apply(manager_browser, "cancel", first, busy, last)
     assert told(answer) == [
         f"{busy.booking_id}: Somebody else is changing this right now. Try again in a moment.",
         f"Not tried: {last.booking_id}.",
@@ -680,13 +688,13 @@ def test_a_busy_booking_ends_the_round_and_says_who_was_not_tried(desk, hotel):
     assert RoomBooking.objects.get(status="CANCELLED") == first
 
 
-def test_a_provider_that_cannot_be_asked_ends_the_round(desk, hotel, settings):
+def test_an_unavailable_payment_provider_ends_the_action(manager_browser, hotel, settings):
     settings.STRIPE_SECRET_KEY = ""
     plain, by_card, last = requested(hotel), requested(hotel), requested(hotel)
     RoomBooking.objects.filter(pk=by_card.pk).update(
         payment_provider="stripe", payment_reference="pi_1", payment_state=PaymentState.AUTHORISED
     )
-    answer = apply(desk, "approve", plain, by_card, last)
+    answer = apply(manager_browser, "approve", plain, by_card, last)
     assert told(answer) == [
         f"{by_card.booking_id}: Card payments are not configured: STRIPE_SECRET_KEY is missing.",
         f"Not tried: {last.booking_id}.",
@@ -716,7 +724,7 @@ def offered(client: Client) -> set[str]:
 
 
 @pytest.mark.parametrize("role", MAY)
-def test_each_role_is_offered_what_it_may(role, hotel):
+def test_each_role_is_offered_the_actions_it_has_rights_for(role, hotel):
     member = StaffFactory(hotel=hotel, role=role, user__is_staff=True)
     member.user.user_permissions.add(*view)
     client = browser(member)
@@ -739,20 +747,20 @@ def test_each_role_is_offered_what_it_may(role, hotel):
         ("supervise", {"reinstate"}),
     ],
 )
-def test_each_action_takes_its_right(right, actions, hotel):
+def test_each_action_requires_its_right(right, actions, hotel):
     member = StaffFactory(hotel=hotel, user__is_staff=True, role=rights.HOTEL_MANAGER)
     member.role.permissions.remove(*Permission.objects.filter(content_type__app_label="room_bookings", codename=right))
     assert offered(browser(member)) == ALL_ACTIONS - actions
 
 
-def test_a_superuser_without_a_profile_is_offered_nothing(root, hotel):
+def test_a_superuser_without_a_profile_is_offered_no_actions(superuser_browser, hotel):
     booking = stay(hotel)
-    assert offered(root) == set()
+    assert offered(superuser_browser) == set()
     with nothing_written():
-        apply(root, "cancel", booking)
+        apply(superuser_browser, "cancel", booking)
 
 
-def test_a_guest_in_house_is_cancelled_by_a_supervisor_only(hotel):
+def test_only_a_supervisor_cancels_an_in_house_stay(hotel):
     booking = in_house(hotel)
     agent = StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT, user__is_staff=True)
     agent.user.user_permissions.add(*view)
@@ -766,26 +774,26 @@ def test_a_guest_in_house_is_cancelled_by_a_supervisor_only(hotel):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_action_does_not_reach_another_hotel(action, desk, hotel):
+def test_an_action_does_not_reach_another_hotel(action, manager_browser, hotel):
     other = ACTIONS[action][0](HotelFactory(slug="other"))
     with nothing_written():
-        asked = choose(desk, action, other)
-        applied = apply(desk, action, other)
+        asked = choose(manager_browser, action, other)
+        applied = apply(manager_browser, action, other)
     for answer in (asked, applied):
         assert other.booking_id not in answer.content.decode()
         assert told(answer) == ["Choose between 1 and 100 bookings."]
 
 
-def test_an_action_on_all_that_match_takes_the_hundred_at_most(desk, hotel):
+def test_an_action_on_all_matches_is_limited_to_a_hundred(manager_browser, hotel):
     bookings = [stay(hotel) for _ in range(3)]
-    asked = choose(desk, "cancel", bookings[0], select_across="1")
+    asked = choose(manager_browser, "cancel", bookings[0], select_across="1")
     assert [row.booking.pk for row in asked.context["rows"]] == [booking.pk for booking in bookings]
     room_type = bookings[0].room_type
     for _ in range(98):
         BookingFactory(hotel=hotel, room_type=room_type)
     with nothing_written():
-        many = choose(desk, "cancel", bookings[0], select_across="1")
-        every = apply(desk, "cancel", *RoomBooking.objects.all())
+        many = choose(manager_browser, "cancel", bookings[0], select_across="1")
+        every = apply(manager_browser, "cancel", *RoomBooking.objects.all())
     assert told(many) == told(every) == ["Choose between 1 and 100 bookings."]
 
 
@@ -799,44 +807,44 @@ def test_an_action_on_all_that_match_takes_the_hundred_at_most(desk, hotel):
         {"action": "explode", "_selected_action": "1"},
     ],
 )
-def test_selections_without_sense_are_no_error_page(data, hotel, manager):
+def test_invalid_selections_are_no_error_page(data, hotel, manager):
     client = Client(raise_request_exception=False)
     client.force_login(manager.user)
     with nothing_written():
         assert client.post(LIST, data, follow=True).status_code == 200
 
 
-# --- the mail that waits ----------------------------------------------------------------------------------------------
+# --- the mail queue ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", [Message, MessageLog, DontSendEntry], ids=lambda model: model.__name__)
-def test_nobody_reads_the_mail_of_all_hotels_here(model, manager, root, hotel):
+def test_the_mail_queue_is_not_in_the_admin(model, manager, superuser_browser, hotel):
     assert model not in admin.site._registry
     manager.user.user_permissions.set(Permission.objects.all())
-    for client in (browser(manager), root):
+    for client in (browser(manager), superuser_browser):
         assert client.get(f"/admin/mailer/{model._meta.model_name}/").status_code == 404
 
 
-def test_the_manager_role_may_open_bookings():
+def test_the_manager_role_can_view_bookings():
     role = Group.objects.get(name=rights.HOTEL_MANAGER)
     assert role.permissions.filter(pk__in=view).exists()
 
 
-# --- the rules of the house -------------------------------------------------------------------------------------------
+# --- hotel settings ---------------------------------------------------------------------------------------------------
 
 
-def test_every_setting_of_a_hotel_is_on_its_page(desk, hotel):
-    answer = desk.get(reverse("admin:hotel_hotel_change", args=[hotel.pk]))
+def test_every_hotel_setting_is_on_its_page(manager_browser, hotel):
+    answer = manager_browser.get(reverse("admin:hotel_hotel_change", args=[hotel.pk]))
     shown = {name for _, group in answer.context["adminform"].fieldsets for name in group["fields"]}
     assert shown == {field.name for field in Hotel._meta.fields} - {"id"}
 
 
-# --- card payments that the worker has given up -----------------------------------------------------------------------
+# --- parked card payments ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def given_up(hotel) -> dict[str, RoomBooking]:
-    """Of each sort one, and one of another hotel."""
+    """A payment of each kind, and a parked one of another hotel."""
     bookings = {
         name: booking_in("EXPIRED", card="VOIDING", hotel=hotel, payment_requested_at=clock.now())
         for name in ("failing", "under_way")
@@ -846,25 +854,25 @@ def given_up(hotel) -> dict[str, RoomBooking]:
     return bookings
 
 
-def test_parked_payments_are_found(desk, root, given_up):
+def test_the_payment_filter_finds_parked_payments(manager_browser, superuser_browser, given_up):
     def found(client: Client, payment: str) -> set[str]:
         return {booking.booking_id for booking in client.get(LIST, {"payment": payment}).context["cl"].queryset}
 
     references = {name: booking.booking_id for name, booking in given_up.items()}
-    assert found(desk, "parked") == {references["parked"]}
-    assert found(desk, "failing") == {references["failing"]}
-    assert found(desk, "under_way") == set(references.values())
-    assert len(found(root, "parked")) == 2
-    assert desk.get(LIST, {"payment": "lost"}).status_code == 302
-    assert "12 (Unclear), parked on" in desk.get(page(given_up["parked"])).content.decode()
-    assert "3 (Refused), next on" in desk.get(page(given_up["failing"])).content.decode()
+    assert found(manager_browser, "parked") == {references["parked"]}
+    assert found(manager_browser, "failing") == {references["failing"]}
+    assert found(manager_browser, "under_way") == set(references.values())
+    assert len(found(superuser_browser, "parked")) == 2
+    assert manager_browser.get(LIST, {"payment": "lost"}).status_code == 302
+    assert "12 (Unclear), parked on" in manager_browser.get(page(given_up["parked"])).content.decode()
+    assert "3 (Refused), next on" in manager_browser.get(page(given_up["failing"])).content.decode()
 
 
-def test_a_parked_payment_is_tried_again(desk, given_up):
+def test_a_parked_payment_is_retried(manager_browser, given_up):
     booking, failing = given_up["parked"], given_up["failing"]
-    assert told(apply(desk, "retry_payment", booking, failing)) == [
+    assert told(apply(manager_browser, "retry_payment", booking, failing)) == [
         f"{failing.booking_id}: No payment of booking {failing.booking_id} is parked.",
         "Queued for retry: 1 of 2 bookings.",
     ]
     assert [retry.booking for retry in PaymentRetry.objects.filter(booking__hotel=booking.hotel)] == [failing]
-    assert "payment retry" in desk.get(page(booking)).content.decode()
+    assert "payment retry" in manager_browser.get(page(booking)).content.decode()

@@ -1,4 +1,4 @@
-"""What can be edited in the admin, field by field: a new one is to be decided on here. The rest no request changes."""
+"""The editable fields of each admin form; a new field must be listed here. No request can change any other field."""
 
 from datetime import time
 from html import unescape
@@ -17,7 +17,18 @@ from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from notifications.models import BookingMail
 from room_bookings.models import BookingChange, RoomBooking
 from rooms.models import Room, RoomType
-from tests.admin.world import Group, User, browser, everything, live, manager_of, name, page, registered, root
+from tests.admin.every_model import (
+    Group,
+    User,
+    admin_url,
+    all_rows,
+    create_rows,
+    manager_of,
+    model_label,
+    registered_models,
+    signed_in_browser,
+    superuser_browser,
+)
 from tests.conftest import token_client
 from tests.factories import PASSWORD, HotelFactory, StaffFactory
 
@@ -67,7 +78,7 @@ ACCOUNT = {
 NEW_ACCOUNT = {"username", "usable_password", "password1", "password2"}
 NOTES = {"internal_notes", "version"}
 
-# Model → what a hotel's manager may fill in of a new row and edit of an old one, and a superuser; None: no such form.
+# Model → (fields when adding, fields when editing) for a hotel's manager and for a superuser. None: no such form.
 EDITABLE: dict[Any, tuple[tuple[Any, Any], tuple[Any, Any]]] = {
     Hotel: ((None, RULES), (RULES | {"slug"}, RULES)),
     Staff: ((None, MEMBER), (MEMBER | {"user", "hotel"}, MEMBER)),
@@ -87,13 +98,13 @@ EDITABLE: dict[Any, tuple[tuple[Any, Any], tuple[Any, Any]]] = {
 @pytest.fixture(params=["manager", "superuser"])
 def caller(request: pytest.FixtureRequest, db: None) -> Client:
     hotel = HotelFactory(slug="grand")
-    client = browser(manager_of(hotel).user) if request.param == "manager" else root()
-    client.rows, client.column = live("Grandeur", hotel), request.param == "superuser"
+    client = signed_in_browser(manager_of(hotel).user) if request.param == "manager" else superuser_browser()
+    client.rows, client.column = create_rows("Grandeur", hotel), request.param == "superuser"
     return client
 
 
 def form_of(answer: Any) -> dict[str, Any]:
-    """What a browser would send of the page as it is, the hidden companions of its fields included."""
+    """The form data that a browser would send from the unchanged page, including hidden inputs."""
     form = answer.context["adminform"].form
     data: dict[str, Any] = {}
     for bound in form:
@@ -111,11 +122,14 @@ def form_of(answer: Any) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("model", registered(), ids=name)
-def test_these_fields_and_no_others(model, caller):
+@pytest.mark.parametrize("model", registered_models(), ids=model_label)
+def test_each_form_has_exactly_these_fields(model, caller):
     assert model in EDITABLE, "decide what can be edited of the new model"
     new, old = EDITABLE[model][caller.column]
-    for wanted, where in ((new, page(model, "add")), (old, page(model, "change", quote(caller.rows[model].pk)))):
+    for wanted, where in (
+        (new, admin_url(model, "add")),
+        (old, admin_url(model, "change", quote(caller.rows[model].pk))),
+    ):
         answer = caller.get(where)
         if wanted is None:
             assert answer.status_code == 403, where
@@ -127,12 +141,14 @@ def test_these_fields_and_no_others(model, caller):
             assert not (inline.has_add_permission or inline.has_change_permission or inline.has_delete_permission)
 
 
-@pytest.mark.parametrize("model", [model for model in registered() if EDITABLE[model][0] != (None, None)], ids=name)
-def test_whatever_else_is_sent_changes_nothing(model, caller):
-    row, other = caller.rows[model], live("Elsewhere")[model]
-    where = page(model, "change", quote(row.pk))
+@pytest.mark.parametrize(
+    "model", [model for model in registered_models() if EDITABLE[model][0] != (None, None)], ids=model_label
+)
+def test_other_posted_fields_change_nothing(model, caller):
+    row, other = caller.rows[model], create_rows("Elsewhere")[model]
+    where = admin_url(model, "change", quote(row.pk))
     form = form_of(caller.get(where))
-    before = everything()
+    before = all_rows()
     crafted: dict[str, Any] = {}
     for field in model._meta.fields:
         if field.name in EDITABLE[model][caller.column][1]:
@@ -146,72 +162,76 @@ def test_whatever_else_is_sent_changes_nothing(model, caller):
     assert crafted
     answer = caller.post(where, crafted | form | {"_save": "Save"})
     assert answer.status_code in (302, 403)
-    assert everything() == before
+    assert all_rows() == before
 
 
-# --- what somebody else changed meanwhile -----------------------------------------------------------------------------
+# --- concurrent changes -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def desk(manager: Staff) -> Client:
-    return browser(manager.user)
+def manager_browser(manager: Staff) -> Client:
+    return signed_in_browser(manager.user)
 
 
-def test_a_hotels_page_writes_what_was_changed_on_it_and_nothing_else(desk, hotel):
-    where = page(Hotel, "change", hotel.pk)
-    form = form_of(desk.get(where))
+def test_a_hotels_page_writes_only_the_changed_fields(manager_browser, hotel):
+    where = admin_url(Hotel, "change", hotel.pk)
+    form = form_of(manager_browser.get(where))
     update_access_config(hotel=hotel, late_checkout_grace_minutes=90, allow_overbooking=True)
-    answer = desk.post(where, form | {"phone": "+353 1 999"})
+    answer = manager_browser.post(where, form | {"phone": "+353 1 999"})
     assert answer.status_code == 302
     hotel.refresh_from_db()
     assert (hotel.phone, hotel.late_checkout_grace_minutes, hotel.allow_overbooking) == ("+353 1 999", 90, True)
 
 
-def test_a_business_day_that_would_end_too_late_is_an_error_of_the_form(desk, root_desk, hotel):
-    where = page(Hotel, "change", hotel.pk)
-    form = form_of(desk.get(where))
+def test_a_business_day_that_ends_too_late_is_a_form_error(manager_browser, superuser, hotel):
+    where = admin_url(Hotel, "change", hotel.pk)
+    form = form_of(manager_browser.get(where))
     for changes, sentence in (
         ({"late_arrival_cutoff": "12:01", "early_checkin_from": "13:00"}, ENDS_AFTER_NOON),
         ({"late_arrival_cutoff": "08:01"}, ENDS_AFTER_ARRIVALS),
         ({"early_checkin_from": "01:59"}, ENDS_AFTER_ARRIVALS),
     ):
-        answer = desk.post(where, form | changes)
+        answer = manager_browser.post(where, form | changes)
         assert answer.context["adminform"].form.non_field_errors() == [sentence]
-    # A page that was opened before somebody else changed the other time: the service sees both.
+    # The page was opened before the other time was changed: the service checks both.
     update_access_config(hotel=hotel, early_checkin_from=time(4))
-    answer = desk.post(where, form | {"late_arrival_cutoff": "05:00"}, follow=True)
+    answer = manager_browser.post(where, form | {"late_arrival_cutoff": "05:00"}, follow=True)
     assert ENDS_AFTER_ARRIVALS in unescape(answer.content.decode())
     hotel.refresh_from_db()
     assert (hotel.early_checkin_from, hotel.late_arrival_cutoff) == (time(4), time(2))
     # A new hotel, too.
-    new = form_of(root_desk.get(page(Hotel, "add"))) | {"name": "Inn", "slug": "inn", "late_arrival_cutoff": "23:00"}
-    answer = root_desk.post(page(Hotel, "add"), new)
+    new = form_of(superuser.get(admin_url(Hotel, "add"))) | {
+        "name": "Inn",
+        "slug": "inn",
+        "late_arrival_cutoff": "23:00",
+    }
+    answer = superuser.post(admin_url(Hotel, "add"), new)
     assert answer.context["adminform"].form.non_field_errors() == [ENDS_AFTER_NOON, ENDS_AFTER_ARRIVALS]
 
 
 @pytest.fixture
-def root_desk(db: None) -> Client:
-    return root()
+def superuser(db: None) -> Client:
+    return superuser_browser()
 
 
-def test_a_tick_can_be_set_and_taken_away(desk, hotel):
-    where = page(Hotel, "change", hotel.pk)
+def test_a_checkbox_can_be_set_and_cleared(manager_browser, hotel):
+    where = admin_url(Hotel, "change", hotel.pk)
     for wanted in (True, False):
-        form = form_of(desk.get(where)) | {"allow_overbooking": "on"}
+        form = form_of(manager_browser.get(where)) | {"allow_overbooking": "on"}
         if not wanted:
             del form["allow_overbooking"]
-        assert desk.post(where, form).status_code == 302
+        assert manager_browser.post(where, form).status_code == 302
         assert Hotel.objects.get(pk=hotel.pk).allow_overbooking is wanted
 
 
-@pytest.mark.parametrize("model", [RoomType, Staff], ids=name)
-def test_other_pages_write_what_was_changed_on_them_too(model, desk, hotel):
-    row = live("Grandeur", hotel)[model]
-    where = page(model, "change", row.pk)
-    form = form_of(desk.get(where))
+@pytest.mark.parametrize("model", [RoomType, Staff], ids=model_label)
+def test_other_pages_write_only_the_changed_fields(model, manager_browser, hotel):
+    row = create_rows("Grandeur", hotel)[model]
+    where = admin_url(model, "change", row.pk)
+    form = form_of(manager_browser.get(where))
     mine, theirs = ("bed_setup", "name") if model is RoomType else ("phone_number", "department")
     model.objects.filter(pk=row.pk).update(**{theirs: "maintenance"})
-    assert desk.post(where, form | {mine: "two queens"}).status_code == 302
+    assert manager_browser.post(where, form | {mine: "two queens"}).status_code == 302
     row.refresh_from_db()
     assert (getattr(row, mine), getattr(row, theirs)) == ("two queens", "maintenance")
 
@@ -219,56 +239,56 @@ def test_other_pages_write_what_was_changed_on_them_too(model, desk, hotel):
 # --- staff who leave --------------------------------------------------------------------------------------------------
 
 
-def test_a_deactivated_member_is_out_of_sessions_and_tokens_at_once(desk, hotel):
+def test_deactivation_ends_sessions_and_tokens_immediately(manager_browser, hotel):
     member = StaffFactory(hotel=hotel, user__username="leaver")
-    client, session = token_client(member), browser(member.user)
+    client, session = token_client(member), signed_in_browser(member.user)
     me = f"/api/staff/hotel/{hotel.slug}/me/"
     assert (client.get(me).status_code, session.get(me).status_code) == (200, 200)
-    where = page(Staff, "change", member.pk)
-    form = form_of(desk.get(where))
+    where = admin_url(Staff, "change", member.pk)
+    form = form_of(manager_browser.get(where))
     del form["is_active"]
-    assert desk.post(where, form).status_code == 302
+    assert manager_browser.post(where, form).status_code == 302
     assert (client.get(me).status_code, session.get(me).status_code) == (401, 401)
     with pytest.raises(Exception, match="deactivated"):
         sign_in(username="leaver", password=PASSWORD)
-    # Back again, they sign in anew, and whoever has their lost phone does not.
-    assert desk.post(where, form | {"initial-is_active": "False", "is_active": "on"}).status_code == 302
+    # After reactivation the old session and token stay invalid: a lost phone gets no access.
+    assert manager_browser.post(where, form | {"initial-is_active": "False", "is_active": "on"}).status_code == 302
     assert Staff.objects.get(pk=member.pk).is_active
     assert (client.get(me).status_code, session.get(me).status_code) == (401, 401)
-    assert desk.get(where).status_code == 200  # nobody else is signed out
+    assert manager_browser.get(where).status_code == 200  # nobody else is signed out
 
 
-def test_nobody_locks_themselves_out_by_a_slip(desk, manager):
-    where = page(Staff, "change", manager.pk)
-    form = form_of(desk.get(where))
+def test_staff_cannot_deactivate_themselves(manager_browser, manager):
+    where = admin_url(Staff, "change", manager.pk)
+    form = form_of(manager_browser.get(where))
     assert "is_active" not in form
-    assert desk.post(where, form | {"initial-is_active": "True", "phone_number": "1"}).status_code == 302
+    assert manager_browser.post(where, form | {"initial-is_active": "True", "phone_number": "1"}).status_code == 302
     manager.refresh_from_db()
     assert (manager.is_active, manager.phone_number) == (True, "1")
 
 
-def test_a_role_that_only_a_superuser_gives_is_kept(desk, hotel, housekeeper):
+def test_a_role_that_only_a_superuser_assigns_is_kept(manager_browser, hotel, housekeeper):
     housekeeper.role = Group.objects.create(name="IT administrators")
     housekeeper.save()
-    where = page(Staff, "change", housekeeper.pk)
-    assert desk.post(where, form_of(desk.get(where)) | {"phone_number": "7"}).status_code == 302
+    where = admin_url(Staff, "change", housekeeper.pk)
+    assert manager_browser.post(where, form_of(manager_browser.get(where)) | {"phone_number": "7"}).status_code == 302
     housekeeper.refresh_from_db()
     assert (housekeeper.role.name, housekeeper.phone_number) == ("IT administrators", "7")
 
 
-def test_who_is_of_no_hotel_adds_no_row(db):
+def test_users_without_a_hotel_add_no_rows(db):
     user = User.objects.create_user("nobody", is_staff=True)
     user.user_permissions.set(Permission.objects.all())
-    client = browser(user)
+    client = signed_in_browser(user)
     for model in (Room, RoomType, Staff, Hotel):
-        assert client.get(page(model, "add")).status_code == 403
-        assert client.post(page(model, "add"), {"room_number": 1}).status_code == 403
+        assert client.get(admin_url(model, "add")).status_code == 403
+        assert client.post(admin_url(model, "add"), {"room_number": 1}).status_code == 403
 
 
-def test_a_type_is_changed_through_its_service(statements, db):
+def test_a_room_type_is_changed_through_its_service(statements, db):
     hotel = HotelFactory()
-    client, room_type = browser(manager_of(hotel).user), live("Grandeur", hotel)[RoomType]
-    where = page(RoomType, "change", room_type.pk)
+    client, room_type = signed_in_browser(manager_of(hotel).user), create_rows("Grandeur", hotel)[RoomType]
+    where = admin_url(RoomType, "change", room_type.pk)
     data = {**form_of(client.get(where)), "name": "Garden view"}
     with statements() as made:
         assert client.post(where, data).status_code == 302

@@ -1,4 +1,4 @@
-"""No address of the admin and nothing that is posted to it makes an error page, whatever it is."""
+"""Junk in admin URLs and form data never causes a 500."""
 
 from typing import Any
 
@@ -10,7 +10,15 @@ from django.urls import reverse
 from room_bookings.admin import STEPS, RoomBookingAdmin
 from room_bookings.models import RoomBooking
 from rooms.models import Room
-from tests.admin.world import CALLERS, User, browser, live, name, page, registered
+from tests.admin.every_model import (
+    CALLERS,
+    User,
+    admin_url,
+    create_rows,
+    model_label,
+    registered_models,
+    signed_in_browser,
+)
 from tests.factories import HotelFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("light_sessions")]
@@ -84,7 +92,7 @@ POSTS: list[dict[str, Any]] = [
 
 
 def fields_of_junk(model: Any, value: str) -> dict[str, str]:
-    """A value for every field that a form might have, and for its formsets and hidden companions."""
+    """``value`` for every possible field of the model's form, its formsets and its hidden inputs."""
     names = [field.name for field in model._meta.get_fields()] + ["password1", "password2", "usable_password"]
     data = {prefix + name: value for name in names for prefix in ("", "initial-")}
     for prefix in ("companions", "changes", "overstays", "extensions"):
@@ -94,43 +102,47 @@ def fields_of_junk(model: Any, value: str) -> dict[str, str]:
 
 @pytest.fixture(params=["superuser", "with all permissions"])
 def caller(request: pytest.FixtureRequest, light_sessions: None, monkeypatch: pytest.MonkeyPatch) -> Client:
-    # Only the status of the answers is looked at here, and Django's client keeps a copy of each template's variables.
+    # Django's client copies each template's context, which these tests do not need.
     monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *_, **__: None)
     hotel = HotelFactory(slug="grand")
     if request.param == "superuser":
-        client = browser(User.objects.create_superuser("root"))
+        client = signed_in_browser(User.objects.create_superuser("root"))
     else:
-        client = browser(CALLERS[request.param](hotel).user)
+        client = signed_in_browser(CALLERS[request.param](hotel).user)
     client.raise_request_exception = False
-    client.rows = live("Grandeur", hotel)
+    client.rows = create_rows("Grandeur", hotel)
     return client
 
 
-@pytest.mark.parametrize("model", registered(), ids=name)
+@pytest.mark.parametrize("model", registered_models(), ids=model_label)
 def test_lists(model, caller):
     for query in QUERIES:
-        answer = caller.get(f"{page(model, 'changelist')}?{query}")
+        answer = caller.get(f"{admin_url(model, 'changelist')}?{query}")
         assert answer.status_code in (200, 302, 400, 403), (query, answer.status_code)
     for data in POSTS:
-        answer = caller.post(page(model, "changelist"), data)
+        answer = caller.post(admin_url(model, "changelist"), data)
         assert answer.status_code in (200, 302, 400, 403), (data, answer.status_code)
 
 
-@pytest.mark.parametrize("model", registered(), ids=name)
-def test_rows_that_never_were(model, caller):
+@pytest.mark.parametrize("model", registered_models(), ids=model_label)
+def test_unknown_rows(model, caller):
     for pk in PKS:
         for kind in ("change/", "delete/", "history/", "password/", ""):
-            answer = caller.get(f"{page(model, 'changelist')}{pk}/{kind}")
+            answer = caller.get(f"{admin_url(model, 'changelist')}{pk}/{kind}")
             assert answer.status_code in (302, 400, 403, 404), (pk, kind, answer.status_code)
         for kind in ("change/", "delete/"):
-            answer = caller.post(f"{page(model, 'changelist')}{pk}/{kind}", {"post": "yes"})
+            answer = caller.post(f"{admin_url(model, 'changelist')}{pk}/{kind}", {"post": "yes"})
             assert answer.status_code in (302, 400, 403, 404), (pk, kind, answer.status_code)
 
 
-@pytest.mark.parametrize("model", registered(), ids=name)
+@pytest.mark.parametrize("model", registered_models(), ids=model_label)
 def test_forms(model, caller):
     row = caller.rows[model]
-    for where in (page(model, "add"), page(model, "change", quote(row.pk)), page(model, "delete", quote(row.pk))):
+    for where in (
+        admin_url(model, "add"),
+        admin_url(model, "change", quote(row.pk)),
+        admin_url(model, "delete", quote(row.pk)),
+    ):
         for query in ("", "?_to_field=password", "?_popup=%00", "?hotel=abc&room_type=%00&created_at=x", "?p=abc"):
             assert caller.get(where + query).status_code in (200, 302, 400, 403), (where, query)
         for value in ("", "\0", "abc", "9" * 40, "-1", "2026-02-30", "x" * 5000, "\ud800".encode("utf-8", "replace")):
@@ -140,7 +152,7 @@ def test_forms(model, caller):
             assert answer.status_code in (200, 302, 400, 403), (where, value, answer.status_code)
 
 
-def test_the_sites_own_pages(caller):
+def test_site_pages(caller):
     for query in QUERIES:
         for kind in ("index", "jsi18n", "password_change", "autocomplete"):
             assert caller.get(f"{reverse(f'admin:{kind}')}?{query}").status_code < 500, (kind, query)
@@ -159,53 +171,57 @@ def test_the_sites_own_pages(caller):
     assert caller.post(reverse("admin:password_change"), junk).status_code < 500
 
 
-# --- and a bug is not the caller's fault ------------------------------------------------------------------------------
+# --- bugs are not blamed on the request -------------------------------------------------------------------------------
 
 
-def test_a_bug_in_an_action_is_an_error_and_not_the_selections_fault(db, monkeypatch):
+def test_a_bug_in_an_action_is_not_blamed_on_the_selection(db, monkeypatch):
     def take(*_: Any) -> None:
         raise ValueError("a bug")
 
     hotel = HotelFactory()
-    client, booking = browser(CALLERS["manager"](hotel).user), live("Grandeur", hotel)[RoomBooking]
+    client, booking = signed_in_browser(CALLERS["manager"](hotel).user), create_rows("Grandeur", hotel)[RoomBooking]
     monkeypatch.setitem(STEPS, "no_show", STEPS["no_show"]._replace(take=take))
     with pytest.raises(ValueError, match="a bug"):
         client.post(
-            page(RoomBooking, "changelist"), {"action": "no_show", "_selected_action": booking.pk, "apply": "1"}
+            admin_url(RoomBooking, "changelist"), {"action": "no_show", "_selected_action": booking.pk, "apply": "1"}
         )
 
 
 @pytest.mark.parametrize("query", ["", "?e=1", "?status__exact=CONFIRMED"])
-def test_a_bug_in_a_list_is_an_error_and_not_the_filters_fault(query, db, monkeypatch):
+def test_a_bug_in_a_list_is_not_blamed_on_the_filter(query, db, monkeypatch):
     def guest(*_: Any) -> None:
         raise ValueError("a bug")
 
     hotel = HotelFactory()
-    live("Grandeur", hotel)
+    create_rows("Grandeur", hotel)
     monkeypatch.setattr(RoomBookingAdmin, "guest", guest)
     with pytest.raises(ValueError, match="a bug"):
-        browser(CALLERS["manager"](hotel).user).get(page(RoomBooking, "changelist") + query)
+        signed_in_browser(CALLERS["manager"](hotel).user).get(admin_url(RoomBooking, "changelist") + query)
 
 
 @pytest.mark.parametrize("query", ["", "?e=1"])
-def test_a_bug_in_a_lists_count_is_an_error_where_nothing_was_filtered(query, db, monkeypatch):
+def test_a_bug_in_an_unfiltered_list_is_raised(query, db, monkeypatch):
     def count(*_: Any) -> None:
         raise ValueError("a bug")
 
-    client = browser(CALLERS["manager"](HotelFactory()).user)
+    client = signed_in_browser(CALLERS["manager"](HotelFactory()).user)
     monkeypatch.setattr("django.core.paginator.Paginator.count", property(count))
     with pytest.raises(ValueError, match="a bug"):
-        client.get(page(RoomBooking, "changelist") + query)
+        client.get(admin_url(RoomBooking, "changelist") + query)
 
 
 @pytest.mark.parametrize("field", ["_selected_action", "others"])
 @pytest.mark.parametrize("value", ["abc", "\0", ""])
-def test_a_selection_of_no_rows_is_refused_in_words(field, value, db):
+def test_an_invalid_selection_is_refused_with_a_message(field, value, db):
     chosen = {"action": "change_status", "_selected_action": "1", "apply": "1", field: value}
-    answer = browser(CALLERS["manager"](HotelFactory()).user).post(page(Room, "changelist"), chosen, follow=True)
+    answer = signed_in_browser(CALLERS["manager"](HotelFactory()).user).post(
+        admin_url(Room, "changelist"), chosen, follow=True
+    )
     assert [str(message) for message in answer.context["messages"]] == ["This selection is not valid."]
 
 
-def test_a_filter_that_postgresql_cannot_read_leads_to_the_whole_list(db):
-    answer = browser(CALLERS["manager"](HotelFactory()).user).get(page(Room, "changelist") + "?room_number__regex=(")
+def test_an_invalid_regex_redirects_to_the_unfiltered_list(db):
+    answer = signed_in_browser(CALLERS["manager"](HotelFactory()).user).get(
+        admin_url(Room, "changelist") + "?room_number__regex=("
+    )
     assert (answer.status_code, answer["Location"]) == (302, "/admin/rooms/room/?e=1")

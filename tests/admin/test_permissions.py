@@ -1,4 +1,4 @@
-"""What each page of the admin lets somebody do, whatever permissions they were given; as a table."""
+"""The permissions on each admin page, as a table, for users with every permission."""
 
 import pytest
 from django.contrib import admin
@@ -41,7 +41,7 @@ def page(label):
 
 
 def allowed(label, user):
-    """What the page lets the user do, as words."""
+    """The user's permissions on the page, as words."""
     asked, request = page(label), request_of(user)
     return " ".join(word for word in ALL.split() if getattr(asked, f"has_{word}_permission")(request))
 
@@ -61,21 +61,21 @@ CALLERS = {
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_what_each_page_allows(caller):
+def test_permissions_on_each_page(caller):
     place, user = list(CALLERS).index(caller), CALLERS[caller]()
     assert {model._meta.label for model in admin.site._registry} == set(PAGES)
     assert {label: allowed(label, user) for label in PAGES} == {label: words[place] for label, words in PAGES.items()}
 
 
 def member_with(hotel, *codenames):
-    """Somebody whose only permissions these are."""
+    """A staff user with only these permissions."""
     member = StaffFactory(hotel=hotel, user__is_staff=True)
     member.role.permissions.clear()
     member.user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     return member.user
 
 
-def test_what_a_right_of_the_house_decides(hotel):
+def test_hotel_rights_decide_who_can_change(hotel):
     sees = member_with(hotel, "view_roombooking", "change_roombooking", "change_room", "view_room")
     assert allowed("room_bookings.RoomBooking", sees) == "module view"
     assert not page("rooms.Room").has_change_status_permission(request_of(sees))
@@ -83,7 +83,7 @@ def test_what_a_right_of_the_house_decides(hotel):
     assert allowed("room_bookings.RoomBooking", writes) == "module view change"
     assert page("rooms.Room").has_change_status_permission(request_of(writes))
     assert allowed("room_bookings.BookingChange", writes) == "module view"
-    # Whoever may not open bookings does not read what was done to them.
+    # Without permission to view bookings, their history is not visible either.
     assert "view" not in allowed("room_bookings.BookingChange", member_with(hotel, "view_bookingchange"))
 
 
@@ -91,18 +91,18 @@ def test_what_a_right_of_the_house_decides(hotel):
     ("address", "status"),
     [
         ("/admin/rooms/room/%00/change/", 404),
-        # A link that is asked for from its other side.
+        # A reverse relation.
         ("/admin/autocomplete/?app_label=rooms&model_name=room&field_name=housekeeping_tasks", 403),
     ],
 )
-def test_an_address_that_makes_no_sense(manager, address, status):
+def test_invalid_urls(manager, address, status):
     client = Client(raise_request_exception=False)
     client.force_login(given_everything(manager.user))
     assert client.get(address).status_code == status
     assert not Room.objects.exists()
 
 
-def test_what_is_neither_refused_nor_busy_is_a_bug(db):
+def test_an_unknown_database_error_is_not_explained_away(db):
     with pytest.raises(OperationalError) as found, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("CREATE TEMP SEQUENCE unasked")
         cursor.execute("SELECT currval('unasked')")

@@ -1,4 +1,4 @@
-"""Before many rows change: the page that asks says what would be refused and why, and writes and locks nothing."""
+"""Previews of admin actions: they show which rows would be refused and why, without writing or locking."""
 
 from datetime import timedelta
 from html import unescape
@@ -19,7 +19,7 @@ from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking
 from rooms.admin import MOST_AT_ONCE
 from rooms.models import Room, RoomStatus
-from tests.admin.world import browser, page
+from tests.admin.every_model import admin_url, signed_in_browser
 from tests.factories import (
     BookingFactory,
     HotelFactory,
@@ -36,13 +36,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def desk(manager) -> Client:
-    return browser(manager.user)
+def manager_browser(manager) -> Client:
+    return signed_in_browser(manager.user)
 
 
 def choose(client: Client, action: str, *rows: Any, **fields: Any) -> Any:
     data = {"action": action, "_selected_action": [row.pk for row in rows], **fields}
-    return client.post(page(type(rows[0]), "changelist"), data, follow=True)
+    return client.post(admin_url(type(rows[0]), "changelist"), data, follow=True)
 
 
 def hidden(answer: Any, name: str) -> list[int]:
@@ -52,11 +52,13 @@ def hidden(answer: Any, name: str) -> list[int]:
 # --- rooms ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_says_what_each_room_would_come_to(desk, hotel):
+def test_the_preview_groups_rooms_by_outcome(manager_browser, hotel):
     dirty, occupied = room_in("CHECKOUT_DIRTY", hotel=hotel), room_in("OCCUPIED", hotel=hotel)
     same = room_in("OUT_OF_ORDER", hotel=hotel)
     with nothing_written():
-        asked = choose(desk, "change_status", dirty, occupied, same, preview="1", to_status="OUT_OF_ORDER", reason="r")
+        asked = choose(
+            manager_browser, "change_status", dirty, occupied, same, preview="1", to_status="OUT_OF_ORDER", reason="r"
+        )
     assert [room.pk for room in asked.context["done"]] == [dirty.pk]
     assert [room.pk for room in asked.context["already"]] == [same.pk]
     assert [(room.pk, why) for room, why in asked.context["refused"]] == [
@@ -67,47 +69,47 @@ def test_the_page_says_what_each_room_would_come_to(desk, hotel):
     assert f"Room occupied: a guest is in house in room {occupied.room_number}." in text
     assert "Already out of order (1)" in text
     assert 'value="Change 1 room"' in text
-    # The button does what it says: only that room is sent along.
+    # The form contains only the room that will change.
     assert hidden(asked, "_selected_action") == [dirty.pk]
-    done = choose(desk, "change_status", dirty, apply="1", to_status="OUT_OF_ORDER", reason="r")
+    done = choose(manager_browser, "change_status", dirty, apply="1", to_status="OUT_OF_ORDER", reason="r")
     assert [str(message) for message in done.context["messages"]] == ["Changed 1 of 1 rooms."]
 
 
-def test_without_anything_to_do_there_is_no_button(desk, hotel):
+def test_a_preview_without_changes_has_no_button(manager_browser, hotel):
     occupied = room_in("OCCUPIED", hotel=hotel)
-    asked = choose(desk, "change_status", occupied, preview="1", to_status="READY_FOR_GUEST", reason="r")
+    asked = choose(manager_browser, "change_status", occupied, preview="1", to_status="READY_FOR_GUEST", reason="r")
     text = asked.content.decode()
     assert "There is nothing to change." in text
     assert 'name="apply"' not in text
     assert 'name="again"' in text
 
 
-def test_who_goes_back_takes_all_rooms_and_words_along(desk, hotel):
+def test_going_back_keeps_all_rooms_and_fields(manager_browser, hotel):
     dirty, occupied = room_in("CHECKOUT_DIRTY", hotel=hotel), room_in("OCCUPIED", hotel=hotel)
     fields = {"to_status": "OUT_OF_ORDER", "reason": "burst pipe"}
-    asked = choose(desk, "change_status", dirty, occupied, preview="1", **fields)
-    again = choose(desk, "change_status", dirty, again="1", others=hidden(asked, "others"), **fields)
+    asked = choose(manager_browser, "change_status", dirty, occupied, preview="1", **fields)
+    again = choose(manager_browser, "change_status", dirty, again="1", others=hidden(asked, "others"), **fields)
     assert hidden(again, "_selected_action") == [dirty.pk, occupied.pk]
     form = again.context["form"]
     assert (form["to_status"].value(), form["reason"].value()) == ("OUT_OF_ORDER", "burst pipe")
     assert "burst pipe" in again.content.decode()
 
 
-def test_what_changed_since_the_page_asked_is_told(desk, hotel):
+def test_a_change_since_the_preview_is_refused_with_its_reason(manager_browser, hotel):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     fields = {"to_status": "OUT_OF_ORDER", "reason": "burst pipe"}
-    assert choose(desk, "change_status", room, preview="1", **fields).context["done"]
+    assert choose(manager_browser, "change_status", room, preview="1", **fields).context["done"]
     in_house(room)
-    answer = choose(desk, "change_status", room, apply="1", **fields)
+    answer = choose(manager_browser, "change_status", room, apply="1", **fields)
     assert [str(message) for message in answer.context["messages"]] == [
         f"Room occupied: a guest is in house in room {room.room_number}."
     ]
 
 
-def test_a_room_that_left_the_filtered_list_is_told_of_all_the_same(desk, hotel):
+def test_the_result_includes_rooms_that_left_the_filtered_list(manager_browser, hotel):
     room = room_in("OUT_OF_ORDER", hotel=hotel)
-    answer = desk.post(
-        f"{page(Room, 'changelist')}?room_status__exact=CHECKOUT_DIRTY",
+    answer = manager_browser.post(
+        f"{admin_url(Room, 'changelist')}?room_status__exact=CHECKOUT_DIRTY",
         {
             "action": "change_status",
             "_selected_action": room.pk,
@@ -120,8 +122,8 @@ def test_a_room_that_left_the_filtered_list_is_told_of_all_the_same(desk, hotel)
     assert [str(message) for message in answer.context["messages"]] == [f"{room} already has this status."]
 
 
-def test_the_forecast_is_what_the_service_does(hotel, manager):
-    """For every status a room can be in, with and without a fault, to every status."""
+def test_the_preview_agrees_with_the_service(hotel, manager):
+    """From every room status, with and without a fault, to every status."""
     rooms = [room_in(status, hotel=hotel) for status in RoomStatus.values]
     rooms += [room_in("CHECKOUT_DIRTY", hotel=hotel, fault=True), room_in("OUT_OF_ORDER", hotel=hotel, fault=True)]
     plain = StaffFactory(hotel=hotel)
@@ -149,27 +151,27 @@ def test_the_forecast_is_what_the_service_does(hotel, manager):
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_the_preview_takes_a_constant_number_of_statements_and_no_lock(number, desk, hotel, statements):
+def test_the_preview_takes_a_constant_number_of_statements_and_no_lock(number, manager_browser, hotel, statements):
     rooms = [room_in("CHECKOUT_DIRTY", hotel=hotel) for _ in range(number)]
     with statements() as made:
-        choose(desk, "change_status", *rooms, preview="1", to_status="OUT_OF_ORDER", reason="r")
-    # Django reads the list behind the page too; the rooms, the rooms with their guests, and which bookings need them.
+        choose(manager_browser, "change_status", *rooms, preview="1", to_status="OUT_OF_ORDER", reason="r")
+    # Django also reads the list behind the page; then rooms, rooms with guests, and the bookings that need them.
     assert len(made) == 12
     assert not [sql for sql in made.sql() if "FOR " in sql or not sql.startswith(("SELECT", "(SELECT"))]
 
 
-def test_more_rooms_than_a_form_can_carry_are_refused_in_words(desk, hotel):
+def test_too_many_rooms_for_a_form_are_refused_with_a_message(manager_browser, hotel):
     first = NewRoomFactory(hotel=hotel)
     Room.objects.bulk_create(
         Room(hotel=hotel, room_type=first.room_type, room_number=1 + n) for n in range(MOST_AT_ONCE)
     )
-    asked = choose(desk, "change_status", first, select_across="1")
+    asked = choose(manager_browser, "change_status", first, select_across="1")
     assert [str(message) for message in asked.context["messages"]] == [f"Choose between 1 and {MOST_AT_ONCE} rooms."]
     Room.objects.filter(room_number=1).delete()
-    asked = choose(desk, "change_status", first, select_across="1")
+    asked = choose(manager_browser, "change_status", first, select_across="1")
     assert len(hidden(asked, "_selected_action")) == MOST_AT_ONCE
     every = list(Room.objects.all())
-    preview = choose(desk, "change_status", *every, preview="1", to_status="OUT_OF_ORDER", reason="r")
+    preview = choose(manager_browser, "change_status", *every, preview="1", to_status="OUT_OF_ORDER", reason="r")
     assert len(preview.context["done"]) == MOST_AT_ONCE
 
 
@@ -179,7 +181,7 @@ CARD = ["AUTHORISED", "CAPTURING", "CAPTURED", "VOIDING", "REFUNDING"]
 
 
 def every_kind(hotel: Hotel) -> list[RoomBooking]:
-    """A booking in every status, with every state of a card payment where there can be one, and at every deadline."""
+    """Bookings in every status, with every possible card payment state, on both sides of every deadline."""
     room_type = RoomTypeFactory(hotel=hotel)
     NewRoomFactory.create_batch(20, hotel=hotel, room_type=room_type)
     today = calendar.business_date(hotel)
@@ -201,10 +203,10 @@ def every_kind(hotel: Hotel) -> list[RoomBooking]:
 
 @pytest.mark.parametrize("key", ["", "sk_test"])
 @pytest.mark.parametrize("action", STEPS)
-def test_the_page_says_of_each_booking_what_the_service_would(action, key, hotel, manager, settings, rf):
-    """No card payment's provider is reached here: what would ask it counts as begun."""
+def test_the_booking_preview_agrees_with_the_service(action, key, hotel, manager, settings, rf):
+    """The payment provider is unreachable here, so bookings that would call it are skipped."""
     settings.STRIPE_SECRET_KEY = key
-    settings.STRIPE_API_BASE = "http://127.0.0.1:9"  # nobody is there
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"  # no server listens there
     step, request = STEPS[action], rf.get("/")
     request.user = manager.user
     every_kind(hotel)
@@ -230,65 +232,67 @@ def test_the_page_says_of_each_booking_what_the_service_would(action, key, hotel
         assert reason or (version == booking.version) == (booking.pk in already), (booking.status, version)
 
 
-def test_the_groups_are_on_the_page(desk, hotel, manager):
+def test_the_booking_preview_shows_the_groups(manager_browser, hotel, manager):
     room_type = NewRoomFactory(hotel=hotel).room_type
     good, gone, wrong = (BookingFactory(hotel=hotel, room_type=room_type) for _ in range(3))
     cancel_booking(booking=gone, staff=manager, reason="before")
     RoomBooking.objects.filter(pk=wrong.pk).update(status="PENDING_APPROVAL")
-    asked = choose(desk, "cancel", good, gone, wrong)
+    asked = choose(manager_browser, "cancel", good, gone, wrong)
     text = unescape(asked.content.decode())
     assert "Cancel bookings: 1 booking" in text
     assert "Already done (1)" in text
     assert f"Booking {wrong.booking_id} is pending approval: decline it instead." in text
     assert hidden(asked, "_selected_action") == [good.pk]
-    none = choose(desk, "cancel", gone, wrong).content.decode()
+    none = choose(manager_browser, "cancel", gone, wrong).content.decode()
     assert "There is nothing to do." in none
     assert 'name="apply"' not in none
 
 
-def test_a_superuser_is_told_that_other_hotels_bookings_are_not_theirs(hotel):
+def test_the_preview_refuses_another_hotels_bookings_to_a_superuser(hotel):
     member = StaffFactory(hotel=hotel, user__is_staff=True, user__is_superuser=True)
     other = BookingFactory(hotel=HotelFactory(name="The Other"))
-    text = choose(browser(member.user), "cancel", other).content.decode()
+    text = choose(signed_in_browser(member.user), "cancel", other).content.decode()
     assert "only the staff of The Other may do this." in text
     assert 'name="apply"' not in text
 
 
 @pytest.mark.parametrize("action", STEPS)
-def test_the_page_that_asks_takes_a_constant_number_of_statements_and_no_lock(action, desk, hotel, statements):
+def test_the_booking_preview_takes_a_constant_number_of_statements_and_no_lock(
+    action, manager_browser, hotel, statements
+):
     counts = []
     bookings = every_kind(hotel)
     for number in (1, 3, len(bookings)):
         with statements() as made:
-            choose(desk, action, *bookings[:number])
+            choose(manager_browser, action, *bookings[:number])
         counts.append(len(made))
         assert not [sql for sql in made.sql() if "FOR " in sql or not sql.startswith(("SELECT", "(SELECT"))]
-    # Django reads the list behind the page too; the bookings; and what is left to sell.
+    # Django also reads the list behind the page; then the bookings and the rooms left to sell.
     assert counts == [9 if action in ("approve", "reinstate") else 8] * 3
 
 
 # --- histories --------------------------------------------------------------------------------------------------------
 
 
-def test_a_rooms_page_and_history_tell_its_trail_in_words_and_local_time(desk, hotel, statements):
+def test_a_rooms_page_and_history_show_its_audit_log_in_local_time(manager_browser, hotel, statements):
     hotel.timezone = "Asia/Tokyo"
     hotel.save()
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     event = RoomStatusEvent.objects.get(room=room)
     for kind in ("change", "history"):
-        text = unescape(desk.get(page(Room, kind, room.pk)).content.decode())
+        text = unescape(manager_browser.get(admin_url(Room, kind, room.pk)).content.decode())
         for words in ("Ready for guest", "Checkout dirty", "System", f"?room__id__exact={room.pk}"):
             assert words in text, (kind, words)
         assert "READY_FOR_GUEST" not in text
         local = calendar.local_time(hotel, event.created_at)
         assert f"{local.day} {local:%b %Y, %H:%M}" in text
-    listed = desk.get(f"{page(RoomStatusEvent, 'changelist')}?room__id__exact={room.pk}")
+    listed = manager_browser.get(f"{admin_url(RoomStatusEvent, 'changelist')}?room__id__exact={room.pk}")
     assert [row.pk for row in listed.context["cl"].queryset] == [event.pk]
-    # Everywhere in the admin, not only there.
+    # Likewise elsewhere in the admin.
     assert f"{local.day} {local:%b %Y, %H:%M}" in listed.content.decode()
 
 
-def test_a_rooms_trail_is_bounded_and_newest_first(desk, hotel, manager, statements):
+def test_a_rooms_audit_log_is_bounded_and_newest_first(manager_browser, hotel, manager, statements):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     counts = []
     for number in (1, 3, 30):
@@ -296,7 +300,7 @@ def test_a_rooms_trail_is_bounded_and_newest_first(desk, hotel, manager, stateme
             target = "CLEANING_IN_PROGRESS" if room.room_status == "CHECKOUT_DIRTY" else "CHECKOUT_DIRTY"
             set_room_statuses(changes=[(room, target)], staff=manager)
         with statements() as made:
-            answer = desk.get(page(Room, "change", room.pk))
+            answer = manager_browser.get(admin_url(Room, "change", room.pk))
         counts.append(len(made))
     versions = [event.version for event in answer.context["events"]]
     assert versions == list(range(30, 10, -1))
@@ -304,20 +308,20 @@ def test_a_rooms_trail_is_bounded_and_newest_first(desk, hotel, manager, stateme
     assert len(set(counts[1:])) == 1
 
 
-def test_who_may_not_read_the_audit_trail_gets_no_link_to_it(hotel):
+def test_the_link_to_the_audit_log_requires_its_permission(hotel):
     member = StaffFactory(hotel=hotel, user__is_staff=True, role=rights.HOTEL_MANAGER)
     member.role.permissions.remove(*member.role.permissions.filter(codename="view_roomstatusevent"))
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
-    text = browser(member.user).get(page(Room, "change", room.pk)).content.decode()
+    text = signed_in_browser(member.user).get(admin_url(Room, "change", room.pk)).content.decode()
     assert "room__id__exact" not in text
 
 
-def test_a_bookings_history_tells_its_steps_in_words(desk, hotel, manager):
+def test_a_bookings_history_shows_its_actions(manager_browser, hotel, manager):
     booking = BookingFactory(hotel=hotel, room_type=NewRoomFactory(hotel=hotel).room_type)
     edit_booking(booking=booking, staff=manager, internal_notes="vegan", primary_first_name="Grace")
     cancel_booking(booking=booking, staff=manager, reason="they rang")
     for kind in ("change", "history"):
-        text = unescape(desk.get(page(RoomBooking, kind, booking.pk)).content.decode())
+        text = unescape(manager_browser.get(admin_url(RoomBooking, kind, booking.pk)).content.decode())
         for words in ("Edited", "internal notes, primary first name", "Cancelled", "they rang", manager.name):
             assert words in text, (kind, words)
 
@@ -325,15 +329,17 @@ def test_a_bookings_history_tells_its_steps_in_words(desk, hotel, manager):
 # --- late arrivals ----------------------------------------------------------------------------------------------------
 
 
-def test_the_list_and_the_page_that_asks_say_who_is_late(desk, hotel):
+def test_list_and_preview_mark_late_arrivals(manager_browser, hotel):
     today, day = calendar.business_date(hotel), timedelta(days=1)
     late, over = (BookingFactory(hotel=hotel, check_in=today - day, check_out=today + n * day) for n in (1, 0))
-    listed = unescape(desk.get(page(RoomBooking, "changelist"), {"today": "late_arrivals"}).content.decode())
+    listed = unescape(
+        manager_browser.get(admin_url(RoomBooking, "changelist"), {"today": "late_arrivals"}).content.decode()
+    )
     assert late.booking_id in listed
     assert over.booking_id not in listed
     assert f"{date_format(late.check_in)}, late" in listed
-    every = unescape(desk.get(page(RoomBooking, "changelist")).content.decode())
+    every = unescape(manager_browser.get(admin_url(RoomBooking, "changelist")).content.decode())
     assert every.count(", late<") == 1
-    asked = unescape(choose(desk, "no_show", late, over).content.decode())
+    asked = unescape(choose(manager_browser, "no_show", late, over).content.decode())
     assert asked.count("(confirmed, late arrival)") == 1
     assert asked.count("(confirmed)") == 1

@@ -1,5 +1,5 @@
-"""Nobody changes the profile, the user or the rights of somebody who holds more rights than they do, and nobody gives a
-right that they do not hold: in the admin, by any address of it, and in the API."""
+"""Staff cannot change the profile, user or rights of someone with rights that they lack, nor grant such rights: through
+any admin URL or API endpoint."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from knox.models import AuthToken
 from hotel import rights
 from hotel.models import Staff
 from hotel.services import Outranked, OwnAccount, RoleRefused, update_staff
-from tests.admin.world import CALLERS, browser, page, patterns, registered
+from tests.admin.every_model import CALLERS, admin_url, admin_url_patterns, registered_models, signed_in_browser
 from tests.conftest import token_client
 from tests.endpoints import ENDPOINTS, endpoint_targets
 from tests.factories import PASSWORD, StaffFactory
@@ -26,14 +26,14 @@ PEOPLE = (User, Staff, Group, AuthToken, User.groups.through, User.user_permissi
 
 @pytest.fixture
 def boss(hotel) -> Staff:
-    """A superuser on the hotel's staff, who is signed in."""
+    """A superuser on the hotel's staff, with a token."""
     boss = StaffFactory(hotel=hotel, role=rights.HOUSEKEEPER, user__is_staff=True, user__is_superuser=True)
     AuthToken.objects.create(user=boss.user)
     return boss
 
 
 def profile(staff: Staff, **changes: Any) -> dict[str, Any]:
-    """What the page of a member sends, with changes."""
+    """The form data of the staff member's page, with changes."""
     fields = {
         "department": staff.department,
         "role": staff.role_id,
@@ -47,7 +47,7 @@ def profile(staff: Staff, **changes: Any) -> dict[str, Any]:
 
 
 def change(client: Client, staff: Staff, **changes: Any) -> Any:
-    return client.post(page(Staff, "change", staff.pk), profile(staff, **changes), follow=True)
+    return client.post(admin_url(Staff, "change", staff.pk), profile(staff, **changes), follow=True)
 
 
 CHANGES = [
@@ -61,8 +61,8 @@ CHANGES = [
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: next(iter(changes)))
-def test_a_superuser_s_profile_is_not_a_manager_s_to_change(hotel, boss, caller, changes):
-    client = browser(CALLERS[caller](hotel).user)
+def test_a_manager_cannot_change_a_superusers_profile(hotel, boss, caller, changes):
+    client = signed_in_browser(CALLERS[caller](hotel).user)
     if "role" in changes:
         changes = {"role": Group.objects.get(name=rights.FRONT_DESK_AGENT).pk}
     before = table_rows(PEOPLE)
@@ -76,18 +76,18 @@ def test_a_superuser_s_profile_is_not_a_manager_s_to_change(hotel, boss, caller,
     assert token_client(boss).get(f"/api/staff/hotel/{hotel.slug}/me/").status_code == 200
 
 
-def test_the_page_of_a_superuser_is_read_and_says_why_it_is_not_filled_in(manager, boss):
-    answer = browser(manager.user).get(page(Staff, "change", boss.pk))
+def test_a_superusers_page_is_read_only_and_says_why(manager, boss):
+    answer = signed_in_browser(manager.user).get(admin_url(Staff, "change", boss.pk))
     assert answer.status_code == 200
     assert "holds rights that you do not" in answer.content.decode()
     assert answer.context["adminform"].form.fields == {}
-    assert browser(manager.user).get(page(Staff, "history", boss.pk)).status_code == 200
+    assert signed_in_browser(manager.user).get(admin_url(Staff, "history", boss.pk)).status_code == 200
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_no_address_of_the_admin_changes_a_superuser(hotel, boss, caller):
-    """Forms, actions, deletion, the page of the password, whatever of it there is."""
-    client = browser(CALLERS[caller](hotel).user)
+def test_no_admin_url_changes_a_superuser(hotel, boss, caller):
+    """Through forms, actions, deletion and the password page."""
+    client = signed_in_browser(CALLERS[caller](hotel).user)
     client.raise_request_exception = False
     token = AuthToken.objects.get(user=boss.user)
     rows = {User: boss.user, Staff: boss, AuthToken: token, Group: boss.role}
@@ -108,8 +108,8 @@ def test_no_address_of_the_admin_changes_a_superuser(hotel, boss, caller):
         {"form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "form-0-id": boss.pk, "_save": "Save"},
     ]
     tried = 0
-    for model in registered():
-        for pattern, names_a_row in patterns(model):
+    for model in registered_models():
+        for pattern, names_a_row in admin_url_patterns(model):
             if model not in rows or not pattern.name:
                 continue
             address = reverse(f"admin:{pattern.name}", args=[rows[model].pk] if names_a_row else [])
@@ -120,7 +120,7 @@ def test_no_address_of_the_admin_changes_a_superuser(hotel, boss, caller):
     assert table_rows(PEOPLE) == before
 
 
-def test_no_endpoint_of_the_api_changes_who_may_what(hotel, manager, boss):
+def test_no_api_endpoint_changes_rights(hotel, manager, boss):
     things = endpoint_targets(hotel, manager)
     client = token_client(manager)
     before = table_rows(PEOPLE)
@@ -129,53 +129,56 @@ def test_no_endpoint_of_the_api_changes_who_may_what(hotel, manager, boss):
     assert table_rows(PEOPLE) == before
 
 
-# --- the class: more rights than one's own ----------------------------------------------------------------------------
+# --- staff with other rights ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def deputy(hotel) -> Staff:
-    """A housekeeping supervisor whom the hotel lets manage its staff."""
+    """A housekeeping supervisor with permission to manage staff."""
     deputy = StaffFactory(hotel=hotel, role=rights.HOUSEKEEPING_SUPERVISOR, user__is_staff=True)
     deputy.user.user_permissions.set(Permission.objects.filter(codename__in=["view_staff", "change_staff"]))
     return deputy
 
 
-def test_a_member_with_fewer_rights_is_theirs_to_change(deputy, housekeeper):
-    change(browser(deputy.user), housekeeper, is_active="", phone_number="+353 1 555 9999")
+def test_staff_with_fewer_rights_can_be_changed(deputy, housekeeper):
+    change(signed_in_browser(deputy.user), housekeeper, is_active="", phone_number="+353 1 555 9999")
     housekeeper.refresh_from_db()
     assert (housekeeper.is_active, housekeeper.phone_number) == (False, "+353 1 555 9999")
 
 
 @pytest.mark.parametrize("who", ["manager", "agent"])
-def test_a_member_with_any_right_of_their_own_is_not(deputy, request, who):
-    other = request.getfixturevalue(who)  # the agent has others than the supervisor
-    client = browser(deputy.user)
+def test_staff_with_any_other_right_cannot_be_changed(deputy, request, who):
+    other = request.getfixturevalue(who)  # the agent's rights are not a subset of the supervisor's
+    client = signed_in_browser(deputy.user)
     before = table_rows(PEOPLE)
     assert "holds rights that you do not" in change(client, other, is_active="").content.decode()
     assert table_rows(PEOPLE) == before
 
 
 @pytest.mark.parametrize("given", ["user_permissions", "groups"])
-def test_rights_that_were_given_beside_the_role_count(manager, housekeeper, given):
+def test_rights_granted_outside_the_role_count(manager, housekeeper, given):
     admins = Group.objects.create(name="IT administrators")
     admins.permissions.set(Permission.objects.filter(codename="add_user"))
     if given == "groups":
         housekeeper.user.groups.add(admins)
     else:
         housekeeper.user.user_permissions.set(admins.permissions.all())
-    assert "holds rights that you do not" in change(browser(manager.user), housekeeper, is_active="").content.decode()
+    assert (
+        "holds rights that you do not"
+        in change(signed_in_browser(manager.user), housekeeper, is_active="").content.decode()
+    )
     assert Staff.objects.get(pk=housekeeper.pk).is_active
 
 
-def test_managers_are_equals(hotel, manager):
+def test_managers_can_change_each_other(hotel, manager):
     other = StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER)
-    change(browser(manager.user), other, is_active="")
+    change(signed_in_browser(manager.user), other, is_active="")
     assert not Staff.objects.get(pk=other.pk).is_active
 
 
-def test_nobody_gives_a_role_with_more_rights_than_their_own(deputy, housekeeper):
-    client = browser(deputy.user)
-    form = client.get(page(Staff, "change", housekeeper.pk)).context["adminform"].form
+def test_a_role_with_more_rights_than_ones_own_cannot_be_assigned(deputy, housekeeper):
+    client = signed_in_browser(deputy.user)
+    form = client.get(admin_url(Staff, "change", housekeeper.pk)).context["adminform"].form
     within_reach = set(form.fields["role"].queryset.values_list("name", flat=True))
     assert within_reach == {rights.HOUSEKEEPER, rights.HOUSEKEEPING_SUPERVISOR}
     for role in (rights.HOTEL_MANAGER, rights.FRONT_DESK_AGENT):
@@ -186,8 +189,8 @@ def test_nobody_gives_a_role_with_more_rights_than_their_own(deputy, housekeeper
     assert Staff.objects.get(pk=housekeeper.pk).role.name == rights.HOUSEKEEPING_SUPERVISOR
 
 
-def test_a_superuser_changes_everybody(manager, boss):
-    root = browser(User.objects.create_superuser("root"))
+def test_a_superuser_can_change_everyone(manager, boss):
+    root = signed_in_browser(User.objects.create_superuser("root"))
     change(root, boss, is_active="")
     change(root, manager, role=boss.role_id)
     assert not Staff.objects.get(pk=boss.pk).is_active
@@ -195,10 +198,10 @@ def test_a_superuser_changes_everybody(manager, boss):
     assert not AuthToken.objects.filter(user=boss.user).exists()
 
 
-# --- the service, past the form ---------------------------------------------------------------------------------------
+# --- the service ------------------------------------------------------------------------------------------------------
 
 
-def test_it_decides_on_the_row(manager, housekeeper):
+def test_the_service_decides_on_the_stored_row(manager, housekeeper):
     stale = Staff.objects.select_related("user").get(pk=housekeeper.pk)
     User.objects.filter(pk=housekeeper.user_id).update(is_superuser=True)
     with pytest.raises(Outranked):
@@ -206,7 +209,7 @@ def test_it_decides_on_the_row(manager, housekeeper):
     assert Staff.objects.get(pk=housekeeper.pk).is_active
 
 
-def test_what_the_form_does_not_offer_the_service_refuses(manager, deputy, housekeeper):
+def test_the_service_refuses_roles_that_the_form_does_not_offer(manager, deputy, housekeeper):
     own_making = Group.objects.create(name="IT administrators")
     top, least = (Group.objects.get(name=name) for name in (rights.HOTEL_MANAGER, rights.HOUSEKEEPER))
     for by, staff, role, why in (
@@ -223,7 +226,7 @@ def test_what_the_form_does_not_offer_the_service_refuses(manager, deputy, house
         update_staff(staff=manager, by=manager.user, is_active=False)
 
 
-def test_only_what_changed_is_written(manager, housekeeper, statements):
+def test_only_changed_fields_are_written(manager, housekeeper, statements):
     with statements() as made:
         update_staff(staff=housekeeper, by=manager.user, department=housekeeper.department, is_on_duty=True)
     [written] = [sql for sql in made.sql() if sql.startswith("UPDATE")]

@@ -1,4 +1,4 @@
-"""The admin's search and its columns of names: without accents, and in the order people expect."""
+"""The admin's search ignores accents, and its name columns sort in natural order."""
 
 import unicodedata
 from typing import Any
@@ -17,21 +17,21 @@ from notifications.models import BookingMail, MailKind
 from room_bookings.models import BookingChange, BookingGuest, RoomBooking
 from room_bookings.services.cancel import cancel_booking
 from rooms.models import Room, RoomType
-from tests.admin.world import browser, manager_of, page, registered, root
+from tests.admin.every_model import admin_url, manager_of, registered_models, signed_in_browser, superuser_browser
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
 
 pytestmark = pytest.mark.django_db
 
 User = get_user_model()
 NAME = "Zoë Müller"
-# The letters of the name and nothing else, as people type it and as other programs write it.
+# The same name without accents, decomposed, and in full-width letters.
 TYPED = ("zoe MULLER", "Zoë müller", unicodedata.normalize("NFD", NAME), "Ｚｏｅ")
-# Of a sign-in's token the key is searched, which has no accents.
+# A token is searched by its key, which has no accents.
 UNSEARCHED = {"AuthToken"}
 
 
 def named() -> dict[type[Model], Model]:
-    """A row of each registered model with the name in what its list is searched by."""
+    """A row of each registered model with the name in its searchable fields."""
     hotel = HotelFactory(name=NAME, slug="zoe")
     room_type = RoomTypeFactory(hotel=hotel, name=NAME)
     room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=room_type)
@@ -58,15 +58,15 @@ def named() -> dict[type[Model], Model]:
 
 
 def found(client: Client, model: type[Model], **query: Any) -> list[Model]:
-    answer = client.get(page(model, "changelist"), query)
+    answer = client.get(admin_url(model, "changelist"), query)
     assert answer.status_code == 200, answer
     return list(answer.context["cl"].result_list)
 
 
 def test_every_list_is_searched_without_accents_and_in_any_unicode_form():
     rows = named()
-    assert {model.__name__ for model in registered()} - {model.__name__ for model in rows} == UNSEARCHED
-    client = root()
+    assert {model.__name__ for model in registered_models()} - {model.__name__ for model in rows} == UNSEARCHED
+    client = superuser_browser()
     for model, row in rows.items():
         for typed in TYPED:
             assert row in found(client, model, q=typed), (model, typed)
@@ -80,7 +80,7 @@ def test_a_booking_is_found_by_telephone_companion_and_booker(hotel):
     BookingGuest.objects.create(booking=booking, first_name="Rainer", last_name="Müller")
     BookingFactory(hotel=hotel, primary_phone="087 555 0177")
     BookingFactory(**phone)  # another hotel's
-    client = browser(manager_of(hotel).user)
+    client = signed_in_browser(manager_of(hotel).user)
     for typed in ("086 555 0177", "00353 86 555 0177", "muller", "+353 1 5550200", "burger sohne", "renee 0865550177"):
         assert found(client, RoomBooking, q=typed) == [booking], typed
 
@@ -93,18 +93,18 @@ def test_names_are_sorted_as_people_expect(hotel):
         StaffFactory(hotel=hotel, user__last_name=name)
         User.objects.create(username=f"user of {name}", last_name=name)
         BookingFactory(hotel=hotel, primary_last_name=name)
-    client = root()
+    client = superuser_browser()
     for model, column, attribute in (
         (Hotel, "name", "name"),
         (RoomType, "name", "name"),
         (User, "last_name", "last_name"),
         (RoomBooking, "guest", "primary_last_name"),
     ):
-        columns = client.get(page(model, "changelist")).context["cl"].list_display
+        columns = client.get(admin_url(model, "changelist")).context["cl"].list_display
         for sign, wanted in (("", names), ("-", names[::-1])):
             rows = found(client, model, o=f"{sign}{columns.index(column)}")
             sorted_names = [getattr(row, attribute) for row in rows if getattr(row, attribute) in names]
             assert list(dict.fromkeys(sorted_names)) == wanted, model
-    # The order that lists and choices have of themselves.
+    # The default ordering of lists and choices.
     assert [each.name for each in Hotel.objects.all() if each.name in names] == names
     assert [each.user.last_name for each in Staff.objects.filter(hotel=hotel)] == names

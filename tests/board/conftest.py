@@ -1,4 +1,4 @@
-"""Browsers that are signed in, and a house with something of everything that a board shows."""
+"""Fixtures of the board tests: signed-in clients, and a hotel with everything that a board shows."""
 
 import json
 import re
@@ -15,14 +15,14 @@ from hotel.models import Hotel, Staff
 from room_bookings.models import BookingGuest
 from tests.factories import NewRoomFactory, RoomTypeFactory, TaskFactory, booking_in, room_in
 
-# Of guests: none of it is for whoever has no bookings right.
+# Guest data that must not appear without a booking right.
 PERSONAL = ("Ada", "Lovelace", "Charles", "Babbage", "ada@example.com", "+353 1 555 1815", "BK-2000")
 GUEST = {"primary_email": "ada@example.com", "primary_phone": "+353 1 555 1815"}
 
 
 @pytest.fixture
 def browser() -> Callable[..., Client]:
-    """``browser(staff)`` is a browser in which that member is signed in; a fault of ours is a 500 there."""
+    """``browser(staff)`` returns a client signed in as that staff member; exceptions become 500 responses."""
 
     def signed_in(staff: Staff | None = None, **options: Any) -> Client:
         client = Client(raise_request_exception=False, **options)
@@ -35,20 +35,20 @@ def browser() -> Callable[..., Client]:
 
 @pytest.fixture
 def pusher_account(settings: Any) -> None:
-    """Live events are sent: the board listens."""
+    """Configure Pusher, so that the board connects."""
     settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "secret"
 
 
 def embedded(page: Any) -> dict[str, Any]:
-    """The state that the page brings along."""
+    """The state that is embedded in the page."""
     assert page.status_code == 200, page.content
     [text] = re.findall(r'<script id="board-state" type="application/json">(.*?)</script>', page.content.decode())
     return json.loads(text)
 
 
-def furnish(hotel: Hotel, staff: Staff) -> SimpleNamespace:
-    """Rooms 101 to 105 and 199, of which the last is let no longer; who comes, stays, goes and should be gone; tasks of
-    ``staff`` and of nobody."""
+def create_board_data(hotel: Hotel, staff: Staff) -> SimpleNamespace:
+    """Create rooms 101 to 105 and 199 (inactive), bookings that arrive, stay, depart and are overdue, and tasks of
+    ``staff`` and unassigned."""
     today, day = calendar.business_date(hotel), timedelta(days=1)
     kind = RoomTypeFactory(hotel=hotel, name="Double")
     of = {"hotel": hotel, "room_type": kind}
@@ -80,5 +80,5 @@ def furnish(hotel: Hotel, staff: Staff) -> SimpleNamespace:
 
 
 def today_noon(hotel: Hotel) -> Any:
-    """A moment of today."""
+    """Noon today, hotel time."""
     return calendar.local_now(hotel).replace(hour=12)

@@ -1,4 +1,4 @@
-"""Who gets to see the board, what each page sends along, and what becomes of odd requests."""
+"""Access to the board, response headers, and invalid requests."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -19,8 +19,8 @@ NOT_YOURS = "Permission denied: you are not on the staff of this hotel."
 NO_PROFILE = "This user is not on the staff of a hotel."
 
 
-def refused(answer, sentence: str) -> None:
-    """A page that says in a sentence why, and nothing of any hotel."""
+def assert_refusal_page(answer, sentence: str) -> None:
+    """The response is a 403 page with ``sentence`` and nothing about a hotel."""
     assert answer.status_code == 403
     assert answer["Content-Type"].startswith("text/html")
     page = answer.content.decode()
@@ -29,7 +29,7 @@ def refused(answer, sentence: str) -> None:
     assert "Other" not in page
 
 
-def test_the_addresses_have_these_names():
+def test_url_names():
     assert [reverse(f"board:{name}") for name in ("home", "sign-in", "sign-out")] == [
         "/board/",
         "/board/sign-in/",
@@ -43,7 +43,7 @@ def test_the_addresses_have_these_names():
 
 
 @pytest.mark.parametrize("role", [*rights.ROLE_RIGHTS])
-def test_every_role_gets_in(browser, hotel, role):
+def test_every_role_can_open_the_board(browser, hotel, role):
     client = browser(StaffFactory(hotel=hotel, role=role))
     assert [client.get(path).status_code for path in (*PAGES, STATE)] == [200, 200, 200]
     assert client.get("/board/").headers["Location"] == "/board/grand/"
@@ -51,38 +51,38 @@ def test_every_role_gets_in(browser, hotel, role):
 
 
 @pytest.mark.parametrize("path", ["/board/", *PAGES, "/board/no-such-hotel/"])
-def test_a_stranger_is_sent_to_the_sign_in_and_back(browser, hotel, path):
+def test_anonymous_users_are_redirected_to_sign_in(browser, hotel, path):
     answer = browser().get(f"{path}?status=OCCUPIED")
     assert answer.status_code == 302
     assert answer["Location"] == f"/board/sign-in/?next={path}%3Fstatus%3DOCCUPIED"
     assert answer["Cache-Control"] == "private, no-store"
 
 
-def test_a_stranger_reads_no_state(browser, hotel):
+def test_the_state_requires_sign_in(browser, hotel):
     answer = browser().get(STATE)
     assert_error(answer, 401, "NOT_AUTHENTICATED")
     assert answer["WWW-Authenticate"] == "Token"
 
 
 @pytest.mark.parametrize("slug", ["other", "no-such-hotel"])
-def test_another_hotels_board_is_closed_whether_that_hotel_exists_or_not(browser, manager, slug):
+def test_another_hotels_board_and_an_unknown_hotels_are_refused_alike(browser, manager, slug):
     HotelFactory(slug="other")
     client = browser(manager)
     for path in PAGES:
-        refused(client.get(path.replace("grand", slug)), NOT_YOURS)
+        assert_refusal_page(client.get(path.replace("grand", slug)), NOT_YOURS)
     assert assert_error(client.get(f"/board/{slug}/state/"), 403, "HOTEL_ACCESS_DENIED")["message"] == NOT_YOURS
 
 
 @pytest.mark.parametrize("superuser", [False, True])
-def test_who_is_on_no_hotels_staff_sees_no_board(browser, hotel, superuser):
+def test_users_without_a_staff_profile_are_refused(browser, hotel, superuser):
     client = browser()
     client.force_login(UserFactory(is_superuser=superuser, is_staff=superuser))
     for path in ("/board/", *PAGES):
-        refused(client.get(path), NO_PROFILE)
+        assert_refusal_page(client.get(path), NO_PROFILE)
     assert_error(client.get(STATE), 403, "NO_STAFF_PROFILE")
 
 
-def test_a_superuser_on_the_staff_sees_their_own_board_and_no_other(browser, manager):
+def test_a_superuser_sees_only_the_board_of_their_hotel(browser, manager):
     HotelFactory(slug="other")
     manager.user.is_superuser = True
     manager.user.save()
@@ -91,16 +91,16 @@ def test_a_superuser_on_the_staff_sees_their_own_board_and_no_other(browser, man
     assert client.get("/board/other/state/").status_code == client.get("/board/other/").status_code == 403
 
 
-def test_a_role_without_rights_sees_no_board(browser, hotel):
+def test_a_role_without_rights_is_refused(browser, hotel):
     Group.objects.create(name="visitor")
     client = browser(StaffFactory(hotel=hotel, role="visitor"))
     for path in ("/board/", *PAGES):
-        refused(client.get(path), "Permission denied: your role does not include this.")
+        assert_refusal_page(client.get(path), "Permission denied: your role does not include this.")
     assert_error(client.get(STATE), 403, "PERMISSION_DENIED")
 
 
 @pytest.mark.parametrize("what", ["user", "profile"])
-def test_a_deactivated_member_is_out_at_the_next_request(browser, manager, what):
+def test_deactivation_applies_at_the_next_request(browser, manager, what):
     client = browser(manager)
     assert client.get(PAGES[0]).status_code == 200
     if what == "user":
@@ -113,14 +113,14 @@ def test_a_deactivated_member_is_out_at_the_next_request(browser, manager, what)
     assert_error(client.get(STATE), 401, "NOT_AUTHENTICATED")
 
 
-def test_a_right_that_is_taken_away_is_gone_at_the_next_request(browser, agent):
+def test_a_revoked_right_is_missing_at_the_next_request(browser, agent):
     client = browser(agent)
     assert client.get(STATE).json()["me"]["sees_bookings"] is True
     agent.role.permissions.remove(*agent.role.permissions.filter(content_type__app_label="room_bookings"))
     assert client.get(STATE).json()["me"]["sees_bookings"] is False
 
 
-def test_a_client_with_a_token_reads_the_state_too(manager):
+def test_the_state_accepts_a_token(manager):
     assert token_client(manager).get(STATE).status_code == 200
 
 
@@ -133,7 +133,7 @@ def policy(answer) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/board/", *PAGES, "/board/other/", "/board/sign-in/"])
-def test_nobody_keeps_a_page_frames_it_or_puts_scripts_into_it(browser, manager, path):
+def test_pages_are_not_stored_framed_or_open_to_foreign_scripts(browser, manager, path):
     answer = browser(manager).get(path)
     assert answer["X-Frame-Options"] == "DENY"
     assert answer["Cache-Control"] == "private, no-store"
@@ -152,13 +152,13 @@ def test_nobody_keeps_a_page_frames_it_or_puts_scripts_into_it(browser, manager,
     }
 
 
-def test_nobody_keeps_the_state(browser, manager):
+def test_the_state_is_not_stored(browser, manager):
     assert browser(manager).get(STATE)["Cache-Control"] == "private, no-store"
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/board/other/", "/board/sign-in/"])
-def test_the_markup_needs_no_more_than_the_policy_allows(browser, manager, path):
-    """A style attribute, a handler in an attribute or a script in the page would be dead."""
+def test_the_markup_complies_with_the_content_security_policy(browser, manager, path):
+    """The policy would block style attributes, event handler attributes and inline scripts."""
     page = browser(manager).get(path).content.decode()
     assert " style=" not in page
     assert "<style" not in page
@@ -181,14 +181,14 @@ def test_only_the_board_loads_the_script_of_another_origin(browser, manager, mon
 
 
 @pytest.mark.parametrize("path", ["/board/", *PAGES, STATE])
-def test_a_board_is_only_read(browser, manager, path):
+def test_only_reading_methods_are_allowed(browser, manager, path):
     client = browser(manager)
     for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
         assert client.generic(method, path).status_code == 405, method
 
 
 @pytest.mark.parametrize("path", ["/board/", *PAGES, STATE, "/board/sign-in/"])
-def test_head_and_options_are_no_fault_of_ours(browser, manager, path):
+def test_head_and_options_cause_no_server_error(browser, manager, path):
     client = browser(manager)
     assert client.head(path).status_code == client.get(path).status_code
     assert client.options(path).status_code in (200, 405)
@@ -209,7 +209,7 @@ JUNK = (
 
 
 @pytest.mark.parametrize("signed_in", [False, True])
-def test_a_junk_address_is_not_found(browser, manager, signed_in):
+def test_a_junk_path_is_not_found(browser, manager, signed_in):
     client = browser(manager if signed_in else None)
     for path in JUNK:
         assert client.get(path).status_code == 404, path
@@ -222,7 +222,7 @@ def test_a_junk_query_is_ignored(browser, manager, path):
         assert client.get(path + query).status_code == 200, query
 
 
-def test_a_cookie_of_nobodys_session_is_a_stranger(browser, hotel):
+def test_an_unknown_session_cookie_is_anonymous(browser, hotel):
     client = browser()
     for value in ("junk", "", "x" * 3000, "\xff"):
         client.cookies["sessionid"] = value

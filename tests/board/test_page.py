@@ -1,4 +1,4 @@
-"""What the browser gets: a page that is whole without a request for each room, and the files that it names."""
+"""The board's HTML, its scripts and styles, and the static files in production."""
 
 import json
 import os
@@ -16,18 +16,18 @@ from board import pusher_js as scripts
 from local.datadir import PROJECT
 from rooms.models import Priority, RoomStatus
 
-from .conftest import embedded, furnish
+from .conftest import create_board_data, embedded
 
 BOARD = "/board/grand/"
 PAGES = (BOARD, "/board/sign-in/", "/board/other/")
 STATIC = Path(PROJECT, "board", "static", "board")
 MODULES = sorted(STATIC.glob("*.js"))
-# Tags that have no end.
+# Tags without an end tag.
 VOID = {"meta", "link", "input", "br"}
 
 
 class Page(HTMLParser):
-    """The tags of a page in order, each with its attributes and whatever text is directly in it."""
+    """The tags of a page in order, with their attributes and direct text."""
 
     def __init__(self, answer) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def page(browser, hotel, manager) -> Page:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_are_well_formed_and_run_and_style_nothing_inline(browser, manager, path):
+def test_pages_are_well_formed_without_inline_scripts_or_styles(browser, manager, path):
     page = Page(browser(None if "sign-in" in path else manager).get(path))
     assert page.open == []
     assert [html["lang"] for html in page.all("html")] == ["en"]
@@ -82,15 +82,15 @@ def test_every_field_has_a_label(page):
     assert {field["id"] for field in fields if field.get("type") != "hidden"} == labelled
 
 
-def test_the_page_has_what_its_script_looks_for(page):
+def test_the_page_has_every_element_that_its_scripts_select(page):
     names = {name for script in MODULES for name in re.findall(r"""\$\(\s*["'`]#([\w-]+)""", script.read_text())}
     assert {"floors", "counts", "filters", "room", "refusal", "connection", "board-state", "csrf"} <= names
-    # `fill` takes these two by the name of the list.
+    # `fill` selects arrivals and departures by the name of the list.
     for name in names | {"arrivals", "departures", "tile-template"}:
         page.with_id(name)
 
 
-def test_the_page_names_its_parts_for_who_does_not_see_it(page):
+def test_the_page_is_labelled_for_screen_readers(page):
     assert page.with_id("connection")[1] == {"id": "connection", "role": "status", "data-state": "reconnecting"}
     assert page.with_id("refusal")[1]["role"] == "alert"
     assert page.with_id("room") == ("dialog", {"id": "room", "aria-labelledby": "room-heading"})
@@ -105,11 +105,11 @@ def test_the_page_names_its_parts_for_who_does_not_see_it(page):
     assert "noscript" in dict(page.tags)
 
 
-def test_priorities_are_those_of_the_house(page):
+def test_the_priorities_are_those_of_the_model(page):
     assert {option["value"] for option in page.all("option")} - {""} == set(Priority.values)
 
 
-def test_the_words_of_the_page_know_every_status():
+def test_words_and_styles_cover_every_status():
     words = (STATIC / "words.js").read_text()
     [readiness] = re.findall(r"READINESS = \{(.*?)\n\};", words, re.DOTALL)
     [verbs] = re.findall(r"verbs = \{(.*?)\n  \};", words, re.DOTALL)
@@ -119,8 +119,8 @@ def test_the_words_of_the_page_know_every_status():
     assert set(re.findall(r'^\[data-status="(\w+)"\]', css, re.MULTILINE)) == set(RoomStatus.values)
 
 
-def test_what_staff_and_guests_are_called_breaks_out_of_nothing(browser, hotel, manager):
-    furnish(hotel, manager)
+def test_names_are_escaped(browser, hotel, manager):
+    create_board_data(hotel, manager)
     manager.user.first_name = "</script><script>alert(1)</script>"
     manager.user.save()
     hotel.name = "<b>Grand</b> & Co"
@@ -131,7 +131,7 @@ def test_what_staff_and_guests_are_called_breaks_out_of_nothing(browser, hotel, 
     assert embedded(answer)["me"]["name"].startswith("</script>")
 
 
-def test_nothing_of_the_servers_is_ever_put_in_as_html():
+def test_scripts_insert_no_html():
     for script in MODULES:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", script.read_text()), (
             script
@@ -148,7 +148,7 @@ def test_each_file_says_what_it_owns():
 
 @pytest.fixture
 def installed(monkeypatch):
-    """``installed(there=True)``: npm has been here. Whether it has on this machine does not matter."""
+    """``installed(there=True)`` pretends that npm has installed pusher-js, regardless of this machine."""
 
     def decide(*, there: bool) -> None:
         find = finders.find
@@ -163,19 +163,19 @@ def installed(monkeypatch):
 def script_of(answer) -> dict[str, str | None]:
     tag, attributes = Page(answer).with_id("pusher-js")
     assert tag == "script"
-    # The page waits for no script of others.
+    # The page does not wait for a third-party script.
     assert "async" in attributes
     return attributes
 
 
-def test_pusher_js_is_ours_where_npm_has_installed_it(browser, manager, installed, pusher_account):
+def test_pusher_js_is_served_locally_if_npm_has_installed_it(browser, manager, installed, pusher_account):
     installed(there=True)
     answer = browser(manager).get(BOARD)
     assert script_of(answer) == {"id": "pusher-js", "src": "/static/pusher-js/pusher.min.js", "async": None}
     assert "script-src 'self';" in answer["Content-Security-Policy"]
 
 
-def test_else_it_is_its_makers_and_only_that_file(browser, manager, installed, pusher_account):
+def test_pusher_js_otherwise_comes_from_its_cdn_with_integrity(browser, manager, installed, pusher_account):
     installed(there=False)
     answer = browser(manager).get(BOARD)
     assert script_of(answer) == {
@@ -189,14 +189,14 @@ def test_else_it_is_its_makers_and_only_that_file(browser, manager, installed, p
     assert re.fullmatch(r"sha384-[A-Za-z0-9+/]{64}", scripts.INTEGRITY)
 
 
-def test_without_a_pusher_account_there_is_no_script_for_it(browser, manager, settings):
+def test_without_a_pusher_account_the_script_is_left_out(browser, manager, settings):
     settings.PUSHER_APP_ID = ""
     answer = browser(manager).get(BOARD)
     assert "pusher-js" not in [attributes.get("id") for attributes in Page(answer).all("script")]
     assert "script-src 'self';" in answer["Content-Security-Policy"]
 
 
-def test_every_script_and_style_of_the_page_is_where_it_says(page):
+def test_every_script_and_style_of_the_page_exists(page):
     own = [script["src"] for script in page.all("script") if script.get("type") == "module"]
     own += [link["href"] for link in page.all("link")]
     assert len(own) == 3
@@ -204,7 +204,7 @@ def test_every_script_and_style_of_the_page_is_where_it_says(page):
         assert finders.find(address.removeprefix("/static/")), address
 
 
-def test_modules_import_only_what_is_there():
+def test_modules_import_only_existing_files():
     for script in MODULES:
         for name in re.findall(r'from "(.+?)"', script.read_text()):
             assert (STATIC / name).is_file(), f"{script.name}: {name}"
@@ -228,9 +228,9 @@ print(json.dumps([pusher_js().url, pusher_js().integrity, static("board/board.js
 
 @pytest.fixture
 def collect(tmp_path):
-    """``collect(npm=True)`` installs HotelMate in production, where npm has been or has not; another call upgrades it.
+    """``collect(npm=True)`` runs collectstatic as in production, with or without npm's files; a second call upgrades.
 
-    Returns the addresses and the hash: of pusher-js, of the board's script, of its style.
+    Returns the URL and integrity hash of pusher-js, and the URLs of the board's script and style.
     """
     dist = tmp_path / "dist"
     dist.mkdir()
@@ -251,7 +251,7 @@ def collect(tmp_path):
 
 
 @pytest.mark.parametrize("npm", [True, False])
-def test_in_production_the_files_are_collected_and_found(tmp_path, collect, npm):
+def test_collected_files_have_hashed_names_and_exist(tmp_path, collect, npm):
     root = tmp_path / "static"
     url, integrity, script, style = collect(npm=npm)
     if npm:
@@ -261,7 +261,7 @@ def test_in_production_the_files_are_collected_and_found(tmp_path, collect, npm)
     assert re.fullmatch(r"/static/board/board\.[0-9a-f]{12}\.js", script)
     for address in [script, style, *([url] if npm else [])]:
         assert (root / address.removeprefix("/static/")).is_file()
-    # After an upgrade no script meets a module of the old one: their names carry a hash, too, in each script.
+    # Imports are hashed too, so that after an upgrade no script imports an old module.
     modules = [root / script.removeprefix("/static/")]
     for module in modules:
         imported = re.findall(r'from "\./(.+?)"', module.read_text())
@@ -270,8 +270,8 @@ def test_in_production_the_files_are_collected_and_found(tmp_path, collect, npm)
     assert {re.sub(r"\.[0-9a-f]{12}", "", module.name) for module in modules} == {module.name for module in MODULES}
 
 
-def test_an_upgrade_in_which_npm_has_failed_takes_the_script_from_its_makers(tmp_path, collect):
-    """It empties its folder first; what an earlier upgrade has collected stays where it is, and is no longer named."""
+def test_an_upgrade_without_npm_falls_back_to_the_cdn(tmp_path, collect):
+    """A failed npm leaves its folder empty; the file collected earlier stays, but the page no longer refers to it."""
     collect(npm=True)
     assert collect(npm=False)[:2] == [scripts.FROM_CDN, scripts.INTEGRITY]
     assert (tmp_path / "static" / scripts.OURS).is_file()

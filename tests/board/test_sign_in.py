@@ -1,4 +1,4 @@
-"""Signing in to the board and out of it, in a browser."""
+"""Signing in to the board and out of it."""
 
 import pytest
 from django.conf import settings
@@ -20,27 +20,27 @@ def sign_in(client: Client, staff: Staff | str, password: str = PASSWORD, query:
     return client.post(SIGN_IN + query, {"username": name, "password": password, **more}, **headers)
 
 
-def is_in(client: Client) -> bool:
+def is_signed_in(client: Client) -> bool:
     return client.get(BOARD).status_code == 200
 
 
-def told(answer, sentence: str) -> None:
-    """The form again, with a sentence that says why."""
+def assert_form_error(answer, sentence: str) -> None:
+    """The form is shown again with ``sentence``."""
     assert answer.status_code == 200
     assert sentence in answer.content.decode()
     assert answer.context["form"].errors
 
 
 @pytest.mark.parametrize("role", [*rights.ROLE_RIGHTS])
-def test_every_member_of_staff_signs_in_to_their_own_board(browser, hotel, role):
+def test_every_role_signs_in_to_the_board_of_its_hotel(browser, hotel, role):
     client = browser()
     answer = sign_in(client, StaffFactory(hotel=hotel, role=role))
     assert (answer.status_code, answer["Location"]) == (302, "/board/")
     assert client.get("/board/")["Location"] == BOARD
-    assert is_in(client)
+    assert is_signed_in(client)
 
 
-def test_who_was_sent_here_goes_on_to_where_they_wanted_to(browser, manager):
+def test_sign_in_returns_to_the_requested_page(browser, manager):
     client = browser()
     asked = client.get(f"{BOARD}turn-times/?days=7")
     form = client.get(asked["Location"])
@@ -63,7 +63,7 @@ def test_who_was_sent_here_goes_on_to_where_they_wanted_to(browser, manager):
     ],
 )
 @pytest.mark.parametrize("where", ["form", "address"])
-def test_nobody_is_sent_to_a_page_of_somebody_else(browser, manager, elsewhere, where):
+def test_sign_in_does_not_redirect_to_another_site(browser, manager, elsewhere, where):
     client = browser()
     if where == "form":
         answer = sign_in(client, manager, next=elsewhere)
@@ -73,63 +73,65 @@ def test_nobody_is_sent_to_a_page_of_somebody_else(browser, manager, elsewhere, 
 
 
 @pytest.mark.parametrize(("name", "password"), [("manager", "wrong"), ("nobody", PASSWORD), ("", ""), ("manager", "")])
-def test_wrong_credentials_let_nobody_in(browser, manager, name, password):
+def test_wrong_credentials_are_refused(browser, manager, name, password):
     client = browser()
     answer = sign_in(client, name, password)
-    told(answer, WRONG if name and password else "This field is required.")
-    assert not is_in(client)
+    assert_form_error(answer, WRONG if name and password else "This field is required.")
+    assert not is_signed_in(client)
 
 
 @pytest.mark.parametrize("superuser", [False, True])
-def test_a_user_without_a_staff_profile_is_told_so(browser, hotel, superuser):
+def test_a_user_without_a_staff_profile_is_refused(browser, hotel, superuser):
     client = browser()
-    told(sign_in(client, UserFactory(is_superuser=superuser).username), "This user is not on the staff of a hotel.")
+    assert_form_error(
+        sign_in(client, UserFactory(is_superuser=superuser).username), "This user is not on the staff of a hotel."
+    )
     assert not Session.objects.exists()
 
 
 @pytest.mark.parametrize("what", ["user", "profile"])
-def test_a_deactivated_member_is_told_so_but_only_with_the_right_password(browser, manager, what):
+def test_deactivation_is_disclosed_only_with_the_right_password(browser, manager, what):
     if what == "user":
         manager.user.is_active = False
         manager.user.save()
     else:
         Staff.objects.filter(pk=manager.pk).update(is_active=False)
-    told(sign_in(browser(), manager), "This account is deactivated. Ask your manager.")
-    told(sign_in(browser(), manager, "wrong"), WRONG)
+    assert_form_error(sign_in(browser(), manager), "This account is deactivated. Ask your manager.")
+    assert_form_error(sign_in(browser(), manager, "wrong"), WRONG)
     assert not Session.objects.exists()
 
 
 def test_the_eleventh_try_in_a_minute_for_one_name_is_throttled(browser, manager, agent):
     client = browser()
     for _ in range(10):
-        told(sign_in(client, manager, "wrong"), WRONG)
-    told(sign_in(client, manager), "Too many attempts. Try again in ")
-    told(sign_in(client, "MANAGER"), "Too many attempts. Try again in ")
-    told(sign_in(client, manager, HTTP_X_FORWARDED_FOR="10.9.8.7"), "Too many attempts.")
-    assert not is_in(client)
+        assert_form_error(sign_in(client, manager, "wrong"), WRONG)
+    assert_form_error(sign_in(client, manager), "Too many attempts. Try again in ")
+    assert_form_error(sign_in(client, "MANAGER"), "Too many attempts. Try again in ")
+    assert_form_error(sign_in(client, manager, HTTP_X_FORWARDED_FOR="10.9.8.7"), "Too many attempts.")
+    assert not is_signed_in(client)
     assert sign_in(client, agent).status_code == 302
     assert sign_in(browser(), manager, REMOTE_ADDR="10.0.0.2").status_code == 302
 
 
-def test_tries_are_counted_together_whichever_door_is_tried(browser, manager):
+def test_attempts_on_all_sign_in_pages_are_counted_together(browser, manager):
     client = browser()
     for _ in range(4):
         sign_in(client, manager, "wrong")
         client.post("/admin/login/", {"username": "manager", "password": "wrong"})
     for _ in range(2):
         client.post("/api/staff/login/", {"username": "manager", "password": "wrong"}, "application/json")
-    told(sign_in(client, manager), "Too many attempts.")
+    assert_form_error(sign_in(client, manager), "Too many attempts.")
 
 
 @pytest.mark.parametrize("name", ["man\x00ager", "é" * 200, "\udcff", "x" * 5000])
-def test_a_junk_name_is_a_wrong_one(browser, manager, name):
+def test_a_junk_user_name_is_a_form_error(browser, manager, name):
     body = f"username={name}&password=wrong".encode(errors="surrogateescape")
     answer = browser().post(SIGN_IN, body, "application/x-www-form-urlencoded")
     assert answer.status_code == 200
     assert answer.context["form"].errors
 
 
-def test_the_form_takes_no_password_without_its_token(browser, manager):
+def test_sign_in_requires_the_csrf_token(browser, manager):
     client = browser(enforce_csrf_checks=True)
     assert sign_in(client, manager).status_code == 403
     client.get(SIGN_IN)
@@ -138,8 +140,8 @@ def test_the_form_takes_no_password_without_its_token(browser, manager):
     assert sign_in(client, manager, csrfmiddlewaretoken=token).status_code == 302
 
 
-def test_the_page_brings_the_token_that_its_requests_need(browser, manager):
-    """As the board's script sends them: the header from the page, the cookie beside it."""
+def test_the_page_contains_the_csrf_token_for_its_requests(browser, manager):
+    """The board's script sends the token from the page as a header, together with the cookie."""
     client = browser(manager, enforce_csrf_checks=True)
     token = str(client.get(BOARD).context["csrf_token"])
     url = "/api/staff/hotel/grand/room-types/"
@@ -148,7 +150,7 @@ def test_the_page_brings_the_token_that_its_requests_need(browser, manager):
     assert client.post(url, body, "application/json", headers={"X-CSRFToken": token}).status_code == 201
 
 
-def test_the_session_gets_a_new_name_at_the_sign_in(browser, manager, agent):
+def test_the_session_key_changes_at_sign_in(browser, manager, agent):
     client = browser(agent)
     before = client.cookies[settings.SESSION_COOKIE_NAME].value
     sign_in(client, manager)
@@ -159,27 +161,27 @@ def test_the_session_gets_a_new_name_at_the_sign_in(browser, manager, agent):
 # --- sign-out ---------------------------------------------------------------------------------------------------------
 
 
-def test_who_signs_out_is_out(browser, manager):
+def test_sign_out_ends_the_session(browser, manager):
     client = browser(manager)
     answer = client.post(SIGN_OUT)
     assert (answer.status_code, answer["Location"]) == (302, SIGN_IN)
     assert answer["Cache-Control"] == "private, no-store"
-    assert not is_in(client)
+    assert not is_signed_in(client)
     assert not Session.objects.exists()
 
 
-def test_a_link_signs_nobody_out(browser, manager):
+def test_a_get_request_does_not_sign_out(browser, manager):
     client = browser(manager)
     assert client.get(SIGN_OUT).status_code == 405
-    assert is_in(client)
+    assert is_signed_in(client)
 
 
-def test_another_sites_form_signs_nobody_out(browser, manager):
+def test_a_form_on_another_site_does_not_sign_out(browser, manager):
     client = browser(manager, enforce_csrf_checks=True)
     assert client.post(SIGN_OUT).status_code == 403
-    assert is_in(client)
+    assert is_signed_in(client)
 
 
-def test_a_sign_out_leads_to_no_page_of_somebody_else(browser, manager):
+def test_sign_out_does_not_redirect_to_another_site(browser, manager):
     answer = browser(manager).post(SIGN_OUT, {"next": "https://evil.example/"})
     assert answer["Location"] == SIGN_IN

@@ -1,4 +1,4 @@
-"""What the board shows, and to whom: embedded in the page and as JSON, the same."""
+"""The board's state by role, embedded in the page and as JSON."""
 
 import json
 from datetime import UTC, datetime, time, timedelta
@@ -17,7 +17,7 @@ from housekeeping.snapshots import task_snapshot
 from notifications import relay
 from notifications.models import BOOKINGS, ROOMS, EventStream
 from rooms.models import RoomStatus
-from tests.board.conftest import PERSONAL, embedded, furnish
+from tests.board.conftest import PERSONAL, create_board_data, embedded
 from tests.conftest import in_full, url
 from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in, room_in
 from tests.hotelmate.test_statements import fill
@@ -27,7 +27,7 @@ PAGE, STATE = "/board/grand/", "/board/grand/state/"
 NOON = datetime(2026, 7, 1, 11, 0, tzinfo=UTC)  # in Dublin
 AGENT, OFFICE = rights.FRONT_DESK_AGENT, rights.FRONT_OFFICE_MANAGER
 HOUSEKEEPER, SUPERVISOR, MANAGER = rights.HOUSEKEEPER, rights.HOUSEKEEPING_SUPERVISOR, rights.HOTEL_MANAGER
-# By the contract's table of roles (section 2).
+# By the table of roles in docs/api.md (Rights).
 SEES_BOOKINGS = {AGENT, OFFICE, MANAGER}
 MAY = {
     AGENT: {"history": True, "flag": True, "clear": False},
@@ -41,15 +41,14 @@ by_role = pytest.mark.parametrize("role", list(MAY))
 
 @pytest.fixture(autouse=True)
 def _noon():
-    """Deadlines and business days are of one moment."""
+    """Stop the clock at noon."""
     with clock.set_to(NOON):
         yield
 
 
 @pytest.fixture
 def grand(hotel):
-    """Room 101's guest should have gone yesterday, 102's goes today: by eleven and half an hour of grace at the
-    latest, and it is noon."""
+    """Check-out at 13:00 with half an hour of grace, so no departure of today is overdue at noon."""
     hotel.standard_checkout_time = time(13, 0)
     hotel.save()
     return hotel
@@ -60,7 +59,7 @@ def grand(hotel):
 
 @pytest.mark.parametrize("size", [1, 3, 300])
 @pytest.mark.parametrize("path", [PAGE, STATE])
-def test_a_board_of_any_size_makes_six_statements(browser, hotel, manager, statements, size, path):
+def test_the_board_takes_six_statements_at_any_size(browser, hotel, manager, statements, size, path):
     """Session; user with staff, hotel, role and rights; streams; rooms; stays; tasks."""
     fill(hotel, manager, size)
     client = browser(manager)
@@ -75,17 +74,17 @@ def test_a_board_of_any_size_makes_six_statements(browser, hotel, manager, state
 
 
 @by_role
-def test_the_page_and_the_state_say_the_same(browser, grand, role):
+def test_the_page_embeds_the_state(browser, grand, role):
     staff = StaffFactory(hotel=grand, role=role)
-    furnish(grand, staff)
+    create_board_data(grand, staff)
     client = browser(staff)
     assert embedded(client.get(PAGE)) == client.get(STATE).json()
 
 
 @by_role
-def test_a_role_sees_the_rooms_as_the_api_shows_them(browser, api, grand, role):
+def test_the_rooms_are_those_of_the_api(browser, api, grand, role):
     staff = StaffFactory(hotel=grand, role=role)
-    furnish(grand, staff)
+    create_board_data(grand, staff)
     columns = api(staff).get(url(staff, "turnover/rooms/")).json().values()
     shown = sorted((room for column in columns for room in column["rooms"]), key=lambda room: room["room_number"])
     state = browser(staff).get(STATE).json()
@@ -95,7 +94,7 @@ def test_a_role_sees_the_rooms_as_the_api_shows_them(browser, api, grand, role):
 
 
 @by_role
-def test_a_role_reads_who_it_is_and_what_it_may(browser, grand, role):
+def test_the_state_contains_the_users_role_and_rights(browser, grand, role):
     staff = StaffFactory(hotel=grand, role=role)
     assert browser(staff).get(STATE).json()["me"] == {
         "id": staff.pk,
@@ -106,7 +105,7 @@ def test_a_role_reads_who_it_is_and_what_it_may(browser, grand, role):
     }
 
 
-def test_the_state_has_these_keys_and_no_others(browser, grand, manager, settings):
+def test_the_state_has_exactly_these_keys(browser, grand, manager, settings):
     settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "secret"
     settings.PUSHER_HOST, settings.PUSHER_PORT, settings.PUSHER_SSL = "127.0.0.1", 6001, False
     state = browser(manager).get(STATE).json()
@@ -144,15 +143,15 @@ def stay(booking, *, late: bool = False, overdue: bool = False) -> dict[str, Any
     }
 
 
-def test_the_desk_sees_who_comes_and_who_goes(browser, grand, agent):
-    house = furnish(grand, agent)
+def test_the_front_desk_sees_arrivals_and_departures(browser, grand, agent):
+    data = create_board_data(grand, agent)
     state = browser(agent).get(STATE).json()
-    assert state["arrivals"] == [stay(house.arriving), stay(house.without_room)]
-    assert state["departures"] == [stay(house.overdue, overdue=True), stay(house.leaving)]
+    assert state["arrivals"] == [stay(data.arriving), stay(data.without_room)]
+    assert state["departures"] == [stay(data.overdue, overdue=True), stay(data.leaving)]
 
 
-def test_who_is_due_out_today_is_overdue_once_the_grace_is_over(browser, grand, agent):
-    furnish(grand, agent)
+def test_departures_are_overdue_after_the_grace_period(browser, grand, agent):
+    create_board_data(grand, agent)
     due = calendar.at(grand, NOON.date(), time(13, 30))
     for moment, overdue in [(due, [True, False]), (due.replace(second=1), [True, True])]:
         with clock.set_to(moment):
@@ -160,8 +159,8 @@ def test_who_is_due_out_today_is_overdue_once_the_grace_is_over(browser, grand, 
         assert [departure["is_overdue"] for departure in state["departures"]] == overdue
 
 
-def test_the_business_day_goes_on_after_midnight(browser, grand, agent):
-    furnish(grand, agent)
+def test_the_business_day_continues_after_midnight(browser, grand, agent):
+    create_board_data(grand, agent)
     with clock.set_to(datetime(2026, 7, 2, 0, 59, tzinfo=UTC)):  # 1:59 in Dublin, the cutoff is at two
         state = browser(agent).get(STATE).json()
     assert state["hotel"]["business_date"] == "2026-07-01"
@@ -174,7 +173,7 @@ def test_the_business_day_goes_on_after_midnight(browser, grand, agent):
 
 
 @by_role
-def test_who_is_late_is_among_the_arrivals_until_the_last_night_is_over(browser, grand, role):
+def test_late_arrivals_are_listed_until_the_last_night_is_over(browser, grand, role):
     day, of = timedelta(days=1), {"room_type": RoomTypeFactory(hotel=grand, name="Double"), "hotel": grand}
     late, over = (
         booking_in(
@@ -190,50 +189,50 @@ def test_who_is_late_is_among_the_arrivals_until_the_last_night_is_over(browser,
     assert arrivals == [stay(late, late=True) | nobody], over
 
 
-def test_housekeeping_sees_the_rooms_of_who_comes_and_goes_but_not_who(browser, grand, housekeeper):
-    house = furnish(grand, housekeeper)
+def test_housekeeping_sees_arrival_and_departure_rooms_without_guests(browser, grand, housekeeper):
+    data = create_board_data(grand, housekeeper)
     state = browser(housekeeper).get(STATE).json()
     nobody = {"booking_id": None, "guest_name": None}
-    assert state["arrivals"] == [stay(house.arriving) | nobody]
-    assert state["departures"] == [stay(house.overdue, overdue=True) | nobody, stay(house.leaving) | nobody]
+    assert state["arrivals"] == [stay(data.arriving) | nobody]
+    assert state["departures"] == [stay(data.overdue, overdue=True) | nobody, stay(data.leaving) | nobody]
 
 
 @pytest.mark.parametrize("role", [HOUSEKEEPER, SUPERVISOR])
-def test_no_page_of_housekeeping_names_a_guest(browser, grand, role):
+def test_no_housekeeping_page_contains_guest_data(browser, grand, role):
     staff = StaffFactory(hotel=grand, role=role)
-    furnish(grand, staff)
+    create_board_data(grand, staff)
     for path in (PAGE, STATE, "/board/grand/turn-times/"):
         page = browser(staff).get(path).content.decode()
         assert [word for word in PERSONAL if word in page] == [], path
 
 
-def test_the_desk_reads_names_and_references_but_no_addresses(browser, grand, agent):
-    """So that the test above can fail."""
-    furnish(grand, agent)
+def test_the_front_desks_page_contains_names_and_references_but_no_addresses(browser, grand, agent):
+    """Shows that the test above can fail."""
+    create_board_data(grand, agent)
     page = browser(agent).get(PAGE).content.decode()
     assert [word for word in PERSONAL if word in page] == ["Ada", "Lovelace", "Charles", "Babbage", "BK-2000"]
 
 
 @by_role
-def test_my_tasks_are_mine_and_open(browser, grand, role):
+def test_my_tasks_are_the_users_open_tasks(browser, grand, role):
     staff = StaffFactory(hotel=grand, role=role)
-    house = furnish(grand, staff)
-    mine = json.loads(json.dumps(task_snapshot(house.tasks["mine"], NOON)))
+    data = create_board_data(grand, staff)
+    mine = json.loads(json.dumps(task_snapshot(data.tasks["mine"], NOON)))
     if role not in SEES_BOOKINGS:
         mine["booking"] = None
     assert browser(staff).get(STATE).json()["my_tasks"] == [mine]
 
 
-def test_another_hotels_rooms_guests_and_tasks_are_not_in_it(browser, grand, manager):
+def test_the_state_excludes_other_hotels(browser, grand, manager):
     other = StaffFactory(role=MANAGER)
-    furnish(other.hotel, other)
+    create_board_data(other.hotel, other)
     log_of(other.hotel, 3)
     state = browser(manager).get(STATE).json()
     assert (state["rooms"], state["arrivals"], state["departures"], state["my_tasks"]) == ([], [], [], [])
     assert state["seq"] == {"rooms": 0, "room-bookings": 0}
 
 
-def test_what_a_guest_is_called_cannot_leave_the_script_element(browser, grand, agent):
+def test_a_guests_name_cannot_close_the_script_element(browser, grand, agent):
     name = "</script><script>alert(1)</script>"
     booking_in("CONFIRMED", hotel=grand, check_in=NOON.date(), primary_first_name=name)
     page = browser(agent).get(PAGE)
@@ -241,18 +240,18 @@ def test_what_a_guest_is_called_cannot_leave_the_script_element(browser, grand, 
     assert embedded(page)["arrivals"][0]["guest_name"] == f"{name} Lovelace"
 
 
-# --- following from there ---------------------------------------------------------------------------------------------
+# --- the stream numbers -----------------------------------------------------------------------------------------------
 
 
 @by_role
-def test_a_role_follows_the_streams_that_it_may_hear(browser, grand, role):
+def test_the_state_has_a_seq_for_each_permitted_stream(browser, grand, role):
     log_of(grand, 4)
     log_of(grand, 2, stream=BOOKINGS)
     state = browser(StaffFactory(hotel=grand, role=role)).get(STATE).json()
     assert state["seq"] == {"rooms": 4, "room-bookings": 2 if role in SEES_BOOKINGS else None}
 
 
-def test_whoever_works_with_bookings_only_sees_the_board_and_hears_no_rooms(browser, grand):
+def test_with_booking_rights_only_there_is_no_rooms_stream(browser, grand):
     staff = StaffFactory(hotel=grand, role=HOUSEKEEPER)
     staff.role.permissions.set([])
     give(staff, "bookings.checkin")
@@ -263,14 +262,14 @@ def test_whoever_works_with_bookings_only_sees_the_board_and_hears_no_rooms(brow
 
 
 def give(staff, right: str) -> None:
-    """That right alone, on the user."""
+    """Grant the right to the user."""
     app_label, _, codename = rights.permission(right).partition(".")
     staff.user.user_permissions.add(Permission.objects.get(content_type__app_label=app_label, codename=codename))
 
 
 @pytest.mark.parametrize("path", [PAGE, STATE])
-def test_a_change_while_the_state_is_read_is_shown_or_caught_up(browser, api, grand, housekeeper, path):
-    """Before each statement another room gets dirty and its event gets its number."""
+def test_a_change_during_the_read_is_shown_or_caught_up(browser, api, grand, housekeeper, path):
+    """Before each statement, another room becomes dirty and its event is numbered."""
     rooms = [NewRoomFactory(hotel=grand) for _ in range(6)]
     stream = EventStream.objects.create(hotel=grand, name=ROOMS)
     client, waiting, busy = browser(housekeeper), list(rooms), []
@@ -292,14 +291,14 @@ def test_a_change_while_the_state_is_read_is_shown_or_caught_up(browser, api, gr
     caught_up = {event["payload"]["id"] for event in missed["results"]}
     assert len(changed) == 6  # one before each of the six statements
     assert shown | caught_up == changed
-    assert len(shown & caught_up) == 1  # between the numbers and the rooms: told twice, which harms nobody
+    assert len(shown & caught_up) == 1  # changed between the two reads: seen twice, harmless
 
 
-# --- where the live events come from ----------------------------------------------------------------------------------
+# --- the realtime server ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("configured", "told", "origins"),
+    ("configured", "expected", "origins"),
     [
         ({}, None, ""),
         (
@@ -325,21 +324,21 @@ def test_a_change_while_the_state_is_read_is_shown_or_caught_up(browser, api, gr
     ],
     ids=["none", "own, tls", "own, plain", "Pusher", "Pusher's first cluster"],
 )
-def test_the_page_may_connect_to_where_the_state_says(browser, grand, manager, settings, configured, told, origins):
+def test_the_page_policy_allows_the_realtime_host(browser, grand, manager, settings, configured, expected, origins):
     credentials = {"PUSHER_APP_ID": "1", "PUSHER_KEY": "key", "PUSHER_SECRET": "secret"}
     for name, value in {**(credentials if configured else dict.fromkeys(credentials, "")), **configured}.items():
         setattr(settings, name, value)
     page = browser(manager).get(PAGE)
-    assert embedded(page)["realtime"] == told
+    assert embedded(page)["realtime"] == expected
     assert f"; connect-src 'self'{origins}; " in page["Content-Security-Policy"]
 
 
-def test_the_secret_is_nowhere_in_the_page(browser, grand, manager, settings):
+def test_the_page_does_not_contain_the_pusher_secret(browser, grand, manager, settings):
     settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "a-very-secret-word"
     assert b"a-very-secret-word" not in browser(manager).get(PAGE).content
 
 
-def test_rooms_come_by_number(browser, grand, manager):
+def test_rooms_are_ordered_by_number(browser, grand, manager):
     for number in (1203, 7, 310):
         room_in("CHECKOUT_DIRTY", hotel=grand, room_number=number)
     assert [room["room_number"] for room in browser(manager).get(STATE).json()["rooms"]] == [7, 310, 1203]

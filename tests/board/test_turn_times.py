@@ -1,4 +1,4 @@
-"""Turn times by day: the figures, against days that are worked out by hand, and the page that draws them."""
+"""Turn times by day: the figures, checked against days worked out by hand, and the page with their chart."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -23,8 +23,8 @@ NONE = {"count": 0, "p50_minutes": None, "p90_minutes": None}
 
 
 def turn(room: Room, ready_at: datetime, minutes: float, *detours: tuple[str, float]) -> None:
-    """The room gets dirty and is ready so many minutes later; ``detours`` are statuses between, in minutes from the
-    beginning."""
+    """Make the room dirty ``minutes`` before it is ready at ``ready_at``; ``detours`` are statuses in between, with the
+    minutes since it became dirty."""
     began = ready_at - timedelta(minutes=minutes)
     for status, after in [("CHECKOUT_DIRTY", 0), *detours, ("READY_FOR_GUEST", minutes)]:
         with clock.set_to(began + timedelta(minutes=after)):
@@ -45,12 +45,12 @@ def figures(count: int, p50: float, p90: float) -> dict[str, Any]:
 # --- the figures ------------------------------------------------------------------------------------------------------
 
 
-def test_a_house_that_turned_nothing_has_a_day_for_each_day(hotel):
+def test_a_hotel_without_turns_has_an_entry_for_each_day(hotel):
     assert by_day(hotel, 3) == {"2026-06-29": NONE, "2026-06-30": NONE, "2026-07-01": NONE}
     assert len(by_day(hotel, 30)) == 30
 
 
-def test_each_day_has_its_own_turns(hotel):
+def test_turns_are_counted_by_day(hotel):
     rooms = [NewRoomFactory(hotel=hotel) for _ in range(3)]
     turn(rooms[0], NOON - timedelta(days=3), 500)  # before the first day
     for room, minutes in zip(rooms, (60, 100, 20), strict=True):
@@ -60,7 +60,7 @@ def test_each_day_has_its_own_turns(hotel):
     turn(NewRoomFactory(hotel=HotelFactory()), NOON, 999)
     with clock.set_to(NOON - timedelta(minutes=5)):
         set_room_status(room=rooms[1], to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)  # not turned yet
-    # p90 lies nine tenths of the way from the fastest to the slowest: 20, 60, 100 → 92; 30, 45 → 43.5
+    # p90 is interpolated: of 20, 60, 100 it is 92; of 30, 45 it is 43.5.
     assert by_day(hotel, 3) == {
         "2026-06-29": figures(3, 60.0, 92.0),
         "2026-06-30": NONE,
@@ -68,17 +68,17 @@ def test_each_day_has_its_own_turns(hotel):
     }
 
 
-def test_a_failed_inspection_does_not_start_a_turn_anew(hotel):
+def test_a_failed_inspection_does_not_restart_the_turn(hotel):
     detours = [("CLEANED_UNINSPECTED", 30), ("CHECKOUT_DIRTY", 40), ("CLEANED_UNINSPECTED", 55)]
     turn(NewRoomFactory(hotel=hotel), NOON, 70, *detours)
     assert by_day(hotel, 1) == {"2026-07-01": figures(1, 70.0, 70.0)}
 
 
-def test_a_turn_over_midnight_is_of_the_day_on_which_the_room_was_ready(hotel):
+def test_a_turn_over_midnight_counts_on_the_day_it_ended(hotel):
     midnight = datetime(2026, 6, 30, 23, 0, tzinfo=UTC)  # in Dublin, in summer
     rooms = [NewRoomFactory(hotel=hotel) for _ in range(3)]
     turn(rooms[0], midnight + timedelta(minutes=40), 90)
-    turn(rooms[1], midnight, 10)  # ready at the stroke of midnight
+    turn(rooms[1], midnight, 10)  # ready at midnight exactly
     turn(rooms[2], midnight - timedelta(microseconds=1), 20)
     assert by_day(hotel, 2) == {"2026-06-30": figures(1, 20.0, 20.0), "2026-07-01": figures(2, 50.0, 82.0)}
 
@@ -86,20 +86,20 @@ def test_a_turn_over_midnight_is_of_the_day_on_which_the_room_was_ready(hotel):
 @pytest.mark.parametrize(
     ("day", "begins", "ends"),
     [
-        # Dublin's clock goes forward: a day of 23 hours; and back: a day of 25.
+        # Dublin's clock goes forward (a day of 23 hours) and back (25 hours).
         (date(2026, 3, 29), datetime(2026, 3, 29, 0, 0, tzinfo=UTC), datetime(2026, 3, 29, 23, 0, tzinfo=UTC)),
         (date(2026, 10, 25), datetime(2026, 10, 24, 23, 0, tzinfo=UTC), datetime(2026, 10, 26, 0, 0, tzinfo=UTC)),
     ],
     ids=["23 hours", "25 hours"],
 )
-def test_a_day_on_which_the_clock_changes_is_as_long_as_it_is(hotel, day, begins, ends):
+def test_days_with_a_clock_change_have_23_or_25_hours(hotel, day, begins, ends):
     rooms = [NewRoomFactory(hotel=hotel) for _ in range(4)]
     second = timedelta(seconds=1)
     turn(rooms[0], begins - second, 10)
     turn(rooms[1], begins, 20)
     turn(rooms[2], ends - second, 30)
     turn(rooms[3], ends, 40)
-    # A turn while the clock changes takes as long as it takes.
+    # A turn across the clock change is measured in elapsed time.
     turn(rooms[0], begins + timedelta(hours=3), 150)
     found = by_day(hotel, 3, now=ends + timedelta(hours=10))
     assert list(found) == [(day + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)]
@@ -107,7 +107,7 @@ def test_a_day_on_which_the_clock_changes_is_as_long_as_it_is(hotel, day, begins
     assert found[day.isoformat()] == figures(3, 30.0, 126.0)  # of 20, 30, 150
 
 
-def test_the_days_are_the_hotels_own(hotel):
+def test_days_are_in_the_hotels_timezone(hotel):
     hotel.timezone = "Pacific/Auckland"  # twelve hours ahead in July
     hotel.save()
     turn(NewRoomFactory(hotel=hotel), NOON - timedelta(hours=1), 25)
@@ -124,12 +124,12 @@ def test_the_figures_take_one_statement(hotel, statements, rooms, days):
     assert len(made) == 1, made.sql()
 
 
-def test_today_is_what_the_api_says_of_today(api, hotel, manager):
+def test_todays_figures_agree_with_the_api(api, hotel, manager):
     for minutes in (12, 34, 56):
         turn(NewRoomFactory(hotel=hotel), NOON, minutes)
     with clock.set_to(NOON):
-        told = api(manager).get(url(manager, "turnover/stats/")).json()["turn_times"]["today"]
-    assert by_day(hotel, 1)["2026-07-01"] == told
+        assert_form_error = api(manager).get(url(manager, "turnover/stats/")).json()["turn_times"]["today"]
+    assert by_day(hotel, 1)["2026-07-01"] == assert_form_error
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -143,27 +143,27 @@ def page(browser, staff, now: datetime = NOON) -> str:
 
 
 def picture(text: str) -> ElementTree.Element:
-    """The chart's drawing, which must be well-formed."""
+    """The chart's SVG, which must be well-formed."""
     [drawing] = re.findall(r'<svg role="img".*?\n    </svg>', text, re.DOTALL)
     return ElementTree.fromstring(drawing)
 
 
 def rows(text: str) -> list[list[str]]:
-    """The words of the table's cells."""
+    """The text of the table's cells."""
     return [
         [re.sub("<[^>]*>", "", cell).strip() for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", row)]
         for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL)
     ]
 
 
-def test_the_page_of_a_house_that_turned_nothing_says_so(browser, manager):
+def test_the_page_of_a_hotel_without_turns(browser, manager):
     text = page(browser, manager)
     assert "No room has been made ready in the last 30 days" in text
     assert "<figure" not in text
     assert "<table" not in text
 
 
-def test_the_page_says_draws_and_lists_the_figures(browser, hotel, manager):
+def test_the_page_shows_headline_chart_and_table(browser, hotel, manager):
     rooms = [NewRoomFactory(hotel=hotel) for _ in range(3)]
     for room, minutes in zip(rooms, (80, 60, 100), strict=True):
         turn(room, NOON - timedelta(days=2), minutes)
@@ -171,7 +171,7 @@ def test_the_page_says_draws_and_lists_the_figures(browser, hotel, manager):
         turn(room, NOON, minutes)
     text = page(browser, manager)
     assert "Today half of the rooms were ready within 42 minutes, nine in ten within 1 h 12</h2>" in text
-    # Of 40, 42, 60, 80, 80, 100: half within 70, nine in ten within 90.
+    # Of 40, 42, 60, 80, 80, 100 the median is 70 and p90 is 90.
     assert "That is 28 minutes faster than usual. Over the last 30 days, of 6 rooms, half were ready within" in text
     assert "1 h 10 and nine in ten within 1 h 30." in text
     table = rows(text)
@@ -187,7 +187,7 @@ def test_the_page_says_draws_and_lists_the_figures(browser, hotel, manager):
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_the_page_makes_four_statements(browser, hotel, manager, statements, size):
+def test_the_page_takes_four_statements(browser, hotel, manager, statements, size):
     for _ in range(size):
         turn(NewRoomFactory(hotel=hotel), NOON, 30)
     client = browser(manager)
@@ -196,7 +196,7 @@ def test_the_page_makes_four_statements(browser, hotel, manager, statements, siz
     assert len(made) == 4, made.sql()  # session, user, by day, all together
 
 
-def test_a_hotels_name_is_text(browser, hotel, manager):
+def test_the_hotels_name_is_escaped(browser, hotel, manager):
     hotel.name = "<script>alert(1)</script>"
     hotel.save()
     assert "<script>alert" not in page(browser, manager)
@@ -206,7 +206,7 @@ def test_a_hotels_name_is_text(browser, hotel, manager):
 
 
 def days_of(*times: tuple[float, float] | None) -> list[dict[str, Any]]:
-    """So many days, today last, by their p50 and p90; ``None`` is a day without turns."""
+    """Days ending today, given as (p50, p90); ``None`` is a day without turns."""
     first = date(2026, 7, 1) - timedelta(days=len(times) - 1)
     return [
         {"date": first + timedelta(days=index), **(NONE if pair is None else figures(5, *pair))}
@@ -226,13 +226,13 @@ def test_a_bar_is_as_high_as_its_minutes():
     assert not drawing.is_cut_off
 
 
-def test_a_day_without_turns_has_no_bar_and_keeps_its_place():
+def test_a_day_without_turns_leaves_a_gap():
     full, gap = chart(days_of((30, 60), (60, 90), (15, 120)), 30), chart(days_of((30, 60), None, (15, 120)), 30)
     assert gap.bars == [full.bars[0], full.bars[2]]
 
 
 @pytest.mark.parametrize("count", [1, 2, 29, 30, 90])
-def test_the_bars_lie_side_by_side_within_the_picture(count):
+def test_bars_do_not_overlap_and_stay_within_the_chart(count):
     drawing = chart(days_of(*[(30, 60)] * count), 30)
     assert len(drawing.bars) == count
     edges = [edge for bar in drawing.bars for edge in (bar.x, bar.middle, bar.right)]
@@ -242,7 +242,7 @@ def test_the_bars_lie_side_by_side_within_the_picture(count):
     assert len(drawing.labels) == -(-count // 7)
 
 
-def test_a_giant_outlier_is_cut_off_and_the_others_stay_readable():
+def test_a_giant_outlier_is_cut_off():
     drawing = chart(days_of(*[(40, 70)] * 20, (60, 9000), *[(40, 70)] * 5, (9000, 9000), (45, 60)), 41)
     assert [bar.cut_off for bar in drawing.bars] == [False] * 20 + [True] + [False] * 5 + [True, False]
     assert drawing.is_cut_off
@@ -251,7 +251,7 @@ def test_a_giant_outlier_is_cut_off_and_the_others_stay_readable():
     assert "nine in ten within 6 d 6 h" in drawing.bars[20].title
 
 
-def test_one_slow_day_alone_is_no_outlier():
+def test_a_single_slow_day_is_not_an_outlier():
     drawing = chart(days_of(None, (9000, 9500), None), 9000)
     assert not drawing.is_cut_off
     assert drawing.bars[0].height > HEIGHT / 2
@@ -260,7 +260,7 @@ def test_one_slow_day_alone_is_no_outlier():
 @pytest.mark.parametrize(
     "slowest", [0, 0.2, 4, 5, 6, 25, 26, 59, 61, 299, 301, 1000, 1441, 7000, 10080, 100_000, 10**6]
 )
-def test_an_axis_has_few_lines_and_covers_what_it_shows(slowest):
+def test_the_axis_has_few_lines_and_covers_the_data(slowest):
     drawing = chart(days_of((slowest, slowest)), slowest)
     labels = [line.label for line in drawing.lines]
     assert 2 <= len(labels) <= 6
@@ -271,13 +271,13 @@ def test_an_axis_has_few_lines_and_covers_what_it_shows(slowest):
     assert 2 <= bar.height <= HEIGHT
 
 
-def test_a_drawing_of_no_days_at_all_is_empty():
+def test_a_chart_of_no_days_is_empty():
     drawing = chart([], None)
     assert (drawing.bars, drawing.labels, drawing.usual) == ([], [], None)
 
 
-def test_the_drawing_is_only_numbers_that_a_browser_reads(browser, hotel, manager):
-    """No ``1e-05``, ``nan`` or ``None`` in any place."""
+def test_the_chart_contains_only_valid_numbers(browser, hotel, manager):
+    """No ``1e-05``, ``nan`` or ``None`` anywhere."""
     turn(NewRoomFactory(hotel=hotel), NOON - timedelta(days=4), 0.001)
     turn(NewRoomFactory(hotel=hotel), NOON - timedelta(days=3), 6 * 1440)
     for days in range(3):
@@ -311,7 +311,7 @@ def test_the_drawing_is_only_numbers_that_a_browser_reads(browser, hotel, manage
         (10080, "7 d"),
     ],
 )
-def test_a_duration_reads_as_people_say_it(minutes, words):
+def test_durations_are_readable(minutes, words):
     assert duration(minutes) == words
 
 
@@ -332,11 +332,11 @@ SPOKEN = "Over the last 30 days, of 100 rooms, half were ready within 50 minutes
         (NONE, "No room has been made ready today yet", SPOKEN),
     ],
 )  # fmt: skip
-def test_the_headline_says_it_in_a_sentence(today, sentence, comparison):
+def test_headlines(today, sentence, comparison):
     assert headline(today, figures(100, 50, 90), 30) == (sentence, comparison)
 
 
-def test_a_first_day_is_compared_with_nothing():
+def test_the_headline_of_a_first_day_has_no_comparison():
     assert headline(figures(3, 40, 50), figures(3, 40, 50), 30)[1] == (
         "They are the only rooms made ready in the last 30 days."
     )

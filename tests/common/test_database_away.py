@@ -1,4 +1,4 @@
-"""A database that goes away in the middle of things is a 503, in the API's shape and on pages."""
+"""A database that goes away during a request causes a 503, in the API and on pages."""
 
 import pytest
 from django.db import connection
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def lose_connection():
-    """End this process's own backend, as a restart of PostgreSQL does."""
+    """Terminate this connection's backend, as a restart of PostgreSQL does."""
 
     def lose() -> None:
         other = connection.copy()
@@ -28,7 +28,7 @@ def lose_connection():
     connection.close()
 
 
-def test_in_the_api(api, lose_connection):
+def test_an_api_request_gets_503_and_the_next_one_succeeds(api, lose_connection):
     member = StaffFactory()
     client = api(member)
     lose_connection()
@@ -38,7 +38,7 @@ def test_in_the_api(api, lose_connection):
     assert client.get(url(member, "turnover/rooms/")).status_code == 200
 
 
-def test_on_a_page(lose_connection):
+def test_a_page_gets_503(lose_connection):
     StaffFactory()
     client = Client(raise_request_exception=False)
     lose_connection()
@@ -48,7 +48,7 @@ def test_on_a_page(lose_connection):
 
 @pytest.fixture
 def held_table():
-    """Somebody holds a table, as a migration may, for longer than a request waits."""
+    """Lock a table for longer than a request waits, as a migration may."""
     other = connection.copy()
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '100ms'")
@@ -61,7 +61,7 @@ def held_table():
 
 
 @pytest.mark.parametrize("path", ["turnover/rooms/", "housekeeping/dashboard/"])
-def test_a_list_of_all_rooms_that_cannot_begin(api, held_table, path):
+def test_a_room_list_that_waits_too_long_for_a_lock_is_busy(api, held_table, path):
     member = StaffFactory(role=MANAGER)
     client = api(member)
     answer = client.get(url(member, path))
@@ -70,7 +70,7 @@ def test_a_list_of_all_rooms_that_cannot_begin(api, held_table, path):
     assert client.get(url(member, path)).status_code == 200
 
 
-def test_a_board_that_cannot_begin(held_table):
+def test_a_board_that_waits_too_long_for_a_lock_is_busy(held_table):
     member = StaffFactory(role=MANAGER)
     client = Client(raise_request_exception=False)
     client.force_login(member.user)
@@ -81,8 +81,8 @@ def test_a_board_that_cannot_begin(held_table):
     assert client.get(path).status_code == 200
 
 
-def test_a_list_that_ends_in_the_middle(api, lose_connection, monkeypatch):
-    """Between two portions, and before it is known that there are no more."""
+def test_a_connection_lost_while_streaming_a_list(api, lose_connection, monkeypatch):
+    """Between two portions, and before the end of the result is known."""
     member = StaffFactory(role=MANAGER)
     for number in range(3):
         NewRoomFactory(hotel=member.hotel, room_number=100 + number)
@@ -108,8 +108,8 @@ def test_a_list_that_ends_in_the_middle(api, lose_connection, monkeypatch):
     assert len(seen) == 3
 
 
-def test_a_list_that_is_read_when_the_connection_ends(api, lose_connection, monkeypatch):
-    """All rooms are there: that PostgreSQL's cursor can no longer be closed is nobody's trouble."""
+def test_a_connection_lost_after_the_last_row(api, lose_connection, monkeypatch):
+    """All rows were read, so failing to close the server-side cursor does no harm."""
     member = StaffFactory(role=MANAGER)
     client = api(member)
     close = PortionsCursor.close

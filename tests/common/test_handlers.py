@@ -1,4 +1,4 @@
-"""The one error body (contract section 1)."""
+"""The error body (docs/api.md, Errors)."""
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -33,12 +33,12 @@ def test_a_refusal_carries_its_status_and_code(error, status, code):
     assert (response.status_code, response.data) == (status, plain(code, "No."))
 
 
-def test_details_and_keys_of_the_top_level():
+def test_details_and_extra_top_level_keys():
     response = exception_handler(Taken("No.", details={"room": 1}, extra={"conflicts": [1]}), {})
     assert response.data == plain("TAKEN", "No.", details={"room": 1}, conflicts=[1])
 
 
-def test_a_wrong_field_is_named_twice():
+def test_a_field_error_appears_in_details_and_at_the_top_level():
     response = exception_handler(FieldError("room", "No such room."), {})
     assert response.data == plain(
         "VALIDATION_ERROR", "No such room.", details={"room": ["No such room."]}, room=["No such room."]
@@ -46,7 +46,7 @@ def test_a_wrong_field_is_named_twice():
 
 
 @pytest.mark.parametrize("field", ["code", "message", "detail", "error", "details"])
-def test_a_field_never_hides_one_of_the_five_keys(field):
+def test_a_field_never_overwrites_one_of_the_five_keys(field):
     response = exception_handler(exceptions.ValidationError({field: ["Too short."]}), {})
     assert response.data == plain("VALIDATION_ERROR", f"{field}: Too short.", details={field: ["Too short."]})
 
@@ -57,7 +57,7 @@ def test_nested_messages_become_plain_strings():
     assert response.data["details"] == {"ranges": ["end: Required."], "name": ["? is no name."]}
 
 
-def test_messages_of_no_field():
+def test_messages_without_a_field():
     response = exception_handler(exceptions.ValidationError("Nothing fits."), {})
     assert response.data == plain(
         "VALIDATION_ERROR",
@@ -82,25 +82,25 @@ def test_errors_of_django_and_drf_get_the_same_shape(error, status, code):
     assert response.data["message"] == response.data["detail"] == response.data["error"]
 
 
-def test_how_long_to_wait_is_rounded_up():
+def test_retry_after_is_rounded_up():
     response = exception_handler(exceptions.Throttled(wait=0.2), {})
     assert (response.status_code, response["Retry-After"]) == (429, "1")
 
 
-def test_a_bug_is_nobodys_refusal():
+def test_bugs_are_not_handled():
     assert exception_handler(ZeroDivisionError(), {}) is None
     assert exception_handler(IntegrityError(), {}) is None
 
 
-# By SQLSTATE. Of two who pass the same check at the same moment, the second meets one of the first four; the others say
-# that nobody checked.
+# By SQLSTATE. If two requests pass the same check at the same time, the second meets one of the first four; the others
+# mean that a check is missing.
 RACES = {"23505": "unique", "23P01": "exclusion", "23503": "foreign key", "23001": "restrict"}
 BUGS = {"23514": "check", "23502": "not null", "23000": "a trigger of ours", "P0001": "a trigger of others"}
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("state", [*RACES, *BUGS])
-def test_only_what_two_at_once_can_break_is_a_conflict(state):
+def test_only_violations_that_a_race_can_cause_are_conflicts(state):
     with pytest.raises(DatabaseError) as refused, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'; END $$")
     response = exception_handler(refused.value, {})
@@ -110,13 +110,13 @@ def test_only_what_two_at_once_can_break_is_a_conflict(state):
         assert (response.status_code, response.data["code"]) == (409, "CONFLICT")
 
 
-def test_a_database_that_is_gone_is_503():
+def test_an_unreachable_database_is_503():
     response = exception_handler(OperationalError("the server has gone away"), {})
     assert (response.status_code, response["Retry-After"]) == (503, "1")
     assert response.data["code"] == "UNAVAILABLE"
 
 
-def test_the_body_is_json_safe_and_its_own():
+def test_the_body_copies_the_details():
     details = {"a": 1}
     body = error_body("CODE", "Why.", details=details)
     body["details"]["a"] = 2

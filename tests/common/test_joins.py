@@ -1,4 +1,4 @@
-"""Rows that only Python knows, joined to a table."""
+"""Joining rows of Python values to a table."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -28,7 +28,7 @@ def booking():
     return BookingFactory(check_in=date(2026, 3, 10), created_at=MOMENT - timedelta(microseconds=1))
 
 
-def test_each_row_meets_its_own(booking, django_assert_num_queries):
+def test_each_row_is_joined_to_its_hotel(booking, django_assert_num_queries):
     elsewhere = HotelFactory()
     with django_assert_num_queries(1):
         assert list(arriving({elsewhere: date(2026, 3, 10), booking.hotel: date(2026, 3, 10)})) == [booking]
@@ -39,7 +39,7 @@ def test_each_row_meets_its_own(booking, django_assert_num_queries):
     assert not arriving({booking.hotel: date(2026, 3, 10)}).exists()
 
 
-def test_it_is_a_queryset_like_others(booking):
+def test_the_result_is_an_ordinary_queryset(booking):
     found = arriving({booking.hotel: booking.check_in})
     assert found.count() == 1
     assert list(RoomBooking.objects.filter(pk__in=found.values("pk"))) == [booking]

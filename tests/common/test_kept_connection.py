@@ -1,4 +1,4 @@
-"""A kept connection is checked at the first statement of a request, without a round trip while it stands."""
+"""A kept connection is checked at a request's first statement, without a round trip if it is healthy."""
 
 import select
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def kept():
-    """The connection as a request finds it: used before, not yet checked."""
+    """The connection at the start of a request: used before, not yet checked."""
     connection.ensure_connection()
     connection.health_check_enabled = settings.DATABASES["default"]["CONN_HEALTH_CHECKS"]
     connection.health_check_done = False
@@ -22,7 +22,7 @@ def kept():
 
 @pytest.fixture
 def asked(monkeypatch) -> list[object]:
-    """Grows each time that PostgreSQL is asked whether it is there."""
+    """An entry for each health check that is sent to PostgreSQL."""
     times: list[object] = []
     ask = base.DatabaseWrapper.is_usable
     monkeypatch.setattr(base.DatabaseWrapper, "is_usable", lambda self: times.append(self) or ask(self))
@@ -30,19 +30,19 @@ def asked(monkeypatch) -> list[object]:
 
 
 def backend() -> int:
-    """The process of PostgreSQL that answers."""
+    """The pid of the backend."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return cursor.fetchone()[0]
 
 
-def test_one_that_stands_is_used_unasked(asked):
+def test_a_healthy_connection_is_used_without_a_check(asked):
     before = connection.connection.info.backend_pid
     assert backend() == before
     assert not asked
 
 
-def test_one_that_the_server_has_ended_is_replaced(asked):
+def test_a_closed_connection_is_replaced(asked):
     before = connection.connection.info.backend_pid
     other = connection.copy()
     with other.cursor() as cursor:
@@ -52,7 +52,7 @@ def test_one_that_the_server_has_ended_is_replaced(asked):
     assert asked
 
 
-def test_one_that_has_something_to_say_is_asked_and_kept(asked):
+def test_a_connection_with_pending_input_is_checked_and_kept(asked):
     with connection.cursor() as cursor:
         cursor.execute("LISTEN kept")
     connection.health_check_done = False
@@ -61,23 +61,23 @@ def test_one_that_has_something_to_say_is_asked_and_kept(asked):
     with other.cursor() as cursor:
         cursor.execute("NOTIFY kept")
     other.close()
-    assert select.select([connection.connection], [], [], 5)[0]  # it has come
+    assert select.select([connection.connection], [], [], 5)[0]  # the notification has arrived
     assert backend() == before
     assert len(asked) == 1
 
 
-def test_one_that_has_failed_is_asked(asked):
+def test_a_connection_with_errors_is_checked(asked):
     connection.errors_occurred = True
     backend()
     assert len(asked) == 1
 
 
-def test_no_two_cursors_have_one_name():
-    """Django counts them for itself in each process, and a pooler may hand one connection to two."""
+def test_cursor_names_are_unique():
+    """Django numbers cursors per process, and a pooler may share one connection between processes."""
     names = []
     for _ in range(2):
         with connection.chunked_cursor() as cursor:
             names.append(cursor.cursor.name)
         connection._named_cursor_idx = 0
     assert names[0] != names[1]
-    assert all(len(name) < 64 for name in names)  # longer ones PostgreSQL cuts
+    assert all(len(name) < 64 for name in names)  # PostgreSQL truncates longer ones

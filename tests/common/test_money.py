@@ -1,4 +1,4 @@
-"""Currencies and their decimals, as ISO 4217 has them."""
+"""Currencies and their decimals by ISO 4217."""
 
 from decimal import Decimal
 
@@ -9,8 +9,8 @@ from common.errors import FieldError
 from common.money import DECIMALS, amount_to_store, currency_code, decimals_refusal, money
 
 
-def test_the_table_is_that_of_the_standard():
-    """As many codes with each number of decimals as the list of 2026-01-01 has, none of them twice."""
+def test_the_table_agrees_with_iso_4217():
+    """The number of codes with 0, 2, 3 and 4 decimals is that of the list of 2026-01-01."""
     counts = {decimals: list(DECIMALS.values()).count(decimals) for decimals in set(DECIMALS.values())}
     assert counts == {0: 17, 2: 139, 3: 7, 4: 2}
     assert all(len(code) == 3 and code.isascii() and code.isupper() for code in DECIMALS)
@@ -26,7 +26,7 @@ def test_the_table_is_that_of_the_standard():
 
 
 @pytest.mark.parametrize("code", ["", "eur", "EURO", "EU", "QQQ", "HRK", "XAU", "XXX", "E\nR", "ÉUR"])
-def test_what_is_no_currency_is_refused(code):
+def test_unknown_currency_codes_are_refused(code):
     with pytest.raises(ValidationError):
         currency_code(code)
 
@@ -44,11 +44,11 @@ def test_what_is_no_currency_is_refused(code):
         ("0.005", "BHD", "0.005"),
         ("17.5", "BHD", "17.500"),
         ("9999999999.9999", "CLF", "9999999999.9999"),
-        ("120.5", "HRK", "120.50"),  # an old booking's
-        ("100.50", "JPY", "100.5"),  # nothing is hidden
+        ("120.5", "HRK", "120.50"),  # a withdrawn currency, on an old booking
+        ("100.50", "JPY", "100.5"),  # no digit is dropped
     ],
 )
-def test_an_amount_is_written_with_its_currency_s_decimals(amount, currency, text):
+def test_amounts_are_formatted_with_their_currencys_decimals(amount, currency, text):
     assert money(Decimal(amount), currency) == text
 
 
@@ -63,7 +63,7 @@ def test_an_amount_is_written_with_its_currency_s_decimals(amount, currency, tex
         (None, "JPY", None),
     ],
 )
-def test_more_decimals_than_the_currency_has_are_refused(amount, currency, refusal):
+def test_too_many_decimals_are_refused(amount, currency, refusal):
     given = None if amount is None else Decimal(amount)
     assert decimals_refusal(given, currency) == refusal
     if refusal is None:
@@ -74,7 +74,7 @@ def test_more_decimals_than_the_currency_has_are_refused(amount, currency, refus
         assert raised.value.details == {"amount": [refusal]}
 
 
-def test_what_is_stored_has_the_decimals_of_its_currency():
+def test_stored_amounts_have_their_currencys_decimals():
     assert str(amount_to_store(Decimal("1.1000"), "EUR", "amount")) == "1.10"
     assert str(amount_to_store(Decimal("1E+3"), "JPY", "amount")) == "1000"
     assert money(None, "EUR") is None

@@ -1,4 +1,4 @@
-"""Each request is counted and timed by the name of its address: few names, whatever the world asks for."""
+"""Requests are counted and timed by URL name, with a bounded number of names."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def counted() -> Any:
-    """``counted()`` is ``{(operation, status): requests}`` since the test began."""
+    """``counted()`` returns ``{(operation, status): requests}`` since the test began."""
 
     def all_of_them() -> dict[tuple[str, str], float]:
         return {
@@ -31,7 +31,7 @@ def counted() -> Any:
     }
 
 
-def test_an_operation_is_the_name_of_an_address_whatever_its_numbers(api, manager, hotel, counted):
+def test_an_operation_is_named_by_its_url_name_without_ids(api, manager, hotel, counted):
     client = api(manager)
     for room in (room_in("READY_FOR_GUEST", hotel=hotel), room_in("READY_FOR_GUEST", hotel=hotel)):
         assert client.post(url(manager, f"rooms/{room.pk}/status/"), {"to_status": "CHECKOUT_DIRTY"}).status_code == 200
@@ -39,25 +39,25 @@ def test_an_operation_is_the_name_of_an_address_whatever_its_numbers(api, manage
     assert counted() == {("POST room-status", "200"): 2, ("POST room-status", "404"): 1}
 
 
-def test_what_leads_nowhere_is_one_name(client, counted):
+def test_unknown_paths_share_one_name(client, counted):
     for path in ("/api/nothing/", "/api/staff/hotel/grand/rooms/12/nothing/", "/wp-login.php"):
         assert client.get(path).status_code == 404
     assert counted() == {("unknown", "404"): 3}
 
 
-def test_a_method_that_nobody_knows_makes_no_name(client, counted):
+def test_unknown_methods_share_one_name(client, counted):
     for method in ("BREW", "WHEN"):
         assert client.generic(method, "/api/staff/login/").status_code == 405
     assert counted() == {("OTHER login", "405"): 2}
 
 
-def test_an_address_without_a_name_goes_by_its_pattern(client, counted):
+def test_a_route_without_a_name_is_named_by_its_pattern(client, counted):
     assert client.post("/pusher/auth").status_code == 400
     assert client.get("/").status_code == 302
     assert counted() == {("POST pusher/auth", "400"): 1, ("GET /", "302"): 1}
 
 
-def test_a_refused_body_and_a_bug_are_counted_too(manager, api, counted, monkeypatch):
+def test_refused_bodies_and_bugs_are_counted(manager, api, counted, monkeypatch):
     client = Client(raise_request_exception=False)
     assert (
         client.post("/api/staff/login/", headers={"transfer-encoding": "chunked"}, CONTENT_LENGTH="").status_code == 400
@@ -75,8 +75,8 @@ def test_probes_and_preflights_are_not_operations(client, counted, settings):
     assert counted() == {}
 
 
-def test_counting_makes_no_statement(api, manager, hotel, statements):
-    """What it costs is in the statements' tests: the same as ever."""
+def test_counting_takes_no_statement(api, manager, hotel, statements):
+    """Other endpoints' statement counts are in tests/hotelmate/test_statements.py."""
     NewRoomFactory(hotel=hotel)
     client = api(manager)
     with statements() as made:
@@ -84,7 +84,7 @@ def test_counting_makes_no_statement(api, manager, hotel, statements):
     assert len(made) == 1
 
 
-def test_a_count_that_fails_fails_no_request(client, monkeypatch, caplog):
+def test_a_failing_counter_does_not_fail_the_request(client, monkeypatch, caplog):
     def full(*_: Any) -> None:
         raise OSError("No space left on device")
 
@@ -93,13 +93,13 @@ def test_a_count_that_fails_fails_no_request(client, monkeypatch, caplog):
     assert "unknown could not be counted" in caplog.messages
 
 
-def test_nothing_is_counted_where_other_libraries_count():
+def test_the_default_registry_is_not_used():
     assert not [family for family in REGISTRY.collect() if family.name.startswith("hotelmate")]
 
 
 @pytest.mark.parametrize("trouble", ["empty file", "no folder"])
-def test_counters_that_cannot_be_read_cost_only_themselves(trouble, monkeypatch, tmp_path, caplog):
-    """A process died before it had written anything, or somebody cleaned up."""
+def test_unreadable_counters_do_not_hide_other_metrics(trouble, monkeypatch, tmp_path, caplog):
+    """A process died before writing anything, or the folder was deleted."""
     folder = tmp_path / "gone" if trouble == "no folder" else tmp_path
     (tmp_path / "counter_1.db").touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))

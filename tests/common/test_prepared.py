@@ -1,4 +1,4 @@
-"""A prepared statement reads and writes exactly as Django's own does, in every thread."""
+"""Prepared statements read and write exactly as Django's own do, in every thread."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, in_hou
 
 
 def facts(row):
-    """Everything that a row carries, with the rows joined to it."""
+    """All attributes of an instance, including its joined instances."""
     return {
         name: facts(value) if hasattr(value, "_meta") else value
         for name, value in {**vars(row), **row._state.fields_cache}.items()
@@ -34,14 +34,14 @@ def facts(row):
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
-def test_it_gives_what_the_queryset_gives(django_assert_num_queries):
+def test_a_prepared_read_returns_what_the_queryset_returns(django_assert_num_queries):
     occupied, empty = room_in("OCCUPIED"), room_in("CLEANED_UNINSPECTED")
     for build, rows in (
         (room_list, [occupied, empty]),
         (booking_list, [in_house(NewRoomFactory()), BookingFactory()]),
     ):
         prepared = PreparedRead(build)
-        for row in [*rows, *rows]:  # the second time from the statement built the first time
+        for row in [*rows, *rows]:  # the second time with the statement built the first time
             with django_assert_num_queries(1):
                 [read] = prepared.read(pk=row.pk)
             assert facts(read) == facts(build().get(pk=row.pk))
@@ -49,7 +49,7 @@ def test_it_gives_what_the_queryset_gives(django_assert_num_queries):
 
 
 @pytest.mark.django_db
-def test_it_reads_anew_each_time():
+def test_rows_are_read_again_each_time():
     room = NewRoomFactory()
     prepared = PreparedRead(room_list)
     prepared.read(pk=room.pk)
@@ -58,7 +58,7 @@ def test_it_reads_anew_each_time():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_thread_reads_through_its_own_connection():
+def test_each_thread_uses_its_own_connection():
     hotels = [HotelFactory() for _ in range(4)]
     prepared = PreparedRead(Hotel.objects.all)
     prepared.read(pk=hotels[0].pk)
@@ -77,7 +77,7 @@ def test_each_thread_reads_through_its_own_connection():
 
 @pytest.fixture
 def pooler_seen():
-    """Of this process, until the test is over."""
+    """The process-wide flag that a pooler was detected; cleared after the test."""
     yield writing._pooler_seen
     writing._pooler_seen.clear()
     connection.close()
@@ -85,20 +85,20 @@ def pooler_seen():
 
 @pytest.fixture(params=["prepared", "plain"])
 def either_way(request, monkeypatch):
-    """Once with statements that are prepared, once as behind a pooler."""
+    """Run the test once with prepared statements and once as behind a pooler."""
     if request.param == "plain":
         monkeypatch.setattr(writing._pooler_seen, "is_set", lambda: True)
 
 
 def prepared_statements() -> list[str]:
-    """What PostgreSQL keeps for this connection."""
+    """The names of the statements that are prepared on this connection."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM pg_prepared_statements")
         return [name for (name,) in cursor.fetchall()]
 
 
 @pytest.mark.django_db
-def test_it_finds_by_any_key_that_is_unique(django_assert_num_queries):
+def test_rows_can_be_read_by_any_unique_key(django_assert_num_queries):
     hotel = HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
     with django_assert_num_queries(1):
@@ -108,19 +108,19 @@ def test_it_finds_by_any_key_that_is_unique(django_assert_num_queries):
 
 
 @pytest.mark.django_db
-def test_postgresql_plans_it_once_also_when_the_work_is_undone():
+def test_the_statement_stays_prepared_after_a_rollback():
     hotel = HotelFactory()
     prepared = PreparedRead(partial(Hotel.objects.exclude, name="of no other test"))
     before = prepared_statements()
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             assert prepared.read(pk=hotel.pk) == [hotel]
-            1 / 0  # noqa: B018 - undoes the block
+            1 / 0  # noqa: B018 - rolls the block back
     assert len(prepared_statements()) == len(before) + 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_new_connection_prepares_it_anew():
+def test_a_new_connection_prepares_the_statement_again():
     hotel = HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
     assert prepared.read(pk=hotel.pk) == [hotel]
@@ -129,8 +129,8 @@ def test_a_new_connection_prepares_it_anew():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_kept_connection_that_has_died_is_replaced_before_it_is_read_through():
-    """As Django does at a request's first statement, where connections are kept (``CONN_HEALTH_CHECKS``)."""
+def test_a_dead_kept_connection_is_replaced_before_the_read():
+    """As Django does at a request's first statement with ``CONN_HEALTH_CHECKS``."""
     hotel = HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
     prepared.read(pk=hotel.pk)
@@ -147,7 +147,7 @@ def test_a_kept_connection_that_has_died_is_replaced_before_it_is_read_through()
 
 @pytest.fixture
 def retyped():
-    """``retyped()`` gives a column that is read another type, on a connection of its own, as a migration does."""
+    """``retyped()`` changes a column's type on another connection, as a migration does."""
     lengths = iter((300, 301))
 
     def retype(length=None):
@@ -162,8 +162,8 @@ def retyped():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_column_gets_another_type_while_a_connection_is_kept(retyped):
-    """PostgreSQL refuses the old plan (0A000): read once more, or where a transaction is lost, a 503 and no 500."""
+def test_a_changed_column_type_is_replanned(retyped):
+    """PostgreSQL refuses the old plan (0A000): the read is retried or, inside a transaction, it is a 503."""
     hotel = HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
     assert prepared.read(pk=hotel.pk) == [hotel]
@@ -179,7 +179,7 @@ def test_a_column_gets_another_type_while_a_connection_is_kept(retyped):
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
-def test_it_finds_by_two_keys():
+def test_rows_can_be_read_by_two_keys():
     room, other = NewRoomFactory(), NewRoomFactory()
     prepared = PreparedRead(room_list)
     assert prepared.read(pk=room.pk, hotel=room.hotel_id) == [room]
@@ -193,7 +193,7 @@ def locking():
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db(transaction=True)
-def test_it_locks_as_the_queryset_does():
+def test_a_prepared_read_locks_as_the_queryset_does():
     hotel = HotelFactory()
     prepared = PreparedRead(locking)
     other = connection.copy()
@@ -209,7 +209,7 @@ def test_it_locks_as_the_queryset_does():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_locks_within_a_transaction_alone():
+def test_locking_requires_a_transaction():
     hotel = HotelFactory()
     prepared = PreparedRead(locking)
     for _ in range(2):
@@ -221,15 +221,15 @@ def test_it_locks_within_a_transaction_alone():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1, 2**63, -(2**63), 10**40])
-def test_a_number_that_no_row_can_have_finds_none(number):
+def test_numbers_out_of_range_find_nothing(number):
     assert PreparedRead(Hotel.objects.all).read(pk=number) == []
 
 
-# --- on a connection that is handed round -----------------------------------------------------------------------------
+# --- behind a pooler --------------------------------------------------------------------------------------------------
 
 
 def another_server():
-    """The pooler hands us to another connection of its own to PostgreSQL, on which we have prepared nothing."""
+    """Simulate a pooler that switches to another server connection, where nothing is prepared."""
     with connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
 
@@ -246,8 +246,8 @@ def statement_of(prepared, **keys):
 
 
 @pytest.mark.django_db
-def test_its_name_is_made_of_its_text():
-    """So that whoever has prepared it, in whichever process, it is the same statement."""
+def test_a_statements_name_is_derived_from_its_text():
+    """So the same name means the same statement in every process."""
     hotel = HotelFactory()
     one, same, other = (
         statement_of(PreparedRead(build), pk=hotel.pk) for build in (Hotel.objects.all,) * 2 + (locking,)
@@ -256,11 +256,11 @@ def test_its_name_is_made_of_its_text():
     assert one.name.endswith(hashlib.sha256(one.text.encode()).hexdigest()[:16])
     tight, wide = (PreparedRead(partial(Hotel.objects.filter, name=name)) for name in ("a", "b"))
     assert statement_of(tight, pk=1).name != statement_of(wide, pk=1).name  # also where only a constant differs
-    assert all(len(name) < 64 for name in prepared_statements())  # longer ones PostgreSQL cuts
+    assert all(len(name) < 64 for name in prepared_statements())  # PostgreSQL truncates longer ones
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_that_is_gone_is_missed_by_nobody(pooler_seen, caplog):
+def test_behind_a_pooler_a_missing_statement_is_not_an_error(pooler_seen, caplog):
     hotel, other = HotelFactory(), HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
     assert prepared.read(pk=hotel.pk) == [hotel]
@@ -276,7 +276,7 @@ def test_one_that_is_gone_is_missed_by_nobody(pooler_seen, caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_that_is_there_already_is_no_trouble(pooler_seen, caplog):
+def test_behind_a_pooler_a_duplicate_statement_is_not_an_error(pooler_seen, caplog):
     hotel = HotelFactory()
     prepared = PreparedRead(Hotel.objects.all)
     statement = statement_of(prepared, pk=hotel.pk)
@@ -289,8 +289,8 @@ def test_one_that_is_there_already_is_no_trouble(pooler_seen, caplog):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("trouble", ["gone", "there"])
-def test_in_a_transaction_it_is_a_503_and_then_done_without(pooler_seen, trouble):
-    """The error has ended the transaction: all of its work is undone, and nothing wrong is written."""
+def test_in_a_transaction_a_pooler_costs_one_503(pooler_seen, trouble):
+    """The error aborts the transaction, so all of its writes are rolled back."""
     hotel = HotelFactory()
     prepared = PreparedRead(locking)
     with transaction.atomic():
@@ -310,7 +310,7 @@ def test_in_a_transaction_it_is_a_503_and_then_done_without(pooler_seen, trouble
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_write_goes_through_without_too(pooler_seen):
+def test_writes_work_behind_a_pooler(pooler_seen):
     event = an_event()
     writing.insert([event])
     another_server()
@@ -325,11 +325,11 @@ def test_a_write_goes_through_without_too(pooler_seen):
     assert [event.last_error for event in RealtimeEvent.objects.order_by("pk")] == ["written", ""]
 
 
-# --- how many ---------------------------------------------------------------------------------------------------------
+# --- limits -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_a_connection_keeps_so_many_and_the_last_used(monkeypatch):
+def test_a_connection_keeps_the_most_recently_used_statements(monkeypatch):
     hotel = HotelFactory()
     before = len(prepared_statements())
     monkeypatch.setattr(writing, "KEPT", before + 3)
@@ -343,7 +343,7 @@ def test_a_connection_keeps_so_many_and_the_last_used(monkeypatch):
 
 
 @pytest.mark.django_db
-def test_fields_in_another_order_are_the_same_statement():
+def test_field_order_does_not_make_another_statement():
     event = an_event()
     writing.insert([event])
     found = []
@@ -376,7 +376,7 @@ def an_event(**fields):
 
 
 def stored(*, but=("id", "event_id")):
-    """Each event as PostgreSQL has it, in order, without the columns ``but``."""
+    """The stored events in order, without the columns ``but``."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_jsonb(row_)::text FROM notifications_realtimeevent row_ ORDER BY id")
         return [{name: value for name, value in json.loads(row).items() if name not in but} for [row] in cursor]
@@ -384,7 +384,7 @@ def stored(*, but=("id", "event_id")):
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
-def test_one_row_is_stored_as_bulk_create_stores_it(django_assert_num_queries):
+def test_insert_stores_what_bulk_create_stores(django_assert_num_queries):
     moment = clock.now()
     for fields in ({}, {"last_error": AWKWARD, "seq": 9, "sent_at": moment}, {"envelope": {}}):
         RealtimeEvent.objects.all().delete()
@@ -405,7 +405,7 @@ def test_one_row_is_stored_as_bulk_create_stores_it(django_assert_num_queries):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("count", [0, 2, 30])
-def test_no_row_takes_no_statement_and_many_take_one(count, django_assert_num_queries):
+def test_insert_takes_one_statement_for_many_rows_and_none_for_none(count, django_assert_num_queries):
     events = [an_event() for _ in range(count)]
     with django_assert_num_queries(min(count, 1)):
         writing.insert(event for event in events)
@@ -413,14 +413,14 @@ def test_no_row_takes_no_statement_and_many_take_one(count, django_assert_num_qu
 
 
 @pytest.mark.django_db
-def test_a_row_keeps_the_key_that_it_was_given():
+def test_insert_keeps_a_given_primary_key():
     writing.insert([an_event(pk=4711)])
     assert RealtimeEvent.objects.get().pk == 4711
 
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
-def test_what_the_database_refuses_is_refused():
+def test_constraint_violations_are_raised():
     event = an_event()
     writing.insert([event])
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -435,7 +435,7 @@ def test_what_the_database_refuses_is_refused():
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
-def test_the_named_fields_are_written_as_save_writes_them(django_assert_num_queries):
+def test_update_writes_what_save_writes(django_assert_num_queries):
     one, other = an_event(), an_event()
     for event in (one, other):
         event.save()
@@ -454,7 +454,7 @@ def test_the_named_fields_are_written_as_save_writes_them(django_assert_num_quer
         with django_assert_num_queries(1):
             writing.update(one, names)
         by_us = stored(but=("id", "event_id", "created_at"))
-        RealtimeEvent.objects.filter(pk=one.pk).update(seq=None, sent_at=None)  # a seq is its event's alone
+        RealtimeEvent.objects.filter(pk=one.pk).update(seq=None, sent_at=None)  # a seq is unique
         other.save(update_fields=names)
         by_django = stored(but=("id", "event_id", "created_at"))
         assert by_us[0] == by_django[1]
@@ -462,7 +462,7 @@ def test_the_named_fields_are_written_as_save_writes_them(django_assert_num_quer
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
-def test_a_row_that_is_not_there_is_not_written():
+def test_updating_a_missing_row_is_an_error():
     event = an_event(pk=4711)
     event._state.adding = False
     with pytest.raises(DatabaseError, match="4711"):
@@ -470,7 +470,7 @@ def test_a_row_that_is_not_there_is_not_written():
 
 
 @pytest.mark.django_db
-def test_an_expression_is_refused_and_nothing_named_is_nothing_written(django_assert_num_queries):
+def test_expressions_are_refused_and_no_fields_write_nothing(django_assert_num_queries):
     event = an_event()
     writing.insert([event])
     event.last_error = F("channel")
@@ -484,8 +484,8 @@ def test_an_expression_is_refused_and_nothing_named_is_nothing_written(django_as
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_transaction_in_which_a_write_failed_ends_in_nothing():
-    """As with Django's own: also where somebody swallows the error, nothing that waits for the commit is done."""
+def test_after_a_failed_write_nothing_is_committed():
+    """As with Django's own writes: even if the error is caught, on_commit callbacks do not run."""
     event, done = an_event(), []
     writing.insert([event])
     twin, nobody = an_event(event_id=event.event_id), an_event(pk=1)
@@ -498,7 +498,7 @@ def test_a_transaction_in_which_a_write_failed_ends_in_nothing():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_connection_prepares_what_it_writes():
+def test_each_connection_prepares_its_own_writes():
     event = an_event()
     writing.insert([event])
     writing.update(event, ["last_error"])

@@ -1,5 +1,4 @@
-"""A database that takes no changes, as a primary that was made a standby: 503 wherever something is written, and the
-connection to it is dropped."""
+"""A database that has become read-only, such as a demoted primary: writes cause a 503 and close the connection."""
 
 from contextlib import suppress
 
@@ -21,21 +20,21 @@ from tests.room_bookings.test_approval import card, long_ago
 
 
 def demote(session=False):
-    """The rest of the transaction, or of the session, can write nothing."""
+    """Make the rest of the transaction, or of the session, read-only."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET {'default_transaction_read_only = on' if session else 'TRANSACTION READ ONLY'}")
 
 
 @pytest.fixture
 def demoted(transactional_db):
-    """The session that this test has can write nothing from now on; one that is opened later can."""
+    """``demoted()`` makes the current database session read-only; later sessions can write."""
     yield lambda: demote(session=True)
     connection.close()
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_every_endpoint_that_writes_is_503_and_those_that_read_answer(hotel, manager, endpoint):
+def test_writing_endpoints_return_503_and_reading_ones_succeed(hotel, manager, endpoint):
     things = endpoint_targets(hotel, manager)
     client = token_client(manager)
     with rolled_back():
@@ -48,7 +47,7 @@ def test_every_endpoint_that_writes_is_503_and_those_that_read_answer(hotel, man
         assert answer.status_code == endpoint.status
 
 
-def test_the_connection_is_dropped_and_the_next_request_gets_another(api, hotel, manager, demoted):
+def test_the_connection_is_closed_and_the_next_request_succeeds(api, hotel, manager, demoted):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     client, path, body = api(manager), url(manager, f"rooms/{room.pk}/status/"), {"to_status": "CHECKOUT_DIRTY"}
     demoted()
@@ -61,7 +60,7 @@ def test_the_connection_is_dropped_and_the_next_request_gets_another(api, hotel,
     assert RoomStatusEvent.objects.filter(room=room, to_status="CHECKOUT_DIRTY").count() == 1
 
 
-def test_another_error_drops_no_connection(demoted):
+def test_other_errors_keep_the_connection(demoted):
     connection.ensure_connection()
     with connection.cursor() as cursor, suppress(InternalError):
         cursor.execute("DO $$ BEGIN RAISE 'no' USING ERRCODE = 'XX000'; END $$")
@@ -79,7 +78,7 @@ def test_signing_in(manager, demoted, path):
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
 
 
-def test_an_action_of_the_admin(hotel, manager, demoted):
+def test_an_admin_action(hotel, manager, demoted):
     client = Client(raise_request_exception=False)
     client.force_login(manager.user)
     room = room_in("READY_FOR_GUEST", hotel=hotel)
@@ -89,8 +88,8 @@ def test_an_action_of_the_admin(hotel, manager, demoted):
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
 
 
-def test_bookings_one_by_one_in_the_admin(hotel, manager, demoted):
-    """The first is told, and the others are not tried."""
+def test_an_admin_action_on_bookings_stops_at_the_first(hotel, manager, demoted):
+    """The first gets the error message, and the others are not tried."""
     client = Client(raise_request_exception=False)
     client.force_login(manager.user)
     first, second = (card(None, hotel, payment_state="", payment_provider="") for _ in range(2))
@@ -104,8 +103,8 @@ def test_bookings_one_by_one_in_the_admin(hotel, manager, demoted):
 
 
 @pytest.mark.parametrize("kind", ["page", "api"])
-def test_a_session_that_is_stored_after_the_view(manager, demoted, settings, kind):
-    """Django says of it that it was deleted, and would answer 400; of a new one, a bug."""
+def test_saving_the_session_after_the_view(manager, demoted, settings, kind):
+    """Django takes the failed save for a deleted session (400) or, if the session is new, a bug (500)."""
     settings.SESSION_SAVE_EVERY_REQUEST = True
     client = Client(raise_request_exception=False)
     client.force_login(manager.user)
@@ -115,7 +114,7 @@ def test_a_session_that_is_stored_after_the_view(manager, demoted, settings, kin
     assert answer["Content-Type"].partition(";")[0] == ("text/plain" if kind == "page" else "application/json")
 
 
-def test_the_workers_jobs_wait_and_get_another_connection(hotel, demoted, caplog):
+def test_worker_jobs_wait_and_reconnect(hotel, demoted, caplog):
     steps = [lambda: demote(session=True), lambda: write(hotel), lambda: write(hotel)]
     assert run_job(*steps) == 3
     assert caplog.messages == ["the job lost the database (InternalError); again in 0.01 s"]
@@ -125,7 +124,7 @@ def write(hotel):
     hotel.save(update_fields=["name"])
 
 
-def test_the_periodic_work_ends_as_the_others_would_fare_no_better(stripe, hotel, manager, demoted):
+def test_periodic_work_stops_at_the_first_error(stripe, hotel, manager, demoted):
     card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
     stripe.intents[next(iter(stripe.intents))].status = "succeeded"
     demoted()

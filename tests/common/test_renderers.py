@@ -1,4 +1,4 @@
-"""The quick encoder writes what the framework's own does, byte for byte."""
+"""The quick JSON encoder writes the same bytes as DRF's."""
 
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -33,31 +33,31 @@ VALUES = {
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_the_same_bytes(name):
+def test_the_bytes_are_those_of_drf(name):
     value = {name: [VALUES[name]]}
     assert QuickJSONRenderer().render(value) == JSONRenderer().render(value)
 
 
 @pytest.mark.parametrize("value", [{1: "a key that is a number"}, {"large": 2**70}])
-def test_what_the_quick_encoder_does_not_take_the_framework_encodes(value):
+def test_values_that_orjson_refuses_are_encoded_by_drf(value):
     with pytest.raises(orjson.JSONEncodeError):
         orjson.dumps(value)
     assert QuickJSONRenderer().render(value) == JSONRenderer().render(value)
 
 
-def test_what_neither_takes_is_refused():
+def test_values_that_both_encoders_refuse_raise():
     with pytest.raises(TypeError, match="object"):
         QuickJSONRenderer().render({"thing": object()})
 
 
-def test_no_answer_has_no_body_and_indented_is_indented():
+def test_none_has_no_body_and_indent_is_respected():
     assert QuickJSONRenderer().render(None) == b""
     assert QuickJSONRenderer().render({"a": 1}, "application/json; indent=2") == b'{\n  "a": 1\n}'
 
 
 @pytest.mark.parametrize("media_type", [None, "application/json; indent=2"])
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
-def test_a_list_that_is_json_already_reads_as_any_list(count, media_type):
+def test_an_encoded_list_renders_like_a_plain_list(count, media_type):
     things = [VALUES | {"number": number} for number in range(count)]
     ready = JsonList()
     for thing in things:
@@ -68,7 +68,7 @@ def test_a_list_that_is_json_already_reads_as_any_list(count, media_type):
         assert answer == JSONRenderer().render({"count": count, "rooms": things, "more": [things]}, media_type)
 
 
-def test_such_a_list_beside_what_the_quick_encoder_does_not_take():
+def test_an_encoded_list_beside_a_value_that_orjson_refuses():
     ready = JsonList()
     ready.append({"number": 1})
     assert QuickJSONRenderer().render({1: ready}) == b'{"1":[{"number":1}]}'

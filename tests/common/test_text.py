@@ -1,4 +1,4 @@
-"""common/text.py: what a line and what lines of text may be made of."""
+"""common/text.py: the characters allowed in one line and in several lines of text."""
 
 import unicodedata
 
@@ -29,7 +29,7 @@ E_ACUTE, E_AND_ACUTE = "\u00e9", "e\u0301"
         (".", "."),
         ("", ""),
         (" \u00a0\u3000", ""),
-        ("\u2800", ""),  # an empty pattern of Braille
+        ("\u2800", ""),  # a blank Braille pattern
         ("\ufe0f", ""),
     ],
 )
@@ -59,7 +59,7 @@ def test_a_line_is_composed_and_trimmed(typed, kept):
         "\u115f\u1160",
         "\uffa0",
         "\u00ad",
-        "Ada\U000e0041",  # a tag: text that nobody sees
+        "Ada\U000e0041",  # an invisible tag character
         "\u200d",
         "\u200cAda",
         "Ada \u200dLovelace",
@@ -94,12 +94,12 @@ def test_lines_have_no_controls(typed):
         text.lines(typed)
 
 
-def test_nothing_that_unicode_calls_a_control_or_a_space_counts_as_seen():
+def test_unicode_controls_and_spaces_are_blank():
     unseen = ("Cc", "Zs", "Zl", "Zp")
     assert [c for c in map(chr, range(0x110000)) if unicodedata.category(c) in unseen and not text.is_blank(c)] == []
 
 
-def test_no_control_of_unicode_s_stands_in_a_line():
+def test_unicode_controls_are_refused_in_a_line():
     def passes(character: str) -> bool:
         try:
             return text.line(f"a{character}a") != ""
@@ -112,6 +112,6 @@ def test_no_control_of_unicode_s_stands_in_a_line():
     assert [c for c in [*controls, *turning] if passes(c)] == []
 
 
-def test_a_line_that_was_taken_is_taken_again():
-    for typed in ("\u0958", "\ufb2c", "Zoe\u0301"):  # the first two get longer when they are composed
+def test_an_accepted_line_is_accepted_unchanged():
+    for typed in ("\u0958", "\ufb2c", "Zoe\u0301"):  # the first two become longer when composed
         assert text.line(text.line(typed)) == text.line(typed)

@@ -13,7 +13,7 @@ from housekeeping.services import set_room_status, set_room_statuses
 from operations import invariants
 from rooms.models import RoomStatus
 from rooms.selectors import room_lock
-from tests.admin.world import browser, page
+from tests.admin.every_model import admin_url, signed_in_browser
 from tests.conftest import url
 from tests.factories import NewRoomFactory, StaffFactory, TaskFactory, in_house, room_in
 from tests.http import assert_error, nothing_written
@@ -54,7 +54,7 @@ def by_admin(room, staff, api):
     staff.user.is_staff = True
     staff.user.save()
     data = {"action": "change_status", "_selected_action": [room.pk], "apply": "1", "to_status": READY, "reason": "r"}
-    return browser(staff.user).post(page(type(room), "changelist"), data)
+    return signed_in_browser(staff.user).post(admin_url(type(room), "changelist"), data)
 
 
 def mended(room, staff, api):

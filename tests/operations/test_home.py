@@ -20,7 +20,7 @@ from room_bookings.admin import TodayFilter
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import overdue
 from room_bookings.today import TODAY_FILTERS, on_their_day
-from tests.admin.world import User, browser, root
+from tests.admin.every_model import User, signed_in_browser, superuser_browser
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory, TaskFactory, booking_in, room_in
 
 pytestmark = pytest.mark.django_db
@@ -97,7 +97,7 @@ A_DAY = {
 
 @pytest.fixture
 def desk(manager) -> Client:
-    return browser(manager.user)
+    return signed_in_browser(manager.user)
 
 
 def test_a_manager_sees_the_own_houses_day(desk, hotel):
@@ -139,7 +139,7 @@ def test_each_figure_leads_to_as_many_rows(desk, root_client, hotel):
 
 @pytest.fixture
 def root_client(db: None) -> Client:
-    return root()
+    return superuser_browser()
 
 
 def test_the_list_of_bookings_filters_by_every_due():
@@ -289,7 +289,7 @@ def test_who_may_not_open_a_list_does_not_see_its_figures(codename, hotel, state
     with clock.set_to(NOON):
         a_day(hotel)
         with statements() as made:
-            text = browser(member.user).get("/admin/").content.decode()
+            text = signed_in_browser(member.user).get("/admin/").content.decode()
     sees = {name for name in SECTIONS.values() if f'id="{name}"' in text}
     # Faults are rooms' figures and stand with the work.
     assert sees == {SECTIONS[codename], *(["work-today"] if codename == "view_room" else [])}
@@ -299,7 +299,7 @@ def test_who_may_not_open_a_list_does_not_see_its_figures(codename, hotel, state
 
 
 def test_a_user_who_is_on_no_staff_reads_a_sentence(db, hotel):
-    client = browser(User.objects.create_user("nobody", is_staff=True))
+    client = signed_in_browser(User.objects.create_user("nobody", is_staff=True))
     text = client.get("/admin/").content.decode()
     assert "You are not on the staff of any hotel" in text
     assert hotel.name not in text

@@ -15,7 +15,7 @@ from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask
 from room_bookings.models import RoomBooking, hash_token
-from tests.admin.world import live, page, registered
+from tests.admin.every_model import admin_url, create_rows, registered_models
 from tests.conftest import token_client
 from tests.endpoints import ENDPOINTS, NOBODY, ROLES, Endpoint, endpoint_targets
 from tests.factories import HotelFactory, StaffFactory, UserFactory, booking_in
@@ -276,12 +276,12 @@ def board(hotel: Hotel, other: Hotel) -> Iterable[str]:
 
 
 def admin_pages(hotel: Hotel, other: Hotel) -> Iterable[str]:
-    rows, theirs = live("Grandeur", hotel), live("Zanzibar", other)
+    rows, theirs = create_rows("Grandeur", hotel), create_rows("Zanzibar", other)
     own = {SHORT[role]: browser(member.user) for role, member in members(hotel, flag=True).items()}
     clients = own | {"superuser": browser(UserFactory(is_staff=True, is_superuser=True)), "anonymous": browser()}
     asker = Asker()
     yield table_head("rows: action", *clients, "foreign id in URL")
-    for model in registered():
+    for model in registered_models():
         for verb, ask in verbs(model).items():
             marks = {name: asker.mark(ask, client, rows[model]) for name, client in clients.items()}
             allowed = [client for name, client in own.items() if marks[name] == DONE]
@@ -296,12 +296,12 @@ def verbs(model: type[Model]) -> dict[str, Callable[[Client, Model], Any]]:
     """The admin actions on rows of a model; for "change", submitting an empty form."""
 
     def address(kind: str, thing: Model) -> str:
-        return page(model, kind, quote(thing.pk))
+        return admin_url(model, kind, quote(thing.pk))
 
     return {
-        "list": lambda client, _: client.get(page(model, "changelist")),
+        "list": lambda client, _: client.get(admin_url(model, "changelist")),
         "view": lambda client, thing: client.get(address("change", thing)),
-        "add": lambda client, _: client.get(page(model, "add")),
+        "add": lambda client, _: client.get(admin_url(model, "add")),
         "change": lambda client, thing: client.post(address("change", thing), {"_continue": "1"}),
         "delete": lambda client, thing: client.get(address("delete", thing)),
     }

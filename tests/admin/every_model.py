@@ -1,4 +1,4 @@
-"""A row of every model that the admin knows, in one hotel, with a word that must not be read in another."""
+"""A hotel with a row of every model in the admin, each containing a searchable mark; admin URLs and browsers."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -28,16 +28,16 @@ from tests.snapshots import table_rows
 User = get_user_model()
 
 
-def number(mark: str) -> int:
-    """The room's, which no other has."""
+def room_number_of(mark: str) -> int:
+    """A room number that is unique to ``mark``."""
     return 900_000 + int.from_bytes(mark[:2].encode())
 
 
-def live(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Model]:
-    """One row of each registered model, of one hotel; whatever of it can be read as words has ``mark`` in it."""
+def create_rows(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Model]:
+    """One row of each registered model in one hotel, with ``mark`` in every text field."""
     hotel = hotel or HotelFactory(name=f"{mark} Hotel", slug=mark.lower())
     room_type = RoomTypeFactory(hotel=hotel, name=f"{mark} suite", code=mark[:9])
-    room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=room_type, room_number=number(mark))
+    room = room_in("READY_FOR_GUEST", hotel=hotel, room_type=room_type, room_number=room_number_of(mark))
     user = User.objects.create_user(mark.lower(), f"{mark}@example.com", first_name=mark, last_name=mark)
     member = StaffFactory(hotel=hotel, user=user, role=rights.HOTEL_MANAGER, phone_number=mark)
     flag_maintenance(room=room, staff=member, note=f"noted at {mark}")
@@ -70,49 +70,52 @@ def live(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Model]:
     }
 
 
-def registered() -> list[type[Model]]:
+def registered_models() -> list[type[Model]]:
     return list(admin.site._registry)
 
 
-def name(model: type[Model]) -> str:
+def model_label(model: type[Model]) -> str:
     return f"{model._meta.app_label}.{model._meta.model_name}"
 
 
-def page(model: type[Model], kind: str, *args: Any) -> str:
+def admin_url(model: type[Model], kind: str, *args: Any) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{kind}", args=args)
 
 
-def patterns(model: type[Model]) -> Iterator[tuple[URLPattern, bool]]:
-    """The model's own addresses, and whether each names a row."""
+def admin_url_patterns(model: type[Model]) -> Iterator[tuple[URLPattern, bool]]:
+    """The model's admin URLs, each with whether it contains a row's key."""
     for pattern in admin.site._registry[model].get_urls():
         yield pattern, bool(pattern.pattern.regex.groups)
 
 
-def browser(user: Any) -> Client:
+def signed_in_browser(user: Any) -> Client:
     client = Client()
     client.force_login(user)
     return client
 
 
-def root() -> Client:
-    """A browser in which a superuser of no hotel is signed in."""
-    return browser(User.objects.create_superuser("root"))
+def superuser_browser() -> Client:
+    """A client signed in as a superuser without a hotel."""
+    return signed_in_browser(User.objects.create_superuser("root"))
 
 
 def manager_of(hotel: Hotel) -> Staff:
     return StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER, user__username="boss", user__is_staff=True)
 
 
-def allowed_everything(hotel: Hotel) -> Staff:
-    """A member with every permission there is, who is no superuser all the same."""
+def manager_with_every_permission(hotel: Hotel) -> Staff:
+    """A staff member with every permission who is not a superuser."""
     member = manager_of(hotel)
     member.user.user_permissions.set(Permission.objects.all())
     return member
 
 
-CALLERS: dict[str, Callable[[Hotel], Staff]] = {"manager": manager_of, "with all permissions": allowed_everything}
+CALLERS: dict[str, Callable[[Hotel], Staff]] = {
+    "manager": manager_of,
+    "with all permissions": manager_with_every_permission,
+}
 
 
-def everything() -> dict[str, list[str]]:
+def all_rows() -> dict[str, list[str]]:
     """All rows of all registered models."""
-    return table_rows(registered())
+    return table_rows(registered_models())

@@ -1,4 +1,4 @@
-"""What an answer holds goes with it: not when Python next looks for rings of things that hold one another."""
+"""Responses contain no reference cycles, so that their memory is freed immediately."""
 
 import gc
 import weakref
@@ -11,7 +11,7 @@ from rooms.views import TurnoverViewSet
 pytestmark = pytest.mark.django_db
 
 
-def test_an_answer_goes_with_its_request(hotel, manager):
+def test_a_response_is_freed_without_the_cycle_collector(hotel, manager):
     request = APIRequestFactory().get("/")
     force_authenticate(request, user=manager.user)
     gc.collect()
