@@ -1,9 +1,9 @@
-"""``make drill-events``: whether an event is ever lost, out of order or sent under two numbers; and how fast they are.
+"""``make drill-events``: checks that no event is lost, out of order or sent under two numbers; measures delivery.
 
-Three parts, in a house of its own that is thrown away afterwards. *Chaos*: four clients change rooms of three hotels
-while web processes, workers and the Pusher server are killed, stopped, hung and slowed. *Relays*: nothing is killed and
-nothing may be sent twice, however many relays there are; measures the way from the commit to the screen. *Requests*:
-whether a client at the desk notices that the Pusher server is down or hangs. Exit code 1 when a promise was broken.
+Three parts, in a throw-away installation. *Chaos*: four clients change rooms of three hotels while web processes,
+workers and the Pusher server are killed, stopped, hung and slowed. *Relays*: nothing is killed and nothing may be sent
+twice, however many relays there are; measures the time from the commit to the client. *Requests*: whether requests are
+slower while the Pusher server is down or hangs. The exit code is 1 if a check failed.
 """
 
 import argparse
@@ -25,27 +25,27 @@ from local.run import say
 from local.service import wait_until
 from local.signals import StopRequestedError, StopSignals
 from tools.harness import chaos
-from tools.harness.delivery import failures, percentile, repeats, way_to_screen
-from tools.harness.stage import Stage, opened
+from tools.harness.delivery import delivery_times, failures, percentile, repeats
+from tools.harness.installation import Installation, throwaway_installation
 from tools.harness.writer import Request
 
 WRITERS = 4
-RATE = 50  # changes a second; also amid the chaos, where a faster machine would be done before it has begun
-WARM_UP = 2.0  # seconds: the first requests of a process load what it needs
-WEB_PROCESSES, WORKERS = 3, 2  # of the chaos
-ROLLING = 1.0  # seconds for which a step of the second part goes on undisturbed
+RATE = 50  # changes a second; limited during the chaos too, or a fast machine would finish before the first strikes
+WARM_UP = 2.0  # seconds: a process loads modules in its first requests
+WEB_PROCESSES, WORKERS = 3, 2  # in the first part
+ROLLING = 1.0  # seconds between two restarts in the second part
 STATES = {"up": "none", "down": "stopped", "hanging": "hung"}  # of the Pusher server, and chaos.TROUBLES
-TARGET_P50, TARGET_P99 = 10.0, 50.0  # milliseconds from the commit to the screen
+TARGET_P50, TARGET_P99 = 10.0, 50.0  # milliseconds from the commit to the client
 
 
 class Relays(NamedTuple):
-    """Who sends, in a row of the second part."""
+    """The processes that send events, in a row of the second part."""
 
     title: str
     web: int  # processes
     threads: bool  # whether each of them relays
     workers: int
-    rolling: bool = False  # the workers are told to stop and started anew, in turn
+    rolling: bool = False  # the workers are restarted one after the other
 
 
 DEPLOYMENTS = (
@@ -53,16 +53,16 @@ DEPLOYMENTS = (
     Relays("4 web threads", web=4, threads=True, workers=0),
     Relays("2 workers", web=2, threads=False, workers=2),
     Relays("4 workers", web=2, threads=False, workers=4),
-    Relays("2 workers, SIGTERM in turn", web=2, threads=False, workers=2, rolling=True),
+    Relays("2 workers, restarted", web=2, threads=False, workers=2, rolling=True),
 )
 
 
 class Scale(NamedTuple):
-    """How long each part takes."""
+    """The length of each part."""
 
     changes: int
     seconds: float  # of each row of the second part
-    cycles: int  # of the third part: each state of the Pusher server once
+    cycles: int  # of the third part: every state of the Pusher server once
     block: float  # seconds of each state
 
 
@@ -70,11 +70,11 @@ FULL, QUICK = Scale(5000, 12, 5, 2.5), Scale(1000, 3, 1, 2.5)
 
 
 class Report:
-    """What is printed at the end: lines, and the promises that were broken."""
+    """The report printed at the end, and the failures."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.broken: list[str] = []
+        self.failures: list[str] = []
 
     def head(self, title: str) -> None:
         self.lines += ["", title]
@@ -87,16 +87,16 @@ class Report:
         self.fact(title, "".join(f"{text:>9}" for text in texts) + f"  {word}".rstrip())
 
     def judge(self, part: str, found: Sequence[str]) -> None:
-        self.broken += [f"{part}: {sentence}" for sentence in found]
+        self.failures += [f"{part}: {sentence}" for sentence in found]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the drill; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make drill-events ARGS='…'", description=__doc__)
-    parser.add_argument("--seed", type=int, help="repeats the plan of a run; without it a new one, which is printed")
-    parser.add_argument("--changes", type=int, help=f"changes amid the chaos (default: {FULL.changes:,})")
-    parser.add_argument("--quick", action="store_true", help="a minute, to see whether it works")
-    parser.add_argument("--keep", action="store_true", help="leave the folder with database and logs for a look")
+    parser.add_argument("--seed", type=int, help="repeat the plan of an earlier run; default: random, and printed")
+    parser.add_argument("--changes", type=int, help=f"changes in the chaos part (default: {FULL.changes:,})")
+    parser.add_argument("--quick", action="store_true", help="a run of about a minute")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the database and the logs")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.changes:
@@ -108,12 +108,12 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     report = Report()
     try:
-        with opened(signals.pause, keep=options.keep) as stage:
-            say(f"Seed {seed}, in {stage.data.path}")
-            report.lines.append(machine(stage))
-            for part in (under_chaos, with_relays, at_the_desk):
-                if not report.broken:  # what is broken already would only spoil the figures
-                    part(stage, seed, scale, report)
+        with throwaway_installation(signals.pause, keep=options.keep) as installation:
+            say(f"Seed {seed}, in {installation.data.path}")
+            report.lines.append(machine(installation))
+            for part in (run_chaos, measure_relays, measure_requests):
+                if not report.failures:  # figures of a failed run mean nothing
+                    part(installation, seed, scale, report)
     except StopRequestedError:
         say("\nStopped.")
         return 130
@@ -122,17 +122,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     say("\n".join([*report.lines, ""]))
     say(f"Seed {seed}, {time.monotonic() - began:.0f} s")
-    if report.broken:
-        say("\nBROKEN:\n" + "\n".join(report.broken))
+    if report.failures:
+        say("\nFAILED:\n" + "\n".join(report.failures))
         return 1
-    say("Every promise was kept.")
+    say("All checks passed.")
     return 0
 
 
-def machine(stage: Stage) -> str:
-    """What the times depend on."""
+def machine(installation: Installation) -> str:
+    """The machine's properties that the times depend on."""
     times = []
-    with tempfile.TemporaryFile(dir=stage.data.path) as file:
+    with tempfile.TemporaryFile(dir=installation.data.path) as file:
         for _ in range(50):
             file.write(b"x" * 8192)
             file.flush()
@@ -148,42 +148,44 @@ def machine(stage: Stage) -> str:
 # --- 1: chaos ---------------------------------------------------------------------------------------------------------
 
 
-def under_chaos(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
-    """Changes while everything that delivers them is struck."""
-    stage.start_web(processes=WEB_PROCESSES, relay="thread")
-    stage.start_workers(WORKERS)
-    stage.start_screens()
+def run_chaos(installation: Installation, seed: int, scale: Scale, report: Report) -> None:
+    """Change rooms while every process that delivers events is disturbed."""
+    installation.start_web(processes=WEB_PROCESSES, relay="thread")
+    installation.start_workers(WORKERS)
+    installation.start_subscribers()
     rng = random.Random(seed)
     began = time.monotonic()
-    with progress(stage, scale.changes):
-        stage.start_writers(WRITERS, seed=seed, rate=RATE)
+    with progress(installation, scale.changes):
+        installation.start_writers(WRITERS, seed=seed, rate=RATE)
         strikes = chaos.plan(seed)
-        while stage.committed() < scale.changes:
-            stage.perform(next(strikes), rng)
+        while installation.committed() < scale.changes:
+            installation.perform(next(strikes), rng)
     seconds = time.monotonic() - began
-    say("Waiting until all has arrived ...")
-    drained = settle(stage, "chaos", report)
+    say("Waiting for all events to arrive ...")
+    drained = settle(installation, "chaos", report)
 
-    changes, arrivals = stage.committed(), stage.screens.arrivals
+    changes, arrivals = installation.committed(), installation.subscribers.arrivals
     report.head(
         f"Chaos: {WRITERS} clients write, 3 hotels, {WEB_PROCESSES} web processes with a relay each, {WORKERS} workers"
     )
     report.fact("committed", f"{changes:,} changes in {seconds:.0f} s: {changes / seconds:.0f} events/s in all")
-    report.fact("killed with SIGKILL", listed(stage.kills + Counter(pusher=stage.troubles["crashed"])))
-    report.fact("the Pusher server", listed(Counter({k: v for k, v in stage.troubles.items() if k != "none"})))
-    report.fact("requests", answers(stage.requests))
-    report.fact("sent", f"{len(stage.sent):,} times, {repeats(stage.sent):,} of them again")
+    report.fact("killed with SIGKILL", listed(installation.kills + Counter(pusher=installation.troubles["crashed"])))
+    report.fact(
+        "Pusher server faults", listed(Counter({k: v for k, v in installation.troubles.items() if k != "none"}))
+    )
+    report.fact("requests", outcomes(installation.requests))
+    report.fact("sent", f"{len(installation.sent):,} times, {repeats(installation.sent):,} of them repeats")
     report.fact("arrived", f"{len({arrival.event_id for arrival in arrivals}):,} events")
     live = [arrival for arrival in arrivals if arrival.way == "live"]
-    report.fact("  live", f"{len(live):,}, {repeats(live):,} of them again")
-    again = stage.screens.counts["connected"] - len(stage.last_seqs())
-    report.fact("  from the log", f"{len(arrivals) - len(live):,}; the screens had to connect again {again:,} times")
-    report.fact("all there after", f"{drained:.1f} s" if drained is not None else "never")
+    report.fact("  live", f"{len(live):,}, {repeats(live):,} of them repeats")
+    again = installation.subscribers.counts["connected"] - len(installation.last_seqs())
+    report.fact("  from the log", f"{len(arrivals) - len(live):,}; {again:,} reconnects")
+    report.fact("all arrived after", f"{drained:.1f} s" if drained is not None else "never")
 
 
 @contextmanager
-def progress(stage: Stage, wanted: int) -> Iterator[None]:
-    """A bar that moves whenever somebody waits."""
+def progress(installation: Installation, wanted: int) -> Iterator[None]:
+    """A progress bar, updated in every pause."""
     due = 0.0
     with tqdm(total=wanted, unit=" changes", disable=None) as bar:
 
@@ -191,42 +193,44 @@ def progress(stage: Stage, wanted: int) -> Iterator[None]:
             nonlocal due
             if time.monotonic() >= due:
                 due = time.monotonic() + 0.5
-                bar.n = min(stage.committed(), wanted)
-                stage.screens.read()
-                bar.set_postfix_str(f"arrived {len(stage.screens.applied):,}, killed {stage.kills.total()}")
+                bar.n = min(installation.committed(), wanted)
+                installation.subscribers.read()
+                bar.set_postfix_str(
+                    f"arrived {len(installation.subscribers.applied):,}, killed {installation.kills.total()}"
+                )
 
-        stage.on_pause = show
+        installation.on_pause = show
         yield
-        stage.on_pause = lambda: None
+        installation.on_pause = lambda: None
         bar.n = wanted
 
 
-def settle(stage: Stage, part: str, report: Report) -> float | None:
-    """End a part: let all arrive, and compare all that ever happened with all that ever arrived.
+def settle(installation: Installation, part: str, report: Report) -> float | None:
+    """End a part: wait for all events, and compare all changes so far with all events received so far.
 
-    Returns after how many seconds it was there, or None when it was not.
+    Returns the seconds it took, or None on a timeout.
     """
-    stage.stop_writers()
-    drained = stage.drain()
+    installation.stop_writers()
+    drained = installation.drain()
     if drained is None:
         report.judge(part, ["not all events arrived within a minute and a half"])
-    stage.stop_relays()
-    stage.screens.read()
-    stage.read_sent()
+    installation.stop_relays()
+    installation.subscribers.read()
+    installation.read_sent()
     report.judge(
         part,
         failures(
-            list(stage.changes()),
-            stage.stored(),
-            stage.sent,
-            stage.screens.arrivals,
-            stage.screens.applied,
-            last_seqs=stage.last_seqs(),
-            acknowledged=stage.acknowledged(),
+            list(installation.changes()),
+            installation.stored(),
+            installation.sent,
+            installation.subscribers.arrivals,
+            installation.subscribers.applied,
+            last_seqs=installation.last_seqs(),
+            acknowledged=installation.acknowledged(),
         ),
     )
     try:
-        stage.run("manage.py", "check_invariants")
+        installation.run("manage.py", "check_invariants")
     except LocalError as error:
         report.judge(part, [str(error)])
     return drained
@@ -236,81 +240,89 @@ def listed(counts: Counter[str]) -> str:
     return " · ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "nothing"
 
 
-def answers(requests: Sequence[Request]) -> str:
-    """How the writers' requests were answered."""
+def outcomes(requests: Sequence[Request]) -> str:
+    """The outcomes of the writers' requests."""
     counts = Counter(str(request.status) for request in requests if request.status)
     unanswered = sum(not request.status for request in requests)
     slowest = max(request.seconds for request in requests)
-    return f"{len(requests):,}: {listed(counts)} · no answer {unanswered:,}; the slowest took {slowest * 1000:,.0f} ms"
+    return (
+        f"{len(requests):,}: {listed(counts)} · no response {unanswered:,}; the slowest took {slowest * 1000:,.0f} ms"
+    )
 
 
 # --- 2: relays --------------------------------------------------------------------------------------------------------
 
 
-def with_relays(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
-    """Nobody is killed: nothing is sent twice; and how long the way to the screen is."""
-    report.head("Relays: nothing killed; milliseconds from the commit to the Pusher server (p50) and to the screen")
+def measure_relays(installation: Installation, seed: int, scale: Scale, report: Report) -> None:
+    """Kill nothing: check that nothing is sent twice, and measure the delivery times."""
+    report.head("Relays: nothing killed; milliseconds from the commit to the Pusher server (p50) and to the client")
     report.row("all hotels together", "events", "events/s", "twice", "Pusher", "p50", "p95", "p99", "max")
     for relays in DEPLOYMENTS:
         say(f"{relays.title} ...")
-        one_deployment(stage, relays, seed, scale, report)
-    report.row("wanted", "", f"{RATE}", "0", "", TARGET_P50, "", TARGET_P99)
+        measure_deployment(installation, relays, seed, scale, report)
+    report.row("target", "", f"{RATE}", "0", "", TARGET_P50, "", TARGET_P99)
 
 
-def one_deployment(stage: Stage, relays: Relays, seed: int, scale: Scale, report: Report) -> None:
-    """One row of the table."""
-    stage.start_web(processes=relays.web, relay="thread" if relays.threads else "off")
-    stage.start_workers(relays.workers)
+def measure_deployment(installation: Installation, relays: Relays, seed: int, scale: Scale, report: Report) -> None:
+    """Measure one row of the table."""
+    installation.start_web(processes=relays.web, relay="thread" if relays.threads else "off")
+    installation.start_workers(relays.workers)
     began = time.time()
-    stage.start_writers(WRITERS, seed=f"{seed}.{relays.title}", rate=RATE)
-    stage.pause(WARM_UP)
+    installation.start_writers(WRITERS, seed=f"{seed}.{relays.title}", rate=RATE)
+    installation.pause(WARM_UP)
     counted_from, end = time.time(), time.monotonic() + scale.seconds
-    workers = cycle(stage.workers)
+    workers = cycle(installation.workers)
     while (left := end - time.monotonic()) > 0:
-        stage.pause(min(ROLLING, left))
+        installation.pause(min(ROLLING, left))
         if relays.rolling:
-            stage.restart(next(workers))
+            installation.restart(next(workers))
     counted_to = time.time()
-    settle(stage, relays.title, report)
+    settle(installation, relays.title, report)
 
-    arrived = [arrival for arrival in stage.screens.arrivals if arrival.way == "live" and arrival.at >= began]
-    twice = max(repeats(arrived), repeats(event for event in stage.sent if event.at >= began))
+    arrived = [
+        arrival for arrival in installation.subscribers.arrivals if arrival.way == "live" and arrival.at >= began
+    ]
+    twice = max(repeats(arrived), repeats(event for event in installation.sent if event.at >= began))
     if twice:
-        report.judge(relays.title, [f"{twice} events were sent twice, and nobody was killed"])
-    to_pusher, to_screen = way_to_screen(
-        stage.changes(), stage.sent, stage.screens.arrivals, since=counted_from, until=counted_to
+        report.judge(relays.title, [f"{twice} events were sent twice although nothing was killed"])
+    to_pusher, to_client = delivery_times(
+        installation.changes(),
+        installation.sent,
+        installation.subscribers.arrivals,
+        since=counted_from,
+        until=counted_to,
     )
-    p50, p95, p99, longest = (percentile(to_screen, share) for share in (0.5, 0.95, 0.99, 1.0))
-    word = "as wanted" if p50 <= TARGET_P50 and p99 <= TARGET_P99 else "slower"
-    counts = f"{len(to_screen):,}", f"{len(to_screen) / (counted_to - counted_from):.0f}", f"{twice:,}"
+    p50, p95, p99, longest = (percentile(to_client, share) for share in (0.5, 0.95, 0.99, 1.0))
+    word = "within target" if p50 <= TARGET_P50 and p99 <= TARGET_P99 else "over target"
+    counts = f"{len(to_client):,}", f"{len(to_client) / (counted_to - counted_from):.0f}", f"{twice:,}"
     report.row(relays.title, *counts, percentile(to_pusher, 0.5), p50, p95, p99, longest, word=word)
 
 
 # --- 3: requests ------------------------------------------------------------------------------------------------------
 
 
-def at_the_desk(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
-    """Request times while the Pusher server is up, down and hanging, in blocks that take turns."""
+def measure_requests(installation: Installation, seed: int, scale: Scale, report: Report) -> None:
+    """Measure requests while the Pusher server is up, down and hanging, in alternating blocks."""
     say("Requests with the Pusher server up, down and hanging ...")
-    stage.start_web(processes=2, relay="thread")
-    stage.start_workers(1)
-    first = len(stage.requests)
-    stage.start_writers(WRITERS, seed=f"{seed}.desk", rate=RATE)
-    stage.pause(WARM_UP)
+    installation.start_web(processes=2, relay="thread")
+    installation.start_workers(1)
+    first = len(installation.requests)
+    installation.start_writers(WRITERS, seed=f"{seed}.desk", rate=RATE)
+    installation.pause(WARM_UP)
     blocks: dict[str, list[tuple[float, float]]] = defaultdict(list)
     rng = random.Random(seed)
     for _ in range(scale.cycles):
         for state in rng.sample(sorted(STATES), len(STATES)):
-            with stage.pusher_in(STATES[state]):
-                stage.pause(0.3)  # by now every relay has noticed
+            with installation.pusher_in(STATES[state]):
+                installation.pause(0.3)  # until every relay has noticed
                 began = time.time()
-                stage.pause(scale.block)
+                installation.pause(scale.block)
                 blocks[state].append((began, time.time()))
-            # Every block is to start alike: with little that still waits to be sent.
-            wait_until(lambda: stage.waiting() <= RATE / 5, 60, stage.pause)
-    settle(stage, "requests", report)
+            # Every block starts alike: with few events waiting to be sent.
+            wait_until(lambda: installation.waiting() <= RATE / 5, 60, installation.pause)
+    settle(installation, "requests", report)
 
-    requests = stage.requests[first:]
+    requests = installation.requests[first:]
     times = {
         state: [
             request.seconds * 1000
@@ -319,18 +331,18 @@ def at_the_desk(stage: Stage, seed: int, scale: Scale, report: Report) -> None:
         ]
         for state in STATES
     }
-    report.head("Requests: milliseconds for a change of status, while the Pusher server is")
+    report.head("Requests: milliseconds for a status change while the Pusher server is")
     report.row("", "requests", "p50", "p95", "max", "p50 / up", "p95 / up")
     for state, values in times.items():
         p50, p95, longest = (percentile(values, share) for share in (0.5, 0.95, 1.0))
         ratios = (f"{value / percentile(times['up'], share):.2f}" for value, share in ((p50, 0.5), (p95, 0.95)))
         report.row(state, f"{len(values):,}", p50, p95, longest, *ratios)
-    report.fact("answers", answers(requests))
-    # A writer who waits for a relay waits as long as that waits for Pusher: till the block's end, or its own time-out.
+    report.fact("outcomes", outcomes(requests))
+    # A writer that waits for a relay waits as long as the relay waits for Pusher: until the block ends or its timeout.
     blocked = sum(value > scale.block * 1000 / 2 for state in ("down", "hanging") for value in times[state])
     busy = sum(request.status == 503 for request in requests)
     if blocked or busy:
-        report.judge("requests", [f"{blocked} writers waited for a relay, {busy} were told that the house is busy"])
+        report.judge("requests", [f"{blocked} writers waited for a relay, {busy} got 503 BUSY"])
 
 
 if __name__ == "__main__":

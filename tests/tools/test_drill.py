@@ -18,7 +18,7 @@ from local.datadir import PROJECT
 from local.service import wait_until
 from rooms.models import TRANSITIONS, RoomStatus
 from tools.harness.chaos import TROUBLES, plan
-from tools.harness.delivery import Applied, Arrival, Change, Sent, Stored, failures, percentile, repeats, way_to_screen
+from tools.harness.delivery import Applied, Arrival, Change, Sent, Stored, delivery_times, failures, percentile, repeats
 from tools.harness.writer import NEXT
 
 STEPS = ("READY_FOR_GUEST", "CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "READY_FOR_GUEST")
@@ -83,8 +83,8 @@ def test_a_lost_event(log: Log):
     del log.arrivals[4], log.applied[4]
     assert log.failures() == [
         "lost: north, room 101, version 3 (CLEANED_UNINSPECTED to READY_FOR_GUEST) never arrived",
-        "north: seq 5 is missing at the screen",
-        "north: the screen did not draw the events 1 to 6, each once and in order",
+        "north: seq 5 is missing at the subscriber",
+        "north: the subscriber did not apply the events 1 to 6, each once and in order",
     ]
 
 
@@ -128,8 +128,8 @@ def test_a_gap_in_the_numbers(log: Log):
     log.last_seqs = {"north": 7}
     assert log.failures() == [
         "north: seq 6 is missing in the database",
-        "north: seq 6 is missing at the screen",
-        "north: the screen did not draw the events 1 to 7, each once and in order",
+        "north: seq 6 is missing at the subscriber",
+        "north: the subscriber did not apply the events 1 to 7, each once and in order",
     ]
 
 
@@ -142,7 +142,7 @@ def test_an_event_without_a_number(log: Log):
 
 def test_a_number_that_was_never_given(log: Log):
     log.last_seqs = {"north": 5}
-    assert "north: seq 6 at the screen is none that was given" in log.failures()
+    assert "north: seq 6 at the subscriber was never assigned" in log.failures()
 
 
 @pytest.mark.parametrize(("fields", "word"), [({"sent": False}, "still waiting"), ({"parked": True}, "parked")])
@@ -179,7 +179,7 @@ def test_a_repeat_with_another_body(log: Log):
 
 def test_an_event_that_the_screen_drew_twice(log: Log):
     log.applied.insert(3, log.applied[2])
-    assert log.failures() == ["north: the screen did not draw the events 1 to 6, each once and in order"]
+    assert log.failures() == ["north: the subscriber did not apply the events 1 to 6, each once and in order"]
 
 
 def test_many_failures_of_a_kind_are_counted(log: Log):
@@ -209,9 +209,9 @@ def test_the_way_to_the_screen_is_that_of_the_first_time_live(log: Log):
     arrivals[3] = arrivals[3]._replace(way="replay")
     sent.append(sent[2]._replace(at=9))
     arrivals.append(arrivals[2]._replace(at=9))
-    to_pusher, to_screen = way_to_screen(commits, sent, arrivals, since=1, until=5)  # 1, 2 and 4
+    to_pusher, to_client = delivery_times(commits, sent, arrivals, since=1, until=5)  # 1, 2 and 4
     assert to_pusher == pytest.approx([2, 2, 2])
-    assert to_screen == pytest.approx([5, 5, 5])
+    assert to_client == pytest.approx([5, 5, 5])
 
 
 def test_a_seed_repeats_the_plan_and_each_round_has_every_trouble():

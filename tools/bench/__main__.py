@@ -20,10 +20,10 @@ from local.signals import StopRequestedError, StopSignals
 from tools.bench import meters
 from tools.bench.report import Report
 from tools.bench.scale import FULL, QUICK, Scale
-from tools.harness.stage import Stage, opened
+from tools.harness.installation import Installation, throwaway_installation
 
 
-def sections() -> dict[str, Callable[[Stage, Scale, Report], None]]:
+def sections() -> dict[str, Callable[[Installation, Scale, Report], None]]:
     """By name, in the order in which they run. They use Django, which must be set up by then."""
     from tools.bench import bulk, events, growth, http_level, profile, replay, service_level
 
@@ -59,15 +59,15 @@ def main(arguments: list[str] | None = None) -> int:
     signals.install()
     began = time.monotonic()
     try:
-        with opened(signals.pause, keep=False, settings="tools.bench.settings") as stage:
-            report = Report(meters.machine(stage.query), quick=options.quick)
-            os.environ.update(stage.environment)
+        with throwaway_installation(signals.pause, keep=False, settings="tools.bench.settings") as installation:
+            report = Report(meters.machine(installation.query), quick=options.quick)
+            os.environ.update(installation.environment)
             django.setup()
             try:
                 for name, measure in sections().items():
                     if name in (options.sections or SECTIONS):
                         say(f"{name} ...")
-                        measure(stage, scale, report)
+                        measure(installation, scale, report)
             finally:
                 from django.db import connections
 

@@ -8,26 +8,26 @@ from notifications import wakeup
 from room_bookings.models import RoomBooking
 from rooms.models import Room, RoomStatus
 from tools.bench import meters
+from tools.bench.hotels import BenchHotel
 from tools.bench.http_level import Call
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
-from tools.bench.scene import Scene
 from tools.bench.service_level import STEPS
-from tools.harness.stage import Stage
+from tools.harness.installation import Installation
 
 GUESTS, ROOMS = 50, 300
 
 
-def measure(stage: Stage, scale: Scale, report: Report) -> None:
+def measure(installation: Installation, scale: Scale, report: Report) -> None:
     """A departure of fifty rooms as the API does it, and three hundred changes of status by the service."""
-    desk = Scene("bulk-desk", 2 * GUESTS)
-    house = Scene("bulk-house", 2 * ROOMS)
+    desk = BenchHotel("bulk-desk", 2 * GUESTS)
+    house = BenchHotel("bulk-house", 2 * ROOMS)
     house.set(house.rooms, RoomStatus.CHECKOUT_DIRTY)
     wakeup.relay_started()  # as in a web process: to wake the relay is no statement
     departures, changes = [], []
     try:
         for number in tqdm(range(scale.rounds + 1), unit=" rounds", disable=None):
-            stage.pause(0)
+            installation.pause(0)
             departures.append(_departures(desk))
             changes.append(_changes(house, STEPS[number % 2]))
     finally:
@@ -41,7 +41,7 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
     report.add("Bulk", rows)
 
 
-def _departures(desk: Scene) -> dict[str, float]:
+def _departures(desk: BenchHotel) -> dict[str, float]:
     at_once, one_by_one = desk.rooms[:GUESTS], desk.rooms[GUESTS:]
     desk.set(list(Room.objects.filter(pk__in=[room.pk for room in desk.rooms])), RoomStatus.READY_FOR_GUEST)
     desk.check_in(at_once)
@@ -61,7 +61,7 @@ def _departures(desk: Scene) -> dict[str, float]:
     return _figures(len(seen), once, meters.milliseconds(single))
 
 
-def _changes(house: Scene, to_status: str) -> dict[str, float]:
+def _changes(house: BenchHotel, to_status: str) -> dict[str, float]:
     at_once, one_by_one = house.rooms[:ROOMS], house.rooms[ROOMS:]
 
     def bulk() -> None:

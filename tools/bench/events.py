@@ -11,46 +11,48 @@ from local import LocalError
 from tools.bench import meters
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
-from tools.harness.delivery import percentile, way_to_screen
-from tools.harness.stage import Stage
+from tools.harness.delivery import delivery_times, percentile
+from tools.harness.installation import Installation
 
 WRITERS = 8
 WARM_UP = 2.0  # seconds
 
 
-def measure(stage: Stage, scale: Scale, report: Report) -> None:
+def measure(installation: Installation, scale: Scale, report: Report) -> None:
     """Clients change rooms over HTTP, web processes relay, screens of the drill listen; the rates take turns."""
-    stage.start_web(processes=2, relay="thread")
-    stage.start_screens()
+    installation.start_web(processes=2, relay="thread")
+    installation.start_subscribers()
     rounds: dict[int, list[dict[str, float]]] = {rate: [] for rate in scale.event_rates}
     try:
         for number in tqdm(range(scale.event_rounds), unit=" rounds", disable=None):
             for rate in scale.event_rates:
-                rounds[rate].append(_one_block(stage, rate, scale.event_seconds, number))
+                rounds[rate].append(_one_block(installation, rate, scale.event_seconds, number))
     finally:
-        stage.stop_screens()
-        stage.stop_relays()
+        installation.stop_subscribers()
+        installation.stop_relays()
     report.add(
         "Events, from the commit to the screen",
         [Row(f"{rate} changes a second", meters.medians(found)) for rate, found in rounds.items()],
     )
 
 
-def _one_block(stage: Stage, rate: int, seconds: float, number: int) -> dict[str, float]:
-    stage.start_writers(min(WRITERS, rate), seed=f"{rate}.{number}", rate=rate)
-    stage.pause(WARM_UP)
+def _one_block(installation: Installation, rate: int, seconds: float, number: int) -> dict[str, float]:
+    installation.start_writers(min(WRITERS, rate), seed=f"{rate}.{number}", rate=rate)
+    installation.pause(WARM_UP)
     began = time.time()
-    stage.pause(seconds)
+    installation.pause(seconds)
     ended = time.time()
-    stage.stop_writers()
-    if stage.drain() is None:
+    installation.stop_writers()
+    if installation.drain() is None:
         raise LocalError("The events did not arrive within a minute and a half.")
-    stage.read_sent()
-    to_pusher, to_screen = way_to_screen(stage.changes(), stage.sent, stage.screens.arrivals, since=began, until=ended)
+    installation.read_sent()
+    to_pusher, to_client = delivery_times(
+        installation.changes(), installation.sent, installation.subscribers.arrivals, since=began, until=ended
+    )
     return {
-        "events": len(to_screen),
-        "events/s": len(to_screen) / (ended - began),
-        "p50 ms": percentile(to_screen, 0.5),
-        "p99 ms": percentile(to_screen, 0.99),
+        "events": len(to_client),
+        "events/s": len(to_client) / (ended - began),
+        "p50 ms": percentile(to_client, 0.5),
+        "p99 ms": percentile(to_client, 0.99),
         "to Pusher p50 ms": percentile(to_pusher, 0.5),
     }

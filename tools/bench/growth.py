@@ -18,12 +18,12 @@ from tqdm import tqdm
 from hotel.models import Hotel
 from notifications import wakeup
 from rooms.models import Room, RoomStatus, RoomType
+from tools.bench.hotels import BenchHotel
 from tools.bench.http_level import Call
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
-from tools.bench.scene import Scene
 from tools.bench.service_level import STEPS
-from tools.harness.stage import Stage
+from tools.harness.installation import Installation
 
 HISTORY_PAGE = "history"  # of 20 rows
 AUDIT_TRAIL = "housekeeping_roomstatusevent"
@@ -60,7 +60,7 @@ class Statement(NamedTuple):
     buffers: int
 
 
-def measure(stage: Stage, scale: Scale, report: Report) -> None:
+def measure(installation: Installation, scale: Scale, report: Report) -> None:
     """For each number of hotels the trail grows. Compared is with the same hotels without history, and a page of
     history with the first that is full."""
     rows: list[Row] = []
@@ -72,7 +72,7 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
                 cursor.execute(f"CREATE DATABASE growth_{hotels}")
             connection.close()
             connection.settings_dict["NAME"] = f"growth_{hotels}"
-            rows += _grow(stage, hotels, scale, report)
+            rows += _grow(installation, hotels, scale, report)
             connection.close()
             connection.settings_dict["NAME"] = own
             with connection.cursor() as cursor:
@@ -84,22 +84,22 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
     report.add("Growth", sorted(rows, key=lambda row: row.name.startswith(HISTORY_PAGE)))
 
 
-def _grow(stage: Stage, hotels: int, scale: Scale, report: Report) -> list[Row]:
+def _grow(installation: Installation, hotels: int, scale: Scale, report: Report) -> list[Row]:
     call_command("migrate", verbosity=0)
-    scene = Scene("growth", ROOMS)
-    scene.set(scene.rooms, RoomStatus.CHECKOUT_DIRTY)
+    hotel = BenchHotel("growth", ROOMS)
+    hotel.set(hotel.rooms, RoomStatus.CHECKOUT_DIRTY)
     _add_hotels(hotels - 1)
     rows: list[Row] = []
     bases: dict[str, list[Statement]] = {}
     there = 0
     for wanted in scale.audit_rows:
-        there += _add_history(stage, (wanted - there) // (hotels * ROOMS)) * hotels * ROOMS
+        there += _add_history(installation, (wanted - there) // (hotels * ROOMS)) * hotels * ROOMS
         with connection.cursor() as cursor:
             cursor.execute("VACUUM FULL rooms_room")  # as large as it was, whatever the loading has made of it
             cursor.execute("VACUUM (ANALYZE, FREEZE)")
-        stage.pause(0)
+        installation.pause(0)
         houses = f"{wanted:,} rows, {hotels} {'hotel' if hotels == 1 else 'hotels'}"
-        for name, found in _observe(scene).items():
+        for name, found in _observe(hotel).items():
             is_base = name != HISTORY_PAGE or wanted > 0
             base = bases.setdefault(name, found) if is_base else found
             others = _other_plans(base, found)
@@ -139,7 +139,7 @@ def _add_hotels(count: int) -> None:
         )
 
 
-def _add_history(stage: Stage, steps: int) -> int:
+def _add_history(installation: Installation, steps: int) -> int:
     """So many rows for each room, an even number; returns how many."""
     steps -= steps % 2
     rooms = Room.objects.count()
@@ -147,7 +147,7 @@ def _add_history(stage: Stage, steps: int) -> int:
     for first in tqdm(range(1, steps + 1, at_once), unit=" batches", disable=None):
         with _without_triggers(), connection.cursor() as cursor:
             cursor.execute(HISTORY, [first, min(first + at_once - 1, steps)])
-        stage.pause(0)
+        installation.pause(0)
     with _without_triggers(), connection.cursor() as cursor:
         cursor.execute("UPDATE rooms_room SET status_version = status_version + %s", [steps])
     return steps
@@ -162,7 +162,7 @@ def _without_triggers() -> Iterator[None]:
         yield
 
 
-def _observe(scene: Scene) -> dict[str, list[Statement]]:
+def _observe(hotel: BenchHotel) -> dict[str, list[Statement]]:
     """The statements of a status update and of a page of history; of some rooms, the one with the median buffers."""
     connection.close()  # plans that an old connection remembers are of an old table
     connection.ensure_connection()
@@ -171,14 +171,14 @@ def _observe(scene: Scene) -> dict[str, list[Statement]]:
     with connection.cursor() as cursor:
         cursor.execute(EXPLAIN)
     seen: dict[str, list[list[Statement]]] = {"status update": [], HISTORY_PAGE: []}
-    for number, room in enumerate(scene.rooms[: TRIES + 1]):
-        path = f"{scene.path}/rooms/{room.pk}"
+    for number, room in enumerate(hotel.rooms[: TRIES + 1]):
+        path = f"{hotel.path}/rooms/{room.pk}"
         for to_status in STEPS:  # and back, so that every room is as it was
             notices.clear()
-            Call("POST", f"{path}/status/", scene.token, {"to_status": to_status}).inside()
+            Call("POST", f"{path}/status/", hotel.token, {"to_status": to_status}).inside()
             update = [_statement(notice) for notice in notices]
         notices.clear()
-        Call("GET", f"{path}/status-history/?limit=20", scene.token).inside()
+        Call("GET", f"{path}/status-history/?limit=20", hotel.token).inside()
         if number:
             seen["status update"].append(update)
             seen[HISTORY_PAGE].append([_statement(notice) for notice in notices])

@@ -18,12 +18,12 @@ from notifications import wakeup
 from room_bookings.models import RoomBooking
 from rooms.models import Room, RoomStatus
 from tools.bench import floor, meters
+from tools.bench.hotels import BenchHotel
 from tools.bench.load import drive, request
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
-from tools.bench.scene import Scene
 from tools.bench.service_level import STEPS
-from tools.harness.stage import Stage
+from tools.harness.installation import Installation
 
 CONNECTIONS = 16
 TURNS = 3  # of the change of status and its floors in each round: machines change their speed within seconds
@@ -72,20 +72,20 @@ class Desk:
     Of each kind of call as many as a round needs; what a call leaves is what the next kind starts from.
     """
 
-    def __init__(self, scene: Scene, size: int) -> None:
-        self.scene = scene
-        self.first, self.second = scene.rooms[:size], scene.rooms[size : 2 * size]
+    def __init__(self, hotel: BenchHotel, size: int) -> None:
+        self.hotel = hotel
+        self.first, self.second = hotel.rooms[:size], hotel.rooms[size : 2 * size]
         self.arrivals: list[RoomBooking] = []
         self.later: list[RoomBooking] = []
 
     def open(self) -> None:
         """A new round: all rooms ready, a booking that arrives today in each of the first, as many for next week."""
-        dirty = Room.objects.filter(hotel=self.scene.hotel, room_status=RoomStatus.CHECKOUT_DIRTY)
-        self.scene.set(list(dirty), RoomStatus.READY_FOR_GUEST)
-        self.arrivals = self.scene.add([self.scene.booking(assigned_room=room) for room in self.first])
-        begin, end = self.scene.today + timedelta(days=7), self.scene.today + timedelta(days=9)
-        self.later = self.scene.add(
-            [self.scene.booking(room_type=room.room_type, check_in=begin, check_out=end) for room in self.first]
+        dirty = Room.objects.filter(hotel=self.hotel.hotel, room_status=RoomStatus.CHECKOUT_DIRTY)
+        self.hotel.set(list(dirty), RoomStatus.READY_FOR_GUEST)
+        self.arrivals = self.hotel.add([self.hotel.booking(assigned_room=room) for room in self.first])
+        begin, end = self.hotel.today + timedelta(days=7), self.hotel.today + timedelta(days=9)
+        self.later = self.hotel.add(
+            [self.hotel.booking(room_type=room.room_type, check_in=begin, check_out=end) for room in self.first]
         )
 
     def cases(self) -> list[Case]:
@@ -105,7 +105,7 @@ class Desk:
         return {"to_room_id": self.second[place].pk, "reason": "the shower drips"}
 
     def _calls(self, action: str, bookings: list[RoomBooking], body: Callable[[int], dict[str, object]]) -> list[Call]:
-        path, token = f"{self.scene.path}/room-bookings", self.scene.token
+        path, token = f"{self.hotel.path}/room-bookings", self.hotel.token
         return [
             Call("POST", f"{path}/{booking.booking_id}/{action}/", token, body(place))
             for place, booking in enumerate(bookings)
@@ -115,26 +115,26 @@ class Desk:
 class Changes:
     """Changes of status back and forth, each room once in a block; by the product or by hand."""
 
-    def __init__(self, scene: Scene, rooms: list[Room], *, by_hand: bool) -> None:
-        self._scene, self._rooms, self._by_hand = scene, rooms, by_hand
+    def __init__(self, hotel: BenchHotel, rooms: list[Room], *, by_hand: bool) -> None:
+        self._hotel, self._rooms, self._by_hand = hotel, rooms, by_hand
         self._blocks = 0
 
     def calls(self, count: int) -> list[Call]:
         to_status = STEPS[self._blocks % 2]
         self._blocks += 1
         if self._by_hand:
-            body: dict[str, object] = {"to_status": to_status, "staff": self._scene.staff.pk}
+            body: dict[str, object] = {"to_status": to_status, "staff": self._hotel.staff.pk}
             return [Call("POST", f"/floor/status/{room.pk}/", body=body) for room in self._rooms]
-        path, token = f"{self._scene.path}/rooms", self._scene.token
+        path, token = f"{self._hotel.path}/rooms", self._hotel.token
         return [Call("POST", f"{path}/{room.pk}/status/", token, {"to_status": to_status}) for room in self._rooms]
 
 
-def measure(stage: Stage, scale: Scale, report: Report) -> None:
+def measure(installation: Installation, scale: Scale, report: Report) -> None:
     """Build the hotels, start the server, go round."""
     size = scale.requests + scale.alone + 1  # of each kind of change in a round; the last is for its statements
-    house = Scene("changes", 2 * size)
+    house = BenchHotel("changes", 2 * size)
     house.set(house.rooms, RoomStatus.CHECKOUT_DIRTY)
-    desk = Desk(Scene("desk", 4 * size), size)
+    desk = Desk(BenchHotel("desk", 4 * size), size)
     compared = [
         Case(NOTHING, lambda count: [Call("GET", "/floor/nothing/")] * count),
         Case(SQL, Changes(house, house.rooms[:size], by_hand=True).calls),
@@ -145,7 +145,7 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
     usual = 0.0  # MB of a worker, before anything huge
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
-    stage.start_web(processes=PROCESSES, relay="off")
+    installation.start_web(processes=PROCESSES, relay="off")
     wakeup.relay_started()  # for the statements that are counted in this process: as in a web process that relays
     rounds: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
     bar = tqdm(total=(scale.rounds + 1) * len(cases), unit=" blocks", disable=None)
@@ -153,11 +153,11 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
         for number in range(scale.rounds + 1):
             desk.open()
             for place, case in enumerate(cases, start=1):
-                stage.pause(0)
+                installation.pause(0)
                 bar.set_postfix_str(case.name)
                 if case.is_huge and not usual:
-                    usual = meters.resident_megabytes(stage.web_processes())
-                figures = block(stage, case, scale)
+                    usual = meters.resident_megabytes(installation.web_processes())
+                figures = block(installation, case, scale)
                 if number:  # the first warms up
                     rounds[case.name].append(figures)
                     if case not in compared:
@@ -165,13 +165,13 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
                     elif place % len(compared) == 0:
                         add_ratios(rounds, [one.name for one in compared])
                 bar.update()
-        memory = meters.resident_megabytes(stage.web_processes())
+        memory = meters.resident_megabytes(installation.web_processes())
     except LocalError as error:
-        raise LocalError(f"{error}\n{stage.web.last_words(20)}") from error
+        raise LocalError(f"{error}\n{installation.web.last_words(20)}") from error
     finally:
         bar.close()
         wakeup.relay_stopped()
-        stage.web.stop()
+        installation.web.stop()
         connection.close()
     report.add("HTTP", [Row(name, meters.medians(figures)) for name, figures in rounds.items()])
     workers = {"worker, houses of up to 1,000 rooms": usual or memory, "worker": memory}
@@ -182,34 +182,34 @@ def reads(scale: Scale) -> list[Case]:
     """The pages, of houses of several sizes."""
     found = []
     for count in scale.rooms:
-        scene = Scene(f"rooms-{count}", count)
-        scene.live_in()
+        hotel = BenchHotel(f"rooms-{count}", count)
+        hotel.live_in()
         share = min(1.0, 100 / count)
-        page = _page(scene, "/turnover/rooms/")
+        page = _page(hotel, "/turnover/rooms/")
         found.append(Case(f"rooms by status, {count:,} rooms", page, share, is_huge=count > 1000))
         if count == 1000:
-            found.append(Case("dashboard, 1,000 rooms", _page(scene, "/housekeeping/dashboard/"), share))
+            found.append(Case("dashboard, 1,000 rooms", _page(hotel, "/housekeeping/dashboard/"), share))
     for count in scale.bookings:
-        scene = Scene(f"bookings-{count}", 60)
-        scene.add_past(count)
-        found.append(Case(f"bookings page of {count:,}", _page(scene, "/room-bookings/"), 0.25))
+        hotel = BenchHotel(f"bookings-{count}", 60)
+        hotel.add_past(count)
+        found.append(Case(f"bookings page of {count:,}", _page(hotel, "/room-bookings/"), 0.25))
     return found
 
 
-def _page(scene: Scene, path: str) -> Callable[[int], list[Call]]:
-    return lambda count: [Call("GET", scene.path + path, scene.token)] * count
+def _page(hotel: BenchHotel, path: str) -> Callable[[int], list[Call]]:
+    return lambda count: [Call("GET", hotel.path + path, hotel.token)] * count
 
 
-def block(stage: Stage, case: Case, scale: Scale) -> dict[str, float]:
+def block(installation: Installation, case: Case, scale: Scale) -> dict[str, float]:
     """One case, in one round: a few requests one after the other, then many over all connections, one for its SQL."""
     alone = max(3, int(scale.alone * case.share))
     many = max(CONNECTIONS, int(scale.requests * case.share))
     calls = case.calls(alone + many + 1)
     assert len(calls) > alone + many
-    one_by_one = drive(stage.web_port, [call.wire() for call in calls[:alone]], connections=1)
+    one_by_one = drive(installation.web_port, [call.wire() for call in calls[:alone]], connections=1)
     messages = [call.wire() for call in calls[alone:-1]]
-    web, postgres = meters.Processor(stage.web.pid or 0), meters.Processor(stage.postgres)
-    load = drive(stage.web_port, messages, connections=CONNECTIONS)
+    web, postgres = meters.Processor(installation.web.pid or 0), meters.Processor(installation.postgres)
+    load = drive(installation.web_port, messages, connections=CONNECTIONS)
     web_ms, postgres_ms = web.milliseconds(), postgres.milliseconds()
     with meters.statements() as seen:
         calls[-1].inside()

@@ -19,11 +19,11 @@ from django.test import RequestFactory
 from local.datadir import PROJECT
 from notifications import wakeup
 from rooms.models import RoomStatus
+from tools.bench.hotels import BenchHotel
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
-from tools.bench.scene import Scene
 from tools.bench.service_level import STEPS
-from tools.harness.stage import Stage
+from tools.harness.installation import Installation
 
 LIBRARIES = Path(sysconfig.get_path("purelib"))
 # By what the path begins with, the first that fits.
@@ -37,17 +37,17 @@ OWNERS = (
 STATEMENTS, COMMIT, PYTHON = "waiting for PostgreSQL: statements", "waiting for PostgreSQL: commit", "Python's library"
 
 
-def measure(stage: Stage, scale: Scale, report: Report) -> None:
+def measure(installation: Installation, scale: Scale, report: Report) -> None:
     """Each room of a house there and back, the second time under the profiler."""
-    scene = Scene("profile", scale.requests)
-    scene.set(scene.rooms, RoomStatus.CHECKOUT_DIRTY)
+    hotel = BenchHotel("profile", scale.requests)
+    hotel.set(hotel.rooms, RoomStatus.CHECKOUT_DIRTY)
     application = get_wsgi_application()
     wakeup.relay_started()  # as in a web process: to wake the relay is no statement
     try:
-        _change_all(application, scene, STEPS[0])
-        stage.pause(0)
+        _change_all(application, hotel, STEPS[0])
+        installation.pause(0)
         profile = cProfile.Profile()
-        profile.runcall(_change_all, application, scene, STEPS[1])
+        profile.runcall(_change_all, application, hotel, STEPS[1])
     finally:
         wakeup.relay_stopped()
         connection.close()
@@ -56,10 +56,10 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
     report.add("Where the time of a status update goes", rows)
 
 
-def _change_all(application: Callable[..., Any], scene: Scene, to_status: str) -> None:
+def _change_all(application: Callable[..., Any], hotel: BenchHotel, to_status: str) -> None:
     factory, body = RequestFactory(SERVER_NAME="127.0.0.1"), json.dumps({"to_status": to_status})
-    for room in scene.rooms:
-        path, token = f"{scene.path}/rooms/{room.pk}/status/", {"Authorization": f"Token {scene.token}"}
+    for room in hotel.rooms:
+        path, token = f"{hotel.path}/rooms/{room.pk}/status/", {"Authorization": f"Token {hotel.token}"}
         request = factory.post(path, body, content_type="application/json", headers=token)
         told: list[str] = []
         answer = application(request.environ, lambda status, _headers, told=told: told.append(status))

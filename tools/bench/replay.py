@@ -13,14 +13,14 @@ from operations.replay.runner import create_hotels, replay_all
 from tools.bench import meters
 from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
-from tools.harness.stage import Stage
+from tools.harness.installation import Installation
 
 SLICE = PROJECT / "operations" / "demo_data" / "bookings.csv"  # the part of the data that is part of the project
 THINNED = 10  # of many hotels each lives every tenth booking of its original
 _prefixes = (f"replay-{number}" for number in count(1))
 
 
-def measure(stage: Stage, scale: Scale, report: Report) -> None:
+def measure(installation: Installation, scale: Scale, report: Report) -> None:
     """One and two workers, one hotel and many, in turns; each time hotels of their own."""
     stays = list(read_stays(SLICE))
     resort = [stay for stay in stays if stay.hotel == "resort"]
@@ -32,17 +32,17 @@ def measure(stage: Stage, scale: Scale, report: Report) -> None:
     tqdm.monitor_interval = 0  # no thread of its own, as the workers are forked
     for _ in tqdm(range(scale.replay_rounds), unit=" rounds", disable=None):
         for title, hotels, lived in wanted:
-            one, two = (_speed(stage, lived, hotels, workers) for workers in (1, 2))
+            one, two = (_speed(installation, lived, hotels, workers) for workers in (1, 2))
             rounds[title].append({"1 worker, bookings/s": one, "2 workers, bookings/s": two, "× one worker": two / one})
     connection.close()
     report.add("Replay", [Row(f"replay, {title}", meters.medians(found)) for title, found in rounds.items()])
 
 
-def _speed(stage: Stage, stays: list[Stay], hotels: int, workers: int) -> float:
+def _speed(installation: Installation, stays: list[Stay], hotels: int, workers: int) -> float:
     replays = [replay for _ in range((hotels + 1) // 2) for replay in create_hotels(stays, prefix=next(_prefixes))]
 
     def progress(day: date, done: int) -> None:
-        stage.pause(0)
+        installation.pause(0)
 
     began = time.perf_counter()
     replay_all(replays, workers=workers, progress=progress)

@@ -1,8 +1,8 @@
-"""Whether a value has the shape that a table names.
+"""Checks that a JSON value has a shape.
 
 A shape is a word (``int``, ``str``, ``bool``, ``number``, ``money``, ``time``, ``date``, ``clock``, ``uuid``, ``any``;
-with ``?`` behind it ``null`` will do too), a set of words of which one stands there, a dict of fields (more may be
-there), a list of one shape (an array of such), ``maybe(shape)`` (or null), or ``keyed(shape)`` (an object of such).
+a final ``?`` allows null), a set of allowed values, a dict of required fields (others are allowed), a list of one shape
+(an array of it), ``maybe(shape)`` (allows null), or ``keyed(shape)`` (an object whose values have it).
 """
 
 import re
@@ -17,21 +17,21 @@ PATTERNS = {
 }
 
 
-class maybe(NamedTuple):  # noqa: N801 - reads as a word of the tables below
+class maybe(NamedTuple):  # noqa: N801 - reads as a word in the tables of shapes.py
     """The shape, or null."""
 
     shape: Any
 
 
 class keyed(NamedTuple):  # noqa: N801
-    """An object of any keys; of exactly ``keys`` when they are given."""
+    """An object with any keys, or with exactly ``keys`` if given."""
 
     shape: Any
     keys: tuple[str, ...] = ()
 
 
 def problems(value: Any, shape: Any, where: str = "") -> list[str]:
-    """What is wrong with ``value``: one line for each field."""
+    """The deviations of ``value``, one line for each field."""
     if isinstance(shape, maybe):
         return [] if value is None else problems(value, shape.shape, where)
     if isinstance(shape, str):
@@ -40,10 +40,10 @@ def problems(value: Any, shape: Any, where: str = "") -> list[str]:
         return [] if value in shape else [f"{where} is {value!r:.60}, none of {', '.join(sorted(shape))}"]
     if isinstance(shape, list):
         if not isinstance(value, list):
-            return [f"{where or 'the body'} is no array"]
+            return [f"{where or 'the body'} is not an array"]
         return [line for place, item in enumerate(value) for line in problems(item, shape[0], f"{where}[{place}]")]
     if not isinstance(value, dict):
-        return [f"{where or 'the body'} is no object but {value!r:.60}"]
+        return [f"{where or 'the body'} is not an object but {value!r:.60}"]
     if isinstance(shape, keyed):
         wrong = [f"{where} has the keys {sorted(value)}"] if shape.keys and set(value) != set(shape.keys) else []
         return wrong + [line for key, item in value.items() for line in problems(item, shape.shape, f"{where}.{key}")]

@@ -1,4 +1,4 @@
-"""HTTP as the staff app speaks it, and what is looked at in every single answer."""
+"""The staff app's HTTP client, which checks every response."""
 
 import json
 from collections.abc import Mapping
@@ -17,23 +17,23 @@ TIMEOUT = 20
 NO_BODY: Any = object()
 
 
-class Listener(Protocol):
-    """Who is told what is wrong and counts calls: the row at hand."""
+class Recorder(Protocol):
+    """The row that calls and deviations are recorded for."""
 
     calls: int
     wrong: list[str]
 
 
 class Wire:
-    """One connection to the server; every answer is checked for its CORS headers, its shape and the document."""
+    """One connection to the server; checks the CORS headers, error shape and OpenAPI schema of every response."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.row: Listener
+        self.row: Recorder
         self.session = requests.Session()
         self.preflighted: set[tuple[str, str]] = set()
-        answer = requests.get(f"{url}/api/schema/", headers={"Accept": "application/json"}, timeout=TIMEOUT)
-        self.document = Document(answer.json())
+        response = requests.get(f"{url}/api/schema/", headers={"Accept": "application/json"}, timeout=TIMEOUT)
+        self.document = Document(response.json())
 
     def send(
         self,
@@ -44,11 +44,11 @@ class Wire:
         data: bytes | str | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> tuple[requests.Response, Any]:
-        """One request from the app's origin; returns the answer and its body (``None``: none)."""
+        """Send a request from the app's origin; returns the response and its body (``None`` if empty)."""
         query = dict(query or {})
         self._preflight(method, path)
         self.row.calls += 1
-        answer = self.session.request(
+        response = self.session.request(
             method,
             self.url + path,
             headers={"Accept": "application/json", "Origin": ORIGIN, **headers},
@@ -57,58 +57,58 @@ class Wire:
             timeout=TIMEOUT,
             allow_redirects=False,
         )
-        where = f"{method} {path}: {answer.status_code}"
-        if answer.headers.get("Access-Control-Allow-Origin") != ORIGIN:
+        where = f"{method} {path}: {response.status_code}"
+        if response.headers.get("Access-Control-Allow-Origin") != ORIGIN:
             self.row.wrong.append(f"{where} has no CORS header")
         body = None
-        if answer.content:
+        if response.content:
             try:
-                body = answer.json()
+                body = response.json()
             except ValueError:
-                raise Deviation(f"{where} is no JSON: {answer.text:.100}") from None
-        if answer.status_code >= 400:
+                raise Deviation(f"{where} is not JSON: {response.text:.100}") from None
+        if response.status_code >= 400:
             self.row.wrong += [f"{where}: {line}" for line in error_problems(body)]
         if path.startswith("/api/") and path not in ("/api/pusher/auth",):
-            self.row.wrong += self.document.problems(method, path, answer.status_code, body, query)
-        return answer, body
+            self.row.wrong += self.document.problems(method, path, response.status_code, body, query)
+        return response, body
 
     def _preflight(self, method: str, path: str) -> None:
-        """What a browser asks first, once for each operation."""
+        """Send a browser's preflight request, once for each operation."""
         operation = (method, self.document.template(path) or path)
         if operation in self.preflighted:
             return
         self.preflighted.add(operation)
         self.row.calls += 1
         asks = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": APP_HEADERS}
-        answer = self.session.options(self.url + path, headers={"Origin": ORIGIN, **asks}, timeout=TIMEOUT)
-        allowed = {name.strip() for name in answer.headers.get("Access-Control-Allow-Headers", "").lower().split(",")}
+        response = self.session.options(self.url + path, headers={"Origin": ORIGIN, **asks}, timeout=TIMEOUT)
+        allowed = {name.strip() for name in response.headers.get("Access-Control-Allow-Headers", "").lower().split(",")}
         where = f"preflight of {method} {path}"
-        if answer.status_code not in (200, 204) or answer.headers.get("Access-Control-Allow-Origin") != ORIGIN:
-            self.row.wrong.append(f"{where} is not granted ({answer.status_code})")
-        if method not in answer.headers.get("Access-Control-Allow-Methods", ""):
-            self.row.wrong.append(f"{where} does not let the method through")
+        if response.status_code not in (200, 204) or response.headers.get("Access-Control-Allow-Origin") != ORIGIN:
+            self.row.wrong.append(f"{where} is not granted ({response.status_code})")
+        if method not in response.headers.get("Access-Control-Allow-Methods", ""):
+            self.row.wrong.append(f"{where} does not allow the method")
         if missing := set(APP_HEADERS.split(",")) - allowed:
-            self.row.wrong.append(f"{where} does not let {', '.join(sorted(missing))} through")
+            self.row.wrong.append(f"{where} does not allow {', '.join(sorted(missing))}")
 
 
 def error_problems(body: Any) -> list[str]:
-    """What is wrong with the body of a refusal (contract section 1)."""
+    """The deviations of an error body (docs/api.md, Errors)."""
     wrong = problems(body, ERROR)
     if wrong:
         return wrong
     if not body["message"] or not body["message"] == body["detail"] == body["error"]:
-        wrong.append("message, detail and error are not one sentence")
+        wrong.append("message, detail and error differ")
     if body["code"] == "VALIDATION_ERROR":
         for name, messages in body["details"].items():
             if not (isinstance(messages, list) and all(isinstance(one, str) for one in messages)):
-                wrong.append(f"details.{name} is no list of messages")
+                wrong.append(f"details.{name} is not a list of messages")
             elif name not in ERROR and body.get(name) != messages:
                 wrong.append(f"{name} is not at the top level too")
     return wrong
 
 
 class Member:
-    """One member of staff at the app: signed in, with the headers that the app sends."""
+    """A staff member using the app, with the headers that the app sends."""
 
     def __init__(self, wire: Wire, hotel: str, username: str, password: str) -> None:
         self.wire, self.hotel, self.username, self.password = wire, hotel, username, password
@@ -116,13 +116,13 @@ class Member:
         self.profile: dict[str, Any] = {}
 
     def sign_in(self) -> dict[str, Any]:
-        """Get a token; returns the answer."""
+        """Sign in; returns the response body."""
         credentials = json.dumps({"username": self.username, "password": self.password})
-        answer, body = self.wire.send(
+        response, body = self.wire.send(
             "POST", "/api/staff/login/", headers={"Content-Type": "application/json"}, data=credentials
         )
-        if answer.status_code != 200:
-            raise Deviation(f"{self.username} can't sign in: {answer.status_code} {answer.text:.200}")
+        if response.status_code != 200:
+            raise Deviation(f"{self.username} cannot sign in: {response.status_code} {response.text:.200}")
         self.profile = body
         self.headers = {
             "Authorization": f"Token {body['token']}",
@@ -144,9 +144,9 @@ class Member:
         query: Mapping[str, Any] | None = None,
         **headers: str,
     ) -> Any:
-        """One request under the hotel (``rooms/101/inspect/``) or elsewhere (``/api/…``); returns the body.
+        """Send a request below the hotel (``rooms/101/inspect/``) or elsewhere (``/api/…``); returns the body.
 
-        Raises Deviation for another status; what else is wrong is noted. ``headers`` are such as ``if_match``.
+        Raises Deviation for another status, and records other deviations. ``headers``: for example ``if_match``.
         """
         full = path if path.startswith("/") else f"/api/staff/hotel/{self.hotel}/{path}"
         sent = self.headers | {name.replace("_", "-").title(): value for name, value in headers.items()}
@@ -154,10 +154,10 @@ class Member:
         if body is not NO_BODY:
             sent["Content-Type"] = "application/json"
             data = body if isinstance(body, str) else json.dumps(body)
-        answer, content = self.wire.send(method, full, headers=sent, data=data, query=query)
+        response, content = self.wire.send(method, full, headers=sent, data=data, query=query)
         where = f"{method} {path}"
-        if answer.status_code != status:
-            raise Deviation(f"{where} answers {answer.status_code}, not {status}: {answer.text:.300}")
+        if response.status_code != status:
+            raise Deviation(f"{where} returns {response.status_code}, not {status}: {response.text:.300}")
         if shape is not None:
             self.wire.row.wrong += [f"{where}: {line}" for line in problems(content, shape)]
         if code and content.get("code") != code:
@@ -167,11 +167,11 @@ class Member:
         return content
 
     def get(self, path: str, **options: Any) -> Any:
-        """GET; keywords as of ``call``."""
+        """GET; the keywords of ``call``."""
         return self.call("GET", path, **options)
 
     def post(self, path: str, body: Any = NO_BODY, **options: Any) -> Any:
-        """POST, by default without any body, as the app does."""
+        """POST, by default without a body, as the app does."""
         return self.call("POST", path, body, **options)
 
     def patch(self, path: str, body: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The OpenAPI document as it is served: whether an answer is what it says, and what of it was never tried."""
+"""The served OpenAPI document: validates responses against it, and lists the operations never called."""
 
 import re
 from functools import cached_property
@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-# Any endpoint may answer these; the document need not say so for each.
+# Any endpoint can return these; the document need not list them for each.
 ANYWHERE = {405, 406, 500}
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -24,7 +24,7 @@ def _is_date(value: Any) -> bool:
 
 
 def as_json_schema(node: Any) -> Any:
-    """OpenAPI 3.0's dialect as JSON Schema: ``nullable`` spelt out, and no key beside those that are named."""
+    """Convert OpenAPI 3.0's dialect to JSON Schema: expand ``nullable``, and allow no unnamed keys."""
     if isinstance(node, list):
         return [as_json_schema(item) for item in node]
     if not isinstance(node, dict):
@@ -36,14 +36,14 @@ def as_json_schema(node: Any) -> Any:
 
 
 class Document:
-    """The document that a server serves."""
+    """The OpenAPI document of a server."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.paths: dict[str, Any] = content["paths"]
         self._schemas: dict[str, Any] = content["components"]["schemas"]
         self._checks: dict[tuple[str, str, int], Draft202012Validator | None] = {}
         self.succeeded: set[tuple[str, str]] = set()
-        # The longest literal first: rooms/checkin/ before rooms/{rid}/….
+        # The fewest parameters first: rooms/checkin/ before rooms/{rid}/….
         self._patterns = [
             (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path)
             for path in sorted(self.paths, key=lambda path: path.count("{"))
@@ -59,11 +59,11 @@ class Document:
         return next((template for pattern, template in self._patterns if pattern.fullmatch(path)), "")
 
     def problems(self, method: str, path: str, status: int, body: Any, query: dict[str, Any]) -> list[str]:
-        """What of an answer the document does not say. ``body`` is ``None`` where there was none."""
+        """The deviations of a response from the document. ``body`` is ``None`` if there was none."""
         method, template = method.lower(), self.template(path)
         described = self.paths.get(template, {}).get(method)
         if not described:
-            # An address that nobody serves, or a method that it does not take, is documented by its absence.
+            # An unknown path or method is documented by its absence.
             return [] if status in (404, 405) else [f"OpenAPI: {method} {path} is not in the document"]
         if 200 <= status < 300:
             self.succeeded.add((method, template))
@@ -73,7 +73,7 @@ class Document:
         if status in ANYWHERE and str(status) not in described["responses"]:
             return wrong
         if str(status) not in described["responses"]:
-            return [*wrong, f"OpenAPI: {method} {template} does not say that it answers {status}"]
+            return [*wrong, f"OpenAPI: {method} {template} does not document {status}"]
         check = self._check(method, template, status)
         if check is None:
             return wrong if body is None else [*wrong, f"OpenAPI: {method} {template} {status} has a body"]
@@ -89,7 +89,7 @@ class Document:
     @staticmethod
     def _unnamed(described: dict[str, Any], query: dict[str, Any]) -> list[str]:
         named = {parameter["name"] for parameter in described.get("parameters", []) if parameter["in"] == "query"}
-        # Whatever begins with x_ is sent to see it ignored.
+        # Parameters with x_ are sent to check that they are ignored.
         unnamed = [name for name in query if name not in named and not name.startswith("x_")]
         return [f"OpenAPI: the query parameter {name} is not in the document" for name in unnamed]
 
@@ -102,7 +102,7 @@ class Document:
         return self._checks[key]
 
     def _whole(self, node: Any) -> Any:
-        """The schema with what it refers to in its place: to follow a reference costs more than to check it."""
+        """The schema with its references replaced: resolving one costs more than validating it."""
         if isinstance(node, list):
             return [self._whole(item) for item in node]
         if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""What is printed: one line for each row of the contract, and what was wrong."""
+"""The printed report: a line for each row, and its deviations."""
 
 import re
 import time
@@ -7,52 +7,52 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tools.conformance.world import World
+    from tools.conformance.session import Session
 
-Play = Callable[["World"], None]
+Check = Callable[["Session"], None]
 
 
 class Deviation(Exception):
-    """An answer that leaves no way to go on with the row."""
+    """A response after which the row cannot continue."""
 
 
 @dataclass
 class Row:
-    """One row of the contract: where it stands, what it is about, and the calls that try it."""
+    """One row of the checks: its section of the API, its title, and the function that makes the requests."""
 
     section: str
     title: str
-    play: Play
+    check: Check
     calls: int = 0
     wrong: list[str] = field(default_factory=list)
-    # What this HotelMate gives no occasion for; with the one that is made for the purpose there is nothing.
+    # Why this installation cannot reach the case; in the one started for the run everything can be reached.
     not_reached: str = ""
 
 
 class Table:
-    """The rows of one section, in the order in which they are played."""
+    """The rows of one section, in the order in which they run."""
 
     def __init__(self, section: str) -> None:
         self.section = section
         self.rows: list[Row] = []
 
-    def row(self, title: str) -> Callable[[Play], Play]:
-        """Marks a function that plays one row."""
+    def row(self, title: str) -> Callable[[Check], Check]:
+        """Register a function as a row."""
 
-        def add(play: Play) -> Play:
-            self.rows.append(Row(self.section, title, play))
-            return play
+        def add(check: Check) -> Check:
+            self.rows.append(Row(self.section, title, check))
+            return check
 
         return add
 
 
 def once(lines: list[str]) -> list[str]:
-    """Each deviation once, wherever in an array it stands."""
+    """Each deviation once, whatever its index in an array."""
     return list(dict.fromkeys(re.sub(r"\[\d+\]", "[]", line) for line in lines))
 
 
 class Report:
-    """Counts, and prints each row when it is done."""
+    """Counts the deviations, and prints each row when it is done."""
 
     def __init__(self, say: Callable[[str], None] = print) -> None:
         self.rows: list[Row] = []
@@ -63,7 +63,7 @@ class Report:
         """Print the row's line."""
         self.rows.append(row)
         verdict = "WRONG" if row.wrong else (f"not reached: {row.not_reached}" if row.not_reached else "ok")
-        self._say(f"{row.section:>2}  {row.title:<66.66} {row.calls:>4}  {verdict}")
+        self._say(f"{row.section:<12} {row.title:<66.66} {row.calls:>4}  {verdict}")
         row.wrong = once(row.wrong)
         for line in row.wrong[:12]:
             self._say(f"      {line}")

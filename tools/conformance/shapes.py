@@ -1,4 +1,4 @@
-"""The fields that the staff app reads and their JSON types, written by hand from the contract (see checking.py)."""
+"""The fields that the staff app reads and their JSON types, written by hand (see checking.py)."""
 
 from typing import Any
 
@@ -28,17 +28,17 @@ BOOKING_STATUSES = (
 SOURCES = frozenset({"HOUSEKEEPING", "FRONT_DESK", "SYSTEM", "MANAGER_OVERRIDE"})
 ROOM_STATUS, BOOKING_STATUS = frozenset(ROOM_STATUSES), frozenset(BOOKING_STATUSES)
 
-# --- 1: conventions ---------------------------------------------------------------------------------------------------
+# --- conventions ------------------------------------------------------------------------------------------------------
 
 ERROR = {"code": "str", "message": "str", "detail": "str", "error": "str", "details": keyed("any")}
 
 
 def page(row: Any) -> dict[str, Any]:
-    """A list's page of ``row``."""
+    """A page of a list of ``row``."""
     return {"count": "int", "next": "str?", "previous": "str?", "results": [row]}
 
 
-# --- 2: sign-in -------------------------------------------------------------------------------------------------------
+# --- sign-in ----------------------------------------------------------------------------------------------------------
 
 RBAC: dict[str, tuple[str, ...]] = {
     "rooms": (
@@ -91,7 +91,7 @@ ME = {
     "status_transitions": keyed([ROOM_STATUS]),
 }
 
-# --- 3: rooms ---------------------------------------------------------------------------------------------------------
+# --- rooms ------------------------------------------------------------------------------------------------------------
 
 ROOM = {
     "id": "int",
@@ -135,7 +135,7 @@ GUEST_BLOCK = {
     "guests_in_room": [{"id": "int", "first_name": "str", "last_name": "str"}],
     "current_booking": maybe({"booking_id": "str", "check_out": "date"}),
 }
-ROOM_AT_THE_DESK = {**ROOM, **GUEST_BLOCK}
+ROOM_WITH_GUESTS = {**ROOM, **GUEST_BLOCK}
 TURNOVER_ROOMS = keyed({"label": "str", "count": "int", "rooms": [ROOM]}, ROOM_STATUSES)
 TURN_TIME = {"count": "int", "p50_minutes": "number?", "p90_minutes": "number?"}
 TURNOVER_STATS = {
@@ -175,7 +175,7 @@ ROOMS_CHECKED_OUT = {"detail": "str", "results": CHECK_OUT_RESULTS}
 CHECK_IN_RESULTS = {"checked_in_bookings": ["str"], "failed": FAILED}
 ROOMS_CHECKED_IN = {"detail": "str", "results": CHECK_IN_RESULTS}
 
-# --- 4: housekeeping --------------------------------------------------------------------------------------------------
+# --- housekeeping -----------------------------------------------------------------------------------------------------
 
 STATUS_EVENT = {
     "id": "int",
@@ -219,7 +219,7 @@ DASHBOARD = {
     "total_rooms": "int",
 }
 
-# --- 6: bookings ------------------------------------------------------------------------------------------------------
+# --- bookings ---------------------------------------------------------------------------------------------------------
 
 BUCKETS = (
     *("all", "arrivals", "in_house", "departures", "pending", "checked_out", "cancelled", "expired", "no_show"),
@@ -366,7 +366,7 @@ ACCESS_CONFIG = {
     "require_complete_party": "bool",
 }
 
-# --- 7: live ----------------------------------------------------------------------------------------------------------
+# --- live events ------------------------------------------------------------------------------------------------------
 
 META = {"hotel_slug": "str", "event_id": "uuid", "seq": "int", "ts": "time", "scope": keyed("any")}
 ROOM_UPDATED = {
@@ -377,8 +377,8 @@ ROOM_UPDATED = {
     "to_status": ROOM_STATUS,
     "changed_by_name": "str?",
 }
-FORGETS: dict[str, Any] = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
-TO_THE_GUEST = {
+NO_GUESTS: dict[str, Any] = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
+GUEST_PAYLOAD = {
     "booking_id": "str",
     "status": BOOKING_STATUS,
     "reason": "str",

@@ -19,7 +19,7 @@ from tools.fuzz import agreement
 from tools.fuzz.api import ApiFuzz
 from tools.fuzz.callers import callers
 from tools.fuzz.pusher import PusherFuzz
-from tools.harness.server import Place, opened
+from tools.harness.throwaway import HotelMate, throwaway_hotelmate
 
 # Of the time, for the Pusher server.
 PUSHER_SHARE = 0.2
@@ -39,9 +39,9 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fuzz_api(place: Place, options: argparse.Namespace, seconds: float, signals: StopSignals) -> list[str]:
+def fuzz_api(hotelmate: HotelMate, options: argparse.Namespace, seconds: float, signals: StopSignals) -> list[str]:
     """Run it, and tell what was answered; returns what is wrong."""
-    fuzz = ApiFuzz(place, callers(place), seed=options.seed, only=options.only)
+    fuzz = ApiFuzz(hotelmate, callers(hotelmate), seed=options.seed, only=options.only)
     began = time.monotonic()
     with tqdm(total=round(seconds), unit="s", desc="API", disable=None) as bar:
 
@@ -82,18 +82,18 @@ def tell(fuzz: ApiFuzz) -> list[str]:
     return untried
 
 
-def afterwards(place: Place, signals: StopSignals) -> list[str]:
+def afterwards(hotelmate: HotelMate, signals: StopSignals) -> list[str]:
     """Whether the house is sound after all that: rules, event log, logs of the processes."""
-    with closing(psycopg2.connect(place.database_url)) as connection:
+    with closing(psycopg2.connect(hotelmate.database_url)) as connection:
         connection.autocommit = True
         if not wait_until(lambda: agreement.waiting(connection) == 0, 60, signals.pause):
             return ["the events are not sent after a minute"]
         wrong = agreement.problems(connection)
     command = [sys.executable, "manage.py", "check_invariants"]
-    check = subprocess.run(command, env=dict(place.environment), cwd=PROJECT, capture_output=True, text=True)
+    check = subprocess.run(command, env=dict(hotelmate.environment), cwd=PROJECT, capture_output=True, text=True)
     if check.returncode:
         wrong.append(f"check_invariants:\n{check.stdout[-3000:]}{check.stderr[-1000:]}")
-    for name, service in place.services.items():
+    for name, service in hotelmate.services.items():
         if not service.is_running():
             wrong.append(f"the {name} process has ended")
         if "Traceback" in service.last_words(1_000_000):
@@ -111,12 +111,12 @@ def main() -> int:
     say(f"Starting a HotelMate for this run; the seed is {options.seed} ...")
     wrong: list[str] = []
     try:
-        with opened(signals.pause, **GENEROUS) as place:
+        with throwaway_hotelmate(signals.pause, **GENEROUS) as hotelmate:
             if share < 1:
-                wrong += fuzz_api(place, options, seconds * (1 - share), signals)
+                wrong += fuzz_api(hotelmate, options, seconds * (1 - share), signals)
             if share > 0:
-                wrong += PusherFuzz(place, options.seed).run(seconds * share, signals.pause)
-            wrong += afterwards(place, signals)
+                wrong += PusherFuzz(hotelmate, options.seed).run(seconds * share, signals.pause)
+            wrong += afterwards(hotelmate, signals)
     except LocalError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

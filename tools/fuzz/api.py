@@ -24,7 +24,7 @@ from schemathesis.specs.openapi import checks
 
 from tools.conformance.client import error_problems
 from tools.fuzz.callers import TIMEOUT, Caller, House
-from tools.harness.server import Place
+from tools.harness.throwaway import HotelMate
 from tools.harness.two_hotels import SLUG
 
 CHECKS = [
@@ -63,10 +63,10 @@ class Tried(NamedTuple):
 class ApiFuzz:
     """All operations by all callers, in turns, until the time is up."""
 
-    def __init__(self, place: Place, everybody: list[Caller], *, seed: int, only: str = "") -> None:
-        self.place, self.callers, self.seed = place, everybody, seed
-        self.house = House(place, everybody[0], next(caller for caller in everybody if caller.name == "guest"))
-        answer = requests.get(f"{place.url}/api/schema/", headers={"Accept": "application/json"}, timeout=TIMEOUT)
+    def __init__(self, hotelmate: HotelMate, everybody: list[Caller], *, seed: int, only: str = "") -> None:
+        self.hotelmate, self.callers, self.seed = hotelmate, everybody, seed
+        self.house = House(hotelmate, everybody[0], next(caller for caller in everybody if caller.name == "guest"))
+        answer = requests.get(f"{hotelmate.url}/api/schema/", headers={"Accept": "application/json"}, timeout=TIMEOUT)
         self.schema = schemathesis.openapi.from_dict(prepared(answer.json()), config=config())
         results: Any = self.schema.get_all_operations()
         found = [result.ok() for result in results]
@@ -138,7 +138,7 @@ class ApiFuzz:
             case.query = query
         try:
             response = case.call(
-                base_url=self.place.url,
+                base_url=self.hotelmate.url,
                 session=self._session,
                 headers=caller.headers,
                 cookies=caller.cookies,
@@ -166,7 +166,7 @@ class ApiFuzz:
         key = (case.operation.label, f"{title}: {message.strip().splitlines()[0] if message.strip() else ''}"[:160])
         self.again[key] += 1
         if key not in self.failures:
-            curl = case.as_curl_command(headers=caller.headers, base_url=self.place.url)
+            curl = case.as_curl_command(headers=caller.headers, base_url=self.hotelmate.url)
             self.failures[key] = Failure(
                 caller.name, case.operation.label, f"{title}: {message.strip()[:1000]}", without_secrets(curl)
             )

@@ -11,7 +11,7 @@ import psycopg2
 import requests
 
 from local import LocalError
-from tools.harness.server import Place
+from tools.harness.throwaway import HotelMate
 from tools.harness.two_hotels import OTHER, SLUG
 
 TIMEOUT = 30
@@ -73,9 +73,9 @@ class Caller:
         self.headers = {"X-CSRFToken": self.cookies["csrftoken"]}
 
 
-def callers(place: Place) -> list[Caller]:
+def callers(hotelmate: HotelMate) -> list[Caller]:
     """Everybody, signed in."""
-    everybody = [Caller(name, place.url, place.password) for name in (*ROLES, "session", "guest", "anonymous")]
+    everybody = [Caller(name, hotelmate.url, hotelmate.password) for name in (*ROLES, "session", "guest", "anonymous")]
     for caller in everybody:
         caller.sign_in()
     return everybody
@@ -84,8 +84,8 @@ def callers(place: Place) -> list[Caller]:
 class House:
     """What exists by now, by hotel; and the hand that keeps guests coming while everything is cancelled and closed."""
 
-    def __init__(self, place: Place, manager: Caller, guest: Caller) -> None:
-        self._place, self._manager, self._guest = place, manager, guest
+    def __init__(self, hotelmate: HotelMate, manager: Caller, guest: Caller) -> None:
+        self._place, self._manager, self._guest = hotelmate, manager, guest
         self.known: dict[str, dict[str, list[Any]]] = {}
 
     def look(self) -> None:

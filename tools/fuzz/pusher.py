@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tqdm import tqdm
 from websockets.sync.client import ClientConnection, connect
 
-from tools.harness.server import Place
+from tools.harness.throwaway import HotelMate
 
 PATIENCE = 10  # seconds; only a server that hangs is waited for so long
 SHORT = 0.2  # seconds for an answer to what may be no whole request
@@ -400,10 +400,10 @@ def bystander(target: Target) -> Iterator[Bystander]:
 class PusherFuzz:
     """All of it in turns, each time with other examples."""
 
-    def __init__(self, place: Place, seed: int) -> None:
-        env, service = place.environment, place.services["pusher"]
+    def __init__(self, hotelmate: HotelMate, seed: int) -> None:
+        env, service = hotelmate.environment, hotelmate.services["pusher"]
         self.service, self.seed = service, seed
-        port = urlsplit(place.pusher).port or 0
+        port = urlsplit(hotelmate.pusher).port or 0
         self.target = Target(port, env["PUSHER_APP_ID"], env["PUSHER_KEY"], env["PUSHER_SECRET"], service.pid or 0)
 
     def run(self, seconds: float, pause: Callable[[float], None]) -> list[str]:

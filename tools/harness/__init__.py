@@ -1,5 +1,5 @@
-"""What HotelMate promises of its live events, tried out on the real thing: real processes, real signals, a real clock.
+"""Shared parts of the drill, bench, soak, conformance and fuzz runs: real processes, real signals, a real clock.
 
-No code of the product imports this package, and no promise is believed: what arrived is compared with the database in
-plain SQL and plain Python.
+No product code imports this package. It trusts no product code either: received events are compared with the database
+in plain SQL and plain Python.
 """

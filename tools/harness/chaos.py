@@ -1,15 +1,15 @@
-"""What befalls the house: a plan that a seed repeats. When exactly it strikes is the machine's."""
+"""The drill's plan of faults: the same for the same seed, but for the exact moments, which depend on the machine."""
 
 import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# What happens to the Pusher server, and for how many seconds. The relay gives one call to it 5 seconds.
+# Faults of the Pusher server, and their duration in seconds. A relay's call to it times out after 5 seconds.
 TROUBLES = {
     "none": (1.0, 2.0),
-    "crashed": (0.2, 3.0),  # SIGKILL, then started anew
-    "stopped": (0.2, 3.0),  # SIGTERM, then started anew
-    "hung": (0.5, 7.0),  # SIGSTOP, then SIGCONT: it takes connections and says nothing
+    "crashed": (0.2, 3.0),  # SIGKILL, then restarted
+    "stopped": (0.2, 3.0),  # SIGTERM, then restarted
+    "hung": (0.5, 7.0),  # SIGSTOP, then SIGCONT: it accepts connections and sends nothing
     "slowed": (2.0, 4.0),  # many short SIGSTOPs
 }
 CALM = (0.2, 1.0)
@@ -17,21 +17,21 @@ KILLABLE = ("web", "worker")
 
 
 class Strike(NamedTuple):
-    """One trouble of the Pusher server, the processes that are killed meanwhile, and a moment to recover."""
+    """One fault of the Pusher server, the processes killed during it, and a pause to recover."""
 
     trouble: str
     seconds: float
-    kills: tuple[tuple[float, str], ...]  # seconds after the beginning, and of what kind; ascending
+    kills: tuple[tuple[float, str], ...]  # seconds after the start, and the kind of process; ascending
     calm: float
 
 
-# Once a run, and longer: away until the relays take long breaks between their tries, and then it is back and hangs, so
-# that a try fails in the hang and the next one succeeds after it. No event may be taken for the cause of that.
+# Once a run, and longer: the server is down until the relays wait long between attempts, then it is back and hangs, so
+# that one attempt fails during the hang and the next one succeeds. The relays must not blame an event for that.
 LONG_AWAY, LONG_HANG = (13.0, 17.0), (7.0, 9.5)
 
 
 def plan(seed: int) -> Iterator[Strike]:
-    """Strikes without end: each round has every trouble once, in an order of its own; after the first, the long one."""
+    """Endless strikes: each round has every fault once, in random order; the long ones follow the first round."""
     rng = random.Random(seed)
     yield from _round(rng)
     yield Strike("crashed", rng.uniform(*LONG_AWAY), (), 0.0)

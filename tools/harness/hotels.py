@@ -1,4 +1,4 @@
-"""``python -m tools.harness.hotels FILE``: makes the hotels of the drill in an empty database."""
+"""``python -m tools.harness.hotels FILE``: creates the drill's hotels in an empty database."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ ROOMS = {"A": 24, "B": 16}  # by type
 
 
 def make(slug: str) -> dict[str, object]:
-    """A hotel with its rooms and people; answers what a client of it needs: tokens and the ids of the rooms."""
+    """A hotel with its rooms and staff; returns what its clients need: tokens and room ids."""
     from knox.models import AuthToken
 
     from hotel.models import Hotel
@@ -26,7 +26,7 @@ def make(slug: str) -> dict[str, object]:
 
 
 def main(file: Path) -> None:
-    """Make all of them, and write ``file``."""
+    """Create all hotels and write ``file``."""
     django.setup()
     from django.db import transaction
 

@@ -1,5 +1,8 @@
-"""``python -m tools.harness.two_hotels``: two small hotels in an empty database, with their people, and what only time
-brings: requests that wait for the desk, one of them for too long, told of by an event that is kept no longer."""
+"""``python -m tools.harness.two_hotels``: creates two small hotels with their staff in an empty database.
+
+They have what otherwise takes time: booking requests awaiting approval, one of them past its deadline, and the event of
+its creation past its retention.
+"""
 
 import os
 from datetime import timedelta
@@ -7,12 +10,12 @@ from datetime import timedelta
 import django
 
 SLUG, OTHER = "harbour", "hillside"
-# Days ago, by the guest's name.
+# By the guest's name: made how many days ago.
 REQUESTS = {"Late": 10, "Confirmed": 0, "Approved": 0, "Declined": 0, "Kept": 0}
 
 
 def make(slug: str, password: str) -> None:
-    """A hotel with a type, a few rooms, and somebody of every role."""
+    """A hotel with a room type, a few rooms, and a staff member of every role."""
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Group
 
@@ -23,7 +26,13 @@ def make(slug: str, password: str) -> None:
     from room_bookings.services.create import create_booking
 
     spec = HotelSpec(slug, f"Hotel {slug.title()}", "+353 1 555 0400", "Europe/Dublin", {"A": 8})
-    hotel = Hotel.objects.create(slug=spec.slug, name=spec.name, phone=spec.phone, timezone=spec.timezone)
+    hotel = Hotel.objects.create(
+        slug=spec.slug,
+        name=spec.name,
+        phone=spec.phone,
+        timezone=spec.timezone,
+        approval_cutoff_day_offset=1,  # or today's requests would expire during a run that passes the cutoff
+    )
     make_staff(hotel, password=password)
     user = get_user_model().objects.create_user(f"{slug}-frontoffice", password=password, first_name="Ines")
     Staff.objects.create(
@@ -47,7 +56,7 @@ def make(slug: str, password: str) -> None:
 
 
 def main() -> None:
-    """Both of them; the password is the demo's."""
+    """Create both; the password is the demo's."""
     django.setup()
     from django.db import transaction
 

@@ -19,10 +19,10 @@ from tqdm import tqdm
 from local import LocalError
 from local.run import say
 from local.signals import StopRequestedError, StopSignals
-from tools.mutants.house import ALL_GREEN, SOME_RED, TAKING_THE_DATABASE, Bench, opened
 from tools.mutants.named import Named, differences, followed, named_tests
 from tools.mutants.rules import Rule, all_rules
 from tools.mutants.sites import PROJECT, Site, all_sites
+from tools.mutants.workspace import ALL_GREEN, SOME_RED, TAKING_THE_DATABASE, Workspace, throwaway_workspaces
 
 CAUGHT, SURVIVED, EQUIVALENT = "caught", "SURVIVED", "equivalent"
 BROKEN, UNNAMED, RED_BEFORE = "DOES NOT RUN", "NO TEST", "RED BEFORE"
@@ -55,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     signals.install()
     began = time.monotonic()
     try:
-        with opened(options.jobs, signals.pause) as benches:
-            guards = found_guards(benches[0])
+        with throwaway_workspaces(options.jobs, signals.pause) as workspaces:
+            guards = found_guards(workspaces[0])
             named = followed((guard.name for guard in guards), named_tests())
             wanted = [guard for guard in guards if is_wanted(guard.name, options.only)]
             if options.list:
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             wrong = [
                 one for one in differences({guard.name for guard in guards}, named) if is_wanted(one, options.only)
             ]
-            verdicts = tried(wanted, named, benches)
+            verdicts = tried(wanted, named, workspaces)
     except StopRequestedError:
         say("\nStopped.")
         return 130
@@ -79,10 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if wrong or any(verdict.verdict not in GOOD for verdict in verdicts) else 0
 
 
-def found_guards(bench: Bench) -> list[Guard]:
+def found_guards(workspace: Workspace) -> list[Guard]:
     """All that guards something: in the code and in the migrated database."""
-    bench.renew_database()
-    return [*all_rules(bench.test_url), *sorted(all_sites(), key=lambda site: (site.kind, site.path, site.start))]
+    workspace.renew_database()
+    return [*all_rules(workspace.test_url), *sorted(all_sites(), key=lambda site: (site.kind, site.path, site.start))]
 
 
 def is_wanted(name: str, words: Sequence[str] | None) -> bool:
@@ -97,31 +97,33 @@ def listed(name: str, named: Named) -> Verdict:
     return Verdict(name, test, "" if test else UNNAMED)
 
 
-def tried(guards: Sequence[Guard], named: Named, benches: Sequence[Bench]) -> list[Verdict]:
+def tried(guards: Sequence[Guard], named: Named, workspaces: Sequence[Workspace]) -> list[Verdict]:
     """The verdict on each guard, in their order. First all the named tests run with nothing removed."""
     todo = [guard for guard in guards if guard.name in named.tests and guard.name not in named.equivalent]
-    free: SimpleQueue[Bench] = SimpleQueue()
-    for bench in benches:
-        free.put(bench)
+    free: SimpleQueue[Workspace] = SimpleQueue()
+    for workspace in workspaces:
+        free.put(workspace)
     verdicts = {guard.name: listed(guard.name, named) for guard in guards}
-    with ThreadPoolExecutor(len(benches)) as pool:
+    with ThreadPoolExecutor(len(workspaces)) as pool:
 
         def red_of(tests: Sequence[str]) -> set[str]:
-            bench = free.get()
+            workspace = free.get()
             try:
-                return red_before(bench, tests)
+                return red_before(workspace, tests)
             finally:
-                free.put(bench)
+                free.put(workspace)
 
         def verdict_on(guard: Guard) -> Verdict:
-            bench = free.get()
+            workspace = free.get()
             try:
-                return removed(bench, guard, named.tests[guard.name])
+                return removed(workspace, guard, named.tests[guard.name])
             finally:
-                free.put(bench)
+                free.put(workspace)
 
         tests = sorted({named.tests[guard.name] for guard in todo})
-        shares = [tests[start :: len(benches)] for start in range(len(benches)) if tests[start :: len(benches)]]
+        shares = [
+            tests[start :: len(workspaces)] for start in range(len(workspaces)) if tests[start :: len(workspaces)]
+        ]
         red = set().union(*pool.map(red_of, shares))
         todo = [guard for guard in todo if named.tests[guard.name] not in red]
         for name, test in named.tests.items():
@@ -138,10 +140,10 @@ def tried(guards: Sequence[Guard], named: Named, benches: Sequence[Bench]) -> li
     return [verdicts[guard.name] for guard in guards]
 
 
-def red_before(bench: Bench, tests: Sequence[str]) -> set[str]:
+def red_before(workspace: Workspace, tests: Sequence[str]) -> set[str]:
     """Which of ``tests`` are not green as things are; those that pytest does not find, too."""
-    bench.renew_database()
-    ended = bench.run(tests, [*TAKING_THE_DATABASE, "--maxfail=1000", "-rA"], patience=1800)
+    workspace.renew_database()
+    ended = workspace.run(tests, [*TAKING_THE_DATABASE, "--maxfail=1000", "-rA"], patience=1800)
     if ended.code == ALL_GREEN:
         return set()
     if ended.code != SOME_RED:
@@ -150,19 +152,19 @@ def red_before(bench: Bench, tests: Sequence[str]) -> set[str]:
     return {test for test in tests if test not in green and not any(name.startswith(f"{test}[") for name in green)}
 
 
-def removed(bench: Bench, guard: Guard, test: str) -> Verdict:
+def removed(workspace: Workspace, guard: Guard, test: str) -> Verdict:
     """What the named test says without the guard."""
     if isinstance(guard, Rule):
-        bench.renew_database([guard.removal])
-        ended = bench.run([test])
+        workspace.renew_database([guard.removal])
+        ended = workspace.run([test])
     else:
         whole = (PROJECT / guard.path).read_text()
-        bench.renew_database()
-        bench.write(guard.path, guard.removed_from(whole))
+        workspace.renew_database()
+        workspace.write(guard.path, guard.removed_from(whole))
         try:
-            ended = bench.run([test])
+            ended = workspace.run([test])
         finally:
-            bench.write(guard.path, whole)
+            workspace.write(guard.path, whole)
     verdict = {ALL_GREEN: SURVIVED, SOME_RED: CAUGHT}.get(ended.code if ended.code is not None else -1, BROKEN)
     return Verdict(guard.name, test, verdict, round(ended.seconds, 1))
 

@@ -1,5 +1,5 @@
-"""``make soak``: real stays in several hotels over HTTP, amid faults, on a clock that runs fast; then everything is
-compared with everything: the answers, the database, the audit trail, the log of events, the screens, the money.
+"""``make soak``: a soak test with fault injection: real stays in several hotels over HTTP, on a clock that runs fast.
 
-Nothing of the product imports this package; what it changes about time holds in the processes that it starts itself.
+At the end the responses, the database, the audit log, the event log, the subscribers and the money are compared. No
+product code imports this package; its clock applies only to the processes that it starts.
 """

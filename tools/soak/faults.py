@@ -1,18 +1,18 @@
-"""What befalls the soak, by a seed, and which answers each fault explains. Pure; ``stage`` lets it happen."""
+"""The soak's plan of faults by seed, and the responses that each fault explains. Pure."""
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tools.soak.client import Asked
+from tools.soak.client import Attempt
 
-# What happens, for how many seconds, and how often among the others.
+# For each kind: shortest and longest duration in seconds, and its relative frequency.
 KINDS = {
     "web": (0.0, 0.0, 5),  # SIGKILL of a web process
     "worker": (0.0, 0.0, 3),  # SIGKILL of a worker
     "backends": (0.0, 0.0, 5),  # pg_terminate_backend of a few
-    "crash": (0.0, 0.0, 1),  # SIGKILL of one: PostgreSQL ends all, and recovers
-    "locks": (2.0, 6.0, 4),  # rows held, mostly for longer than anybody waits
+    "crash": (0.0, 0.0, 1),  # SIGKILL of a backend: PostgreSQL ends all of them and recovers
+    "locks": (2.0, 6.0, 4),  # rows locked, mostly for longer than lock_timeout
     "card failing": (3.0, 8.0, 3),
     "card hanging": (3.0, 8.0, 1),
     "pusher crashed": (0.2, 4.0, 1),
@@ -20,9 +20,9 @@ KINDS = {
     "pusher hung": (1.0, 8.0, 2),
 }
 CALM = (0.3, 2.5)
-LONGEST = 20.0  # seconds that an answer may take, whatever happens: a few rows waited for, and a provider that hangs
-# Seconds for which a fault is felt when it is over. Whoever waited for a held row held others meanwhile (3 s each); the
-# client notes the time a moment before or after.
+LONGEST = 20.0  # seconds that a response may take during any fault: a few lock waits, and a provider that hangs
+# Seconds for which a fault has effects after its end. A request that waited for a locked row locked others meanwhile (3
+# s each); the client's timestamps are slightly off.
 SLACK, AFTER_LOCKS, AFTER_CARDS = 0.3, 3.5, 1.0
 
 
@@ -33,7 +33,7 @@ class Strike(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A strike that happened, from when to when (seconds since 1970)."""
+    """A strike that happened, with its start and end (seconds since 1970)."""
 
     kind: str
     began: float
@@ -41,7 +41,7 @@ class Fault(NamedTuple):
 
 
 def plan(seed: int) -> Iterator[Strike]:
-    """Strikes without end: first each kind once, then as often as they are."""
+    """Endless strikes: first each kind once, then by frequency."""
     rng = random.Random(f"faults {seed}")
     first = sorted(KINDS)
     rng.shuffle(first)
@@ -52,25 +52,24 @@ def plan(seed: int) -> Iterator[Strike]:
         yield Strike(kind, rng.uniform(shortest, longest), rng.uniform(*CALM))
 
 
-def explanation(asked: Asked, faults: Iterable[Fault]) -> str:
-    """The kind of the fault, or other clients' payments, that explains an answer of 500 or more, or none; empty when
-    nothing does.
+def explanation(attempt: Attempt, faults: Iterable[Fault]) -> str:
+    """The kind of fault (or other clients' payments) that explains a 5xx or a missing response; empty if nothing does.
 
-    The code and the headers must be those that the contract names for it, too: a 500 is never explained. Nor is who
-    waited for ever: a process that is killed hangs up.
+    The code and the headers must also be those documented for it (docs/api.md, Errors): a 500 is never explained.
+    Neither is a response that took too long: a killed process closes its connections.
     """
     kinds: tuple[str, ...]
-    if asked.seconds > LONGEST:
+    if attempt.seconds > LONGEST:
         return ""
-    if asked.status == 0:
+    if attempt.status == 0:
         kinds, after = ("web",), SLACK
-    elif asked.status == 503 and asked.retry_after and asked.code == "BUSY":
+    elif attempt.status == 503 and attempt.retry_after and attempt.code == "BUSY":
         kinds, after = ("locks",), AFTER_LOCKS
-    elif asked.status == 503 and asked.retry_after and asked.code == "PAYMENTS_BUSY":
-        return "other payments"  # whoever else is at the provider, with no fault needed
-    elif asked.status == 503 and asked.retry_after and asked.code == "UNAVAILABLE":
+    elif attempt.status == 503 and attempt.retry_after and attempt.code == "PAYMENTS_BUSY":
+        return "other payments"  # other requests are at the provider; no fault needed
+    elif attempt.status == 503 and attempt.retry_after and attempt.code == "UNAVAILABLE":
         kinds, after = ("backends", "crash"), SLACK
-    elif asked.status == 502 and asked.code in (
+    elif attempt.status == 502 and attempt.code in (
         "PAYMENT_CAPTURE_FAILED",
         "PAYMENT_VOID_FAILED",
         "PAYMENT_REFUND_FAILED",
@@ -78,18 +77,19 @@ def explanation(asked: Asked, faults: Iterable[Fault]) -> str:
         kinds, after = ("card failing", "card hanging"), AFTER_CARDS
     else:
         return ""
-    ended = asked.started + asked.seconds
+    ended = attempt.started + attempt.seconds
     for fault in faults:
-        if fault.kind in kinds and asked.started <= fault.ended + after and fault.began <= ended + SLACK:
+        if fault.kind in kinds and attempt.started <= fault.ended + after and fault.began <= ended + SLACK:
             return fault.kind
     return ""
 
 
-def unexplained(requests: Sequence[Asked], faults: Sequence[Fault]) -> list[str]:
-    """A sentence for each answer of 500 or more, or none at all, that no fault explains."""
+def unexplained(requests: Sequence[Attempt], faults: Sequence[Fault]) -> list[str]:
+    """A sentence for each 5xx or missing response that no fault explains."""
     return [
-        f"{asked.hotel}: {asked.op} was answered {asked.status or 'not at all'} {asked.code} at {asked.started:.2f}"
-        f" after {asked.seconds:.2f} s{'' if asked.status != 503 or asked.retry_after else ' without Retry-After'}"
-        for asked in requests
-        if (asked.status == 0 or asked.status >= 500) and not explanation(asked, faults)
+        f"{attempt.hotel}: {attempt.op} returned {attempt.status or 'nothing'} {attempt.code} at {attempt.started:.2f}"
+        f" after {attempt.seconds:.2f} s"
+        f"{'' if attempt.status != 503 or attempt.retry_after else ' without Retry-After'}"
+        for attempt in requests
+        if (attempt.status == 0 or attempt.status >= 500) and not explanation(attempt, faults)
     ]

@@ -1,4 +1,4 @@
-"""``python -m tools.soak.process …``: ``manage.py`` on the soak's clock, and what a web process of the soak does first.
+"""``python -m tools.soak.process …``: ``manage.py`` on the soak's clock, and the setup of the soak's web processes.
 
 ``SOAK_CLOCK`` (a ``Timeline``) is read here and nowhere in the product.
 """
@@ -11,14 +11,14 @@ from typing import Any
 
 from tools.soak.timeline import Timeline
 
-PATIENCE = 30.0  # seconds for which a payment may be in somebody's hands; with STRIPE_TIMEOUT twice what one takes
-KEYS_KEPT = 90.0  # seconds for which an Idempotency-Key is remembered, leaps of the clock or not
+PATIENCE = 30.0  # seconds for which a payment may be in progress: twice what it takes with STRIPE_TIMEOUT
+KEYS_KEPT = 90.0  # seconds for which an Idempotency-Key is kept, even when the clock jumps
 STRIPE_TIMEOUT = 2.0
 TICK_SECONDS = 2.0
 
 
 class Ago:
-    """A span of the machine's time, which ``clock.now() - span`` takes as the house's."""
+    """A span of real time that can be subtracted from ``clock.now()``."""
 
     def __init__(self, timeline: Timeline, seconds: float) -> None:
         self._timeline, self._seconds = timeline, seconds
@@ -28,7 +28,7 @@ class Ago:
 
 
 def install() -> None:
-    """Set this process's clock; before anything of the product is imported, as models keep ``clock.now`` itself."""
+    """Set this process's clock. Call it before importing product code: models keep a reference to ``clock.now``."""
     from common import clock
 
     timeline = Timeline.from_json(os.environ["SOAK_CLOCK"])
@@ -36,11 +36,11 @@ def install() -> None:
     def now() -> datetime:
         return clock._set_to.get() or timeline.moment(time.time())
 
-    setattr(clock, "now", now)  # noqa: B010 - the one place that everybody reads the time from
+    setattr(clock, "now", now)  # noqa: B010 - all code reads the time here
 
 
 def adapt() -> None:
-    """After Django's start: what waits for a provider or a client counts the machine's seconds, not the house's."""
+    """After Django's setup, make timeouts for providers and clients count real seconds, not the hotels' clock."""
     from django.conf import settings
 
     from operations import periodic
@@ -63,7 +63,7 @@ def adapt() -> None:
 
 
 def settle() -> int:
-    """Finish every payment that is under way, also those whose pause is not over; returns how many are left."""
+    """Finish every payment in progress, even before its retry is due; returns how many are left."""
     from operations.periodic import tick
     from room_bookings.models import IN_FLIGHT_PAYMENTS, PaymentRetry, RoomBooking
     from room_bookings.services.payment_sweep import settle_payments
@@ -85,7 +85,7 @@ def main() -> None:
             if not settle():
                 return
             time.sleep(0.5)
-        sys.exit("Payments are still under way.")
+        sys.exit("Payments are still in progress.")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["manage.py", *sys.argv[1:]])

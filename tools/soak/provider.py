@@ -1,51 +1,26 @@
-"""The card provider of the soak: the tests' stand-in, with which every payment is authorised; it fails on order."""
+"""The soak's card provider: the fake Stripe, with every payment authorised and faults that can be switched on."""
 
 import random
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Literal
 
-from tools.harness.stripe_server import Answer, Call, Fault, Intent, StripeServer
+from tools.harness.stripe_server import Call, Fault, StripeServer
 
 HANG = 2.5  # seconds: longer than the soak's web processes wait
 PREFIX = "pi_soak_"
-TROUBLES: tuple[Fault, ...] = ("refuse", "error", "lost before", "lost after")
+FAULTS: tuple[Fault, ...] = ("refuse", "error", "lost before", "lost after")
 
 
-class Provider(StripeServer):
-    """``mood`` is none, failing (of every two calls about one), or hanging."""
+class Provider:
+    """Configures ``server``: while ``mood`` is failing or hanging, about every other call fails so."""
 
-    mood = "none"
+    def __init__(self, server: StripeServer) -> None:
+        self.mood: Literal["none", "failing", "hanging"] = "none"
+        self.server = server
+        server.authorised_prefix = PREFIX
+        server.hang_seconds = HANG
+        server.choose_fault = self._choose_fault
 
-    def answer(self, call: Call, form: str) -> Answer | None:
-        """Status and body; ``None`` to hang up."""
-        with self.lock:
-            if call.reference.startswith(PREFIX):
-                self.intents.setdefault(call.reference, Intent())
-            fault: str = "" if self.mood == "none" or random.random() < 0.5 else self.mood
-        if fault == "hanging":
-            time.sleep(HANG)
+    def _choose_fault(self, _call: Call) -> Fault | None:
+        if self.mood == "none" or random.random() < 0.5:
             return None
-        if fault != "failing":
-            return self.once(call, form, lambda: self.work(call, None))
-        kind = random.choice(TROUBLES)
-        if kind == "lost before":
-            return None
-        answer = self.once(call, form, lambda: self.work(call, kind))
-        return None if kind == "lost after" else answer
-
-
-@contextmanager
-def provider() -> Iterator[Provider]:
-    """A server of its own for one soak."""
-    server = Provider()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stopping.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+        return "hang" if self.mood == "hanging" else random.choice(FAULTS)

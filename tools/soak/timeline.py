@@ -1,4 +1,4 @@
-"""The soak's clock: windows around each change of summer time, run through fast, one after the other. Pure."""
+"""The soak's clock: it runs fast through a window around each daylight saving change, one after the other. Pure."""
 
 import json
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 YEAR = 2027
-SHORTEST, LONGEST = timedelta(hours=36), timedelta(days=6)  # of the house's time, in a window
-USUAL_SPEED = 1200  # as long as the windows may have their length
+SHORTEST, LONGEST = timedelta(hours=36), timedelta(days=6)  # of the hotels' time, in a window
+USUAL_SPEED = 1200  # unless a window would then be too short or too long
 SHORTEST_WINDOW = 12  # seconds: a shorter run has fewer of them
 
 
 def changes(zone: str, year: int = YEAR) -> list[datetime]:
-    """The moments of the year, to the hour, from which on the zone's clocks show another offset."""
+    """The moments of the year at which the zone's UTC offset changes."""
     place, moment, found = ZoneInfo(zone), datetime(year, 1, 1, tzinfo=UTC), []
     while moment.year == year:
         before, moment = moment.astimezone(place).utcoffset(), moment + timedelta(minutes=30)
@@ -23,7 +23,7 @@ def changes(zone: str, year: int = YEAR) -> list[datetime]:
 
 
 class Timeline(NamedTuple):
-    """``starts`` are the windows' first moments (seconds since 1970); each lasts ``seconds`` of the machine's time."""
+    """``starts`` are the windows' first moments (seconds since 1970); each lasts ``seconds`` of real time."""
 
     began: float
     seconds: float
@@ -31,7 +31,7 @@ class Timeline(NamedTuple):
     starts: tuple[float, ...]
 
     def moment(self, real: float) -> datetime:
-        """What the house's clock shows when the machine's shows ``real``: still before it began, and on after it."""
+        """The hotels' time at ``real``: constant before the start, and running on after the end."""
         passed = max(0.0, real - self.began)
         window = min(int(passed // self.seconds), len(self.starts) - 1)
         return datetime.fromtimestamp(self.starts[window] + (passed - window * self.seconds) * self.speed, UTC)
@@ -46,7 +46,7 @@ class Timeline(NamedTuple):
 
 
 def timeline(began: float, seconds: float, zones: Iterable[str]) -> Timeline:
-    """A run of ``seconds`` through the changes of ``zones``, each in a window's middle; a short run only the first."""
+    """A run of ``seconds`` through the changes of ``zones``, each mid-window; a short run has only the first few."""
     moments = sorted({moment for zone in zones for moment in changes(zone)})
     moments = moments[: max(1, int(seconds // SHORTEST_WINDOW))]
     each = seconds / len(moments)

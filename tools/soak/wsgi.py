@@ -1,10 +1,10 @@
-"""HotelMate for gunicorn, on the soak's clock."""
+"""The WSGI application on the soak's clock."""
 
 from tools.soak.process import adapt, install
 
 install()
 
-from hotelmate.wsgi import application  # noqa: E402 - the clock comes first
+from hotelmate.wsgi import application  # noqa: E402 - after the clock is set
 
 adapt()
 

@@ -1,4 +1,4 @@
-"""What the rows share: who is signed in, rooms and bookings of our own, the house's clock, what is told of a step."""
+"""The state that the rows share: staff signed in, rooms and bookings of this run, settings, and expected events."""
 
 import json
 import re
@@ -14,8 +14,8 @@ import requests
 from tools.conformance.checking import problems
 from tools.conformance.client import Member, Wire
 from tools.conformance.report import Deviation, Report, Row
-from tools.conformance.shapes import DETAIL, FORGETS, META, ROOM, ROOM_UPDATED, ROW, TO_THE_GUEST
-from tools.harness.pusher_client import Ears, Heard
+from tools.conformance.shapes import DETAIL, GUEST_PAYLOAD, META, NO_GUESTS, ROOM, ROOM_UPDATED, ROW
+from tools.harness.pusher_client import EventRecorder, Message
 
 ROLES = {
     "manager": "hotel manager",
@@ -24,7 +24,7 @@ ROLES = {
     "frontdesk": "front desk agent",
     "frontoffice": "front office manager",
 }
-# What a stranger may never read on a public channel.
+# Texts that must never appear on a public channel.
 SECRETS = ("Quillfeather", "quillfeather@example.com", "+353 86 555 0177", "Ottoline", "whispered note")
 GUEST = {
     "primary_first_name": "Ada",
@@ -33,21 +33,23 @@ GUEST = {
     "primary_phone": "+353 86 555 0177",
 }
 NOTE = "whispered note"
-# At the play's hour, ten, the business day is the one before with the first: yesterday's stays begin.
+# At ten, the hour of the run, YESTERDAY makes the business date the day before, so that yesterday's arrivals check in.
 HOUR = 10
 YESTERDAY = {"late_arrival_cutoff": "12:00", "early_checkin_from": "12:00"}
 TODAY = {"late_arrival_cutoff": "02:00", "early_checkin_from": "08:00"}
 STREAMS = ("rooms", "room-bookings")
-Told = Sequence[tuple[str, Any]]  # of what, and of which room number or booking
+Events = Sequence[tuple[str, Any]]  # event name, and room number or booking reference
 
 
-class World:
-    """The play's stage. ``own`` is a HotelMate that was made for it, which has everything that the rows need."""
+class Session:
+    """One conformance run. ``own``: it runs on a throw-away HotelMate, which has everything that the rows need."""
 
-    def __init__(self, wire: Wire, ears: Ears, report: Report, *, hotel: str, other: str, password: str, own: bool):
-        self.wire, self.ears, self.report = wire, ears, report
+    def __init__(
+        self, wire: Wire, recorder: EventRecorder, report: Report, *, hotel: str, other: str, password: str, own: bool
+    ):
+        self.wire, self.recorder, self.report = wire, recorder, report
         self.hotel, self.other, self.password, self.own = hotel, other, password, own
-        self.run = uuid4().hex[:6]
+        self.run_id = uuid4().hex[:6]
         self.manager, self.supervisor, self.housekeeper, self.frontdesk, self.frontoffice = (
             self.member(name) for name in ("manager", "supervisor", "housekeeper", "frontdesk", "frontoffice")
         )
@@ -57,26 +59,26 @@ class World:
         self.stripe: Any = None
         self.database_url = ""
         self._fresh: list[dict[str, Any]] = []
-        self.own_rooms: set[int] = set()
-        self.own_bookings: set[str] = set()
+        self.run_rooms: set[int] = set()
+        self.run_bookings: set[str] = set()
         self._guests: dict[str, int] = {}
         self._settings: dict[str, Any] = {}
         self._numbers = iter(range(0))
 
     def member(self, name: str) -> Member:
-        """Somebody of the hotel, not signed in yet."""
+        """A staff member of the hotel, not signed in yet."""
         return Member(self.wire, self.hotel, f"{self.hotel}-{name}", self.password)
 
     # --- setting up ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Within the block everybody is signed in, the house's clock shows ten, and there are rooms of our own."""
+        """Within the block the staff is signed in, the hotel's local time is ten, and this run has its own rooms."""
         members = [self.manager, self.supervisor, self.housekeeper, self.frontdesk, self.stranger]
         for member in [*members, *([self.frontoffice] if self.own else [])]:
             member.sign_in()
         self._settings = self.manager.get("access-config/")
-        # It is always ten o'clock in some timezone: checks that depend on the hour have one outcome.
+        # Some timezone always has ten o'clock, so that checks that depend on the hour have one outcome.
         offset = HOUR - datetime.now(UTC).hour
         offset += 24 if offset < -12 else 0
         zone = f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
@@ -94,8 +96,8 @@ class World:
         try:
             self._make_rooms()
             for stream in STREAMS:
-                self.ears.subscribe(f"{self.hotel}.{stream}")
-            self.listen_in_private()
+                self.recorder.subscribe(f"{self.hotel}.{stream}")
+            self.subscribe_privately()
             yield
         finally:
             self.settings(**self._settings)
@@ -120,7 +122,7 @@ class World:
         self.type, self.small_type = (
             self.manager.post(
                 "room-types/",
-                {"name": f"{name} {self.run}", "code": f"{code}{self.run}", "max_occupancy": beds, **prices},
+                {"name": f"{name} {self.run_id}", "code": f"{code}{self.run_id}", "max_occupancy": beds, **prices},
                 status=201,
             )
             for name, code, beds in kinds
@@ -130,21 +132,21 @@ class World:
         path = f"room-types/{self.type['id']}/rooms/bulk-create/"
         made = self.manager.post(path, {"range_from": first, "range_to": first + 149}, status=201)
         self._fresh = made["created_rooms"]
-        self.own_rooms.update(room["room_number"] for room in self._fresh)
+        self.run_rooms.update(room["room_number"] for room in self._fresh)
         self.small_room = self.add_room(self.small_type)
 
     def _all_rooms(self) -> Iterator[list[dict[str, Any]]]:
         page, more = 1, True
         while more:
-            answer = self.manager.get("room-management/", query={"page": page, "page_size": 100})
-            yield answer["results"]
-            page, more = page + 1, answer["next"] is not None
+            content = self.manager.get("room-management/", query={"page": page, "page_size": 100})
+            yield content["results"]
+            page, more = page + 1, content["next"] is not None
 
-    def listen_in_private(self) -> None:
-        """The two private channels: one signed in to with a form, as pusher-js does, one with JSON."""
+    def subscribe_privately(self) -> None:
+        """Subscribe to the two private channels: one signed in with a form, as pusher-js does, one with JSON."""
         for stream, kind in zip(STREAMS, ("form", "json"), strict=True):
             channel = f"private-{self.hotel}.{stream}"
-            self.ears.subscribe(channel, self.signature(self.manager.headers, channel, kind=kind)["auth"])
+            self.recorder.subscribe(channel, self.signature(self.manager.headers, channel, kind=kind)["auth"])
 
     def signature(
         self,
@@ -155,19 +157,21 @@ class World:
         path: str = "/pusher/auth",
         status: int = 200,
     ) -> dict[str, Any]:
-        """Ask for a socket's signature."""
-        asked = {"socket_id": self.ears.socket_id, "channel_name": channel}
+        """Request the signature for a private channel."""
+        asked = {"socket_id": self.recorder.socket_id, "channel_name": channel}
         media = {"form": "application/x-www-form-urlencoded; charset=UTF-8", "json": "application/json"}[kind]
         data = json.dumps(asked) if kind == "json" else requests.models.RequestEncodingMixin._encode_params(asked)
-        answer, body = self.wire.send("POST", path, headers={**headers, "Content-Type": media}, data=data)
-        if answer.status_code != status:
-            raise Deviation(f"POST {path} for {channel} answers {answer.status_code}, not {status}: {answer.text:.200}")
+        response, body = self.wire.send("POST", path, headers={**headers, "Content-Type": media}, data=data)
+        if response.status_code != status:
+            raise Deviation(
+                f"POST {path} for {channel} returns {response.status_code}, not {status}: {response.text:.200}"
+            )
         return dict(body)
 
-    # --- rooms and bookings of our own --------------------------------------------------------------------------------
+    # --- rooms and bookings of this run -------------------------------------------------------------------------------
 
     def room(self, *status: str) -> dict[str, Any]:
-        """A room that nobody has used; ``status``: the steps that the manager takes it through first."""
+        """An unused room, after the manager has set each ``status`` in order."""
         room = self._fresh.pop(0)
         for to_status in status:
             body = {"to_status": to_status}
@@ -175,37 +179,37 @@ class World:
         return room
 
     def add_room(self, room_type: dict[str, Any]) -> dict[str, Any]:
-        """One more room, of that type."""
+        """Another room of that type."""
         body = {"room_number": self.new_number(), "room_type_id": room_type["id"]}
         return dict(self.manager.post("room-management/", body, status=201))
 
     def lone_type(self) -> dict[str, Any]:
-        """A type of which there is one room."""
+        """A room type that has one room."""
         return self.lone_room()[0]
 
     def lone_room(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A type of which there is one room, and the room; it sleeps two."""
-        code = f"{self.new_number()}-{self.run}"
+        """A room type that has one room, and the room; it sleeps two."""
+        code = f"{self.new_number()}-{self.run_id}"
         body = {"name": f"Lone {code}", "code": code, "max_occupancy": 2}
         made: dict[str, Any] = self.manager.post("room-types/", body, status=201)
         return made, self.add_room(made)
 
     def new_number(self) -> int:
-        """A room number that no room has."""
+        """An unused room number."""
         number = next(self._numbers)
-        self.own_rooms.add(number)
+        self.run_rooms.add(number)
         return number
 
-    def now(self, room: dict[str, Any]) -> dict[str, Any]:
-        """The room as it is now, as the desk sees it."""
+    def current(self, room: dict[str, Any]) -> dict[str, Any]:
+        """The current room, read by the front desk."""
         return dict(self.frontdesk.get(f"room-management/{room['room_number']}/"))
 
     def day(self, days: int) -> str:
-        """A date, so many days from the hotel's today."""
+        """The date ``days`` days from the hotel's today."""
         return (self.today + timedelta(days=days)).isoformat()
 
     def book(self, arrival: int = 0, nights: int = 2, **more: Any) -> dict[str, Any]:
-        """A booking made by the desk; days from today. The guest's secrets are in it."""
+        """A booking by the front desk, ``arrival`` days from today; it contains the guest's SECRETS."""
         body = {
             "room_type_id": str(self.type["id"]),
             "check_in": self.day(arrival),
@@ -217,18 +221,18 @@ class World:
             **more,
         }
         booking: dict[str, Any] = self.frontdesk.post("room-bookings/", body, status=201, shape=DETAIL)
-        self.own_bookings.add(booking["booking_id"])
+        self.run_bookings.add(booking["booking_id"])
         return booking
 
     def arrived(self, arrival: int = 0, nights: int = 2, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A guest in house, and the room."""
+        """An in-house booking, and its room."""
         booking, room = self.book(arrival, nights, **more), self.room()
         path = f"room-bookings/{booking['booking_id']}/check-in/"
         body = {"room_id": str(room["id"])}
         return self.frontdesk.post(path, body, shape=DETAIL), room
 
     def overdue(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A guest who came yesterday for one night, and it is past checkout time and grace; and the room."""
+        """A booking that was due out today and is past checkout time and grace, and its room."""
         self.settings(**YESTERDAY)
         try:
             return self.arrived(-1, 1)
@@ -236,40 +240,40 @@ class World:
             self.settings(**TODAY)
 
     def by_card(self, **more: Any) -> dict[str, Any]:
-        """A request with an authorised card payment."""
+        """A booking request with an authorised card payment."""
         reference = f"pi_{uuid4().hex[:16]}"
         if self.stripe:
             self.stripe.authorise(reference)
         return self.book(30, 2, payment_provider="stripe", payment_reference=reference, **more)
 
-    def path(self, booking: dict[str, Any], step: str = "") -> str:
-        """A booking's address, or that of a step."""
-        return f"room-bookings/{booking['booking_id']}/{step}"
+    def path(self, booking: dict[str, Any], action: str = "") -> str:
+        """The path of a booking or of an action on it."""
+        return f"room-bookings/{booking['booking_id']}/{action}"
 
-    # --- noting ----------------------------------------------------------------------------------------------------
+    # --- checks ----------------------------------------------------------------------------------------------------
 
-    def play(self, row: Row) -> None:
-        """Play a row and print its line."""
+    def run_row(self, row: Row) -> None:
+        """Run a row and print its line."""
         self.wire.row = row
         try:
-            row.play(self)
+            row.check(self)
         except Deviation as deviation:
             row.wrong.append(str(deviation))
-        except Exception as error:  # an answer that lacks what the row reads next
+        except Exception as error:  # a response that lacks what the row reads next
             row.wrong.append(f"{type(error).__name__}: {error}")
         self.report.done(row)
 
-    def see(self, what: Any, wanted: Any, where: str) -> None:
-        """Note it when ``what`` is not as ``wanted``."""
-        if what != wanted:
-            self.wire.row.wrong.append(f"{where} is {what!r:.150}, not {wanted!r:.150}")
+    def equal(self, value: Any, expected: Any, where: str) -> None:
+        """Record a deviation unless ``value`` equals ``expected``."""
+        if value != expected:
+            self.wire.row.wrong.append(f"{where} is {value!r:.150}, not {expected!r:.150}")
 
-    def has(self, value: Any, shape: Any, where: str) -> None:
-        """Note where ``value`` is not of the shape."""
+    def matches(self, value: Any, shape: Any, where: str) -> None:
+        """Record deviations from the shape."""
         self.wire.row.wrong += [f"{where}: {line}" for line in problems(value, shape)]
 
     def not_reached(self, why: str) -> None:
-        """The given HotelMate has no occasion for this; in one that was made for the play that is a deviation."""
+        """Record that this HotelMate cannot reach the case; in a throw-away one that is a deviation."""
         row: Any = self.wire.row
         if self.own:
             row.wrong.append(f"not reached: {why}")
@@ -277,145 +281,145 @@ class World:
 
     # --- live events -----------------------------------------------------------------------------------------------
 
-    def hears_guest(self, booking: dict[str, Any]) -> None:
-        """Listen as the booking's guest, with the token that the new booking came with."""
+    def subscribe_as_guest(self, booking: dict[str, Any]) -> None:
+        """Subscribe as the booking's guest, with the token from the response that created it."""
         bid = booking["booking_id"]
         channel = f"private-guest-booking.{bid}"
         headers = {"Authorization": f"GuestToken {booking['guest_token']}"}
-        self._settled()  # what was told before is not for this ear
-        self.ears.subscribe(channel, self.signature(headers, channel)["auth"])
+        self._wait_until_sent()  # so that earlier events are not counted
+        self.recorder.subscribe(channel, self.signature(headers, channel)["auth"])
         self._guests[bid] = 0
 
-    def moved(self, *rooms: dict[str, Any]) -> Told:
-        """What is told of rooms that somebody moves into or out of."""
+    def occupancy_events(self, *rooms: dict[str, Any]) -> Events:
+        """The expected events of rooms that a guest moves into or out of."""
         numbers = [room["room_number"] for room in rooms]
         return [(name, number) for name in ("room_updated", "room_occupancy_updated") for number in numbers]
 
     @contextmanager
-    def tells(
-        self, *, rooms: Told = (), bookings: Told = (), guest: dict[str, Any] | None = None, guest_told: str = ""
+    def expects_events(
+        self, *, rooms: Events = (), bookings: Events = (), guest: dict[str, Any] | None = None, guest_event: str = ""
     ) -> Iterator[None]:  # fmt: skip
-        """What happens within the block is told exactly so, in this order, on all channels.
+        """Check that the block sends exactly these events, in this order, on all channels.
 
-        ``guest`` is a booking whose guest listens (``hears_guest``), ``guest_told`` what this guest hears.
+        ``guest`` is a booking whose guest is subscribed (``subscribe_as_guest``), ``guest_event`` that guest's event.
         """
-        self._settled()
+        self._wait_until_sent()
         after = {stream: self.events(stream)["latest_seq"] for stream in STREAMS}
         yield
-        self._settled()
-        for stream, wanted in zip(STREAMS, (rooms, bookings), strict=True):
-            told = [one for one in self.events(stream, after=after[stream])["results"] if self._is_ours(one, wanted)]
-            found = [(one["type"], next(iter(one["meta"]["scope"].values()))) for one in told]
-            self.see(found, list(wanted), f"what is told on {stream}")
-            for envelope in told:
-                self._look_at(stream, envelope)
-            self._arrives(stream, told)
+        self._wait_until_sent()
+        for stream, expected in zip(STREAMS, (rooms, bookings), strict=True):
+            sent = [one for one in self.events(stream, after=after[stream])["results"] if self._is_ours(one, expected)]
+            found = [(one["type"], next(iter(one["meta"]["scope"].values()))) for one in sent]
+            self.equal(found, list(expected), f"the events on {stream}")
+            for envelope in sent:
+                self._check_event(stream, envelope)
+            self._check_arrival(stream, sent)
         if guest is not None:
-            self._guest_hears(guest["booking_id"], guest_told)
+            self._check_guest_events(guest["booking_id"], guest_event)
 
     @contextmanager
-    def tells_created(self) -> Iterator[None]:
-        """Within the block one booking is made, and that is told."""
-        told: list[tuple[str, Any]] = []
-        before = set(self.own_bookings)
-        with self.tells(bookings=told):
+    def expects_created(self) -> Iterator[None]:
+        """Check that the block creates one booking and sends its event."""
+        expected: list[tuple[str, Any]] = []
+        before = set(self.run_bookings)
+        with self.expects_events(bookings=expected):
             yield
-            told += [("booking_created", bid) for bid in self.own_bookings - before]
+            expected += [("booking_created", bid) for bid in self.run_bookings - before]
 
     def events(self, stream: str, **query: Any) -> dict[str, Any]:
-        """The stream's replay."""
+        """A page of the stream's event log."""
         return dict(self.manager.get("events/", query={"channel": stream, **query}))
 
-    def _settled(self) -> None:
-        """Until every event that is committed has its number and was sent."""
+    def _wait_until_sent(self) -> None:
+        """Wait until every committed event has its number and was sent."""
         for _ in range(500):
             text = requests.get(f"{self.wire.url}/metrics", timeout=10).text
             waiting = [float(number) for number in re.findall(r"^hotelmate_events_waiting\S* (\S+)$", text, re.M)]
             if not waiting:
-                time.sleep(0.5)  # only who may read the metrics knows
+                time.sleep(0.5)  # the metrics are not readable without the token
                 return
             if not sum(waiting):
                 return
             time.sleep(0.01)
 
-    def _is_ours(self, envelope: dict[str, Any], wanted: Told) -> bool:
+    def _is_ours(self, envelope: dict[str, Any], expected: Events) -> bool:
         scope = envelope["meta"]["scope"]
-        # The worker's round may notice an overdue guest before anybody does something about it.
-        if envelope["type"] == "booking_overstay_flagged" and envelope["type"] not in dict(wanted):
+        # The worker may flag an overdue guest before the row acts on it.
+        if envelope["type"] == "booking_overstay_flagged" and envelope["type"] not in dict(expected):
             return False
-        if scope.get("booking_id") in self.own_bookings:
-            return (envelope["type"], scope["booking_id"]) in wanted or not self._is_of_a_mail(envelope)
-        return scope.get("room_number") in self.own_rooms
+        if scope.get("booking_id") in self.run_bookings:
+            return (envelope["type"], scope["booking_id"]) in expected or not self._is_about_mail(envelope)
+        return scope.get("room_number") in self.run_rooms
 
-    def _is_of_a_mail(self, envelope: dict[str, Any]) -> bool:
-        """Whether the worker has just dropped a mail that the booking had overtaken: it does so when it comes to it."""
+    def _is_about_mail(self, envelope: dict[str, Any]) -> bool:
+        """Whether the event reports that the worker dropped an outdated mail, which can happen at any time."""
         if envelope["type"] != "booking_updated":
             return False
         mails = self.manager.get(f"room-bookings/{envelope['meta']['scope']['booking_id']}/mails/")["results"]
-        told = datetime.fromisoformat(envelope["meta"]["ts"])
+        sent_at = datetime.fromisoformat(envelope["meta"]["ts"])
         dropped = [datetime.fromisoformat(mail["settled_at"]) for mail in mails if mail["state"] == "DROPPED"]
-        return any(abs(moment - told) < timedelta(seconds=1) for moment in dropped)
+        return any(abs(moment - sent_at) < timedelta(seconds=1) for moment in dropped)
 
-    def _look_at(self, stream: str, envelope: dict[str, Any]) -> None:
-        """The envelope and the payload of one event for the staff."""
+    def _check_event(self, stream: str, envelope: dict[str, Any]) -> None:
+        """Check the envelope and the payload of a staff event."""
         where, name = f"{envelope['type']} on {stream}", envelope["type"]
-        self.has(envelope["meta"], META, f"{where}, meta")
-        self.see(envelope["category"], "rooms" if stream == "rooms" else "room_booking", f"{where}, category")
-        self.see(envelope["meta"]["hotel_slug"], self.hotel, f"{where}, meta.hotel_slug")
+        self.matches(envelope["meta"], META, f"{where}, meta")
+        self.equal(envelope["category"], "rooms" if stream == "rooms" else "room_booking", f"{where}, category")
+        self.equal(envelope["meta"]["hotel_slug"], self.hotel, f"{where}, meta.hotel_slug")
         payload = envelope["payload"]
         if stream == "rooms":
-            self.has(payload, ROOM_UPDATED if name == "room_updated" else ROOM, where)
+            self.matches(payload, ROOM_UPDATED if name == "room_updated" else ROOM, where)
             if not payload["is_occupied"]:
-                self.see({key: payload.get(key, "missing") for key in FORGETS}, FORGETS, f"{where}, nobody in house,")
+                self.equal({key: payload.get(key, "missing") for key in NO_GUESTS}, NO_GUESTS, f"{where}, vacant,")
             elif "primary_guest" in payload:
                 self.wire.row.wrong.append(f"{where} has the guests of an occupied room")
         else:
-            self.has(payload, ROW, where)
+            self.matches(payload, ROW, where)
 
-    def _arrives(self, stream: str, told: list[dict[str, Any]]) -> None:
-        """Live, on the private channel as it is replayed, on the public one without secrets; in order, each once."""
-        ids = [one["meta"]["event_id"] for one in told]
+    def _check_arrival(self, stream: str, sent: list[dict[str, Any]]) -> None:
+        """Check that the events arrived once and in order: unchanged on the private channel, redacted on the public."""
+        ids = [one["meta"]["event_id"] for one in sent]
         for channel in (f"private-{self.hotel}.{stream}", f"{self.hotel}.{stream}"):
             if not ids:
                 continue
-            self.ears.wait_for(channel, ids[-1])
-            heard = [one for one in self.ears.on(channel) if one.event_id in ids]
-            self.see([one.event_id for one in heard], ids, f"what arrives on {channel}")
-            for one, envelope in zip(heard, told, strict=False):
+            self.recorder.wait_for(channel, ids[-1])
+            received = [one for one in self.recorder.on(channel) if one.event_id in ids]
+            self.equal([one.event_id for one in received], ids, f"the events received on {channel}")
+            for one, envelope in zip(received, sent, strict=False):
                 if channel.startswith("private-"):
-                    self.see(one.envelope, envelope, f"{one.name} on {channel}")
-                    self.see(one.name, envelope["type"], "Pusher's event name")
+                    self.equal(one.envelope, envelope, f"{one.name} on {channel}")
+                    self.equal(one.name, envelope["type"], "Pusher's event name")
                 else:
-                    self._look_at_public(one, envelope)
+                    self._check_public(one, envelope)
 
-    def _look_at_public(self, heard: Heard, envelope: dict[str, Any]) -> None:
-        where, public = f"{heard.name} on the public channel", heard.envelope
-        wanted = "booking_updated" if envelope["type"] == "booking_no_show" else envelope["type"]
-        self.see((heard.name, public["type"]), (wanted, wanted), f"{where}, type")
+    def _check_public(self, received: Message, envelope: dict[str, Any]) -> None:
+        where, public = f"{received.name} on the public channel", received.envelope
+        expected = "booking_updated" if envelope["type"] == "booking_no_show" else envelope["type"]
+        self.equal((received.name, public["type"]), (expected, expected), f"{where}, type")
         for name in ("event_id", "seq", "hotel_slug", "scope", "ts"):
-            self.see(public["meta"].get(name), envelope["meta"][name], f"{where}, meta.{name}")
-        self.see(set(public["payload"]), set(envelope["payload"]), f"{where}, the payload's fields")
+            self.equal(public["meta"].get(name), envelope["meta"][name], f"{where}, meta.{name}")
+        self.equal(set(public["payload"]), set(envelope["payload"]), f"{where}, the payload's fields")
         if "guest_name" in public["payload"]:
-            self.see(public["payload"]["guest_name"], "Guest", f"{where}, guest_name")
-        self.look_at_public_text(heard)
+            self.equal(public["payload"]["guest_name"], "Guest", f"{where}, guest_name")
+        self.check_public_text(received)
 
-    def look_at_public_text(self, heard: Heard) -> None:
-        """Nothing of a guest, and no note, in whatever form."""
+    def check_public_text(self, received: Message) -> None:
+        """Check that the text contains no guest data and no note."""
         for secret in (*SECRETS, "@"):
-            if secret in heard.text:
-                self.wire.row.wrong.append(f"{heard.name} on the public channel says {secret!r}")
+            if secret in received.text:
+                self.wire.row.wrong.append(f"{received.name} on the public channel contains {secret!r}")
 
-    def _guest_hears(self, bid: str, name: str) -> None:
+    def _check_guest_events(self, bid: str, name: str) -> None:
         channel, before = f"private-guest-booking.{bid}", self._guests[bid]
         count = before + bool(name)
-        self.ears.wait_for_count(channel, count)
-        heard = self.ears.on(channel)[before:]
-        self._guests[bid] = before + len(heard)
-        self.see([one.name for one in heard], [name] if name else [], f"what the guest of {bid} hears")
-        for one in heard:
-            self.has(one.envelope["payload"], TO_THE_GUEST, f"{one.name} for the guest")
-            self.has(one.envelope["meta"], {**META, "seq": "any"}, f"{one.name} for the guest, meta")
-            self.see(one.envelope["meta"]["seq"], None, f"{one.name} for the guest, meta.seq")
+        self.recorder.wait_for_count(channel, count)
+        received = self.recorder.on(channel)[before:]
+        self._guests[bid] = before + len(received)
+        self.equal([one.name for one in received], [name] if name else [], f"the events for the guest of {bid}")
+        for one in received:
+            self.matches(one.envelope["payload"], GUEST_PAYLOAD, f"{one.name} for the guest")
+            self.matches(one.envelope["meta"], {**META, "seq": "any"}, f"{one.name} for the guest, meta")
+            self.equal(one.envelope["meta"]["seq"], None, f"{one.name} for the guest, meta.seq")
             for secret in ("email", "phone_number", "internal_notes", "special_requests"):
                 if secret in one.envelope["payload"]:
                     self.wire.row.wrong.append(f"{one.name} for the guest has {secret}")

@@ -1,6 +1,6 @@
-"""The rows of the contract, a module for each section, in the order in which they are played."""
+"""The rows of the conformance run, a module for each part of the API, in the order in which they run."""
 
-from tools.conformance.play import (
+from tools.conformance.checks import (
     booking_decisions,
     booking_list,
     booking_rooms,

@@ -1,4 +1,4 @@
-"""The soak's house on one machine: the drill's stage with its own clock, hotels, clients, card provider and faults."""
+"""The soak's installation: the drill's, with its own clock, hotels, clients, card provider and faults."""
 
 import json
 import os
@@ -20,26 +20,26 @@ from local import LocalError
 from local.datadir import DataDir
 from local.postgres import public_place
 from local.service import Pause, Service, wait_until
-from tools.harness.stage import Lines, Stage
-from tools.harness.stripe_server import KEY
-from tools.soak.client import Asked
+from tools.harness.installation import Installation, Lines
+from tools.harness.stripe_server import KEY, stripe_server
+from tools.soak.client import Attempt
+from tools.soak.comparison import Applied, Audit, Booking, Event, HistoryRow, Snapshot
 from tools.soak.faults import Fault, Strike
-from tools.soak.houses import ZONES
-from tools.soak.provider import Provider, provider
+from tools.soak.hotels import ZONES
+from tools.soak.provider import Provider
 from tools.soak.timeline import Timeline, timeline
-from tools.soak.verdict import Audit, Booking, Drawn, Event, House, Step
 
 WEB_PROCESSES, WORKERS = 3, 2
-START = 8.0  # seconds until the web server is there: so long the house's clock stands still
-MINE = "soak"  # the name of our own connections, which no fault ends
-# What only a bug makes our processes say; not what they say of a provider or a database that is away.
-COMPLAINTS = ("Internal Server Error", "failed; again in", "failed; it tries again", "could not be settled")
+START = 8.0  # seconds until the web server is up; the hotels' clock starts then
+MINE = "soak"  # application_name of this process's connections, which no fault ends
+# Log messages that only a bug causes, not an unavailable provider or database.
+BUG_MESSAGES = ("Internal Server Error", "failed; again in", "failed; it tries again", "could not be settled")
 STAFF_STREAMS = ("rooms", "room-bookings")
 HELD = ("rooms_room", "room_bookings_roombooking", "rooms_roomtype")
 
 
-class SoakStage(Stage):
-    """``Stage``, but that what runs in it runs on the soak's clock. Use ``opened``."""
+class SoakInstallation(Installation):
+    """An ``Installation`` on the soak's clock. Use ``throwaway_installation``."""
 
     def __init__(self, data: DataDir, pause: Pause, *, seconds: float) -> None:
         super().__init__(data, pause)
@@ -47,18 +47,18 @@ class SoakStage(Stage):
         self.cards: Provider
         self.faults: list[Fault] = []
         self.clients: list[Service] = []
-        self.asked: list[Asked] = []
-        self.drawn: list[Drawn] = []
+        self.attempts: list[Attempt] = []
+        self.applied: list[Applied] = []
         self.reconnects = 0
-        self._screen_lines: Lines
-        self._answers: list[Lines] = []
+        self._subscriber_lines: Lines
+        self._client_lines: list[Lines] = []
         self._url = ""
 
     # --- up and down --------------------------------------------------------------------------------------------------
 
     def open(self, stack: ExitStack) -> None:
-        """As the drill's, and the card provider."""
-        self.cards = stack.enter_context(provider())
+        """Start the card provider, then everything that the drill starts."""
+        self.cards = Provider(stack.enter_context(stripe_server(strict=False)))
         super().open(stack)
         self._url = self._env["DATABASE_URL"]
         self._connect()
@@ -66,13 +66,13 @@ class SoakStage(Stage):
 
     def _start(self, name: str, *words: object, port: int = 0) -> Service:
         if words[:2] == ("-m", "tools.harness.hotels"):
-            words = ("-m", "tools.soak.houses", *words[2:])
+            words = ("-m", "tools.soak.hotels", *words[2:])
             self._env |= {
                 "SOAK_CLOCK": timeline(time.time() + START, self.seconds, set(ZONES.values())).to_json(),
                 "STRIPE_SECRET_KEY": KEY,
-                "STRIPE_API_BASE": self.cards.address,
+                "STRIPE_API_BASE": self.cards.server.address,
                 "EMAIL_URL": "dummymail://",
-                "EVENT_RETENTION_DAYS": "3650",  # the clock leaps over months
+                "EVENT_RETENTION_DAYS": "3650",  # the clock jumps over months
             }
         elif words[0] == "manage.py" and words[1] != "migrate":
             words = ("-m", "tools.soak.process", *words[1:])
@@ -81,58 +81,58 @@ class SoakStage(Stage):
         return super()._start(name, *words, port=port)
 
     def timeline(self) -> Timeline:
-        """The house's clock."""
+        """The hotels' clock."""
         return Timeline.from_json(self._env["SOAK_CLOCK"])
 
-    def start_screens(self) -> None:
-        """One for each staff stream."""
+    def start_subscribers(self) -> None:
+        """Start one for each staff stream."""
         address = f"ws://127.0.0.1:{self.pusher_port}/app/{self._env['PUSHER_KEY']}?protocol=7&client=soak&version=1"
-        words = ("-m", "tools.soak.screens", self._hotels, "--port", self.web_port, "--pusher", address)
-        self._screen_lines = Lines(self._start("screens", *words).log)
+        words = ("-m", "tools.soak.subscribers", self._hotels, "--port", self.web_port, "--pusher", address)
+        self._subscriber_lines = Lines(self._start("subscribers", *words).log)
 
         def connected() -> bool:
-            self.read_screens()
+            self.read_subscribers()
             return self.reconnects >= len(ZONES) * len(STAFF_STREAMS)
 
-        self._await(connected, "the screens")
+        self._await(connected, "the subscribers")
         self.reconnects = 0
 
     def start_clients(self, count: int, *, seed: int, stays: Path, rest: float) -> None:
-        """People at work; ``rest``: seconds between two jobs of a process."""
+        """Start client processes; ``rest``: mean seconds between two jobs of a process."""
         words: list[object] = ["-m", "tools.soak.client", self._hotels, stays, "--port", self.web_port]
         words += ["--seed", seed, "--clients", count, "--rest", rest]
         self.clients = [self._start(f"client-{place + 1}", *words, "--place", place) for place in range(count)]
-        self._answers = [Lines(client.log) for client in self.clients]
+        self._client_lines = [Lines(client.log) for client in self.clients]
 
     def stop_clients(self) -> None:
-        """Let them finish the wish at hand."""
+        """Stop the clients, letting each finish its current request."""
         for client in self.clients:
             with suppress(ProcessLookupError):
                 os.kill(client.pid or 0, signal.SIGTERM)
         for client in self.clients:
             client.stop(seconds=120)
-        self.read_answers()
+        self.read_results()
 
-    def read_answers(self) -> None:
-        """Take in what the clients were answered since the last time."""
-        for lines in self._answers:
-            self.asked += [Asked(*line) for line in lines.new()]
+    def read_results(self) -> None:
+        """Read the clients' new lines."""
+        for lines in self._client_lines:
+            self.attempts += [Attempt(*line) for line in lines.new()]
 
-    def read_screens(self) -> None:
-        """Take in what the screens drew. Raises LocalError when one gave up."""
-        for facts in self._screen_lines.new():
+    def read_subscribers(self) -> None:
+        """Read the subscribers' new lines. Raises LocalError when one has failed."""
+        for facts in self._subscriber_lines.new():
             kind = facts.pop("kind")
             if kind == "applied":
-                self.drawn.append(Drawn(**facts))
+                self.applied.append(Applied(**facts))
             elif kind == "connected":
                 self.reconnects += 1
             elif kind == "failed":
-                raise LocalError(f"The screen in {facts['hotel']} gave up: {facts['error']}")
+                raise LocalError(f"The subscriber in {facts['hotel']} failed: {facts['error']}")
 
-    # --- trouble ------------------------------------------------------------------------------------------------------
+    # --- faults -------------------------------------------------------------------------------------------------------
 
     def strike(self, strike: Strike, rng: random.Random) -> None:
-        """Let one happen, and note from when to when."""
+        """Perform a strike, and record its start and end."""
         began = time.time()
         trouble = strike.kind.removeprefix("pusher ")
         match strike.kind:
@@ -145,7 +145,7 @@ class SoakStage(Stage):
             case "locks":
                 self._hold_rows(strike.seconds, rng)
             case "card failing" | "card hanging":
-                self.cards.mood = strike.kind.removeprefix("card ")
+                self.cards.mood = "failing" if strike.kind == "card failing" else "hanging"
                 self._pass_time(time.monotonic() + strike.seconds, pulsing=False)
                 self.cards.mood = "none"
             case _:
@@ -163,13 +163,13 @@ class SoakStage(Stage):
             self.query("SELECT pg_terminate_backend(%s)", pid)
 
     def _crash_database(self, rng: random.Random) -> None:
-        """SIGKILL of one backend, a busy one if there is any; returns when PostgreSQL answers again."""
+        """SIGKILL one backend, a busy one if any; returns when PostgreSQL accepts connections again."""
         statement = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> %s"
         found = [pid for (pid,) in self.query(f"{statement} ORDER BY state = 'idle', pid", MINE)]
         try:
             os.kill(rng.choice(found[:3]), signal.SIGKILL)
         except (IndexError, ProcessLookupError):
-            return  # nobody is there, or not any more
+            return  # there is no backend, or it has just ended
         self._await(self._lost, "the crash")
         self._await(self._connect, "PostgreSQL after its crash")
 
@@ -181,7 +181,7 @@ class SoakStage(Stage):
         return False
 
     def _connect(self) -> bool:
-        """Connect anew, under a name that the other faults spare; returns whether that was possible."""
+        """Reconnect under a name that the faults spare; returns whether it succeeded."""
         self._database.close()
         try:
             self._database = psycopg2.connect(self._url, application_name=MINE)
@@ -194,7 +194,7 @@ class SoakStage(Stage):
         with closing(psycopg2.connect(self._url, application_name=MINE)) as holder, holder.cursor() as cursor:
             table = rng.choice(HELD)
             cursor.execute("SET lock_timeout = '500ms'")
-            # What clients look at just now: the newest ones.
+            # The newest rows: clients are using them now.
             order = "updated_at DESC" if table != "rooms_roomtype" else "random()"
             statement = f"SELECT id FROM {table} ORDER BY {order} LIMIT 12 FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
             cursor.execute(statement)
@@ -203,12 +203,12 @@ class SoakStage(Stage):
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def settle(self, seconds: float = 120) -> list[str]:
-        """Let all come to rest: payments, mail, events, screens; returns what did not."""
+        """Wait for payments, mail, events and subscribers to settle; returns what did not."""
         left = []
-        # A mail waits two minutes for an older one that a worker was sending when it was killed.
+        # A mail waits two minutes for an older one whose worker was killed while sending it.
         if not wait_until(lambda: not self._count("mailer_message"), 2 * seconds, self.pause):
             left.append(f"{self._count('mailer_message')} mails were never sent")
-        # No more periodic work from here on: what REST shows is to be what the last event showed.
+        # No periodic work from here on: REST must agree with the last events.
         for worker in self.workers:
             worker.stop()
         try:
@@ -216,19 +216,19 @@ class SoakStage(Stage):
         except LocalError as error:
             left.append(str(error))
 
-        def drawn() -> bool:
-            self.read_screens()
-            last = {(event.hotel, event.stream): event.seq for event in self.drawn}
+        def applied() -> bool:
+            self.read_subscribers()
+            last = {(event.hotel, event.stream): event.seq for event in self.applied}
             return self.waiting() == 0 and last == {
                 stream: number for stream, number in self.all_last_seqs().items() if number
             }
 
-        if not wait_until(drawn, seconds, self.pause):
-            left.append(f"after {seconds:.0f} s {self.waiting()} events wait, and a screen has not drawn all")
+        if not wait_until(applied, seconds, self.pause):
+            left.append(f"after {seconds:.0f} s {self.waiting()} events wait, and a subscriber has not applied all")
         return left
 
     def _count(self, table: str) -> int:
-        return int(self.query(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608 - a name of our own
+        return int(self.query(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608 - a constant name
 
     def all_last_seqs(self) -> dict[tuple[str, str], int]:
         """The counter of each staff stream."""
@@ -239,9 +239,9 @@ class SoakStage(Stage):
         )
         return {(hotel, name): last for hotel, name, last in rows}
 
-    def house(self) -> House:
-        """All that the database says, in plain SQL."""
-        return House(
+    def snapshot(self) -> Snapshot:
+        """Everything that the database contains, read in plain SQL."""
+        return Snapshot(
             bookings=[
                 Booking(*row)
                 for row in self.query("""
@@ -250,8 +250,8 @@ class SoakStage(Stage):
                     ORDER BY booking.id
                 """)
             ],
-            steps=[
-                Step(*row)
+            history=[
+                HistoryRow(*row)
                 for row in self.query("""
                     SELECT booking.booking_id, action, from_status, to_status, reason
                     FROM room_bookings_bookingchange step
@@ -283,7 +283,7 @@ class SoakStage(Stage):
         )
 
     def published(self) -> set[str]:
-        """The ids of the staff's events that the Pusher server has published."""
+        """The ids of the staff events that the Pusher server has published."""
         channels = tuple(f".{stream}" for stream in STAFF_STREAMS)
         return {
             json.loads(data)["meta"]["event_id"]
@@ -291,8 +291,8 @@ class SoakStage(Stage):
             if channel.endswith(channels)
         }
 
-    def shown(self) -> tuple[dict[int, Any], dict[str, Any]]:
-        """Every room by id and every booking by reference, as REST shows them."""
+    def rest_rows(self) -> tuple[dict[int, Any], dict[str, Any]]:
+        """Every room by id and every booking by reference, as REST returns them."""
         rooms: dict[int, Any] = {}
         bookings: dict[str, Any] = {}
         for hotel in json.loads(self._hotels.read_text()):
@@ -310,29 +310,30 @@ class SoakStage(Stage):
             )
             if response.status_code != 200:
                 raise LocalError(f"{path} of {hotel['slug']}: {response.status_code} {response.text:.200}")
-            answer = response.json()
-            yield from answer["results"]
-            page, more = page + 1, answer["next"] is not None
+            content = response.json()
+            yield from content["results"]
+            page, more = page + 1, content["next"] is not None
 
     def intents(self) -> dict[str, tuple[str, bool, Counter[str]]]:
-        """The card provider's books."""
+        """The card provider's records."""
         return {
-            name: (intent.status, intent.refunded, intent.moved) for name, intent in sorted(self.cards.intents.items())
+            name: (intent.status, intent.refunded, intent.moved)
+            for name, intent in sorted(self.cards.server.intents.items())
         }
 
-    def complaints(self) -> list[str]:
-        """The lines in the logs of what served that tell of a bug, as far as the logs go back."""
+    def bug_messages(self) -> list[str]:
+        """The lines in the servers' and workers' logs that show a bug, as far as the logs go back."""
         return [
             f"{service.name}: {line}"
             for service in (self.web, *self.workers)
             for line in service.last_words(1_000_000).splitlines()
-            if any(words in line for words in COMPLAINTS)
+            if any(words in line for words in BUG_MESSAGES)
         ]
 
 
 @contextmanager
-def opened(pause: Pause, *, seconds: float, keep: bool) -> Iterator[SoakStage]:
-    """A stage in a folder of its own; whatever happens, nothing of it stays, but for the folder if ``keep``."""
+def throwaway_installation(pause: Pause, *, seconds: float, keep: bool) -> Iterator[SoakInstallation]:
+    """Start an installation in a temporary folder; at the end stop it all, and delete the folder unless ``keep``."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="hotelmate-soak-"))
         data = DataDir(folder)
@@ -340,6 +341,6 @@ def opened(pause: Pause, *, seconds: float, keep: bool) -> Iterator[SoakStage]:
             stack.callback(shutil.rmtree, public_place(data.path), ignore_errors=True)
             stack.callback(shutil.rmtree, folder)
         data.prepare()
-        stage = SoakStage(data, pause, seconds=seconds)
-        stage.open(stack)
-        yield stage
+        installation = SoakInstallation(data, pause, seconds=seconds)
+        installation.open(stack)
+        yield installation

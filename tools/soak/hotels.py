@@ -1,4 +1,4 @@
-"""``python -m tools.soak.houses FILE``: makes the soak's hotels and writes down who may sign in and what is to sell."""
+"""``python -m tools.soak.hotels FILE``: creates the soak's hotels, and writes their staff's tokens and room types."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ OVERBOOKS = ("hudson",)
 
 
 def make(slug: str) -> dict[str, object]:
-    """A hotel with its rooms and people; answers what a client of it needs."""
+    """A hotel with its rooms and staff; returns what its clients need."""
     from knox.models import AuthToken
 
     from hotel.models import Hotel
@@ -44,7 +44,7 @@ def make(slug: str) -> dict[str, object]:
 
 
 def main(file: Path) -> None:
-    """Make all of them, and write ``file``."""
+    """Create all hotels and write ``file``."""
     install()
     import django
 

@@ -1,4 +1,4 @@
-"""The whole house on one machine, in a folder that is thrown away: every process started, struck, and stopped."""
+"""A whole HotelMate installation in a temporary folder: every process can be started, disturbed and stopped."""
 
 import json
 import os
@@ -27,34 +27,34 @@ from tools.harness.chaos import Strike
 from tools.harness.delivery import Applied, Arrival, Change, Sent, Stored
 from tools.harness.writer import Request
 
-# Of the shell, nothing else: no database, provider or setting of anybody's is touched.
+# Nothing else of the shell's environment: no existing database, provider or setting is touched.
 INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH")
-# Below the ports that the kernel hands out: while the Pusher server is away, nobody else may get its port by chance.
+# Below the kernel's ephemeral ports, so that no other process gets the Pusher server's port while it is down.
 PORTS = range(20_000, 32_000)
 WORKER_HELLO = "Sending events and mail"
-PULSE, GAP = 0.2, 0.05  # seconds for which a slowed server stands still, and runs
+PULSE, GAP = 0.2, 0.05  # seconds for which a slowed server is stopped, and runs
 
 
 class Lines:
-    """The JSON lines that a process prints, as they come."""
+    """The JSON lines that a process prints, read as they appear."""
 
     def __init__(self, file: Path | None) -> None:
         assert file
         self._name = file.stem
-        self._file = open(file)  # noqa: SIM115 - as long as the drill
+        self._file = open(file)  # noqa: SIM115 - open for the whole run
         self._rest = ""
 
     def new(self) -> list[Any]:
-        """What was printed since the last call; raises LocalError when the process complains instead."""
+        """The lines printed since the last call; raises LocalError if one is not JSON."""
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
         try:
             return [json.loads(line) for line in lines]
         except ValueError as error:
-            raise LocalError(f"{self._name} says:\n" + "\n".join(lines[-10:])) from error
+            raise LocalError(f"{self._name} printed:\n" + "\n".join(lines[-10:])) from error
 
 
-class Screens:
-    """All that the subscriber has seen up to now."""
+class SubscriberLog:
+    """Everything that the subscribers have printed so far."""
 
     def __init__(self, service: Service) -> None:
         self._lines = Lines(service.log)
@@ -64,7 +64,7 @@ class Screens:
         self.last: dict[str, int] = {}
 
     def read(self) -> None:
-        """Take in what is new. Raises LocalError when a screen gave up."""
+        """Read new lines. Raises LocalError when a subscriber has failed."""
         for facts in self._lines.new():
             kind = facts.pop("kind")
             self.counts[kind] += 1
@@ -74,16 +74,16 @@ class Screens:
                 self.applied.append(Applied(**facts))
                 self.last[facts["hotel"]] = facts["seq"]
             elif kind == "failed":
-                raise LocalError(f"The screen in {facts['hotel']} gave up: {facts['error']}")
+                raise LocalError(f"The subscriber in {facts['hotel']} failed: {facts['error']}")
 
 
-class Stage:
-    """The processes, by name, and what is known of them. Use ``opened``."""
+class Installation:
+    """The processes by name, and what they have recorded. Use ``throwaway_installation``."""
 
     def __init__(self, data: DataDir, pause: Pause, settings: str = "hotelmate.settings") -> None:
         self.data = data
         self._settings = settings
-        self.on_pause: Callable[[], None] = lambda: None  # called whenever somebody has waited for a moment
+        self.on_pause: Callable[[], None] = lambda: None  # called after every pause
         self._pause = pause
         self.kills: Counter[str] = Counter()
         self.troubles: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class Stage:
         self.pusher: Service
         self.workers: list[Service] = []
         self.writers: list[Service] = []
-        self.screens: Screens
+        self.subscribers: SubscriberLog
         self.requests: list[Request] = []
         self.sent: list[Sent] = []
         self._published: Lines
@@ -104,15 +104,15 @@ class Stage:
         self._database: Any = None
 
     def pause(self, seconds: float) -> None:
-        """Sleep; raises StopRequestedError when it is time to stop."""
+        """Sleep; raises StopRequestedError after Ctrl-C or SIGTERM."""
         self._pause(seconds)
         self.on_pause()
 
     # --- up and down --------------------------------------------------------------------------------------------------
 
     def open(self, stack: ExitStack) -> None:
-        """PostgreSQL with the settings of ``make run``, the hotels, the Pusher server and the screens."""
-        # It also notes when each change was committed, which is what the way to the screen is measured from.
+        """Start PostgreSQL with the settings of ``make run``, create the hotels, and start the Pusher server."""
+        # It also records when each change was committed, from which delivery times are measured.
         postgres = EmbeddedPostgres(
             self.data,
             password=self.data.secrets()["POSTGRES_PASSWORD"],
@@ -126,7 +126,7 @@ class Stage:
             "DEVELOPMENT": "1",
             "DJANGO_SETTINGS_MODULE": self._settings,
             "PUSHER_PORT": str(self.pusher_port),
-            # What a process that is killed leaves behind goes with the rest.
+            # Files that a killed process leaves behind are deleted with the folder.
             "TMPDIR": str(self._tmp),
         }
         self._tmp.mkdir()
@@ -139,41 +139,41 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the processes find in theirs."""
+        """The processes' environment variables."""
         return dict(self._env)
 
     @property
     def postgres(self) -> int:
-        """The pid of PostgreSQL's first process, whose children the others are."""
+        """The pid of PostgreSQL's postmaster."""
         return self.data.service("postgres").pid or 0
 
-    def start_screens(self) -> None:
-        """The subscriber, once there is a web server to ask."""
+    def start_subscribers(self) -> None:
+        """Start the subscribers; they need the web server."""
         address = f"ws://127.0.0.1:{self.pusher_port}/app/{self._env['PUSHER_KEY']}?protocol=7&client=drill&version=1"
-        words = ("-m", "tools.harness.subscriber", self._hotels, "--port", self.web_port, "--pusher", address)
-        self.screens = Screens(self._start("subscriber", *words))
+        words = ("-m", "tools.harness.pusher_client", self._hotels, "--port", self.web_port, "--pusher", address)
+        self.subscribers = SubscriberLog(self._start("subscriber", *words))
         hotels = len(json.loads(self._hotels.read_text()))
 
         def connected() -> bool:
-            self.screens.read()
-            return self.screens.counts["connected"] >= hotels
+            self.subscribers.read()
+            return self.subscribers.counts["connected"] >= hotels
 
-        self._await(connected, "the screens")
+        self._await(connected, "the subscribers")
 
-    def stop_screens(self) -> None:
-        """Nobody listens any more."""
+    def stop_subscribers(self) -> None:
+        """Stop the subscribers."""
         self._services["subscriber"].stop()
 
     def run(self, *words: object) -> None:
-        """Run one of our programs to its end. Raises LocalError when it fails."""
+        """Run a Python command to its end. Raises LocalError if it fails."""
         task = self._start("task", *words)
         wait_until(lambda: not task.is_running(), 300, self.pause)
-        task.stop()  # from here on its exit code is known, and it has one also when it would not end
+        task.stop()  # afterwards it has an exit code, even if it had to be stopped
         if task.exit_code != 0:
             raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.last_words(40)}")
 
     def start_web(self, *, processes: int, relay: str) -> None:
-        """gunicorn as it is deployed; ``relay``: thread or off."""
+        """Start gunicorn as deployed; ``relay``: thread or off."""
         self._env |= {"WEB_CONCURRENCY": str(processes), "REALTIME_RELAY": relay}
         bind = f"127.0.0.1:{self.web_port}"
         words = ("-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", bind, "--no-control-socket")
@@ -182,31 +182,31 @@ class Stage:
         self._await(lambda: len(self.web_processes()) == processes, "all web processes")
 
     def start_workers(self, count: int) -> None:
-        """``manage.py worker``, so many times."""
+        """Start ``count`` processes of ``manage.py worker``."""
         self.workers = [self._start_worker(f"worker-{number + 1}") for number in range(count)]
         for worker in self.workers:
             self._await_worker(worker)
 
     def restart(self, worker: Service) -> None:
-        """Tell one of them to stop (SIGTERM), and start it anew."""
+        """Stop a worker (SIGTERM) and start it again."""
         worker.stop()
         self._start_worker(worker.name)
         self._await_worker(worker)
 
     def start_pusher(self) -> None:
-        """The embedded Pusher server, always on the same port, as the others know it."""
-        words = ("-m", "tools.harness.pusher", self._record, "--port", self.pusher_port)
+        """Start the embedded Pusher server, always on the same port."""
+        words = ("-m", "tools.harness.recording_pusher", self._record, "--port", self.pusher_port)
         self.pusher = self._start("pusher", *words, port=self.pusher_port)
         await_answer("The Pusher server", self.pusher, "/healthz", self.pause)
 
     def start_writers(self, count: int, *, seed: object, rate: float) -> None:
-        """Clients that change rooms, ``rate`` times a second in all, or as often as they are answered."""
+        """Start clients that change rooms, ``rate`` times a second in total, or as fast as they get responses."""
         words: list[object] = ["-m", "tools.harness.writer", self._hotels, "--port", self.web_port]
         words += ["--seed", seed, "--writers", count, "--rate", rate / count]
         self.writers = [self._start(f"writer-{place + 1}", *words, "--place", place) for place in range(count)]
 
     def stop_writers(self) -> None:
-        """Let them finish the request at hand."""
+        """Stop the writers, letting each finish its current request."""
         for writer in self.writers:
             with suppress(ProcessLookupError):
                 os.kill(writer.pid or 0, signal.SIGTERM)
@@ -215,13 +215,13 @@ class Stage:
             self.requests += [Request(*line) for line in Lines(writer.log).new()]
 
     def stop_relays(self) -> None:
-        """Web server and workers, in the orderly way."""
+        """Stop the web server and the workers with SIGTERM."""
         for service in (self.web, *self.workers):
             service.stop()
         self.workers = []
 
     def kill_all(self) -> None:
-        """Nothing stays behind; a process that stands still hears SIGKILL too."""
+        """Kill every process; SIGKILL also ends a stopped one."""
         for service in self._services.values():
             service.stop(signal.SIGKILL)
 
@@ -238,12 +238,12 @@ class Stage:
 
     def _await(self, condition: Callable[[], bool], what: str) -> None:
         if not wait_until(condition, 60, self.pause):
-            raise LocalError(f"{what}: not there after a minute")
+            raise LocalError(f"{what}: not ready after a minute")
 
-    # --- trouble ------------------------------------------------------------------------------------------------------
+    # --- faults -------------------------------------------------------------------------------------------------------
 
     def perform(self, strike: Strike, rng: random.Random) -> None:
-        """Let a strike happen, and mend what it broke."""
+        """Perform a strike, and repair what it broke."""
         self.troubles[strike.trouble] += 1
         began = time.monotonic()
         with self.pusher_in(strike.trouble):
@@ -254,7 +254,7 @@ class Stage:
         self._pass_time(time.monotonic() + strike.calm, pulsing=False)
 
     def kill(self, kind: str, rng: random.Random) -> None:
-        """SIGKILL for one web process, which gunicorn replaces, or for one worker, which we do."""
+        """SIGKILL one web process, which gunicorn replaces, or one worker, which is restarted here."""
         if kind == "web":
             if pids := self.web_processes():
                 with suppress(ProcessLookupError):
@@ -274,31 +274,31 @@ class Stage:
 
     @contextmanager
     def pusher_in(self, trouble: str) -> Iterator[None]:
-        """Within the block the Pusher server is in ``trouble`` (``chaos.TROUBLES``, but for ``slowed``: nothing)."""
+        """Within the block the Pusher server has this fault (of ``chaos.TROUBLES``; ``slowed`` does nothing here)."""
         if trouble in ("crashed", "stopped"):
             self.pusher.stop(signal.SIGKILL if trouble == "crashed" else signal.SIGTERM)
         elif trouble == "hung":
-            self._tell_pusher(signal.SIGSTOP)
+            self._signal_pusher(signal.SIGSTOP)
         yield
         if trouble in ("crashed", "stopped"):
             self.start_pusher()
         else:
-            self._tell_pusher(signal.SIGCONT)
+            self._signal_pusher(signal.SIGCONT)
 
     def _pass_time(self, until: float, *, pulsing: bool) -> None:
         while (left := until - time.monotonic()) > 0:
             if pulsing:
-                self._tell_pusher(signal.SIGSTOP)
+                self._signal_pusher(signal.SIGSTOP)
                 self.pause(min(PULSE, left))
-                self._tell_pusher(signal.SIGCONT)
+                self._signal_pusher(signal.SIGCONT)
                 self.pause(GAP)
             else:
                 self.pause(min(0.25, left))
 
-    def _tell_pusher(self, number: int) -> None:
+    def _signal_pusher(self, number: int) -> None:
         os.kill(self.pusher.pid or 0, number)
 
-    # --- what the database and the processes say ----------------------------------------------------------------------
+    # --- what the database and the processes recorded -----------------------------------------------------------------
 
     def query(self, statement: str, *parameters: object) -> list[Any]:
         """The rows of one statement."""
@@ -307,11 +307,11 @@ class Stage:
             return list(cursor.fetchall())
 
     def committed(self) -> int:
-        """How many changes there are."""
+        """The number of committed changes."""
         return int(self.query("SELECT count(*) FROM housekeeping_roomstatusevent")[0][0])
 
     def changes(self) -> dict[Change, float]:
-        """Every committed change, and when it was committed (seconds since 1970)."""
+        """Every committed change, and the time of its commit (seconds since 1970)."""
         rows = self.query("""
             SELECT hotel.slug, room.room_number, event.version, event.from_status, event.to_status,
                    extract(epoch FROM pg_xact_commit_timestamp(event.xmin))::float8
@@ -323,7 +323,7 @@ class Stage:
         return {Change(*facts): at for *facts, at in rows}
 
     def stored(self) -> list[Stored]:
-        """Every event of the rooms' streams."""
+        """Every event of the room streams."""
         rows = self.query("""
             SELECT hotel.slug, event.event_id::text, event.seq, (event.envelope->'payload'->>'room_number')::int,
                    (event.envelope->'payload'->>'status_version')::int, sent_at IS NOT NULL, parked_at IS NOT NULL
@@ -333,7 +333,7 @@ class Stage:
         return [Stored(*row) for row in rows]
 
     def last_seqs(self) -> dict[str, int]:
-        """The counter of each hotel's stream."""
+        """The counter of each hotel's room stream."""
         return dict(
             self.query("""
                 SELECT hotel.slug, stream.last_seq
@@ -343,29 +343,29 @@ class Stage:
         )
 
     def acknowledged(self) -> set[tuple[str, int, int]]:
-        """The changes that a writer was told of: hotel, room number, version."""
+        """The changes that a response confirmed to a writer: hotel, room number, version."""
         numbers = dict(self.query("SELECT id, room_number FROM rooms_room"))
         return {(seen.hotel, numbers[seen.room_id], seen.version) for seen in self.requests if seen.version}
 
     def read_sent(self) -> None:
-        """Take in what the Pusher server has published on the rooms' channels."""
+        """Read what the Pusher server has published on the room channels."""
         for at, channel, data in self._published.new():
             if channel.endswith(".rooms"):
                 meta = json.loads(data)["meta"]
                 self.sent.append(Sent(meta["hotel_slug"], meta["event_id"], meta["seq"], at))
 
     def waiting(self) -> int:
-        """Events that were not sent yet."""
+        """The number of events not yet sent."""
         statement = "SELECT count(*) FROM notifications_realtimeevent WHERE sent_at IS NULL AND parked_at IS NULL"
         return int(self.query(statement)[0][0])
 
     def drain(self, seconds: float = 90) -> float | None:
-        """Wait until all is sent and drawn; returns after how many seconds, or None when it does not come to that."""
+        """Wait until everything is sent and applied; returns the seconds it took, or None on a timeout."""
         began = time.monotonic()
 
         def settled() -> bool:
-            self.screens.read()
-            return self.waiting() == 0 and self.screens.last == {
+            self.subscribers.read()
+            return self.waiting() == 0 and self.subscribers.last == {
                 hotel: last for hotel, last in self.last_seqs().items() if last
             }
 
@@ -373,8 +373,8 @@ class Stage:
 
 
 @contextmanager
-def opened(pause: Pause, *, keep: bool, settings: str = "hotelmate.settings") -> Iterator[Stage]:
-    """A stage in a folder of its own; whatever happens, nothing of it stays, but for the folder if ``keep``."""
+def throwaway_installation(pause: Pause, *, keep: bool, settings: str = "hotelmate.settings") -> Iterator[Installation]:
+    """Start an installation in a temporary folder; at the end stop it all, and delete the folder unless ``keep``."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="hotelmate-drill-"))
         data = DataDir(folder)
@@ -382,6 +382,6 @@ def opened(pause: Pause, *, keep: bool, settings: str = "hotelmate.settings") ->
             stack.callback(shutil.rmtree, public_place(data.path), ignore_errors=True)
             stack.callback(shutil.rmtree, folder)
         data.prepare()
-        stage = Stage(data, pause, settings)
-        stage.open(stack)
-        yield stage
+        installation = Installation(data, pause, settings)
+        installation.open(stack)
+        yield installation

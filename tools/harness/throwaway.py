@@ -1,4 +1,4 @@
-"""A whole HotelMate for one run, in a folder that is thrown away, with a stand-in of the card provider."""
+"""A throw-away HotelMate for one run: all processes and a fake Stripe, in a temporary folder."""
 
 import os
 import shutil
@@ -21,12 +21,12 @@ from local.service import Pause, Service, free_port, wait_until
 from tools.conformance.client import ORIGIN
 from tools.harness.stripe_server import KEY, stripe_server
 
-# Of the shell, nothing else: no database, provider or setting of anybody's is touched.
+# Nothing else of the shell's environment: no existing database, provider or setting is touched.
 INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH")
 
 
-class Place(NamedTuple):
-    """Where a HotelMate is, and what else a run can use of it."""
+class HotelMate(NamedTuple):
+    """A running HotelMate: its URLs, and what else a run can use of it."""
 
     url: str
     pusher: str
@@ -38,10 +38,10 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def opened(pause: Pause, **more: str) -> Iterator[Place]:
-    """The processes, started in order; whatever happens, nothing of them stays. ``more`` is for their environment."""
+def throwaway_hotelmate(pause: Pause, **more: str) -> Iterator[HotelMate]:
+    """Start everything; at the end stop it all and delete the folder. ``more`` is added to the environment."""
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="hotelmate-contract-"))
+        folder = Path(tempfile.mkdtemp(prefix="hotelmate-throwaway-"))
         data = DataDir(folder)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(shutil.rmtree, public_place(data.path), ignore_errors=True)
@@ -84,17 +84,17 @@ def opened(pause: Pause, **more: str) -> Iterator[Place]:
         await_answer("The Pusher server", pusher, "/healthz", pause)
         await_answer("The web server", web, "/healthz", pause)
         address = f"http://127.0.0.1:{port}"
-        # The worker's first round forgets what is old and was sent, and lets the late request expire.
+        # The worker's first round deletes old sent events and lets the late request expire.
         _until_sent(address, pause)
         worker = started("worker", "manage.py", "worker")
         socket = f"ws://127.0.0.1:{pusher_port}/app/{env['PUSHER_KEY']}?protocol=7&client=js&version=8.4.0"
         services = {"pusher": pusher, "web": web, "worker": worker}
-        yield Place(address, socket, env["DEMO_PASSWORD"], stripe, url, env, services)
+        yield HotelMate(address, socket, env["DEMO_PASSWORD"], stripe, url, env, services)
 
 
 def _until_sent(address: str, pause: Pause) -> None:
     deadline = time.monotonic() + 30
     while requests.get(f"{address}/readyz", timeout=10).json().get("relay", {}).get("waiting") != 0:
         if time.monotonic() > deadline:
-            raise LocalError("The first events are not sent after half a minute.")
+            raise LocalError("The first events were not sent within half a minute.")
         pause(0.2)

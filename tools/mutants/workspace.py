@@ -38,7 +38,7 @@ class Ended(NamedTuple):
     seconds: float
 
 
-class Bench:
+class Workspace:
     """One copy of the code with a database of its own; one run at a time."""
 
     def __init__(self, number: int, folder: Path, postgres: EmbeddedPostgres, pause: Pause) -> None:
@@ -116,7 +116,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def opened(jobs: int, pause: Pause) -> Iterator[list[Bench]]:
+def throwaway_workspaces(jobs: int, pause: Pause) -> Iterator[list[Workspace]]:
     """Benches with a migrated database to copy; everything is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="hotelmate-mutants-"))
     data = DataDir(folder / "data")
@@ -127,11 +127,11 @@ def opened(jobs: int, pause: Pause) -> Iterator[list[Bench]]:
         )
         try:
             postgres.acquire(pause=pause)
-            benches = [Bench(number, folder, postgres, pause) for number in range(1, jobs + 1)]
-            made = benches[0].run([ANY_TEST], ["--create-db"], database=TEMPLATE)
+            workspaces = [Workspace(number, folder, postgres, pause) for number in range(1, jobs + 1)]
+            made = workspaces[0].run([ANY_TEST], ["--create-db"], database=TEMPLATE)
             if made.code != ALL_GREEN:
                 raise LocalError(f"{ANY_TEST} is red before anything is removed:\n{made.said[-2000:]}")
-            yield benches
+            yield workspaces
         finally:
             postgres.release()
     finally:

@@ -33,7 +33,7 @@ MIX = (
 )
 
 
-class Scene:
+class BenchHotel:
     """A hotel, its manager, who may do everything, and its rooms by number."""
 
     def __init__(self, slug: str, rooms: int) -> None:
