@@ -1,1 +1,1 @@
-"""What measures HotelMate, attacks it and checks it before a release."""
+"""Tools that measure, stress and check HotelMate; no product code imports them."""

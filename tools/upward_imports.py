@@ -1,8 +1,7 @@
-"""``python -m tools.upward_imports``: the names that an app imports from one above it, by the order in pyproject.toml.
+"""``python -m tools.upward_imports``: lists the names that an app imports from one above it in pyproject.toml's order.
 
-Counted are names in ``from … import`` and modules in ``import``, once for each file that imports them, type checking
-included. Left out are migrations, and the interface modules that the contract "the order of the apps" names: they stand
-above every app.
+It counts names in ``from … import`` and modules in ``import``, once for each file, including imports for type checking.
+It skips migrations and the interface modules that the contract "the order of the apps" puts above every app.
 """
 
 import ast
@@ -26,7 +25,7 @@ class Upward(NamedTuple):
 
 
 def order(project: Path = PROJECT) -> tuple[dict[str, int], tuple[str, ...]]:
-    """The height of each unit that the contract names, 0 at the bottom, and the interface modules' names."""
+    """The height of each unit in the contract, 0 at the bottom, and the names of the interface modules."""
     settings = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["importlinter"]
     [contract] = [one for one in settings["contracts"] if one["name"] == CONTRACT]
     rows = [re.split(r"[\s:|]+", row.strip()) for row in contract["layers"]]
@@ -36,14 +35,14 @@ def order(project: Path = PROJECT) -> tuple[dict[str, int], tuple[str, ...]]:
 
 
 def unit_of(module: str, heights: dict[str, int]) -> str | None:
-    """The unit that the module belongs to: the longest name that it begins with."""
+    """The unit of a module: the longest unit name that is a prefix."""
     parts = module.split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((name for name in names if name in heights), None)
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """(module, name) of each import of the file; the name is empty where the module itself is imported."""
+    """(module, name) of each import in a file; the name is empty if the module itself is imported."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from ((node.module, alias.name) for alias in node.names)
@@ -52,7 +51,7 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def upward_imports(project: Path = PROJECT) -> list[Upward]:
-    """Every name imported from a unit above the importer's, by importer."""
+    """Every name imported from a unit above the importer's, in order of importer."""
     heights, interface = order(project)
     found = []
     for app in sorted({unit.partition(".")[0] for unit in heights}):
@@ -69,7 +68,7 @@ def upward_imports(project: Path = PROJECT) -> list[Upward]:
 
 
 def main() -> None:
-    """Print them, and how many there are."""
+    """Print the upward imports and their number."""
     found = upward_imports()
     for one in found:
         print(f"{one.importer} <- {one.imported} {one.name}".rstrip())

@@ -1,16 +1,16 @@
-"""Which app knows which: the names imported upwards are few, and the count sees what it should."""
+"""Few names are imported upwards, and the count finds all of them."""
 
 from pathlib import Path
 
 from tools.upward_imports import LIMIT, PROJECT, Upward, order, unit_of, upward_imports
 
 
-def test_few_names_are_imported_upwards():
+def test_number_of_upward_imports_is_limited():
     found = upward_imports()
     assert 0 < len(found) <= LIMIT, found
 
 
-def test_every_app_has_its_place_in_the_order():
+def test_every_app_is_in_the_order():
     heights, _ = order()
     apps = {path.parent.name for path in PROJECT.glob("*/apps.py")}
     assert apps <= {unit.partition(".")[0] for unit in heights}
@@ -22,7 +22,7 @@ def test_a_module_belongs_to_the_longest_unit():
     assert unit_of("room_bookings.admin", heights) is None
 
 
-def test_what_is_counted(tmp_path: Path):
+def test_counted_imports(tmp_path: Path):
     (tmp_path / "pyproject.toml").write_text(
         "[[tool.importlinter.contracts]]\n"
         'name = "the order of the apps"\n'

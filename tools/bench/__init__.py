@@ -1,1 +1,1 @@
-"""What HotelMate costs, measured against the least that Django and PostgreSQL can cost."""
+"""Measures what HotelMate costs, compared with the minimum that Django and PostgreSQL allow."""

@@ -1,7 +1,7 @@
-"""``make bench``: what a change of status, a page and a bulk cost, against the least that they could cost.
+"""``make bench``: the cost of status changes, pages and bulk operations, compared with the least possible.
 
-In a house of its own that is thrown away afterwards. Every time is measured next to its floor, in turns, and is the
-median of several rounds. Prints a table and writes it as JSON; the exit code says nothing of the targets.
+It runs in a throw-away installation. Every time is measured alternating with its floor, and is the median of several
+rounds. Prints tables and writes them as JSON; the exit code does not depend on the targets.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tools.harness.installation import Installation, throwaway_installation
 
 
 def sections() -> dict[str, Callable[[Installation, Scale, Report], None]]:
-    """By name, in the order in which they run. They use Django, which must be set up by then."""
+    """The sections by name, in the order in which they run. Call it after ``django.setup()``."""
     from tools.bench import bulk, events, growth, http_level, profile, replay, service_level
 
     return {
@@ -44,10 +44,10 @@ SECTIONS = ("events", "service", "http", "profile", "bulk", "replay", "growth")
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make bench ARGS='…'", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; without any: all")
-    parser.add_argument("--quick", action="store_true", help="a minute or two, to see whether it works")
-    parser.add_argument("--rounds", type=int, help=f"how often each block is measured (default: {FULL.rounds})")
-    parser.add_argument("--json", type=Path, default=PROJECT / "bench.json", help="where to (default: bench.json)")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="a run of a minute or two; no useful figures")
+    parser.add_argument("--rounds", type=int, help=f"number of measurements of each block (default: {FULL.rounds})")
+    parser.add_argument("--json", type=Path, default=PROJECT / "bench.json", help="output file (default: bench.json)")
     options = parser.parse_args(arguments)
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no such section: {', '.join(sorted(unknown))}")

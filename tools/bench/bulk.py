@@ -1,4 +1,4 @@
-"""Many rooms in one call, against the same one by one; within one process, without a web server."""
+"""Bulk operations compared with the same operations one by one, in one process without a web server."""
 
 from django.db import connection
 from tqdm import tqdm
@@ -19,21 +19,21 @@ GUESTS, ROOMS = 50, 300
 
 
 def measure(installation: Installation, scale: Scale, report: Report) -> None:
-    """A departure of fifty rooms as the API does it, and three hundred changes of status by the service."""
-    desk = BenchHotel("bulk-desk", 2 * GUESTS)
-    house = BenchHotel("bulk-house", 2 * ROOMS)
-    house.set(house.rooms, RoomStatus.CHECKOUT_DIRTY)
-    wakeup.relay_started()  # as in a web process: to wake the relay is no statement
+    """Measure the check-out of fifty rooms through the API, and three hundred status changes through the service."""
+    front_desk = BenchHotel("bulk-front-desk", 2 * GUESTS)
+    housekeeping = BenchHotel("bulk-housekeeping", 2 * ROOMS)
+    housekeeping.set(housekeeping.rooms, RoomStatus.CHECKOUT_DIRTY)
+    wakeup.relay_started()  # as in a web process, where waking the relay needs no statement
     departures, changes = [], []
     try:
         for number in tqdm(range(scale.rounds + 1), unit=" rounds", disable=None):
             installation.pause(0)
-            departures.append(_departures(desk))
-            changes.append(_changes(house, STEPS[number % 2]))
+            departures.append(_departures(front_desk))
+            changes.append(_changes(housekeeping, STEPS[number % 2]))
     finally:
         wakeup.relay_stopped()
         connection.close()
-    # The first warms up.
+    # The first round is a warm-up.
     rows = [
         Row(f"check-out of {GUESTS} rooms", meters.medians(departures[1:])),
         Row(f"status of {ROOMS} rooms", meters.medians(changes[1:])),
@@ -41,14 +41,14 @@ def measure(installation: Installation, scale: Scale, report: Report) -> None:
     report.add("Bulk", rows)
 
 
-def _departures(desk: BenchHotel) -> dict[str, float]:
-    at_once, one_by_one = desk.rooms[:GUESTS], desk.rooms[GUESTS:]
-    desk.set(list(Room.objects.filter(pk__in=[room.pk for room in desk.rooms])), RoomStatus.READY_FOR_GUEST)
-    desk.check_in(at_once)
-    bookings: list[RoomBooking] = desk.check_in(one_by_one)
-    bulk = Call("POST", f"{desk.path}/rooms/checkout/", desk.token, {"room_ids": [room.pk for room in at_once]})
+def _departures(hotel: BenchHotel) -> dict[str, float]:
+    at_once, one_by_one = hotel.rooms[:GUESTS], hotel.rooms[GUESTS:]
+    hotel.set(list(Room.objects.filter(pk__in=[room.pk for room in hotel.rooms])), RoomStatus.READY_FOR_GUEST)
+    hotel.check_in(at_once)
+    bookings: list[RoomBooking] = hotel.check_in(one_by_one)
+    bulk = Call("POST", f"{hotel.path}/rooms/checkout/", hotel.token, {"room_ids": [room.pk for room in at_once]})
     singles = [
-        Call("POST", f"{desk.path}/room-bookings/{booking.booking_id}/check-out/", desk.token, {})
+        Call("POST", f"{hotel.path}/room-bookings/{booking.booking_id}/check-out/", hotel.token, {})
         for booking in bookings
     ]
 
@@ -61,15 +61,15 @@ def _departures(desk: BenchHotel) -> dict[str, float]:
     return _figures(len(seen), once, meters.milliseconds(single))
 
 
-def _changes(house: BenchHotel, to_status: str) -> dict[str, float]:
-    at_once, one_by_one = house.rooms[:ROOMS], house.rooms[ROOMS:]
+def _changes(hotel: BenchHotel, to_status: str) -> dict[str, float]:
+    at_once, one_by_one = hotel.rooms[:ROOMS], hotel.rooms[ROOMS:]
 
     def bulk() -> None:
-        set_room_statuses(changes=[(room, to_status) for room in at_once], staff=house.staff, all_or_nothing=True)
+        set_room_statuses(changes=[(room, to_status) for room in at_once], staff=hotel.staff, all_or_nothing=True)
 
     def single() -> None:
         for room in one_by_one:
-            set_room_status(room=room, to_status=to_status, staff=house.staff)
+            set_room_status(room=room, to_status=to_status, staff=hotel.staff)
 
     with meters.statements() as seen:
         once = meters.milliseconds(bulk)

@@ -1,6 +1,6 @@
-"""How long an event takes from the commit to a subscriber, at several rates of change.
+"""The time from the commit of a change to its event's arrival at a client, at several rates.
 
-The first of all sections: the others leave events that nobody has sent, and a relay would begin with those.
+This section runs first: the others leave unsent events, which a relay would send first.
 """
 
 import time
@@ -19,7 +19,7 @@ WARM_UP = 2.0  # seconds
 
 
 def measure(installation: Installation, scale: Scale, report: Report) -> None:
-    """Clients change rooms over HTTP, web processes relay, screens of the drill listen; the rates take turns."""
+    """Measure each rate in turn: clients change rooms over HTTP, web processes relay, subscribers receive."""
     installation.start_web(processes=2, relay="thread")
     installation.start_subscribers()
     rounds: dict[int, list[dict[str, float]]] = {rate: [] for rate in scale.event_rates}
@@ -31,7 +31,7 @@ def measure(installation: Installation, scale: Scale, report: Report) -> None:
         installation.stop_subscribers()
         installation.stop_relays()
     report.add(
-        "Events, from the commit to the screen",
+        "Events, from the commit to the client",
         [Row(f"{rate} changes a second", meters.medians(found)) for rate, found in rounds.items()],
     )
 

@@ -1,6 +1,6 @@
-"""The floor: the same change of a room's status written by hand, in psycopg2 alone and behind a bare DRF view.
+"""The floor: a status change in hand-written SQL, in psycopg2 alone and behind a bare DRF view.
 
-It does what the database demands and no more: no sign-in, no rights, no workflow map, no physical facts.
+It does only what the database requires: no sign-in, no rights, no workflow map, no physical facts.
 """
 
 import functools
@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from notifications import wakeup
 
-STATEMENTS = 4  # and BEGIN and COMMIT, which are counted nowhere
+STATEMENTS = 4  # BEGIN and COMMIT are never counted
 LOCK = "SELECT hotel_id, room_status, status_version FROM rooms_room WHERE id = %s FOR NO KEY UPDATE"
 UPDATE = """
     UPDATE rooms_room SET room_status = %s, status_version = %s, status_changed_at = now(), updated_at = now()
@@ -35,7 +35,7 @@ EVENT = """
 def change_status(connection: Any, *, room: int, to_status: str, staff: int, envelope: str) -> int:
     """Lock, update, two inserts, commit, on a psycopg2 connection; returns the room's new version.
 
-    ``envelope`` is the event's JSON, made beforehand.
+    ``envelope`` is the event's JSON, built in advance.
     """
     connection.autocommit = False
     with connection, connection.cursor() as cursor:
@@ -50,7 +50,7 @@ def change_status(connection: Any, *, room: int, to_status: str, staff: int, env
 
 @functools.cache
 def sample_envelope() -> str:
-    """The JSON of an event that the product has stored: the floor's are as long as its own."""
+    """The JSON of a stored event, so that the floor's events have a realistic size."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT envelope::text FROM notifications_realtimeevent WHERE type = 'room_updated' LIMIT 1")
         [envelope] = cursor.fetchone()
@@ -58,21 +58,21 @@ def sample_envelope() -> str:
 
 
 class BareView(APIView):
-    """Whoever asks is answered."""
+    """A view without sign-in or permissions."""
 
     authentication_classes = ()
     permission_classes = ()
 
 
 class NothingView(BareView):
-    """What Django, DRF and the server cost by themselves."""
+    """Does nothing: the cost of Django, DRF and the server alone."""
 
     def get(self, request: Request) -> Response:
         return Response({"message": "Nothing."})
 
 
 class StatusView(BareView):
-    """The change of status by hand."""
+    """A status change in hand-written SQL."""
 
     def post(self, request: Request, room: int) -> Response:
         body: Any = request.data

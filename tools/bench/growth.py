@@ -1,7 +1,7 @@
-"""Whether a long audit trail makes anything slower: the plans and buffers of each statement, with and without it.
+"""The effect of a long audit log: plans and buffers of each statement, with and without history.
 
-In a database of its own. PostgreSQL itself says how it runs each statement, those of its triggers included
-(auto_explain), and how many buffers that touches, in the cache or not.
+It uses its own database. auto_explain reports the plan of each statement, including those of triggers, and the buffers
+that it reads, cached or not.
 """
 
 import json
@@ -26,11 +26,11 @@ from tools.bench.service_level import STEPS
 from tools.harness.installation import Installation
 
 HISTORY_PAGE = "history"  # of 20 rows
-AUDIT_TRAIL = "housekeeping_roomstatusevent"
+AUDIT_LOG = "housekeeping_roomstatusevent"
 ROOMS = 100  # of each hotel
-TRIES = 5  # rooms whose statements are looked at, after a first that warms up
-STEP = 20_000  # rows of history that are loaded by one statement, about
-# From CHECKOUT_DIRTY back and forth, evenly, after each room's newest version. Without triggers: the rows are right.
+TRIES = 5  # rooms whose statements are explained, after a first one for warm-up
+STEP = 20_000  # history rows per INSERT, about
+# Back and forth from CHECKOUT_DIRTY, after each room's newest version. Inserted without triggers: the rows are valid.
 HISTORY = """
     INSERT INTO housekeeping_roomstatusevent
         (hotel_id, room_id, version, from_status, to_status, changed_by_id, source, note, created_at)
@@ -53,18 +53,20 @@ EXPLAIN = """
 
 
 class Statement(NamedTuple):
-    """One statement as PostgreSQL ran it."""
+    """One statement that PostgreSQL ran."""
 
-    sql: str  # without its values
-    plan: str  # the nodes of the plan, and the tables and indexes that they read
+    sql: str  # with ? for values
+    plan: str  # the plan's nodes with their tables and indexes
     buffers: int
 
 
 def measure(installation: Installation, scale: Scale, report: Report) -> None:
-    """For each number of hotels the trail grows. Compared is with the same hotels without history, and a page of
-    history with the first that is full."""
+    """Grow the audit log for each number of hotels.
+
+    Figures are compared with the same hotels without history, and a page of history with the first full page.
+    """
     rows: list[Row] = []
-    wakeup.relay_started()  # as in a web process: to wake the relay is no statement
+    wakeup.relay_started()  # as in a web process, where waking the relay needs no statement
     own = connection.settings_dict["NAME"]
     try:
         for hotels in scale.hotels:
@@ -92,19 +94,19 @@ def _grow(installation: Installation, hotels: int, scale: Scale, report: Report)
     rows: list[Row] = []
     bases: dict[str, list[Statement]] = {}
     there = 0
-    for wanted in scale.audit_rows:
-        there += _add_history(installation, (wanted - there) // (hotels * ROOMS)) * hotels * ROOMS
+    for total in scale.audit_rows:
+        there += _add_history(installation, (total - there) // (hotels * ROOMS)) * hotels * ROOMS
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM FULL rooms_room")  # as large as it was, whatever the loading has made of it
+            cursor.execute("VACUUM FULL rooms_room")  # back to its size before the loading
             cursor.execute("VACUUM (ANALYZE, FREEZE)")
         installation.pause(0)
-        houses = f"{wanted:,} rows, {hotels} {'hotel' if hotels == 1 else 'hotels'}"
+        size = f"{total:,} rows, {hotels} {'hotel' if hotels == 1 else 'hotels'}"
         for name, found in _observe(hotel).items():
-            is_base = name != HISTORY_PAGE or wanted > 0
+            is_base = name != HISTORY_PAGE or total > 0
             base = bases.setdefault(name, found) if is_base else found
             others = _other_plans(base, found)
-            if wanted == scale.audit_rows[-1]:
-                report.notes += [f"{name}, {houses}: {other}" for other in others]
+            if total == scale.audit_rows[-1]:
+                report.notes += [f"{name}, {size}: {other}" for other in others]
             buffers = _buffers(found)
             ratio = buffers / _buffers(base)
             figures: dict[str, float] = {
@@ -115,12 +117,12 @@ def _grow(installation: Installation, hotels: int, scale: Scale, report: Report)
             }
             if is_base:
                 figures["× buffers"] = ratio
-            rows.append(Row(f"{name}, {houses}", figures))
+            rows.append(Row(f"{name}, {size}", figures))
     return rows
 
 
 def _add_hotels(count: int) -> None:
-    """More hotels with rooms, CHECKOUT_DIRTY as in the first, whose history they will have."""
+    """Add hotels whose rooms are CHECKOUT_DIRTY, as in the first."""
     hotels = Hotel.objects.bulk_create([Hotel(slug=f"other-{n}", name=f"Other {n}") for n in range(count)])
     types = RoomType.objects.bulk_create([RoomType(hotel=hotel, code="A", name="Type A") for hotel in hotels])
     with _without_triggers():
@@ -140,7 +142,7 @@ def _add_hotels(count: int) -> None:
 
 
 def _add_history(installation: Installation, steps: int) -> int:
-    """So many rows for each room, an even number; returns how many."""
+    """Add ``steps`` rows for each room, rounded down to an even number; returns that number."""
     steps -= steps % 2
     rooms = Room.objects.count()
     at_once = max(2, STEP // rooms // 2 * 2)
@@ -155,7 +157,7 @@ def _add_history(installation: Installation, steps: int) -> int:
 
 @contextmanager
 def _without_triggers() -> Iterator[None]:
-    """A transaction in which no trigger fires: for rows that are right by construction, and millions of them."""
+    """A transaction in which no trigger fires: for millions of rows that are valid by construction."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")
@@ -163,8 +165,8 @@ def _without_triggers() -> Iterator[None]:
 
 
 def _observe(hotel: BenchHotel) -> dict[str, list[Statement]]:
-    """The statements of a status update and of a page of history; of some rooms, the one with the median buffers."""
-    connection.close()  # plans that an old connection remembers are of an old table
+    """The statements of a status update and of a page of history, for the room with the median buffers."""
+    connection.close()  # an old connection has cached plans for the old table
     connection.ensure_connection()
     notices: deque[str] = deque()
     connection.connection.notices = notices
@@ -173,7 +175,7 @@ def _observe(hotel: BenchHotel) -> dict[str, list[Statement]]:
     seen: dict[str, list[list[Statement]]] = {"status update": [], HISTORY_PAGE: []}
     for number, room in enumerate(hotel.rooms[: TRIES + 1]):
         path = f"{hotel.path}/rooms/{room.pk}"
-        for to_status in STEPS:  # and back, so that every room is as it was
+        for to_status in STEPS:  # and back, so that every room keeps its status
             notices.clear()
             Call("POST", f"{path}/status/", hotel.token, {"to_status": to_status}).inside()
             update = [_statement(notice) for notice in notices]
@@ -191,9 +193,9 @@ def _buffers(statements: list[Statement]) -> int:
 
 
 def _statement(notice: str) -> Statement:
-    told = json.loads(notice[notice.index("{") :])
-    sql = re.sub(r"'(?:[^']|'')*'|\b\d+\b", "?", " ".join(told["Query Text"].split()))
-    plan = told["Plan"]
+    explained = json.loads(notice[notice.index("{") :])
+    sql = re.sub(r"'(?:[^']|'')*'|\b\d+\b", "?", " ".join(explained["Query Text"].split()))
+    plan = explained["Plan"]
     return Statement(sql, " ".join(_nodes(plan)), plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
@@ -205,9 +207,9 @@ def _nodes(plan: dict[str, Any]) -> Iterator[str]:
 
 
 def _other_plans(base: list[Statement], found: list[Statement]) -> list[str]:
-    """What runs by another plan than in ``base``, in words.
+    """The statements with another plan than in ``base``, as sentences.
 
-    A trail of a page or two PostgreSQL reads as a whole; that it takes the index of a longer one is as it should be.
+    PostgreSQL scans a table of a page or two; using the index of a longer one is expected and not listed.
     """
     plans = {statement.sql: statement.plan for statement in base}
     return [
@@ -219,4 +221,4 @@ def _other_plans(base: list[Statement], found: list[Statement]) -> list[str]:
 
 
 def _reads_all(plan: str) -> bool:
-    return f"Seq Scan ({AUDIT_TRAIL})" in plan
+    return f"Seq Scan ({AUDIT_LOG})" in plan

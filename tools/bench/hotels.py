@@ -1,4 +1,4 @@
-"""The hotels of the bench: rooms in every state, guests in some of them, bookings of years."""
+"""Builds the bench's hotels: rooms in every status, in-house guests, years of bookings."""
 
 import itertools
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from room_bookings.models import BookingGuest, BookingStatus, RoomBooking
 from rooms.models import Room, RoomStatus
 
 _references = itertools.count(1)
-# Of ten rooms: four with guests, and what a house looks like at noon.
+# The statuses of ten rooms at noon: four occupied, the others in turnover.
 MIX = (
     RoomStatus.OCCUPIED,
     RoomStatus.READY_FOR_GUEST,
@@ -34,10 +34,10 @@ MIX = (
 
 
 class BenchHotel:
-    """A hotel, its manager, who may do everything, and its rooms by number."""
+    """A hotel, its manager, who has all rights, and its rooms by number."""
 
     def __init__(self, slug: str, rooms: int) -> None:
-        # Guests arrive at every hour of the machine's: where it is the early afternoon now.
+        # A timezone where it is early afternoon now, so that guests can check in at any hour of the machine.
         offset = 14 - clock.now().hour
         timezone = f"Etc/GMT{-offset:+d}" if offset else "Etc/GMT"
         half = rooms // 2
@@ -55,11 +55,11 @@ class BenchHotel:
 
     @property
     def path(self) -> str:
-        """Where its part of the API begins."""
+        """The hotel's prefix in the API."""
         return f"/api/staff/hotel/{self.hotel.slug}"
 
     def booking(self, **fields: Any) -> RoomBooking:
-        """A confirmed booking of a room of type A, from today for two nights; not saved."""
+        """An unsaved, confirmed booking of type A, from today for two nights."""
         place = next(_references)
         room = fields.get("assigned_room")
         stay = {
@@ -78,7 +78,7 @@ class BenchHotel:
         return RoomBooking(**stay | fields)
 
     def add(self, bookings: Sequence[RoomBooking]) -> list[RoomBooking]:
-        """Save them, with a companion for each."""
+        """Save the bookings, each with a companion."""
         with transaction.atomic():
             made = RoomBooking.objects.bulk_create(bookings, batch_size=2000)
             BookingGuest.objects.bulk_create(
@@ -88,7 +88,7 @@ class BenchHotel:
         return made
 
     def check_in(self, rooms: Sequence[Room]) -> list[RoomBooking]:
-        """A guest into each of these rooms."""
+        """Check a guest in to each of these rooms."""
         made = self.add(
             [
                 self.booking(assigned_room=room, status=BookingStatus.IN_HOUSE, checked_in_at=clock.now())
@@ -99,7 +99,7 @@ class BenchHotel:
         return made
 
     def set(self, rooms: Sequence[Room], status: str) -> None:
-        """Take the rooms there; a batch of them at a time. Raises what the first is refused for."""
+        """Set the rooms' status in batches. Raises the first refusal."""
         for begin in range(0, len(rooms), 500):
             set_room_statuses(
                 changes=[(room, status) for room in rooms[begin : begin + 500]],
@@ -108,19 +108,19 @@ class BenchHotel:
                 all_or_nothing=True,
             )
 
-    def live_in(self) -> None:
-        """The rooms of a house at noon: guests in some, others in each state (``MIX``)."""
+    def occupy(self) -> None:
+        """Put the rooms into the statuses of ``MIX``."""
         by_status: dict[str, list[Room]] = {}
         for room, status in zip(self.rooms, itertools.cycle(MIX), strict=False):
             by_status.setdefault(status, []).append(room)
-        for wanted, rooms in by_status.items():
-            if wanted == RoomStatus.OCCUPIED:
+        for to_status, rooms in by_status.items():
+            if to_status == RoomStatus.OCCUPIED:
                 self.check_in(rooms)
-            elif wanted != RoomStatus.READY_FOR_GUEST:
-                self.set(rooms, wanted)
+            elif to_status != RoomStatus.READY_FOR_GUEST:
+                self.set(rooms, to_status)
 
     def add_past(self, count: int) -> None:
-        """``count`` bookings as a hotel has them: most are over, some cancelled, some to come; 30 are in house."""
+        """Add ``count`` bookings: most completed, some cancelled, some in the future, 30 in house."""
         guests = min(30, count // 4, len(self.rooms))
         self.check_in(self.rooms[:guests])
         past = []

@@ -1,6 +1,6 @@
-"""Requests to gunicorn, 2 processes of 4 threads, over 16 connections: HotelMate's and those to the floor, in turns.
+"""Requests to gunicorn, 2 processes of 4 threads, over 16 connections: HotelMate and the floor, alternating.
 
-The web processes send no events (``REALTIME_RELAY=off``): what is measured is the request, whoever relays.
+The web processes send no events (``REALTIME_RELAY=off``), so that only the request is measured.
 """
 
 import json
@@ -26,13 +26,13 @@ from tools.bench.service_level import STEPS
 from tools.harness.installation import Installation
 
 CONNECTIONS = 16
-TURNS = 3  # of the change of status and its floors in each round: machines change their speed within seconds
+TURNS = 3  # of the status change and its floors in each round: a machine's speed varies within seconds
 PROCESSES = 2
 NOTHING, SQL = "view that does nothing", "view with SQL by hand"
 
 
 class Call(NamedTuple):
-    """A request, to be sent over the wire or, to count its statements, within this process."""
+    """A request, sent over the wire or, to count its statements, within this process."""
 
     method: str
     path: str
@@ -43,33 +43,33 @@ class Call(NamedTuple):
         return request(self.method, self.path, token=self.token, body=self.body)
 
     def inside(self) -> None:
-        """The same by Django's test client; raises for an answer that is not 2xx."""
+        """Send it with Django's test client; raises RuntimeError unless the status is 2xx."""
         headers = {"Authorization": f"Token {self.token}"} if self.token else {}
         body = "" if self.body is None else json.dumps(self.body)
-        answer = Client(SERVER_NAME="127.0.0.1").generic(
+        response = Client(SERVER_NAME="127.0.0.1").generic(
             self.method,
             self.path,
             body,
             content_type="application/json",
             headers=headers,
         )
-        if not 200 <= answer.status_code < 300:
-            raise RuntimeError(f"{self.path} answered {answer.status_code}: {answer.content[:500]!r}")
+        if not 200 <= response.status_code < 300:
+            raise RuntimeError(f"{self.path} returned {response.status_code}: {response.content[:500]!r}")
 
 
 class Case(NamedTuple):
-    """A row: as many calls as it is asked for, anew for each round."""
+    """A row of the table; ``calls`` returns new calls for each block."""
 
     name: str
     calls: Callable[[int], list[Call]]
-    share: float = 1.0  # of a block's requests: less where each takes long
-    is_huge: bool = False  # thousands of rooms: what that takes of a worker's memory is told apart
+    share: float = 1.0  # of a block's requests: less for slow ones
+    is_huge: bool = False  # thousands of rooms: a worker's memory is also reported without these
 
 
-class Desk:
-    """A hotel whose bookings go through the whole of their life in each round.
+class FrontDesk:
+    """A hotel whose bookings go through all actions in each round.
 
-    Of each kind of call as many as a round needs; what a call leaves is what the next kind starts from.
+    Each kind of call starts from the state that the previous kind leaves.
     """
 
     def __init__(self, hotel: BenchHotel, size: int) -> None:
@@ -79,7 +79,7 @@ class Desk:
         self.later: list[RoomBooking] = []
 
     def open(self) -> None:
-        """A new round: all rooms ready, a booking that arrives today in each of the first, as many for next week."""
+        """Start a round: all rooms ready, an arrival today for each of the first rooms, and as many next week."""
         dirty = Room.objects.filter(hotel=self.hotel.hotel, room_status=RoomStatus.CHECKOUT_DIRTY)
         self.hotel.set(list(dirty), RoomStatus.READY_FOR_GUEST)
         self.arrivals = self.hotel.add([self.hotel.booking(assigned_room=room) for room in self.first])
@@ -89,7 +89,7 @@ class Desk:
         )
 
     def cases(self) -> list[Case]:
-        """In the order of a booking's life."""
+        """The booking actions in their natural order."""
         return [
             Case("assign", lambda _: self._calls("safe-assign-room", self.later, self._assigned)),
             Case("cancel", lambda _: self._calls("cancel", self.later, lambda _: {"reason": "changed plans"})),
@@ -113,7 +113,7 @@ class Desk:
 
 
 class Changes:
-    """Changes of status back and forth, each room once in a block; by the product or by hand."""
+    """Status changes back and forth, each room once in a block; by HotelMate or by the floor."""
 
     def __init__(self, hotel: BenchHotel, rooms: list[Room], *, by_hand: bool) -> None:
         self._hotel, self._rooms, self._by_hand = hotel, rooms, by_hand
@@ -130,35 +130,35 @@ class Changes:
 
 
 def measure(installation: Installation, scale: Scale, report: Report) -> None:
-    """Build the hotels, start the server, go round."""
-    size = scale.requests + scale.alone + 1  # of each kind of change in a round; the last is for its statements
-    house = BenchHotel("changes", 2 * size)
-    house.set(house.rooms, RoomStatus.CHECKOUT_DIRTY)
-    desk = Desk(BenchHotel("desk", 4 * size), size)
+    """Create the hotels, start the server and measure all rounds."""
+    size = scale.requests + scale.alone + 1  # calls of each kind in a round; the last one counts statements
+    hotel = BenchHotel("changes", 2 * size)
+    hotel.set(hotel.rooms, RoomStatus.CHECKOUT_DIRTY)
+    front_desk = FrontDesk(BenchHotel("front-desk", 4 * size), size)
     compared = [
         Case(NOTHING, lambda count: [Call("GET", "/floor/nothing/")] * count),
-        Case(SQL, Changes(house, house.rooms[:size], by_hand=True).calls),
-        Case("status update", Changes(house, house.rooms[size:], by_hand=False).calls),
+        Case(SQL, Changes(hotel, hotel.rooms[:size], by_hand=True).calls),
+        Case("status update", Changes(hotel, hotel.rooms[size:], by_hand=False).calls),
     ]
-    others = sorted([*reads(scale), *desk.cases()], key=lambda case: case.is_huge)
+    others = sorted([*reads(scale), *front_desk.cases()], key=lambda case: case.is_huge)
     cases = [*compared * TURNS, *others]
-    usual = 0.0  # MB of a worker, before anything huge
+    usual = 0.0  # MB of a worker, before the huge cases
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     installation.start_web(processes=PROCESSES, relay="off")
-    wakeup.relay_started()  # for the statements that are counted in this process: as in a web process that relays
+    wakeup.relay_started()  # as in a web process that relays: statements are counted in this process
     rounds: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
     bar = tqdm(total=(scale.rounds + 1) * len(cases), unit=" blocks", disable=None)
     try:
         for number in range(scale.rounds + 1):
-            desk.open()
+            front_desk.open()
             for place, case in enumerate(cases, start=1):
                 installation.pause(0)
                 bar.set_postfix_str(case.name)
                 if case.is_huge and not usual:
                     usual = meters.resident_megabytes(installation.web_processes())
                 figures = block(installation, case, scale)
-                if number:  # the first warms up
+                if number:  # the first round is a warm-up
                     rounds[case.name].append(figures)
                     if case not in compared:
                         add_ratios(rounds, [case.name])
@@ -174,16 +174,16 @@ def measure(installation: Installation, scale: Scale, report: Report) -> None:
         installation.web.stop()
         connection.close()
     report.add("HTTP", [Row(name, meters.medians(figures)) for name, figures in rounds.items()])
-    workers = {"worker, houses of up to 1,000 rooms": usual or memory, "worker": memory}
+    workers = {"worker, hotels of up to 1,000 rooms": usual or memory, "worker": memory}
     report.add("Memory after that", [Row(name, {"MB": megabytes}) for name, megabytes in workers.items()])
 
 
 def reads(scale: Scale) -> list[Case]:
-    """The pages, of houses of several sizes."""
+    """The pages, in hotels of several sizes."""
     found = []
     for count in scale.rooms:
         hotel = BenchHotel(f"rooms-{count}", count)
-        hotel.live_in()
+        hotel.occupy()
         share = min(1.0, 100 / count)
         page = _page(hotel, "/turnover/rooms/")
         found.append(Case(f"rooms by status, {count:,} rooms", page, share, is_huge=count > 1000))
@@ -201,7 +201,7 @@ def _page(hotel: BenchHotel, path: str) -> Callable[[int], list[Call]]:
 
 
 def block(installation: Installation, case: Case, scale: Scale) -> dict[str, float]:
-    """One case, in one round: a few requests one after the other, then many over all connections, one for its SQL."""
+    """Measure a case: requests one after the other, then over all connections, then one for its statements."""
     alone = max(3, int(scale.alone * case.share))
     many = max(CONNECTIONS, int(scale.requests * case.share))
     calls = case.calls(alone + many + 1)
@@ -224,7 +224,7 @@ def block(installation: Installation, case: Case, scale: Scale) -> dict[str, flo
 
 
 def add_ratios(rounds: dict[str, list[dict[str, float]]], names: list[str]) -> None:
-    """Beside the newest figures of these, what share of the floors' newest throughput they are."""
+    """Add to the newest figures their share of the floors' newest throughput."""
     bases = {"× nothing": rounds[NOTHING][-1]["requests/s"], "× SQL view": rounds[SQL][-1]["requests/s"]}
     for figures in (rounds[name][-1] for name in names):
         for name, base in bases.items():

@@ -1,4 +1,4 @@
-"""Requests over many connections at once, from one thread that costs next to nothing: the servers get the cores."""
+"""Sends requests over many connections from one cheap thread, which leaves the cores to the servers."""
 
 import json
 import selectors
@@ -9,21 +9,21 @@ from typing import Any, NamedTuple
 
 from local import LocalError
 
-TIMEOUT = 60.0  # seconds without any answer
-# Requests before a connection is opened anew: a process of gunicorn keeps the connections that it has accepted, and
-# with a new lot now and then no block is measured on one process alone.
+TIMEOUT = 60.0  # seconds without any response
+# Requests before a connection is reopened: a gunicorn process keeps the connections that it has accepted, so otherwise
+# a block could be measured on one process alone.
 PER_CONNECTION = 25
 
 
 class Load(NamedTuple):
-    """How a block went; every request of it was answered with 2xx."""
+    """The duration of a block whose requests all returned 2xx."""
 
-    seconds: float  # from the first request to the last answer
+    seconds: float  # from the first request to the last response
     latencies: list[float]  # of each request, in seconds
 
 
 def request(method: str, path: str, *, token: str = "", body: Any = None) -> bytes:
-    """A request as it goes over the wire."""
+    """A request as sent over the wire."""
     content = b"" if body is None else json.dumps(body).encode()
     head = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json"]
     if token:
@@ -34,7 +34,7 @@ def request(method: str, path: str, *, token: str = "", body: Any = None) -> byt
 
 
 class _Client:
-    """One connection and the request that is under way on it."""
+    """One connection and its current request."""
 
     def __init__(self, port: int, selector: selectors.BaseSelector) -> None:
         self._port = port
@@ -42,8 +42,8 @@ class _Client:
         self._socket: socket.socket | None = None
         self._served = 0
         self._message = b""
-        self._answer = bytearray()
-        self._length = 0  # of the answer as a whole, once its head is there
+        self._response = bytearray()
+        self._length = 0  # of the whole response, once its head has arrived
         self._again = False
         self.began = 0.0
 
@@ -55,32 +55,32 @@ class _Client:
         self._send()
 
     def receive(self) -> bool:
-        """Whether the answer is there as a whole. Raises LocalError for any that is not 2xx."""
+        """Whether the whole response has arrived. Raises LocalError unless it is 2xx."""
         assert self._socket
         try:
             part = self._socket.recv(1 << 20)
         except ConnectionResetError:
             part = b""
         if not part:
-            if self._answer or self._again:
-                raise LocalError(f"The web server closed a connection after {len(self._answer)} bytes of an answer.")
-            # Closed before it was read, as a server may that has no time for it: once more, as every client does.
+            if self._response or self._again:
+                raise LocalError(f"The web server closed a connection after {len(self._response)} bytes of a response.")
+            # A server may close an idle connection before it reads a request: retry once, as every client does.
             self._again = True
             self.close()
             self._send()
             return False
-        self._answer += part
+        self._response += part
         if not self._length:
-            head, separator, _ = bytes(self._answer).partition(b"\r\n\r\n")
+            head, separator, _ = bytes(self._response).partition(b"\r\n\r\n")
             if not separator:
                 return False
             lines = [line.lower() for line in head.split(b"\r\n")]
             body = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))
             self._length = len(head) + len(separator) + body
-        if len(self._answer) < self._length:
+        if len(self._response) < self._length:
             return False
-        if not self._answer.startswith(b"HTTP/1.1 2"):
-            raise LocalError(f"A request of the bench was refused: {bytes(self._answer[:1000])!r}")
+        if not self._response.startswith(b"HTTP/1.1 2"):
+            raise LocalError(f"A request of the bench was refused: {bytes(self._response[:1000])!r}")
         return True
 
     def _send(self) -> None:
@@ -89,7 +89,7 @@ class _Client:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(self._socket, selectors.EVENT_READ, self)
         self._served += 1
-        self._answer, self._length = bytearray(), 0
+        self._response, self._length = bytearray(), 0
         self._socket.sendall(self._message)
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class _Client:
 
 
 def drive(port: int, requests: Sequence[bytes], *, connections: int) -> Load:
-    """Send them all, so many at a time, each as soon as a connection is free. Raises LocalError for a refusal."""
+    """Send all requests, each as soon as a connection is free. Raises LocalError unless all return 2xx."""
     waiting = iter(requests)
     latencies: list[float] = []
     began = time.perf_counter()
@@ -112,7 +112,7 @@ def drive(port: int, requests: Sequence[bytes], *, connections: int) -> Load:
             while len(latencies) < len(requests):
                 ready = selector.select(TIMEOUT)
                 if not ready:
-                    raise LocalError(f"The web server has not answered for {TIMEOUT:.0f} s.")
+                    raise LocalError(f"The web server has not responded for {TIMEOUT:.0f} s.")
                 for key, _ in ready:
                     client = key.data
                     if not client.receive():
@@ -121,7 +121,7 @@ def drive(port: int, requests: Sequence[bytes], *, connections: int) -> Load:
                     if (message := next(waiting, None)) is not None:
                         client.send(message)
                     else:
-                        client.close()  # the server would, after a while, and that is no half an answer
+                        client.close()  # or the server closes it later, which would look like a partial response
         finally:
             for client in clients:
                 client.close()

@@ -1,4 +1,4 @@
-"""What a measured block cost: processor time, memory, statements; and what the machine is."""
+"""Measures processor time, memory and SQL statements, and describes the machine."""
 
 import os
 import platform
@@ -15,18 +15,18 @@ import psutil
 from local.datadir import PROJECT
 
 PACKAGES = ("Django", "djangorestframework", "psycopg2-binary", "gunicorn")
-BUSY = 10.0  # percent of the processors that others may use before the figures are worth nothing
+BUSY = 10.0  # percent of processor use by others above which the figures are useless
 
 
 class Processor:
-    """The processor time that the processes under ``parent`` use from here on; itself not counted."""
+    """The processor time used from now on by the descendants of ``parent``."""
 
     def __init__(self, parent: int) -> None:
         self._parent = psutil.Process(parent)
         self._before = self._used()
 
     def milliseconds(self) -> float:
-        """By now. What a process used that has ended since is not known, and not counted."""
+        """The time so far. Processes that have ended meanwhile are not counted."""
         return 1000 * sum(used - self._before.get(which, 0.0) for which, used in self._used().items())
 
     def _used(self) -> dict[psutil.Process, float]:
@@ -45,7 +45,7 @@ def resident_megabytes(pids: list[int]) -> float:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """The SQL that Django sends on this thread's connection meanwhile; BEGIN and COMMIT are not among it."""
+    """The SQL that Django sends on this thread's connection within the block, without BEGIN and COMMIT."""
     from django.db import connection
 
     seen: list[str] = []
@@ -59,19 +59,19 @@ def statements() -> Iterator[list[str]]:
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """How long ``work`` takes."""
+    """The duration of ``work``."""
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
 
 
 def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """Of each figure its median over the rounds."""
+    """The median of each figure over the rounds."""
     return {name: median(figures[name] for figures in rounds) for name in rounds[0]}
 
 
 def machine(query: Callable[..., list[Any]]) -> dict[str, Any]:
-    """What the figures depend on. Looks for a second how busy the machine is with other things."""
+    """The properties of the machine, including its load, measured for a second."""
     revision = _git("rev-parse", "--short", "HEAD")
     busy = psutil.cpu_percent(interval=1.0)
     return {
@@ -89,7 +89,7 @@ def machine(query: Callable[..., list[Any]]) -> dict[str, Any]:
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True)  # noqa: S607 - whichever git
+    done = subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True)  # noqa: S607 - any git in PATH
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 

@@ -1,6 +1,6 @@
-"""Where the time of a status update goes: one process, one request after the other, under Python's own profiler.
+"""Shows where a status update spends its time: one process, one request after the other, under cProfile.
 
-The profiler makes Python's calls dearer than they are, and PostgreSQL's answers not: shares, to see what is large.
+The profiler slows Python's calls but not PostgreSQL, so the shares are only a rough guide.
 """
 
 import cProfile
@@ -26,7 +26,7 @@ from tools.bench.service_level import STEPS
 from tools.harness.installation import Installation
 
 LIBRARIES = Path(sysconfig.get_path("purelib"))
-# By what the path begins with, the first that fits.
+# By path prefix; the first match counts.
 OWNERS = (
     (LIBRARIES / "django" / "db", "Django's ORM and connections"),
     (LIBRARIES / "django", "Django's handler, middleware, routes"),
@@ -38,11 +38,11 @@ STATEMENTS, COMMIT, PYTHON = "waiting for PostgreSQL: statements", "waiting for 
 
 
 def measure(installation: Installation, scale: Scale, report: Report) -> None:
-    """Each room of a house there and back, the second time under the profiler."""
+    """Change each room of a hotel and back, the second time under the profiler."""
     hotel = BenchHotel("profile", scale.requests)
     hotel.set(hotel.rooms, RoomStatus.CHECKOUT_DIRTY)
     application = get_wsgi_application()
-    wakeup.relay_started()  # as in a web process: to wake the relay is no statement
+    wakeup.relay_started()  # as in a web process, where waking the relay needs no statement
     try:
         _change_all(application, hotel, STEPS[0])
         installation.pause(0)
@@ -61,16 +61,16 @@ def _change_all(application: Callable[..., Any], hotel: BenchHotel, to_status: s
     for room in hotel.rooms:
         path, token = f"{hotel.path}/rooms/{room.pk}/status/", {"Authorization": f"Token {hotel.token}"}
         request = factory.post(path, body, content_type="application/json", headers=token)
-        told: list[str] = []
-        answer = application(request.environ, lambda status, _headers, told=told: told.append(status))
-        content = b"".join(answer)
-        answer.close()
-        if told != ["200 OK"]:
-            raise RuntimeError(f"{path} answered {told}: {content[:500]!r}")
+        statuses: list[str] = []
+        response = application(request.environ, lambda status, _headers, statuses=statuses: statuses.append(status))
+        content = b"".join(response)
+        response.close()
+        if statuses != ["200 OK"]:
+            raise RuntimeError(f"{path} returned {statuses}: {content[:500]!r}")
 
 
 def _shares(stats: Any) -> Counter[str]:
-    """Of the whole time the share of each owner; what C does is its caller's, but for the driver's waiting."""
+    """Each owner's share of the total time; C code counts for its caller, except the driver's waiting."""
     spent: Counter[str] = Counter()
     for (file, _, name), (_, _, own, _, callers) in stats.stats.items():
         if "psycopg2" in name and "execute" in name:

@@ -1,4 +1,4 @@
-"""Real bookings lived through the services: how many a second, by one process and by two, in one hotel and in many."""
+"""The replay's bookings per second, with one and two processes, in one hotel and in many."""
 
 import time
 from datetime import date
@@ -15,24 +15,24 @@ from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
 from tools.harness.installation import Installation
 
-SLICE = PROJECT / "operations" / "demo_data" / "bookings.csv"  # the part of the data that is part of the project
-THINNED = 10  # of many hotels each lives every tenth booking of its original
+SLICE = PROJECT / "operations" / "demo_data" / "bookings.csv"  # the part of the data set that the project contains
+THINNED = 10  # with many hotels, each replays every tenth booking of its original
 _prefixes = (f"replay-{number}" for number in count(1))
 
 
 def measure(installation: Installation, scale: Scale, report: Report) -> None:
-    """One and two workers, one hotel and many, in turns; each time hotels of their own."""
+    """Alternate one and two workers, one hotel and many, each time with new hotels."""
     stays = list(read_stays(SLICE))
     resort = [stay for stay in stays if stay.hotel == "resort"]
-    wanted = [
+    cases = [
         (f"{hotels} {'hotel' if hotels == 1 else 'hotels'}", hotels, resort if hotels == 1 else stays[::THINNED])
         for hotels in (1, scale.replay_hotels)
     ]
-    rounds: dict[str, list[dict[str, float]]] = {title: [] for title, _, _ in wanted}
-    tqdm.monitor_interval = 0  # no thread of its own, as the workers are forked
+    rounds: dict[str, list[dict[str, float]]] = {title: [] for title, _, _ in cases}
+    tqdm.monitor_interval = 0  # no monitor thread: the workers are forked
     for _ in tqdm(range(scale.replay_rounds), unit=" rounds", disable=None):
-        for title, hotels, lived in wanted:
-            one, two = (_speed(installation, lived, hotels, workers) for workers in (1, 2))
+        for title, hotels, replayed in cases:
+            one, two = (_speed(installation, replayed, hotels, workers) for workers in (1, 2))
             rounds[title].append({"1 worker, bookings/s": one, "2 workers, bookings/s": two, "× one worker": two / one})
     connection.close()
     report.add("Replay", [Row(f"replay, {title}", meters.medians(found)) for title, found in rounds.items()])

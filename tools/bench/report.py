@@ -1,10 +1,10 @@
-"""The figures, the targets beside them, and how both are shown: a table to read and JSON to keep."""
+"""The figures and their targets, as Markdown tables and as JSON."""
 
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Row and figure to the most that it may be. ``× SQL view`` is a share of the floor's throughput: the least.
+# The upper limit of each row's figure; AT_LEAST has lower limits. ``× SQL view`` is a share of the floor's throughput.
 AT_MOST = {
     ("set_room_status", "× by hand"): 3.0,
     ("status update", "statements"): 7,
@@ -31,7 +31,7 @@ AT_MOST = {
     ("status update, 5,000,000 rows, 500 hotels", "read all of it"): 0,
     ("history, 5,000,000 rows, 1 hotel", "× buffers"): 1.2,
     ("history, 5,000,000 rows, 500 hotels", "× buffers"): 1.2,
-    ("worker, houses of up to 1,000 rooms", "MB"): 100.0,
+    ("worker, hotels of up to 1,000 rooms", "MB"): 100.0,
     ("worker", "MB"): 100.0,
 }
 AT_LEAST = {("status update", "× SQL view"): 0.5}
@@ -45,17 +45,17 @@ class Row(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A target and what was measured."""
+    """A target and the measured figure."""
 
     row: str
     figure: str
     measured: float
     target: str
-    word: str  # as wanted, or missed
+    word: str  # within target, or over target
 
 
 class Report:
-    """The sections that were measured."""
+    """The measured sections."""
 
     def __init__(self, machine: dict[str, Any], *, quick: bool) -> None:
         self.machine = machine
@@ -67,29 +67,35 @@ class Report:
         self.sections[section] = rows
 
     def verdicts(self) -> list[Verdict]:
-        """The targets of what was measured."""
+        """The verdict on each target that was measured."""
         rows = {row.name: row.figures for rows in self.sections.values() for row in rows}
         found = []
         for limits, sign in ((AT_MOST, "≤"), (AT_LEAST, "≥")):
             for (name, figure), limit in limits.items():
                 if figure in rows.get(name, {}):
                     measured = rows[name][figure]
-                    # As it is shown: 3.004 is no other figure than 3.00.
+                    # Compare the displayed figure: 3.004 counts as 3.00.
                     shown = round(measured, 2)
                     kept = shown <= limit if sign == "≤" else shown >= limit
                     found.append(
-                        Verdict(name, figure, measured, f"{sign} {number(limit)}", "as wanted" if kept else "missed")
+                        Verdict(
+                            name,
+                            figure,
+                            measured,
+                            f"{sign} {number(limit)}",
+                            "within target" if kept else "over target",
+                        )
                     )
         return found
 
     def text(self) -> str:
-        """All of it as Markdown tables, which a terminal shows as well."""
+        """The report as Markdown tables, readable in a terminal."""
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         lines = [f"Measured on: {facts}."]
         if not self.machine["quiet"]:
-            lines += ["", "THE MACHINE WAS BUSY with other things: the times are worth nothing, the counts are right."]
+            lines += ["", "THE MACHINE WAS BUSY with other things: ignore the times; the counts are right."]
         if self.quick:
-            lines += ["", "A quick run, to see whether it works: too short for figures."]
+            lines += ["", "A quick run: too short for useful figures."]
         for title, rows in self.sections.items():
             columns = list(dict.fromkeys(figure for row in rows for figure in row.figures))
             cells = [[row.name, *(number(row.figures.get(column)) for column in columns)] for row in rows]
@@ -100,7 +106,7 @@ class Report:
         return "\n".join([*lines, "", *self.notes])
 
     def write(self, file: Path) -> None:
-        """The same as JSON."""
+        """Write the report as JSON."""
         content = {
             "machine": self.machine,
             "quick": self.quick,
@@ -114,7 +120,7 @@ class Report:
 
 
 def number(value: float | None) -> str:
-    """As many digits as mean something."""
+    """Format with the significant digits."""
     if value is None:
         return ""
     if value == int(value):
@@ -123,7 +129,7 @@ def number(value: float | None) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table whose columns are aligned: names to the left, figures to the right."""
+    """A Markdown table with aligned columns: names to the left, figures to the right."""
     widths = [max(len(line[place]) for line in [head, *rows]) for place in range(len(head))]
 
     def line(cells: list[str]) -> str:

@@ -1,15 +1,15 @@
-"""How much of everything a run measures."""
+"""The sizes of a run."""
 
 from typing import NamedTuple
 
 
 class Scale(NamedTuple):
-    """How often, how many, and in houses of what size."""
+    """Rounds, counts and hotel sizes."""
 
     rounds: int
-    changes: int  # of status, in a block at the service
-    requests: int  # of a block over HTTP, with all connections
-    alone: int  # of a block over HTTP, one after the other
+    changes: int  # status changes in a block of the service section
+    requests: int  # in a block over HTTP, on all connections
+    alone: int  # in a block over HTTP, one after the other
     rooms: tuple[int, ...]
     bookings: tuple[int, ...]
     audit_rows: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The status writer against the same change by hand, on the same connection, in turns."""
+"""``set_room_status`` compared with hand-written SQL on the same connection, alternating."""
 
 from statistics import median
 
@@ -14,17 +14,17 @@ from tools.bench.report import Report, Row
 from tools.bench.scale import Scale
 from tools.harness.installation import Installation
 
-STEPS = (RoomStatus.CLEANING_IN_PROGRESS, RoomStatus.CHECKOUT_DIRTY)  # back and forth, as a clumsy housekeeper
+STEPS = (RoomStatus.CLEANING_IN_PROGRESS, RoomStatus.CHECKOUT_DIRTY)  # back and forth
 ROOMS = 20
 
 
 def measure(installation: Installation, scale: Scale, report: Report) -> None:
-    """Each round changes the rooms in turns, one change by the service and one by hand."""
+    """Measure rounds that alternate a change by the service and one by hand-written SQL."""
     hotel = BenchHotel("service", 2 * ROOMS)
     hotel.set(hotel.rooms, RoomStatus.CHECKOUT_DIRTY)
     ours, theirs = hotel.rooms[:ROOMS], hotel.rooms[ROOMS:]
     envelope = floor.sample_envelope()
-    wakeup.relay_started()  # as in a web process: to wake the relay is no statement
+    wakeup.relay_started()  # as in a web process, where waking the relay needs no statement
     try:
         rounds = []
         place = 0
@@ -36,7 +36,7 @@ def measure(installation: Installation, scale: Scale, report: Report) -> None:
                 service.append(_by_service(ours[place % ROOMS], to_status, hotel))
                 hand.append(_by_hand(theirs[place % ROOMS], to_status, hotel, envelope))
                 place += 1
-            if number:  # the first warms up
+            if number:  # the first round is a warm-up
                 p50, floor_p50 = median(service), median(hand)
                 rounds.append({"p50 ms": p50, "by hand p50 ms": floor_p50, "× by hand": p50 / floor_p50})
         with meters.statements() as seen:

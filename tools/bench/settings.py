@@ -1,8 +1,8 @@
-"""The settings of the bench: HotelMate's own, with the views of the floor beside its own."""
+"""The bench's settings: HotelMate's, with the floor's views added."""
 
-from hotelmate.settings import *  # noqa: F403 - what is measured runs on the real settings
+from hotelmate.settings import *  # noqa: F403 - the real settings are measured
 
 ROOT_URLCONF = "tools.bench.urls"
 
-# Plain http on loopback takes the development mode, whose static files are looked for anew at each request.
+# Plain http needs development mode, which would search static files again at each request.
 WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = False

@@ -1,4 +1,4 @@
-"""HotelMate's addresses, and the two views of the floor that it is measured against."""
+"""HotelMate's URLs, and the two views of the floor."""
 
 from typing import Any
 

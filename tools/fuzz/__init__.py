@@ -1,1 +1,1 @@
-"""Fuzzing: requests and frames that no client of ours would send, against a whole HotelMate of its own."""
+"""Fuzzing: malformed and random requests and frames, sent to a throw-away HotelMate."""

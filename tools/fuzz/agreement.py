@@ -1,12 +1,12 @@
-"""Whether the event log says what the audit trail says, after whatever was thrown at both."""
+"""Compares the event log with the audit log and the bookings."""
 
 from typing import Any
 
 LISTED = 5
-# Each change of a status was told once and as it was, and no other was told.
+# Each status change has one event with the same statuses, and no event lacks a change.
 STATUSES = """
-    SELECT coalesce(audited.room_id, told.room_id), coalesce(audited.version, told.version),
-           count(audited.id), count(told.id)
+    SELECT coalesce(audited.room_id, sent.room_id), coalesce(audited.version, sent.version),
+           count(audited.id), count(sent.id)
     FROM housekeeping_roomstatusevent audited
     FULL JOIN (
         SELECT event.id, (envelope->'payload'->>'id')::bigint AS room_id,
@@ -15,23 +15,23 @@ STATUSES = """
         FROM notifications_realtimeevent event
         WHERE stream = 'rooms' AND type = 'room_updated'
           AND envelope->'payload'->>'from_status' <> envelope->'payload'->>'room_status'
-    ) told ON (told.room_id, told.version, told.from_status, told.to_status)
+    ) sent ON (sent.room_id, sent.version, sent.from_status, sent.to_status)
             = (audited.room_id, audited.version, audited.from_status, audited.to_status)
     GROUP BY 1, 2
-    HAVING count(*) <> 1 OR count(audited.id) <> 1 OR count(told.id) <> 1
+    HAVING count(*) <> 1 OR count(audited.id) <> 1 OR count(sent.id) <> 1
     ORDER BY 1, 2
 """
-# What was told last of a booking is what it is.
+# The last event of each booking has its current status.
 BOOKINGS = """
-    SELECT booking.booking_id, booking.status, told.status
+    SELECT booking.booking_id, booking.status, sent.status
     FROM room_bookings_roombooking booking
     LEFT JOIN LATERAL (
         SELECT envelope->'payload'->>'status' AS status FROM notifications_realtimeevent event
         WHERE event.stream = 'room-bookings' AND event.hotel_id = booking.hotel_id
           AND envelope->'payload'->>'booking_id' = booking.booking_id
         ORDER BY event.id DESC LIMIT 1
-    ) told ON true
-    WHERE told.status IS DISTINCT FROM booking.status
+    ) sent ON true
+    WHERE sent.status IS DISTINCT FROM booking.status
       AND EXISTS (SELECT FROM notifications_realtimeevent event
                   WHERE event.stream = 'room-bookings' AND envelope->'payload'->>'booking_id' = booking.booking_id)
 """
@@ -47,20 +47,20 @@ def rows(connection: Any, statement: str) -> list[Any]:
 
 
 def waiting(connection: Any) -> int:
-    """Events that were not sent yet."""
+    """The number of events not yet sent."""
     return int(rows(connection, WAITING)[0][0])
 
 
 def problems(connection: Any) -> list[str]:
-    """Where the two disagree, as sentences; a few of each kind."""
+    """The disagreements as sentences, a few of each kind."""
     wrong = [
-        f"version {version} of the room with pk {room}: {audited} in the audit trail, told {told}×, or told otherwise"
-        for room, version, audited, told in rows(connection, STATUSES)[:LISTED]
+        f"version {version} of the room with pk {room}: {audited} in the audit log, {sent} events, or they differ"
+        for room, version, audited, sent in rows(connection, STATUSES)[:LISTED]
     ]
     wrong += [
-        f"booking {booking} is {status} and was last told to be {told}"
-        for booking, status, told in rows(connection, BOOKINGS)[:LISTED]
+        f"booking {booking} is {status}, its last event has {sent}"
+        for booking, status, sent in rows(connection, BOOKINGS)[:LISTED]
     ]
     if parked := rows(connection, PARKED)[0][0]:
-        wrong.append(f"{parked} events are parked: Pusher would not take them")
+        wrong.append(f"{parked} events are parked: Pusher refused them")
     return wrong

@@ -1,5 +1,4 @@
-"""The HTTP API under schemathesis: every operation of the OpenAPI document, by every caller, and what is looked at in
-each answer."""
+"""Fuzzes the HTTP API with schemathesis: every operation of the OpenAPI document, as every caller."""
 
 import random
 import re
@@ -23,7 +22,7 @@ from schemathesis.generation.overrides import Override
 from schemathesis.specs.openapi import checks
 
 from tools.conformance.client import error_problems
-from tools.fuzz.callers import TIMEOUT, Caller, House
+from tools.fuzz.callers import TIMEOUT, Caller, KnownIds
 from tools.harness.throwaway import HotelMate
 from tools.harness.two_hotels import SLUG
 
@@ -35,9 +34,9 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.unsupported_method,
 ]
-# Any operation may answer these; the document need not say so for each, and they look like every refusal.
+# Any operation can return these; the document need not list them for each, and their body is the usual error.
 ANYWHERE = ("405", "406", "413", "414", "431")
-EXAMPLES = 3  # of each kind for one operation and caller, before the next one's turn
+EXAMPLES = 3  # of each kind for one operation and caller, before the next pair
 SECRETS = re.compile(r"(Token |GuestToken |sessionid[=:]\s*|csrftoken[=:]\s*|X-CSRFToken:\s*)[^'\";\s]+", re.IGNORECASE)
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -45,7 +44,7 @@ Tick = Callable[[], None]
 
 
 class Failure(NamedTuple):
-    """What an answer was not, and how to see it again."""
+    """A failed check, and the command that reproduces it."""
 
     caller: str
     operation: str
@@ -53,51 +52,51 @@ class Failure(NamedTuple):
     curl: str
 
 
-class Tried(NamedTuple):
-    """A caller at an operation."""
+class Target(NamedTuple):
+    """An operation as called by a caller."""
 
     caller: str
     operation: str
 
 
 class ApiFuzz:
-    """All operations by all callers, in turns, until the time is up."""
+    """Calls all operations as all callers, in random order, until the time is up."""
 
     def __init__(self, hotelmate: HotelMate, everybody: list[Caller], *, seed: int, only: str = "") -> None:
         self.hotelmate, self.callers, self.seed = hotelmate, everybody, seed
-        self.house = House(hotelmate, everybody[0], next(caller for caller in everybody if caller.name == "guest"))
-        answer = requests.get(f"{hotelmate.url}/api/schema/", headers={"Accept": "application/json"}, timeout=TIMEOUT)
-        self.schema = schemathesis.openapi.from_dict(prepared(answer.json()), config=config())
+        self.ids = KnownIds(hotelmate, everybody[0], next(caller for caller in everybody if caller.name == "guest"))
+        schema = requests.get(f"{hotelmate.url}/api/schema/", headers={"Accept": "application/json"}, timeout=TIMEOUT)
+        self.schema = schemathesis.openapi.from_dict(prepared(schema.json()), config=config())
         results: Any = self.schema.get_all_operations()
         found = [result.ok() for result in results]
         self.operations = [operation for operation in found if only.lower() in operation.label.lower()]
         self.failures: dict[tuple[str, str], Failure] = {}
         self.again: Counter[tuple[str, str]] = Counter()
-        self.answers: Counter[tuple[Tried, int]] = Counter()
+        self.responses: Counter[tuple[Target, int]] = Counter()
         self._session = requests.Session()
         self._stops_at = 0.0
         self._tick: Tick = lambda: None
 
     def run(self, seconds: float, tick: Tick) -> None:
-        """Fuzz for so long; ``tick`` is called before each request, and may raise to stop."""
+        """Fuzz for ``seconds``; ``tick`` is called before each request, and can raise to stop."""
         self._stops_at, self._tick = time.monotonic() + seconds, tick
         rng = random.Random(self.seed)
         turn = 0
         while time.monotonic() < self._stops_at:
-            self.house.refill()
+            self.ids.refill()
             turns = [(operation, caller) for operation in self.operations for caller in self.callers]
             rng.shuffle(turns)
             for number, (operation, caller) in enumerate(turns):
                 if time.monotonic() > self._stops_at:
                     break
                 if number % 100 == 99:
-                    self.house.refill()
+                    self.ids.refill()
                 self._turn(operation, caller, turn)
             turn += 1
 
     def _turn(self, operation: Any, caller: Caller, turn: int) -> None:
         number = zlib.crc32(f"{self.seed} {turn} {caller.name} {operation.label}".encode())
-        # What schemathesis finds at the edges of the schema is the same each time: once by each caller.
+        # The edge cases of a schema are the same each time: send them once as each caller.
         if turn < len(self.callers) and self.callers[turn] is caller:
             rng = random.Random(number)
             for case in edges(operation):
@@ -116,7 +115,7 @@ class ApiFuzz:
             try:
                 seed(number)(quiet(run))()
             except Unsatisfiable:
-                continue  # nothing that this operation takes could be wrong
+                continue  # this operation has no invalid input
 
     def _example(self, caller: Caller) -> Callable[[Case, int], None]:
         def example(case: Case, number: int) -> None:
@@ -127,14 +126,14 @@ class ApiFuzz:
 
     def _send(self, case: Case, caller: Caller, rng: random.Random) -> None:
         self._tick()
-        case.path_parameters = self.house.with_real_path(case.path, case.path_parameters or {}, rng)
+        case.path_parameters = self.ids.with_real_path(case.path, case.path_parameters or {}, rng)
         if isinstance(case.body, dict):
             body = dict(case.body)
-            self.house.fill_in(body, rng)
+            self.ids.fill_in(body, rng)
             case.body = body
         if case.query:
             query = dict(case.query)
-            self.house.fill_in(query, rng)
+            self.ids.fill_in(query, rng)
             case.query = query
         try:
             response = case.call(
@@ -146,12 +145,12 @@ class ApiFuzz:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            self._note(caller, case, f"no answer: {type(error).__name__}", str(error)[:200])
+            self._note(caller, case, f"no response: {type(error).__name__}", str(error)[:200])
             return
         finally:
             self._session.cookies.clear()
-        tried = Tried(caller.name, case.operation.label)
-        self.answers[tried, response.status_code] += 1
+        target = Target(caller.name, case.operation.label)
+        self.responses[target, response.status_code] += 1
         if response.status_code < 300 and case.operation.path == "/api/staff/logout/":
             caller.sign_in()
         try:
@@ -160,7 +159,7 @@ class ApiFuzz:
             for failure in group.exceptions:
                 self._note(caller, case, failure.title, str(failure.message))
         for wrong in own_checks(case, caller, response):
-            self._note(caller, case, "House rule", wrong)
+            self._note(caller, case, "HotelMate", wrong)
 
     def _note(self, caller: Caller, case: Case, title: str, message: str) -> None:
         key = (case.operation.label, f"{title}: {message.strip().splitlines()[0] if message.strip() else ''}"[:160])
@@ -173,24 +172,24 @@ class ApiFuzz:
 
 
 def config() -> Config:
-    """schemathesis without a file of its own, and without inventing tokens."""
+    """schemathesis without a database file, and without generated tokens."""
     return Config.from_dict({"generation": {"with-security-parameters": False, "database": "none"}})
 
 
 def prepared(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with what any operation may answer said at each."""
+    """The document with ANYWHERE added to each operation."""
     refusal = {"$ref": "#/components/schemas/ErrorBody"}
-    answer = {"description": "", "content": {"application/json": {"schema": refusal}}}
+    response = {"description": "", "content": {"application/json": {"schema": refusal}}}
     for methods in document["paths"].values():
         for method, operation in methods.items():
             if method in METHODS:
                 for status in ANYWHERE:
-                    operation["responses"].setdefault(status, answer)
+                    operation["responses"].setdefault(status, response)
     return document
 
 
 def edges(operation: Any) -> Iterator[Case]:
-    """The cases at the edges of the schema: limits, absent fields, wrong types, methods that are not there."""
+    """The edge cases of the schema: limits, missing fields, wrong types, unknown methods."""
     yield from CoverageGenerator(
         operation=operation,
         generation_modes=list(GenerationMode),
@@ -203,13 +202,13 @@ def edges(operation: Any) -> Iterator[Case]:
 
 
 def own_checks(case: Case, caller: Caller, response: Any) -> list[str]:
-    """What the document can't say: the one shape of refusals, and that nothing is for strangers."""
+    """Checks beyond the document: the error shape, and that strangers are refused."""
     status, wrong = response.status_code, []
     if status >= 400:
         try:
             wrong = error_problems(response.json())
         except ValueError:
-            wrong = [f"the body of a {status} is no JSON"]
+            wrong = [f"the body of a {status} is not JSON"]
     hotel = str((case.path_parameters or {}).get("slug", SLUG))
     if status < 300 and case.operation.path.startswith("/api/staff/hotel/"):
         if not caller.is_known:
@@ -224,5 +223,5 @@ def own_checks(case: Case, caller: Caller, response: Any) -> list[str]:
 
 
 def without_secrets(curl: str) -> str:
-    """The command without anybody's token."""
+    """The command without tokens."""
     return SECRETS.sub(r"\1…", curl)

@@ -1,5 +1,4 @@
-"""Who calls: a member of each role by token, the manager by session, a guest, and somebody unknown; and what there is
-in the house for them to name."""
+"""The callers (each role by token, the manager by session, a guest, anonymous), and the ids that they can use."""
 
 import random
 from collections.abc import Mapping, MutableMapping
@@ -16,7 +15,7 @@ from tools.harness.two_hotels import OTHER, SLUG
 
 TIMEOUT = 30
 ROLES = ("manager", "supervisor", "housekeeper", "frontdesk", "frontoffice")
-# How often a generated value gives way to one that exists: what is nowhere to be found is refused before it is read.
+# How often a generated value is replaced by an existing one: unknown ids are refused before the rest is read.
 REAL_PATH, REAL_FIELD, REAL_HOTEL = 0.85, 0.6, 0.9
 NAMES = {
     "rid": "room",
@@ -32,12 +31,12 @@ NAMES = {
     "assigned_to_id": "staff",
     "seen_by_staff_id": "staff",
 }
-# As many stays as there should be of each kind, for as long as there are rooms for them.
+# The number of new stays of each kind, while there are rooms for them.
 STAYS = 3
 
 
 class Caller:
-    """Somebody who calls: ``headers`` and ``cookies`` say who."""
+    """A caller, identified by ``headers`` and ``cookies``."""
 
     def __init__(self, name: str, url: str, password: str) -> None:
         self.name, self.url, self.password = name, url, password
@@ -46,17 +45,17 @@ class Caller:
 
     @property
     def is_known(self) -> bool:
-        """Whether the caller is somebody of the hotel."""
+        """Whether the caller is staff of the hotel."""
         return self.name not in ("anonymous", "guest")
 
     def sign_in(self) -> None:
-        """Get a token, or a session; one that was signed out gets a new one."""
+        """Get a new token or session."""
         if self.name in ROLES:
             credentials = {"username": f"{SLUG}-{self.name}", "password": self.password}
-            answer = requests.post(f"{self.url}/api/staff/login/", json=credentials, timeout=TIMEOUT)
-            if answer.status_code != 200:
-                raise LocalError(f"{self.name} can't sign in: {answer.status_code} {answer.text:.300}")
-            self.headers = {"Authorization": f"Token {answer.json()['token']}"}
+            response = requests.post(f"{self.url}/api/staff/login/", json=credentials, timeout=TIMEOUT)
+            if response.status_code != 200:
+                raise LocalError(f"{self.name} cannot sign in: {response.status_code} {response.text:.300}")
+            self.headers = {"Authorization": f"Token {response.json()['token']}"}
         elif self.name == "session":
             self._begin_session()
 
@@ -68,28 +67,28 @@ class Caller:
         form["csrfmiddlewaretoken"] = cookies["csrftoken"]
         browser.post(page, data=form, timeout=TIMEOUT, allow_redirects=False)
         if "sessionid" not in cookies:
-            raise LocalError("The manager can't begin a session at the admin.")
+            raise LocalError("The manager cannot sign in to the admin.")
         self.cookies = {name: cookies[name] for name in ("sessionid", "csrftoken")}
         self.headers = {"X-CSRFToken": self.cookies["csrftoken"]}
 
 
 def callers(hotelmate: HotelMate) -> list[Caller]:
-    """Everybody, signed in."""
+    """All callers, signed in."""
     everybody = [Caller(name, hotelmate.url, hotelmate.password) for name in (*ROLES, "session", "guest", "anonymous")]
     for caller in everybody:
         caller.sign_in()
     return everybody
 
 
-class House:
-    """What exists by now, by hotel; and the hand that keeps guests coming while everything is cancelled and closed."""
+class KnownIds:
+    """The existing ids, by hotel; also makes new bookings while the fuzzing cancels and closes everything."""
 
     def __init__(self, hotelmate: HotelMate, manager: Caller, guest: Caller) -> None:
-        self._place, self._manager, self._guest = hotelmate, manager, guest
+        self._hotelmate, self._manager, self._guest = hotelmate, manager, guest
         self.known: dict[str, dict[str, list[Any]]] = {}
 
-    def look(self) -> None:
-        """Read what there is."""
+    def read(self) -> None:
+        """Read the ids from the database."""
         statements = {
             "room": "SELECT id FROM rooms_room WHERE hotel_id = %s",
             "number": "SELECT room_number FROM rooms_room WHERE hotel_id = %s",
@@ -98,7 +97,7 @@ class House:
             "task": "SELECT id FROM housekeeping_housekeepingtask WHERE hotel_id = %s ORDER BY id DESC LIMIT 40",
             "staff": "SELECT id FROM hotel_staff WHERE hotel_id = %s",
         }
-        with closing(psycopg2.connect(self._place.database_url)) as connection, connection.cursor() as cursor:
+        with closing(psycopg2.connect(self._hotelmate.database_url)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT slug, id FROM hotel_hotel")
             for slug, pk in cursor.fetchall():
                 self.known[slug] = {}
@@ -107,8 +106,8 @@ class House:
                     self.known[slug][kind] = [row[0] for row in cursor.fetchall()]
 
     def refill(self) -> None:
-        """Open what was closed, and bring guests: some who are due, some in house. What is refused is left."""
-        self.look()
+        """Reopen what was closed, and add arrivals and in-house guests; ignore refusals."""
+        self.read()
         now = datetime.now(UTC)
         rules = {"timezone": "Etc/GMT", "early_checkin_from": "00:00", "late_arrival_cutoff": "00:00"}
         self._send("PATCH", "access-config/", {**rules, "require_complete_party": False})
@@ -132,19 +131,19 @@ class House:
                     if number % 2:
                         self._send("POST", f"{path}/check-in/", {"override_reason": "early"})
                     break
-        self.look()
+        self.read()
 
     def _send(self, method: str, path: str, body: Mapping[str, Any]) -> requests.Response:
         return requests.request(
             method,
-            f"{self._place.url}/api/staff/hotel/{SLUG}/{path}",
+            f"{self._hotelmate.url}/api/staff/hotel/{SLUG}/{path}",
             json=body,
             headers=self._manager.headers,
             timeout=TIMEOUT,
         )
 
     def with_real_path(self, path: str, values: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:
-        """The parameters of a path, most of them such as exist."""
+        """The parameters of a path, most of them replaced by existing ones."""
         values = dict(values)
         if "slug" in values and rng.random() < REAL_HOTEL:
             values["slug"] = SLUG if rng.random() < REAL_HOTEL else OTHER
@@ -160,7 +159,7 @@ class House:
         return values
 
     def fill_in(self, fields: MutableMapping[str, Any], rng: random.Random) -> None:
-        """Put what exists into some of the fields."""
+        """Replace some fields by existing values."""
         known, today = self.known[SLUG], datetime.now(UTC).date()
         for name in list(fields):
             if rng.random() > REAL_FIELD:

@@ -1,5 +1,5 @@
-"""The embedded Pusher server under fire: frames, handshakes and requests that break every rule, while somebody else
-listens and must go on hearing what is said."""
+"""Fuzzes the embedded Pusher server with malformed frames, handshakes and requests, while a bystander is subscribed and
+must receive every event."""
 
 import hashlib
 import hmac
@@ -23,12 +23,12 @@ from websockets.sync.client import ClientConnection, connect
 
 from tools.harness.throwaway import HotelMate
 
-PATIENCE = 10  # seconds; only a server that hangs is waited for so long
-SHORT = 0.2  # seconds for an answer to what may be no whole request
-ROUND = 40  # examples of one kind before the bystander is asked
+PATIENCE = 10  # seconds; only a hanging server takes so long
+SHORT = 0.2  # seconds for a response to a request that may be incomplete
+ROUND = 40  # examples of one kind before the bystander is checked
 CROWD_GROWTH, GROWTH = 8 * 2**20, 24 * 2**20  # bytes that the server may grow by: for one crowd, and in all
 LORISES, SUBSCRIPTIONS, ECHOES, PINGS = 60, 5000, 1500, 500_000
-LISTENING = 3  # seconds in which the server may stop to listen to a client that does not
+LISTENING = 3  # seconds after which the server should have stopped reading from a client that does not read
 HANDSHAKE = (
     "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -36,7 +36,7 @@ HANDSHAKE = (
 
 
 class Target(NamedTuple):
-    """A Pusher server, and the app that it knows."""
+    """A Pusher server and its app."""
 
     port: int
     app_id: str
@@ -45,11 +45,11 @@ class Target(NamedTuple):
     pid: int
 
     def sign(self, text: str) -> str:
-        """As Pusher's documentation says."""
+        """Sign as Pusher's documentation describes."""
         return hmac.new(self.secret.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     def signed(self, method: str, path: str, body: bytes, **changes: str) -> str:
-        """The query of an honest request; ``changes`` come after the signature."""
+        """The query of a valid request; ``changes`` are made after signing."""
         query = {
             "auth_key": self.key,
             "auth_timestamp": str(int(time.time())),
@@ -60,13 +60,13 @@ class Target(NamedTuple):
         return urlencode({**query, "auth_signature": self.sign(f"{method}\n{path}\n{text}"), **changes})
 
     def resident(self) -> int:
-        """The bytes of memory that it has."""
+        """The resident memory in bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)
 
 
-# --- what is sent -----------------------------------------------------------------------------------------------------
+# --- inputs -----------------------------------------------------------------------------------------------------------
 
-TEXT = st.text(st.characters(exclude_categories=()), max_size=40)  # with halves of surrogate pairs
+TEXT = st.text(st.characters(exclude_categories=()), max_size=40)  # with lone surrogates
 NUMBERS = st.integers() | st.floats() | st.sampled_from([10**400, -(2**63), 1e308])
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,
@@ -104,7 +104,7 @@ PAYLOADS = MESSAGES.map(lambda message: json.dumps(message).encode()) | st.binar
 def frame(
     payload: bytes, opcode: int = 1, *, fin: bool = True, masked: bool = True, rsv: int = 0, lie: int = 0
 ) -> bytes:
-    """A WebSocket frame, or something like it; ``lie`` is added to its length."""
+    """A WebSocket frame, valid or not; ``lie`` is added to its length."""
     length = max(len(payload) + lie, 0)
     head = bytes([fin << 7 | rsv << 4 | opcode])
     mask_bit = masked << 7
@@ -114,7 +114,7 @@ def frame(
         head += bytes([mask_bit | 126]) + struct.pack("!H", length)
     else:
         head += bytes([mask_bit | 127]) + struct.pack("!Q", length)
-    # A mask of zeros leaves the payload as it is.
+    # A mask of zeros leaves the payload unchanged.
     return head + (b"\0\0\0\0" if masked else b"") + payload
 
 
@@ -175,7 +175,7 @@ LIES = st.sampled_from(
 
 
 class Call(NamedTuple):
-    """One request to the HTTP API, right but for what was drawn to be wrong."""
+    """One request to the HTTP API, valid except for the parts drawn to be wrong."""
 
     method: str
     endpoint: str
@@ -185,7 +185,7 @@ class Call(NamedTuple):
     junk: str
 
     def bytes(self, target: Target, *, last: bool) -> bytes:
-        """As it is sent."""
+        """The request as sent."""
         path = f"/apps/{target.app_id}{self.endpoint}"
         query = target.signed(self.method, path, self.body, **self.lies)
         length, chunks = len(self.body), b"%x\r\n%s\r\n0\r\n\r\n" % (len(self.body), self.body)
@@ -206,13 +206,13 @@ class Call(NamedTuple):
 
 
 CALLS = st.builds(Call, METHODS, ENDPOINTS, BODIES, FRAMINGS, LIES, HEADERS)
-# A status of 500 and more; the close frame of a WebSocket whose server has met something unexpected (1011).
+# A 5xx status; a WebSocket close frame with code 1011 (internal error).
 SERVERS_FAULT = re.compile(rb"HTTP/1\.1 5\d\d|\x88[\x02-\x7d]\x03\xf3")
 PIPELINES = st.lists(CALLS, min_size=1, max_size=4)
 GARBAGE = st.binary(min_size=1, max_size=2000)
 
 
-# --- how it is sent ---------------------------------------------------------------------------------------------------
+# --- sending ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -223,40 +223,40 @@ def raw(target: Target) -> Iterator[socket.socket]:
 
 
 def upgraded(made: socket.socket, target: Target) -> None:
-    """Make it a WebSocket that was greeted."""
+    """Upgrade the connection to a WebSocket."""
     made.sendall(f"GET /app/{target.key}?protocol=7 HTTP/1.1\r\n{HANDSHAKE}\r\n".encode())
     if not made.recv(4096).startswith(b"HTTP/1.1 101"):
-        raise AssertionError("the server does not take a WebSocket any more")
+        raise AssertionError("the server no longer accepts WebSockets")
 
 
 def to_the_end(made: socket.socket) -> bytes:
-    """What the server says until it hangs up. Raises TimeoutError when it neither ends nor goes on."""
+    """Read until the server closes the connection. Raises TimeoutError if it neither sends nor closes."""
     made.settimeout(PATIENCE)
-    heard = bytearray()
+    received = bytearray()
     with suppress(ConnectionError):
         while piece := made.recv(65536):
-            heard += piece
-    return bytes(heard)
+            received += piece
+    return bytes(received)
 
 
 def for_a_moment(made: socket.socket) -> bytes:
-    """What the server says at once; it may wait for more."""
+    """Read what the server sends immediately; it may wait for more input."""
     made.settimeout(SHORT)
-    heard = bytearray()
+    received = bytearray()
     with suppress(ConnectionError, TimeoutError):
         while piece := made.recv(65536):
-            heard += piece
-    return bytes(heard)
+            received += piece
+    return bytes(received)
 
 
 def send(made: socket.socket, data: bytes) -> None:
-    """Send what the server takes; it may hang up before the end."""
+    """Send as much as the server accepts; it may close the connection early."""
     with suppress(ConnectionError):
         made.sendall(data)
 
 
 def converse(target: Target, frames: list[bytes]) -> None:
-    """A WebSocket says all that, then hangs up; the server must let go of it."""
+    """Send frames over a WebSocket and stop sending; the server must close the connection."""
     with raw(target) as made:
         upgraded(made, target)
         send(made, b"".join(frames))
@@ -266,7 +266,7 @@ def converse(target: Target, frames: list[bytes]) -> None:
 
 
 def knock(target: Target, parts: tuple[str, str, str, str]) -> None:
-    """A handshake of whatever kind is answered by a status below 500, or not at all."""
+    """Send a handshake; the response must be below 500, or missing."""
     method, path, query, header = parts
     with raw(target) as made:
         text = f"{method} {path.format(key=target.key)}?{query} HTTP/1.1\r\n{header}{HANDSHAKE}\r\n"
@@ -277,14 +277,14 @@ def knock(target: Target, parts: tuple[str, str, str, str]) -> None:
 
 
 def call(target: Target, calls: list[Call]) -> None:
-    """Requests in one piece; no answer to any of them is a 500."""
+    """Send requests in one piece; no response may be a 5xx."""
     with raw(target) as made:
         send(made, b"".join(one.bytes(target, last=one is calls[-1]) for one in calls))
-        judge(for_a_moment(made))  # it may wait for the rest of what was announced
+        judge(for_a_moment(made))  # it may wait for the rest of a body
 
 
 def spill(target: Target, data: bytes) -> None:
-    """Bytes that are no HTTP at all, as the first thing said."""
+    """Send bytes that are not HTTP on a new connection."""
     with raw(target) as made:
         send(made, data)
         with suppress(OSError):
@@ -292,11 +292,11 @@ def spill(target: Target, data: bytes) -> None:
         judge(to_the_end(made))
 
 
-def judge(answer: bytes) -> None:
-    """Raise AssertionError for an answer, of several one after the other, that blames the server."""
-    blame = SERVERS_FAULT.search(answer)
+def judge(response: bytes) -> None:
+    """Raise AssertionError if one of the concatenated responses reports a server error."""
+    blame = SERVERS_FAULT.search(response)
     if blame:
-        raise AssertionError(f"the server answers {answer[blame.start() : blame.start() + 200]!r}")
+        raise AssertionError(f"the server returns {response[blame.start() : blame.start() + 200]!r}")
 
 
 KINDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Target, Any], None]]] = {
@@ -307,12 +307,12 @@ KINDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Target, Any], None]]] =
 }
 
 
-# --- and at once ------------------------------------------------------------------------------------------------------
+# --- many at once -----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def lorises(target: Target, count: int = LORISES) -> Iterator[None]:
-    """Within the block many connections have begun something and do not go on."""
+    """Within the block many connections have started a request and do not continue it."""
     begun = [
         b"",
         b"POST /apps/1001/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
@@ -327,25 +327,25 @@ def lorises(target: Target, count: int = LORISES) -> Iterator[None]:
 
 
 def hoard() -> list[bytes]:
-    """A conversation that subscribes to thousands of channels."""
+    """Frames that subscribe to thousands of channels."""
     names = (f"hoard.{number}.{'r' * 140}" for number in range(SUBSCRIPTIONS))
     return [frame(json.dumps({"event": "pusher:subscribe", "data": {"channel": name}}).encode()) for name in names]
 
 
 def echo() -> list[bytes]:
-    """A conversation whose every frame is as long as may be and asks to be quoted; in JSON é is six characters."""
+    """Frames of maximum length that the server quotes in its errors; in JSON é is six characters."""
     text = json.dumps({"event": "pusher:unsubscribe", "data": {"channel": "é" * 30_000}}, ensure_ascii=False)
     return [frame(text.encode())] * ECHOES
 
 
 def pings() -> list[bytes]:
-    """A conversation of nothing but pings, each of which gets as long a pong."""
+    """Pings, each of which gets a pong of the same length."""
     return [frame(b"x" * 125, 9)] * PINGS
 
 
 @contextmanager
 def unread(target: Target, frames: list[bytes]) -> Iterator[None]:
-    """Within the block a client that never reads has said all that, or as much as the server wanted to hear."""
+    """Within the block a client that never reads has sent the frames, or as many as the server accepted."""
     with raw(target) as made:
         upgraded(made, target)
         made.settimeout(LISTENING)
@@ -354,7 +354,7 @@ def unread(target: Target, frames: list[bytes]) -> Iterator[None]:
         yield
 
 
-# Clients of whom each costs the server something for as long as it stays.
+# Clients that use the server's resources for as long as they are connected.
 CROWDS: dict[str, Callable[[Target], AbstractContextManager[None]]] = {
     "lorises": lorises,
     "hoard": lambda target: unread(target, hoard()),
@@ -364,7 +364,7 @@ CROWDS: dict[str, Callable[[Target], AbstractContextManager[None]]] = {
 
 
 class Bystander:
-    """A client that does nothing wrong, and whoever publishes to it."""
+    """A well-behaved client, and a publisher of its events."""
 
     def __init__(self, target: Target, socket: ClientConnection) -> None:
         self._target, self._socket = target, socket
@@ -378,27 +378,27 @@ class Bystander:
         message: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE))
         return message
 
-    def hears(self) -> None:
-        """Raise AssertionError unless the next that is published is the next that is heard."""
+    def check_delivery(self) -> None:
+        """Publish an event; raise AssertionError unless it is the next one received."""
         path, marker = f"/apps/{self._target.app_id}/events", str(next(self._numbers))
         body = json.dumps({"name": "marker", "channel": "bystander", "data": marker}).encode()
         url = f"http://127.0.0.1:{self._target.port}{path}?{self._target.signed('POST', path, body)}"
-        answer = self._publisher.post(url, data=body, timeout=PATIENCE)
-        heard = self._receive()
-        if answer.status_code != 200 or (heard["event"], heard["data"]) != ("marker", marker):
-            raise AssertionError(f"published ({answer.status_code}) marker {marker}, and heard {heard}")
+        response = self._publisher.post(url, data=body, timeout=PATIENCE)
+        received = self._receive()
+        if response.status_code != 200 or (received["event"], received["data"]) != ("marker", marker):
+            raise AssertionError(f"published ({response.status_code}) marker {marker}, but received {received}")
 
 
 @contextmanager
 def bystander(target: Target) -> Iterator[Bystander]:
-    """One that listens within the block."""
-    address = f"ws://127.0.0.1:{target.port}/app/{target.key}?protocol=7"
-    with connect(address, open_timeout=PATIENCE, close_timeout=1) as made:
+    """A bystander that is connected within the block."""
+    url = f"ws://127.0.0.1:{target.port}/app/{target.key}?protocol=7"
+    with connect(url, open_timeout=PATIENCE, close_timeout=1) as made:
         yield Bystander(target, made)
 
 
 class PusherFuzz:
-    """All of it in turns, each time with other examples."""
+    """Runs all attacks repeatedly, each time with other examples."""
 
     def __init__(self, hotelmate: HotelMate, seed: int) -> None:
         env, service = hotelmate.environment, hotelmate.services["pusher"]
@@ -407,7 +407,7 @@ class PusherFuzz:
         self.target = Target(port, env["PUSHER_APP_ID"], env["PUSHER_KEY"], env["PUSHER_SECRET"], service.pid or 0)
 
     def run(self, seconds: float, pause: Callable[[float], None]) -> list[str]:
-        """Fuzz for so long; returns what is wrong."""
+        """Fuzz for ``seconds``; returns the failures."""
         wrong: list[str] = []
         ends_at = time.monotonic() + seconds
         before = self.target.resident()
@@ -429,13 +429,13 @@ class PusherFuzz:
             return [*wrong, "the Pusher server has ended"]
         if (grown := self.target.resident() - before) > GROWTH:
             wrong.append(f"the Pusher server has grown by {grown // 2**20} MB")
-        if said := [line for line in self.service.last_words(1000).splitlines() if "listening on" not in line]:
-            wrong.append("the Pusher server has logged:\n" + "\n".join(said[-40:]))
+        if logged := [line for line in self.service.last_words(1000).splitlines() if "listening on" not in line]:
+            wrong.append("the Pusher server has logged:\n" + "\n".join(logged[-40:]))
         return wrong
 
 
 def attack(target: Target, listener: Bystander, name: str, number: int, examples: int = ROUND) -> None:
-    """One kind of it, with examples by the number. AssertionError unless the listener hears, meanwhile and then."""
+    """Run one attack, seeded by ``number``; AssertionError unless the listener receives events during and after it."""
     if name in KINDS:
         strategy, deliver = KINDS[name]
 
@@ -453,7 +453,7 @@ def attack(target: Target, listener: Bystander, name: str, number: int, examples
     else:
         before = target.resident()
         with CROWDS[name](target):
-            listener.hears()
+            listener.check_delivery()
             if (grown := target.resident() - before) > CROWD_GROWTH:
                 raise AssertionError(f"it has grown by {grown // 2**20} MB")
-    listener.hears()
+    listener.check_delivery()

@@ -1,5 +1,5 @@
-"""``make mutants``: takes away each lock, each rule of the database, each policy check and each scope to one hotel, one
-at a time, and sees that the test which is named for it turns red. Exit code 1 when one survives."""
+"""``make mutants``: mutation tests. Removes each lock, database rule, policy check and hotel filter, one at a time, and
+checks that the test named for it fails. The exit code is 1 if a mutant survives."""
 
 import argparse
 import json
@@ -22,17 +22,17 @@ from local.signals import StopRequestedError, StopSignals
 from tools.mutants.named import Named, differences, followed, named_tests
 from tools.mutants.rules import Rule, all_rules
 from tools.mutants.sites import PROJECT, Site, all_sites
-from tools.mutants.workspace import ALL_GREEN, SOME_RED, TAKING_THE_DATABASE, Workspace, throwaway_workspaces
+from tools.mutants.workspace import EXISTING_DATABASE, FAILED, PASSED, Workspace, throwaway_workspaces
 
 CAUGHT, SURVIVED, EQUIVALENT = "caught", "SURVIVED", "equivalent"
-BROKEN, UNNAMED, RED_BEFORE = "DOES NOT RUN", "NO TEST", "RED BEFORE"
+BROKEN, UNNAMED, FAILS_BEFORE = "DOES NOT RUN", "NO TEST", "FAILS BEFORE"
 GOOD = (CAUGHT, EQUIVALENT)
 
 Guard = Site | Rule
 
 
 class Verdict(NamedTuple):
-    """What became of one removal; ``test`` is the reason where it is equivalent."""
+    """The result of one removal; ``test`` is the reason if it is equivalent."""
 
     name: str
     test: str
@@ -41,15 +41,15 @@ class Verdict(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Try the mutants; returns the exit code."""
+    """Run the mutation tests; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make mutants ARGS='…'", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="WORD", help="those whose names have it; may be repeated")
+    parser.add_argument("--only", action="append", metavar="WORD", help="only names that contain it; may be repeated")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time (default: one per processor)")
-    parser.add_argument("--list", action="store_true", help="name them and their tests, and try none")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts there, too")
+    parser.add_argument("--list", action="store_true", help="list them and their tests, and run none")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
     options = parser.parse_args(arguments)
     if options.jobs < 1:
-        parser.error("--jobs is 1 or more")
+        parser.error("--jobs must be at least 1")
 
     signals = StopSignals()
     signals.install()
@@ -58,14 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
         with throwaway_workspaces(options.jobs, signals.pause) as workspaces:
             guards = found_guards(workspaces[0])
             named = followed((guard.name for guard in guards), named_tests())
-            wanted = [guard for guard in guards if is_wanted(guard.name, options.only)]
+            selected = [guard for guard in guards if is_selected(guard.name, options.only)]
             if options.list:
-                say("\n".join(row(listed(guard.name, named)) for guard in wanted))
+                say("\n".join(row(listed(guard.name, named)) for guard in selected))
                 return 0
             wrong = [
-                one for one in differences({guard.name for guard in guards}, named) if is_wanted(one, options.only)
+                one for one in differences({guard.name for guard in guards}, named) if is_selected(one, options.only)
             ]
-            verdicts = tried(wanted, named, workspaces)
+            verdicts = verdicts_on(selected, named, workspaces)
     except StopRequestedError:
         say("\nStopped.")
         return 130
@@ -80,25 +80,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def found_guards(workspace: Workspace) -> list[Guard]:
-    """All that guards something: in the code and in the migrated database."""
+    """All guards in the code and in the migrated database."""
     workspace.renew_database()
     return [*all_rules(workspace.test_url), *sorted(all_sites(), key=lambda site: (site.kind, site.path, site.start))]
 
 
-def is_wanted(name: str, words: Sequence[str] | None) -> bool:
+def is_selected(name: str, words: Sequence[str] | None) -> bool:
     return not words or any(word in name for word in words)
 
 
 def listed(name: str, named: Named) -> Verdict:
-    """A guard as the table of named tests has it."""
+    """A guard with its entry in the table of named tests."""
     if reason := named.equivalent.get(name):
         return Verdict(name, reason, EQUIVALENT)
     test = named.tests.get(name, "")
     return Verdict(name, test, "" if test else UNNAMED)
 
 
-def tried(guards: Sequence[Guard], named: Named, workspaces: Sequence[Workspace]) -> list[Verdict]:
-    """The verdict on each guard, in their order. First all the named tests run with nothing removed."""
+def verdicts_on(guards: Sequence[Guard], named: Named, workspaces: Sequence[Workspace]) -> list[Verdict]:
+    """The verdict on each guard, in order. First, all named tests run with nothing removed."""
     todo = [guard for guard in guards if guard.name in named.tests and guard.name not in named.equivalent]
     free: SimpleQueue[Workspace] = SimpleQueue()
     for workspace in workspaces:
@@ -106,17 +106,17 @@ def tried(guards: Sequence[Guard], named: Named, workspaces: Sequence[Workspace]
     verdicts = {guard.name: listed(guard.name, named) for guard in guards}
     with ThreadPoolExecutor(len(workspaces)) as pool:
 
-        def red_of(tests: Sequence[str]) -> set[str]:
+        def failing(tests: Sequence[str]) -> set[str]:
             workspace = free.get()
             try:
-                return red_before(workspace, tests)
+                return failing_before(workspace, tests)
             finally:
                 free.put(workspace)
 
         def verdict_on(guard: Guard) -> Verdict:
             workspace = free.get()
             try:
-                return removed(workspace, guard, named.tests[guard.name])
+                return verdict_without(workspace, guard, named.tests[guard.name])
             finally:
                 free.put(workspace)
 
@@ -124,11 +124,11 @@ def tried(guards: Sequence[Guard], named: Named, workspaces: Sequence[Workspace]
         shares = [
             tests[start :: len(workspaces)] for start in range(len(workspaces)) if tests[start :: len(workspaces)]
         ]
-        red = set().union(*pool.map(red_of, shares))
-        todo = [guard for guard in todo if named.tests[guard.name] not in red]
+        failed = set().union(*pool.map(failing, shares))
+        todo = [guard for guard in todo if named.tests[guard.name] not in failed]
         for name, test in named.tests.items():
-            if name in verdicts and test in red:
-                verdicts[name] = Verdict(name, test, RED_BEFORE)
+            if name in verdicts and test in failed:
+                verdicts[name] = Verdict(name, test, FAILS_BEFORE)
         try:
             for verdict in tqdm(pool.map(verdict_on, todo), total=len(todo), unit=" mutants", disable=None):
                 verdicts[verdict.name] = verdict
@@ -140,20 +140,20 @@ def tried(guards: Sequence[Guard], named: Named, workspaces: Sequence[Workspace]
     return [verdicts[guard.name] for guard in guards]
 
 
-def red_before(workspace: Workspace, tests: Sequence[str]) -> set[str]:
-    """Which of ``tests`` are not green as things are; those that pytest does not find, too."""
+def failing_before(workspace: Workspace, tests: Sequence[str]) -> set[str]:
+    """The ``tests`` that fail, or that pytest does not find, with nothing removed."""
     workspace.renew_database()
-    ended = workspace.run(tests, [*TAKING_THE_DATABASE, "--maxfail=1000", "-rA"], patience=1800)
-    if ended.code == ALL_GREEN:
+    ended = workspace.run(tests, [*EXISTING_DATABASE, "--maxfail=1000", "-rA"], patience=1800)
+    if ended.code == PASSED:
         return set()
-    if ended.code != SOME_RED:
-        raise LocalError(f"The named tests do not run:\n{ended.said[-2000:]}")
-    green = set(re.findall(r"^PASSED (.+)$", ended.said, re.MULTILINE))
-    return {test for test in tests if test not in green and not any(name.startswith(f"{test}[") for name in green)}
+    if ended.code != FAILED:
+        raise LocalError(f"The named tests do not run:\n{ended.output[-2000:]}")
+    passed = set(re.findall(r"^PASSED (.+)$", ended.output, re.MULTILINE))
+    return {test for test in tests if test not in passed and not any(name.startswith(f"{test}[") for name in passed)}
 
 
-def removed(workspace: Workspace, guard: Guard, test: str) -> Verdict:
-    """What the named test says without the guard."""
+def verdict_without(workspace: Workspace, guard: Guard, test: str) -> Verdict:
+    """Run the named test without the guard."""
     if isinstance(guard, Rule):
         workspace.renew_database([guard.removal])
         ended = workspace.run([test])
@@ -165,7 +165,7 @@ def removed(workspace: Workspace, guard: Guard, test: str) -> Verdict:
             ended = workspace.run([test])
         finally:
             workspace.write(guard.path, whole)
-    verdict = {ALL_GREEN: SURVIVED, SOME_RED: CAUGHT}.get(ended.code if ended.code is not None else -1, BROKEN)
+    verdict = {PASSED: SURVIVED, FAILED: CAUGHT}.get(ended.code if ended.code is not None else -1, BROKEN)
     return Verdict(guard.name, test, verdict, round(ended.seconds, 1))
 
 
@@ -174,7 +174,7 @@ def row(verdict: Verdict) -> str:
 
 
 def report(verdicts: Sequence[Verdict], wrong: Sequence[str]) -> str:
-    """The whole table, and the counts."""
+    """The table of verdicts, and their counts."""
     counts = Counter(verdict.verdict for verdict in verdicts)
     lines = ["mutant | named test | verdict | seconds", *(row(verdict) for verdict in verdicts), ""]
     lines += [f"{number:>5} {word}" for word, number in counts.most_common()]

@@ -1,4 +1,4 @@
-"""The table of named tests: which test turns red when a guard is removed, and what nobody could notice."""
+"""The table of named tests: the test that fails when a guard is removed, or why removing it has no effect."""
 
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ EQUIVALENT = "equivalent"
 
 
 class Named(NamedTuple):
-    """By the name of the guard: the node id of its test, or why its removal changes nothing."""
+    """By the name of the guard: the node id of its test, or why its removal has no effect."""
 
     tests: dict[str, str]
     equivalent: dict[str, str]
 
 
 def named_tests(file: Path = FILE) -> Named:
-    """The table, as ``named.toml`` has it: one section for each kind of guard."""
+    """Read the table from ``named.toml``, which has a section for each kind of guard."""
     sections = tomllib.loads(file.read_text())
     equivalent = sections.pop(EQUIVALENT, {})
     tests = {f"{kind} {what}": test for kind, section in sections.items() for what, test in section.items()}
@@ -56,10 +56,10 @@ def _by_parts(names: Iterable[str], parts: Sequence[int]) -> dict[tuple[str, ...
 
 
 def differences(found: set[str], named: Named) -> list[str]:
-    """What the table lacks of the guards that were ``found``, and what it has too many; sentences."""
+    """The guards of ``found`` that the table lacks, and its superfluous entries, as sentences."""
     listed = named.tests.keys() | named.equivalent.keys()
     return [
         *(f"no named test: {name}" for name in sorted(found - listed)),
-        *(f"gone from the code: {name}" for name in sorted(listed - found)),
+        *(f"not in the code: {name}" for name in sorted(listed - found)),
         *(f"named twice: {name}" for name in sorted(named.tests.keys() & named.equivalent.keys())),
     ]

@@ -1,4 +1,4 @@
-"""A plugin of pytest (``-p tools.mutants.plugin``): the test database is there already, migrated and mutated."""
+"""A pytest plugin (``-p tools.mutants.plugin``) that uses an existing test database, migrated and mutated."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import django.test.utils
 from django.conf import settings
 
 
-def take_what_is_there(*args: Any, **kwargs: Any) -> list[Any]:
-    """In the place of Django's ``setup_databases``, which looks at every migration first."""
+def use_existing_database(*args: Any, **kwargs: Any) -> list[Any]:
+    """Replaces Django's ``setup_databases``, which would check every migration first."""
     from django.db import connection
 
     name = f"test_{connection.settings_dict['NAME']}"
@@ -16,4 +16,4 @@ def take_what_is_there(*args: Any, **kwargs: Any) -> list[Any]:
     return []
 
 
-django.test.utils.setup_databases = take_what_is_there
+django.test.utils.setup_databases = use_existing_database

@@ -1,5 +1,5 @@
-"""What the migrated database itself guards: its checks, unique rules, exclusions, foreign keys and triggers; found in
-its catalog, so that none is forgotten."""
+"""The rules of the migrated database (checks, unique and exclusion constraints, foreign keys, triggers), read from its
+catalog so that none is missed."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -11,7 +11,7 @@ CHECK, UNIQUE, EXCLUSION, FOREIGN_KEY, TRIGGER = "check", "unique", "exclusion",
 KINDS = (CHECK, UNIQUE, EXCLUSION, FOREIGN_KEY, TRIGGER)
 OUR_APPS = ("hotel", "housekeeping", "notifications", "room_bookings", "rooms")
 
-# A foreign key is named by its columns: the end of its own name is a hash. A unique index may stand alone.
+# A foreign key is named by its columns, as its own name ends in a hash. A unique index can exist without a constraint.
 CATALOG = """
     SELECT CASE held.contype WHEN 'c' THEN 'check' WHEN 'u' THEN 'unique' WHEN 'x' THEN 'exclusion'
                              ELSE 'foreign key' END,
@@ -48,7 +48,7 @@ class Rule(NamedTuple):
 
 
 def rules_of(rows: Iterable[tuple[str, str, str, str]]) -> list[Rule]:
-    """The rules of our own tables, from the rows of ``CATALOG``."""
+    """The rules of HotelMate's tables, from the rows of ``CATALOG``."""
     ours = tuple(f"{app}_" for app in OUR_APPS)
     return [Rule(kind, what, removal) for kind, table, what, removal in rows if table.startswith(ours)]
 

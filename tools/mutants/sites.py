@@ -1,5 +1,7 @@
-"""Finds what the code guards itself with, by reading it: locks, refusals and rights, scopes to one hotel; and says how
-the text reads without each. Pure: nothing of the application is imported."""
+"""Finds the guards in the code by parsing it: locks, refusals, rights and hotel filters; and the text without each.
+
+Pure: it imports no product code.
+"""
 
 import ast
 import re
@@ -20,7 +22,7 @@ APPS = (
     "room_bookings",
     "rooms",
 )
-# What stands alone, is no part of the running house, or checks after the fact.
+# Code that is not part of the running application, or only checks afterwards.
 ELSEWHERE = (
     "operations/replay/",
     "operations/demo.py",
@@ -29,21 +31,21 @@ ELSEWHERE = (
 )
 LOCK, POLICY, SCOPE = "lock", "policy", "scope"
 
-# A function that is named for locking gives its caller locked rows.
+# A function named for locking returns locked rows.
 LOCKING = re.compile(r"(^|_)lock(_|$)")
 SQL_LOCK = re.compile(r"\bpg_(?:try_)?advisory_(?:xact_)?lock\(([^)]*)\)")
 SQL_HOTEL = re.compile(r"\b(?:\w+\.)?hotel_id = (%s|%\(hotel\)s|hotel\.id)")
 NARROWING = {"filter", "exclude", "get", "Q", "aggregate", "find", "get_or_create", "read"}
 HOTEL_KEYWORD = re.compile(r"hotel(_id|__\w+)?$")
-# Of a comparison: both sides belong to one hotel, or to one guest.
+# A comparison that checks that both sides belong to one hotel or one guest.
 OF_A_HOTEL = re.compile(r"\bhotel_id\b|\.hotel\.slug\b|\bguest_channel\(")
 LIVE_CREDENTIALS = re.compile(r"(.*__)?(is_active|expiry__gt|digest|guest_token_hash)$")
-# Who somebody is, where it is asked for and not only told.
+# The caller's status, where it is checked and not only returned.
 OF_A_CALLER = re.compile(r"(.*\buser|user_obj|staff|profile|found\[0\])\.is_active|.*\buser\.is_superuser")
 CAN = {"can", "can_any", "has_perm"}
 UNLOCKED = '__import__("tools.mutants.without", fromlist=["unlocked"]).unlocked({})'
 NO_ONE_ELSE = '__import__("contextlib").nullcontext(True)'
-# The programmer's own mistakes, and what Django's forms and DRF's serializers say of a shape.
+# Programming errors, and errors of shape in Django's forms and DRF's serializers.
 NO_REFUSALS = {
     "AssertionError", "CommandError", "ImproperlyConfigured", "IncorrectLookupParameters", "NotImplementedError",
     "SystemExit", "TypeError", "ValueError", "serializers.ValidationError", "ValidationError", "ParseError",
@@ -51,7 +53,7 @@ NO_REFUSALS = {
 
 
 class Site(NamedTuple):
-    """One place that guards something: ``text`` from ``start`` to ``end`` reads ``without`` when it is removed."""
+    """One guard in the code: the text from ``start`` to ``end`` becomes ``without`` when it is removed."""
 
     kind: str
     path: str
@@ -60,7 +62,7 @@ class Site(NamedTuple):
     start: int
     end: int
     without: str
-    late: bool  # within a function: what is read when it runs, not when it is imported
+    late: bool  # within a function: evaluated when it runs, not on import
 
     @property
     def name(self) -> str:
@@ -71,7 +73,7 @@ class Site(NamedTuple):
 
 
 def product_files(root: Path = PROJECT) -> Iterator[Path]:
-    """The modules of the running house."""
+    """The modules of the running application."""
     for app in APPS:
         for path in sorted((root / app).rglob("*.py")):
             relative = path.relative_to(root).as_posix()
@@ -80,7 +82,7 @@ def product_files(root: Path = PROJECT) -> Iterator[Path]:
 
 
 def all_sites(root: Path = PROJECT) -> list[Site]:
-    """Every site of the code, with a name of its own each."""
+    """Every site in the code, each with a unique name."""
     found: list[Site] = []
     for path in product_files(root):
         found += sites_of(path.read_text(), path.relative_to(root).as_posix())
@@ -88,7 +90,7 @@ def all_sites(root: Path = PROJECT) -> list[Site]:
 
 
 def sites_of(text: str, path: str) -> list[Site]:
-    """The sites of one module. Several of a kind in one function are numbered in the order of the text."""
+    """The sites of one module. Several of a kind in one function are numbered in order."""
     finder = _Finder(text, path)
     finder.visit(ast.parse(text))
     return _numbered(sorted(finder.sites, key=lambda site: (site.start, -site.end)))
@@ -116,10 +118,10 @@ class _Finder(ast.NodeVisitor):
             self._line_starts.append(self._line_starts[-1] + len(line))
         self._lines = lines
 
-    # --- places in the text -------------------------------------------------------------------------------------------
+    # --- positions in the text ----------------------------------------------------------------------------------------
 
     def _offset(self, line: int, column: int) -> int:
-        # The columns of the tree count bytes.
+        # The columns of the syntax tree count bytes.
         return self._line_starts[line - 1] + len(self._lines[line - 1].encode()[:column].decode())
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
@@ -139,7 +141,7 @@ class _Finder(ast.NodeVisitor):
         within = ".".join(self._names) or "(module)"
         self.sites.append(Site(kind, self.path, within, what, *span, without, self._functions > 0))
 
-    # --- where we are -------------------------------------------------------------------------------------------------
+    # --- scopes -------------------------------------------------------------------------------------------------------
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._names.append(node.name)
@@ -156,7 +158,7 @@ class _Finder(ast.NodeVisitor):
         self._functions -= 1
         self._names.pop()
 
-    # --- what is found ------------------------------------------------------------------------------------------------
+    # --- sites --------------------------------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> None:
         name = _called(node)
@@ -193,11 +195,11 @@ class _Finder(ast.NodeVisitor):
 
     @property
     def _is_about_callers(self) -> bool:
-        told = {"staff_list", "booking_of_guest"}
-        return self.path.endswith(("authentication.py", "backends.py")) or not told.isdisjoint(self._names)
+        functions = {"staff_list", "booking_of_guest"}
+        return self.path.endswith(("authentication.py", "backends.py")) or not functions.isdisjoint(self._names)
 
     def _argument(self, kind: str, what: str, call: ast.Call, argument: ast.AST) -> None:
-        """The call without one of its arguments."""
+        """Add the call without one of its arguments."""
         start, end = self._span(argument)
         call_start, call_end = self._span(call)
         tail = re.match(r"\s*,\s*", self.text[end:call_end])
@@ -216,14 +218,16 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         # A permission that is returned is one site as a whole.
-        told = self.path.endswith("serializers.py") or re.fullmatch(r"has_\w+_permission", (self._names or [""])[-1])
-        if OF_A_CALLER.fullmatch(self._source(node)) and not told:
+        only_returned = self.path.endswith("serializers.py") or re.fullmatch(
+            r"has_\w+_permission", (self._names or [""])[-1]
+        )
+        if OF_A_CALLER.fullmatch(self._source(node)) and not only_returned:
             self._add(POLICY, self._short(node), self._span(node), "True")
         self.generic_visit(node)
 
     def visit_Dict(self, node: ast.Dict) -> None:
         for value in node.values:
-            if not OF_A_CALLER.fullmatch(self._source(value)):  # which only tells
+            if not OF_A_CALLER.fullmatch(self._source(value)):  # only returned
                 self.visit(value)
 
     def visit_Raise(self, node: ast.Raise) -> None:
@@ -286,6 +290,6 @@ def _called(node: ast.Call) -> str:
 
 
 def _raised(node: ast.Raise) -> str:
-    """The name of what is raised; none where an error is only passed on."""
+    """The name of the raised error, or ``""`` for a bare ``raise``."""
     raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
     return ast.unparse(raised) if raised is not None else ""

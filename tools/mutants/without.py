@@ -1,4 +1,4 @@
-"""What a mutated copy of the code imports: a call whose rows are read and not locked."""
+"""Imported by mutated code: calls a function without locking the rows that it reads."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -22,7 +22,7 @@ def _unprepared(prepared: PreparedRead[Any], **keys: Any) -> list[Any]:
 
 
 def unlocked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, which locks nothing that it reads; others in other threads do, as ever."""
+    """Wrap ``function`` so that it locks no rows; calls in other threads still lock."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         QuerySet.select_for_update = _select  # type: ignore[method-assign, assignment]

@@ -1,4 +1,4 @@
-"""Where mutants are tried: a PostgreSQL and copies of the code of their own, in a folder that is thrown away."""
+"""Workspaces for the mutation tests: copies of the code and databases, in a temporary folder."""
 
 import os
 import shutil
@@ -21,25 +21,25 @@ from local.service import Pause
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".data", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
 TEMPLATE = "pattern"
-# The cheapest test that needs the whole database.
+# The cheapest test that needs the migrated database.
 ANY_TEST = "tests/hotelmate/test_models.py::test_a_hotel_keeps_its_slug"
-# In the order of the command line, up to the first red test.
+# In the order of the command line, until the first failure.
 PYTEST = ("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly", "--reuse-db", "-x", "--tb=no")
-TAKING_THE_DATABASE = ("-p", "tools.mutants.plugin")
-ALL_GREEN, SOME_RED = 0, 1
+EXISTING_DATABASE = ("-p", "tools.mutants.plugin")
+PASSED, FAILED = 0, 1
 PATIENCE = 180.0  # seconds for one named test
 
 
 class Ended(NamedTuple):
-    """What became of a run of pytest: its exit code (``None``: it had to be stopped), what it said, and how long."""
+    """A pytest run: its exit code (``None``: stopped after a timeout), output and duration."""
 
     code: int | None
-    said: str
+    output: str
     seconds: float
 
 
 class Workspace:
-    """One copy of the code with a database of its own; one run at a time."""
+    """One copy of the code and its database; one run at a time."""
 
     def __init__(self, number: int, folder: Path, postgres: EmbeddedPostgres, pause: Pause) -> None:
         self.database = f"mutant{number}"
@@ -48,11 +48,11 @@ class Workspace:
         shutil.copytree(PROJECT, self.code, ignore=LEFT_OUT)
 
     def write(self, path: str, text: str) -> None:
-        """Put ``text`` in the place of a module of the copy."""
+        """Replace a module of the copy."""
         (self.code / path).write_text(text)
 
     def renew_database(self, changes: Sequence[str] = ()) -> None:
-        """A database as the migrations make it, and then ``changes``."""
+        """Recreate the migrated database and apply ``changes``."""
         with closing(psycopg2.connect(self._postgres.url("postgres"))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -70,12 +70,12 @@ class Workspace:
     def run(
         self,
         tests: Sequence[str],
-        flags: Sequence[str] = TAKING_THE_DATABASE,
+        flags: Sequence[str] = EXISTING_DATABASE,
         *,
         database: str = "",
         patience: float = PATIENCE,
     ) -> Ended:
-        """pytest in the copy, until its first red test."""
+        """Run pytest in the copy, until its first failure."""
         began = time.monotonic()
         environment = {
             **os.environ,
@@ -109,7 +109,7 @@ class Workspace:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Stop it and all that it started."""
+    """Kill the process and everything that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
     process.wait()
@@ -117,7 +117,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def throwaway_workspaces(jobs: int, pause: Pause) -> Iterator[list[Workspace]]:
-    """Benches with a migrated database to copy; everything is gone afterwards."""
+    """Workspaces with a migrated database to copy; everything is deleted at the end."""
     folder = Path(tempfile.mkdtemp(prefix="hotelmate-mutants-"))
     data = DataDir(folder / "data")
     try:
@@ -129,8 +129,8 @@ def throwaway_workspaces(jobs: int, pause: Pause) -> Iterator[list[Workspace]]:
             postgres.acquire(pause=pause)
             workspaces = [Workspace(number, folder, postgres, pause) for number in range(1, jobs + 1)]
             made = workspaces[0].run([ANY_TEST], ["--create-db"], database=TEMPLATE)
-            if made.code != ALL_GREEN:
-                raise LocalError(f"{ANY_TEST} is red before anything is removed:\n{made.said[-2000:]}")
+            if made.code != PASSED:
+                raise LocalError(f"{ANY_TEST} fails before anything is removed:\n{made.output[-2000:]}")
             yield workspaces
         finally:
             postgres.release()

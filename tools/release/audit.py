@@ -1,7 +1,7 @@
-"""``make audit``: is any package that we pin known to be unsafe? Asks the advisory databases, so it needs the internet.
+"""``make audit``: checks the pinned packages for known vulnerabilities in the advisory databases; needs the internet.
 
-By hand before a release, never in ``make check``: an advisory that came overnight, or a database that cannot be
-reached, is no fault of the change at hand.
+Run it by hand before a release. It is not part of ``make check``, because a new advisory or an unreachable database is
+not caused by the change being checked.
 """
 
 import json
@@ -15,44 +15,42 @@ from tools.release.lock import OUTPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = tuple(OUTPUTS.values())
-# Known to be unsafe for years: a service that finds nothing in it finds nothing in anything.
+# Known to be vulnerable: a service that finds nothing in it is not working.
 CANARY = "Django==3.2.0"
 SAFE, UNSAFE, NOT_ASKED = 0, 1, 2
 
 
 def of_python(report: dict[str, Any], canary: dict[str, Any]) -> tuple[int, list[str]]:
-    """What pip-audit's JSON says, with what it says of ``CANARY``; the exit status and lines for people."""
+    """Evaluate pip-audit's JSON, also that of ``CANARY``; returns the exit status and lines to print."""
     if not any(package.get("vulns") for package in canary.get("dependencies", [])):
-        return NOT_ASKED, [
-            f"Python: nothing is known of {CANARY}, so no advisories were to be had: nothing was audited"
-        ]
+        return NOT_ASKED, [f"Python: no advisory for {CANARY}, so the advisories are unavailable: nothing was audited"]
     lines = [
-        f"Python: {package['name']} {package['version']}: {fault['id']}, mended in {', '.join(fault['fix_versions'])}"
+        f"Python: {package['name']} {package['version']}: {fault['id']}, fixed in {', '.join(fault['fix_versions'])}"
         for package in report["dependencies"]
         for fault in package.get("vulns", ())
     ]
     missing = [f"Python: {one['name']}: {one['skip_reason']}" for one in report["dependencies"] if "skip_reason" in one]
     if lines or missing:
         return UNSAFE if lines else NOT_ASKED, lines + missing
-    return SAFE, [f"Python: {len(report['dependencies'])} packages, nothing known of any"]
+    return SAFE, [f"Python: {len(report['dependencies'])} packages, no known vulnerability"]
 
 
 def of_npm(report: dict[str, Any]) -> tuple[int, list[str]]:
-    """What ``npm audit --json`` says; the exit status and lines for people."""
+    """Evaluate the output of ``npm audit --json``; returns the exit status and lines to print."""
     if "vulnerabilities" not in report:
-        return NOT_ASKED, ["npm: no advisories were to be had: nothing was audited"]
+        return NOT_ASKED, ["npm: the advisories are unavailable: nothing was audited"]
     found = [f"npm: {name}: {fault['severity']}" for name, fault in report["vulnerabilities"].items()]
-    return (UNSAFE, found) if found else (SAFE, ["npm: nothing known of any package"])
+    return (UNSAFE, found) if found else (SAFE, ["npm: no known vulnerability"])
 
 
 def asked(command: list[str]) -> dict[str, Any]:
-    """The JSON that a command prints, empty where it prints none; its exit status says no more than that."""
+    """The JSON that a command prints, or ``{}``; its exit status adds nothing to that."""
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-        answer = json.loads(done.stdout)
+        report = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return {}
-    return answer if isinstance(answer, dict) else {}
+    return report if isinstance(report, dict) else {}
 
 
 def pip_audit(*files: str) -> dict[str, Any]:
@@ -61,7 +59,7 @@ def pip_audit(*files: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """0: nothing known; 1: a package is unsafe; 2: it could not be found out, of some or of all."""
+    """Exit code 0: no known vulnerability; 1: a vulnerable package; 2: some or all could not be audited."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(f"{CANARY}\n")
         file.flush()

@@ -1,7 +1,7 @@
-"""Whether a migration can run while people work: its SQL, as squawk judges it (docs/deployment.md, "Upgrade").
+"""Checks with squawk that migrations can run during operation (docs/deployment.md, "Upgrade").
 
-Migrations of the first release are exempt, as they run on an empty database. A finding that is meant (a column that
-nothing reads any more is dropped) is allowed by the migration itself, with its reason::
+Migrations of the first release are exempt, as they run on an empty database. A migration can allow an intended finding
+(such as dropping an unused column), with a reason::
 
     class Migration(migrations.Migration):
         lint_allows = {"ban-drop-column": "release 1.4 was the last that read it"}
@@ -23,7 +23,7 @@ from django.db.migrations.state import ProjectState
 
 CONFIGURATION = Path(__file__).with_name("squawk.toml")
 SQUAWK = Path(sys.executable).with_name("squawk")
-# Up to here everything runs on an empty database.
+# Migrations up to these run on an empty database.
 FIRST_RELEASE = {
     "hotel": "0004_slug_fixed",
     "housekeeping": "0002_daily_tasks",
@@ -34,12 +34,12 @@ FIRST_RELEASE = {
 
 
 def main() -> int:
-    """Print what the migrations since the first release do that locks people out; returns an exit code."""
+    """Print the findings in the migrations since the first release; returns an exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hotelmate.settings")
     django.setup()
     loader = MigrationLoader(None)
     if blind := unseen(loader):
-        print(f"The linter is blind: it does not see {', '.join(blind)}.")
+        print(f"The linter does not work: it does not report {', '.join(blind)}.")
         return 1
     found = 0
     new = new_migrations(loader)
@@ -49,12 +49,12 @@ def main() -> int:
         if complaint:
             found += 1
             print(complaint)
-    print(f"{len(new)} migrations since the first release, {found} of them may lock people out or break the old code.")
+    print(f"{len(new)} migrations since the first release, {found} of them may block requests or break the old code.")
     return 1 if found else 0
 
 
 def new_migrations(loader: MigrationLoader) -> list[migrations.Migration]:
-    """Our own that came after the first release, in order."""
+    """HotelMate's migrations since the first release, in order."""
     before = {key for app, name in FIRST_RELEASE.items() for key in loader.graph.forwards_plan((app, name))}
     plan: list[tuple[str, str]] = []
     for target in loader.graph.leaf_nodes():
@@ -64,7 +64,7 @@ def new_migrations(loader: MigrationLoader) -> list[migrations.Migration]:
 
 
 def sql_of(migration: migrations.Migration, state: ProjectState) -> str:
-    """What it will say to the database; Python code in it is not seen."""
+    """The migration's SQL; Python code in it is not included."""
     with connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
         migration.apply(state.clone(), editor, collect_sql=True)
     lines = "\n".join(editor.collected_sql)
@@ -72,11 +72,11 @@ def sql_of(migration: migrations.Migration, state: ProjectState) -> str:
 
 
 def lint(migration: migrations.Migration, state: ProjectState) -> str:
-    """What squawk says of it; nothing when it has no objection."""
+    """Squawk's findings, or an empty string."""
     allowed: dict[str, str] = getattr(migration, "lint_allows", {})
     if unexplained := [rule for rule, reason in allowed.items() if not reason.strip()]:
         return f"{migration}: lint_allows needs a reason for {', '.join(unexplained)}."
-    # What is excluded here replaces what the file excludes.
+    # --exclude replaces the file's excluded_rules.
     excluded = [*tomllib.loads(CONFIGURATION.read_text())["excluded_rules"], *allowed]
     command = [str(SQUAWK), "--config", str(CONFIGURATION), f"--exclude={','.join(excluded)}", "--reporter=gcc"]
     command.append(f"--stdin-filepath={migration.app_label}.{migration.name}.sql")
@@ -84,7 +84,7 @@ def lint(migration: migrations.Migration, state: ProjectState) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-# --- whoever finds nothing must be able to find something -------------------------------------------------------------
+# --- a check that the linter works ------------------------------------------------------------------------------------
 
 
 def _example(*operations: migrations.operations.base.Operation, atomic: bool = True) -> migrations.Migration:
@@ -93,14 +93,14 @@ def _example(*operations: migrations.operations.base.Operation, atomic: bool = T
 
 
 def unseen(loader: MigrationLoader) -> list[str]:
-    """The rules that are not reported for a migration that breaks them; ``harmless`` for one that is reported."""
+    """The rules that squawk fails to report for a violation; ``harmless`` for each false report."""
     index = models.Index(fields=["room_number"], name="example")
     nullable = models.TextField(null=True)
     examples = {
         "require-concurrent-index-creation": _example(migrations.AddIndex("room", index)),
         "ban-drop-column": _example(migrations.RemoveField("room", "room_number")),
         "renaming-column": _example(migrations.RenameField("room", "room_number", "number")),
-        # Django takes the default away again, and the old code's INSERT fails.
+        # Django drops the default again, and the old code's INSERT fails.
         "ban-drop-default": _example(migrations.AddField("room", "example", models.TextField(default=""))),
         "constraint-missing-not-valid": _example(
             migrations.AddConstraint(

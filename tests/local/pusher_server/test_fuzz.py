@@ -25,7 +25,7 @@ def test_the_judge_finds_what_blames_the_server_in_whatever_was_said(blame):
     before, after = b'HTTP/1.1 400 Bad Request\r\n\r\n{"error": 1}', b"HTTP/1.1 200 OK\r\n\r\n"
     judge(before + after)
     judge(b"\x88\x02\x03\xf1")
-    with pytest.raises(AssertionError, match="the server answers"):
+    with pytest.raises(AssertionError, match="the server returns"):
         judge(before + blame + after)
 
 
@@ -38,7 +38,7 @@ def test_a_crowd_that_never_goes_on_costs_little_and_hinders_nobody(target, name
 def test_a_broken_request_that_cannot_even_be_refused_is_no_traceback(target):
     with bystander(target) as listener:
         call(target, [Call("HEAD", "/events", b"x", "bad chunks", {}, "")])
-        listener.hears()
+        listener.check_delivery()
 
 
 def test_a_client_listens_to_ten_thousand_channels_and_no_more(server, channel):
