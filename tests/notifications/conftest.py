@@ -1,4 +1,4 @@
-"""The real server as a process of its own, and the clients that drive it: nothing here is simulated."""
+"""Fixtures for real processes (the Pusher server, the worker, gunicorn) and real clients, and for a fake transport."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from common import clock
 from notifications import relay, transport
-from tests.notifications.operations import Work, operations, world
+from tests.notifications.every_operation import Work, operation_targets, operations
 from tests.notifications.smtp_server import MailServer
 from tests.room_bookings.small_hotel import NOW
 
@@ -39,20 +39,20 @@ ROOT = Path(__file__).parents[2]
 APP_ID, KEY, SECRET = "1001", "hotel-key", "hotel-secret"
 CREDENTIALS = {"PUSHER_APP_ID": APP_ID, "PUSHER_KEY": KEY, "PUSHER_SECRET": SECRET}
 
-# Long enough for a loaded machine; only a failing test ever waits so long.
+# Long enough for a loaded machine; only a failing test waits this long.
 PATIENCE = 10
-# For a whole process of HotelMate to be there.
+# For a HotelMate process to start.
 STARTING = 20
 
-# Names the folder in which processes count together.
+# Names the folder in which processes share their metrics.
 COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 
-# What a worker says first.
+# A worker's first log line.
 HELLO = "Sending events and mail, and keeping the deadlines. Ctrl-C ends it.\n"
 
 
 def hmac_hex(text: str, secret: str = SECRET) -> str:
-    """Sign as Pusher's documentation says, independently of the server's own code."""
+    """Sign as in Pusher's documentation, independently of the server's code."""
     return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
@@ -69,7 +69,7 @@ def start_process(*arguments: str, environ: dict[str, str] | None = None) -> sub
 
 
 class RawClient:
-    """A WebSocket that says exactly what a test tells it to say."""
+    """A WebSocket that sends exactly what a test passes to it."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -93,20 +93,20 @@ class RawClient:
         assert greeting["event"] == "pusher:connection_established"
         return json.loads(greeting["data"])["socket_id"]
 
-    def heard_nothing(self) -> bool:
-        """Whether nothing was waiting: the next message is the answer to a ping sent now."""
+    def received_nothing(self) -> bool:
+        """Whether nothing was pending: the next message is the response to a ping sent now."""
         return self.ask("pusher:ping", {}) == {"event": "pusher:pong", "data": "{}"}
 
 
 class PysherClient:
-    """The client library ``pysher``, with everything that it hears on any channel put into a queue."""
+    """The client library ``pysher``, with every event on any channel put into a queue."""
 
     def __init__(self, port: int, **options: Any) -> None:
-        # Its thread outlives the test for a moment, and would log into what pytest has closed by then.
+        # Its thread outlives the test for a moment, and would log to a stream that pytest has closed.
         options = {"log_level": logging.CRITICAL, **options}
         self._client = pysher.Pusher(KEY, secure=False, custom_host="127.0.0.1", port=port, **options)
         self._heard: queue.Queue[tuple[str, str, Any]] = queue.Queue()
-        # Not bound to pysher's channels: it makes one only after it has asked to subscribe, and may miss the answer.
+        # Not bound to pysher's channels: it creates one only after sending the subscription, and may miss the response.
         self._client.connection.event_handler = lambda event, data, channel: self._heard.put((channel, event, data))
         connected: queue.Queue[str] = queue.Queue()
         self._client.connection.bind("pusher:connection_established", connected.put)
@@ -114,37 +114,37 @@ class PysherClient:
         self.socket_id = json.loads(connected.get(timeout=PATIENCE))["socket_id"]
 
     def subscribe(self, channel: str) -> tuple[str, str, Any]:
-        """Subscribe, and return the server's answer."""
+        """Subscribe, and return the server's response."""
         self.request(channel)
         return self.next()
 
     def request(self, channel: str) -> None:
-        """Ask to subscribe, and wait for nothing."""
+        """Request a subscription without waiting."""
         self._client.subscribe(channel)
 
     def unsubscribe(self, channel: str) -> None:
         self._client.unsubscribe(channel)
 
     def next(self) -> tuple[str, str, Any]:
-        """Return (channel, event, data) of what is heard next."""
+        """Return (channel, event, data) of the next event."""
         return self._heard.get(timeout=PATIENCE)
 
     def next_envelope(self) -> dict[str, Any]:
-        """Return the envelope of the event that is heard next."""
+        """Return the envelope of the next event."""
         return json.loads(self.next()[2])
 
-    def heard_nothing_more(self) -> bool:
-        """Whether nothing is waiting to be read."""
+    def received_nothing_more(self) -> bool:
+        """Whether no event is pending."""
         return self._heard.empty()
 
     def disconnect(self) -> None:
-        # Not waited for: pysher closes the socket under its own thread, which may notice only ten seconds later.
+        # Without waiting: pysher closes the socket under its own thread, which may notice it up to ten seconds later.
         self._client.disconnect(timeout=0)
 
 
 @dataclass
 class RunningServer:
-    """A server that answers on ``port``."""
+    """A server that listens on ``port``."""
 
     process: subprocess.Popen[str]
     port: int
@@ -162,7 +162,7 @@ class RunningServer:
         return pusher.Pusher(**(arguments | changes))
 
     def auth(self, socket_id: str, channel: str, extra: str = "", secret: str = SECRET) -> str:
-        """Return what an honest sign-in endpoint answers for a private channel."""
+        """Return the response of a correct auth endpoint for a private channel."""
         return f"{KEY}:{hmac_hex(f'{socket_id}:{channel}{extra}', secret)}"
 
     @contextlib.contextmanager
@@ -172,7 +172,7 @@ class RunningServer:
 
     @contextlib.contextmanager
     def pysher(self, **options: Any) -> Iterator[PysherClient]:
-        """A client that signs its own subscriptions, unless ``options`` say otherwise."""
+        """A client that signs its own subscriptions by default."""
         client = PysherClient(self.port, **(options or {"secret": SECRET}))
         try:
             yield client
@@ -202,7 +202,7 @@ class RunningServer:
         return self.call("POST", f"/apps/{APP_ID}{endpoint}", json.dumps(value).encode(), **query)
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> tuple[int, str, float]:
-        """Stop the server; return its exit code, what it wrote to stderr, and how many seconds it took."""
+        """Stop the server; return its exit code, its stderr and how many seconds it took."""
         asked_at = time.monotonic()
         self.process.send_signal(with_signal)
         try:
@@ -216,18 +216,18 @@ class RunningServer:
 
 @pytest.fixture(scope="session")
 def start() -> Callable[..., subprocess.Popen[str]]:
-    """Start a server process that may fail to come up."""
+    """Start a server process that may fail to start."""
     return start_process
 
 
 @pytest.fixture(scope="session")
 def launch() -> Callable[..., contextlib.AbstractContextManager[RunningServer]]:
-    """Run a server of one's own on a free port, with changes to its environment; it is stopped at the end."""
+    """Run a separate server on a free port, with changes to its environment; it is stopped at the end."""
 
     @contextlib.contextmanager
     def running(port: int = 0, **environ: str) -> Iterator[RunningServer]:
         process = start_process("--port", str(port), environ=CREDENTIALS | environ)
-        # The line comes once the socket listens; an early end gives an empty line instead of a hang.
+        # The line is printed once the socket listens; an early exit gives an empty line instead of a hang.
         line = process.stdout.readline()
         if not line.startswith("Pusher server listening on http://127.0.0.1:"):
             process.kill()
@@ -238,7 +238,7 @@ def launch() -> Callable[..., contextlib.AbstractContextManager[RunningServer]]:
         finally:
             if process.poll() is None:
                 code, errors, _ = server.stop()
-                # Whatever the tests threw at it: no traceback, no warning, no log of what was said.
+                # No traceback, no warning and no log of any content.
                 assert (code, errors) == (0, "")
 
     return running
@@ -246,7 +246,7 @@ def launch() -> Callable[..., contextlib.AbstractContextManager[RunningServer]]:
 
 @pytest.fixture(scope="session")
 def server(launch: Callable[..., contextlib.AbstractContextManager[RunningServer]]) -> Iterator[RunningServer]:
-    """The server that tests share; each uses channels of its own."""
+    """The server that tests share; each test uses its own channels."""
     with launch() as running:
         yield running
 
@@ -285,7 +285,7 @@ def relay_to(settings):
 
 
 class FakePusher:
-    """Stands in for the transport: keeps what was sent, and fails as told."""
+    """A fake transport: records what was sent, and raises the given failures."""
 
     def __init__(self):
         self.batches: list[list[dict]] = []
@@ -294,7 +294,7 @@ class FakePusher:
         self.pings: list[Exception | None] = []
 
     def ping(self):
-        """Answers, but for the failures that are told; ``None`` is an answer."""
+        """Succeeds, except for the given failures; ``None`` is a success."""
         if self.pings and (error := self.pings.pop(0)):
             raise error
 
@@ -324,23 +324,23 @@ def sent(monkeypatch) -> FakePusher:
 
 
 def sending_to(port: int) -> dict[str, str]:
-    """The environment of a process that sends there."""
+    """The environment of a process that sends to this server."""
     return {**CREDENTIALS, "PUSHER_HOST": "127.0.0.1", "PUSHER_PORT": str(port), "PUSHER_SSL": "0"}
 
 
 @pytest.fixture
 def start_hotelmate() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """``start_hotelmate("manage.py", "worker", NAME="value")`` runs a process on the database of the tests.
+    """``start_hotelmate("manage.py", "worker", NAME="value")`` runs a process on the test database.
 
     With the real settings, in development; a warning in it is an error. Killed at the end, with its children.
     """
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
-        name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+        name = connection.settings_dict["NAME"]  # the test database, not the one in the URL
         ours = {
             "DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl(),
-            "DJANGO_SETTINGS_MODULE": "hotelmate.settings",  # not those of the tests, which send nothing
+            "DJANGO_SETTINGS_MODULE": "hotelmate.settings",  # not the test settings, which send nothing
             "DEVELOPMENT": "1",
         }
         inherited = {name: value for name, value in os.environ.items() if name != COUNTERS}
@@ -365,7 +365,7 @@ def start_hotelmate() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def start_worker(start_hotelmate) -> Callable[..., subprocess.Popen[str]]:
-    """``start_worker(EMAIL_URL=…)`` runs one that works by then; its log is in ``stderr``."""
+    """``start_worker(EMAIL_URL=…)`` starts a worker and waits until it runs; its log is in ``stderr``."""
 
     def start(**environ: str) -> subprocess.Popen[str]:
         process = start_hotelmate("manage.py", "worker", **environ)
@@ -378,7 +378,7 @@ def start_worker(start_hotelmate) -> Callable[..., subprocess.Popen[str]]:
 
 @pytest.fixture
 def start_web(start_hotelmate) -> Callable[..., subprocess.Popen[str]]:
-    """``start_web(PUSHER_HOST=…)`` runs gunicorn with two processes, which relay, on a free port unless told which."""
+    """``start_web(PUSHER_HOST=…)`` runs gunicorn with two processes, which relay, on a free port by default."""
 
     def start(port: int = 0, **environ: str) -> subprocess.Popen[str]:
         arguments = ("-m", "gunicorn", "--config", "hotelmate/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}")
@@ -389,7 +389,7 @@ def start_web(start_hotelmate) -> Callable[..., subprocess.Popen[str]]:
 
 
 def until(condition: Callable[[], Value], seconds: float = PATIENCE) -> Value:
-    """Wait for it to come true; returns what it came to."""
+    """Wait for a true result of ``condition``, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "it never came true"
@@ -398,21 +398,21 @@ def until(condition: Callable[[], Value], seconds: float = PATIENCE) -> Value:
 
 
 @pytest.fixture
-def things(manager, stripe) -> Iterator[SimpleNamespace]:
-    """The world of the operations, on the afternoon of 1 July 2026."""
+def targets(manager, stripe) -> Iterator[SimpleNamespace]:
+    """The targets of the operations, on the afternoon of 1 July 2026."""
     with clock.set_to(NOW):
-        yield world(manager, stripe)
+        yield operation_targets(manager, stripe)
 
 
 @pytest.fixture
-def work(things, manager) -> dict[str, Work]:
+def work(targets, manager) -> dict[str, Work]:
     """The operations, by name."""
-    return operations(things, manager, cards=True)
+    return operations(targets, manager, cards=True)
 
 
 @pytest.fixture
 def mail_server() -> Iterator[Callable[..., MailServer]]:
-    """``mail_server(…)`` is a new stand-in of a mail server."""
+    """``mail_server(…)`` starts a fake mail server."""
     servers: list[MailServer] = []
 
     def start(**options: Any) -> MailServer:

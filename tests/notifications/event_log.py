@@ -1,4 +1,4 @@
-"""A log of events: as services and relay leave it, made in one go; or as a room's changes make it."""
+"""Makes logs of events: written directly as services and the relay would, or by changing a room."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ CATEGORIES = {ROOMS: "rooms", BOOKINGS: "room_booking", GUESTS: "room_booking"}
 
 
 def make_events(count: int, hotel: Hotel | None = None) -> list[RealtimeEvent]:
-    """``count`` room_updated of one hotel, by the service."""
+    """``count`` room_updated events of one hotel, published by the service."""
     room = NewRoomFactory(hotel=hotel or HotelFactory())
     for number in range(count):
         to_status = "CHECKOUT_DIRTY" if number % 2 == 0 else "READY_FOR_GUEST"
@@ -23,7 +23,7 @@ def make_events(count: int, hotel: Hotel | None = None) -> list[RealtimeEvent]:
 
 
 def log_of(hotel: Hotel, count: int, *, stream: str = ROOMS, **fields: Any) -> list[RealtimeEvent]:
-    """So many more events of the stream, numbered on from its last, and sent unless ``fields`` say otherwise."""
+    """``count`` more events of the stream, numbered on from its last, and sent by default."""
     known, _ = EventStream.objects.get_or_create(hotel=hotel, name=stream)
     fields = {"created_at": clock.now()} | fields
     fields = {"sent_at": fields["created_at"]} | fields
@@ -34,7 +34,7 @@ def log_of(hotel: Hotel, count: int, *, stream: str = ROOMS, **fields: Any) -> l
 
 
 def unnumbered(hotel: Hotel, *, stream: str = ROOMS, **fields: Any) -> RealtimeEvent:
-    """One more event of the stream, as a service leaves it: no relay has seen it yet."""
+    """One more event of the stream that no relay has numbered yet."""
     event = _event(hotel, stream, **fields)
     event.save()
     return event
@@ -59,5 +59,5 @@ def _event(hotel: Hotel, stream: str, **fields: Any) -> RealtimeEvent:
 
 
 def numbers(hotel: Hotel, stream: str = ROOMS) -> list[int | None]:
-    """The numbers of the stream's events that are kept, in order of their making."""
+    """The numbers of the stream's stored events, in order of creation."""
     return list(RealtimeEvent.objects.filter(hotel=hotel, stream=stream).order_by("pk").values_list("seq", flat=True))

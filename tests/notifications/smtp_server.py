@@ -1,4 +1,4 @@
-"""An SMTP server of few words that keeps what it is given; it refuses, hangs and pauses as it is told."""
+"""A minimal fake SMTP server that stores mails, and can refuse, hang and pause."""
 
 import socketserver
 import threading
@@ -8,9 +8,9 @@ from email.message import Message
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """``answers`` maps a verb (``RCPT``, ``AUTH``, ``END`` of a mail) to what it is answered, the first time, the
-    second, …; then all is fine. One that ``hangs`` says nothing once the mail is there; one that ``pauses_at`` a verb
-    waits there, the first time, until ``go_on`` is set."""
+    """``answers`` maps a verb (``RCPT``, ``AUTH``, ``END`` of a mail) to its replies, for the first
+    time, the second, …; after those it succeeds. If it ``hangs``, it does not reply to the mail; if it ``pauses_at`` a
+    verb, it waits there the first time until ``go_on`` is set."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -38,16 +38,16 @@ class MailServer(socketserver.ThreadingTCPServer):
 
     @property
     def mails(self) -> list[Message]:
-        """What it was given, read."""
+        """The received mails, parsed."""
         return [message_from_string(text, policy=policy.default) for text in self.received]
 
     @property
     def subjects(self) -> list[str]:
-        """What the mails are about, without the hotel."""
+        """The subjects of the mails, without the hotel."""
         return [str(mail["Subject"]).partition("] ")[2] for mail in self.mails]
 
     def answer(self, verb: str) -> str:
-        """What it says to a verb now."""
+        """The reply to a verb."""
         if verb == self.pauses_at and not self.paused.is_set():
             self.paused.set()
             self.go_on.wait(60)

@@ -1,4 +1,4 @@
-"""Catching up: what a client missed, in order and without gap, for the eyes that may listen (contract section 7)."""
+"""Catching up on missed events: in order, without gaps, with the channel's rights (docs/realtime.md, Missed events)."""
 
 from datetime import timedelta
 from typing import Any
@@ -36,7 +36,7 @@ def seqs(answer) -> list[int]:
 # --- what comes -------------------------------------------------------------------------------------------------------
 
 
-def test_what_the_house_did_comes_in_order_as_it_was_sent(api, hotel, housekeeper):
+def test_events_are_returned_in_order_as_sent(api, hotel, housekeeper):
     room = NewRoomFactory(hotel=hotel)
     for to_status in ("CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED"):
         set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
@@ -53,7 +53,7 @@ def test_what_the_house_did_comes_in_order_as_it_was_sent(api, hotel, housekeepe
     assert results[0]["meta"]["scope"] == {"room_number": room.room_number}
 
 
-def test_each_envelope_is_byte_for_byte_what_goes_to_pusher(api, hotel, manager):
+def test_each_envelope_is_byte_for_byte_as_sent_to_pusher(api, hotel, manager):
     log_of(hotel, 2)
     booking_in("CONFIRMED", hotel=hotel)
     body = ask(api(manager), hotel, after=0).content.decode()
@@ -62,7 +62,7 @@ def test_each_envelope_is_byte_for_byte_what_goes_to_pusher(api, hotel, manager)
     assert body == '{"results":[' + ",".join(sent) + '],"latest_seq":2}'
 
 
-def test_events_come_sent_or_not_parked_or_not_once_they_have_a_number(api, hotel, housekeeper):
+def test_all_numbered_events_are_returned(api, hotel, housekeeper):
     now = clock.now()
     log_of(hotel, 1)
     log_of(hotel, 1, sent_at=None)
@@ -75,7 +75,7 @@ def test_events_come_sent_or_not_parked_or_not_once_they_have_a_number(api, hote
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 500])
-def test_page_by_page_until_the_latest_gives_exactly_the_log(api, hotel, housekeeper, limit):
+def test_pages_add_up_to_the_log(api, hotel, housekeeper, limit):
     stored = log_of(hotel, 7)
     client, after, pages, heard = api(housekeeper), 0, 0, []
     while True:
@@ -89,7 +89,7 @@ def test_page_by_page_until_the_latest_gives_exactly_the_log(api, hotel, houseke
     assert pages == -(-7 // limit)
 
 
-def test_a_new_client_learns_where_to_start(api, hotel, housekeeper):
+def test_new_client_gets_the_latest_number(api, hotel, housekeeper):
     client = api(housekeeper)
     assert ask(client, hotel).json() == {"results": [], "latest_seq": 0}
     log_of(hotel, 5)
@@ -99,17 +99,17 @@ def test_a_new_client_learns_where_to_start(api, hotel, housekeeper):
 
 
 @pytest.mark.parametrize("after", [5, 6, 1000, 2**63 - 1])
-def test_whoever_has_it_all_gets_nothing_and_no_error(api, hotel, housekeeper, after):
+def test_up_to_date_client_gets_an_empty_page(api, hotel, housekeeper, after):
     log_of(hotel, 5)
     assert ask(api(housekeeper), hotel, after=after).json() == {"results": [], "latest_seq": 5}
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_a_house_without_any_event(api, hotel, housekeeper, after):
+def test_hotel_without_events(api, hotel, housekeeper, after):
     assert ask(api(housekeeper), hotel, after=after).json() == {"results": [], "latest_seq": 0}
 
 
-def test_how_many_come(api, hotel, housekeeper):
+def test_limit(api, hotel, housekeeper):
     log_of(hotel, 501)
     client = api(housekeeper)
     assert len(seqs(ask(client, hotel, after=0))) == 100
@@ -122,7 +122,7 @@ def test_how_many_come(api, hotel, housekeeper):
 # --- what is gone -----------------------------------------------------------------------------------------------------
 
 
-def test_behind_the_oldest_that_is_kept_it_is_gone(api, hotel, housekeeper):
+def test_position_before_the_oldest_event_is_gone(api, hotel, housekeeper):
     log_of(hotel, 4, created_at=clock.now() - LONG_AGO)
     log_of(hotel, 3)
     client = api(housekeeper)
@@ -136,7 +136,7 @@ def test_behind_the_oldest_that_is_kept_it_is_gone(api, hotel, housekeeper):
     assert ask(client, hotel).json() == {"results": [], "latest_seq": 7}
 
 
-def test_where_all_is_gone_only_who_has_it_all_goes_on(api, hotel, housekeeper):
+def test_only_an_up_to_date_client_continues_after_all_events_are_deleted(api, hotel, housekeeper):
     log_of(hotel, 3, created_at=clock.now() - LONG_AGO)
     assert forget_events(hotel) == 3
     client = api(housekeeper)
@@ -151,7 +151,7 @@ def test_where_all_is_gone_only_who_has_it_all_goes_on(api, hotel, housekeeper):
 
 
 class BetweenTheReads:
-    """Does ``work`` after the first statement that reads events or streams, before the next."""
+    """Runs ``work`` between the first statement that reads events or streams and the next."""
 
     def __init__(self, work):
         self.work = work
@@ -165,7 +165,7 @@ class BetweenTheReads:
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 4])
-def test_an_event_numbered_between_the_reads_fits_the_answer(api, hotel, housekeeper, after):
+def test_event_numbered_between_the_reads(api, hotel, housekeeper, after):
     log_of(hotel, 3)
     client = api(housekeeper)
     between = BetweenTheReads(lambda: log_of(hotel, 1))
@@ -173,11 +173,11 @@ def test_an_event_numbered_between_the_reads_fits_the_answer(api, hotel, houseke
         answer = ask(client, hotel, after=after)
     assert between.work is None
     assert seqs(answer) == list(range(after + 1, 5))
-    # Never behind what it gives; beyond that, a client may hear of the event only at its next question.
+    # Never below the last result; an event beyond it may only be in the next response.
     assert answer.json()["latest_seq"] == (4 if after < 4 else 3)
 
 
-def test_events_forgotten_between_the_reads_are_gone(api, hotel, housekeeper):
+def test_events_deleted_between_the_reads_are_gone(api, hotel, housekeeper):
     log_of(hotel, 3, created_at=clock.now() - LONG_AGO)
     log_of(hotel, 2)
     client = api(housekeeper)
@@ -188,7 +188,7 @@ def test_events_forgotten_between_the_reads_are_gone(api, hotel, housekeeper):
 # --- whose eyes -------------------------------------------------------------------------------------------------------
 
 
-def test_another_hotels_and_another_channels_events_never_come(api, hotel, manager):
+def test_events_of_other_hotels_and_channels_are_never_returned(api, hotel, manager):
     other = HotelFactory(slug="other")
     log_of(other, 9)
     log_of(hotel, 2)
@@ -217,7 +217,7 @@ def test_another_hotels_and_another_channels_events_never_come(api, hotel, manag
         ("manager", 200, 200),
     ],
 )
-def test_by_rights_as_on_the_channel(api, hotel, member, rooms, bookings, request):
+def test_rights_are_those_of_the_channel(api, hotel, member, rooms, bookings, request):
     log_of(hotel, 1)
     log_of(hotel, 1, stream=BOOKINGS)
     client = api(request.getfixturevalue(member))
@@ -229,7 +229,7 @@ def test_by_rights_as_on_the_channel(api, hotel, member, rooms, bookings, reques
                 assert_error(answer, 403, "PERMISSION_DENIED")
 
 
-def test_whoever_has_no_right_at_all_sees_neither(api, hotel):
+def test_role_without_rights_gets_no_channel(api, hotel):
     Group.objects.get_or_create(name="lift attendant")
     client = api(StaffFactory(hotel=hotel, role="lift attendant"))
     for channel in ("rooms", BOOKINGS):
@@ -264,7 +264,7 @@ def test_any_other_authorization_is_403(hotel, header):
 
 
 @pytest.mark.parametrize("headers", [{}, {"HTTP_AUTHORIZATION": ""}])
-def test_nothing_at_all_is_401(hotel, headers):
+def test_missing_credentials_are_401(hotel, headers):
     client = DocumentedClient(raise_request_exception=False)
     client.credentials(**headers)
     answer = ask(client, hotel, after=0)
@@ -272,7 +272,7 @@ def test_nothing_at_all_is_401(hotel, headers):
     assert answer["WWW-Authenticate"] == "Token"
 
 
-def test_a_session_ends_with_the_member(hotel, housekeeper):
+def test_session_of_a_deactivated_member_is_refused(hotel, housekeeper):
     log_of(hotel, 1)
     client = DocumentedClient(raise_request_exception=False)
     client.force_login(housekeeper.user)
@@ -292,7 +292,7 @@ def test_a_session_ends_with_the_member(hotel, housekeeper):
      "after=99999999999999999999999999999999999999999", "after=null", "limit=0", "limit=-1", "limit=abc", "limit=1.5",
      "limit=%00"],
 )  # fmt: skip
-def test_a_question_that_makes_no_sense_is_400_and_named(api, manager, query):
+def test_invalid_parameter_is_400_and_named(api, manager, query):
     name = query.partition("=")[0]
     full = query if name == "channel" else f"channel=rooms&{query}"
     with nothing_written():
@@ -300,7 +300,7 @@ def test_a_question_that_makes_no_sense_is_400_and_named(api, manager, query):
     assert list(body["details"]) == [name]
 
 
-def test_digits_without_end_are_400(api, manager):
+def test_huge_numbers_are_400(api, manager):
     client = api(manager)
     for name in ("after", "limit"):
         assert_error(client.get(url(manager, f"events/?channel=rooms&{name}=" + "9" * 5000)), 400, "VALIDATION_ERROR")

@@ -1,4 +1,4 @@
-"""Mail to the guest: what it says, that it goes with its transaction, that a newer one takes an older one's place."""
+"""Mail to guests: its text, that it is queued with its transaction, and that a newer mail replaces an older one."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -87,7 +87,7 @@ HTML = """\
 
 
 def make_booking(status: str = "CONFIRMED", hotel_name: str = "The Grand & Co", **fields) -> RoomBooking:
-    """A booking as services hand it over: with its hotel and room type loaded."""
+    """A booking as services pass it: with its hotel and room type loaded."""
     hotel = HotelFactory(name=hotel_name)
     defaults = {
         "hotel": hotel,
@@ -140,7 +140,7 @@ def test_a_cancellation_as_html():
     )
 
 
-def test_a_decline_says_so():
+def test_decline():
     queue_booking_mail(make_booking("DECLINED", decline_reason_note="fully booked"), MailKind.DECLINE)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 was declined"
@@ -151,7 +151,7 @@ def test_a_decline_says_so():
     )
 
 
-def test_what_is_not_known_is_left_out():
+def test_unknown_details_are_left_out():
     nothing = {"total_amount": None, "confirmation_number": "", "children": 0, "adults": 1}
     booking = make_booking("CANCELLED", check_out=date(2026, 8, 14), **nothing)
     booking.hotel.phone = ""
@@ -175,7 +175,7 @@ def test_an_amount_has_the_decimals_of_its_currency(amount, currency, words):
     assert f"<td>{words}</td>" in html(email)
 
 
-def test_a_name_is_never_markup():
+def test_name_is_escaped():
     booking = make_booking(hotel_name="<b>Grand</b>", primary_first_name="<script>alert(1)</script>")
     queue_booking_mail(booking, MailKind.CONFIRMATION)
     [email] = queued()
@@ -186,7 +186,7 @@ def test_a_name_is_never_markup():
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\x0b", "\x85", "\u2028"])
-def test_a_line_break_in_a_name_makes_no_header(line_break):
+def test_line_break_in_a_name_adds_no_header(line_break):
     evil = f"Grand{line_break}Bcc: everyone@example.com"
     booking = make_booking(hotel_name=evil, primary_first_name=evil)
     queue_booking_mail(booking, MailKind.CONFIRMATION)
@@ -199,7 +199,7 @@ def test_a_line_break_in_a_name_makes_no_header(line_break):
     assert message["To"] == "ada@example.com"
 
 
-def test_new_dates_are_told_whole():
+def test_new_dates_are_all_in_the_mail():
     queue_booking_mail(make_booking(), MailKind.CHANGE)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 has new dates"
@@ -211,7 +211,7 @@ def test_new_dates_are_told_whole():
 
 
 @pytest.mark.parametrize("kind", [MailKind.CONFIRMATION, MailKind.CHANGE])
-def test_a_guest_in_house_is_not_looked_forward_to(kind):
+def test_mail_to_a_guest_in_house_does_not_look_forward_to_them(kind):
     room = NewRoomFactory()
     booking = booking_in("IN_HOUSE", assigned_room=room, primary_email="ada@example.com")
     queue_booking_mail(booking, kind)
@@ -232,7 +232,7 @@ STATUS = {
 
 
 def states(booking: RoomBooking | None = None) -> list[tuple[str, str]]:
-    """What the desk sees of the mails, the oldest first, as (kind, state)."""
+    """The mails as staff see them, oldest first, as (kind, state)."""
     mails = BookingMail.objects.order_by("pk")
     found = mails if booking is None else mails.filter(booking=booking)
     return [(mail.kind, mail.state) for mail in found]
@@ -261,7 +261,7 @@ def test_a_guest_without_an_address_gets_none(statements):
 
 
 @pytest.mark.parametrize("kind", MailKind)
-def test_nobody_is_mailed_what_is_not_true(kind, statements):
+def test_mail_must_match_the_booking(kind, statements):
     for status in ("PENDING_APPROVAL", "EXPIRED", "NO_SHOW"):
         booking = make_booking(status, booking_id=f"BK-2026-{status[:5]}")
         with statements() as made:
@@ -269,7 +269,7 @@ def test_nobody_is_mailed_what_is_not_true(kind, statements):
         assert len(made) == 0
 
 
-def test_what_is_rolled_back_mails_nobody():
+def test_rolled_back_change_queues_no_mail():
     booking = make_booking()
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         queue_booking_mail(booking, MailKind.CONFIRMATION)
@@ -280,13 +280,13 @@ def test_what_is_rolled_back_mails_nobody():
     assert not BookingMail.objects.exists()
 
 
-def test_the_product_queues_whatever_is_sent():
+def test_production_settings_queue_all_mail():
     assert product_settings.EMAIL_BACKEND == configured.EMAIL_BACKEND == "mailer.backend.DbBackend"
     assert product_settings.MAILER_EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
 
 
 @pytest.mark.parametrize("field", ["booking", "queued_by"])
-def test_all_that_a_mail_names_is_of_its_hotel(field):
+def test_related_rows_of_a_mail_are_of_its_hotel(field):
     mail = queue_booking_mail(make_booking(), MailKind.CONFIRMATION)
     foreign = {"booking": lambda: make_booking(booking_id="BK-2026-0008"), "queued_by": StaffFactory}[field]()
     with Refused("booking_mail_one_hotel", f"{field} belongs to another hotel"):
@@ -297,12 +297,12 @@ def test_all_that_a_mail_names_is_of_its_hotel(field):
 
 
 def arriving(small_hotel, **fields) -> RoomBooking:
-    """A confirmed booking of the desk's house, in a room from the day after tomorrow on."""
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "primary_email": "ada@example.com"}
-    return booking_in("CONFIRMED", **house | {"check_in": day(2), "check_out": day(4)} | fields)
+    """A confirmed booking from the day after tomorrow on."""
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "primary_email": "ada@example.com"}
+    return booking_in("CONFIRMED", **hotel_fields | {"check_in": day(2), "check_out": day(4)} | fields)
 
 
-def test_of_several_changes_in_a_row_only_the_newest_waits(small_hotel):
+def test_only_the_newest_of_several_mails_is_queued(small_hotel):
     booking = arriving(small_hotel)
     for departure in (5, 6, 7):
         edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(departure))
@@ -314,7 +314,7 @@ def test_of_several_changes_in_a_row_only_the_newest_waits(small_hotel):
     assert len(django_mail.outbox) == 1
 
 
-def test_a_cancellation_takes_the_place_of_a_confirmation_and_the_other_way_round(small_hotel):
+def test_cancellation_replaces_a_confirmation_and_vice_versa(small_hotel):
     booking = arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     cancel_booking(booking=booking, staff=small_hotel.agent, reason="ill")
@@ -358,8 +358,8 @@ def test_new_dates_of_a_guest_in_house_are_mailed(small_hotel):
 
 
 def test_new_dates_of_a_request_are_not_mailed(small_hotel):
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "primary_email": "ada@example.com"}
-    request = booking_in("PENDING_APPROVAL", **house, check_in=day(2), check_out=day(4))
+    hotel_fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "primary_email": "ada@example.com"}
+    request = booking_in("PENDING_APPROVAL", **hotel_fields, check_in=day(2), check_out=day(4))
     edit_booking(booking=request, staff=small_hotel.agent, check_out=day(5))
     assert states() == []
 
@@ -375,7 +375,7 @@ def sent_mail(small_hotel, **fields) -> BookingMail:
     return BookingMail.objects.get()
 
 
-def test_it_is_sent_again_with_what_is_true_now_and_told(small_hotel):
+def test_mail_is_sent_again_with_current_data_and_published(small_hotel):
     mail = sent_mail(small_hotel)
     RoomBooking.objects.update(primary_email="new@example.com", adults=3)
     since = last_event()
@@ -390,7 +390,7 @@ def test_it_is_sent_again_with_what_is_true_now_and_told(small_hotel):
     assert states() == [("CONFIRMATION", "SENT")] * 2
 
 
-def test_one_that_waits_is_sent_at_once(small_hotel):
+def test_queued_mail_is_sent_immediately(small_hotel):
     mail = sent_mail(small_hotel)
     BookingMail.objects.all().delete()
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
@@ -403,7 +403,7 @@ def test_one_that_waits_is_sent_at_once(small_hotel):
     assert send_queued() == 1
 
 
-def test_what_is_overtaken_is_not_sent_again(small_hotel):
+def test_superseded_mail_is_not_sent_again(small_hotel):
     mail = sent_mail(small_hotel)
     cancel_booking(booking=mail.booking, staff=small_hotel.agent)
     refusal = refusal_of(lambda: send_again(mail=mail, staff=small_hotel.agent))
@@ -413,14 +413,14 @@ def test_what_is_overtaken_is_not_sent_again(small_hotel):
     assert refusal.details == {"booking_id": reference, "status": "CANCELLED"}
 
 
-def test_without_an_address_there_is_nothing_to_send_again(small_hotel):
+def test_mail_without_an_address_is_not_sent_again(small_hotel):
     mail = sent_mail(small_hotel)
     RoomBooking.objects.update(primary_email="")
     refusal = refusal_of(lambda: send_again(mail=mail, staff=small_hotel.agent))
     assert (refusal.status, refusal.code) == (409, "NO_EMAIL_ADDRESS")
 
 
-def test_what_is_being_sent_is_not_sent_again_meanwhile(small_hotel):
+def test_mail_being_sent_is_not_sent_again(small_hotel):
     mail = sent_mail(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     BookingMail.objects.filter(state="QUEUED").update(state=MailState.SENDING, claimed_at=clock.now())
@@ -442,7 +442,7 @@ def test_it_locks_the_booking_first(small_hotel, statements):
 # --- forgotten --------------------------------------------------------------------------------------------------------
 
 
-def test_mails_are_forgotten_a_month_after_they_and_the_stay_are_over(small_hotel):
+def test_mails_are_deleted_a_month_after_sending_and_departure(small_hotel):
     mail = sent_mail(small_hotel, check_in=day(0), check_out=day(1))
     waiting = queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     MessageLog.objects.update(when_attempted=clock.now() + timedelta(days=300))
@@ -450,9 +450,9 @@ def test_mails_are_forgotten_a_month_after_they_and_the_stay_are_over(small_hote
     BookingMail.objects.filter(pk=mail.pk).update(settled_at=clock.now() + timedelta(days=3))
     for moment, left in (
         (timedelta(days=2), 2),
-        (month + timedelta(days=2), 2),  # the stay is long over, the mail is not
+        (month + timedelta(days=2), 2),  # the stay ended long ago, the mail is recent
         (month + timedelta(days=4), 1),
-        (timedelta(days=900), 1),  # what waits is never forgotten
+        (timedelta(days=900), 1),  # a queued mail is never deleted
     ):
         with clock.set_to(clock.now() + moment):
             mail_module.forget_history()
@@ -460,7 +460,7 @@ def test_mails_are_forgotten_a_month_after_they_and_the_stay_are_over(small_hote
     assert BookingMail.objects.get() == waiting
 
 
-def test_mails_of_a_stay_to_come_are_kept_however_old(small_hotel):
+def test_mails_of_a_future_stay_are_kept(small_hotel):
     sent_mail(small_hotel, check_in=day(200), check_out=day(201))
     with clock.set_to(clock.now() + timedelta(days=220)):
         mail_module.forget_history()
@@ -470,8 +470,8 @@ def test_mails_of_a_stay_to_come_are_kept_however_old(small_hotel):
     assert not BookingMail.objects.exists()
 
 
-def test_what_somebody_else_took_out_of_the_queue_waits_no_longer(small_hotel):
-    """In an upgrade the worker of the release before, which knows of no ``BookingMail``."""
+def test_mail_removed_from_the_queue_is_settled(small_hotel):
+    """During an upgrade: the previous release's worker, which does not know ``BookingMail``."""
     booking = arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     with nothing_written():
@@ -486,7 +486,7 @@ def test_what_somebody_else_took_out_of_the_queue_waits_no_longer(small_hotel):
     assert send_queued() == 1
 
 
-def test_a_newer_mail_takes_the_place_of_one_that_is_lost(small_hotel):
+def test_newer_mail_replaces_a_lost_one(small_hotel):
     arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     Message.objects.all().delete()
@@ -495,7 +495,7 @@ def test_a_newer_mail_takes_the_place_of_one_that_is_lost(small_hotel):
     assert send_queued() == 1
 
 
-def test_all_that_waits_can_be_dropped(small_hotel):
+def test_all_queued_mails_can_be_dropped(small_hotel):
     arriving(small_hotel)
     queue_booking_mail(RoomBooking.objects.get(), MailKind.CONFIRMATION)
     Message.objects.create(message_data="x")

@@ -1,4 +1,4 @@
-"""Mail on its way: each is sent once, none is lost, what is overtaken does not go, what is refused is not repeated."""
+"""Sending mail: each is sent once, none is lost, superseded mails are dropped, refused mails are not retried."""
 
 import logging
 import random
@@ -55,26 +55,26 @@ def small_hotel(db):
 
 
 def booked(small_hotel: SmallHotel | None = None, **fields) -> RoomBooking:
-    """A confirmed booking of a guest with an address, as services hand it over."""
-    house = (
+    """A confirmed booking of a guest with an e-mail address."""
+    hotel_fields = (
         {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
         if small_hotel
         else {"hotel": HotelFactory(name="Grand")}
     )
     dates = {"check_in": day(2), "check_out": day(4)} if small_hotel else {}
-    booking = booking_in("CONFIRMED", **house | dates | {"primary_email": "ada@example.com"} | fields)
+    booking = booking_in("CONFIRMED", **hotel_fields | dates | {"primary_email": "ada@example.com"} | fields)
     return RoomBooking.objects.select_related("hotel", "room_type").get(pk=booking.pk)
 
 
 def confirmed(small_hotel: SmallHotel | None = None, **fields) -> RoomBooking:
-    """The same with a confirmation in the queue."""
+    """A booking with a confirmation in the queue."""
     booking = booked(small_hotel, **fields)
     queue_booking_mail(booking, MailKind.CONFIRMATION)
     return booking
 
 
 class Provider(locmem.EmailBackend):
-    """Stands in for the provider: fails as told, else delivers into ``django.core.mail.outbox``."""
+    """A fake provider: raises the given failures, else delivers to ``django.core.mail.outbox``."""
 
     failures: list[Exception] = []
     always: Exception | None = None
@@ -95,7 +95,7 @@ def provider(settings, monkeypatch) -> type[Provider]:
 
 @pytest.fixture
 def smtp(settings, mail_server):
-    """``smtp(answers=…)`` is a mail server of its own, to which the mail goes from now on."""
+    """``smtp(answers=…)`` starts a mail server and directs the mail to it."""
 
     def start(**options):
         server = mail_server(**options)
@@ -110,7 +110,7 @@ def delivered() -> list[str]:
     return [email.subject.partition("] ")[2] for email in django_mail.outbox]
 
 
-def desk_sees(booking: RoomBooking) -> list[tuple[str, str, int, str]]:
+def mail_states(booking: RoomBooking) -> list[tuple[str, str, int, str]]:
     """Kind, state, tries and reason of each mail of a booking, the oldest first."""
     mails = BookingMail.objects.filter(booking=booking).order_by("pk")
     return [(mail.kind, mail.state, mail.tries, mail.reason) for mail in mails]
@@ -123,7 +123,7 @@ def minutes_pass(minutes: float):
 # --- sending ----------------------------------------------------------------------------------------------------------
 
 
-def test_each_mail_is_sent_once_and_leaves_no_copy():
+def test_each_mail_is_sent_once_and_removed_from_the_queue():
     bookings = [confirmed() for _ in range(2)]
     identities = [message.email.extra_headers["Message-ID"] for message in Message.objects.order_by("pk")]
     assert send_queued() == 2
@@ -135,7 +135,7 @@ def test_each_mail_is_sent_once_and_leaves_no_copy():
         (None, identity) for identity in identities
     ]
     for booking in bookings:
-        assert desk_sees(booking) == [("CONFIRMATION", "SENT", 1, "")]
+        assert mail_states(booking) == [("CONFIRMATION", "SENT", 1, "")]
     [mail, _] = BookingMail.objects.all()
     assert (mail.queue_number, mail.claimed_at) == (None, None)
     assert clock.now() - mail.settled_at < timedelta(minutes=1)
@@ -149,7 +149,7 @@ def test_it_stops_between_two_mails():
     assert Message.objects.count() == 1
 
 
-def test_a_mail_of_no_booking_is_sent_as_it_was_written(provider):
+def test_mail_without_a_booking_is_sent_as_written(provider):
     django_mail.send_mail("To the operator", "As written.", None, ["ops@example.com"])
     provider.failures = [smtplib.SMTPRecipientsRefused({"ops@example.com": (450, b"later")})]
     assert send_next() == Outcome.FAILED
@@ -159,14 +159,14 @@ def test_a_mail_of_no_booking_is_sent_as_it_was_written(provider):
     assert not Message.objects.exists()
 
 
-def test_a_failed_mail_waits_longer_each_time_and_the_others_go_on(provider):
+def test_failed_mail_backs_off_and_others_are_sent(provider):
     confirmed(booking_id="BK-2026-0007")
     confirmed(booking_id="BK-2026-0008")
     began = clock.now()
     provider.failures = [ConnectionRefusedError(), smtplib.SMTPServerDisconnected(), TimeoutError()]
     with clock.set_to(began):
         assert send_next() == Outcome.FAILED
-        assert send_queued() == 0  # the second one's first try
+        assert send_queued() == 0  # the second mail's first attempt
         assert send_next() == Outcome.NONE_DUE
     waiting = Message.objects.order_by("pk")
     assert [(m.priority, m.retry_count, m.when_added - began) for m in waiting] == [
@@ -176,7 +176,7 @@ def test_a_failed_mail_waits_longer_each_time_and_the_others_go_on(provider):
         assert send_next() == Outcome.NONE_DUE
     with clock.set_to(began + timedelta(seconds=60)):
         assert send_next() == Outcome.FAILED
-        assert send_queued() == 1  # the provider is back
+        assert send_queued() == 1  # the provider is up again
         assert send_next() == Outcome.NONE_DUE
     [still] = waiting.all()
     assert (still.retry_count, still.when_added - began) == (2, timedelta(minutes=3))
@@ -187,7 +187,7 @@ def test_a_failed_mail_waits_longer_each_time_and_the_others_go_on(provider):
     assert sorted(BookingMail.objects.values_list("state", "tries")) == [("SENT", 2), ("SENT", 3)]
 
 
-def test_pauses_grow_to_four_hours_and_after_three_days_it_is_given_up_loudly(provider, caplog):
+def test_delays_grow_to_four_hours_and_giving_up_after_three_days_is_logged(provider, caplog):
     booking = confirmed()
     number = Message.objects.get().pk
     provider.always = smtplib.SMTPRecipientsRefused({"ada@example.com": (451, b"ada@example.com: not now")})
@@ -208,7 +208,7 @@ def test_pauses_grow_to_four_hours_and_after_three_days_it_is_given_up_loudly(pr
     assert caplog.messages[-1] == (
         f"mail {number} failed after 25 tries (SMTPRecipientsRefused 451); staff can send it again"
     )
-    assert desk_sees(booking) == [
+    assert mail_states(booking) == [
         (
             "CONFIRMATION",
             "FAILED",
@@ -219,14 +219,14 @@ def test_pauses_grow_to_four_hours_and_after_three_days_it_is_given_up_loudly(pr
     assert not Message.objects.exists()
     with clock.set_to(moment + timedelta(days=30)):
         assert send_next() == Outcome.NONE_DUE
-    # Once the cause is mended, somebody at the desk has it sent again.
+    # Once the cause is fixed, staff send it again.
     provider.always = None
     send_again(mail=BookingMail.objects.get(), staff=None)
     assert send_queued() == 1
     assert len(delivered()) == 1
 
 
-def test_all_that_waits_is_tried_at_once_when_the_provider_is_back(provider):
+def test_all_queued_mails_are_tried_when_the_provider_recovers(provider):
     for _ in range(2):
         confirmed()
     provider.failures = [TimeoutError()] * 2
@@ -246,7 +246,7 @@ def test_no_log_line_names_the_guest(provider, caplog):
     assert caplog.messages == [f"mail {Message.objects.get().pk}: try 1 failed (SMTPDataError 451); next in 60 s"]
 
 
-def test_a_mail_that_cannot_be_read_is_kept_and_does_not_hold_up_the_others(caplog):
+def test_unreadable_mail_is_kept_and_others_are_sent(caplog):
     Message.objects.create(message_data="bm90IGEgbWFpbA==")
     confirmed()
     assert send_next() == Outcome.REFUSED
@@ -256,7 +256,7 @@ def test_a_mail_that_cannot_be_read_is_kept_and_does_not_hold_up_the_others(capl
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_a_mail_that_cannot_be_put_into_words_is_given_up_and_the_desk_sees_it(monkeypatch):
+def test_mail_that_cannot_be_rendered_is_given_up_visibly(monkeypatch):
     booking = confirmed()
     confirmed()
 
@@ -268,18 +268,18 @@ def test_a_mail_that_cannot_be_put_into_words_is_given_up_and_the_desk_sees_it(m
     real = mail_sending.compose
     monkeypatch.setattr(mail_sending, "compose", compose)
     assert send_queued() == 1
-    assert desk_sees(booking) == [
+    assert mail_states(booking) == [
         ("CONFIRMATION", "FAILED", 1, "The address or the e-mail is invalid: no mail server would accept it.")
     ]
     assert not Message.objects.exists()
 
 
-def test_what_an_older_release_stored_in_a_way_of_its_own_goes_all_the_same():
+def test_mail_stored_by_an_older_release_is_sent():
     booking = confirmed()
-    Message.objects.update(message_data="gASVFAAAAAAAAACMBG5vbmWUjARub25llJOULg==")  # of a class that is gone
+    Message.objects.update(message_data="gASVFAAAAAAAAACMBG5vbmWUjARub25llJOULg==")  # of a class that no longer exists
     assert send_queued() == 1
     assert django_mail.outbox[0].extra_headers["Message-ID"].endswith("@hotelmate.example>")
-    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 1, "")]
+    assert mail_states(booking) == [("CONFIRMATION", "SENT", 1, "")]
 
 
 @pytest.mark.parametrize(
@@ -296,8 +296,8 @@ def test_what_an_older_release_stored_in_a_way_of_its_own_goes_all_the_same():
         "a" * 64 + "@" + "b" * 63 + ".example",
     ],
 )
-def test_an_odd_address_raises_nowhere_and_holds_up_nobody(address):
-    """Whatever Django's own validation lets through; what SMTP cannot say is given up, and the desk sees it."""
+def test_odd_address_raises_nothing_and_delays_no_other_mail(address):
+    """Any address that Django's validation accepts; one that SMTP cannot express is given up, visibly for staff."""
     validate_email(address)
     odd = confirmed(primary_email=address)
     confirmed()
@@ -309,10 +309,10 @@ def test_an_odd_address_raises_nowhere_and_holds_up_nobody(address):
         assert django_mail.outbox[0].to == [address]
     else:
         refused = "The address or the e-mail is invalid: no mail server would accept it."
-        assert desk_sees(odd) == [("CONFIRMATION", "FAILED", 1, refused)]
+        assert mail_states(odd) == [("CONFIRMATION", "FAILED", 1, refused)]
 
 
-def test_history_is_forgotten_and_what_waits_is_not(provider):
+def test_old_mails_are_deleted_but_not_queued_ones(provider):
     for _ in range(2):
         confirmed()
     provider.failures = [TimeoutError()]
@@ -332,21 +332,21 @@ def test_history_is_forgotten_and_what_waits_is_not(provider):
 GREYLISTED = "450 4.2.0 greylisted, ada@example.com"
 
 
-def test_a_greylisted_confirmation_does_not_come_after_the_cancellation(small_hotel, smtp):
+def test_greylisted_confirmation_does_not_arrive_after_the_cancellation(small_hotel, smtp):
     server = smtp(answers={"RCPT": [GREYLISTED]})
     booking = confirmed(small_hotel)
     assert send_next() == Outcome.FAILED
-    assert desk_sees(booking) == [
+    assert mail_states(booking) == [
         ("CONFIRMATION", "QUEUED", 1, "The mail server temporarily refused the address (450).")
     ]
     cancel_booking(booking=booking, staff=small_hotel.agent)
     with minutes_pass(60):
         assert send_queued() == 1
     assert [subject.rpartition(" ")[2] for subject in server.subjects] == ["cancelled"]
-    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, NEWER), ("CANCELLATION", "SENT", 1, "")]
+    assert mail_states(booking) == [("CONFIRMATION", "DROPPED", 1, NEWER), ("CANCELLATION", "SENT", 1, "")]
 
 
-def test_a_greylisted_cancellation_does_not_come_after_the_reinstatement(small_hotel, smtp):
+def test_greylisted_cancellation_does_not_arrive_after_the_reinstatement(small_hotel, smtp):
     server = smtp(answers={"RCPT": ["250 fine", GREYLISTED]})
     booking = confirmed(small_hotel)
     assert send_queued() == 1
@@ -356,11 +356,11 @@ def test_a_greylisted_cancellation_does_not_come_after_the_reinstatement(small_h
     with minutes_pass(600):
         assert send_queued() == 1
     assert [subject.rpartition(" ")[2] for subject in server.subjects] == ["confirmed", "confirmed"]
-    assert [state for _, state, *_ in desk_sees(booking)] == ["SENT", "DROPPED", "SENT"]
+    assert [state for _, state, *_ in mail_states(booking)] == ["SENT", "DROPPED", "SENT"]
 
 
-def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(small_hotel, smtp):
-    """A confirmation that waited until the guest was a no-show, say."""
+def test_mail_superseded_by_an_action_without_mail_is_dropped_and_published(small_hotel, smtp):
+    """For example, a confirmation still queued when the guest becomes a no-show."""
     server = smtp(answers={"RCPT": [GREYLISTED]})
     booking = confirmed(small_hotel, check_in=day(-1), check_out=day(2))
     assert send_next() == Outcome.FAILED
@@ -371,12 +371,12 @@ def test_what_a_step_without_a_mail_has_overtaken_does_not_go_and_is_told(small_
         with nothing_written():
             assert send_next() == Outcome.NONE_DUE
     assert server.received == []
-    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, "The booking's status is now no-show.")]
+    assert mail_states(booking) == [("CONFIRMATION", "DROPPED", 1, "The booking's status is now no-show.")]
     assert published_events(since) == [("room-bookings", "booking_updated")]
     assert not Message.objects.exists()
 
 
-def test_what_waits_goes_to_the_address_that_the_booking_has_now(small_hotel, smtp):
+def test_queued_mail_goes_to_the_current_address(small_hotel, smtp):
     server = smtp(answers={"RCPT": [GREYLISTED]})
     booking = confirmed(small_hotel)
     send_next()
@@ -393,7 +393,7 @@ def test_what_waits_goes_to_the_address_that_the_booking_has_now(small_hotel, sm
     assert BookingMail.objects.get().to_address == "grace@example.com"
 
 
-def test_without_an_address_it_does_not_go(small_hotel, smtp):
+def test_mail_without_an_address_is_dropped(small_hotel, smtp):
     server = smtp(answers={"RCPT": [GREYLISTED]})
     booking = confirmed(small_hotel)
     send_next()
@@ -402,19 +402,19 @@ def test_without_an_address_it_does_not_go(small_hotel, smtp):
         assert send_queued() == 0
     assert server.received == []
     reason = "The booking no longer has an e-mail address."
-    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, reason)]
+    assert mail_states(booking) == [("CONFIRMATION", "DROPPED", 1, reason)]
 
 
 # --- one hotel or booking alone ---------------------------------------------------------------------------------------
 
 
 def without_a_clock(booking: RoomBooking) -> None:
-    """A timezone that this machine does not know."""
+    """A hotel with an unknown timezone."""
     Hotel.objects.filter(pk=booking.hotel_id).update(timezone="Mars/Olympus_Mons")
 
 
 @pytest.mark.parametrize("answers", [{}, {"RCPT": ["550 no such guest"]}], ids=["overtaken", "refused"])
-def test_a_hotel_without_a_clock_holds_up_nobody_s_mail(smtp, answers):
+def test_hotel_with_an_unknown_timezone_delays_no_mail(smtp, answers):
     server = smtp(answers=answers)
     there = confirmed(booking_id="BK-2026-0007")
     confirmed(booking_id="BK-2026-0008")
@@ -423,11 +423,11 @@ def test_a_hotel_without_a_clock_holds_up_nobody_s_mail(smtp, answers):
         RoomBooking.objects.filter(pk=there.pk).update(status="NO_SHOW")
     assert send_queued() == 1
     assert server.subjects == ["Your booking BK-2026-0008 is confirmed"]
-    assert [state for _, state, *_ in desk_sees(there)] == ["FAILED" if answers else "DROPPED"]
+    assert [state for _, state, *_ in mail_states(there)] == ["FAILED" if answers else "DROPPED"]
     assert send_next() == Outcome.NONE_DUE
 
 
-def test_a_booking_that_raises_holds_up_its_own_mail_only(monkeypatch, caplog):
+def test_booking_that_raises_delays_only_its_own_mail(monkeypatch, caplog):
     broken = confirmed(booking_id="BK-2026-0007")
     confirmed(booking_id="BK-2026-0008")
     number = Message.objects.order_by("pk").first().pk
@@ -461,7 +461,7 @@ TEMPORARY = [
     ({"END": ["451 4.3.0 try again"]}, "The mail server temporarily refused the e-mail (451)."),
     ({"CONNECT": ["421 4.3.2 too busy"]}, "The mail server was not ready (421)."),
 ]
-# Final, and nothing about the guest: somebody has to mend our settings, or our account.
+# Final, but not about the guest: our settings or our account must be fixed.
 OURS = [
     ({"CONNECT": ["554 5.3.2 go away"]}, "The mail server was not ready (554)."),
     ({"MAIL": ["553 5.7.1 not your address"]}, "The mail server refused HotelMate's sender address (553)."),
@@ -479,13 +479,13 @@ def first_verb(case) -> str:
 
 
 @pytest.mark.parametrize(("answers", "reason"), PERMANENT, ids=first_verb)
-def test_a_refusal_for_good_is_not_tried_again_and_told(small_hotel, smtp, caplog, answers, reason):
+def test_permanent_refusal_is_not_retried_and_is_published(small_hotel, smtp, caplog, answers, reason):
     server = smtp(answers=answers)
     refused, other = confirmed(small_hotel), confirmed(small_hotel)
     number, since = Message.objects.order_by("pk").first().pk, last_event()
-    assert send_queued() == 1  # the next one goes: the server works
-    assert desk_sees(refused) == [("CONFIRMATION", "FAILED", 1, reason)]
-    assert desk_sees(other) == [("CONFIRMATION", "SENT", 1, "")]
+    assert send_queued() == 1  # the next one is sent: the server works
+    assert mail_states(refused) == [("CONFIRMATION", "FAILED", 1, reason)]
+    assert mail_states(other) == [("CONFIRMATION", "SENT", 1, "")]
     assert published_events(since) == [("room-bookings", "booking_updated")]
     assert not Message.objects.exists()
     with clock.set_to(clock.now() + timedelta(days=10)):
@@ -498,28 +498,28 @@ def test_a_refusal_for_good_is_not_tried_again_and_told(small_hotel, smtp, caplo
 
 
 @pytest.mark.parametrize(("answers", "reason"), TEMPORARY, ids=first_verb)
-def test_what_is_put_off_is_tried_again(small_hotel, smtp, caplog, answers, reason):
+def test_temporary_refusal_is_retried(small_hotel, smtp, caplog, answers, reason):
     server = smtp(answers=answers)
     booking, since = confirmed(small_hotel), last_event()
     assert send_next() == Outcome.FAILED
-    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
+    assert mail_states(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
     assert published_events(since) == []
     with minutes_pass(1):
         assert send_queued() == 1
-    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
+    assert mail_states(booking) == [("CONFIRMATION", "SENT", 2, "")]
     assert len(server.received) == 1
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
 @pytest.mark.parametrize(("answers", "reason"), OURS, ids=first_verb)
-def test_what_is_our_own_fault_is_tried_again_and_logged_as_an_error(
+def test_refusal_of_our_configuration_is_retried_and_logged_as_an_error(
     small_hotel, smtp, settings, caplog, answers, reason
 ):
     settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = ("hotel", "wrong") if "AUTH" in answers else ("", "")
     server = smtp(answers=answers)
     booking = confirmed(small_hotel)
     assert send_next() == Outcome.FAILED
-    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
+    assert mail_states(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "wrong" not in caplog.text
     settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
@@ -529,17 +529,17 @@ def test_what_is_our_own_fault_is_tried_again_and_logged_as_an_error(
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPServerDisconnected("bye")])
-def test_a_server_that_is_away_is_tried_again(small_hotel, provider, error):
+def test_unreachable_server_is_retried(small_hotel, provider, error):
     provider.failures = [error]
     booking = confirmed(small_hotel)
     assert send_next() == Outcome.FAILED
     reason = f"The mail server could not be reached ({type(error).__name__})."
-    assert desk_sees(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
+    assert mail_states(booking) == [("CONFIRMATION", "QUEUED", 1, reason)]
     with minutes_pass(1):
         assert send_queued() == 1
 
 
-def test_a_mail_for_two_of_whom_one_may_be_taken_later_is_tried_again():
+def test_mail_is_retried_if_one_of_two_recipients_is_deferred():
     refusals = {"ada@example.com": (550, b"no"), "grace@example.com": (450, b"later")}
     assert not mail_sending.is_permanent(smtplib.SMTPRecipientsRefused(refusals))
     refusals["grace@example.com"] = (551, b"no")
@@ -550,7 +550,7 @@ def test_a_mail_for_two_of_whom_one_may_be_taken_later_is_tried_again():
 
 
 class SlowBackend(locmem.EmailBackend):
-    """A provider that takes its time over the first mail: until the test lets it."""
+    """A provider that holds the first mail until the test releases it."""
 
     began, may_end = threading.Event(), threading.Event()
     in_transaction: list[bool] = []
@@ -578,7 +578,7 @@ def slow_provider(settings, monkeypatch):
 
 
 def sending(slow_provider) -> Writer:
-    """A worker that is in the middle of sending."""
+    """A worker in the middle of sending."""
     worker = Writer(send_next)
     worker.start()
     assert slow_provider.began.wait(10)
@@ -586,8 +586,8 @@ def sending(slow_provider) -> Writer:
 
 
 @TRANSACTIONS
-def test_a_mail_that_one_worker_is_sending_another_passes_by(slow_provider):
-    """Neither waits, no transaction is open meanwhile, and the second takes the next booking's mail."""
+def test_worker_skips_a_mail_that_another_is_sending(slow_provider):
+    """Neither waits, no transaction stays open, and the second worker takes the next booking's mail."""
     for number in (7, 8):
         confirmed(booking_id=f"BK-2026-000{number}")
     first = sending(slow_provider)
@@ -602,7 +602,7 @@ def test_a_mail_that_one_worker_is_sending_another_passes_by(slow_provider):
 
 
 @TRANSACTIONS
-def test_without_the_lock_both_would_send_it(monkeypatch, slow_provider):
+def test_both_workers_send_it_without_the_lock(monkeypatch, slow_provider):
     """The twin: the race is real."""
     confirmed()
     monkeypatch.setattr(mail_sending, "advisory_lock", lambda *_keys: nullcontext(enter_result=True))
@@ -614,8 +614,8 @@ def test_without_the_lock_both_would_send_it(monkeypatch, slow_provider):
 
 
 @TRANSACTIONS
-def test_what_another_worker_has_just_sent_is_not_sent_again(monkeypatch):
-    """Both saw it waiting; the second got the lock when the first had let it go."""
+def test_mail_just_sent_by_another_worker_is_not_sent_again(monkeypatch):
+    """Both saw it queued; the second got the lock after the first released it."""
     confirmed()
     lock = mail_sending.advisory_lock
 
@@ -645,28 +645,28 @@ def test_many_workers_send_each_mail_once():
 
 @TRANSACTIONS
 @pytest.mark.parametrize("error", [None, smtplib.SMTPRecipientsRefused({"ada@example.com": (450, b"later")})])
-def test_a_cancellation_waits_for_the_confirmation_that_is_being_sent(slow_provider, monkeypatch, error):
-    """It commits meanwhile, and does not wait; its mail follows the confirmation, or comes alone when that failed."""
+def test_cancellation_mail_waits_for_the_confirmation_being_sent(slow_provider, monkeypatch, error):
+    """It commits without waiting; its mail follows the confirmation, or is sent alone if that failed."""
     monkeypatch.setattr(slow_provider, "failure", error)
     small_hotel = open_small_hotel()
     booking = confirmed(small_hotel)
     worker = sending(slow_provider)
     cancel_booking(booking=booking, staff=small_hotel.agent)
-    assert [state for _, state, *_ in desk_sees(booking)] == ["SENDING", "QUEUED"]
-    assert send_next() == Outcome.NONE_DUE  # another worker, meanwhile
+    assert [state for _, state, *_ in mail_states(booking)] == ["SENDING", "QUEUED"]
+    assert send_next() == Outcome.NONE_DUE  # another worker
     slow_provider.may_end.set()
     assert worker.outcome() == (Outcome.FAILED if error else Outcome.SENT)
     assert send_queued() == 1
     words = [subject.rpartition(" ")[2] for subject in delivered()]
     assert words == (["cancelled"] if error else ["confirmed", "cancelled"])
-    assert [state for _, state, *_ in desk_sees(booking)] == ["DROPPED" if error else "SENT", "SENT"]
+    assert [state for _, state, *_ in mail_states(booking)] == ["DROPPED" if error else "SENT", "SENT"]
     with clock.set_to(clock.now() + timedelta(days=9)):
         assert send_queued() == 0
 
 
 @TRANSACTIONS
-def test_a_talk_that_takes_longer_than_any_holds_the_cancellation_up_all_the_same(slow_provider, monkeypatch):
-    """As long as the worker has its connection, it has the lock of the booking."""
+def test_very_long_smtp_session_still_delays_the_cancellation_mail(slow_provider, monkeypatch):
+    """While the worker has its connection, it holds the lock of the booking."""
     small_hotel = open_small_hotel()
     booking = confirmed(small_hotel)
     worker = sending(slow_provider)
@@ -680,8 +680,8 @@ def test_a_talk_that_takes_longer_than_any_holds_the_cancellation_up_all_the_sam
 
 
 @TRANSACTIONS
-def test_without_the_lock_the_cancellation_would_come_first(slow_provider, monkeypatch):
-    """The twin: with neither the lock nor the mark, the confirmation arrives after the cancellation."""
+def test_cancellation_arrives_first_without_the_lock(slow_provider, monkeypatch):
+    """The twin: with neither the lock nor the claim, the confirmation arrives after the cancellation."""
     small_hotel = open_small_hotel()
     booking = confirmed(small_hotel)
     monkeypatch.setattr(mail_sending, "advisory_lock", lambda *_keys: nullcontext(enter_result=True))
@@ -694,8 +694,8 @@ def test_without_the_lock_the_cancellation_would_come_first(slow_provider, monke
     assert [subject.rpartition(" ")[2] for subject in delivered()] == ["cancelled", "confirmed"]
 
 
-class MoodyBackend(locmem.EmailBackend):
-    """A provider that takes its time, and puts off every third mail."""
+class DeferringBackend(locmem.EmailBackend):
+    """A slow provider that defers every third mail."""
 
     mood = random.Random(7)
 
@@ -707,9 +707,9 @@ class MoodyBackend(locmem.EmailBackend):
 
 
 @TRANSACTIONS
-def test_whatever_the_desk_does_while_workers_send_the_mails_arrive_in_its_order(settings, monkeypatch):
-    """Bookings are cancelled, reinstated and moved to other dates, over and over, while three workers send."""
-    settings.MAILER_EMAIL_BACKEND = f"{__name__}.MoodyBackend"
+def test_mails_arrive_in_the_order_of_the_actions(settings, monkeypatch):
+    """Bookings are repeatedly cancelled, reinstated and moved to other dates while three workers send."""
+    settings.MAILER_EMAIL_BACKEND = f"{__name__}.DeferringBackend"
     monkeypatch.setattr(mail_sending, "FIRST_PAUSE", timedelta(milliseconds=1))
     monkeypatch.setattr(mail_sending, "LONGEST_PAUSE", timedelta(milliseconds=20))
     small_hotel, over = open_small_hotel(allow_overbooking=True), threading.Event()
@@ -753,55 +753,55 @@ def test_whatever_the_desk_does_while_workers_send_the_mails_arrive_in_its_order
         arrived = [email.subject.partition("] ")[2] for email in django_mail.outbox if email.to == [address]]
         assert arrived == [SUBJECTS[MailKind(mail.kind)].format(booking.booking_id) for mail in went]
         assert {mail.state for mail in mails} <= {"SENT", "DROPPED"}
-        assert went[-1] == mails[-1]  # the last word is the last one
+        assert went[-1] == mails[-1]  # the last mail matches the final state
 
 
 def killed_while_sending(booking: RoomBooking) -> None:
-    """What a worker leaves behind that was killed in the middle of sending."""
+    """The state left by a worker that was killed while sending."""
     BookingMail.objects.filter(booking=booking, state=MailState.QUEUED).update(
         state=MailState.SENDING, claimed_at=clock.now(), tries=1
     )
 
 
-def test_what_a_killed_worker_began_is_sent_by_the_next(small_hotel):
+def test_mail_of_a_killed_worker_is_sent_by_the_next(small_hotel):
     booking = confirmed(small_hotel)
     killed_while_sending(booking)
     assert send_queued() == 1
-    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
+    assert mail_states(booking) == [("CONFIRMATION", "SENT", 2, "")]
 
 
-def test_what_was_overtaken_while_a_killed_worker_was_at_it_may_have_arrived_and_the_newer_one_comes_second(
+def test_mail_of_a_killed_worker_superseded_meanwhile_may_have_arrived(
     small_hotel,
 ):
-    """Nobody knows whether it is still on its way: the worker may have lost its connection to the database only."""
+    """It may still be in flight: the worker may have lost only its database connection."""
     booking = confirmed(small_hotel)
     killed_while_sending(booking)
     cancel_booking(booking=booking, staff=small_hotel.agent)
     with clock.set_to(clock.now() + LONGEST_TALK - timedelta(seconds=1)):
         assert send_queued() == 0
-    assert [state for _, state, *_ in desk_sees(booking)] == ["SENDING", "QUEUED"]
+    assert [state for _, state, *_ in mail_states(booking)] == ["SENDING", "QUEUED"]
     since = last_event()
     with clock.set_to(clock.now() + LONGEST_TALK):
         assert send_queued() == 1
     reason = f"{NEWER} A worker had started to send it: it may have arrived."
-    assert desk_sees(booking) == [("CONFIRMATION", "DROPPED", 1, reason), ("CANCELLATION", "SENT", 1, "")]
+    assert mail_states(booking) == [("CONFIRMATION", "DROPPED", 1, reason), ("CANCELLATION", "SENT", 1, "")]
     assert published_events(since) == [("room-bookings", "booking_updated")]
 
 
-def test_a_worker_that_was_taken_for_dead_does_not_put_its_mail_back(small_hotel, provider):
-    """It lost its connection, another has sent the mail since; then its own talk with the provider fails."""
+def test_worker_presumed_dead_does_not_requeue_its_mail(small_hotel, provider):
+    """It lost its connection and another worker sent the mail; then its own SMTP session fails."""
     booking = confirmed(small_hotel)
     message = Message.objects.get()
     stale = mail_sending._claim_of(booking.pk)
     assert send_queued() == 1
     assert mail_sending._failed(stale, TimeoutError()) == Outcome.FAILED
-    assert desk_sees(booking) == [("CONFIRMATION", "SENT", 2, "")]
+    assert mail_states(booking) == [("CONFIRMATION", "SENT", 2, "")]
     assert not Message.objects.filter(pk=message.pk).exists()
 
 
 @TRANSACTIONS
 def test_it_is_decided_on_the_locked_booking():
-    """A cancellation that is not committed yet holds the confirmation up, and then its own mail goes instead."""
+    """An uncommitted cancellation delays the confirmation; then its own mail is sent instead."""
     small_hotel = open_small_hotel()
     booking = confirmed(small_hotel)
     _, [outcome] = overlap(lambda: cancel_booking(booking=booking, staff=small_hotel.agent), send_next)
@@ -811,8 +811,8 @@ def test_it_is_decided_on_the_locked_booking():
 
 
 @TRANSACTIONS
-def test_without_that_lock_the_confirmation_would_go():
-    """The twin: the no-show commits while the confirmation is claimed, and it goes all the same."""
+def test_confirmation_is_sent_without_that_lock():
+    """The twin: the no-show commits while the confirmation is claimed, and it is still sent."""
     small_hotel = open_small_hotel()
     yesterday = clock.now().date() - timedelta(days=3)
     booking = confirmed(small_hotel, check_in=yesterday, check_out=yesterday + timedelta(days=9))
@@ -823,7 +823,7 @@ def test_without_that_lock_the_confirmation_would_go():
 
 
 @TRANSACTIONS
-def test_a_booking_that_somebody_holds_for_long_holds_up_its_own_mail_only(caplog):
+def test_locked_booking_delays_only_its_own_mail(caplog):
     small_hotel = open_small_hotel()
     held = confirmed(small_hotel)
     confirmed(small_hotel, booking_id="BK-2026-0008")

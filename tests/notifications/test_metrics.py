@@ -1,4 +1,4 @@
-"""What several processes count is one number: real web processes and a real worker, killed and started anew."""
+"""Metrics add up over several processes: real web processes and a real worker, killed and restarted."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ class Web:
             assert self.get("/api/nothing/").status_code == 404
 
     def metrics(self) -> dict[str, float]:
-        """What it shows: ``{name: the sum over its labels}``."""
+        """The metrics as ``{name: the sum over its labels}``."""
         answer = self.get("/metrics")
         assert answer.status_code == 200
         found: dict[str, float] = {}
@@ -63,12 +63,12 @@ class Web:
 
 
 def mapped(pid: int) -> set[Path]:
-    """The files that a process has in its memory."""
+    """The files that a process has memory-mapped."""
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     return {Path(words[5]) for line in lines if len(words := line.split(maxsplit=5)) == 6}
 
 
-def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(
+def test_metrics_of_web_processes_and_worker_add_up_even_after_a_kill(
     start_web, start_worker, server, unused_port, tmp_path
 ):
     folder = {COUNTERS: str(tmp_path / "counts")}
@@ -88,7 +88,7 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(
     assert web.asked() == asked
     pids = web.children()
 
-    # One web process and the worker are killed, and others come: what those had counted stays.
+    # One web process and the worker are killed and replaced: their counts stay.
     victim = pids.pop()
     os.kill(victim, signal.SIGKILL)
     worker.kill()
@@ -108,7 +108,7 @@ def test_web_processes_and_a_worker_count_together_also_when_they_are_killed(
     assert again.communicate(timeout=PATIENCE)[1] == ""
 
 
-def test_without_a_setting_the_web_processes_share_a_folder_in_memory_that_goes_with_them(start_web, unused_port):
+def test_web_processes_share_a_temporary_folder_by_default(start_web, unused_port):
     web = Web(start_web, unused_port)
     until(lambda: len(web.children()) == 2)
     web.ask(20)
@@ -118,7 +118,7 @@ def test_without_a_setting_the_web_processes_share_a_folder_in_memory_that_goes_
     assert own.stat().st_mode & 0o777 == 0o700
 
     before = web.children()
-    web.process.send_signal(signal.SIGHUP)  # others come, with the same folder
+    web.process.send_signal(signal.SIGHUP)  # they are replaced, with the same folder
     until(lambda: web.children().isdisjoint(before) and len(web.children()) == 2)
     web.ask(5)
     assert web.asked() == 25

@@ -1,8 +1,8 @@
-"""What every operation tells whom, in which order: the table of the contract, section 7, asserted whole.
+"""The events of every operation, in order and by channel: the whole table behind docs/realtime.md.
 
 ``U101`` is room_updated and ``O101`` room_occupancy_updated of that room on ``private-{slug}.rooms``; a booking's
 events are on ``private-{slug}.room-bookings``, or, after ``>``, on its guest's own channel. A line without events is
-a decision too: whoever adds an endpoint has to take it.
+a decision too; each new endpoint needs its line.
 """
 
 import json
@@ -17,14 +17,14 @@ from tests.endpoints import ENDPOINTS, MANAGER, NOBODY, ROLES, Endpoint
 from tests.factories import PASSWORD, HotelFactory, StaffFactory
 from tests.hotelmate.test_scope import member
 from tests.http import DocumentedClient, nothing_written, rolled_back, stored_rows
-from tests.notifications.operations import call, endpoint_of, operations, sent, world
+from tests.notifications.every_operation import call, endpoint_of, operation_targets, operations, sent
 from tests.room_bookings.small_hotel import NOW, last_event
 
 pytestmark = pytest.mark.django_db
 
 TABLE = """
 PATCH access-config/ |
-house rules, checkout time |
+access config, checkout time |
 POST rooms/<int:rno>/start-cleaning/ | U101
 POST rooms/<int:rno>/mark-cleaned/ | U101
 POST rooms/<int:rno>/inspect/ | U102
@@ -93,7 +93,7 @@ POST room-bookings/<str:bid>/unassign-room/ | booking_updated:arrival
 POST room-bookings/<str:bid>/move-room/ | U108 U103 O108 O103 booking_updated:overdue >booking_room_moved:overdue
 move, from maintenance | U111 U103 O111 O103 booking_updated:dripping >booking_room_moved:dripping
 POST room-bookings/<str:bid>/check-in/ | U107 O107 booking_checked_in:arrival >booking_checked_in:arrival
-check-in, room by the way | U103 O103 booking_checked_in:roomless >booking_checked_in:roomless
+check-in, room assigned | U103 O103 booking_checked_in:roomless >booking_checked_in:roomless
 check-in, another room | U103 O103 booking_checked_in:arrival >booking_checked_in:arrival
 POST room-bookings/<str:bid>/undo-check-in/ | U108 O108 booking_updated:overdue
 undo check-in, room in maintenance | U111 O111 booking_updated:dripping
@@ -144,55 +144,55 @@ def test_every_operation_has_its_line(work):
     assert {endpoint.name for endpoint in ENDPOINTS if endpoint.method != "GET"} <= set(EXPECTED)
 
 
-def test_exactly_these_events_in_this_order_on_these_channels(work, things):
+def test_exactly_these_events_in_this_order_on_these_channels(work, targets):
     told = {}
     for name, operation in work.items():
         with rolled_back():
             since = last_event()
             answer = operation()
-            told[name] = sent(things, since)
+            told[name] = sent(targets, since)
             assert getattr(answer, "status_code", 200) < 400, (name, answer.content)
     assert told == EXPECTED
 
 
-def test_the_same_again_tells_nothing(work, things):
+def test_retry_publishes_nothing(work, targets):
     told = {}
     for name in TELLING:
         with rolled_back():
             work[name]()
             since = last_event()
             answer = work[name]()
-            told[name] = sent(things, since)
+            told[name] = sent(targets, since)
             assert getattr(answer, "status_code", 200) < 500, (name, answer.content)
     assert told == dict.fromkeys(TELLING, "")
 
 
-def test_what_is_rolled_back_is_not_told(work, things, django_capture_on_commit_callbacks):
+def test_rolled_back_operation_publishes_nothing(work, targets, django_capture_on_commit_callbacks):
     before = last_event()
     for name in TELLING:
         with django_capture_on_commit_callbacks() as callbacks:
             with pytest.raises(ZeroDivisionError), rolled_back():
                 work[name]()
-                assert sent(things, before) == EXPECTED[name]
+                assert sent(targets, before) == EXPECTED[name]
                 raise ZeroDivisionError
             assert last_event() == before, name
         assert callbacks == [], name
 
 
-def test_reading_tells_nothing(api, manager, things):
+def test_reads_publish_nothing(api, manager, targets):
     client = api(manager)
     since = last_event()
     for endpoint in ENDPOINTS:
         if endpoint.method == "GET":
-            answer = call(endpoint, client, things)
+            answer = call(endpoint, client, targets)
             assert answer.status_code == endpoint.status, (endpoint.name, answer.content)
-    assert sent(things, since) == ""
+    assert sent(targets, since) == ""
 
 
-def test_signing_in_and_out_tells_nothing(api, manager, things):
+def test_sign_in_and_out_publish_nothing(api, manager, targets):
     since = last_event()
     client = api(manager)
-    channel = {"socket_id": "1.1", "channel_name": f"private-{things.hotel.slug}.rooms"}
+    channel = {"socket_id": "1.1", "channel_name": f"private-{targets.hotel.slug}.rooms"}
     answers = [
         APIClient().post("/api/staff/login/", {"username": "manager", "password": "wrong"}, format="json"),
         APIClient().post("/api/staff/login/", {"username": "manager", "password": PASSWORD}, format="json"),
@@ -203,7 +203,7 @@ def test_signing_in_and_out_tells_nothing(api, manager, things):
         client.get("/api/staff/hotel/grand/me/"),
     ]
     assert [answer.status_code for answer in answers] == [401, 200, 400, 200, 200, 204, 401]
-    assert sent(things, since) == ""
+    assert sent(targets, since) == ""
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def telling_endpoints():
     return [endpoint_of(name) for name in TELLING if name.split()[0] in ("POST", "PATCH", "PUT", "DELETE")]
 
 
-def test_who_may_not_tells_nothing(hotel, things):
+def test_forbidden_operation_publishes_nothing(hotel, targets):
     since = last_event()
     strangers = {role: token_client(member(hotel, role)) for role in (*ROLES, NOBODY) if role != MANAGER} | {
         "another hotel's": token_client(StaffFactory(hotel=HotelFactory(), role=MANAGER))
@@ -222,14 +222,14 @@ def test_who_may_not_tells_nothing(hotel, things):
     for endpoint in telling_endpoints():
         for role, client in {**strangers, "nobody's": DocumentedClient(raise_request_exception=False)}.items():
             if role not in endpoint.roles:
-                assert call(endpoint, client, things).status_code in (401, 403), (endpoint.name, role)
+                assert call(endpoint, client, targets).status_code in (401, 403), (endpoint.name, role)
                 assert last_event() == since, (endpoint.name, role)
                 refused += 1
     assert refused >= 3 * len(telling_endpoints())
 
 
-# By endpoint, the object, what else the body says than in ``tests.endpoints``, and the refusal. ``If-Match`` is of a
-# version that the object does not have.
+# Endpoint, target, changes to the body of ``tests.endpoints``, and the status. ``If-Match`` is a version that the
+# target does not have.
 REFUSED = """
 POST rooms/<int:rno>/start-cleaning/ ready_no 409
 POST rooms/<int:rno>/start-cleaning/ left_no 409
@@ -282,7 +282,7 @@ POST room-bookings/<str:bid>/mails/<int:mail>/send-again/ roomless 404
 """
 
 
-def test_what_is_refused_tells_nothing(api, manager, things):
+def test_refused_operation_publishes_nothing(api, manager, targets):
     client, answered = api(manager), {}
     for line in REFUSED.strip().splitlines():
         method, route, target, rest = line.split(" ", 3)
@@ -291,19 +291,19 @@ def test_what_is_refused_tells_nothing(api, manager, things):
         known = endpoint_of(f"{method} {route}")
         endpoint = Endpoint(method, route, known.roles, target.strip("-"), {**(known.body or {}), **changes})
         with nothing_written():
-            answer = endpoint.call(client, things.hotel.slug, things, **stale)
+            answer = endpoint.call(client, targets.hotel.slug, targets, **stale)
         answered[line] = str(answer.status_code)
     assert answered == {line: line.rpartition(" ")[2] for line in answered}
 
 
-def test_every_operation_over_http_is_refused_somewhere():
+def test_every_http_operation_has_a_refusal():
     lines = [line.split(" ", 2)[:2] for line in REFUSED.strip().splitlines()]
     never = {
-        # Whoever may, can in any state: the right and the room's existence are all that is asked.
+        # Allowed in every state: only the right and the room's existence are checked.
         "POST rooms/<int:rno>/mark-maintenance/",
         "POST rooms/<int:rno>/complete-maintenance/",
         "POST room-bookings/<str:bid>/mark-seen/",
-        # Another name of ``rooms/{rid}/status/``.
+        # An alias of ``rooms/{rid}/status/``.
         "POST housekeeping/rooms/<int:rid>/status/",
     }
     assert {" ".join(line) for line in lines} | never == {endpoint.name for endpoint in telling_endpoints()}
@@ -322,7 +322,7 @@ LAST_MOMENT = """
 
 @pytest.fixture
 def no_event_survives_its_commit(transactional_db):
-    """Every transaction that told something fails at its COMMIT, when all of its statements have succeeded."""
+    """Make each transaction that published an event fail at its COMMIT, after all of its statements succeeded."""
 
     def start():
         with connection.cursor() as cursor:
@@ -334,11 +334,11 @@ def no_event_survives_its_commit(transactional_db):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_fails_at_its_commit_is_not_told(no_event_survives_its_commit):
+def test_failed_commit_publishes_nothing(no_event_survives_its_commit):
     with clock.set_to(NOW):
         manager = StaffFactory(hotel=HotelFactory(slug="grand"), role=MANAGER, user__is_staff=True)
-        things = world(manager)
-        work = operations(things, manager)
+        targets = operation_targets(manager)
+        work = operations(targets, manager)
         no_event_survives_its_commit()
         before, since = stored_rows(), last_event()
         for name in sorted(TELLING, key="tick".__eq__):
@@ -349,5 +349,5 @@ def test_what_fails_at_its_commit_is_not_told(no_event_survives_its_commit):
                     assert "at the last moment" in str(error)  # noqa: PT017 - a service has no answer
                 else:
                     assert name == "tick" or name.startswith("admin: ") or answer.status_code == 503, name
-                # What a tick does without telling, it has done.
+                # A tick keeps its changes that publish no event.
                 assert last_event() == since if name == "tick" else stored_rows() == before, name

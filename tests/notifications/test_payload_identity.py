@@ -1,6 +1,6 @@
-"""An event says of a room or a booking what the next GET says: the same keys, values and types, after every operation.
+"""An event's payload equals the next GET of the room or booking, in keys, values and types, after every operation.
 
-And nothing changes on a screen of which no event told, but for what is listed here.
+Nothing changes in a client's reads without an event, except as listed here.
 """
 
 import json
@@ -19,7 +19,7 @@ from rooms.selectors import room_list
 from rooms.snapshots import room_snapshot
 from tests.conftest import token_client
 from tests.http import nothing_written, rolled_back
-from tests.notifications.operations import call, endpoint_of, sent
+from tests.notifications.every_operation import call, endpoint_of, sent
 from tests.notifications.test_operation_table import EXPECTED, TELLING
 from tests.room_bookings.small_hotel import last_event
 
@@ -29,8 +29,8 @@ OF_THE_CHANGE = {"changed_fields", "source", "from_status", "to_status", "change
 NOBODY = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
 
 
-def as_heard(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
-    """The newest payload of each booking, and of each room in either type of event, as a subscriber parses it."""
+def as_received(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
+    """The newest payload of each booking, and of each room by event type, as a subscriber parses it."""
     heard: dict[tuple[str, Any, str], dict[str, Any]] = {}
     for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream=GUESTS).order_by("pk"):
         envelope = json.loads(notification_manager.messages(event)[0]["data"])
@@ -47,11 +47,11 @@ def as_heard(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are the same, ``1`` and ``1.0`` and ``true`` told apart."""
+    """Whether two JSON values are the same; ``1``, ``1.0`` and ``true`` differ."""
     return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
-def test_each_event_is_what_the_next_read_says(work, things, hotel, housekeeper, agent):
+def test_each_event_equals_the_next_read(work, targets, hotel, housekeeper, agent):
     rooms_screen, desk_screen = token_client(housekeeper), token_client(agent)
     base = f"/api/staff/hotel/{hotel.slug}"
     compared = 0
@@ -59,7 +59,7 @@ def test_each_event_is_what_the_next_read_says(work, things, hotel, housekeeper,
         with rolled_back():
             since = last_event()
             work[name]()
-            heard = as_heard(since)
+            heard = as_received(since)
             rows = desk_screen.get(f"{base}/room-bookings/?include_counts=0&page_size=100").json()["results"]
             bookings = {row["booking_id"]: row for row in rows}
             for (stream, subject, kind), payload in heard.items():
@@ -75,18 +75,18 @@ def test_each_event_is_what_the_next_read_says(work, things, hotel, housekeeper,
     assert compared > len(TELLING)
 
 
-# --- nothing changes untold -------------------------------------------------------------------------------------------
+# --- no change without an event---------------------------------------------------------------------------------------
 
 
-def screens(things: SimpleNamespace) -> dict[tuple[str, Any], dict[str, Any]]:
-    """All that the house's screens show: every room, and every booking that a list has, with detail and mails."""
-    rooms = {(ROOMS, room.pk): room_snapshot(room) for room in room_list(things.hotel)}
-    bookings = booking_list(things.hotel).exclude(status__in=DRAFT_STATUSES)
+def client_reads(targets: SimpleNamespace) -> dict[tuple[str, Any], dict[str, Any]]:
+    """All that clients read: every room, and every booking in the list with its detail and mails."""
+    rooms = {(ROOMS, room.pk): room_snapshot(room) for room in room_list(targets.hotel)}
+    bookings = booking_list(targets.hotel).exclude(status__in=DRAFT_STATUSES)
     mails: dict[int, list[Any]] = {}
-    for mail in mail_list().filter(hotel=things.hotel):
+    for mail in mail_list().filter(hotel=targets.hotel):
         mails.setdefault(mail.booking_id, []).append(mail_row(mail))
     return rooms | {
-        # The room's own status is the rooms' screens' business.
+        # The room is read above.
         (BOOKINGS, booking.booking_id): booking_detail(booking) | {"room": None, "mails": mails.get(booking.pk)}
         for booking in bookings
     }
@@ -96,38 +96,38 @@ def changed(before: dict[Any, Any], after: dict[Any, Any]) -> set[tuple[str, Any
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
-def told_of(since: int) -> set[tuple[str, Any]]:
+def published_for(since: int) -> set[tuple[str, Any]]:
     return {
         (event.stream, event.envelope["payload"]["id" if event.stream == ROOMS else "booking_id"])
         for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream=GUESTS)
     }
 
 
-# The contract has no event for these: a screen shows them at its next read. By operation, whose rows change untold.
-UNTOLD = {
-    "house rules, checkout time": {BOOKINGS},  # deadlines
+# By operation, the rows that change without an event (docs/realtime.md): clients see them at the next read.
+CHANGES_WITHOUT_EVENT = {
+    "access config, checkout time": {BOOKINGS},  # deadlines
     "POST room-management/": {ROOMS},
     "DELETE room-management/<int:room>/": {ROOMS},
     "POST room-types/<int:pk>/rooms/bulk-create/": {ROOMS},
     "PATCH room-types/<int:pk>/": {ROOMS},
-    "room, another number": {BOOKINGS},  # of those that have the room
+    "room, another number": {BOOKINGS},  # of the bookings assigned to the room
     "admin: add a room": {ROOMS},
     "admin: delete a room": {ROOMS},
     "admin: change a room type": {ROOMS, BOOKINGS},
 }
 
 
-def test_what_changes_on_a_screen_is_told_and_nothing_else(work, things):
-    before, untold = screens(things), {}
+def test_changed_reads_have_events_and_others_have_none(work, targets):
+    before, unpublished = client_reads(targets), {}
     for name, operation in work.items():
         with rolled_back():
             since = last_event()
             operation()
-            on_screen, told = changed(before, screens(things)), told_of(since)
-        assert told <= on_screen, (name, told - on_screen)
-        if on_screen - told:
-            untold[name] = {stream for stream, _ in on_screen - told}
-    assert untold == UNTOLD
+            changed_reads, published = changed(before, client_reads(targets)), published_for(since)
+        assert published <= changed_reads, (name, published - changed_reads)
+        if changed_reads - published:
+            unpublished[name] = {stream for stream, _ in changed_reads - published}
+    assert unpublished == CHANGES_WITHOUT_EVENT
 
 
 TRIED_BOOKINGS = [
@@ -146,7 +146,7 @@ TRIED_ROOMS = ["dirty", "cleaned", "ready", "broken", "unused", "due", "left", "
 
 
 def attempts() -> list[tuple[str, str]]:
-    """Every writing endpoint of one booking or room, with each booking or room there is."""
+    """Every writing endpoint of one booking or room, on every booking or room."""
     found = []
     for name in EXPECTED:
         if name.split()[0] not in ("POST", "PATCH", "PUT"):
@@ -160,29 +160,29 @@ def attempts() -> list[tuple[str, str]]:
     return found
 
 
-def test_every_endpoint_on_everything_tells_what_it_changes_and_no_more(things, manager):
-    """Whatever the state: what changes is told, what is refused tells nothing."""
-    client, before = token_client(manager), screens(things)
+def test_every_endpoint_publishes_exactly_its_changes(targets, manager):
+    """In every state: a change publishes, a refusal publishes nothing."""
+    client, before = token_client(manager), client_reads(targets)
     done = refused = 0
     for name, target in attempts():
         with rolled_back():
             since = last_event()
-            answer = call(endpoint_of(name, target, endpoint_of(name).body), client, things)
+            answer = call(endpoint_of(name, target, endpoint_of(name).body), client, targets)
             if answer.status_code < 400:
-                assert changed(before, screens(things)) == told_of(since), (name, target)
+                assert changed(before, client_reads(targets)) == published_for(since), (name, target)
                 done += 1
             else:
-                assert sent(things, since) == "", (name, target)
+                assert sent(targets, since) == "", (name, target)
                 refused += 1
     assert done > 80
     assert refused > 80
 
 
-def test_a_stale_version_tells_nothing(things, manager):
+def test_stale_version_publishes_nothing(targets, manager):
     client = token_client(manager)
     for name, target in attempts():
         if name.startswith("PATCH") or name.endswith("/status/"):
             with nothing_written():
                 endpoint = endpoint_of(name, target, endpoint_of(name).body)
-                answer = endpoint.call(client, things.hotel.slug, things, HTTP_IF_MATCH='"9999"')
+                answer = endpoint.call(client, targets.hotel.slug, targets, HTTP_IF_MATCH='"9999"')
             assert answer.status_code == 412, (name, target)

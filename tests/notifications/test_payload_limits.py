@@ -1,4 +1,4 @@
-"""Every message fits into what Pusher takes: 10,240 bytes of data, 200 characters of channel and of event name."""
+"""Every message fits Pusher's limits: 10,240 bytes of data, 200 characters in channel and event names."""
 
 import json
 import re
@@ -29,17 +29,17 @@ from tests.room_bookings.small_hotel import NOW, SmallHotel, last_event, open_sm
 
 pytestmark = pytest.mark.django_db
 
-DATA, NAME = 10_240, 200  # what Pusher takes: bytes of data, characters of a channel or of an event's name
+DATA, NAME = 10_240, 200  # Pusher's limits: bytes of data, characters of a channel or event name
 LAST_SEQ = 2**63 - 1
 LEGAL_CHANNEL = re.compile(r"[A-Za-z0-9_\-=@,.;]+")  # Pusher's documentation
-# Of one to four bytes, of two and six in JSON, and of several characters.
+# Characters of one to four bytes, of two and six in JSON, and of several code points.
 CHARACTERS = ["a", "愛", "😀", '"', "\x01", "👩‍👩‍👧‍👦"]
-# What is derived from an address, a number or a choice is no free text.
+# E-mail addresses, numbers and choices are not free text.
 NOT_FREE = {"slug", "timezone", "booking_id", "room_status", "maintenance_priority", "status", "currency"}
 
 
 def filled(instance: Model, character: str) -> dict[str, str]:
-    """Every free text of the row, as long as its column takes it."""
+    """The row with every free text as long as its column allows."""
     return {
         field.name: (character * field.max_length)[: field.max_length]
         for field in instance._meta.get_fields()
@@ -47,8 +47,8 @@ def filled(instance: Model, character: str) -> dict[str, str]:
     }
 
 
-def largest_house(character: str) -> SmallHotel:
-    """A house in which every name and number is as long as it can be."""
+def largest_hotel(character: str) -> SmallHotel:
+    """A hotel in which every name and number is as long as possible."""
     small_hotel = open_small_hotel(slug="s" * 60)
     Hotel.objects.filter(pk=small_hotel.hotel.pk).update(**filled(small_hotel.hotel, character))
     RoomType.objects.filter(pk=small_hotel.room_type.pk).update(
@@ -63,7 +63,7 @@ def largest_house(character: str) -> SmallHotel:
 
 
 def largest_booking(small_hotel: SmallHotel, character: str) -> RoomBooking:
-    """A booking of which every text is as long as it can be, and every number as large."""
+    """A booking in which every text is as long, and every number as large, as possible."""
     booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0], booking_id=f"BK-2026-{'9' * 16}")
     texts = filled(booking, character) | {"special_requests": character * 10_000, "internal_notes": character * 2000}
     del texts["payment_reference"], texts["guest_token_hash"], texts["auto_expire_reason_code"]
@@ -75,8 +75,8 @@ def largest_booking(small_hotel: SmallHotel, character: str) -> RoomBooking:
     return booking
 
 
-def live(small_hotel: SmallHotel, character: str) -> None:
-    """One room and one booking go through all that tells something, with remarks as long as the API takes them."""
+def run_all_actions(small_hotel: SmallHotel, character: str) -> None:
+    """Take one room and one booking through every action that publishes, with notes as long as the API allows."""
     note, staff = (character * 2000)[:1999] + ".", small_hotel.manager
     room = small_hotel.rooms[0]
     booking = largest_booking(small_hotel, character)
@@ -90,7 +90,7 @@ def live(small_hotel: SmallHotel, character: str) -> None:
     check_in(booking=booking, staff=staff)
     for _ in range(8):
         flag_maintenance(room=room, staff=staff, note=note)
-    # A hundred thousand characters came together over the years.
+    # Notes that have grown to a hundred thousand characters.
     Room.objects.filter(pk=room.pk).update(maintenance_notes=character * 100_000, turnover_notes=character * 100_000)
     flag_maintenance(room=room, staff=staff, note=note)
     move_room(booking=booking, to_room_id=small_hotel.rooms[1].pk, staff=staff, reason=note, notes=note)
@@ -103,15 +103,15 @@ def live(small_hotel: SmallHotel, character: str) -> None:
 
 @pytest.fixture
 def small_hotel(db: None) -> Iterator[SmallHotel]:
-    """An ordinary house, with a manager who may do anything."""
+    """A small hotel, with a hotel manager."""
     with clock.set_to(NOW):
-        house = open_small_hotel()
-        house.manager = StaffFactory(hotel=house.hotel, role=HOTEL_MANAGER)
-        yield house
+        small_hotel = open_small_hotel()
+        small_hotel.manager = StaffFactory(hotel=small_hotel.hotel, role=HOTEL_MANAGER)
+        yield small_hotel
 
 
 def as_sent() -> list[dict[str, str]]:
-    """Every message there is, each with the largest number."""
+    """Every message, each with the largest number."""
     found = []
     for event in RealtimeEvent.objects.order_by("pk"):
         event.seq = LAST_SEQ
@@ -120,10 +120,10 @@ def as_sent() -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("character", CHARACTERS, ids=ascii)
-def test_the_largest_house_fits(character, db, settings):
-    settings.REALTIME_PUBLIC_CHANNELS = True  # each event of the staff's on its private channel, and its twin
+def test_largest_hotel_fits(character, db, settings):
+    settings.REALTIME_PUBLIC_CHANNELS = True  # each staff event on its private channel, and its public twin
     with clock.set_to(NOW.replace(microsecond=999_999)):
-        live(largest_house(character), character)
+        run_all_actions(largest_hotel(character), character)
     messages = as_sent()
     kinds = {message["name"] for message in messages}
     assert {"room_updated", "room_occupancy_updated", "booking_checked_in", "booking_declined"} <= kinds
@@ -138,10 +138,10 @@ def test_the_largest_house_fits(character, db, settings):
 
 
 @pytest.mark.parametrize("character", CHARACTERS, ids=ascii)
-def test_what_was_cut_says_so_and_nothing_else_was_touched(character, db):
+def test_cut_fields_are_marked_and_others_unchanged(character, db):
     with clock.set_to(NOW):
-        small_hotel = largest_house(character)
-        live(small_hotel, character)
+        small_hotel = largest_hotel(character)
+        run_all_actions(small_hotel, character)
         room = small_hotel.rooms[0]
         since = last_event()
         Room.objects.filter(pk=room.pk).update(is_active=False)
@@ -157,9 +157,9 @@ def test_what_was_cut_says_so_and_nothing_else_was_touched(character, db):
     assert payload["room_type_info"]["name"] == (character * 100)[:100]
 
 
-# What is as large as an ordinary house ever has it.
+# As large as an ordinary hotel needs.
 @pytest.mark.parametrize("character", ["a", "é", "😀"])
-def test_what_fits_is_whole(character, small_hotel):
+def test_payload_that_fits_is_not_cut(character, small_hotel):
     room, note = small_hotel.rooms[0], character * 1500
     booking = booking_in("CONFIRMED", assigned_room=room, primary_first_name=character * 100)
     flag_maintenance(room=room, staff=small_hotel.manager, note=note)
@@ -175,8 +175,8 @@ def test_what_fits_is_whole(character, small_hotel):
 
 
 @pytest.mark.parametrize("notes", [4000, 8000, 9000])
-def test_the_last_byte_that_fits_is_sent(notes, small_hotel):
-    """One byte more than fits, and something is cut."""
+def test_payload_at_the_limit_is_not_cut(notes, small_hotel):
+    """One byte more than the limit, and something is cut."""
     room = small_hotel.rooms[0]
 
     def told(length: int) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def test_the_last_byte_that_fits_is_sent(notes, small_hotel):
 
     flag_maintenance(room=room, staff=small_hotel.manager, note="shower drips")
     empty = len(notification_manager.encoded(told(0)).encode())
-    # "4000\n" and the like make the other note longer meanwhile: measured, not reckoned.
+    # "4000\n" and similar prefixes also lengthen the other note, so measure instead of computing.
     envelope = told(notes - empty)
     assert envelope["payload"]["turnover_notes"] == "x" * (notes - empty)
     longer = told(notification_manager.LARGEST_ENVELOPE)

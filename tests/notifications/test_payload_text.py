@@ -1,4 +1,4 @@
-"""Text that nothing can hold is refused at the door; a payload that can't be encoded undoes the change."""
+"""Text that cannot be stored is refused; a payload that cannot be encoded rolls back the change."""
 
 import json
 from typing import Any
@@ -18,14 +18,14 @@ from rooms.services import update_room
 from tests.endpoints import BOOKING, Endpoint
 from tests.factories import booking_in, room_in
 from tests.http import assert_error, nothing_written
-from tests.notifications.operations import endpoint_of
+from tests.notifications.every_operation import endpoint_of
 from tests.room_bookings.small_hotel import NOW
 
 pytestmark = pytest.mark.django_db
 
 NUL, SURROGATE = "a\x00b", "a\ud800b"
 STATUS = "housekeeping/rooms/<int:rid>/"
-# Every text that somebody sends and an event carries: to the house, or (reasons) to the guest.
+# Every text of a request that an event carries: to staff, or (reasons) to the guest.
 SENT = [
     ("POST rooms/<int:rno>/start-cleaning/", "notes"),
     ("POST rooms/<int:rno>/mark-cleaned/", "notes"),
@@ -64,7 +64,7 @@ SENT = [
 
 
 @pytest.mark.parametrize("text", [NUL, SURROGATE], ids=["NUL", "lone surrogate"])
-def test_text_that_nothing_can_hold_is_400_and_named(api, manager, things, text):
+def test_unstorable_text_is_400_and_names_the_field(api, manager, targets, text):
     client = api(manager)
     with nothing_written():
         for name, field in SENT:
@@ -72,20 +72,20 @@ def test_text_that_nothing_can_hold_is_400_and_named(api, manager, things, text)
             endpoint = Endpoint(
                 known.method, known.route, known.roles, known.target, {**(known.body or {}), field: text}
             )
-            answer = endpoint.call(client, things.hotel.slug, things)
+            answer = endpoint.call(client, targets.hotel.slug, targets)
             assert field in assert_error(answer, 400, "VALIDATION_ERROR")["details"], (name, field)
         companions = endpoint_of(f"PUT {BOOKING}party/companions/")
         for field in ("first_name", "last_name", "email", "phone"):
             person = {"first_name": "Charles", "last_name": "Babbage", field: text}
             endpoint = Endpoint("PUT", companions.route, companions.roles, "arrival", {"companions": [person]})
-            assert_error(endpoint.call(client, things.hotel.slug, things), 400, "VALIDATION_ERROR")
+            assert_error(endpoint.call(client, targets.hotel.slug, targets), 400, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize("text", ["\n\t", "\u2028\u2029", "👩‍👩‍👧‍👦", "\ufffe\uffff", '"\\/', "</script>"], ids=ascii)
-def test_whatever_else_somebody_writes_arrives_as_written(api, manager, things, text):
+def test_any_other_text_arrives_unchanged(api, manager, targets, text):
     text = f"x{text}x"
     endpoint = endpoint_of("POST rooms/<int:rno>/mark-maintenance/", "ready_no", {"notes": text})
-    assert endpoint.call(api(manager), things.hotel.slug, things).status_code == 200
+    assert endpoint.call(api(manager), targets.hotel.slug, targets).status_code == 200
     message = notification_manager.messages(RealtimeEvent.objects.latest("pk"))[0]
     heard = json.loads(message["data"].encode().decode())
     assert heard["payload"]["maintenance_notes"] == text
@@ -95,8 +95,8 @@ def test_whatever_else_somebody_writes_arrives_as_written(api, manager, things, 
 
 
 @pytest.mark.parametrize("text", [NUL, SURROGATE], ids=["NUL", "lone surrogate"])
-def test_a_service_that_is_given_such_text_changes_nothing(hotel, manager, text):
-    """The admin and commands have other doors; behind all of them nothing is half done."""
+def test_service_refuses_unstorable_text_without_a_trace(hotel, manager, text):
+    """The admin and commands call services directly; a refusal leaves nothing half done."""
     with clock.set_to(NOW):
         room = room_in("CHECKOUT_DIRTY", hotel=hotel, room_number=101)
         faulty = room_in("CHECKOUT_DIRTY", hotel=hotel, room_number=102, fault=True)
@@ -120,7 +120,7 @@ def test_a_service_that_is_given_such_text_changes_nothing(hotel, manager, text)
 
 
 @pytest.mark.parametrize("what", [object(), b"bytes", float("nan"), SURROGATE], ids=["object", "bytes", "NaN", "text"])
-def test_a_payload_that_is_no_json_undoes_the_change(hotel, manager, what):
+def test_payload_that_is_not_json_rolls_back_the_change(hotel, manager, what):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
 
     def change() -> None:
@@ -133,7 +133,7 @@ def test_a_payload_that_is_no_json_undoes_the_change(hotel, manager, what):
     refused_whole(change)
 
 
-def test_a_payload_that_the_database_refuses_undoes_the_change(hotel, manager):
+def test_payload_refused_by_the_database_rolls_back_the_change(hotel, manager):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
 
     def change() -> None:
@@ -146,6 +146,6 @@ def test_a_payload_that_the_database_refuses_undoes_the_change(hotel, manager):
 
 
 def refused_whole(change: Any) -> None:
-    """``change``, in one transaction, raises because of its payload, and leaves nothing."""
+    """Assert that ``change``, in one transaction, raises because of its payload and leaves no trace."""
     with nothing_written(), pytest.raises((TypeError, ValueError, DataError)), transaction.atomic():
         change()

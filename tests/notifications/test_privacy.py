@@ -1,7 +1,7 @@
-"""Nobody hears what is not for them: every payload that can reach a channel, read for what must not be there.
+"""Each channel carries only what its subscribers may see: every payload that can reach a channel is searched.
 
-Whatever people write or are called carries a mark (``personal.py``). Every operation is run, everything that it would
-send is read, and only the marks that are named here may be found in it.
+Every name and text carries a mark (``marked_hotels.py``). Every operation is run, everything that it would send is
+searched, and only the marks that are listed here may be found in it.
 """
 
 import ast
@@ -27,11 +27,11 @@ from notifications.models import BOOKINGS, GUESTS, ROOMS, STREAMS, RealtimeEvent
 from room_bookings.models import RoomBooking
 from tests.conftest import in_full
 from tests.http import rolled_back
-from tests.notifications.personal import (
+from tests.notifications.marked_hotels import (
     AMOUNT,
     marked_fields,
     marks_in,
-    open_houses,
+    open_marked_hotels,
     operations,
     text_fields,
 )
@@ -42,9 +42,9 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("common", "hotel", "hotelmate", "housekeeping", "notifications", "operations", "room_bookings", "rooms")
 
-# What each may carry, by (whose, what); "own" is the guest of the booking that the event is about.
+# The marks that each channel may carry, as (owner, field); "own" is the guest of the event's booking.
 MAY_CARRY = {
-    # who works here, and what they note about a room
+    # staff names, and their notes about a room
     ROOMS: {
         ("S", "staff_first"),
         ("S", "staff_last"),
@@ -52,14 +52,14 @@ MAY_CARRY = {
         ("S", "room_note"),
         ("S", "fault_note"),
     },
-    # what the list of bookings shows of the guest
+    # the guest's fields in the list of bookings
     BOOKINGS: {("own", "first"), ("own", "last"), ("own", "email"), ("own", "phone"), ("own", "number")},
-    # why, and where to ring
+    # the reason, and the hotel's phone
     GUESTS: {("own", "typed_reason"), ("S", "hotel_phone")},
     "public": set(),
 }
 
-# Texts in which nothing stands of a person.
+# Texts without personal data.
 IMPERSONAL = {
     "Hotel.name",
     "Hotel.slug",
@@ -86,7 +86,7 @@ class Sent:
     operation: str
     stream: str
     hotel_slug: str
-    owner: str  # whose booking the event is about
+    owner: str  # the owner of the event's booking
     channel: str
     name: str
     data: str
@@ -104,21 +104,21 @@ class Sent:
 
 
 @dataclass
-class Heard:
-    """Everything that came of running every operation."""
+class Collected:
+    """The results of running every operation."""
 
     events: list[list[Sent]] = field(default_factory=list)  # the messages of each event
-    silent: list[str] = field(default_factory=list)  # operations that told nothing
+    silent: list[str] = field(default_factory=list)  # operations without events
     logged: list[str] = field(default_factory=list)
     marked: set[str] = field(default_factory=set)  # text fields that held a mark
-    tellers: set[tuple[str, str]] = field(default_factory=set)  # file and name of functions that told something
+    tellers: set[tuple[str, str]] = field(default_factory=set)  # file and name of the functions that published
 
     @property
     def messages(self) -> list[Sent]:
         return [message for messages in self.events for message in messages]
 
     def of(self, stream: str) -> list[Sent]:
-        """What goes to the private channels of a stream."""
+        """The messages to the private channels of a stream."""
         return [message for message in self.messages if message.stream == stream and not message.is_public]
 
     def public(self) -> list[Sent]:
@@ -126,7 +126,7 @@ class Heard:
 
 
 class Log(logging.Handler):
-    """Keeps every line, with its traceback, as an operator reads it."""
+    """Collects every log line, with its traceback, as an operator sees it."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -137,9 +137,9 @@ class Log(logging.Handler):
 
 
 @pytest.fixture(scope="module")
-def heard(django_db_setup: None, django_db_blocker: Any) -> Iterator[Heard]:
-    """Every operation run once, each from the same state of the houses, with the public channels on."""
-    found, log = Heard(), Log()
+def collected(django_db_setup: None, django_db_blocker: Any) -> Iterator[Collected]:
+    """Run every operation once, each from the same state of the hotels, with the public channels on."""
+    found, log = Collected(), Log()
     loggers = [logging.getLogger(name) for name in ("", "django", "stripe", "mailer")]
     for logger in loggers:
         logger.addHandler(log)
@@ -148,13 +148,13 @@ def heard(django_db_setup: None, django_db_blocker: Any) -> Iterator[Heard]:
             django_db_blocker.unblock(),
             override_settings(REALTIME_PUBLIC_CHANNELS=True),
             clock.set_to(NOW),
-            connection.execute_wrapper(_remember_tellers(found.tellers)),
+            connection.execute_wrapper(_record_publishers(found.tellers)),
             rolled_back(),
         ):
             if not Group.objects.exists():
                 rights.create_roles(apps)
-            houses = open_houses()
-            for name, prepare in operations(houses):
+            hotels = open_marked_hotels()
+            for name, prepare in operations(hotels):
                 with rolled_back():
                     operation = prepare()
                     since = last_event()
@@ -167,7 +167,7 @@ def heard(django_db_setup: None, django_db_blocker: Any) -> Iterator[Heard]:
     return found
 
 
-def _collect(name: str, since: int, found: Heard) -> None:
+def _collect(name: str, since: int, found: Collected) -> None:
     events = list(RealtimeEvent.objects.filter(pk__gt=since).select_related("hotel").order_by("pk"))
     names = RoomBooking.objects.values_list("booking_id", "primary_first_name")
     owners = {reference: owner for reference, first in names for owner, _ in marks_in(first)}
@@ -185,8 +185,8 @@ def _collect(name: str, since: int, found: Heard) -> None:
     found.marked |= marked_fields()
 
 
-def _remember_tellers(tellers: set[tuple[str, str]]) -> Any:
-    """A wrapper of statements that notes who, up the stack, stores an event."""
+def _record_publishers(tellers: set[tuple[str, str]]) -> Any:
+    """An execute wrapper that records the functions in the stack that store an event."""
 
     def wrapper(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
         if in_full(str(sql)).startswith('INSERT INTO "notifications_realtimeevent"'):
@@ -203,7 +203,7 @@ def _remember_tellers(tellers: set[tuple[str, str]]) -> Any:
 
 
 def calls(*names: str) -> Iterator[tuple[str, str, ast.Call]]:
-    """Every call in the product of a function whose name begins so: file, function around it, call."""
+    """Every call in the product of a function with this prefix: file, enclosing function, call."""
     for path in (path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))):
         text = path.read_text()
         if not any(name in text for name in names):
@@ -220,73 +220,73 @@ def _called(call: ast.Call) -> str:
 
 
 def kinds_in_the_code() -> set[str]:
-    """Every type of event that a call names."""
+    """Every event type that a call names."""
     named = calls("realtime_", "BookingUpdate", "_rooms_event")
     constants = (node for _, _, call in named for node in ast.walk(call) if isinstance(node, ast.Constant))
     words = {node.value for node in constants if isinstance(node.value, str)}
     return {word for word in words if re.fullmatch(r"(room|booking)_[a-z_]+", word)}
 
 
-def test_every_operation_that_tells_something_was_run(heard):
+def test_every_publishing_operation_was_run(collected):
     tellers = {(path, function) for path, function, _ in calls("realtime_")}
     assert len(tellers) >= 20
-    assert tellers - heard.tellers == set()
+    assert tellers - collected.tellers == set()
 
 
-def test_every_kind_of_event_was_heard(heard):
-    kinds = {message.envelope["type"] for message in heard.messages if not message.is_public}
+def test_every_event_type_was_published(collected):
+    kinds = {message.envelope["type"] for message in collected.messages if not message.is_public}
     assert kinds_in_the_code() == kinds
     assert len(kinds) >= 17
 
 
-def test_operations_that_tell_nothing(heard):
-    assert heard.silent == ["task", "drop drafts"]
+def test_operations_without_events(collected):
+    assert collected.silent == ["task", "drop drafts"]
 
 
-def test_there_is_a_mark_in_everything_that_people_write(heard):
-    """A new text field comes here: mark it in ``personal.py``, or say that nothing personal stands in it."""
-    assert set(text_fields()) - heard.marked == IMPERSONAL
+def test_every_text_field_has_a_mark(collected):
+    """A new text field fails here: mark it in ``marked_hotels.py``, or list it as not personal."""
+    assert set(text_fields()) - collected.marked == IMPERSONAL
 
 
 # --- who may hear what ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_what_private_channels_carry(stream, heard):
-    messages = heard.of(stream)
+def test_private_channels_carry_only_the_listed_marks(stream, collected):
+    messages = collected.of(stream)
     wrong = {(m.operation, m.name, *mark) for m in messages for mark in m.marks() - MAY_CARRY[stream]}
     assert wrong == set()
-    # … and all of it was looked for: what may be there is there somewhere.
+    # … and the search is complete: each allowed mark occurs somewhere.
     assert {mark for message in messages for mark in message.marks()} == MAY_CARRY[stream]
 
 
-def test_public_channels_carry_nothing_of_anybody(heard):
-    messages = heard.public()
+def test_public_channels_carry_no_personal_data(collected):
+    messages = collected.public()
     wrong = {(m.operation, m.name, *mark) for m in messages for mark in m.marks() - MAY_CARRY["public"]}
     assert wrong == set()
     assert len(messages) > 100
 
 
-def test_only_the_guest_s_own_booking_is_on_their_channel(heard):
-    for message in heard.of(GUESTS):
+def test_guest_channel_carries_only_the_guests_booking(collected):
+    for message in collected.of(GUESTS):
         reference = message.channel.removeprefix("private-guest-booking.")
         assert message.envelope["meta"]["scope"] == {"booking_id": reference}
         assert message.envelope["payload"]["booking_id"] == reference
         assert set(re.findall(r"BK-\d+-\d+", message.data)) == {reference}
 
 
-def test_what_a_stay_costs_is_on_the_bookings_channels_alone(heard):
-    assert {m.stream for m in heard.messages if AMOUNT in m.data} == {BOOKINGS}
+def test_prices_are_only_on_the_bookings_channels(collected):
+    assert {m.stream for m in collected.messages if AMOUNT in m.data} == {BOOKINGS}
 
 
-def test_rooms_do_not_say_which_booking(heard):
-    assert [m.operation for m in heard.of(ROOMS) if re.search(r"BK-\d+-\d+", m.data)] == []
+def test_room_events_name_no_booking(collected):
+    assert [m.operation for m in collected.of(ROOMS) if re.search(r"BK-\d+-\d+", m.data)] == []
 
 
-def test_what_happens_in_one_house_is_on_no_channel_of_another(heard):
-    houses = {message.hotel_slug for message in heard.messages}
-    assert houses == {"grand", "grand-marked"}
-    for message in heard.messages:
+def test_events_stay_on_their_hotels_channels(collected):
+    hotels = {message.hotel_slug for message in collected.messages}
+    assert hotels == {"grand", "grand-marked"}
+    for message in collected.messages:
         owners = {owner for owner, _ in marks_in(message.data)}
         assert owners <= ({"B"} if message.hotel_slug == "grand" else {"A", "O", "S"}), message.operation
         assert message.envelope["meta"]["hotel_slug"] == message.hotel_slug
@@ -295,17 +295,17 @@ def test_what_happens_in_one_house_is_on_no_channel_of_another(heard):
             assert message.channel in (private, private.removeprefix("private-")), message.operation
 
 
-def test_the_log_says_nothing_of_anybody(heard):
-    assert [line for line in heard.logged if marks_in(line)] == []
+def test_log_has_no_personal_data(collected):
+    assert [line for line in collected.logged if marks_in(line)] == []
 
 
 # --- public twins -----------------------------------------------------------------------------------------------------
 
 
-def test_it_is_decided_for_every_kind_and_field_whether_the_public_sees_it(heard):
-    """A new type or field comes here: decide in ``notifications/public_channels.py``."""
+def test_every_event_field_is_decided_on_for_public_channels(collected):
+    """A new type or field fails here: decide in ``notifications/public_channels.py``."""
     for stream, view in notification_manager.IN_PUBLIC.items():
-        envelopes = [message.envelope for message in heard.of(stream)]
+        envelopes = [message.envelope for message in collected.of(stream)]
         assert {envelope["type"] for envelope in envelopes} == set(view.types)
         fields = {name for envelope in envelopes for name in envelope["payload"]}
         assert fields == view.shown | set(view.hidden)
@@ -313,8 +313,8 @@ def test_it_is_decided_for_every_kind_and_field_whether_the_public_sees_it(heard
     assert set(notification_manager.IN_PUBLIC) == {ROOMS, BOOKINGS}
 
 
-def test_every_staff_event_has_one_twin_and_no_guest_event_has(heard):
-    for messages in heard.events:
+def test_only_staff_events_have_a_public_twin(collected):
+    for messages in collected.events:
         first, *others = messages
         assert not first.is_public
         if first.stream == GUESTS:
@@ -331,11 +331,11 @@ def test_every_staff_event_has_one_twin_and_no_guest_event_has(heard):
         assert public["type"] == ("booking_updated" if private["type"] == "booking_no_show" else private["type"])
 
 
-def test_a_twin_has_values_of_the_types_that_clients_know(heard):
-    """Text stays text, a list a list; what becomes null could be null before."""
+def test_public_twin_keeps_the_types_of_its_values(collected):
+    """Text stays text and a list a list; a field becomes null only if it could be null before."""
     nullable = {"cleaned_by_staff", "cleaned_by_staff_name", "inspected_by_staff"}
     nullable |= {"inspected_by_staff_name", "changed_by_name"}
-    for first, *twins in heard.events:
+    for first, *twins in collected.events:
         for twin in twins:
             private, public = first.envelope["payload"], twin.envelope["payload"]
             for name, value in private.items():

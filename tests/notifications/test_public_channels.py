@@ -1,4 +1,4 @@
-"""The public channels, for clients that cannot sign in to private ones: when there are any, and all that is in them."""
+"""The public channels, for clients that cannot authenticate for private ones: when they exist and what they carry."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from room_bookings.services.check_in import check_in
 from room_bookings.services.no_show import mark_no_show
 from tests.factories import booking_in, room_in
 from tests.notifications.conftest import until
-from tests.notifications.personal import marks_in, open_houses, staff_member, with_marks
+from tests.notifications.marked_hotels import marks_in, open_marked_hotels, staff_member, with_marks
 from tests.room_bookings.small_hotel import NOW, SmallHotel, day, open_small_hotel
 
 pytestmark = pytest.mark.django_db
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def small_hotel(db) -> Iterator[SmallHotel]:
-    """A house on the afternoon of 1 July 2026."""
+    """A small hotel on the afternoon of 1 July 2026."""
     with clock.set_to(NOW):
         yield open_small_hotel()
 
 
 @pytest.fixture
-def in_public(settings) -> None:
+def with_public_channels(settings) -> None:
     settings.REALTIME_PUBLIC_CHANNELS = True
 
 
@@ -42,12 +42,12 @@ def latest(**event) -> RealtimeEvent:
 
 
 def twin_of(event: RealtimeEvent) -> dict:
-    """The public message, with what it says."""
+    """The public message and its data."""
     _, public = notification_manager.messages(event)
     return {**public, "data": json.loads(public["data"])}
 
 
-def test_there_are_none_unless_the_settings_say_so(small_hotel, settings):
+def test_public_channels_are_off_by_default(small_hotel, settings):
     assert settings.REALTIME_PUBLIC_CHANNELS is False
     check_in(booking=booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0]), staff=small_hotel.agent)
     for event in RealtimeEvent.objects.all():
@@ -56,7 +56,7 @@ def test_there_are_none_unless_the_settings_say_so(small_hotel, settings):
         assert message["channel"].startswith("private-")
 
 
-def test_a_room_in_public(small_hotel, in_public):
+def test_public_room_event(small_hotel, with_public_channels):
     room = small_hotel.rooms[0]
     set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=small_hotel.agent, source="FRONT_DESK")
     notes = {"maintenance_notes": "Mr Lovelace broke the lamp", "turnover_notes": "ask Maeve"}
@@ -120,8 +120,8 @@ def test_a_room_in_public(small_hotel, in_public):
     }
 
 
-def test_a_booking_in_public(small_hotel, in_public):
-    """A no-show under the name that the clients of these channels know."""
+def test_public_booking_event(small_hotel, with_public_channels):
+    """A no-show, under the event name that clients of these channels expect."""
     contact = {"primary_email": "ada@example.com", "primary_phone": "+44 20 1", "confirmation_number": "AB12CD34"}
     booking = booking_in(
         "CONFIRMED",
@@ -158,7 +158,7 @@ def test_a_booking_in_public(small_hotel, in_public):
     }
 
 
-def test_what_nobody_has_decided_on_stays_private(small_hotel, in_public):
+def test_unlisted_fields_stay_private(small_hotel, with_public_channels):
     set_room_status(room=small_hotel.rooms[0], to_status="CHECKOUT_DIRTY", source="SYSTEM")
     event = latest(type="room_updated")
     event.envelope["payload"]["favourite_guest"] = "Ada"
@@ -171,15 +171,15 @@ def test_what_nobody_has_decided_on_stays_private(small_hotel, in_public):
     assert message["channel"] == f"private-{small_hotel.hotel.slug}.rooms"
 
 
-def test_a_guest_s_event_has_no_twin_though_its_type_is_a_staff_event_s(small_hotel, in_public):
+def test_guest_event_has_no_twin_even_with_a_staff_event_type(small_hotel, with_public_channels):
     booking = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0])
     check_in(booking=booking, staff=small_hotel.agent)
     [message] = notification_manager.messages(latest(stream=GUESTS, type="booking_checked_in"))
     assert message["channel"] == f"private-guest-booking.{booking.booking_id}"
 
 
-def test_a_twin_is_not_much_larger(small_hotel, in_public):
-    """Where the private one fits into what Pusher takes, the public one does too."""
+def test_a_twin_is_not_much_larger(small_hotel, with_public_channels):
+    """If the private message fits Pusher's limits, so does the public one."""
     room = room_in("MAINTENANCE_REQUIRED", hotel=small_hotel.hotel)
     flag_maintenance(room=room, staff=small_hotel.agent, note="é" * 2000)
     stay = {"assigned_room": small_hotel.rooms[0], "primary_first_name": "A", "primary_last_name": "B"}
@@ -190,19 +190,19 @@ def test_a_twin_is_not_much_larger(small_hotel, in_public):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog):
-    """Who listens there hears what the staff hear, in the same order under the same numbers, and of nobody's name.
+def test_a_public_channel_over_a_real_socket(server, relay_to, with_public_channels, caplog):
+    """A public client gets the same events as staff, in the same order and with the same numbers, but no names.
 
-    The log has a line for each event, and no name either.
+    The log has a line for each event, also without names.
     """
     caplog.set_level(logging.INFO)
-    caplog.set_level(logging.INFO, "notifications.relay")  # which is quiet in development
+    caplog.set_level(logging.INFO, "notifications.relay")  # silent in development
     with clock.set_to(NOW):
-        houses = open_houses()
-        manager = staff_member(houses.small_hotel, rights.HOTEL_MANAGER)
-        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.small_hotel.rooms[0]), "A")
+        hotels = open_marked_hotels()
+        manager = staff_member(hotels.small_hotel, rights.HOTEL_MANAGER)
+        booking = with_marks(booking_in("CONFIRMED", assigned_room=hotels.small_hotel.rooms[0]), "A")
     since = RealtimeEvent.objects.latest("pk").pk
-    slug = houses.small_hotel.hotel.slug
+    slug = hotels.small_hotel.hotel.slug
     channels = [f"{prefix}{slug}.{stream}" for prefix in ("private-", "") for stream in (ROOMS, BOOKINGS)]
     with server.pysher() as client:
         for channel in channels:
@@ -210,7 +210,7 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
         relay_to(server.port)
         with clock.set_to(NOW):
             check_in(booking=booking, staff=manager)
-            flag_maintenance(room=houses.small_hotel.rooms[1], staff=manager, note="zqS_fault_note_qz")
+            flag_maintenance(room=hotels.small_hotel.rooms[1], staff=manager, note="zqS_fault_note_qz")
             cancel_booking(booking=booking, staff=manager, reason="zqA_typed_reason_qz")
         events = {
             str(event.event_id): event
@@ -228,17 +228,17 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, in_public, caplog
         assert [json.loads(data)["meta"] for data in public] == [json.loads(data)["meta"] for data in private]
         assert [marks_in(data) for data in public] == [set()] * len(private)
         assert marks_in("".join(private))
-    until(lambda: all(event_id in caplog.text for event_id in events))  # the relay writes it after sending
+    until(lambda: all(event_id in caplog.text for event_id in events))  # the relay logs it after sending
     assert marks_in(caplog.text) == set()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_log_of_failures_names_nobody(relay_to, unused_port, in_public, caplog):
+def test_failure_log_has_no_names(relay_to, unused_port, with_public_channels, caplog):
     caplog.set_level(logging.INFO)
     with clock.set_to(NOW):
-        houses = open_houses()
-        booking = with_marks(booking_in("CONFIRMED", assigned_room=houses.small_hotel.rooms[0]), "A")
-        check_in(booking=booking, staff=houses.boss)
+        hotels = open_marked_hotels()
+        booking = with_marks(booking_in("CONFIRMED", assigned_room=hotels.small_hotel.rooms[0]), "A")
+        check_in(booking=booking, staff=hotels.manager)
     relay_to(unused_port)
     until(lambda: "WARNING  notifications.relay" in caplog.text)
     assert marks_in(caplog.text) == set()

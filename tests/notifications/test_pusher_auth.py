@@ -1,4 +1,4 @@
-"""Who is let into a private channel: staff into their own hotel's, by their rights, a guest into their booking's."""
+"""Authorisation for private channels: staff for their hotel's channels by right, guests for their booking's channel."""
 
 import hashlib
 import hmac
@@ -37,7 +37,7 @@ def ask(client, channel: str, path: str = "/pusher/auth", **more):
 
 
 def signature(channel: str) -> str:
-    """As Pusher's documentation says: HMAC-SHA256 of socket and channel with the secret (here: ``secret``)."""
+    """As in Pusher's documentation: HMAC-SHA256 of socket and channel with the secret (here: ``secret``)."""
     return "key:" + hmac.new(b"secret", f"{SOCKET}:{channel}".encode(), hashlib.sha256).hexdigest()
 
 
@@ -69,10 +69,10 @@ def test_a_form_as_pusher_js_posts_it(api, housekeeper):
         ("manager", "grand.rooms", 403),
         ("manager", "presence-grand.rooms", 403),
         ("manager", "private-guest-booking.BK-2026-0001", 403),
-        ("manager", "private-grand.rooms\n", 200),  # a field's white space is trimmed, what is signed is not
+        ("manager", "private-grand.rooms\n", 200),  # a field is stripped of white space, the signed value is not
     ],
 )
-def test_by_rights(member, channel, status, api, request):
+def test_channels_depend_on_rights(member, channel, status, api, request):
     HotelFactory(slug="other")
     answer = ask(api(request.getfixturevalue(member)), channel)
     assert answer.status_code == status
@@ -92,7 +92,7 @@ def expired_client(staff) -> APIClient:
     return client
 
 
-def test_strangers_are_refused(api, housekeeper):
+def test_unauthenticated_clients_are_refused(api, housekeeper):
     garbled = APIClient()
     garbled.credentials(HTTP_AUTHORIZATION="Token \xff")
     deactivated = api(StaffFactory(hotel=housekeeper.hotel, is_active=False))
@@ -112,7 +112,7 @@ def test_a_browser_with_a_session(manager):
 
 
 def new_booking(hotel=None) -> RoomBooking:
-    """A booking as it is made at the desk: with its guest's token."""
+    """A booking created by staff, with its guest's token."""
     room = NewRoomFactory(hotel=hotel or HotelFactory())
     today = calendar.business_date(room.hotel)
     guest = {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
@@ -150,7 +150,7 @@ def test_a_guest_s_own_channel_by_a_form(hotel):
     assert answer.json() == {"auth": signature(own_channel(booking))}
 
 
-def test_a_guest_is_let_into_nothing_else(hotel):
+def test_guest_is_refused_on_other_channels(hotel):
     mine, neighbour, elsewhere = new_booking(hotel), new_booking(hotel), new_booking()
     client = guest_client(mine.guest_token)
     for channel in (
@@ -176,8 +176,8 @@ def test_a_guest_is_let_into_nothing_else(hotel):
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "COMPLETED", "CANCELLED", "EXPIRED", "CANCELLED_DRAFT"])
-def test_a_guest_may_listen_whatever_became_of_the_booking(status):
-    """How it ended is the guest's to know; nothing else is ever said on that channel."""
+def test_guest_can_subscribe_in_every_status_of_the_booking(status):
+    """The guest may know how it ended, and the channel carries nothing else."""
     now = clock.now()
     ended = {
         "COMPLETED": {"checked_in_at": now, "checked_out_at": now},
@@ -196,7 +196,7 @@ def test_the_sign_in_of_a_guest_is_one_statement(hotel, statements):
     assert len(made) == 1, made.sql()
 
 
-# What stands for {token} is a token that is good.
+# {token} stands for a valid token.
 @pytest.mark.parametrize(
     "header",
     [
@@ -216,14 +216,14 @@ def test_the_sign_in_of_a_guest_is_one_statement(hotel, statements):
         "GuestToken {token}\x00",
         "GuestToken \x00",
         "GuestToken None",
-        "GuestToken e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",  # the hash of nothing
+        "GuestToken e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",  # the hash of an empty string
         "GuestToken " + "x" * 8000,
         "Token {token}",
         "Bearer {token}",
         "{token}",
     ],
 )
-def test_a_header_that_is_no_guest_s(header, hotel):
+def test_authorization_header_without_a_guest_token(header, hotel):
     booking = new_booking(hotel)
     BookingFactory(hotel=hotel, guest_token_hash="")
     token = booking.guest_token
@@ -233,7 +233,7 @@ def test_a_header_that_is_no_guest_s(header, hotel):
     assert ask(guest_client(token), own_channel(booking)).status_code == 200
 
 
-def test_a_booking_without_a_token_is_nobody_s():
+def test_booking_without_a_token_has_no_guest_access():
     BookingFactory(guest_token_hash="")
     assert booking_of_guest("") is None
 
@@ -244,8 +244,8 @@ def test_a_guest_s_token_opens_no_staff_endpoint(hotel, manager):
         assert_error(guest_client(token).get(url(manager, path)), 401, "NOT_AUTHENTICATED")
 
 
-def test_staff_and_guest_are_kept_apart_in_one_browser(hotel, manager):
-    """The header says who is asking; the session of a colleague who is signed in there adds nothing to it."""
+def test_guest_token_and_staff_session_in_one_browser(hotel, manager):
+    """The header decides; the session of a staff member signed in in the same browser adds no rights."""
     booking = new_booking(hotel)
     client = Client(enforce_csrf_checks=True)
     client.force_login(manager.user)
@@ -263,13 +263,13 @@ def test_staff_and_guest_are_kept_apart_in_one_browser(hotel, manager):
 
 
 @pytest.mark.parametrize("role", [rights.HOTEL_MANAGER, rights.FRONT_DESK_AGENT])
-def test_staff_do_not_listen_on_a_guest_s_channel(role, api, hotel):
+def test_staff_cannot_subscribe_to_a_guests_channel(role, api, hotel):
     assert_error(
         ask(api(StaffFactory(hotel=hotel, role=role)), own_channel(new_booking(hotel))), 403, "CHANNEL_REFUSED"
     )
 
 
-def test_the_document_names_the_guest_s_token():
+def test_schema_documents_the_guest_token():
     assert document()["components"]["securitySchemes"]["guestToken"]["name"] == "Authorization"
     security = [
         (path, operation["security"])
@@ -304,7 +304,7 @@ def test_without_a_pusher_account(api, housekeeper, settings):
 
 @pytest.mark.django_db(transaction=True)
 def test_from_sign_in_to_a_live_event(server, live_server, relay_to):
-    """Over real HTTP: sign in, subscribe through the sign-in of channels, change a room, hear of it."""
+    """Over real HTTP: sign in, subscribe through the auth endpoint, change a room, receive the event."""
     housekeeper = StaffFactory(hotel=HotelFactory(slug="seaside"), user__username="maeve")
     room = room_in("CHECKOUT_DIRTY", hotel=housekeeper.hotel)
     relay_to(server.port)
@@ -329,15 +329,15 @@ def test_from_sign_in_to_a_live_event(server, live_server, relay_to):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_guest_hears_of_their_own_stay_and_of_nobody_else_s(server, live_server, relay_to, settings):
-    """Over real HTTP and a real socket, with the public channels on as well."""
+def test_guest_receives_only_their_own_events(server, live_server, relay_to, settings):
+    """Over real HTTP and a real socket, with the public channels on."""
     settings.REALTIME_PUBLIC_CHANNELS = True
     any_hour = {"early_checkin_from": time(0, 0), "late_arrival_cutoff": time(0, 0)}
-    house = HotelFactory(slug="harbour", phone="+353 1 222 3333", **any_hour)
-    agent = StaffFactory(hotel=house, role=rights.FRONT_DESK_AGENT)
-    mine, neighbour = new_booking(house), new_booking(house)
+    hotel = HotelFactory(slug="harbour", phone="+353 1 222 3333", **any_hour)
+    agent = StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT)
+    mine, neighbour = new_booking(hotel), new_booking(hotel)
     for booking in (mine, neighbour):
-        room = NewRoomFactory(hotel=house, room_type=booking.room_type)
+        room = NewRoomFactory(hotel=hotel, room_type=booking.room_type)
         assign_room(booking=booking, room_id=room.pk, staff=agent)
     relay_to(server.port)
     headers = {"Authorization": f"GuestToken {mine.guest_token}"}
@@ -346,12 +346,12 @@ def test_a_guest_hears_of_their_own_stay_and_of_nobody_else_s(server, live_serve
         assert answered[:2] == (own_channel(mine), "pusher_internal:subscription_succeeded")
         check_in(booking=neighbour, staff=agent)
         check_in(booking=mine, staff=agent)
-        set_room_status(room=room_in("READY_FOR_GUEST", hotel=house), to_status="CHECKOUT_DIRTY", source="SYSTEM")
+        set_room_status(room=room_in("READY_FOR_GUEST", hotel=hotel), to_status="CHECKOUT_DIRTY", source="SYSTEM")
         heard = []
         while not heard or heard[-1][1] != "booking_checked_in":
             channel, event, data = client.next()
             heard.append((channel, event, json.loads(data)))
-        # Whatever was sent before this is heard before it.
+        # Everything sent before this arrives before it.
         server.library().trigger(own_channel(mine), "that_was_all", "{}")
         assert client.next()[1] == "that_was_all"
     assert {channel for channel, _, _ in heard} == {own_channel(mine)}

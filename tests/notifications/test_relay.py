@@ -1,4 +1,4 @@
-"""The relay: numbered in order and without gaps, sent at least once, and nobody waits for Pusher."""
+"""The relay: events are numbered in order without gaps and sent at least once, and no request waits for Pusher."""
 
 import http.server
 import json
@@ -36,7 +36,7 @@ def test_events_are_numbered_in_order_and_sent_in_batches_of_ten(sent):
     assert len(sent.numbers) == 23
 
 
-def test_a_long_backlog_goes_at_once(sent, monkeypatch):
+def test_long_backlog_is_sent_without_pauses(sent, monkeypatch):
     monkeypatch.setattr(relay, "NUMBERED_AT_ONCE", 2)
     make_events(5)
     relay.Relay().run_once()
@@ -51,7 +51,7 @@ def test_each_hotel_has_its_own_numbers(sent):
     assert list(EventStream.objects.order_by("pk").values_list("name", "last_seq")) == [("rooms", 2), ("rooms", 3)]
 
 
-def test_after_an_outage_each_hotels_events_go_by_themselves(sent):
+def test_hotels_are_sent_separately_after_an_outage(sent):
     make_events(2)
     make_events(3)
     sent.failures = [requests.exceptions.ConnectionError(), requests.exceptions.ConnectionError()]
@@ -62,11 +62,11 @@ def test_after_an_outage_each_hotels_events_go_by_themselves(sent):
     assert [len({message["channel"] for message in batch}) for batch in sent.batches] == [1, 1]
 
 
-def test_a_hotel_in_which_nothing_waits_is_left_alone(sent):
+def test_hotel_without_pending_events_is_skipped(sent):
     [event] = make_events(1)
     HotelFactory()
     sent.failures = [requests.exceptions.ConnectionError()]
-    for _ in range(2):  # without its number, and with it
+    for _ in range(2):  # unnumbered and numbered
         relay.Relay().run_once()
         assert [stream.hotel_id for stream in EventStream.objects.all()] == [event.hotel_id]
     assert sent.numbers == [1]
@@ -113,11 +113,11 @@ def test_a_failure_loses_nothing_and_backs_off(failure, sent, monkeypatch):
     assert sent.batches == []
     [back_off] = one._back_off.values()
     assert back_off.failures == 1
-    # From half of it to all of it, less the moment that has passed since.
+    # Between half and all of it, less the time since.
     assert 290 <= back_off.until - time.monotonic() <= 600
 
 
-def test_what_pusher_refuses_for_good_is_parked_and_the_rest_arrives(sent, caplog):
+def test_permanently_refused_event_is_parked_and_others_arrive(sent, caplog):
     events = make_events(5)
     bad = str(events[2].event_id)
     sent.refuses = lambda message: pusher.errors.PusherBadStatus("413: too big") if bad in message["data"] else None
@@ -133,7 +133,7 @@ def test_a_repeat_after_a_crash_is_the_same_event(sent, monkeypatch):
     make_events(2)
 
     class KilledError(BaseException):
-        """The process dies between sending and marking."""
+        """The process dies between sending and marking as sent."""
 
     def die(*_args, **_kwargs):
         raise KilledError
@@ -168,7 +168,7 @@ def test_a_number_is_given_once(hotel):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_another_relay_numbers_this_one_passes_by():
+def test_relay_skips_a_stream_that_another_is_numbering():
     make_events(2, hotel := HotelFactory())
     stream = EventStream.objects.create(hotel=hotel, name=ROOMS)
     first, [second] = overlap(lambda: relay.number(stream), lambda: relay.number(stream), waits=False)
@@ -176,8 +176,8 @@ def test_while_another_relay_numbers_this_one_passes_by():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_relay_that_waits_for_pusher_holds_up_no_writer(monkeypatch):
-    """While a batch is on its way, a status change commits, and another relay does not send the same."""
+def test_relay_waiting_for_pusher_blocks_no_writer(monkeypatch):
+    """While a batch is in flight, a status change commits, and another relay does not send the same batch."""
     make_events(1, hotel := HotelFactory())
     room = NewRoomFactory(hotel=hotel)
     sent: list[str] = []
@@ -253,7 +253,7 @@ def test_an_event_arrives_when_the_server_is_back(launch, relay_to, monkeypatch,
     real_send = transport.send
 
     def send(batch):
-        """The real thing; only its second try waits until somebody listens, as Pusher replays nothing."""
+        """The real transport, but the second attempt waits for a subscriber, as Pusher replays nothing."""
         if failed.is_set():
             listening.wait(10)
         try:
@@ -277,7 +277,7 @@ def test_an_event_arrives_when_the_server_is_back(launch, relay_to, monkeypatch,
 
 
 class FailingServer(http.server.BaseHTTPRequestHandler):
-    """Answers every request with 500."""
+    """Returns 500 to every request."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -290,7 +290,7 @@ class FailingServer(http.server.BaseHTTPRequestHandler):
 
 
 class SlowServer:
-    """Takes a connection and says nothing until the test is over, as a Pusher that hangs."""
+    """Accepts a connection and sends nothing until the test is over, like a hanging Pusher."""
 
     def __init__(self):
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -303,7 +303,7 @@ class SlowServer:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("trouble", ["down", "slow", "500"])
 def test_a_request_never_waits_for_pusher(trouble, relay_to, unused_port, api, settings):
-    """The answer comes while the relay still waits: nothing of the request talks to Pusher."""
+    """The response arrives while the relay still waits: the request never calls Pusher."""
     slow = SlowServer()
     failing = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FailingServer)
     threading.Thread(target=failing.serve_forever, daemon=True).start()
@@ -330,8 +330,8 @@ def test_a_request_never_waits_for_pusher(trouble, relay_to, unused_port, api, s
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_relay_of_another_process_is_woken_at_once(monkeypatch, sent):
-    """A relay that would poll only once an hour sends what another process commits."""
+def test_relay_of_another_process_is_woken_immediately(monkeypatch, sent):
+    """A relay that polls only once an hour immediately sends events that another process commits."""
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
     room = NewRoomFactory()
     elsewhere = relay.Relay()
@@ -344,7 +344,7 @@ def test_a_relay_of_another_process_is_woken_at_once(monkeypatch, sent):
         real_wait(seconds)
 
     monkeypatch.setattr(wakeup, "wait", wait)
-    thread = Writer(elsewhere.run)  # no relay_started(): as if it were not of this process
+    thread = Writer(elsewhere.run)  # no relay_started(): as in another process
     thread.start()
     assert waiting.wait(10)
     set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)

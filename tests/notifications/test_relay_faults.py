@@ -1,4 +1,4 @@
-"""The relay and what goes wrong: one bad event, one slow hotel, several relays, a stop in the middle of a batch."""
+"""The relay under faults: a bad event, a slow hotel, several relays, a stop in the middle of a batch."""
 
 import http.server
 import json
@@ -32,7 +32,7 @@ BROKEN = pusher.errors.PusherBadStatus("500: oops")
 
 @pytest.fixture
 def tries(monkeypatch):
-    """``tries(count, refuses)`` lets one relay try so often, with no pause in between; returns it."""
+    """``tries(count, refuses)`` makes one relay try ``count`` times without pauses, and returns it."""
     monkeypatch.setattr(relay, "FIRST_BACK_OFF", 0)
 
     def run(count: int, one: relay.Relay | None = None) -> relay.Relay:
@@ -56,11 +56,11 @@ def parked() -> list[int]:
 
 
 @pytest.mark.parametrize("error", [BROKEN, requests.exceptions.ReadTimeout(), ValueError("no JSON")])
-def test_an_event_that_alone_fails_time_and_again_is_parked_and_the_rest_arrives_in_order(sent, tries, error):
+def test_repeatedly_failing_event_is_parked_and_others_arrive_in_order(sent, tries, error):
     events = make_events(5)
     sent.refuses = fails_for(events[2], error)
     relaying = tries(relay.SUSPICIOUS)
-    assert (sent.numbers, parked()) == ([], [])  # not yet: it may be the provider
+    assert (sent.numbers, parked()) == ([], [])  # not yet: the provider may be at fault
     tries(1, relaying)
     assert (sent.numbers, parked()) == ([1, 2, 4, 5], [3])
     assert RealtimeEvent.objects.get(seq=3).last_error.startswith(type(error).__name__)
@@ -69,7 +69,7 @@ def test_an_event_that_alone_fails_time_and_again_is_parked_and_the_rest_arrives
     assert sent.numbers == [1, 2, 4, 5, 6]
 
 
-def test_however_long_the_provider_is_down_nothing_is_parked(sent, tries):
+def test_nothing_is_parked_during_an_outage(sent, tries):
     make_events(4)
     sent.refuses = lambda _message: BROKEN
     sent.pings = [BROKEN] * 100
@@ -81,8 +81,8 @@ def test_however_long_the_provider_is_down_nothing_is_parked(sent, tries):
 
 
 @pytest.mark.parametrize("answers", [[None, BROKEN], [None, None, BROKEN], [None, None, None, BROKEN]])
-def test_a_provider_that_comes_and_goes_has_nothing_parked(sent, tries, answers):
-    """It answers when it is asked, and fails when the event is sent, but not each time."""
+def test_nothing_is_parked_with_an_unstable_provider(sent, tries, answers):
+    """Its status check succeeds, while sending an event fails, but not every time."""
     make_events(2)
     sent.refuses = lambda _message: BROKEN
     relaying = tries(relay.SUSPICIOUS)
@@ -100,14 +100,14 @@ def test_a_provider_that_comes_and_goes_has_nothing_parked(sent, tries, answers)
     assert (sent.numbers, parked()) == ([1, 2], [])
 
 
-def test_an_event_is_at_fault_also_when_nothing_follows_it(sent, tries):
+def test_failing_event_is_parked_even_if_it_is_the_last(sent, tries):
     [bad] = make_events(1)
     sent.refuses = fails_for(bad)
     tries(relay.SUSPICIOUS + 1)
     assert parked() == [1]
 
 
-def test_after_ten_that_went_one_by_one_they_go_in_batches_again(sent, tries):
+def test_batches_resume_after_ten_single_sends(sent, tries):
     make_events(25)
     sent.refuses = lambda _message: BROKEN
     relaying = tries(relay.SUSPICIOUS)
@@ -117,7 +117,7 @@ def test_after_ten_that_went_one_by_one_they_go_in_batches_again(sent, tries):
     assert sent.numbers == list(range(1, 26))
 
 
-def test_an_event_that_we_cannot_put_into_messages_is_logged_as_a_bug_and_left_behind(sent, tries, monkeypatch, caplog):
+def test_event_that_cannot_be_encoded_is_logged_as_a_bug_and_skipped(sent, tries, monkeypatch, caplog):
     events = make_events(3)
     real = notification_manager.messages
 
@@ -164,8 +164,8 @@ def test_parked_events_are_listed_and_sent_again_on_demand(sent, tries, capsys):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_that_a_real_server_cannot_take_in_time_is_parked(server, relay_to, monkeypatch):
-    """The server answers all else meanwhile, also when it is asked only whether it is there."""
+def test_event_that_a_real_server_times_out_on_is_parked(server, relay_to, monkeypatch):
+    """The server responds to everything else, including the status check."""
     monkeypatch.setattr(relay, "FIRST_BACK_OFF", 0.01)
     monkeypatch.setattr(relay, "POLL_SECONDS", 0.01)
     [bad, good] = make_events(2)
@@ -186,7 +186,7 @@ def test_an_event_that_a_real_server_cannot_take_in_time_is_parked(server, relay
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_takes_no_changes_is_dropped(sent):
+def test_read_only_connection_is_dropped(sent):
     make_events(1)
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
@@ -201,7 +201,7 @@ def test_a_connection_that_takes_no_changes_is_dropped(sent):
 # --- what the log says ------------------------------------------------------------------------------------------------
 
 
-def test_each_event_leaves_a_line_with_its_id_and_nothing_about_anybody(sent, caplog):
+def test_each_event_logs_its_id_and_no_personal_data(sent, caplog):
     caplog.set_level(logging.INFO, "notifications.relay")
     staff = StaffFactory(user__last_name="Marguerite")
     set_room_status(
@@ -230,7 +230,7 @@ def test_each_event_leaves_a_line_with_its_id_and_nothing_about_anybody(sent, ca
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_one_hotels_event_hangs_others_are_sent_and_numbers_given(monkeypatch, relay_to, unused_port):
+def test_hanging_event_of_one_hotel_delays_no_other(monkeypatch, relay_to, unused_port):
     slow, quick = HotelFactory(), HotelFactory()
     rooms = {hotel.pk: NewRoomFactory(hotel=hotel) for hotel in (slow, quick)}
     hanging, let_go = threading.Event(), threading.Event()
@@ -254,8 +254,8 @@ def test_while_one_hotels_event_hangs_others_are_sent_and_numbers_given(monkeypa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_numbered_while_its_stream_is_being_sent_goes_at_once(monkeypatch, relay_to, unused_port):
-    """Without waiting for the poll, which here would come in an hour."""
+def test_event_numbered_while_its_stream_is_being_sent_follows_immediately(monkeypatch, relay_to, unused_port):
+    """Without waiting for the poll, which here is an hour away."""
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
     room = NewRoomFactory()
     numbers: list[int] = []
@@ -279,7 +279,7 @@ def test_what_is_numbered_while_its_stream_is_being_sent_goes_at_once(monkeypatc
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_relay_does_not_keep_looking_at_a_failing_stream_that_another_one_sends(monkeypatch, relay_to, unused_port):
+def test_relay_does_not_busy_wait_on_a_failing_stream_of_another_relay(monkeypatch, relay_to, unused_port):
     stream = EventStream.objects.create(hotel=make_events(1)[0].hotel, name=ROOMS)
     looks: list[float] = []
     looked_twice = threading.Event()
@@ -298,7 +298,7 @@ def test_a_relay_does_not_keep_looking_at_a_failing_stream_that_another_one_send
         assert alone
         relay_to(unused_port)
         assert looked_twice.wait(PATIENCE)
-    assert looks[1] - looks[0] > 0.4  # with the poll, and no sooner
+    assert looks[1] - looks[0] > 0.4  # at the poll and no sooner
 
 
 def with_back_off(one: relay.Relay, failing: dict[int, relay.BackOff]) -> relay.Relay:
@@ -306,7 +306,7 @@ def with_back_off(one: relay.Relay, failing: dict[int, relay.BackOff]) -> relay.
     return one
 
 
-def test_a_backlog_that_has_its_numbers_is_not_numbered_again_at_each_look(sent, tries):
+def test_numbered_backlog_is_not_numbered_again_at_each_poll(sent, tries):
     make_events(3)
     sent.refuses = lambda _: BROKEN
     relaying = tries(1)
@@ -319,7 +319,7 @@ def test_a_backlog_that_has_its_numbers_is_not_numbered_again_at_each_look(sent,
 
 
 class SlowPusher:
-    """Takes every batch, a quarter of a second each, and remembers what was in it."""
+    """Accepts every batch, a quarter of a second each, and records its events."""
 
     def __init__(self) -> None:
         self.event_ids: list[str] = []
@@ -373,16 +373,14 @@ def test_several_workers_send_each_event_once_and_in_order(count, start_worker, 
         for process in processes:
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
-        assert client.heard_nothing_more()
+        assert client.received_nothing_more()
     for hotel in hotels:
         assert [meta["seq"] for meta in heard if meta["hotel_slug"] == hotel.slug] == list(range(1, 31))
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", ["worker", "web"])
-def test_whoever_is_stopped_finishes_the_batch_and_nothing_is_repeated(
-    kind, start_worker, start_web, slow_pusher, relay_to
-):
+def test_stopped_relay_finishes_its_batch_without_repeats(kind, start_worker, start_web, slow_pusher, relay_to):
     make_events(35)
     ids = [str(event_id) for event_id in RealtimeEvent.objects.order_by("pk").values_list("event_id", flat=True)]
     start = start_worker if kind == "worker" else start_web

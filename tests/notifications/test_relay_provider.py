@@ -1,4 +1,4 @@
-"""A provider whose answer is none, relays that overlap, and senders of which one hotel may not take all."""
+"""Provider responses that mean failure, overlapping relays, and the limit on one hotel's senders."""
 
 import fcntl
 import http.server
@@ -26,7 +26,7 @@ BROKEN = pusher.errors.PusherBadStatus("500: oops")
 
 @contextmanager
 def answering(status: int, body: bytes = b"{}", **headers: str) -> Iterator[int]:
-    """A server that answers every POST so, and every GET with 200 and an empty object; yields its port."""
+    """A server that returns this response to every POST, and 200 with an empty object to every GET; yields its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
@@ -69,8 +69,8 @@ def answering(status: int, body: bytes = b"{}", **headers: str) -> Iterator[int]
         (200, b"<html>", {}),
     ],
 )
-def test_a_provider_that_takes_nothing_loses_and_parks_nothing(status, body, headers, settings, monkeypatch):
-    """Though it answers whoever only reads, and however often it is tried."""
+def test_nothing_is_lost_or_parked_if_the_provider_accepts_nothing(status, body, headers, settings, monkeypatch):
+    """Even though reads succeed, and after any number of retries."""
     monkeypatch.setattr(relay, "FIRST_BACK_OFF", 0)
     make_events(3)
     with answering(status, body, **headers) as port:
@@ -87,7 +87,7 @@ def test_a_provider_that_takes_nothing_loses_and_parks_nothing(status, body, hea
 
 
 @pytest.mark.django_db
-def test_what_a_provider_says_is_one_line_of_the_log(sent, caplog):
+def test_provider_response_is_one_log_line(sent, caplog):
     make_events(1)
     sent.failures = [pusher.errors.PusherBadStatus("500: oops\nevent_sent \x1b[2J")]
     relay.Relay().run_once()
@@ -95,7 +95,7 @@ def test_what_a_provider_says_is_one_line_of_the_log(sent, caplog):
 
 
 @pytest.mark.django_db
-def test_a_relay_that_is_stopped_goes_no_further_one_by_one(sent):
+def test_stopped_relay_ends_single_sends(sent):
     make_events(5)
     stopped = relay.Relay()
 
@@ -108,7 +108,7 @@ def test_a_relay_that_is_stopped_goes_no_further_one_by_one(sent):
     refusals: list[bool] = []
     sent.refuses = refuses
     stopped.run_once()
-    assert len(refusals) == 2  # the batch, and the first of it
+    assert len(refusals) == 2  # the batch, and its first event
     assert RealtimeEvent.objects.filter(parked_at__isnull=False).count() == 1
 
 
@@ -116,8 +116,8 @@ def test_a_relay_that_is_stopped_goes_no_further_one_by_one(sent):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_streams_that_fail_never_take_all_the_senders(monkeypatch, relay_to, unused_port):
-    """Three of one hotel fail; while two of them are tried and hang, the third waits, and another hotel's go."""
+def test_failing_streams_never_use_all_senders(monkeypatch, relay_to, unused_port):
+    """Three of one hotel fail; while two of them hang, the third waits, and another hotel's events are sent."""
     slow, quick = HotelFactory(), HotelFactory()
     for stream in STREAMS:
         RealtimeEvent.objects.create(
@@ -155,7 +155,7 @@ def test_streams_that_fail_never_take_all_the_senders(monkeypatch, relay_to, unu
 
 
 @pytest.mark.django_db
-def test_a_hotel_whose_events_cannot_be_numbered_holds_up_no_other(sent, monkeypatch):
+def test_hotel_whose_events_cannot_be_numbered_delays_no_other(sent, monkeypatch):
     [first] = make_events(1)
     make_events(1)
     real = relay.number
@@ -174,8 +174,8 @@ def test_a_hotel_whose_events_cannot_be_numbered_holds_up_no_other(sent, monkeyp
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_another_relay_has_overlooked_is_looked_at_again_soon(monkeypatch, relay_to, unused_port):
-    """Another relay numbers the stream when ours is woken; ours would poll only in an hour."""
+def test_event_missed_by_another_relay_is_soon_picked_up(monkeypatch, relay_to, unused_port):
+    """Another relay numbers the stream when ours is woken; our next poll is an hour away."""
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
     monkeypatch.setattr(transport, "send", lambda _batch: None)
     room = NewRoomFactory()
@@ -205,7 +205,7 @@ def test_what_another_relay_has_overlooked_is_looked_at_again_soon(monkeypatch, 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_process_with_thousands_of_open_files_waits_as_any_other(monkeypatch):
+def test_relay_waits_in_a_process_with_thousands_of_open_files(monkeypatch):
     connection.ensure_connection()
     high = fcntl.fcntl(wakeup._reader, fcntl.F_DUPFD, 2000)
     monkeypatch.setattr(wakeup, "_reader", high)

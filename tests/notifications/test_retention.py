@@ -1,4 +1,4 @@
-"""Old events are forgotten from the beginning of each stream; none that still waits, and no number in between."""
+"""Old events are deleted from the start of each stream, but no pending ones, and without gaps."""
 
 import runpy
 from datetime import timedelta
@@ -26,11 +26,11 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
 def old() -> dict:
-    """As fields of an event: made a day before the retention."""
+    """Event fields: created a day before the retention limit."""
     return {"created_at": clock.now() - 8 * DAY}
 
 
-def test_what_is_older_than_a_week_goes_and_the_rest_stays(hotel):
+def test_events_older_than_a_week_are_deleted(hotel):
     now = clock.now()
     with clock.set_to(now):
         log_of(hotel, 2, created_at=now - 7 * DAY - SECOND)
@@ -42,7 +42,7 @@ def test_what_is_older_than_a_week_goes_and_the_rest_stays(hotel):
     assert violations() == []
 
 
-def test_of_every_stream_and_of_parked_ones_too(hotel):
+def test_parked_events_of_every_stream_are_deleted_too(hotel):
     for place, stream in enumerate(STREAMS):
         log_of(hotel, 1 + place, stream=stream, **old())
         log_of(hotel, 1, stream=stream, sent_at=None, parked_at=clock.now(), last_error="413", **old())
@@ -52,7 +52,7 @@ def test_of_every_stream_and_of_parked_ones_too(hotel):
     assert violations() == []
 
 
-def test_an_event_that_waits_holds_back_all_that_follow(hotel):
+def test_pending_event_keeps_all_later_ones(hotel):
     log_of(hotel, 2, **old())
     log_of(hotel, 1, sent_at=None, **old())
     log_of(hotel, 2, **old())
@@ -65,7 +65,7 @@ def test_an_event_that_waits_holds_back_all_that_follow(hotel):
     assert violations() == []
 
 
-def test_one_that_has_no_number_yet_stays_however_old_it_is(hotel):
+def test_unnumbered_event_is_kept(hotel):
     log_of(hotel, 1, **old())
     waiting = unnumbered(hotel, **old())
     assert forget_events(hotel) == 1
@@ -75,7 +75,7 @@ def test_one_that_has_no_number_yet_stays_however_old_it_is(hotel):
     assert numbers(hotel) == [2]
 
 
-def test_numbers_go_on_where_everything_is_gone(hotel):
+def test_numbering_continues_after_all_events_are_deleted(hotel):
     log_of(hotel, 3, **old())
     assert forget_events(hotel) == 3
     unnumbered(hotel)
@@ -86,7 +86,7 @@ def test_numbers_go_on_where_everything_is_gone(hotel):
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 6])
 @pytest.mark.parametrize("kept", [0, 1])
-def test_many_go_in_short_steps(hotel, monkeypatch, statements, batch, kept):
+def test_many_events_are_deleted_in_small_batches(hotel, monkeypatch, statements, batch, kept):
     monkeypatch.setattr(retention, "BATCH", batch)
     log_of(hotel, 5, **old())
     log_of(hotel, kept)
@@ -97,7 +97,7 @@ def test_many_go_in_short_steps(hotel, monkeypatch, statements, batch, kept):
     assert len(deletions) == -(-5 // batch)
 
 
-def test_the_setting_says_how_long(hotel, settings):
+def test_retention_setting(hotel, settings):
     settings.EVENT_RETENTION_DAYS = 2
     log_of(hotel, 1, created_at=clock.now() - 2 * DAY)
     log_of(hotel, 1, created_at=clock.now() - 2 * DAY + timedelta(minutes=1))
@@ -106,13 +106,13 @@ def test_the_setting_says_how_long(hotel, settings):
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "3651", "9999999999"])
-def test_the_setting_is_checked(days, monkeypatch):
+def test_retention_setting_is_checked(days, monkeypatch):
     monkeypatch.setenv("EVENT_RETENTION_DAYS", days)
     with pytest.raises(ImproperlyConfigured, match="EVENT_RETENTION_DAYS"):
         runpy.run_path(str(Path(hotelmate.__file__).parent / "settings.py"))
 
 
-def test_only_the_hotels_own(hotel):
+def test_only_the_hotels_events_are_deleted(hotel):
     other = HotelFactory()
     log_of(hotel, 1, **old())
     log_of(other, 1, **old())
@@ -121,7 +121,7 @@ def test_only_the_hotels_own(hotel):
 
 
 @pytest.mark.parametrize("count", [1, 3, 100])
-def test_nothing_due_costs_a_look_at_each_stream(hotel, statements, count):
+def test_statements_with_nothing_due(hotel, statements, count):
     for stream in STREAMS:
         log_of(hotel, count, stream=stream)
     with statements() as made:
@@ -148,13 +148,13 @@ def test_an_error_in_one_stream_is_raised_when_the_others_are_done(hotel, monkey
 # --- by tick ----------------------------------------------------------------------------------------------------------
 
 
-def test_tick_does_it_in_every_hotel_and_says_so(hotel, capsys):
+def test_tick_deletes_in_every_hotel_and_reports_it(hotel, capsys):
     other = HotelFactory()
-    for house in (hotel, other):
-        log_of(house, 2, **old())
-        log_of(house, 1)
+    for each in (hotel, other):
+        log_of(each, 2, **old())
+        log_of(each, 1)
     assert tick()["events_forgotten"] == 4
-    assert [numbers(house) for house in (hotel, other)] == [[3], [3]]
+    assert [numbers(each) for each in (hotel, other)] == [[3], [3]]
     call_command("tick")
     assert "events forgotten: 0\n" in capsys.readouterr().out
 
@@ -164,7 +164,7 @@ def test_tick_does_it_in_every_hotel_and_says_so(hotel, capsys):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("batch", [2, 1000])
-def test_two_ticks_at_once_forget_each_event_once(monkeypatch, batch):
+def test_two_concurrent_ticks_delete_each_event_once(monkeypatch, batch):
     monkeypatch.setattr(retention, "BATCH", batch)
     hotel = HotelFactory()
     log_of(hotel, 5, **old())
@@ -176,14 +176,14 @@ def test_two_ticks_at_once_forget_each_event_once(monkeypatch, batch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_tick_that_is_undone_leaves_the_work_to_the_other(monkeypatch):
-    """The second waits for the first rather than going on behind it: a gap would be left."""
+def test_rolled_back_tick_leaves_the_work_to_the_other(monkeypatch):
+    """The second waits for the first: continuing behind it would leave a gap."""
     monkeypatch.setattr(retention, "BATCH", 2)
     hotel = HotelFactory()
     log_of(hotel, 5, **old())
 
     def undone():
-        """Its first step is written and taken back; its locks are held on."""
+        """Its first batch is written and rolled back; its locks are kept."""
         list(RealtimeEvent.objects.select_for_update().order_by("seq")[:2])
         with transaction.atomic():
             RealtimeEvent.objects.filter(seq__lte=2).delete()
@@ -195,7 +195,7 @@ def test_a_tick_that_is_undone_leaves_the_work_to_the_other(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_taken_out_of_its_parking_place_meanwhile_stays():
+def test_event_unparked_concurrently_is_kept():
     hotel = HotelFactory()
     log_of(hotel, 1, **old())
     log_of(hotel, 1, sent_at=None, parked_at=clock.now(), **old())
@@ -209,8 +209,8 @@ def test_an_event_taken_out_of_its_parking_place_meanwhile_stays():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_waits_for_it():
-    """Neither whoever writes events, nor the relay that numbers them and marks what was sent."""
+def test_deletion_blocks_no_one():
+    """Neither writers of events, nor the relay that numbers them and marks them as sent."""
     hotel = HotelFactory()
     log_of(hotel, 3, **old())
     log_of(hotel, 1, sent_at=None)

@@ -1,4 +1,4 @@
-"""What ``room_updated`` says: the envelope, the snapshot, and that it always fits."""
+"""``room_updated``: the envelope, the snapshot, and its size limit."""
 
 import json
 from datetime import UTC, datetime
@@ -108,7 +108,7 @@ def test_it_is_the_rest_snapshot_of_the_same_row(hotel, housekeeper):
     assert {name: payload[name] for name in snapshot} == snapshot
 
 
-def test_guests_are_never_in_it_and_are_forgotten_when_they_have_left(hotel, housekeeper):
+def test_guests_are_never_in_it_and_are_cleared_after_departure(hotel, housekeeper):
     room = room_in("OCCUPIED", hotel=hotel)
     occupied = latest()["payload"]
     assert occupied["is_occupied"] is True
@@ -137,13 +137,13 @@ def test_long_notes_are_cut_so_that_it_fits(character, hotel, housekeeper):
     assert room.maintenance_notes.count(".") == 8
 
 
-def test_an_ordinary_note_is_whole(hotel, housekeeper):
+def test_ordinary_note_is_not_cut(hotel, housekeeper):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     flag_maintenance(room=room, staff=housekeeper, note="ö" * 1500)
     assert latest()["payload"]["maintenance_notes"] == "ö" * 1500
 
 
-def test_a_rolled_back_change_tells_nothing(hotel, housekeeper, django_capture_on_commit_callbacks):
+def test_rolled_back_change_publishes_nothing(hotel, housekeeper, django_capture_on_commit_callbacks):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     before = RealtimeEvent.objects.count()
     with django_capture_on_commit_callbacks() as callbacks, pytest.raises(ZeroDivisionError), transaction.atomic():

@@ -1,4 +1,4 @@
-"""``manage.py watch`` as the process that it is, against the real server: what it prints, and what it survives."""
+"""``manage.py watch`` as a real process against the real server: its output, and the faults that it survives."""
 
 import os
 import select
@@ -30,7 +30,7 @@ LOST = "Connection lost"
 
 
 class Terminal:
-    """A ``manage.py watch`` whose lines can be waited for."""
+    """A ``manage.py watch`` process whose output lines can be awaited."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -48,11 +48,11 @@ class Terminal:
         return line.decode(coding)
 
     def lines(self, count: int) -> list[str]:
-        """So many lines, without the time that they begin with."""
+        """``count`` lines, without their leading time."""
         return [self.line().partition("  ")[2] for _ in range(count)]
 
     def stopped(self) -> tuple[int, str, str]:
-        """Ctrl-C; returns its exit code and what it wrote to stdout, but for the lines that were read, and stderr."""
+        """Send Ctrl-C; returns the exit code, the rest of stdout and stderr."""
         self.process.send_signal(signal.SIGINT)
         return self.ended()
 
@@ -63,7 +63,7 @@ class Terminal:
 
 @pytest.fixture
 def watch(server, start_hotelmate) -> Callable[..., Terminal]:
-    """``watch()`` starts one of the house ``grand`` with, unless told otherwise, the tests' Pusher server."""
+    """``watch()`` starts one for the hotel ``grand``, by default on the tests' Pusher server."""
 
     def start(port: int = 0, **environ: str) -> Terminal:
         return Terminal(start_hotelmate("manage.py", "watch", "grand", **sending_to(port or server.port) | environ))
@@ -73,7 +73,7 @@ def watch(server, start_hotelmate) -> Callable[..., Terminal]:
 
 @pytest.fixture
 def watching(watch, server, hotel) -> Callable[..., Terminal]:
-    """One that is in both channels by now."""
+    """One that has subscribed to both channels."""
 
     def start(at: Any = server) -> Terminal:
         terminal = watch(at.port)
@@ -86,7 +86,7 @@ def watching(watch, server, hotel) -> Callable[..., Terminal]:
 
 
 def numbered(hotel: Any, numbers: list[int], stream: str = ROOMS) -> list[RealtimeEvent]:
-    """Events in the log that no relay knows of, with these numbers."""
+    """Stored events with these numbers that no relay sends."""
     made = []
     for _ in numbers:
         room = room_in("READY_FOR_GUEST", hotel=hotel)
@@ -107,7 +107,7 @@ def send(server: Any, event: RealtimeEvent) -> None:
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_it_prints_what_happens_and_nothing_of_the_guest(watching, relay_to, server, hotel, agent):
+def test_it_prints_events_without_guest_data(watching, relay_to, server, hotel, agent):
     booking = booking_in(
         "CONFIRMED",
         hotel=hotel,
@@ -123,7 +123,7 @@ def test_it_prints_what_happens_and_nothing_of_the_guest(watching, relay_to, ser
     terminal = watching()
     with clock.set_to(NOW):
         check_in(booking=booking, room_id=room.pk, staff=agent)
-    lines = sorted(terminal.lines(3))  # two channels: which comes first is open
+    lines = sorted(terminal.lines(3))  # two channels: their order is not defined
     assert lines == [
         f"room-bookings #1  {booking.booking_id}: checked in (IN_HOUSE, room {room.room_number})",
         f"rooms #1  room {room.room_number}: READY_FOR_GUEST -> OCCUPIED, by {agent.name}",
@@ -141,7 +141,7 @@ def test_it_prints_what_happens_and_nothing_of_the_guest(watching, relay_to, ser
     ],
     ids=["ascii", "latin-1", "POSIX"],
 )
-def test_it_survives_a_terminal_that_lacks_a_letter(watch, server, hotel, terminal):
+def test_it_survives_a_terminal_without_a_character(watch, server, hotel, terminal):
     told = watch(**terminal)
     assert told.line() == HELLO
     wanted = {f"private-{hotel.slug}.rooms", f"private-{hotel.slug}.room-bookings"}
@@ -160,7 +160,7 @@ def test_it_survives_a_terminal_that_lacks_a_letter(watch, server, hotel, termin
     assert told.stopped() == (0, "", "")
 
 
-def test_it_shows_what_happens_from_now_on_fills_a_gap_from_the_log_and_repeats_nothing(watching, server, hotel):
+def test_it_shows_new_events_fills_gaps_and_repeats_nothing(watching, server, hotel):
     numbered(hotel, [1, 2])
     terminal = watching()
     events = numbered(hotel, [3, 4, 5])
@@ -172,7 +172,7 @@ def test_it_shows_what_happens_from_now_on_fills_a_gap_from_the_log_and_repeats_
     assert terminal.stopped() == (0, "", "")
 
 
-def test_what_is_kept_no_longer_is_said(watching, server, hotel):
+def test_deleted_events_are_reported(watching, server, hotel):
     terminal = watching()
     [event] = numbered(hotel, [8])
     send(server, event)
@@ -187,7 +187,7 @@ def test_what_is_kept_no_longer_is_said(watching, server, hotel):
     assert terminal.line().partition("  ")[2].startswith("rooms #14  ")
 
 
-def test_it_comes_back_when_the_server_does_and_misses_nothing(watching, launch, hotel, unused_port):
+def test_it_reconnects_and_misses_nothing(watching, launch, hotel, unused_port):
     with launch(unused_port) as server:
         terminal = watching(server)
     assert terminal.line().startswith(LOST)
@@ -201,14 +201,14 @@ def test_it_comes_back_when_the_server_does_and_misses_nothing(watching, launch,
         assert terminal.stopped() == (0, "", "")
 
 
-def test_ctrl_c_ends_it_also_while_there_is_no_server(watch, hotel, unused_port):
+def test_ctrl_c_ends_it_even_without_a_server(watch, hotel, unused_port):
     terminal = watch(unused_port)
     assert terminal.line() == HELLO
     assert terminal.line() == f"{LOST} (ConnectionRefusedError); reconnecting."
     assert terminal.stopped() == (0, "", "")
 
 
-def test_it_ends_without_a_word_when_nobody_reads_it_any_more(watching, server, hotel):
+def test_it_ends_silently_on_a_closed_pipe(watching, server, hotel):
     terminal = watching()
     terminal.process.stdout.close()
     [event] = numbered(hotel, [1])
@@ -217,7 +217,7 @@ def test_it_ends_without_a_word_when_nobody_reads_it_any_more(watching, server, 
     assert terminal.process.stderr.read() == ""
 
 
-def test_so_does_any_other_command(start_hotelmate, hotel):
+def test_any_other_command_ends_silently_on_a_closed_pipe(start_hotelmate, hotel):
     process = start_hotelmate("manage.py", "check_invariants")
     process.stdout.close()
     assert process.wait(STARTING) == 128 + signal.SIGPIPE
@@ -225,20 +225,20 @@ def test_so_does_any_other_command(start_hotelmate, hotel):
 
 
 @pytest.mark.parametrize("wrong", ["PUSHER_KEY", "PUSHER_SECRET"])
-def test_who_is_refused_is_told_in_one_sentence(watch, hotel, wrong):
+def test_refusal_is_one_line(watch, hotel, wrong):
     code, output, errors = watch(**{wrong: "other"}).ended()
     assert (code, output) == (1, f"{HELLO}\n")
     assert REFUSED in errors
     assert errors.count("\n") == 1
 
 
-def test_a_hotel_that_there_is_not(hotel):
+def test_unknown_hotel(hotel):
     with pytest.raises(CommandError, match=r'^There is no hotel "nowhere"\. Known hotels: grand\.$'):
         call_command("watch", "nowhere")
 
 
-def test_without_a_provider_it_says_what_to_set(hotel, settings, capsys):
-    transport.client()  # remembered; must not be taken for being set
+def test_missing_settings_are_named(hotel, settings, capsys):
+    transport.client()  # the cached client must not count as configured
     settings.PUSHER_KEY = ""
     with pytest.raises(CommandError, match=r"^Live events are not configured\. Set PUSHER_APP_ID, PUSHER_KEY and .*$"):
         call_command("watch", "grand")
@@ -267,7 +267,7 @@ def test_without_a_provider_it_says_what_to_set(hotel, settings, capsys):
         ),
     ],
 )
-def test_an_event_in_words(kind, payload, words):
+def test_description_of_an_event(kind, payload, words):
     assert described({"type": kind, "payload": payload}) == words
 
 

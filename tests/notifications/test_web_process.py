@@ -1,4 +1,4 @@
-"""What gunicorn does beside calling the application: a connection goes on after a refusal."""
+"""gunicorn keeps a connection open after an early refusal."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ def body(kilobytes: int) -> bytes:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_body_that_nobody_wanted_to_read_costs_neither_the_answer_nor_the_connection(start_web, unused_port):
+def test_unread_body_costs_neither_the_response_nor_the_connection(start_web, unused_port):
     process = start_web(unused_port, REALTIME_RELAY="off")
     connection = http.client.HTTPConnection("127.0.0.1", unused_port, timeout=20)
 

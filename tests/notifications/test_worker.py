@@ -1,4 +1,4 @@
-"""``manage.py worker`` as the process that it is: killed, stopped, in numbers, and without its provider or database."""
+"""``manage.py worker`` as a real process: killed, stopped, several at once, and without its provider or database."""
 
 import logging
 import signal
@@ -28,7 +28,7 @@ from tests.races import Writer
 
 
 def stopped(process: subprocess.Popen, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-    """Ask it to stop; returns its exit code and what it wrote to stdout and stderr."""
+    """Ask it to stop; returns its exit code, stdout and stderr."""
     process.send_signal(number)
     output, errors = process.communicate(timeout=PATIENCE)
     return process.returncode, output, errors
@@ -45,7 +45,7 @@ def queue_mails(count: int) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_runs_until_it_is_told_to_stop(start_worker, number):
+def test_it_runs_until_stopped(start_worker, number):
     process = start_worker()
     began = time.monotonic()
     assert stopped(process, number) == (0, "", "")
@@ -53,7 +53,7 @@ def test_it_runs_until_it_is_told_to_stop(start_worker, number):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_mail_without_a_provider_is_on_its_output(start_worker):
+def test_mail_without_a_provider_is_printed(start_worker):
     queue_mails(1)
     process = start_worker()
     until(lambda: not Message.objects.exists())
@@ -65,8 +65,8 @@ def test_mail_without_a_provider_is_on_its_output(start_worker):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_killed_between_commit_and_mail_it_is_mailed_once_after_a_restart(start_worker, mail_server):
-    """Killed when the provider has not taken the mail yet, which is as late as that can be."""
+def test_mail_is_sent_once_after_a_kill_between_commit_and_mail(start_worker, mail_server):
+    """Killed just before the provider accepts the mail, which is as late as possible."""
     hanging, working = mail_server(hangs=True), mail_server()
     queue_mails(1)
     doomed = start_worker(EMAIL_URL=hanging.url)
@@ -83,7 +83,7 @@ def test_killed_between_commit_and_mail_it_is_mailed_once_after_a_restart(start_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_stops_in_time_while_the_provider_hangs_and_the_mail_stays(start_worker, mail_server):
+def test_it_stops_in_time_while_the_provider_hangs_and_keeps_the_mail(start_worker, mail_server):
     server = mail_server(hangs=True)
     queue_mails(1)
     process = start_worker(EMAIL_URL=server.url)
@@ -95,12 +95,12 @@ def test_it_stops_in_time_while_the_provider_hangs_and_the_mail_stays(start_work
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_provider_that_is_down_costs_no_mail(start_worker, mail_server, unused_port):
+def test_no_mail_is_lost_while_the_provider_is_down(start_worker, mail_server, unused_port):
     queue_mails(1)
     process = start_worker(EMAIL_URL=f"smtp://127.0.0.1:{unused_port}")
     until(lambda: Message.objects.filter(retry_count=1).exists())
     server = mail_server(port=unused_port)
-    Message.objects.update(when_added=clock.now())  # as if the minute were over
+    Message.objects.update(when_added=clock.now())  # as if the minute had passed
     until(lambda: not Message.objects.exists())
     code, output, errors = stopped(process)
     assert (code, output, len(server.received)) == (0, "", 1)
@@ -109,8 +109,8 @@ def test_a_provider_that_is_down_costs_no_mail(start_worker, mail_server, unused
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_confirmation_that_is_put_off_does_not_arrive_after_the_cancellation(start_worker, mail_server):
-    """With the worker and a mail server as they are: greylisted, cancelled, and tried again much later."""
+def test_deferred_confirmation_does_not_arrive_after_the_cancellation(start_worker, mail_server):
+    """With a real worker and mail server: greylisted, cancelled, and retried much later."""
     server = mail_server(answers={"RCPT": ["450 4.2.0 greylisted"]})
     hotel = HotelFactory(name="Grand")
     booking = BookingFactory(hotel=hotel, booking_id="BK-2026-0007", primary_email="ada@example.com")
@@ -147,7 +147,7 @@ def test_a_worker_survives_the_loss_of_its_connections(start_worker, mail_server
             "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        assert cursor.fetchone()[0] >= 2  # the relay's and the mail's
+        assert cursor.fetchone()[0] >= 2  # the connections of the relay and of the mail
     queue_mails(1)
     until(lambda: not Message.objects.exists())
     assert stopped(process)[0] == 0
@@ -155,8 +155,8 @@ def test_a_worker_survives_the_loss_of_its_connections(start_worker, mail_server
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_keeps_the_deadlines_while_the_provider_hangs(start_worker, mail_server):
-    """A request past its deadline expires although no mail goes out."""
+def test_deadlines_are_kept_while_the_provider_hangs(start_worker, mail_server):
+    """A request past its deadline expires although no mail can be sent."""
     server = mail_server(hangs=True)
     queue_mails(1)
     late = BookingFactory(status=BookingStatus.PENDING_APPROVAL, approval_deadline_at=clock.now() - timedelta(hours=1))
@@ -164,7 +164,7 @@ def test_it_keeps_the_deadlines_while_the_provider_hangs(start_worker, mail_serv
     assert server.hanging.wait(PATIENCE)
     until(lambda: RoomBooking.objects.filter(pk=late.pk, status=BookingStatus.EXPIRED).exists())
     assert Message.objects.exists()
-    server.over.set()  # that a worker can be stopped while it hangs is another test's
+    server.over.set()  # another test stops a worker while it hangs
     assert stopped(process)[0] == 0
 
 
@@ -172,7 +172,7 @@ def test_it_keeps_the_deadlines_while_the_provider_hangs(start_worker, mail_serv
 
 
 def run_job(*steps: Callable[[], object]) -> int:
-    """Repeat a job that does these steps, one a time, and is told to stop by the last; returns how often it ran."""
+    """Repeat a job that takes one of the steps per run, of which the last stops it; returns the number of runs."""
     stopping, runs = threading.Event(), []
 
     def job() -> None:
@@ -200,13 +200,13 @@ def ask_the_database() -> None:
 
 
 def be_cut_off() -> None:
-    """Lose the connection within the job."""
+    """Lose the database connection within the job."""
     with connection.cursor() as cursor, suppress(psycopg2.Error):
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_that_fails_is_logged_and_done_again(caplog):
+def test_failing_job_is_logged_and_run_again(caplog):
     assert run_job(raises(ZeroDivisionError()), ask_the_database, ask_the_database) == 3
     [record] = caplog.records
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "the job failed; again in 0.01 s")
@@ -214,7 +214,7 @@ def test_a_job_that_fails_is_logged_and_done_again(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_that_loses_the_database_gets_it_back(caplog):
+def test_job_that_loses_the_database_reconnects(caplog):
     steps = [ask_the_database, be_cut_off, ask_the_database, raises(psycopg2.InterfaceError()), ask_the_database]
     assert run_job(*steps) == 5
     assert caplog.messages == [
@@ -224,7 +224,7 @@ def test_a_job_that_loses_the_database_gets_it_back(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_died_between_two_runs_is_not_even_noticed(caplog):
+def test_connection_lost_between_two_runs_is_replaced(caplog):
     pids: list[int] = []
 
     def note_pid() -> None:
@@ -244,7 +244,7 @@ def test_a_connection_that_died_between_two_runs_is_not_even_noticed(caplog):
     assert caplog.messages == []
 
 
-def test_what_it_does():
+def test_jobs():
     assert [(job.name, job.seconds) for job in worker.jobs(threading.Event())] == [
         ("mail", 3),
         ("tick", 60),

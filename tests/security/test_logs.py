@@ -21,7 +21,7 @@ from rooms.models import RoomType
 from tests.conftest import token_client
 from tests.endpoints import ENDPOINTS, WRITING, Endpoint, endpoint_targets
 from tests.http import rolled_back
-from tests.notifications.personal import address, mark, primary, with_marks
+from tests.notifications.marked_hotels import address, mark, primary, with_marks
 
 PROJECT = Path(__file__).parents[2]
 SECRET = mark("S", "password")

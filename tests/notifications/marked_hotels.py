@@ -1,7 +1,7 @@
-"""Two houses in which whatever people write or are called carries a mark, and every operation that tells of something.
+"""Two hotels in which every text and name carries a mark, and every operation that publishes an event.
 
-A mark says whose it is and what: ``zqA_primary_email_qz`` is the e-mail address of guest A. Owners: A, the guest whom
-an operation is about; O, another guest of the house; S, its staff; B, anybody of the other house.
+A mark names its owner and field: ``zqA_primary_email_qz`` is the e-mail address of guest A. Owners: A, the guest whom
+an operation is about; O, another guest of the house; S, its staff; B, anybody in the other hotel.
 """
 
 import re
@@ -49,14 +49,14 @@ from tests.factories import NewRoomFactory, StaffFactory, booking_in
 from tests.room_bookings.small_hotel import NOW, SmallHotel, day, open_small_hotel
 from tests.room_bookings.test_states import EXPECTED, bookings, steps
 
-AMOUNT = "9753124.68"  # what each stay costs: a mark that is no text
+AMOUNT = "9753124.68"  # the cost of each stay: a mark that is not text
 MARK = re.compile(r"zq([A-Z])_([a-z_]+)_qz")
 USER = get_user_model()
 APPS = ("hotel", "rooms", "room_bookings", "housekeeping")
 
 
 def mark(owner: str, what: str) -> str:
-    """Text that says whose it is and what."""
+    """A text that names its owner and field."""
     return f"zq{owner}_{what}_qz"
 
 
@@ -80,7 +80,7 @@ def person(owner: str) -> dict[str, str]:
 
 
 def primary(owner: str) -> dict[str, str]:
-    """What is typed of a guest when a booking is made."""
+    """The guest's fields of a new booking."""
     return {
         "primary_first_name": mark(owner, "first"),
         "primary_last_name": mark(owner, "last"),
@@ -91,7 +91,7 @@ def primary(owner: str) -> dict[str, str]:
 
 
 def with_marks(booking: RoomBooking, owner: str) -> RoomBooking:
-    """The booking with a mark in every text that it holds, and a companion with the same."""
+    """The booking with a mark in each of its texts, and with a marked companion."""
     fields = primary(owner) | {
         "booker_type": "THIRD_PARTY",
         "booker_first_name": mark(owner, "booker_first"),
@@ -118,24 +118,24 @@ def with_marks(booking: RoomBooking, owner: str) -> RoomBooking:
 
 
 @dataclass
-class Houses:
-    """The house of the operations, with rooms 101 to 104, and the other house."""
+class MarkedHotels:
+    """The hotel of the operations, with rooms 101 to 104, and another hotel."""
 
     small_hotel: SmallHotel
     other: SmallHotel
-    boss: Staff  # may do everything in the first house
+    manager: Staff  # has every right in the first hotel
     stay: RoomBooking  # guest O, in house in room 103
 
 
-def open_houses() -> Houses:
-    """Both houses, every text in them marked; within ``clock.set_to(NOW)``."""
+def open_marked_hotels() -> MarkedHotels:
+    """Create both hotels, with every text marked; call within ``clock.set_to(NOW)``."""
     small_hotel, other = open_small_hotel(slug="grand-marked"), open_small_hotel(slug="grand")
-    for house in (small_hotel, other):
-        house.room_type.max_occupancy = 4  # the parties here are of three
-        house.room_type.save(update_fields=["max_occupancy"])
+    for each in (small_hotel, other):
+        each.room_type.max_occupancy = 4  # the parties here have three guests
+        each.room_type.save(update_fields=["max_occupancy"])
     StaffFactory(hotel=small_hotel.hotel, role=rights.HOTEL_MANAGER)
-    for house, owner in ((small_hotel, "S"), (other, "B")):
-        _mark_house(house, owner)
+    for each, owner in ((small_hotel, "S"), (other, "B")):
+        _mark_hotel(each, owner)
     room = NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103)
     NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=104)
     stay = with_marks(booking_in("IN_HOUSE", assigned_room=room), "O")
@@ -144,23 +144,23 @@ def open_houses() -> Houses:
     late = {"room_type": other.room_type, "approval_deadline_at": NOW - timedelta(hours=1)}
     with_marks(booking_in("PENDING_APPROVAL", hotel=other.hotel, **late), "B")
     Room.objects.update(guest_fcm_token=mark("O", "fcm_token"))
-    for house, owner in ((small_hotel, "S"), (other, "B")):
-        house.rooms[:] = Room.objects.filter(hotel=house.hotel).order_by("room_number")
-        Room.objects.filter(hotel=house.hotel).update(turnover_notes=mark(owner, "turnover_note"))
-        house.agent = staff_member(house, rights.FRONT_DESK_AGENT)
-        house.manager = staff_member(house, rights.FRONT_OFFICE_MANAGER)
-    return Houses(small_hotel, other, staff_member(small_hotel, rights.HOTEL_MANAGER), stay)
+    for each, owner in ((small_hotel, "S"), (other, "B")):
+        each.rooms[:] = Room.objects.filter(hotel=each.hotel).order_by("room_number")
+        Room.objects.filter(hotel=each.hotel).update(turnover_notes=mark(owner, "turnover_note"))
+        each.agent = staff_member(each, rights.FRONT_DESK_AGENT)
+        each.manager = staff_member(each, rights.FRONT_OFFICE_MANAGER)
+    return MarkedHotels(small_hotel, other, staff_member(small_hotel, rights.HOTEL_MANAGER), stay)
 
 
-def staff_member(house: SmallHotel, role: str) -> Staff:
-    return Staff.objects.select_related("user", "hotel").get(hotel=house.hotel, role__name=role)
+def staff_member(each: SmallHotel, role: str) -> Staff:
+    return Staff.objects.select_related("user", "hotel").get(hotel=each.hotel, role__name=role)
 
 
-def _mark_house(house: SmallHotel, owner: str) -> None:
-    Hotel.objects.filter(pk=house.hotel.pk).update(phone=mark(owner, "hotel_phone"))
-    house.hotel.refresh_from_db()
-    Staff.objects.filter(hotel=house.hotel).update(phone_number=mark(owner, "staff_phone"))
-    for user in USER.objects.filter(staff_profile__hotel=house.hotel):
+def _mark_hotel(each: SmallHotel, owner: str) -> None:
+    Hotel.objects.filter(pk=each.hotel.pk).update(phone=mark(owner, "hotel_phone"))
+    each.hotel.refresh_from_db()
+    Staff.objects.filter(hotel=each.hotel).update(phone_number=mark(owner, "staff_phone"))
+    for user in USER.objects.filter(staff_profile__hotel=each.hotel):
         user.username = f"{mark(owner, 'username')}{user.pk}"
         user.first_name, user.last_name = mark(owner, "staff_first"), mark(owner, "staff_last")
         user.email = address(owner, "staff_email")
@@ -170,17 +170,17 @@ def _mark_house(house: SmallHotel, owner: str) -> None:
 # --- operations -------------------------------------------------------------------------------------------------------
 
 
-def operations(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
-    """Every operation: its name, and how it is prepared; that returns the operation itself."""
-    yield from booking_steps(houses.small_hotel)
-    yield from typed_steps(houses)
-    yield from room_steps(houses)
-    yield from periodic_steps(houses)
-    yield from mail_steps(houses)
+def operations(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Every operation: its name, and a function that prepares it and returns the operation."""
+    yield from booking_steps(hotels.small_hotel)
+    yield from typed_steps(hotels)
+    yield from room_steps(hotels)
+    yield from periodic_steps(hotels)
+    yield from mail_steps(hotels)
 
 
 def booking_steps(small_hotel: SmallHotel) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
-    """Whatever changes a booking, once for each status that comes of it: the table of ``test_states``."""
+    """Every action that changes a booking, once for each resulting status: the table of ``test_states``."""
 
     def prepare(state: str, step: str) -> Callable[[], Any]:
         return steps(small_hotel, with_marks(bookings(small_hotel)[state](), "A"))[step]
@@ -195,9 +195,9 @@ def booking_steps(small_hotel: SmallHotel) -> Iterator[tuple[str, Callable[[], C
         yield f"{step} of {state}", partial(prepare, state, step)
 
 
-def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
-    """Operations on bookings to which somebody adds words."""
-    small_hotel = houses.small_hotel
+def typed_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Operations on bookings that take free text."""
+    small_hotel = hotels.small_hotel
 
     def typed(state: str, operation: Callable[..., Any], **words: Any) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
@@ -229,8 +229,8 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
         return prepare
 
     def parked() -> Callable[[], Any]:
-        house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
-        booking = with_marks(booking_in("EXPIRED", card="VOIDING", **house), "A")
+        fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+        booking = with_marks(booking_in("EXPIRED", card="VOIDING", **fields), "A")
         PaymentRetry.objects.create(booking=booking, failures=12, last_error="Unclear", parked_at=NOW)
         return partial(retry_payment, booking=booking, staff=small_hotel.manager)
 
@@ -254,7 +254,7 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
         "decline with a note",
         typed("ask", decline_booking, reason_code=mark("A", "typed_code"), reason_note=reason),
     )
-    yield "try a parked payment again", parked
+    yield "retry a parked payment", parked
     yield "cancel with a reason", typed("conr", cancel_booking, reason=reason)
     yield "cancel a stay", typed("in", cancel_booking, reason=reason)
     yield "no-show with a reason", typed("past", mark_no_show, reason=mark("A", "no_show_reason"))
@@ -270,23 +270,23 @@ def typed_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[],
     yield "check-out of many rooms", bulk(check_out_rooms, "in")
 
 
-def room_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
-    """Operations on rooms, on the free room 104 or on 103, where guest O is."""
-    small_hotel, boss = houses.small_hotel, houses.boss
+def room_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """Operations on rooms: on room 104, which is free, or 103, where guest O is in house."""
+    small_hotel, manager = hotels.small_hotel, hotels.manager
     note, fault = mark("S", "room_note"), mark("S", "fault_note")
 
     def room(number: int, *way: str, faulty: bool = False) -> Room:
         found = Room.objects.get(hotel=small_hotel.hotel, room_number=number)
         for status in way:
-            set_room_status(room=found, to_status=status, staff=boss)
+            set_room_status(room=found, to_status=status, staff=manager)
         if faulty:
-            turnover.flag_maintenance(room=found, staff=boss, note=fault)
+            turnover.flag_maintenance(room=found, staff=manager, note=fault)
         return found
 
     def step(
         operation: Callable[..., Any], number: int, *way: str, faulty: bool = False, **words: Any
     ) -> Callable[[], Callable[[], Any]]:
-        return lambda: partial(operation, room=room(number, *way, faulty=faulty), staff=boss, **words)
+        return lambda: partial(operation, room=room(number, *way, faulty=faulty), staff=manager, **words)
 
     def to(status: str, **words: Any) -> Callable[..., Any]:
         return partial(set_room_status, to_status=status, note=note, **words)
@@ -299,19 +299,19 @@ def room_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], 
     for number in (103, 104):
         where = "guest in house" if number == 103 else "free"
         yield f"report a fault, {where}", step(turnover.flag_maintenance, number, note=fault)
-        yield f"report it again, {where}", step(turnover.flag_maintenance, number, faulty=True, note=note)
-        yield f"mend it, {where}", step(turnover.complete_maintenance, number, faulty=True, note=note)
+        yield f"report the fault again, {where}", step(turnover.flag_maintenance, number, faulty=True, note=note)
+        yield f"complete maintenance, {where}", step(turnover.complete_maintenance, number, faulty=True, note=note)
     yield "front desk", step(to(dirty, source="FRONT_DESK"), 104)
     yield "out of order", step(to("OUT_OF_ORDER"), 104, faulty=True)
     yield "override", step(to("READY_FOR_GUEST", source="MANAGER_OVERRIDE"), 104, dirty)
     yield "the system", lambda: partial(to(dirty, source="SYSTEM"), room=room(104))
     yield (
         "several rooms",
-        lambda: partial(set_room_statuses, changes=[(room(101), dirty), (room(104), dirty)], staff=boss, note=note),
+        lambda: partial(set_room_statuses, changes=[(room(101), dirty), (room(104), dirty)], staff=manager, note=note),
     )
     yield "take out of service", step(update_room, 104, is_active=False)
     yield "another number", step(update_room, 103, room_number=303)
-    yield "task", lambda: partial(_task_from_begin_to_end, small_hotel, boss, room(104))
+    yield "task", lambda: partial(_task_from_begin_to_end, small_hotel, manager, room(104))
 
 
 def _task_from_begin_to_end(small_hotel: SmallHotel, staff: Staff, room: Room) -> None:
@@ -322,35 +322,35 @@ def _task_from_begin_to_end(small_hotel: SmallHotel, staff: Staff, room: Room) -
     task_services.complete_task(task=task, staff=staff)
 
 
-def periodic_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
-    """What time does; the other house has a late request and an overdue guest all along."""
+def periodic_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """The periodic work; the other hotel also has a late request and an overdue guest."""
 
     def with_late_ones(operation: Callable[..., Any], *arguments: Any) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
             for state in ("late", "over", "drf"):
-                with_marks(bookings(houses.small_hotel)[state](), "A")
+                with_marks(bookings(hotels.small_hotel)[state](), "A")
             RoomBooking.objects.filter(status="PENDING_PAYMENT").update(created_at=NOW - timedelta(days=3))
             return partial(operation, *arguments)
 
         return prepare
 
-    yield "expire", with_late_ones(expire_approvals, houses.small_hotel.hotel)
-    yield "drop drafts", with_late_ones(drop_drafts, houses.small_hotel.hotel)
-    yield "flag overstays", with_late_ones(flag_overstays, houses.small_hotel.hotel)
+    yield "expire", with_late_ones(expire_approvals, hotels.small_hotel.hotel)
+    yield "drop drafts", with_late_ones(drop_drafts, hotels.small_hotel.hotel)
+    yield "flag overstays", with_late_ones(flag_overstays, hotels.small_hotel.hotel)
     yield "tick", with_late_ones(tick)
 
 
 class RefusingBackend(BaseEmailBackend):
-    """A provider that will have none of it, and says whose mail it was."""
+    """A mail provider that refuses every mail and names its recipient."""
 
     def send_messages(self, email_messages: Any) -> int:
         [email] = email_messages
         raise smtplib.SMTPRecipientsRefused({email.to[0]: (550, f"no {email.to[0]} here".encode())})
 
 
-def mail_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
-    """What becomes of a mail that cannot go, and one that somebody wants again."""
-    small_hotel = houses.small_hotel
+def mail_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+    """A mail that cannot be sent, and one that staff send again."""
+    small_hotel = hotels.small_hotel
 
     def waiting() -> BookingMail:
         booking = with_marks(bookings(small_hotel)["con"](), "A")
@@ -387,7 +387,7 @@ def mail_steps(houses: Houses) -> Iterator[tuple[str, Callable[[], Callable[[], 
 
 
 def text_fields() -> dict[str, tuple[str, str]]:
-    """Every field in which somebody can write something: its name, table and column."""
+    """Every free-text field: its name, table and column."""
     return {
         f"{model.__name__}.{field.name}": (model._meta.db_table, field.column)
         for model in [USER, *(model for app in APPS for model in apps.get_app_config(app).get_models())]
@@ -397,7 +397,7 @@ def text_fields() -> dict[str, tuple[str, str]]:
 
 
 def marked_fields() -> set[str]:
-    """The text fields that hold a mark in some row, now."""
+    """The text fields that currently hold a mark in some row."""
     parts = [
         f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {table} WHERE {column} LIKE '%%zq__%%_qz%%')"
         for name, (table, column) in text_fields().items()

@@ -1,4 +1,4 @@
-"""Every operation of the house, each in a world in which it succeeds, and what was told of it."""
+"""Every operation, each on targets on which it succeeds, and the events that it publishes."""
 
 from collections.abc import Callable
 from datetime import time, timedelta
@@ -28,20 +28,20 @@ from tests.factories import NewRoomFactory, RoomTypeFactory, booking_in, room_in
 from tools.harness.stripe_server import StripeServer
 
 COMPANION = {"first_name": "Charles", "last_name": "Babbage"}
-# Where the call of ``tests.endpoints`` succeeds without changing anything.
-TELLING_BODIES = {f"PUT {BOOKING}party/companions/": {"companions": [COMPANION]}}
+# Bodies for endpoints whose call in ``tests.endpoints`` succeeds without changing anything.
+CHANGING_BODIES = {f"PUT {BOOKING}party/companions/": {"companions": [COMPANION]}}
 
 Work = Callable[[], Any]
 
 
-def world(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace:
-    """The house of ``tests.endpoints`` (rooms 101 to 108) and rooms 109 to 116, with whatever an operation needs.
+def operation_targets(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace:
+    """The hotel of ``tests.endpoints`` (rooms 101 to 108) and rooms 109 to 116, with the targets of all operations.
 
-    ``names`` says by reference how the table calls a booking.
+    ``names`` maps a booking reference to the booking's name in the table.
     """
     hotel = manager.hotel
-    things = endpoint_targets(hotel, manager)
-    room_type = RoomType.objects.get(pk=things.room_type)
+    targets = endpoint_targets(hotel, manager)
+    room_type = RoomType.objects.get(pk=targets.room_type)
     today, one_day = calendar.business_date(hotel), timedelta(days=1)
     stay: dict[str, Any] = {
         "hotel": hotel,
@@ -72,12 +72,12 @@ def world(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace
     for name, status in {"faulty": "CHECKOUT_DIRTY", "faulty_clean": "CLEANED_UNINSPECTED"}.items():
         number = 114 if name == "faulty" else 115
         room = room_in(status, fault=True, hotel=hotel, room_type=room_type, room_number=number)
-        setattr(things, name, room.pk)
-        setattr(things, f"{name}_no", number)
+        setattr(targets, name, room.pk)
+        setattr(targets, f"{name}_no", number)
     turned = room_in("CLEANED_UNINSPECTED", hotel=hotel, room_type=room_type, room_number=116)
     set_room_status(room=turned, to_status="READY_FOR_GUEST", staff=manager)
     flag_maintenance(room=turned, staff=manager, note="lamp")
-    vars(things).update(
+    vars(targets).update(
         {name: booking.booking_id for name, booking in bookings.items()},
         turned=turned.pk,
         turned_no=116,
@@ -88,13 +88,13 @@ def world(manager: Staff, stripe: StripeServer | None = None) -> SimpleNamespace
         dripping_room=rooms[2].pk,
     )
     references = set(RoomBooking.objects.filter(hotel=hotel).values_list("booking_id", flat=True))
-    things.names = {value: name for name, value in vars(things).items() if value in references}
-    things.hotel = hotel
-    return things
+    targets.names = {value: name for name, value in vars(targets).items() if value in references}
+    targets.hotel = hotel
+    return targets
 
 
 def flag_overstay(booking: RoomBooking) -> None:
-    """As ``flag_overstays`` does, but for this one only."""
+    """Do what ``flag_overstays`` does, for one booking."""
     booking.overstay_flagged_at = clock.now()
     booking.save(update_fields=["overstay_flagged_at"])
     OverstayIncident.objects.create(
@@ -103,7 +103,7 @@ def flag_overstay(booking: RoomBooking) -> None:
 
 
 def card_bookings(stripe: StripeServer, stay: dict[str, Any], asked_at: Any) -> dict[str, RoomBooking]:
-    """Bookings with a card payment: to decide on, two whose decision a crash left half done, one that was given up."""
+    """Bookings with a card payment: undecided, captured, two with an unfinished decision, one parked."""
     in_flight = {"payment_attempt": 1, "payment_requested_at": asked_at}
     bookings = {
         "carded": booking_in("PENDING_APPROVAL", card="AUTHORISED", **stay),
@@ -121,20 +121,20 @@ def card_bookings(stripe: StripeServer, stay: dict[str, Any], asked_at: Any) -> 
     return bookings
 
 
-def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) -> dict[str, Work]:
-    """By name, each operation as a call: the endpoints first, then the same in other situations, then the rest."""
+def operations(targets: SimpleNamespace, manager: Staff, *, cards: bool = False) -> dict[str, Work]:
+    """Each operation as a call, by name: the endpoints first, then variants of them, then the rest."""
     client = token_client(manager)
 
     def http(name: str, target: str | None = None, body: Any = None) -> Work:
         endpoint = endpoint_of(name, target, body)
-        return lambda: call(endpoint, client, things)
+        return lambda: call(endpoint, client, targets)
 
     def booking(step: str, target: str, body: Any = None, method: str = "POST") -> Work:
         return http(f"{method} {BOOKING}{step}", target, body)
 
     work = {endpoint.name: http(endpoint.name) for endpoint in ENDPOINTS if endpoint.method != "GET"}
     work |= {
-        "house rules, checkout time": http("PATCH access-config/", None, {"standard_checkout_time": "12:00"}),
+        "access config, checkout time": http("PATCH access-config/", None, {"standard_checkout_time": "12:00"}),
         "mark-maintenance, room flagged": http(
             "POST rooms/<int:rno>/mark-maintenance/", "broken_no", {"priority": "HIGH", "notes": ""}
         ),
@@ -163,16 +163,16 @@ def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) 
         "reinstate, no-show": booking("reinstate/", "missed", WHY),
         "assign, first room": booking("safe-assign-room/", "roomless", {"room_id": "$ready"}),
         "assign, same room, a note": booking("safe-assign-room/", "arrival", {"room_id": "$due", "notes": "quiet"}),
-        "check-in, room by the way": booking("check-in/", "roomless", {"room_id": "$ready"}),
+        "check-in, room assigned": booking("check-in/", "roomless", {"room_id": "$ready"}),
         "check-in, another room": booking("check-in/", "arrival", {"room_id": "$ready"}),
         "check-out, room in maintenance": booking("check-out/", "dripping"),
         "move, from maintenance": booking("move-room/", "dripping", {"to_room_id": "$ready", **WHY}),
         "undo check-in, room in maintenance": booking("undo-check-in/", "dripping", WHY),
         "acknowledge, flagged": booking("overstay/acknowledge/", "flagged"),
         "dismiss": booking("overstay/acknowledge/", "flagged", {"dismiss": True}),
-        "expire": lambda: expire_approvals(things.hotel),
-        "drop drafts": lambda: drop_drafts(things.hotel),
-        "flag overstays": lambda: flag_overstays(things.hotel),
+        "expire": lambda: expire_approvals(targets.hotel),
+        "drop drafts": lambda: drop_drafts(targets.hotel),
+        "flag overstays": lambda: flag_overstays(targets.hotel),
         "tick": lambda: call_command("tick", stdout=StringIO()),
     }
     if cards:
@@ -182,19 +182,19 @@ def operations(things: SimpleNamespace, manager: Staff, *, cards: bool = False) 
             "decline, refund": booking("decline/", "paid"),
             "settle payments": settle_payments,
         }
-    return work | in_the_admin(things, manager)
+    return work | in_the_admin(targets, manager)
 
 
 def endpoint_of(name: str, target: str | None = None, body: Any = None) -> Endpoint:
-    """The endpoint of that name, called as ``tests.endpoints`` does, or on another target with another body."""
+    """The endpoint of that name as in ``tests.endpoints``, or on another target with another body."""
     [known] = [endpoint for endpoint in ENDPOINTS if endpoint.name == name]
-    body = body if body is not None else TELLING_BODIES.get(name, known.body if target is None else None)
+    body = body if body is not None else CHANGING_BODIES.get(name, known.body if target is None else None)
     return Endpoint(known.method, known.route, known.roles, target or known.target, body, known.status)
 
 
-def call(endpoint: Endpoint, client: Any, things: SimpleNamespace) -> Any:
-    """The answer; under one key, so that the same call again is a repeat and not a second wish."""
-    return endpoint.call(client, things.hotel.slug, things, HTTP_IDEMPOTENCY_KEY="once")
+def call(endpoint: Endpoint, client: Any, targets: SimpleNamespace) -> Any:
+    """The response; with a fixed idempotency key, so that a second call is a retry."""
+    return endpoint.call(client, targets.hotel.slug, targets, HTTP_IDEMPOTENCY_KEY="once")
 
 
 def card_body() -> dict[str, Any]:
@@ -202,13 +202,13 @@ def card_body() -> dict[str, Any]:
     return {**body, "payment_provider": "stripe", "payment_reference": "pi_new"}
 
 
-def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:
-    """What a manager may do there."""
+def in_the_admin(targets: SimpleNamespace, manager: Staff) -> dict[str, Work]:
+    """The operations of a manager in the admin."""
     browser = Client(raise_request_exception=False)
     browser.force_login(manager.user)
 
     def action(name: str, *targets: str) -> Work:
-        chosen = [RoomBooking.objects.get(booking_id=getattr(things, target)).pk for target in targets]
+        chosen = [RoomBooking.objects.get(booking_id=getattr(targets, target)).pk for target in targets]
         data = {"action": name, "_selected_action": chosen, "apply": "1", "reason": "they rang"}
         return lambda: browser.post(reverse("admin:room_bookings_roombooking_changelist"), data)
 
@@ -217,17 +217,17 @@ def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:
         return lambda: browser.post(reverse(address, args=[] if pk is None else [pk]), fields)
 
     def notes() -> Any:
-        booking = RoomBooking.objects.get(booking_id=things.gone)
+        booking = RoomBooking.objects.get(booking_id=targets.gone)
         fields = {"internal_notes": "Left a hat.", "version": booking.version} | inline_forms()
         return browser.post(reverse("admin:room_bookings_roombooking_change", args=[booking.pk]), fields)
 
     status = {"action": "change_status", "apply": "1", "to_status": "OUT_OF_ORDER", "reason": "burst pipe"}
-    chosen = [things.cleaned, things.dirty, things.left]  # the guest in the last one stays
+    chosen = [targets.cleaned, targets.dirty, targets.left]  # the guest in the last one stays
     kind = {"code": "X", "name": "Renamed", "currency": "EUR", "max_occupancy": 2, "is_active": "on"}
-    room_fields = {"room_number": 303, "room_type": things.room_type, "is_active": "on"}
+    room_fields = {"room_number": 303, "room_type": targets.room_type, "is_active": "on"}
     return {
         "admin: send a mail again": lambda: browser.post(
-            reverse("admin:notifications_bookingmail_send_again", args=[things.mail])
+            reverse("admin:notifications_bookingmail_send_again", args=[targets.mail])
         ),
         "admin: approve": action("approve", "request"),
         "admin: decline": action("decline", "request"),
@@ -235,23 +235,23 @@ def in_the_admin(things: SimpleNamespace, manager: Staff) -> dict[str, Work]:
         "admin: check out": action("check_out", "staying", "overdue", "gone"),
         "admin: no-show": action("no_show", "absent"),
         "admin: reinstate": action("reinstate", "cancelled"),
-        **({"admin: retry payment": action("retry_payment", "parked")} if hasattr(things, "parked") else {}),
+        **({"admin: retry payment": action("retry_payment", "parked")} if hasattr(targets, "parked") else {}),
         "admin: notes": notes,
         "admin: status of rooms": lambda: browser.post(
             reverse("admin:rooms_room_changelist"), status | {"_selected_action": chosen}
         ),
-        "admin: change a room": form("rooms_room", things.ready, **room_fields),
+        "admin: change a room": form("rooms_room", targets.ready, **room_fields),
         "admin: add a room": form("rooms_room", None, **room_fields),
         "admin: delete a room": lambda: browser.post(
-            reverse("admin:rooms_room_delete", args=[things.unused]), {"post": "yes"}
+            reverse("admin:rooms_room_delete", args=[targets.unused]), {"post": "yes"}
         ),
-        "admin: change a room type": form("rooms_roomtype", things.room_type, **kind),
+        "admin: change a room type": form("rooms_roomtype", targets.room_type, **kind),
         "admin: add a room type": form("rooms_roomtype", None, **kind),
     }
 
 
 def inline_forms() -> dict[str, str]:
-    """The counts that Django's admin wants to read of the tables below a form."""
+    """The management form data of the admin's inlines."""
     inlines = ("companions", "mails", "changes", "overstays", "extensions")
     return {f"{inline}-{count}_FORMS": "0" for inline in inlines for count in ("TOTAL", "INITIAL")}
 
@@ -259,17 +259,17 @@ def inline_forms() -> dict[str, str]:
 SHORT = {"room_updated": "U", "room_occupancy_updated": "O"}
 
 
-def sent(things: SimpleNamespace, since: int) -> str:
-    """What was told after the event with id ``since``, in the words of the table; each on the one right channel."""
+def sent(targets: SimpleNamespace, since: int) -> str:
+    """The events after the one with id ``since``, in the notation of the table; asserts each channel."""
     return " ".join(
-        word(event, things) for event in RealtimeEvent.objects.filter(pk__gt=since).order_by("pk").select_related()
+        word(event, targets) for event in RealtimeEvent.objects.filter(pk__gt=since).order_by("pk").select_related()
     )
 
 
-def word(event: RealtimeEvent, things: SimpleNamespace) -> str:
-    """``U101``, ``booking_updated:arrival``, ``>booking_cancelled:arrival`` (to the guest)."""
+def word(event: RealtimeEvent, targets: SimpleNamespace) -> str:
+    """An event in the notation of the table: ``U101``, ``booking_updated:arrival``, ``>booking_cancelled:arrival``."""
     message = notification_manager.messages(event)[0]
-    envelope, slug = event.envelope, things.hotel.slug
+    envelope, slug = event.envelope, targets.hotel.slug
     meta = dict(envelope["meta"])
     scope = meta.pop("scope")
     assert set(envelope) == {"category", "type", "payload", "meta"}
@@ -283,7 +283,7 @@ def word(event: RealtimeEvent, things: SimpleNamespace) -> str:
         return f"{SHORT[event.type]}{number}"
     reference = envelope["payload"]["booking_id"]
     assert (scope, envelope["category"]) == ({"booking_id": reference}, "room_booking")
-    about = f"{event.type}:{things.names.get(reference, 'new')}"
+    about = f"{event.type}:{targets.names.get(reference, 'new')}"
     if event.stream == BOOKINGS:
         assert event.channel == f"private-{slug}.room-bookings"
         return about
