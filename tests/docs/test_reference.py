@@ -34,7 +34,7 @@ from tests.notifications.test_operation_table import EXPECTED
 
 ROLES = {
     "agent": rights.FRONT_DESK_AGENT,
-    "office": rights.FRONT_OFFICE_MANAGER,
+    "office manager": rights.FRONT_OFFICE_MANAGER,
     "housekeeper": rights.HOUSEKEEPER,
     "supervisor": rights.HOUSEKEEPING_SUPERVISOR,
     "manager": rights.HOTEL_MANAGER,

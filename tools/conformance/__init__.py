@@ -1,1 +1,1 @@
-"""Plays the existing staff app against a running HotelMate and checks every row of the contract that it relies on."""
+"""Makes the existing staff app's requests to a running HotelMate and checks what the app relies on (docs/api.md)."""
