@@ -82,7 +82,7 @@ ERROR_EXAMPLES = {
     429: error_body("THROTTLED", "Request was throttled. Expected available in 42 seconds."),
     502: error_body(
         "PAYMENT_CAPTURE_FAILED",
-        "The payment provider refused: the payment was not captured. Booking BK-2026-0005 is pending approval still.",
+        "The payment provider refused: the payment was not captured. Booking BK-2026-0005 is still pending approval.",
         details={"booking_id": "BK-2026-0005", "status": "PENDING_APPROVAL", "version": 3, "payment": "authorised"},
     ),
     503: error_body("BUSY", "Somebody else is changing this right now. Try again in a moment."),
