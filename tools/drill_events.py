@@ -184,16 +184,16 @@ def run_chaos(installation: Installation, seed: int, scale: Scale, report: Repor
 
 
 @contextmanager
-def progress(installation: Installation, wanted: int) -> Iterator[None]:
+def progress(installation: Installation, total: int) -> Iterator[None]:
     """A progress bar, updated in every pause."""
     due = 0.0
-    with tqdm(total=wanted, unit=" changes", disable=None) as bar:
+    with tqdm(total=total, unit=" changes", disable=None) as bar:
 
         def show() -> None:
             nonlocal due
             if time.monotonic() >= due:
                 due = time.monotonic() + 0.5
-                bar.n = min(installation.committed(), wanted)
+                bar.n = min(installation.committed(), total)
                 installation.subscribers.read()
                 bar.set_postfix_str(
                     f"arrived {len(installation.subscribers.applied):,}, killed {installation.kills.total()}"
@@ -202,7 +202,7 @@ def progress(installation: Installation, wanted: int) -> Iterator[None]:
         installation.on_pause = show
         yield
         installation.on_pause = lambda: None
-        bar.n = wanted
+        bar.n = total
 
 
 def settle(installation: Installation, part: str, report: Report) -> float | None:

@@ -1,4 +1,4 @@
-"""The drill can fail: its verdict on logs in which one thing is wrong, its plan, and how it is stopped."""
+"""The drill reports each kind of failure, follows its plan, and leaves nothing behind."""
 
 import math
 import os
@@ -25,7 +25,7 @@ STEPS = ("READY_FOR_GUEST", "CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "READY_FOR_
 
 
 class Log:
-    """Two rooms that take turns through ``STEPS``: six changes, as they are when every promise was kept."""
+    """Two rooms that go through ``STEPS`` alternately: six changes, delivered correctly."""
 
     def __init__(self) -> None:
         self.changes = [
@@ -63,23 +63,23 @@ def log() -> Log:
     return Log()
 
 
-def test_nothing_is_wrong_with_a_good_log(log: Log):
+def test_good_log_has_no_failures(log: Log):
     assert log.failures() == []
 
 
-def test_repeats_and_what_comes_both_ways_are_no_failure(log: Log):
+def test_repeats_and_replays_are_no_failure(log: Log):
     log.sent += [log.sent[3], log.sent[4], log.sent[3]]
     log.arrivals += [log.arrivals[3], log.arrivals[4], log.arrivals[0]._replace(way="replay")]
     assert log.failures() == []
     assert repeats(log.sent) == 3
 
 
-def test_what_comes_from_the_log_first_may_come_live_later(log: Log):
+def test_replayed_event_may_arrive_live_later(log: Log):
     log.arrivals[2:4] = [event._replace(way="replay") for event in log.arrivals[2:4]] + log.arrivals[2:4]
     assert log.failures() == []
 
 
-def test_a_lost_event(log: Log):
+def test_lost_event_is_reported(log: Log):
     del log.arrivals[4], log.applied[4]
     assert log.failures() == [
         "lost: north, room 101, version 3 (CLEANED_UNINSPECTED to READY_FOR_GUEST) never arrived",
@@ -88,7 +88,7 @@ def test_a_lost_event(log: Log):
     ]
 
 
-def test_a_change_that_has_no_event(log: Log):
+def test_change_without_an_event_is_reported(log: Log):
     for rows in (log.stored, log.sent, log.arrivals, log.applied):
         del rows[5]
     log.last_seqs = {"north": 5}
@@ -98,7 +98,7 @@ def test_a_change_that_has_no_event(log: Log):
     ]
 
 
-def test_an_event_of_a_change_that_was_rolled_back(log: Log):
+def test_event_without_a_change_is_reported(log: Log):
     del log.changes[5]
     log.acknowledged = set()
     assert log.failures() == [
@@ -106,15 +106,15 @@ def test_an_event_of_a_change_that_was_rolled_back(log: Log):
     ]
 
 
-def test_a_confirmed_change_that_is_not_in_the_database(log: Log):
+def test_lost_confirmed_change_is_reported(log: Log):
     log.acknowledged.add(("north", 101, 4))
     assert log.failures() == [
         "north: version 4 of room 101 was confirmed to the writer and is not in the database",
     ]
 
 
-def test_a_number_that_two_events_carried(log: Log):
-    """It was sent as 3 before a crash, and another event as 3 after it."""
+def test_number_used_twice_is_reported(log: Log):
+    """One event was sent as 3 before a crash, another one after it."""
     log.sent.insert(3, log.sent[3]._replace(seq=3))
     assert log.failures() == [
         "north: seq 3 is carried by 2 events: id-3, id-4",
@@ -122,7 +122,7 @@ def test_a_number_that_two_events_carried(log: Log):
     ]
 
 
-def test_a_gap_in_the_numbers(log: Log):
+def test_gap_in_the_numbers_is_reported(log: Log):
     for rows in (log.stored, log.sent, log.arrivals, log.applied):
         rows[5] = rows[5]._replace(seq=7)
     log.last_seqs = {"north": 7}
@@ -133,37 +133,37 @@ def test_a_gap_in_the_numbers(log: Log):
     ]
 
 
-def test_an_event_without_a_number(log: Log):
+def test_event_without_a_number_is_reported(log: Log):
     log.stored[5] = log.stored[5]._replace(seq=None, sent=False)
     found = log.failures()
     assert "north: event id-6 (seq None) is still waiting" in found
     assert "north: seq 6 is missing in the database" in found
 
 
-def test_a_number_that_was_never_given(log: Log):
+def test_unassigned_number_is_reported(log: Log):
     log.last_seqs = {"north": 5}
     assert "north: seq 6 at the subscriber was never assigned" in log.failures()
 
 
 @pytest.mark.parametrize(("fields", "word"), [({"sent": False}, "still waiting"), ({"parked": True}, "parked")])
-def test_an_event_that_was_left_behind(log: Log, fields: dict[str, bool], word: str):
+def test_waiting_and_parked_events_are_reported(log: Log, fields: dict[str, bool], word: str):
     log.stored[1] = log.stored[1]._replace(**fields)
     assert log.failures() == [f"north: event id-2 (seq 2) is {word}"]
 
 
-def test_an_event_that_was_marked_and_never_sent(log: Log):
-    """The screen saw the gap and has caught up: only the Pusher server tells."""
+def test_event_marked_as_sent_but_never_published_is_reported(log: Log):
+    """The subscriber has caught up after the gap, so only the Pusher server's record shows it."""
     del log.sent[3]
     log.arrivals[3] = log.arrivals[3]._replace(way="replay")
     assert log.failures() == ["north: event id-4 (seq 4) is marked as sent, and the Pusher server never published it"]
 
 
-def test_an_order_of_sending_that_is_not_that_of_the_numbers(log: Log):
+def test_sending_out_of_order_is_reported(log: Log):
     log.sent[1], log.sent[2] = log.sent[2], log.sent[1]
     assert log.failures() == ["north: seq 2 was first sent after seq 3"]
 
 
-def test_numbers_that_turn_the_order_of_a_room_around(log: Log):
+def test_numbers_that_reverse_a_rooms_versions_are_reported(log: Log):
     log.stored[0] = log.stored[0]._replace(version=2)
     log.stored[2] = log.stored[2]._replace(version=1)
     assert log.failures() == [
@@ -172,37 +172,37 @@ def test_numbers_that_turn_the_order_of_a_room_around(log: Log):
     ]
 
 
-def test_a_repeat_with_another_body(log: Log):
+def test_repeat_with_another_body_is_reported(log: Log):
     log.arrivals.append(log.arrivals[2]._replace(way="replay", body="another"))
     assert log.failures() == ["event id-3 arrived with 2 different bodies"]
 
 
-def test_an_event_that_the_screen_drew_twice(log: Log):
+def test_event_applied_twice_is_reported(log: Log):
     log.applied.insert(3, log.applied[2])
     assert log.failures() == ["north: the subscriber did not apply the events 1 to 6, each once and in order"]
 
 
-def test_many_failures_of_a_kind_are_counted(log: Log):
+def test_long_lists_of_failures_are_cut(log: Log):
     log.stored = [event._replace(sent=False) for event in log.stored]
     assert log.failures()[5:] == ["… and 1 more like that"]
 
 
-def test_another_hotel_is_another_stream(log: Log):
+def test_each_hotel_is_a_separate_stream(log: Log):
     for rows in (log.changes, log.stored, log.sent, log.arrivals, log.applied):
         rows += [row._replace(hotel="south") for row in rows]  # type: ignore[attr-defined]
     log.last_seqs = {"north": 6, "south": 6}
     assert log.failures() == []
 
 
-def test_percentiles_are_by_nearest_rank():
+def test_percentiles_use_the_nearest_rank():
     values = [float(value) for value in range(100, 0, -1)]
     assert [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
     assert percentile([7.0], 0.5) == 7.0
     assert math.isnan(percentile([], 0.5))
 
 
-def test_the_way_to_the_screen_is_that_of_the_first_time_live(log: Log):
-    """Committed at 0, 1, … 5 seconds; each is published 2 ms and seen 5 ms later."""
+def test_delivery_times_use_the_first_live_arrival(log: Log):
+    """Committed at 0, 1, … 5 seconds; each is published 2 ms later and received 5 ms later."""
     commits = {change: float(second) for second, change in enumerate(log.changes)}
     sent = [event._replace(at=second + 0.002) for second, event in enumerate(log.sent)]
     arrivals = [event._replace(at=second + 0.005) for second, event in enumerate(log.arrivals)]
@@ -214,7 +214,7 @@ def test_the_way_to_the_screen_is_that_of_the_first_time_live(log: Log):
     assert to_client == pytest.approx([5, 5, 5])
 
 
-def test_a_seed_repeats_the_plan_and_each_round_has_every_trouble():
+def test_same_seed_gives_the_same_plan_with_every_fault_in_each_round():
     strikes = list(islice(plan(7), 22))
     assert strikes == list(islice(plan(7), 22))
     assert strikes != list(islice(plan(8), 22))
@@ -229,7 +229,7 @@ def test_a_seed_repeats_the_plan_and_each_round_has_every_trouble():
     assert {kind for strike in strikes for _, kind in strike.kills} == {"web", "worker"}
 
 
-def test_the_writers_go_by_the_workflow_map_and_need_no_guest():
+def test_writers_follow_the_workflow_map_and_need_no_guest():
     assert set(NEXT) == set(RoomStatus.values) - {RoomStatus.OCCUPIED}
     for status, following in NEXT.items():
         assert set(following) <= set(TRANSITIONS[status]) - {RoomStatus.OCCUPIED}
@@ -237,7 +237,7 @@ def test_the_writers_go_by_the_workflow_map_and_need_no_guest():
 
 @contextmanager
 def drill_in(folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A drill whose PostgreSQL, Pusher server and web server run by now, with its folder below ``folder``."""
+    """A drill with its folder below ``folder``, once PostgreSQL, the Pusher server and the web server are running."""
     with subprocess.Popen(
         [sys.executable, "-m", "tools.drill_events", "--seed", "1"],
         cwd=PROJECT,
@@ -248,8 +248,8 @@ def drill_in(folder: Path) -> Iterator["subprocess.Popen[str]"]:
     ) as drill:
         try:
             assert drill.stdout
-            said = drill.stdout.readline()
-            assert said.startswith("Seed 1, in "), said + drill.stdout.read()
+            first = drill.stdout.readline()
+            assert first.startswith("Seed 1, in "), first + drill.stdout.read()
             assert wait_until(lambda: any(file.read_text() for file in folder.glob("*/run/web.json")), 30)
             assert running_from(folder)
             yield drill
@@ -277,7 +277,7 @@ def test_after_kill_9_clean_leaves_nothing_behind(tmp_path: Path):
 
 
 def running_from(folder: Path) -> list[list[str]]:
-    """The processes whose data lies there."""
+    """The processes that use this data folder."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -83,7 +83,7 @@ class Client:
     def attempt(
         self,
         hotel: Json,
-        who: str,
+        member: str,
         op: str,
         path: str,
         body: Json | None = None,
@@ -96,7 +96,7 @@ class Client:
         """Send a request once."""
         started, began = time.time(), time.perf_counter()
         sent = {
-            "Authorization": f"Token {hotel['tokens'][who]}",
+            "Authorization": f"Token {hotel['tokens'][member]}",
             "Content-Type": "application/json",
             "Connection": "close",
             **{name.replace("_", "-"): value for name, value in headers.items()},
@@ -133,7 +133,7 @@ class Client:
             print(json.dumps(attempt), flush=True)
         return status, content
 
-    def request(self, hotel: Json, who: str, op: str, path: str, body: Json | None = None, **more: Any) -> Json:
+    def request(self, hotel: Json, member: str, op: str, path: str, body: Json | None = None, **more: Any) -> Json:
         """Send a request until it is granted or refused, retrying a missing response, 502 or 503.
 
         Sometimes a granted request is sent again: a retry must not do it twice.
@@ -144,16 +144,16 @@ class Client:
         for number in range(ATTEMPTS):
             if number and time.time() - started > PATIENCE:
                 break  # later the server no longer has the key
-            status, content = self.attempt(hotel, who, op, path, body, **more)
+            status, content = self.attempt(hotel, member, op, path, body, **more)
             if status not in (0, 502, 503) or self.stopping.wait(PAUSE):
                 break
         if 200 <= status < 300 and self._rng.random() < SHARE_OF_RETRIES:
-            self.attempt(hotel, who, op, path, body, **more)
+            self.attempt(hotel, member, op, path, body, **more)
         return content if 200 <= status < 300 else {}
 
-    def get(self, hotel: Json, path: str, who: str = "manager") -> Any:
+    def get(self, hotel: Json, path: str, member: str = "manager") -> Any:
         """The body of a GET, or ``{}``."""
-        status, content = self.attempt(hotel, who, "get", path, method="GET")
+        status, content = self.attempt(hotel, member, "get", path, method="GET")
         return content if status == 200 else {}
 
     def simultaneously(self, *actions: Callable[[], Any]) -> None:
@@ -264,19 +264,19 @@ class Client:
     def check_in(self, hotel: Json, row: Json) -> None:
         """Check in to the assigned room or to a ready one; sometimes two agents choose different rooms."""
         ready = [room for room in self.rooms(hotel, READY) if room["room_type_name"] == row["room_type_name"]]
-        who = self._rng.choice(("frontdesk", "manager"))
-        more: Json = {"override_reason": f"the guest is here {self.tag()}"} if who == "manager" else {}
+        member = self._rng.choice(("frontdesk", "manager"))
+        more: Json = {"override_reason": f"the guest is here {self.tag()}"} if member == "manager" else {}
         if row["assigned_room_number"] and (self._rng.random() < 0.8 or not ready):
-            self.booking_action(hotel, row, "check-in", who=who, **more)()
+            self.booking_action(hotel, row, "check-in", member=member, **more)()
         elif len(ready) > 1 and self._rng.random() < 2 * SHARE_OF_RACES:
             self.simultaneously(
                 *(
-                    self.booking_action(hotel, row, "check-in", who=who, room_id=room["id"], **more)
+                    self.booking_action(hotel, row, "check-in", member=member, room_id=room["id"], **more)
                     for room in ready[:2]
                 )
             )
         elif ready:
-            self.booking_action(hotel, row, "check-in", who=who, room_id=ready[0]["id"], **more)()
+            self.booking_action(hotel, row, "check-in", member=member, room_id=ready[0]["id"], **more)()
 
     def check_in_many(self, hotel: Json) -> None:
         """Bulk check-in of the arrivals that have a room."""
@@ -301,7 +301,7 @@ class Client:
         nights: Json = {"add_nights": self._rng.randint(1, 2)}
         if self._rng.random() < 0.3:
             self.booking_action(
-                hotel, row, "overstay/extend", who="manager", key=True, reason="override_reason", **nights
+                hotel, row, "overstay/extend", member="manager", key=True, reason="override_reason", **nights
             )()
         else:
             self.booking_action(hotel, row, "overstay/extend", key=True, **nights)()
@@ -322,9 +322,9 @@ class Client:
                 move = self.move(hotel, row)
                 self.simultaneously(move, self.move(hotel, row)) if self._rng.random() < SHARE_OF_RACES else move()
             elif dice < 0.85:
-                self.booking_action(hotel, row, "undo-check-in", who="manager", reason="reason")()
+                self.booking_action(hotel, row, "undo-check-in", member="manager", reason="reason")()
             else:
-                self.booking_action(hotel, row, "cancel", who="manager", reason="reason")()
+                self.booking_action(hotel, row, "cancel", member="manager", reason="reason")()
 
     def check_out_many(self, hotel: Json) -> None:
         """Bulk check-out of the overdue guests."""
@@ -335,7 +335,7 @@ class Client:
     def reinstate(self, hotel: Json) -> None:
         """Reinstate a cancelled booking or a no-show."""
         for row in self.bookings(hotel, "bucket=all&status=CANCELLED,NO_SHOW&ordering=-updated_at")[:1]:
-            self.booking_action(hotel, row, "reinstate", who="manager", reason="reason")()
+            self.booking_action(hotel, row, "reinstate", member="manager", reason="reason")()
 
     def mark_no_shows(self, hotel: Json) -> None:
         """Mark bookings as no-show whose stay is over."""
@@ -366,7 +366,7 @@ class Client:
         row: Json,
         name: str,
         *,
-        who: str = "frontdesk",
+        member: str = "frontdesk",
         reason: str = "",
         key: bool = False,
         **body: Any,
@@ -377,7 +377,7 @@ class Client:
             body[reason] = f"because {tag}"
         headers = {"Idempotency_Key": tag} if key else {}
         path = f"room-bookings/{bid}/{name}/"
-        return lambda: self.request(hotel, who, name, path, body, tag=tag, booking=bid, **headers)
+        return lambda: self.request(hotel, member, name, path, body, tag=tag, booking=bid, **headers)
 
     # --- housekeeping -------------------------------------------------------------------------------------------------
 
@@ -419,11 +419,11 @@ class Client:
             body = {"to_status": BROKEN, "note": "beyond repair", "force": True}  # the note can be in several histories
             self.attempt(hotel, "manager", "forced out of order", f"rooms/{room['id']}/status/", body)
 
-    def turnover_action(self, hotel: Json, room: Json, action: str, who: str, **body: Any) -> None:
+    def turnover_action(self, hotel: Json, room: Json, action: str, member: str, **body: Any) -> None:
         """Perform a turnover action on a room."""
         tag = self.tag()
         path = f"rooms/{room['room_number']}/{action}/"
-        self.attempt(hotel, who, action, path, {"notes": f"noted {tag}", **body}, tag=tag)
+        self.attempt(hotel, member, action, path, {"notes": f"noted {tag}", **body}, tag=tag)
 
     def change_status(self, hotel: Json) -> None:
         """Set a status as a manager, or override one."""
@@ -431,13 +431,13 @@ class Client:
             if self._rng.random() < 0.3:
                 tag, to_status = self.tag(), self._rng.choice((DIRTY, READY, CLEANED))
                 path = f"housekeeping/rooms/{room['id']}/manager_override/"
-                body = {"to_status": to_status, "note": f"I say so {tag}"}
+                body = {"to_status": to_status, "note": f"manager override {tag}"}
                 self.attempt(hotel, "manager", "override", path, body, tag=tag)
             else:
                 choices = [status for status in room["allowed_transitions"] if status not in (TAKEN, FAULTY, BROKEN)]
                 self.set_status(hotel, room, self._rng.choice(choices or [DIRTY]), "manager")
 
-    def set_status(self, hotel: Json, room: Json, to_status: str, who: str) -> None:
+    def set_status(self, hotel: Json, room: Json, to_status: str, member: str) -> None:
         """Set a status, sometimes with ``expected_status`` or If-Match."""
         tag = self.tag()
         body = {"to_status": to_status, "note": f"noted {tag}"}
@@ -447,18 +447,20 @@ class Client:
             body["expected_status"] = room["room_status"]
         elif condition < 0.6:
             headers["If_Match"] = f'"{room["status_version"]}"'
-        self.request(hotel, who, "status", f"rooms/{room['id']}/status/", body, tag=tag, **headers)
+        self.request(hotel, member, "status", f"rooms/{room['id']}/status/", body, tag=tag, **headers)
 
     def do_tasks(self, hotel: Json) -> None:
         """Create, assign, start, complete or cancel tasks."""
         page = self.get(hotel, f"housekeeping/tasks/?status={self._rng.choice(('OPEN', 'IN_PROGRESS'))}&page_size=20")
         for task in self._rng.sample(page.get("results", []), min(2, len(page.get("results", [])))):
             if task["status"] == "IN_PROGRESS":
-                action, who = "complete", "housekeeper"
+                action, member = "complete", "housekeeper"
             else:
-                action, who = self._rng.choice((("start", "housekeeper"), ("assign", "manager"), ("cancel", "manager")))
+                action, member = self._rng.choice(
+                    (("start", "housekeeper"), ("assign", "manager"), ("cancel", "manager"))
+                )
             body = {"assigned_to_id": hotel["staff"]["housekeeper"]} if action == "assign" else {}
-            self.attempt(hotel, who, f"task {action}", f"housekeeping/tasks/{task['id']}/{action}/", body)
+            self.attempt(hotel, member, f"task {action}", f"housekeeping/tasks/{task['id']}/{action}/", body)
         if self._rng.random() < 0.2 and (rooms := self.rooms(hotel, TAKEN)[:1]):
             body = {"room": rooms[0]["id"], "task_type": "AMENITY", "priority": "LOW", "note": "towels"}
             self.attempt(hotel, "frontdesk", "task create", "housekeeping/tasks/", body)
