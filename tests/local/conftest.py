@@ -1,4 +1,4 @@
-"""A data folder of its own for each test, and a project whose parts are cheap stand-ins."""
+"""A separate data folder for each test, and a project whose parts are cheap fakes."""
 
 import os
 import shutil
@@ -18,13 +18,13 @@ from local.service import free_port
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _hangups_are_heard() -> None:
-    """What the tests start inherits which signals are ignored: under ``nohup`` nothing would hear a SIGHUP."""
+def _sighup_is_not_ignored() -> None:
+    """Processes inherit ignored signals from the test run: under ``nohup``, they would ignore SIGHUP."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-# It answers every request, and "GET /die" is the last one. That much gunicorn and the Pusher server have in common.
-STAND_IN_SERVER = """
+# A fake gunicorn and Pusher server: responds to every request, and exits after "GET /die".
+FAKE_SERVER = """
 import http.server, os, signal, sys
 port = int(sys.argv[sys.argv.index("--port" if "--port" in sys.argv else "--bind") + 1].rpartition(":")[2])
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -38,9 +38,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
-STAND_IN_MANAGE = """
+FAKE_MANAGE = """
 import os, signal, sys, time
-print("stand-in", sys.argv[1], flush=True)
+print("fake", sys.argv[1], flush=True)
 if sys.argv[1] == "worker":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGUSR1, lambda *_: os._exit(print("out of stamps", flush=True) or 1))
@@ -60,14 +60,14 @@ def data(tmp_path: Path) -> Iterator[DataDir]:
 
 
 def forget(data: DataDir) -> None:
-    """Stop what a test left running and remove what it put outside its own folder."""
+    """Stop the processes that a test left running, and remove its files outside its folder."""
     stop_all(data)
     shutil.rmtree(public_place(data.path), ignore_errors=True)
 
 
 @pytest.fixture
 def clean_env(data: DataDir) -> dict[str, str]:
-    """The environment of a newcomer's shell: nothing of this test run, and the test's own data folder and port."""
+    """The environment of a fresh shell: nothing from this test run, and the test's data folder and port."""
     mine = ("PUSHER_", "PYTEST_", "COV_", "MAKE", "MFLAGS", "DJANGO_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     for name in ("DATABASE_URL", "DEVELOPMENT", "SECRET_KEY", "REALTIME_RELAY", "DEMO_PASSWORD", "EMAIL_URL"):
@@ -77,15 +77,15 @@ def clean_env(data: DataDir) -> dict[str, str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project as far as ``make run`` sees it: the real launcher and Makefile, the rest stand-ins."""
+    """A copy of the project for ``make run``: the real launcher and Makefile, everything else fake."""
     project = tmp_path / "project"
     shutil.copytree(PROJECT / "local", project / "local", ignore=shutil.ignore_patterns("pusher_server"))
     shutil.copy(PROJECT / "Makefile", project)
     files = {
         "hotelmate/__init__.py": "",
-        "local/pusher_server.py": STAND_IN_SERVER,
-        "gunicorn.py": STAND_IN_SERVER,
-        "manage.py": STAND_IN_MANAGE,
+        "local/pusher_server.py": FAKE_SERVER,
+        "gunicorn.py": FAKE_SERVER,
+        "manage.py": FAKE_MANAGE,
         "requirements.txt": "",
         "requirements/local.txt": "",
         ".venv/installed-requirements.txt": sha256(b"").hexdigest(),

@@ -1,3 +1,5 @@
+"""The data folder: its place, permissions and secrets."""
+
 import os
 import re
 import subprocess
@@ -10,7 +12,7 @@ from local import LocalError
 from local.datadir import GENERATED, PROJECT, DataDir
 
 
-def test_the_folder_is_in_the_project_unless_named():
+def test_folder_is_in_the_project_by_default():
     assert DataDir.from_environment({}).path == PROJECT / ".data"
     assert DataDir.from_environment({"HOTELMATE_DATA_DIR": "/srv/house"}).path == Path("/srv/house")
 
@@ -21,7 +23,7 @@ def test_only_the_owner_can_read_it(data: DataDir):
     assert f"{(data.path / 'secrets.json').stat().st_mode & 0o777:o}" == "600"
 
 
-def test_an_open_folder_is_closed(tmp_path: Path):
+def test_permissions_of_an_open_folder_are_restricted(tmp_path: Path):
     tmp_path.chmod(0o755)
     DataDir(tmp_path).prepare()
     assert tmp_path.stat().st_mode & 0o044 == 0
@@ -36,7 +38,7 @@ def test_secrets_are_made_once(data: DataDir):
     assert re.fullmatch(r"[a-z]{6}-[a-z]{6}-\d\d", first["DEMO_PASSWORD"])
 
 
-def test_two_houses_share_no_secret(data: DataDir, tmp_path: Path):
+def test_two_data_folders_share_no_secret(data: DataDir, tmp_path: Path):
     other = DataDir(tmp_path / "other")
     other.prepare()
     assert not set(data.secrets().values()) & set(other.secrets().values())
@@ -49,7 +51,7 @@ def test_a_missing_secret_is_added_and_the_others_stay(data: DataDir):
     assert set(secrets) == set(GENERATED)
 
 
-def test_starts_at_the_same_time_agree_on_the_secrets(data: DataDir):
+def test_concurrent_starts_agree_on_the_secrets(data: DataDir):
     program = f"""
 from pathlib import Path
 from local.datadir import DataDir
@@ -68,14 +70,14 @@ def test_a_broken_secrets_file_is_not_overwritten(data: DataDir):
     assert (data.path / "secrets.json").read_text() == "{"
 
 
-def test_a_file_in_its_place_is_refused_in_one_sentence(tmp_path: Path):
+def test_file_in_its_place_is_a_one_line_error(tmp_path: Path):
     (tmp_path / "data").write_text("")
     with pytest.raises(LocalError, match=r"can't be used .* HOTELMATE_DATA_DIR"):
         DataDir(tmp_path / "data").prepare()
 
 
 def test_the_folder_of_another_user_is_left_alone(tmp_path: Path):
-    # Root's own folder when we are anybody else; anybody else's when we are root.
+    # Root's folder for a plain user; another user's for root.
     folder = Path("/") if os.geteuid() else tmp_path
     if not os.geteuid():
         os.chown(tmp_path, 65534, 65534)

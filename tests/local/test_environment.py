@@ -1,3 +1,5 @@
+"""The environment of the local processes: variables, the database URL, and ``exec``."""
+
 import os
 import subprocess
 import sys
@@ -14,14 +16,14 @@ from local.service import free_port
 ACCOUNT = {"PUSHER_APP_ID": "7", "PUSHER_KEY": "k", "PUSHER_SECRET": "s"}
 
 
-def test_what_the_shell_has_set_wins(data: DataDir):
+def test_shell_variables_win(data: DataDir):
     shell = {"SECRET_KEY": "mine", "DEMO_PASSWORD": "welcome", "PUSHER_CLUSTER": "eu", **ACCOUNT}
     env = environment(data, "postgres://x", shell)
     assert {name: env[name] for name in shell} == shell
     assert "PUSHER_HOST" not in env
 
 
-def test_the_rest_comes_from_the_data_folder_and_stays(data: DataDir):
+def test_other_variables_come_from_the_data_folder_and_persist(data: DataDir):
     first = environment(data, "postgres://x", {})
     assert first["DATABASE_URL"] == "postgres://x"
     assert first["HOTELMATE_DATA_DIR"] == str(data.path)
@@ -36,7 +38,7 @@ def test_development_is_not_the_default(data: DataDir):
     assert "DEVELOPMENT" not in environment(data, "postgres://x", {})
 
 
-def test_the_embedded_pusher_server_serves_unless_another_is_named():
+def test_embedded_pusher_server_is_the_default():
     assert uses_embedded_pusher({})
     assert uses_embedded_pusher({"PUSHER_KEY": ""})
     assert not uses_embedded_pusher(ACCOUNT)
@@ -71,7 +73,7 @@ def test_an_unknown_option_of_the_url_is_refused():
         check_database("postgres://u:p@127.0.0.1/x?nonsense=1")
 
 
-def test_a_refused_sign_in_is_told_without_the_password():
+def test_refused_database_login_is_reported_without_the_password():
     parts = urlsplit(os.environ["DATABASE_URL"])
     with pytest.raises(LocalError, match="Can't connect to DATABASE_URL") as refusal:
         check_database(f"postgres://a_user_of_none:guess@{parts.hostname}:{parts.port}{parts.path}")

@@ -1,4 +1,4 @@
-"""The way to a virtual environment, from a Python of any age."""
+"""How the Makefile makes a virtual environment, with an old or a new Python."""
 
 import subprocess
 import sys
@@ -51,11 +51,9 @@ def test_help_is_the_default(clean_env: dict[str, str]):
 @pytest.mark.parametrize(
     "target", ["run", "reset", "test", "test-browser", "check", "contract", "drill-events", "soak", "screenshots"]
 )
-def test_an_old_python_is_refused_in_one_sentence(
-    project: Path, clean_env: dict[str, str], tmp_path: Path, target: str
-):
+def test_old_python_is_a_one_line_error(project: Path, clean_env: dict[str, str], tmp_path: Path, target: str):
     old = tmp_path / "python2"
-    # To the Makefile an old Python is one that fails the question it is asked.
+    # To the Makefile, an old Python is one that fails its version check.
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
     done = make(target, f"PYTHON={old}", cwd=project, env=clean_env)
@@ -65,10 +63,10 @@ def test_an_old_python_is_refused_in_one_sentence(
         f"HotelMate needs Python 3.11 or newer with the venv module, which {old} does not provide: "
     )
     assert f"make {target} PYTHON=/path/to/python3.12" in done.stderr
-    assert done.stderr.count("\n") == 2  # the sentence, and make's own line
+    assert done.stderr.count("\n") == 2  # the error, and make's own line
 
 
-def test_the_question_is_one_that_an_old_python_understands():
+def test_version_check_runs_on_an_old_python():
     question = next(line for line in (PROJECT / "Makefile").read_text().splitlines() if line.startswith("SUITABLE"))
     code = question.partition(" = ")[2]
     assert python("-c", code).returncode == 0
@@ -85,7 +83,7 @@ def test_a_newer_python_is_found_when_python3_is_old(project: Path, clean_env: d
     assert "The web server ended unexpectedly" in done.stderr
 
 
-def test_an_environment_is_made_once_and_follows_the_requirements(folder: Path, capfd: pytest.CaptureFixture[str]):
+def test_environment_is_made_once_and_updated_with_the_requirements(folder: Path, capfd: pytest.CaptureFixture[str]):
     assert venv.main(["requirements.txt"]) == 0
     first = capfd.readouterr().out
     assert first.startswith("Creating .venv with Python 3.")
@@ -100,7 +98,7 @@ def test_an_environment_is_made_once_and_follows_the_requirements(folder: Path, 
     assert capfd.readouterr().out.startswith("Installing requirements.txt")
 
     (folder / "requirements.txt").write_text("./no-such-package\n")
-    for _ in range(2):  # a failure is tried again
+    for _ in range(2):  # a failure is retried
         assert venv.main(["requirements.txt"]) == 1
         assert capfd.readouterr().err.endswith("could not be installed: see pip's output above.\n")
 

@@ -1,4 +1,4 @@
-"""The counters' files lie in memory, are nobody else's, and go with whoever has made them."""
+"""The metrics files are kept in shared memory, private to their owner, and removed with their process."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ PROJECT = Path(memory.__file__).parents[1]
 
 @pytest.fixture
 def shared(monkeypatch, tmp_path):
-    """Memory of this test's own."""
+    """A separate shared memory folder for the test."""
     folder = tmp_path / "shm"
     folder.mkdir()
     monkeypatch.setattr(memory, "SHARED", folder)
@@ -24,11 +24,11 @@ def shared(monkeypatch, tmp_path):
 
 
 def age(folder):
-    """It was made long ago."""
+    """Make the folder look old."""
     os.utime(folder, (0, 0))
 
 
-def test_it_is_in_memory_and_nobody_elses(shared):
+def test_folder_is_in_memory_and_private(shared):
     one, other = memory.make_counters_folder(), memory.make_counters_folder()
     assert one.parent == other.parent == shared
     assert one != other
@@ -38,12 +38,12 @@ def test_it_is_in_memory_and_nobody_elses(shared):
     assert list(shared.iterdir()) == []
 
 
-def test_this_machine_has_memory_for_it():
+def test_this_machine_has_shared_memory():
     assert memory.shared_memory() in (None, Path("/dev/shm"))
 
 
 @pytest.mark.parametrize("lacks", ["absent", "tiny", "closed"])
-def test_without_memory_it_is_where_it_was(shared, monkeypatch, tmp_path, lacks):
+def test_folder_is_on_disk_without_shared_memory(shared, monkeypatch, tmp_path, lacks):
     if lacks == "absent":
         shared.rmdir()
     elif lacks == "tiny":
@@ -56,7 +56,7 @@ def test_without_memory_it_is_where_it_was(shared, monkeypatch, tmp_path, lacks)
     assert memory.make_counters_folder().parent == tmp_path
 
 
-def test_what_a_killed_process_has_left_behind_goes_and_nothing_else(shared):
+def test_only_leftovers_of_killed_processes_are_removed(shared):
     used = memory.make_counters_folder()
     made = "import sys; from pathlib import Path; from local import memory; memory.SHARED = Path(sys.argv[1])"
     kill = "print(memory.make_counters_folder()); sys.stdout.flush(); import os; os.kill(os.getpid(), 9)"
@@ -72,7 +72,7 @@ def test_what_a_killed_process_has_left_behind_goes_and_nothing_else(shared):
     others.mkdir()
     for path in (used, left, elsewhere, file, others):
         age(path)
-    theirs.mkdir()  # just being made
+    theirs.mkdir()  # being created
     memory.make_counters_folder()
     assert not left.exists()
     assert all(path.exists() for path in (used, link, elsewhere, file, others, theirs))

@@ -1,4 +1,4 @@
-"""What a newcomer does first, with nothing replaced: start the house, open its pages, sign in as the output says."""
+"""A new user's first steps, without fakes: `make run`, open the pages, sign in as printed."""
 
 import json
 import re
@@ -13,14 +13,14 @@ from local.datadir import PROJECT, DataDir
 from local.service import wait_until
 
 
-def test_the_house_opens_and_lets_the_housekeeper_in(data: DataDir, clean_env: dict[str, str], tmp_path: Path):
+def test_make_run_serves_and_the_housekeeper_can_sign_in(data: DataDir, clean_env: dict[str, str], tmp_path: Path):
     output = tmp_path / "output"
     with open(output, "w") as file:
-        house = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "local", "run"], cwd=PROJECT, env=clean_env, stdout=file, stderr=file
         )
     try:
-        assert wait_until(lambda: "HotelMate is up" in output.read_text() or house.poll() is not None, 240)
+        assert wait_until(lambda: "HotelMate is up" in output.read_text() or process.poll() is not None, 240)
         printed = output.read_text()
         for page in re.findall(r"(?:API docs|Admin) +(\S+)", printed):
             with urllib.request.urlopen(page, timeout=20) as answer:
@@ -33,8 +33,8 @@ def test_the_house_opens_and_lets_the_housekeeper_in(data: DataDir, clean_env: d
         assert staff["username"] == "resort-housekeeper"
         assert staff["token"]
     finally:
-        house.send_signal(signal.SIGINT)
-        code = house.wait(timeout=60)
+        process.send_signal(signal.SIGINT)
+        code = process.wait(timeout=60)
     assert code == 0
     assert not any(data.service(name).is_running() for name in ("web", "pusher", "postgres"))
     assert "Traceback" not in output.read_text()

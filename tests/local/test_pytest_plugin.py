@@ -1,4 +1,4 @@
-"""Test runs inside this one: a small project that loads the plugin as the real one does."""
+"""The pytest plugin, in test runs of a small project that loads it as the real one does."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ def run(project: Path, clean_env: dict[str, str]) -> Run:
     (project / "test_suite.py").write_text(SUITE)
     # As in an activated environment.
     env = clean_env | {"PATH": f"{Path(sys.executable).parent}:{clean_env['PATH']}"}
-    # Loading all the plugins that happen to be installed takes longer than these tests.
+    # Loading all installed plugins takes longer than these tests.
     env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
     def run(*command: str, **more: str) -> "subprocess.Popen[str]":
@@ -88,7 +88,7 @@ def test_every_way_to_run_the_tests_has_a_database(run: Run, data: DataDir, comm
     assert not runs(data)
 
 
-def test_the_run_is_fast_and_deaf_to_the_shell(run: Run, data: DataDir):
+def test_run_is_fast_and_ignores_the_shells_variables(run: Run, data: DataDir):
     process = run("pytest", "-s", SENTRY_DSN="https://real", PUSHER_HOST="real")
     output, _ = process.communicate(timeout=60)
     database = f"postgres://hotelmate:{data.secrets()['POSTGRES_PASSWORD']}@127.0.0.1:"
@@ -104,14 +104,14 @@ def test_a_given_database_is_used(run: Run, data: DataDir):
     assert not data.service("postgres-test-1").pid
 
 
-def test_asking_for_help_starts_nothing(run: Run, data: DataDir):
+def test_help_starts_nothing(run: Run, data: DataDir):
     process = run("pytest", "--help")
     process.communicate(timeout=60)
     assert process.returncode == 0
     assert not data.service("postgres-test-1").pid
 
 
-def test_a_server_that_cannot_start_is_one_sentence(run: Run):
+def test_server_that_cannot_start_is_a_one_line_error(run: Run):
     process = run("pytest", HOTELMATE_DATA_DIR="/dev/null/data")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.USAGE_ERROR
@@ -119,7 +119,7 @@ def test_a_server_that_cannot_start_is_one_sentence(run: Run):
     assert "Traceback" not in output
 
 
-def test_two_runs_at_once_have_a_server_each(run: Run, data: DataDir, tmp_path: Path):
+def test_two_concurrent_runs_have_separate_servers(run: Run, data: DataDir, tmp_path: Path):
     flag = tmp_path / "go"
     with run("pytest", "-s", WAIT=str(flag)) as first, run("pytest", "-s", WAIT=str(flag)) as second:
         urls = {read_until(first, "DATABASE"), read_until(second, "DATABASE")}
@@ -149,7 +149,7 @@ def test_a_killed_run_leaves_a_server_that_the_next_one_uses_and_stops(run: Run,
 
 @pytest.mark.parametrize("command", [["pytest", "-s"], ["sh", "-c", "trap '' INT; exec pytest -s"]])
 def test_ctrl_c_twice_stops_the_server_too(run: Run, data: DataDir, tmp_path: Path, command: list[str]):
-    """Also where a script runs the tests in its background, as CI may, and so has them ignore the signal."""
+    """Even if a script runs the tests in the background, as CI may, so that they ignore the signal."""
     with run(*command, WAIT=str(tmp_path / "never")) as process:
         read_until(process, "AS")
         process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The launcher as it is, over stand-ins for what it launches."""
+"""The real launcher, with fakes for the processes that it starts."""
 
 import http.client
 import json
@@ -27,7 +27,7 @@ EXEC = [sys.executable, "-m", "local", "exec", "--"]
 
 
 class Launched:
-    """A launcher in a session of its own, as in a terminal, and what it printed."""
+    """A launcher in a separate session, as in a terminal, and its output."""
 
     def __init__(self, command: list[str], project: Path, env: dict[str, str]) -> None:
         self.env = env
@@ -52,7 +52,7 @@ class Launched:
 
 @pytest.fixture(scope="module")
 def used_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One data folder for all these tests, because PostgreSQL takes its time for the very first start."""
+    """One data folder for all these tests, because PostgreSQL's first start is slow."""
     folder = tmp_path_factory.mktemp("used")
     yield folder
     forget(DataDir(folder))
@@ -83,7 +83,7 @@ def launch(project: Path, clean_env: dict[str, str]) -> Iterator[Launch]:
 
 @pytest.fixture
 def nothing_left(data: DataDir, project: Path) -> Callable[[], bool]:
-    """Whether nothing of ours runs: by the locks, and by what the kernel says of every process."""
+    """Whether none of our processes runs, by the locks and by the kernel's process list."""
 
     def nothing_left() -> bool:
         services = [data.service(file.stem) for file in data.run.glob("*.json")]
@@ -120,9 +120,9 @@ def services(data: DataDir) -> dict[str, int | None]:
 # --- starting ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data: DataDir, nothing_left: Callable):
-    house = launch().says(UP)
-    port, secrets = house.env["PORT"], data.secrets()
+def test_it_starts_everything_prints_the_next_steps_and_serves(launch: Launch, data: DataDir, nothing_left: Callable):
+    launched = launch().says(UP)
+    port, secrets = launched.env["PORT"], data.secrets()
     for text in (
         f"http://127.0.0.1:{port}/api/docs/",
         f"http://127.0.0.1:{port}/admin/",
@@ -133,19 +133,19 @@ def test_it_starts_everything_says_how_to_go_on_and_answers(launch: Launch, data
         "city-manager, city-supervisor, city-housekeeper, city-frontdesk",
         f"curl -s http://127.0.0.1:{port}/api/staff/login/",
     ):
-        assert text in house.output
-    # The order is the order of need.
-    assert house.output.index("stand-in migrate") < house.output.index("stand-in seed_demo") < house.output.index(UP)
+        assert text in launched.output
+    # The order of dependence.
+    assert launched.output.index("fake migrate") < launched.output.index("fake seed_demo") < launched.output.index(UP)
     assert get(int(port)) == 200
-    assert (data.logs / "worker.log").read_text() == "stand-in worker\n"
-    house.process.send_signal(signal.SIGINT)
-    assert house.ends() == 0
+    assert (data.logs / "worker.log").read_text() == "fake worker\n"
+    launched.process.send_signal(signal.SIGINT)
+    assert launched.ends() == 0
     assert nothing_left()
 
 
-def test_the_web_server_and_the_worker_count_in_one_folder_unless_told_of_another(launch: Launch, data: DataDir):
+def test_web_server_and_worker_share_a_metrics_folder_by_default(launch: Launch, data: DataDir):
     for told in ({}, {"PROMETHEUS_MULTIPROC_DIR": "/elsewhere"}):
-        house = launch(**told).says(UP)
+        launched = launch(**told).says(UP)
         folders = set()
         for pid in (data.service("web").pid, data.service("worker").pid):
             environ = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
@@ -155,14 +155,14 @@ def test_the_web_server_and_the_worker_count_in_one_folder_unless_told_of_anothe
             assert folder == "/elsewhere"
         else:
             assert Path(folder).parent == (shared_memory() or data.run)
-        house.process.send_signal(signal.SIGTERM)
-        assert house.ends() == 0
+        launched.process.send_signal(signal.SIGTERM)
+        assert launched.ends() == 0
         assert not Path(folder).exists()
 
 
 @pytest.mark.parametrize("coding", ["ascii", "utf-8"])
-def test_it_speaks_to_a_terminal_that_lacks_a_letter_of_a_folders_name(coding: str):
-    """Also to none that knows half a letter, of a name that is no UTF-8."""
+def test_it_prints_a_folder_name_that_the_terminal_cannot_encode(coding: str):
+    """Even if the folder's name is not valid UTF-8."""
     done = subprocess.run(
         [sys.executable, "-c", r"from local.run import say; say('/home/se\u00e1n/\udcff')"],
         cwd=PROJECT,
@@ -174,36 +174,36 @@ def test_it_speaks_to_a_terminal_that_lacks_a_letter_of_a_folders_name(coding: s
     assert done.stdout.decode() == f"/home/se{letter}n/\\udcff\n"
 
 
-def test_the_second_start_has_the_keys_and_ports_of_the_first(launch: Launch, data: DataDir):
+def test_second_start_keeps_keys_and_ports(launch: Launch, data: DataDir):
     seen = []
     for _ in range(2):
-        house = launch().says(UP)
-        seen.append(house.output.partition(UP)[2].partition("API docs")[2])
-        house.process.send_signal(signal.SIGTERM)
-        assert house.ends() == 0
+        launched = launch().says(UP)
+        seen.append(launched.output.partition(UP)[2].partition("API docs")[2])
+        launched.process.send_signal(signal.SIGTERM)
+        assert launched.ends() == 0
     assert seen[0].splitlines()[:8] == seen[1].splitlines()[:8]
 
 
-def test_a_second_one_is_refused_and_the_first_undisturbed(launch: Launch, data: DataDir):
-    house = launch().says(UP)
+def test_second_launcher_is_refused_without_disturbing_the_first(launch: Launch, data: DataDir):
+    launched = launch().says(UP)
     before = services(data)
     second = launch(PORT=str(free_port()))
     assert second.ends() == 1
     assert second.output.strip() == (
-        f"HotelMate is already running from {data.path} at http://127.0.0.1:{house.env['PORT']}: "
-        f"use that one, or stop it first (Ctrl-C there, or `kill {house.process.pid}`)."
+        f"HotelMate is already running from {data.path} at http://127.0.0.1:{launched.env['PORT']}: "
+        f"use that one, or stop it first (Ctrl-C there, or `kill {launched.process.pid}`)."
     )
-    assert get(int(house.env["PORT"])) == 200
+    assert get(int(launched.env["PORT"])) == 200
     assert services(data) == before
 
 
-def test_what_a_killed_launcher_left_over_is_used_or_replaced(
+def test_leftovers_of_a_killed_launcher_are_used_or_replaced(
     launch: Launch, data: DataDir, nothing_left: Callable[[], bool]
 ):
-    house = launch().says(UP)
+    launched = launch().says(UP)
     before = services(data)
-    house.process.kill()
-    assert house.ends() == -signal.SIGKILL
+    launched.process.kill()
+    assert launched.ends() == -signal.SIGKILL
     assert not nothing_left()
     again = launch().says(UP)
     after = services(data)
@@ -222,59 +222,57 @@ def test_what_a_killed_launcher_left_over_is_used_or_replaced(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("target", ["launcher", "make", "everyone"])
-def test_any_signal_to_anyone_any_number_of_times_leaves_nothing_behind(
+def test_signals_to_any_process_leave_nothing_behind(
     launch: Launch, data: DataDir, nothing_left: Callable[[], bool], number: int, target: str
 ):
     if target == "make" and number != signal.SIGTERM and not Path("/proc/self/status").exists():
         pytest.skip("this system does not show that make was told to stop")
-    house = launch("make", "run", f"PYTHON={sys.executable}").says(UP)
+    launched = launch("make", "run", f"PYTHON={sys.executable}").says(UP)
     launcher = json.loads((data.run / "launcher").read_text())["pid"]
     for _ in range(3):
         try:
             if target == "everyone":
-                os.killpg(house.process.pid, number)
+                os.killpg(launched.process.pid, number)
             else:
-                os.kill(launcher if target == "launcher" else house.process.pid, number)
+                os.kill(launcher if target == "launcher" else launched.process.pid, number)
         except ProcessLookupError:
-            break  # gone already
+            break  # already exited
         time.sleep(0.05)
-    house.ends()
-    assert "Stopped." in house.output
-    assert "Traceback" not in house.output
+    launched.ends()
+    assert "Stopped." in launched.output
+    assert "Traceback" not in launched.output
     assert nothing_left()
 
 
-def test_a_killed_make_takes_everything_with_it(launch: Launch, nothing_left: Callable[[], bool]):
-    house = launch("make", "run", f"PYTHON={sys.executable}").says(UP)
-    house.process.kill()
-    house.ends()
+def test_killing_make_stops_everything(launch: Launch, nothing_left: Callable[[], bool]):
+    launched = launch("make", "run", f"PYTHON={sys.executable}").says(UP)
+    launched.process.kill()
+    launched.ends()
     assert wait_until(nothing_left, 30)
 
 
 def test_ctrl_c_during_the_start_ends_the_start(launch: Launch, nothing_left: Callable[[], bool]):
-    house = launch(SLOW="30").says("stand-in migrate")
-    house.process.send_signal(signal.SIGINT)
-    house.process.send_signal(signal.SIGINT)
-    assert house.ends() == 0
-    assert UP not in house.output
+    launched = launch(SLOW="30").says("fake migrate")
+    launched.process.send_signal(signal.SIGINT)
+    launched.process.send_signal(signal.SIGINT)
+    assert launched.ends() == 0
+    assert UP not in launched.output
     assert nothing_left()
 
 
 def test_nohup_is_respected(launch: Launch):
-    house = launch("nohup", sys.executable, "-m", "local", "run").says(UP)
-    house.process.send_signal(signal.SIGHUP)
+    launched = launch("nohup", sys.executable, "-m", "local", "run").says(UP)
+    launched.process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
-    assert get(int(house.env["PORT"])) == 200
-    house.process.send_signal(signal.SIGTERM)
-    assert house.ends() == 0
+    assert get(int(launched.env["PORT"])) == 200
+    launched.process.send_signal(signal.SIGTERM)
+    assert launched.ends() == 0
 
 
-def test_a_closed_terminal_does_not_keep_it_from_stopping(
-    launch: Launch, project: Path, nothing_left: Callable[[], bool]
-):
-    house = launch("sh", "-c", f"{sys.executable} -m local run | head -1").says("Starting PostgreSQL")
-    os.killpg(house.process.pid, signal.SIGTERM)
-    house.ends()
+def test_it_stops_with_a_closed_terminal(launch: Launch, project: Path, nothing_left: Callable[[], bool]):
+    launched = launch("sh", "-c", f"{sys.executable} -m local run | head -1").says("Starting PostgreSQL")
+    os.killpg(launched.process.pid, signal.SIGTERM)
+    launched.ends()
     assert wait_until(nothing_left, 30)
 
 
@@ -286,14 +284,14 @@ def test_a_closed_terminal_does_not_keep_it_from_stopping(
     [
         ("postgres", "PostgreSQL ended unexpectedly; {logs}/postgres.log ends:"),
         ("pusher", "The Pusher server ended unexpectedly; {logs}/pusher.log ends:\nout of beds"),
-        ("worker", "The worker ended unexpectedly; {logs}/worker.log ends:\nstand-in worker\nout of stamps"),
+        ("worker", "The worker ended unexpectedly; {logs}/worker.log ends:\nfake worker\nout of stamps"),
         ("web", "The web server ended unexpectedly; see its output above."),
     ],
 )
-def test_a_part_that_dies_is_named_and_the_rest_stopped(
+def test_process_that_dies_is_named_and_the_others_are_stopped(
     launch: Launch, data: DataDir, nothing_left: Callable[[], bool], service: str, sentence: str
 ):
-    house = launch().says(UP)
+    launched = launch().says(UP)
     died = data.service(service)
     assert died.pid
     if service in ("postgres", "worker"):
@@ -302,17 +300,17 @@ def test_a_part_that_dies_is_named_and_the_rest_stopped(
         assert died.port
         with pytest.raises(http.client.RemoteDisconnected):
             get(died.port, "/die")
-    assert house.ends() == 1
-    assert sentence.format(logs=data.logs) in house.output
-    assert "Traceback" not in house.output
+    assert launched.ends() == 1
+    assert sentence.format(logs=data.logs) in launched.output
+    assert "Traceback" not in launched.output
     assert nothing_left()
 
 
 def test_a_failing_migration_ends_the_start(launch: Launch, nothing_left: Callable[[], bool]):
-    house = launch(FAILS="migrate")
-    assert house.ends() == 1
-    assert house.output.endswith("\n`manage.py migrate` failed: see its output above.\n")
-    assert "seed_demo" not in house.output
+    launched = launch(FAILS="migrate")
+    assert launched.ends() == 1
+    assert launched.output.endswith("\n`manage.py migrate` failed: see its output above.\n")
+    assert "seed_demo" not in launched.output
     assert nothing_left()
 
 
@@ -326,21 +324,21 @@ def test_a_failing_migration_ends_the_start(launch: Launch, nothing_left: Callab
         ({"HOTELMATE_DATA_DIR": "/dev/null/data"}, "can't be used (Not a directory)"),
     ],
 )
-def test_what_the_user_can_put_right_is_one_sentence(launch: Launch, env: dict[str, str], sentence: str):
-    house = launch(**env)
-    assert house.ends() == 1
-    assert sentence in house.output.splitlines()[-1]
-    assert "Traceback" not in house.output
+def test_user_errors_are_one_line(launch: Launch, env: dict[str, str], sentence: str):
+    launched = launch(**env)
+    assert launched.ends() == 1
+    assert sentence in launched.output.splitlines()[-1]
+    assert "Traceback" not in launched.output
 
 
-def test_a_busy_port_is_named_before_anything_starts(launch: Launch):
+def test_busy_port_is_reported_before_anything_starts(launch: Launch):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = server.getsockname()[1]
-        house = launch(PORT=str(port))
-        assert house.ends() == 1
-    assert house.output.startswith(f"\nPort {port} is in use by another program")
+        launched = launch(PORT=str(port))
+        assert launched.ends() == 1
+    assert launched.output.startswith(f"\nPort {port} is in use by another program")
 
 
 def test_a_port_below_1024_may_be_for_root_only():
@@ -351,7 +349,7 @@ def test_a_port_below_1024_may_be_for_root_only():
         check_port(1)
 
 
-def test_the_port_is_8000_unless_named():
+def test_default_port_is_8000():
     assert wanted_port({}) == wanted_port({"PORT": ""}) == 8000
     assert wanted_port({"PORT": "9000"}) == 9000
     for wrong in ("0", "65536", "-1", "http"):
@@ -359,15 +357,15 @@ def test_the_port_is_8000_unless_named():
             wanted_port({"PORT": wrong})
 
 
-def test_an_account_with_pusher_is_shown_as_such():
+def test_pusher_account_is_shown():
     text = welcome({"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "it's me"}, 1, "x/worker.log")
     assert "Pusher Channels, key k" in text
     assert "not sent, but written to x/worker.log" in text
-    # Ready to paste, whatever the password.
+    # Ready to paste, with any password.
     assert """'{"username": "resort-housekeeper", "password": "it'"'"'s me"}'""" in text
 
 
-def test_a_provider_of_mail_is_shown_as_such():
+def test_mail_provider_is_shown():
     env = {"PORT": "8000", "PUSHER_KEY": "k", "DEMO_PASSWORD": "p", "EMAIL_URL": "smtp://user:secret@mail.example"}
     text = welcome(env, 1, "x/worker.log")
     assert "Mail       sent through the server in EMAIL_URL\n" in text
@@ -377,31 +375,29 @@ def test_a_provider_of_mail_is_shown_as_such():
 # --- the smaller commands ---------------------------------------------------------------------------------------------
 
 
-def test_exec_shares_the_server_of_a_running_house(launch: Launch, data: DataDir):
-    house = launch().says(UP)
+def test_exec_shares_the_server_of_make_run(launch: Launch, data: DataDir):
+    launched = launch().says(UP)
     before = services(data)
     other = launch(*EXEC, "manage.py", "shell")
     assert other.ends() == 0
-    assert other.output == "stand-in shell\n"
+    assert other.output == "fake shell\n"
     assert services(data) == before
-    assert get(int(house.env["PORT"])) == 200
+    assert get(int(launched.env["PORT"])) == 200
     assert data.service("postgres").is_running()
 
 
-def test_exec_keeps_the_server_when_the_house_closes_first(launch: Launch, data: DataDir, nothing_left: Callable):
-    house = launch().says(UP)
+def test_exec_keeps_the_server_when_make_run_stops_first(launch: Launch, data: DataDir, nothing_left: Callable):
+    launched = launch().says(UP)
     other = launch(*EXEC, "sh", "-c", "echo in; sleep 1.5").says("in")
-    house.process.send_signal(signal.SIGINT)
-    assert house.ends() == 0
+    launched.process.send_signal(signal.SIGINT)
+    assert launched.ends() == 0
     assert data.service("postgres").is_running()
     assert other.ends() == 0
     assert nothing_left()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_exec_passes_a_signal_on_and_stops_what_it_started(
-    launch: Launch, nothing_left: Callable[[], bool], number: int
-):
+def test_exec_forwards_signals_and_stops_its_processes(launch: Launch, nothing_left: Callable[[], bool], number: int):
     other = launch(*EXEC, "sh", "-c", "echo in; exec sleep 60").says("in")
     other.process.send_signal(number)
     assert other.ends() == 128 + number
@@ -416,7 +412,7 @@ def test_exec_leaves_ctrl_c_to_the_command(launch: Launch, nothing_left: Callabl
     assert nothing_left()
 
 
-def test_exec_of_what_is_not_there_says_so(launch: Launch):
+def test_exec_of_a_missing_command_is_reported(launch: Launch):
     other = launch(*EXEC, "/no/such/program")
     assert other.ends() == 127
     assert other.output == "/no/such/program: No such file or directory\n"
@@ -426,7 +422,7 @@ RESET = [sys.executable, "-W", "error", "-m", "local", "reset"]
 
 
 def psql(sql: str) -> list[str]:
-    """A command that runs ``sql`` in the house's own database."""
+    """A command that runs ``sql`` in the data folder's database."""
     code = f"""
 import os, psycopg2
 connection = psycopg2.connect(os.environ["DATABASE_URL"])
@@ -438,7 +434,7 @@ print(cursor.fetchone()[0])
     return [*EXEC, sys.executable, "-c", code]
 
 
-def test_reset_makes_the_database_anew_and_keeps_the_password(launch: Launch, data: DataDir, nothing_left: Callable):
+def test_reset_recreates_the_database_and_keeps_the_password(launch: Launch, data: DataDir, nothing_left: Callable):
     secrets = data.secrets()
     assert launch(*psql("CREATE TABLE guests AS SELECT 'Ada' AS name; SELECT name FROM guests")).ends() == 0
     again = launch(*RESET)
@@ -446,9 +442,9 @@ def test_reset_makes_the_database_anew_and_keeps_the_password(launch: Launch, da
     assert again.output.splitlines() == [
         "Dropping the database ...",
         "manage.py migrate ...",
-        "stand-in migrate",
+        "fake migrate",
         "manage.py seed_demo ...",
-        "stand-in seed_demo",
+        "fake seed_demo",
         "The demo has been reset: start it with `make run`.",
     ]
     gone = launch(*psql("SELECT coalesce(to_regclass('guests')::text, 'gone')"))
@@ -457,18 +453,18 @@ def test_reset_makes_the_database_anew_and_keeps_the_password(launch: Launch, da
     assert nothing_left()
 
 
-def test_reset_of_a_running_house_is_refused(launch: Launch, data: DataDir):
-    house = launch().says(UP)
+def test_reset_is_refused_while_make_run_runs(launch: Launch, data: DataDir):
+    launched = launch().says(UP)
     before = services(data)
     refused = launch(*RESET)
     assert refused.ends() == 1
-    assert f"HotelMate is already running from {data.path} at http://127.0.0.1:{house.env['PORT']}" in refused.output
+    assert f"HotelMate is already running from {data.path} at http://127.0.0.1:{launched.env['PORT']}" in refused.output
     assert "Ctrl-C there" in refused.output
     assert "Dropping" not in refused.output
     assert services(data) == before
 
 
-def test_reset_under_another_command_is_refused(launch: Launch):
+def test_reset_is_refused_while_a_command_runs(launch: Launch):
     other = launch(*EXEC, "sh", "-c", "echo in; sleep 60").says("in")
     refused = launch(*RESET)
     assert refused.ends() == 1
@@ -477,7 +473,7 @@ def test_reset_under_another_command_is_refused(launch: Launch):
     assert other.ends() == 128 + signal.SIGTERM
 
 
-def test_reset_never_touches_the_database_of_somebody_else(launch: Launch, data: DataDir):
+def test_reset_never_touches_an_external_database(launch: Launch, data: DataDir):
     refused = launch(*RESET, DATABASE_URL="postgres://me:secret@127.0.0.1:1/mine")
     assert refused.ends() == 1
     assert refused.output.startswith("\nDATABASE_URL is set, and HotelMate only drops its own embedded database")
@@ -486,17 +482,17 @@ def test_reset_never_touches_the_database_of_somebody_else(launch: Launch, data:
     assert not data.service("postgres").is_running()
 
 
-def test_reset_after_a_killed_house_stops_what_it_left_over(launch: Launch, nothing_left: Callable[[], bool]):
-    house = launch().says(UP)
-    house.process.kill()
-    house.ends()
+def test_reset_stops_the_leftovers_of_a_killed_launcher(launch: Launch, nothing_left: Callable[[], bool]):
+    launched = launch().says(UP)
+    launched.process.kill()
+    launched.ends()
     again = launch(*RESET)
     assert again.ends() == 0, again.output
     assert "Stopping web, left over from last time ..." in again.output
     assert nothing_left()
 
 
-def test_a_reset_that_fails_says_so_and_stops_what_it_started(launch: Launch, nothing_left: Callable[[], bool]):
+def test_failed_reset_is_reported_and_stops_its_processes(launch: Launch, nothing_left: Callable[[], bool]):
     again = launch(*RESET, FAILS="seed_demo")
     assert again.ends() == 1
     assert "The demo has been reset" not in again.output
@@ -505,32 +501,32 @@ def test_a_reset_that_fails_says_so_and_stops_what_it_started(launch: Launch, no
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_reset_can_be_interrupted(launch: Launch, nothing_left: Callable[[], bool], number: int):
-    again = launch(*RESET, SLOW="30").says("stand-in migrate")
+    again = launch(*RESET, SLOW="30").says("fake migrate")
     os.killpg(again.process.pid, number)
     assert again.ends() == 128 + number
     assert nothing_left()
 
 
-def test_clean_stops_everything_and_removes_what_is_ours(launch: Launch, data: DataDir, nothing_left: Callable):
-    house = launch().says(UP)
+def test_clean_stops_everything_and_removes_its_files(launch: Launch, data: DataDir, nothing_left: Callable):
+    launched = launch().says(UP)
     (data.path / "notes.txt").write_text("mine")
     cleaner = launch(sys.executable, "-m", "local", "clean")
     assert cleaner.ends() == 0
-    assert house.ends() == 0
+    assert launched.ends() == 0
     assert "Stopping HotelMate" in cleaner.output
     assert nothing_left()
     assert [path.name for path in data.path.iterdir()] == ["notes.txt"]
     (data.path / "notes.txt").unlink()
 
 
-def test_clean_stops_what_a_killed_launcher_left_over(launch: Launch, data: DataDir, nothing_left: Callable):
-    house = launch().says(UP)
-    house.process.kill()
-    house.ends()
+def test_clean_stops_the_leftovers_of_a_killed_launcher(launch: Launch, data: DataDir, nothing_left: Callable):
+    launched = launch().says(UP)
+    launched.process.kill()
+    launched.ends()
     assert launch(sys.executable, "-m", "local", "clean").ends() == 0
     assert nothing_left()
     assert not data.path.exists()
 
 
-def test_clean_of_nothing_is_fine(launch: Launch, tmp_path: Path):
+def test_clean_with_nothing_to_do(launch: Launch, tmp_path: Path):
     assert launch(sys.executable, "-m", "local", "clean", HOTELMATE_DATA_DIR=str(tmp_path / "no")).ends() == 0

@@ -1,3 +1,5 @@
+"""Local services: ports, starting, stopping and finding them again."""
+
 import os
 import signal
 import socket
@@ -14,7 +16,7 @@ from local.service import free_port, port_is_free, wait_until
 from .conftest import python
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-# A parent that goes away at once, and a child that stays.
+# A parent that exits immediately, and a child that stays.
 ORPHAN = ["sh", "-c", "sleep 60 & exit 0"]
 STUBBORN = ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"]
 
@@ -47,7 +49,7 @@ def test_a_service_starts_is_found_by_others_and_stops(data: DataDir):
     assert same.port == 8123
 
 
-def test_stopping_what_does_not_run_is_fine(data: DataDir):
+def test_stopping_a_stopped_service_is_a_no_op(data: DataDir):
     data.service("web").stop()
 
 
@@ -60,7 +62,7 @@ def test_stop_ends_children_that_outlived_their_parent(data: DataDir):
     assert not service.is_running()
 
 
-def test_stop_insists_when_asked_in_vain(data: DataDir):
+def test_stop_kills_after_an_ignored_signal(data: DataDir):
     service = data.service("web")
     service.start(STUBBORN, port=0)
     assert wait_until(lambda: "deaf" in service.last_words(), 10)
@@ -69,7 +71,7 @@ def test_stop_insists_when_asked_in_vain(data: DataDir):
     assert service.exit_code == -signal.SIGKILL
 
 
-def test_a_service_survives_the_kill_of_its_starter_and_is_found(data: DataDir):
+def test_service_survives_its_killed_launcher_and_is_found(data: DataDir):
     program = f"""
 import os, signal
 from pathlib import Path
@@ -107,7 +109,7 @@ def test_a_running_service_without_a_pid_is_an_error_not_a_guess(data: DataDir):
     assert wait_until(lambda: not service.is_running(), 10)
 
 
-def test_last_words_are_the_end_of_the_log(data: DataDir):
+def test_last_words_is_the_end_of_the_log(data: DataDir):
     service = data.service("web")
     assert service.last_words() == ""
     service.start(["sh", "-c", "seq 20"], port=0)

@@ -1,4 +1,4 @@
-"""The demo: two houses of the real size as they are at this hour, something to do at every desk, and nothing twice."""
+"""The demo: two hotels of real size at the current hour, with work for each role, and seeded only once."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -49,7 +49,7 @@ def seed() -> str:
     return said.getvalue()
 
 
-def test_both_houses_are_there_and_nothing_is_made_twice(monkeypatch):
+def test_both_hotels_are_created_only_once(monkeypatch):
     monkeypatch.setenv("DEMO_PASSWORD", "open sesame")
     said = seed()
     assert "open sesame" not in said
@@ -74,8 +74,8 @@ def test_both_houses_are_there_and_nothing_is_made_twice(monkeypatch):
 
 
 @pytest.mark.parametrize("hour", ["03:00", "09:00", "15:00", "23:30", "00:40"])
-def test_at_every_hour_there_is_something_to_do(monkeypatch, hour: str):
-    # One house, with all that happens today and a few of the other guests.
+def test_there_is_work_at_every_hour(monkeypatch, hour: str):
+    # One hotel, with everything that happens today and a few of the other guests.
     monkeypatch.setattr(demo, "HOTELS", HOTELS[:1])
     day = demo.TODAY["resort"]
     thinned = [
@@ -110,18 +110,18 @@ def test_at_every_hour_there_is_something_to_do(monkeypatch, hour: str):
         overdue = [stay for stay in in_house if calendar.is_overdue(hotel, stay.check_in, stay.check_out)]
         assert [stay.check_out for stay in overdue].count(today - timedelta(days=1)) == demo.OVERSTAYS
 
-        # Early nothing of the day has happened; late only what is left for whoever tries it out is still to come.
+        # Early in the day nothing has happened yet; late, only the work left for the user of the demo is still due.
         left_today = bookings.filter(checked_out_at__gte=calendar.business_day(hotel, today)[0]).count()
         came_today = bookings.filter(checked_in_at__gte=calendar.business_day(hotel, today)[0]).count()
         if hour == "03:00":
             assert left_today == came_today == 0
         if hour in ("15:00", "23:30", "00:40"):
-            overnight = in_house.filter(check_in__lt=today)  # day use leaves in the afternoon
+            overnight = in_house.filter(check_in__lt=today)  # day use departs in the afternoon
             assert overnight.filter(check_out=today).count() == demo.DEPARTURES_LEFT
             assert left_today >= 10
         if hour in ("23:30", "00:40"):
             assert came_today >= 10
-            assert arrivals.count() <= demo.ARRIVALS_LEFT + 5  # of whom two are never to come
+            assert arrivals.count() <= demo.ARRIVALS_LEFT + 5  # two of whom never arrive
 
         requests = bookings.filter(status=BookingStatus.PENDING_APPROVAL)
         assert requests.count() == len(demo.REQUESTS)
@@ -137,20 +137,20 @@ def test_at_every_hour_there_is_something_to_do(monkeypatch, hour: str):
         assert set(rooms.filter(room_status="OCCUPIED").values_list("pk", flat=True)) == set(
             in_house.values_list("assigned_room", flat=True)
         )
-        # Nothing happened later than now, and each room's history is in order.
+        # Nothing happened in the future, and each room's history is in order.
         for room in rooms:
             times = list(
                 RoomStatusEvent.objects.filter(room=room).order_by("version").values_list("created_at", flat=True)
             )
             assert times == sorted(times) and all(moment < now for moment in times)
-        # What is ready needs no turnover.
+        # A ready room needs no turnover.
         waiting = HousekeepingTask.objects.filter(task_type="TURNOVER", status="OPEN")
         assert not waiting.filter(room__room_status__in=["READY_FOR_GUEST", "OCCUPIED"]).exists()
         assert not Message.objects.exists()
     assert violations() == []
 
 
-def test_the_slice_is_small_and_says_whose_it_is():
+def test_data_extract_is_small_and_attributed():
     folder = demo.SLICE.parent
     assert sum(file.stat().st_size for file in folder.iterdir()) < 150_000
     said = " ".join((folder / "README.md").read_text().replace(">", "").split())
@@ -161,7 +161,7 @@ def test_the_slice_is_small_and_says_whose_it_is():
     assert {(stay.hotel, stay.is_day_use) for stay in stays} >= {("resort", True), ("city", False)}
 
 
-def test_a_password_that_nobody_named_is_made_up_and_printed(monkeypatch):
+def test_default_password_is_random_and_printed(monkeypatch):
     monkeypatch.delenv("DEMO_PASSWORD", raising=False)
     monkeypatch.setattr("operations.demo.HOTELS", ())
     password = seed().split()[-1]

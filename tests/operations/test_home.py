@@ -1,4 +1,4 @@
-"""The home page: the day's figures of the own hotel, or of every hotel for a superuser; of what one may see only."""
+"""The admin's home page: the day's figures of the user's hotel, or of all hotels for a superuser, by permission."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -25,12 +25,12 @@ from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffF
 
 pytestmark = pytest.mark.django_db
 
-# Past the check-out time and its grace in Dublin.
+# Past the check-out time and the grace period in Dublin.
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 
 def a_day(hotel: Hotel) -> None:
-    """A house at noon: what is counted, and beside each what is not."""
+    """A hotel at noon, with rows that each figure counts and rows that it does not."""
     today = calendar.business_date(hotel)
     ready, dirty = room_in("READY_FOR_GUEST", hotel=hotel), room_in("CHECKOUT_DIRTY", hotel=hotel)
     room_in("MAINTENANCE_REQUIRED", hotel=hotel)
@@ -39,7 +39,7 @@ def a_day(hotel: Hotel) -> None:
     for room in (ready, dirty, None):
         BookingFactory(hotel=hotel, room_type=ready.room_type, assigned_room=room, check_in=today)
     BookingFactory(hotel=hotel, check_in=today + timedelta(days=1), room_type=ready.room_type)
-    for departure in (0, 1):  # the first one's last night is over
+    for departure in (0, 1):  # the first one's last night has passed
         late = {"check_in": today - timedelta(days=1), "check_out": today + timedelta(days=departure)}
         BookingFactory(hotel=hotel, room_type=ready.room_type, **late)
     for arrival, departure in ((-2, 0), (-2, -1), (-1, 1)):
@@ -96,15 +96,15 @@ A_DAY = {
 
 
 @pytest.fixture
-def desk(manager) -> Client:
+def manager_client(manager) -> Client:
     return signed_in_browser(manager.user)
 
 
-def test_a_manager_sees_the_own_houses_day(desk, hotel):
+def test_manager_sees_their_hotels_day(manager_client, hotel):
     with clock.set_to(NOON):
         a_day(hotel)
         a_day(HotelFactory(name="Elsewhere"))
-        answer = desk.get("/admin/")
+        answer = manager_client.get("/admin/")
     assert figures(answer) == A_DAY
     text = answer.content.decode()
     assert f"{hotel.name}, Tuesday, 10 March 2026" in text
@@ -113,17 +113,17 @@ def test_a_manager_sees_the_own_houses_day(desk, hotel):
     assert f"/board/{hotel.slug}/turn-times/" in text
 
 
-def test_the_business_date_is_the_hotels_own(desk, hotel):
+def test_business_date_is_in_the_hotels_timezone(manager_client, hotel):
     Hotel.objects.filter(pk=hotel.pk).update(timezone="Pacific/Kiritimati")
-    with clock.set_to(NOON):  # two in the morning there, when its business day begins
-        assert "Wednesday, 11 March 2026" in desk.get("/admin/").content.decode()
+    with clock.set_to(NOON):  # 2 a.m. there, when its business day begins
+        assert "Wednesday, 11 March 2026" in manager_client.get("/admin/").content.decode()
 
 
-def test_each_figure_leads_to_as_many_rows(desk, root_client, hotel):
+def test_each_figure_links_to_a_list_of_as_many_rows(manager_client, root_client, hotel):
     with clock.set_to(NOON):
         a_day(hotel)
         a_day(HotelFactory())
-        for client in (desk, root_client):
+        for client in (manager_client, root_client):
             summary = next(each for each in client.get("/admin/").context["summaries"] if each.hotel == hotel)
             links = summary.links()
             wanted = {name: summary.figures.dues[name] for name in TODAY_FILTERS}
@@ -146,7 +146,7 @@ def test_the_list_of_bookings_filters_by_every_due():
     assert set(TodayFilter.WORDS) == set(TODAY_FILTERS)
 
 
-def test_a_superuser_sees_a_row_for_each_hotel_in_as_many_statements(root_client, statements):
+def test_superuser_sees_a_row_per_hotel_in_a_fixed_number_of_statements(root_client, statements):
     hotels = [HotelFactory(name=f"House {number}") for number in (1, 2, 3)]
     with clock.set_to(NOON):
         for hotel in hotels:
@@ -162,8 +162,8 @@ def test_a_superuser_sees_a_row_for_each_hotel_in_as_many_statements(root_client
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", ""])
-def test_a_hotel_whose_day_cannot_be_told_hides_no_other(root_client, zone, caplog):
-    """Its rooms and tasks are counted, its guests are not; and it is named, so that somebody sees to it."""
+def test_hotel_with_an_unknown_timezone_hides_no_other(root_client, zone, caplog):
+    """Its rooms and tasks are counted, its guests are not; and the page names it, so that it gets fixed."""
     broken, sound = HotelFactory(name="A broken one"), HotelFactory(name="B a sound one")
     with clock.set_to(NOON):
         for hotel in (broken, sound):
@@ -178,21 +178,21 @@ def test_a_hotel_whose_day_cannot_be_told_hides_no_other(root_client, zone, capl
         for name, count in A_DAY["dues"].items():
             listed = root_client.get("/admin/room_bookings/roombooking/", {"today": name})
             assert listed.context["cl"].queryset.count() == count, name
-        # The list of all has the broken one's bookings, too.
+        # The list of all bookings includes the broken hotel's.
         everything = root_client.get("/admin/room_bookings/roombooking/")
         assert (everything.status_code, everything.context["cl"].result_count) == (200, RoomBooking.objects.count())
     assert {record.levelname for record in caplog.records} == {"ERROR"}
     assert all(f"hotel {broken.slug} can't be determined" in record.getMessage() for record in caplog.records)
 
 
-def test_who_works_in_a_hotel_whose_day_cannot_be_told_can_put_it_right(desk, hotel):
-    """In the admin, whose times are in UTC until then."""
+def test_manager_can_fix_an_unknown_timezone(manager_client, hotel):
+    """In the admin, which shows times in UTC until then."""
     Hotel.objects.filter(pk=hotel.pk).update(timezone="Mars/Olympus")
     with clock.set_to(NOON):
-        answer = desk.get("/admin/")
+        answer = manager_client.get("/admin/")
         assert answer.status_code == 200
         assert "Check the hotel's timezone: Mars/Olympus" in answer.content.decode()
-        assert desk.get(f"/admin/hotel/hotel/{hotel.pk}/change/").status_code == 200
+        assert manager_client.get(f"/admin/hotel/hotel/{hotel.pk}/change/").status_code == 200
 
 
 def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, hotel):
@@ -203,11 +203,11 @@ def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, ho
     assert len(made) == 6
 
 
-def test_a_manager_takes_one_statement_less(desk, hotel, statements):
+def test_a_manager_takes_one_statement_less(manager_client, hotel, statements):
     with clock.set_to(NOON):
         a_day(hotel)
         with statements() as made:
-            desk.get("/admin/")
+            manager_client.get("/admin/")
     assert len(made) == 5
 
 
@@ -222,7 +222,7 @@ def test_figures_of_any_number_of_hotels(number, statements, db):
 
 @pytest.fixture
 def texts() -> Iterator[list[tuple[str, int]]]:
-    """Each statement's text, without its values, and how many of these there are."""
+    """The text of each statement without its values, and the number of values."""
     seen: list[tuple[str, int]] = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -233,8 +233,8 @@ def texts() -> Iterator[list[tuple[str, int]]]:
         yield seen
 
 
-def test_no_statement_grows_with_the_number_of_hotels(texts, db):
-    """PostgreSQL may compile a statement (``jit``), and of one with a condition for each hotel would not come back."""
+def test_statements_do_not_grow_with_the_number_of_hotels(texts, db):
+    """PostgreSQL may compile a statement (``jit``), which takes very long with a condition for each hotel."""
     hotels = [HotelFactory(timezone=zone) for zone in ("Europe/Dublin", "Asia/Tokyo", "Pacific/Kiritimati") * 7]
     lists = (todays_figures, *(partial(listed, name) for name in TODAY_FILTERS))
     texts.clear()
@@ -249,12 +249,12 @@ def test_no_statement_grows_with_the_number_of_hotels(texts, db):
 
 
 def listed(name: str, hotels: list[Hotel]) -> list[RoomBooking]:
-    """The bookings behind one figure."""
+    """The bookings in the list behind a figure."""
     return list(on_their_day(RoomBooking.objects.all(), hotels).filter(TODAY_FILTERS[name]))
 
 
 def test_each_hotel_counts_by_its_own_date_in_one_statement(db):
-    """At noon in UTC it is three dates at once."""
+    """At noon in UTC, the hotels have three different dates."""
     zones = ("Pacific/Kiritimati", "Europe/Dublin", "Pacific/Niue")
     with clock.set_to(datetime(2026, 3, 10, 12, 30, tzinfo=UTC)):
         hotels = [HotelFactory(timezone=zone, late_arrival_cutoff=time(1)) for zone in zones]
@@ -268,8 +268,8 @@ def test_each_hotel_counts_by_its_own_date_in_one_statement(db):
         assert [figures.dues["arrivals"] for figures in todays_figures(hotels)] == [1, 1, 1]
 
 
-def test_overdue_is_as_the_calendar_has_it(hotel):
-    """The figures' condition and the row's own answer are one."""
+def test_overdue_figure_follows_the_calendar(hotel):
+    """The figure's condition matches the booking's overdue flag."""
     with clock.set_to(NOON):
         a_day(hotel)
         late = [task for task in HousekeepingTask.objects.all() if task.is_overdue_at(clock.now())]
@@ -283,7 +283,7 @@ SECTIONS = {"view_room": "rooms-today", "view_roombooking": "guests-today", "vie
 
 
 @pytest.mark.parametrize("codename", SECTIONS)
-def test_who_may_not_open_a_list_does_not_see_its_figures(codename, hotel, statements):
+def test_figures_need_the_permission_for_their_list(codename, hotel, statements):
     member = StaffFactory(hotel=hotel, role=rights.HOUSEKEEPER, user__is_staff=True)
     member.user.user_permissions.add(*Permission.objects.filter(codename=codename))
     with clock.set_to(NOON):
@@ -291,19 +291,19 @@ def test_who_may_not_open_a_list_does_not_see_its_figures(codename, hotel, state
         with statements() as made:
             text = signed_in_browser(member.user).get("/admin/").content.decode()
     sees = {name for name in SECTIONS.values() if f'id="{name}"' in text}
-    # Faults are rooms' figures and stand with the work.
+    # Faults count rooms, and are shown with the housekeeping figures.
     assert sees == {SECTIONS[codename], *(["work-today"] if codename == "view_room" else [])}
     assert ("Open faults" in text) == (codename == "view_room")
     assert ("Open tasks" in text) == (codename == "view_housekeepingtask")
     assert len([sql for sql in made.sql() if "COUNT(" in sql]) == 1
 
 
-def test_a_user_who_is_on_no_staff_reads_a_sentence(db, hotel):
+def test_user_without_a_hotel_gets_an_explanation(db, hotel):
     client = signed_in_browser(User.objects.create_user("nobody", is_staff=True))
     text = client.get("/admin/").content.decode()
     assert "You are not on the staff of any hotel" in text
     assert hotel.name not in text
 
 
-def test_a_superuser_of_an_empty_house_is_told_what_to_do(root_client):
+def test_superuser_without_hotels_gets_instructions(root_client):
     assert "There is no hotel yet." in root_client.get("/admin/").content.decode()

@@ -1,4 +1,4 @@
-"""The check of the whole database: silent in a sound house, and naming exactly what was broken in any other."""
+"""The check of the whole database: no violation in a sound hotel, and exactly the broken rule otherwise."""
 
 import ast
 import sys
@@ -48,7 +48,7 @@ from tests.refusals import check_deferred_constraints
 pytestmark = pytest.mark.django_db
 
 SOON = clock.now().date() + timedelta(days=30)
-# All rules but those of foreign keys and of plain unique columns, which nothing here breaks.
+# All constraints except foreign keys and plain unique columns, which nothing here breaks.
 GUARDS = """
     SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', conrelid::regclass::text, conname)
     FROM pg_constraint WHERE contype IN ('c', 'x') AND connamespace = current_schema()::regnamespace
@@ -64,15 +64,15 @@ GUARDS = """
 
 
 def sql(statement: str, *values: object) -> int:
-    """Run the statement; returns how many rows it touched."""
+    """Run the statement; returns the number of affected rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values or None)
         return cursor.rowcount
 
 
 @pytest.fixture
-def house(hotel: Hotel) -> Hotel:
-    """A sound house with a row of everything: rooms 101 to 104, bookings BK-1 to BK-10. Next door is room 901."""
+def sound_hotel(hotel: Hotel) -> Hotel:
+    """A sound hotel with rows in every table: rooms 101 to 104, bookings BK-1 to BK-10. Another hotel has room 901."""
     day, now = date(2026, 5, 4), clock.now()
     clerk = StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER)
     kind = RoomTypeFactory(hotel=hotel, code="A")
@@ -87,7 +87,7 @@ def house(hotel: Hotel) -> Hotel:
         in_house(room, booking_id=reference, check_in=day, check_out=day.replace(day=6))
         set_room_status(room=room, to_status="OCCUPIED", source=Source.SYSTEM)
     set_room_status(room=faulty, to_status="MAINTENANCE_REQUIRED", staff=clerk, note="shower drips")
-    # Left on an earlier day than booked, so that BK-3 has the room for one of its nights.
+    # Departed earlier than booked, so that BK-3 has the room for one of its nights.
     check_out(in_house(ready, booking_id="BK-5", check_in=day.replace(day=1), check_out=day.replace(day=5)))
     coming = booking("BK-3", assigned_room=ready)
     booking("BK-4", assigned_room=ready, check_in=day.replace(day=6))  # in and out on the day that BK-3 leaves
@@ -98,7 +98,7 @@ def house(hotel: Hotel) -> Hotel:
     booking("BK-9", BookingStatus.DECLINED, **paid | {"payment_reference": "pi_9", "payment_state": "VOIDED"})
     booking("BK-10", BookingStatus.NO_SHOW)
 
-    # One room, two guests in the same night: a supervisor has let the second one in.
+    # One room, two guests on the same night: a supervisor allowed the second one.
     suite = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel, code="S"), room_number=105).room_type
     for reference in ("BK-12", "BK-13"):
         sold = booking(reference, room_type=suite, check_in=SOON, check_out=SOON + timedelta(days=1))
@@ -116,7 +116,7 @@ def house(hotel: Hotel) -> Hotel:
     )
     TaskFactory(room=ready)
     gone = RoomBooking.objects.get(booking_id="BK-5")
-    TaskFactory(room=ready, booking=gone, created_by=clerk)  # somebody wants it turned over again
+    TaskFactory(room=ready, booking=gone, created_by=clerk)  # another turnover is requested
     TaskFactory(room=faulty, booking=gone)
     TaskFactory(room=ready, booking=gone, task_type="DEEP_CLEAN")
     TaskFactory(room=ready, booking=coming, task_type="AMENITY")
@@ -149,20 +149,20 @@ def house(hotel: Hotel) -> Hotel:
 
 
 @pytest.fixture
-def unguarded(house: Hotel) -> Hotel:
-    """The house, whose database lets everything pass; the rollback at the end of the test puts the guards back."""
+def unguarded(sound_hotel: Hotel) -> Hotel:
+    """The hotel without constraints and triggers; the rollback at the end of the test restores them."""
     with connection.cursor() as cursor:
         cursor.execute(GUARDS)
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
-    return house
+    return sound_hotel
 
 
-def test_a_sound_house_breaks_no_rule(house):
+def test_sound_hotel_has_no_violation(sound_hotel):
     assert violations() == []
 
 
-def test_taking_the_guards_away_breaks_nothing(unguarded):
+def test_removing_the_constraints_causes_no_violation(unguarded):
     assert violations() == []
 
 
@@ -200,7 +200,7 @@ def mail(state: str, changes: str) -> str:
 
 
 BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
-    # what is done, what the check says of it, and what else follows
+    # the statement, the violation that it causes, and further violations
     (room(101, "room_status = 'OUT_OF_ORDER'"), "is OUT_OF_ORDER at version 0", {("room_status_audited", "room 101")}),
     (
         room(103, "room_status = 'CHECKOUT_DIRTY'"),
@@ -279,7 +279,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     ),
     (
         booking(
-            "BK-8",  # it arrives when BK-3 has left, on the day of BK-4
+            "BK-8",  # it arrives after BK-3 departed, on the day of BK-4
             "check_in = '2026-05-06', check_out = '2026-05-07', "
             "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 101)",
         ),
@@ -349,7 +349,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         {("booking_times", "BK-3")},
     ),
     (
-        booking("BK-2", "assigned_room_id = NULL"),  # its room is in maintenance, which needs no guest
+        booking("BK-2", "assigned_room_id = NULL"),  # its room is in maintenance, which is allowed without a guest
         "is IN_HOUSE without a room",
         {("booking_room", "BK-2")},
     ),
@@ -500,7 +500,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
 
 
 @pytest.mark.parametrize(("statement", "detail", "expected"), BROKEN, ids=[detail for _, detail, _ in BROKEN])
-def test_what_is_broken_is_named(unguarded, statement, detail, expected):
+def test_broken_rule_is_named(unguarded, statement, detail, expected):
     assert sql(statement) == 1
     found = violations()
     assert sorted((violation.rule, violation.subject) for violation in found) == sorted(expected)
@@ -508,7 +508,7 @@ def test_what_is_broken_is_named(unguarded, statement, detail, expected):
     assert {violation.hotel for violation in found} == {"grand"}
 
 
-def test_a_second_mail_that_waits(unguarded):
+def test_second_queued_mail(unguarded):
     [waiting] = BookingMail.objects.filter(state="QUEUED")
     waiting.pk, waiting.queue_number = None, Message.objects.create(message_data="").pk
     waiting.save(force_insert=True)
@@ -516,7 +516,7 @@ def test_a_second_mail_that_waits(unguarded):
     assert violations() == [Violation("booking_mails", "grand", "BK-3", detail)] * 2
 
 
-def test_every_rule_is_shown_to_fire():
+def test_every_rule_has_a_violating_case():
     shown = {rule for _, _, expected in BROKEN for rule, _ in expected}
     assert shown | {"one_hotel"} == {rule.name for rule in RULES}
 
@@ -532,14 +532,14 @@ LINKS = sorted(
 
 @pytest.mark.parametrize(("table", "column", "linked"), LINKS, ids=[f"{table}.{column}" for table, column, _ in LINKS])
 def test_a_link_to_another_hotel(unguarded, table, column, linked):
-    """Every one that our models have: a new one has to be added to the rule."""
+    """Every foreign key of our models: a new one has to be added to the rule."""
     touched = sql(
         f"UPDATE {table} SET {column} = (SELECT min(id) FROM {linked} WHERE hotel_id <> %s) "
         f"WHERE id = (SELECT min(id) FROM {table} WHERE hotel_id = %s)",
         unguarded.pk,
         unguarded.pk,
     )
-    assert touched == 1, f"the house has no row of {table}"
+    assert touched == 1, f"sound_hotel has no row of {table}"
     [crossed] = [violation for violation in violations() if violation.rule == "one_hotel"]
     assert (crossed.hotel, crossed.detail) == ("grand", f"{column} is of hotel next-door")
 
@@ -551,25 +551,25 @@ def test_an_audit_row_of_another_hotel(unguarded):
     ]
 
 
-def test_events_that_are_gone_with_age_leave_no_gap(unguarded):
+def test_deleted_old_events_leave_no_gap(unguarded):
     assert sql("DELETE FROM notifications_realtimeevent WHERE stream = 'rooms' AND seq <= 2") == 2
     assert violations() == []
     assert sql("DELETE FROM notifications_realtimeevent WHERE stream = 'rooms'") > 0
     assert violations() == []
 
 
-def test_a_statement_for_each_rule_however_large_the_house(house, statements):
+def test_one_statement_per_rule_for_any_size(sound_hotel, statements):
     with statements() as made:
         violations()
     assert len(made) == len(RULES)
     for door in range(200, 230):
-        in_house(room_in("CHECKOUT_DIRTY", hotel=house, room_number=door), booking_id=f"BK-{door}")
+        in_house(room_in("CHECKOUT_DIRTY", hotel=sound_hotel, room_number=door), booking_id=f"BK-{door}")
     with statements() as made:
         assert len(violations()) == 30
     assert len(made) == len(RULES)
 
 
-def test_it_shares_no_code_with_what_it_checks():
+def test_it_shares_no_code_with_the_services():
     tree = ast.parse(Path(invariants.__file__).read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names} | {
         node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
@@ -581,7 +581,7 @@ def test_it_shares_no_code_with_what_it_checks():
 
 
 def during(act: Callable[[], object]) -> Callable[[Rule, list[Violation], float], None]:
-    """A report that acts once, after the first rule."""
+    """A report that runs an action once, after the first rule."""
 
     def report(rule: Rule, broken: list[Violation], seconds: float) -> None:
         if rule == RULES[0]:
@@ -591,12 +591,12 @@ def during(act: Callable[[], object]) -> Callable[[Rule, list[Violation], float]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_change_meanwhile_is_not_seen_by_half():
+def test_concurrent_change_is_not_seen_in_part():
     room = NewRoomFactory()
 
     def flag_without_a_word() -> None:
         Room.objects.filter(pk=room.pk).update(guest_fcm_token="changed")
-        in_house(room)  # the room's status is not touched: a violation from now on
+        in_house(room)  # the room's status stays unchanged: a violation from now on
 
     def meanwhile() -> None:
         writer = Writer(flag_without_a_word)
@@ -619,7 +619,7 @@ def test_it_cannot_write():
 
 
 def run() -> tuple[int, list[str]]:
-    """The command's exit code, and what it said."""
+    """The command's exit code and output."""
     said, code = StringIO(), 0
     try:
         call_command("check_invariants", stdout=said)
@@ -628,14 +628,14 @@ def run() -> tuple[int, list[str]]:
     return code, said.getvalue().splitlines()
 
 
-def test_the_command_in_a_sound_house(house):
+def test_command_on_a_sound_hotel(sound_hotel):
     code, said = run()
     assert code == 0
     assert [line.split()[:2] for line in said[:-1]] == [[rule.name, "0"] for rule in RULES]
     assert said[-1] == "No violation."
 
 
-def test_the_command_lists_what_is_broken(unguarded):
+def test_command_lists_violations(unguarded):
     sql(room(101, "maintenance_required = true"))
     sql(booking("BK-8", "paid_at = NULL"))
     code, said = run()

@@ -1,4 +1,4 @@
-"""The passing of time: what ``tick`` does once, and not again."""
+"""The periodic work: what ``tick`` does, and that it does it once."""
 
 import logging
 from datetime import UTC, date, datetime, timedelta
@@ -44,7 +44,7 @@ NOTHING = {
 
 
 def done(result: dict[str, int]) -> dict[str, int]:
-    """What was done, payments aside."""
+    """The counts of a tick, without the payments."""
     return {name: result[name] for name in NOTHING}
 
 
@@ -59,7 +59,7 @@ def late(small_hotel, **fields) -> RoomBooking:
     )
 
 
-def test_everything_that_is_due_is_done_once(small_hotel):
+def test_everything_due_is_done_once(small_hotel):
     late(small_hotel)
     booking_in("PENDING_PAYMENT", hotel=small_hotel.hotel, created_at=NOW - timedelta(hours=24, seconds=1))
     booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-2), check_out=day(0))
@@ -77,7 +77,7 @@ def test_everything_that_is_due_is_done_once(small_hotel):
         assert done(tick()) == NOTHING
 
 
-def test_the_command_says_what_it_did(small_hotel, capsys):
+def test_command_prints_what_it_did(small_hotel, capsys):
     late(small_hotel)
     call_command("tick")
     assert "expired" in capsys.readouterr().out
@@ -114,7 +114,7 @@ def test_a_request_past_its_deadline_expires(small_hotel):
 
 
 @pytest.mark.parametrize(("card", "way_back"), [("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
-def test_the_money_of_an_expired_request_is_to_be_given_back(card, way_back, small_hotel):
+def test_payment_of_an_expired_request_is_marked_for_return(card, way_back, small_hotel):
     late(small_hotel, card=card)
     expire_approvals(small_hotel.hotel)
     stored = RoomBooking.objects.get()
@@ -125,13 +125,13 @@ def test_the_money_of_an_expired_request_is_to_be_given_back(card, way_back, sma
 
 
 @pytest.mark.parametrize("state", ["CAPTURING", "VOIDING", "REFUNDING"])
-def test_a_request_that_somebody_is_deciding_on_is_left_to_them(state, small_hotel):
+def test_request_being_decided_on_is_skipped(state, small_hotel):
     late(small_hotel, card=state)
     with nothing_written():
         assert expire_approvals(small_hotel.hotel) == 0
 
 
-def test_only_the_hotel_s_own_in_batches(small_hotel):
+def test_only_the_hotels_requests_expire_in_batches(small_hotel):
     other = open_small_hotel()
     late(other)
     RoomBooking.objects.bulk_create(
@@ -171,7 +171,7 @@ def test_it_locks_before_it_writes(small_hotel, statements):
 
 
 @pytest.mark.parametrize(("card", "payment_state"), [("", ""), ("AUTHORISED", "VOIDING"), ("CAPTURED", "REFUNDING")])
-def test_a_draft_that_nobody_finished_is_dropped_quietly(card, payment_state, small_hotel):
+def test_unfinished_draft_is_dropped_without_an_event(card, payment_state, small_hotel):
     booking_in("PENDING_PAYMENT", card=card, hotel=small_hotel.hotel, created_at=NOW - timedelta(hours=25))
     assert done(tick())["drafts_dropped"] == 1
     stored = RoomBooking.objects.get()
@@ -182,14 +182,14 @@ def test_a_draft_that_nobody_finished_is_dropped_quietly(card, payment_state, sm
         "PENDING_PAYMENT",
         "CANCELLED_DRAFT",
     )
-    assert published_events() == []  # staff never saw it
+    assert published_events() == []  # a draft is never shown to staff
 
 
 # --- the morning's tasks ----------------------------------------------------------------------------------------------
 
 
 def at(wall: str) -> clock.set_to:
-    """A moment by Dublin's clock in July."""
+    """A time in July in Dublin."""
     return clock.set_to(datetime.fromisoformat(f"{wall}+01:00").astimezone(UTC))
 
 
@@ -201,13 +201,13 @@ def stayovers() -> list[tuple[int, date | None, str]]:
 def test_each_morning_opens_one_task_per_stayover(small_hotel):
     guest = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(0), check_out=day(3))
     mornings = {
-        "2026-07-01T23:00": [],  # came today
+        "2026-07-01T23:00": [],  # arrived today
         "2026-07-02T05:59": [],
         "2026-07-02T06:00": [(101, day(1), "OPEN")],
         "2026-07-02T23:00": [(101, day(1), "OPEN")],
         "2026-07-03T05:59": [(101, day(1), "OPEN")],
         "2026-07-03T06:00": [(101, day(1), "CANCELLED"), (101, day(2), "OPEN")],
-        "2026-07-04T06:00": [(101, day(1), "CANCELLED"), (101, day(2), "CANCELLED")],  # leaves today
+        "2026-07-04T06:00": [(101, day(1), "CANCELLED"), (101, day(2), "CANCELLED")],  # departs today
     }
     seen = {}
     for wall in mornings:
@@ -219,7 +219,7 @@ def test_each_morning_opens_one_task_per_stayover(small_hotel):
     assert set(HousekeepingTask.objects.values_list("booking", flat=True)) == {guest.pk}
 
 
-def test_a_task_that_somebody_began_is_theirs(small_hotel):
+def test_started_task_keeps_its_assignee(small_hotel):
     came = {"check_in": day(-2), "checked_in_at": NOW - timedelta(days=2)}
     booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_out=day(3), **came)
     tick()
@@ -238,8 +238,8 @@ def test_a_finished_task_is_not_opened_again(small_hotel):
         tick()
 
 
-def test_the_morning_is_the_hotel_s_own(db):
-    with clock.set_to(datetime(2026, 7, 1, 19, 0, tzinfo=UTC)):  # seven in the morning of the second in Auckland
+def test_morning_is_in_the_hotels_timezone(db):
+    with clock.set_to(datetime(2026, 7, 1, 19, 0, tzinfo=UTC)):  # 7 a.m. on the 2nd in Auckland
         for zone in ("Pacific/Auckland", "Europe/Dublin"):
             small_hotel = open_small_hotel(timezone=zone)
             came = {"check_in": day(-1), "checked_in_at": clock.now() - timedelta(days=1)}
@@ -261,7 +261,7 @@ def test_a_guest_who_arrived_in_the_morning_has_no_stayover(small_hotel):
 # --- in parallel, and in trouble --------------------------------------------------------------------------------------
 
 
-def test_answers_kept_for_repeats_are_forgotten_after_a_day(small_hotel):
+def test_stored_responses_are_deleted_after_a_day(small_hotel):
     for hours in (23, 25):
         IdempotentAnswer.objects.create(
             staff=small_hotel.agent, key=str(hours), fingerprint="x", created_at=NOW - timedelta(hours=hours)
@@ -270,8 +270,8 @@ def test_answers_kept_for_repeats_are_forgotten_after_a_day(small_hotel):
     assert IdempotentAnswer.objects.get().key == "23"
 
 
-def test_a_booking_that_must_wait_holds_up_no_other(small_hotel, monkeypatch, caplog):
-    """Somebody holds one of the hotel's late requests for long: the others lapse, and it does at the next tick."""
+def test_locked_booking_delays_no_other(small_hotel, monkeypatch, caplog):
+    """One of the hotel's late requests is locked for long: the others expire now, and this one at the next tick."""
     other = open_small_hotel()
     held, free, elsewhere = late(small_hotel), late(small_hotel), late(other)
 
@@ -313,7 +313,7 @@ def everything_due(small_hotel) -> list[RoomBooking]:
 
 
 def test_an_error_in_one_hotel_stops_no_other(small_hotel, caplog):
-    """Its timezone is one that nobody knows, and it is the first in line."""
+    """Its timezone is unknown, and it is processed first."""
     other = open_small_hotel()
     everything_due(small_hotel)
     due = everything_due(other)
@@ -337,7 +337,7 @@ def test_an_error_in_one_hotel_stops_no_other(small_hotel, caplog):
     )
     assert {record.levelname for record in caplog.records} == {"ERROR"}
     assert "Lovelace" not in caplog.text
-    # It is taken up as soon as its clock is right again.
+    # It is processed once its timezone is valid again.
     Hotel.objects.filter(pk=small_hotel.hotel.pk).update(timezone="Europe/Dublin")
     assert done(tick()) == NOTHING | {"expired": 1, "overstays_flagged": 1, "stayovers_opened": 1}
 
@@ -358,8 +358,8 @@ def test_an_error_in_one_hotel_stops_no_other(small_hotel, caplog):
         ),
     ],
 )
-def test_a_booking_that_breaks_its_step_is_passed_by(work, make, small_hotel, monkeypatch, caplog):
-    """One that nobody foresaw: its batch is done without it, in a transaction of its own each."""
+def test_failing_booking_is_skipped(work, make, small_hotel, monkeypatch, caplog):
+    """After an unexpected error, the rest of the batch is processed one by one, each in a separate transaction."""
     bookings = [make(small_hotel) for _ in range(3)]
     broken = bookings[1].pk
 
@@ -378,7 +378,7 @@ def test_a_booking_that_breaks_its_step_is_passed_by(work, make, small_hotel, mo
     assert {booking.pk for booking in changed} == {booking.pk for booking in bookings} - {broken}
 
 
-def test_answers_that_cannot_be_forgotten_are_the_last_and_only_logged(small_hotel, monkeypatch, caplog):
+def test_failure_to_delete_stored_responses_is_only_logged(small_hotel, monkeypatch, caplog):
     monkeypatch.setattr(periodic, "ANSWERS_KEPT", None)
     late(small_hotel)
     assert done(tick())["expired"] == 1
@@ -388,7 +388,7 @@ def test_answers_that_cannot_be_forgotten_are_the_last_and_only_logged(small_hot
 
 
 @pytest.mark.parametrize("place", ["batch", "one by one", "hotel"])
-def test_a_database_that_is_away_ends_the_tick(small_hotel, monkeypatch, place):
+def test_lost_database_ends_the_tick(small_hotel, monkeypatch, place):
     late(small_hotel)
     away = OperationalError("server closed the connection unexpectedly")
 

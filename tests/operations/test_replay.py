@@ -1,4 +1,4 @@
-"""The replay: every booking of a file comes to what the file says, and what does not is reported."""
+"""The replay: every booking of a file ends as the file says, and each one that does not is reported."""
 
 import gzip
 from collections import Counter
@@ -43,7 +43,7 @@ def line(
     outcome: str = "Check-Out",
     decided: str = "",
 ) -> str:
-    """A row of the file; ``decided`` is the day of departure unless it is given."""
+    """A row of the file; ``decided`` defaults to the day of departure."""
     day = date.fromisoformat(arrival)
     decided = decided or str(day + timedelta(days=nights))
     return (
@@ -69,7 +69,7 @@ def file(tmp_path: Path):
 
 
 def replay(path: Path, *options: str) -> tuple[int, str]:
-    """The exit code and what was printed."""
+    """The exit code and the output."""
     said = StringIO()
     try:
         call_command("replay_bookings", str(path), *options, stdout=said)
@@ -79,7 +79,7 @@ def replay(path: Path, *options: str) -> tuple[int, str]:
 
 
 def words(text: str, start: str) -> list[str]:
-    """The words of the printed line that begins so."""
+    """The words of the output line that starts with ``start``."""
     return next(each for each in text.splitlines() if each.strip().startswith(f"{start} ")).split()
 
 
@@ -92,16 +92,16 @@ def wall(moment: datetime | None) -> datetime:
 
 
 @pytest.mark.django_db
-def test_every_booking_comes_to_what_the_file_says(file, capsys):
+def test_every_booking_ends_as_the_file_says(file, capsys):
     path = file(
-        line("2016-03-25", 3, adults="0", children="2"),  # over the night of 27 March, when summer time begins
+        line("2016-03-25", 3, adults="0", children="2"),  # spans the night of 27 March, when summer time begins
         line("2016-03-26", 0, room_type="I", lead=0),  # day use, walked in
-        line("2016-03-25", 5, decided="2016-03-27"),  # leaves three days early
+        line("2016-03-25", 5, decided="2016-03-27"),  # departs three days early
         line("2016-03-28", 2, outcome="No-Show", decided="2016-03-28"),
         line("2016-03-30", 1, outcome="Canceled", decided="2016-03-29", children="NA"),
         line("2016-03-30", 1, lead=300, outcome="Canceled", decided="2015-11-01"),  # long before the first day
         line("2016-03-29", 1, adr="-6.4"),
-        line("2016-03-26", 1, outcome="Canceled", decided="2016-03-26", room_type="P"),  # a type without any room
+        line("2016-03-26", 1, outcome="Canceled", decided="2016-03-26", room_type="P"),  # a type without rooms
         name="bookings.csv.gz",
     )
     code, said = replay(path, "--workers", "1")
@@ -142,7 +142,7 @@ def test_every_booking_comes_to_what_the_file_says(file, capsys):
     assert cancelled[0].cancelled_at == cancelled[0].created_at + timedelta(minutes=10)
     assert {booking.cancelled_by.user.username for booking in cancelled} == {"replay-resort-frontdesk"}
 
-    # Four stays, and after each the room was cleaned, inspected and made ready.
+    # Four stays, and after each the room was cleaned, inspected and set ready.
     assert set(hotel.rooms.values_list("room_status", flat=True)) == {"READY_FOR_GUEST"}
     assert Counter(RoomStatusEvent.objects.values_list("to_status", flat=True)) == {
         "OCCUPIED": 4,
@@ -159,7 +159,7 @@ def test_every_booking_comes_to_what_the_file_says(file, capsys):
 
 
 @pytest.mark.django_db
-def test_a_full_house_has_a_ready_room_for_each_when_departures_come_before_arrivals(file):
+def test_full_hotel_has_ready_rooms_when_departures_precede_arrivals(file):
     full = [line("2016-08-01", 2, room_type="B"), line("2016-08-01", 2, room_type="B")]  # two rooms in all
     for_the_day = [line("2016-08-03", 0, room_type="B"), line("2016-08-03", 0, room_type="B")]
     next_ones = [line("2016-08-03", 1, room_type="B"), line("2016-08-03", 1, room_type="B")]
@@ -172,14 +172,14 @@ def test_a_full_house_has_a_ready_room_for_each_when_departures_come_before_arri
 
 
 @pytest.mark.django_db
-def test_all_rooms_of_a_type_see_about_as_many_guests(file):
+def test_stays_are_spread_evenly_over_the_rooms_of_a_type(file):
     replay(file(*(line(f"2016-08-{day:02}", 1, room_type="C") for day in range(1, 27))))
     rooms = Room.objects.filter(hotel__slug="replay-resort", room_type__code="C")
     assert {room.bookings.count() for room in rooms} == {2}  # 26 stays in 13 rooms
 
 
 @pytest.mark.django_db
-def test_what_is_refused_is_counted_and_explained_and_ends_in_1(file):
+def test_refusals_are_counted_and_explained_with_exit_code_1(file):
     path = file(*(line("2016-08-01", 1, room_type="B") for _ in range(3)))
     code, said = replay(path)
     assert code == 1
@@ -192,10 +192,10 @@ def test_what_is_refused_is_counted_and_explained_and_ends_in_1(file):
 
 
 @pytest.mark.django_db
-def test_a_violation_ends_in_1(file):
+def test_violation_gives_exit_code_1(file):
     room = NewRoomFactory(hotel__slug="grand")
     with transaction.atomic():
-        # The triggers that forbid it speak at the commit, which never comes.
+        # The triggers that forbid it run at commit, which never happens.
         Room.objects.filter(pk=room.pk).update(room_status="OCCUPIED")
         code, said = replay(file(line("2016-08-01")))
         transaction.set_rollback(True)
@@ -226,12 +226,12 @@ def test_one_hotel_and_some_days_of_the_file(file):
 
 
 @pytest.mark.django_db
-def test_a_hotel_that_is_there_is_left_alone(file):
+def test_existing_hotel_is_left_alone(file):
     hotel = HotelFactory(slug="replay-city")
     path = file(line("2016-08-01"), line("2016-08-01", hotel="City Hotel"))
     with pytest.raises(CommandError, match="There is a hotel replay-city already.*--prefix"):
         replay(path)
-    assert list(Hotel.objects.all()) == [hotel]  # nor was the other one made
+    assert list(Hotel.objects.all()) == [hotel]  # and the other one was not created
     assert not hotel.rooms.exists()
 
 
@@ -243,12 +243,12 @@ def test_a_hotel_that_is_there_is_left_alone(file):
         ("Resort Hotel,1", "row 2 of .*none of the data set"),
     ],
 )
-def test_a_row_that_cannot_be_read_is_named(file, bad: str, told: str):
+def test_unreadable_row_is_named(file, bad: str, told: str):
     with pytest.raises(CommandError, match=told):
         replay(file(line("2016-08-01"), bad))
 
 
-def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path):
+def test_missing_file_is_a_one_line_error(tmp_path: Path):
     with pytest.raises(CommandError, match="No such file"):
         replay(tmp_path / "none.csv.gz")
 
@@ -263,7 +263,7 @@ def test_there_is_at_least_one_worker(file, workers: str):
 
 
 def lives(slug: str) -> list[tuple[object, ...]]:
-    """All that became of each booking, rooms by their place among those of the type."""
+    """The final state of each booking, with rooms by their position within the type."""
     places = {}
     for code in Room.objects.filter(hotel__slug=slug).values_list("room_type__code", flat=True).distinct():
         of_type = Room.objects.filter(hotel__slug=slug, room_type__code=code).order_by("room_number")
@@ -287,7 +287,7 @@ def lives(slug: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_live_the_same_lives_as_one(file):
+def test_two_workers_give_the_same_result_as_one(file):
     path = file(
         *(
             line(f"2016-08-0{day}", day % 3, room_type=room_type, hotel=hotel)
@@ -303,15 +303,15 @@ def test_two_workers_live_the_same_lives_as_one(file):
         code, said[workers] = replay(path, "--workers", workers, "--prefix", f"by-{workers}")
         assert code == 0, said[workers]
     assert "20 bookings" in said["2"]
-    for house, count in (("resort", 11), ("city", 9)):
-        assert len(lives(f"by-1-{house}")) == count
-        assert lives(f"by-2-{house}") == lives(f"by-1-{house}")
+    for name, count in (("resort", 11), ("city", 9)):
+        assert len(lives(f"by-1-{name}")) == count
+        assert lives(f"by-2-{name}") == lives(f"by-1-{name}")
     for operation in ("create", "check-in", "check-out", "inspect", "cancel", "no-show"):
         assert words(said["2"], operation)[:2] == words(said["1"], operation)[:2]
 
 
 @pytest.mark.django_db
-def test_types_are_dealt_out_evenly_and_once(file):
+def test_types_are_distributed_evenly(file):
     path = file(
         *(line("2016-08-01", room_type=code) for code in "AAAAAABBBCC"),
         *(line("2016-08-01", room_type="A", hotel="City Hotel") for _ in range(4)),
@@ -354,7 +354,7 @@ def a_stay(number: int, arrival: date, nights: int, outcome: Outcome, **fields: 
 
 @pytest.mark.parametrize("first", [date(2016, 3, 25), date(2016, 10, 28), date(2016, 7, 1)])
 @pytest.mark.parametrize("timezone", ["Europe/Lisbon", "Europe/Dublin"])
-def test_the_hours_are_in_order_also_when_the_clock_changes(first: date, timezone: str):
+def test_hours_are_in_order_even_on_a_clock_change(first: date, timezone: str):
     hotel = Hotel(slug="grand", timezone=timezone)
     for number in range(300):
         arrival, nights = first + timedelta(days=number % 5), number % 4
@@ -367,7 +367,7 @@ def test_the_hours_are_in_order_also_when_the_clock_changes(first: date, timezon
             created = calendar.local_time(hotel, moments[Operation.CREATE]).date()
             assert created == max(stay.booked, first)
             if outcome is Outcome.CHECK_OUT:
-                # Within the arrival's business day, and, day use apart, out on the morning of the departure.
+                # Within the arrival's business day and, except for day use, out on the morning of the departure.
                 begins, ends = calendar.business_day(hotel, arrival)
                 assert begins < moments[Operation.CHECK_IN] < ends
                 assert calendar.local_time(hotel, moments[Operation.CHECK_OUT]).date() == stay.departure
@@ -382,7 +382,7 @@ def test_the_hours_are_in_order_also_when_the_clock_changes(first: date, timezon
     [
         (3, date(2016, 8, 4), date(2016, 8, 4)),
         (3, date(2016, 8, 2), date(2016, 8, 2)),  # before the departure date
-        (3, date(2016, 8, 1), date(2016, 8, 2)),  # nobody comes and goes on one day without having booked so
+        (3, date(2016, 8, 1), date(2016, 8, 2)),  # only day use arrives and departs on one day
         (0, date(2016, 8, 1), date(2016, 8, 1)),
         (1, date(2016, 9, 1), date(2016, 8, 2)),
     ],
@@ -392,7 +392,7 @@ def test_a_guest_leaves_on_the_departure_date_or_before(nights: int, decided: da
     assert stay.left == left
 
 
-def test_the_clock_of_the_replay_is_the_hotels():
+def test_replay_clock_is_in_the_hotels_timezone():
     hotel = Hotel(slug="far", timezone="Asia/Tokyo")
     planned = list(steps(a_stay(7, date(2016, 8, 1), 1, Outcome.CHECK_OUT), hotel, date(2016, 7, 1)))
     out = planned[-1].moment

@@ -1,4 +1,4 @@
-"""GET turnover/rooms/ and turnover/stats/, and the Room that every answer shows (contract section 3)."""
+"""GET turnover/rooms/ and turnover/stats/, and the Room object of every response (docs/api.md, Turnover)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +42,7 @@ def stats(api, staff):
 # --- the room ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_room_is_shown_with_every_field_of_the_contract(api, hotel, housekeeper, supervisor):
+def test_room_has_every_documented_field(api, hotel, housekeeper, supervisor):
     room_type = RoomTypeFactory(hotel=hotel, name="Standard", code="A", max_occupancy=3, starting_price_from="95.5")
     with clock.set_to(NINE):
         room = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=101)
@@ -85,13 +85,13 @@ def test_a_room_is_shown_with_every_field_of_the_contract(api, hotel, housekeepe
         "turnover_notes": "extra towels",
         "status_version": 3,
         "status_changed_at": "2026-07-01T09:40:00.005000Z",
-        "allowed_transitions": ["CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"],  # nobody is in house
+        "allowed_transitions": ["CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"],  # no guest in house
         "updated_at": "2026-07-01T09:40:00.005000Z",
     }
     assert answer["ETag"] == '"3"'
 
 
-def test_a_room_without_a_price_has_none(api, hotel, housekeeper):
+def test_room_without_a_price(api, hotel, housekeeper):
     room = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel, starting_price_from=None))
     body = api(housekeeper).get(url(housekeeper, f"room-management/{room.room_number}/")).json()
     assert body["current_price"] is None
@@ -133,7 +133,7 @@ def test_guests_are_for_staff_with_a_bookings_right(request, api, hotel, where, 
     )
 
 
-def test_an_empty_room_has_no_guest_block_left(api, hotel, agent):
+def test_empty_room_has_no_guest_block(api, hotel, agent):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     body = api(agent).get(url(agent, f"room-management/{room.room_number}/")).json()
     assert {key: body[key] for key in GUESTS} == {
@@ -169,7 +169,7 @@ def test_allowed_transitions_are_the_table_with_the_physical_facts(api, hotel, h
     assert body["is_bookable"] is (status == "READY_FOR_GUEST")
 
 
-def test_a_room_that_is_not_let_is_not_bookable(api, hotel, housekeeper):
+def test_room_out_of_service_is_not_bookable(api, hotel, housekeeper):
     NewRoomFactory(hotel=hotel, room_number=101, is_active=False)
     body = api(housekeeper).get(url(housekeeper, "room-management/101/")).json()
     assert (body["is_active"], body["is_bookable"]) == (False, False)
@@ -178,7 +178,7 @@ def test_a_room_that_is_not_let_is_not_bookable(api, hotel, housekeeper):
 # --- the board --------------------------------------------------------------------------------------------------------
 
 
-def test_the_board_has_all_seven_statuses_even_in_an_empty_house(api, housekeeper):
+def test_board_has_all_seven_statuses_even_without_rooms(api, housekeeper):
     body = board(api, housekeeper)
     assert set(body) == STATUSES
     assert all(column["count"] == 0 and column["rooms"] == [] for column in body.values())
@@ -209,7 +209,7 @@ def test_the_board_has_each_room_under_its_status_by_number(api, hotel, housekee
 # --- the figures ------------------------------------------------------------------------------------------------------
 
 
-def test_the_stats_of_a_house_without_rooms(api, housekeeper):
+def test_stats_without_rooms(api, housekeeper):
     none = {"count": 0, "p50_minutes": None, "p90_minutes": None}
     assert stats(api, housekeeper) == {
         "counts": dict.fromkeys(STATUSES, 0),
@@ -221,8 +221,8 @@ def test_the_stats_of_a_house_without_rooms(api, housekeeper):
     }
 
 
-def turn(room: Room, dirty_at: datetime, minutes: int, *, failed_once: bool = False) -> None:
-    """The room gets dirty and is ready so many minutes later, with a failed inspection on the way or not."""
+def turn_over(room: Room, dirty_at: datetime, minutes: int, *, failed_once: bool = False) -> None:
+    """Make the room dirty, and ready ``minutes`` later, optionally after a failed inspection."""
     steps = [("CHECKOUT_DIRTY", 0), ("CLEANED_UNINSPECTED", 10)]
     if failed_once:
         steps += [("CHECKOUT_DIRTY", 12), ("CLEANED_UNINSPECTED", 14)]
@@ -231,17 +231,17 @@ def turn(room: Room, dirty_at: datetime, minutes: int, *, failed_once: bool = Fa
             set_room_status(room=room, to_status=status, source=Source.SYSTEM)
 
 
-def test_turn_times_come_from_the_audit_trail(api, hotel, housekeeper):
+def test_turn_times_come_from_the_audit_log(api, hotel, housekeeper):
     rooms = [NewRoomFactory(hotel=hotel) for _ in range(3)]
-    turn(rooms[0], NINE - timedelta(days=31), 500)  # too long ago for either window
-    turn(rooms[0], NINE - timedelta(days=2), 100)
-    turn(rooms[1], NINE - timedelta(days=2), 60)
-    turn(rooms[0], NINE, 20)
-    turn(rooms[1], NINE, 40, failed_once=True)  # counts from the departure on, not from the failed inspection
-    turn(rooms[2], NINE, 30)
-    turn(NewRoomFactory(hotel=HotelFactory()), NINE, 999)
+    turn_over(rooms[0], NINE - timedelta(days=31), 500)  # too long ago for either window
+    turn_over(rooms[0], NINE - timedelta(days=2), 100)
+    turn_over(rooms[1], NINE - timedelta(days=2), 60)
+    turn_over(rooms[0], NINE, 20)
+    turn_over(rooms[1], NINE, 40, failed_once=True)  # counts from the departure, not from the failed inspection
+    turn_over(rooms[2], NINE, 30)
+    turn_over(NewRoomFactory(hotel=HotelFactory()), NINE, 999)
     with clock.set_to(NINE + timedelta(hours=1)):
-        set_room_status(room=rooms[2], to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)  # not turned yet
+        set_room_status(room=rooms[2], to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)  # not turned over yet
     with clock.set_to(NINE + timedelta(hours=3)):
         assert stats(api, housekeeper)["turn_times"] == {
             "today": {"count": 3, "p50_minutes": 30.0, "p90_minutes": 38.0},  # of 20, 30, 40
@@ -253,8 +253,8 @@ def test_today_begins_at_the_hotels_midnight(api, hotel, housekeeper):
     hotel.timezone = "America/New_York"  # four hours behind UTC in July
     hotel.save()
     room = NewRoomFactory(hotel=hotel)
-    turn(room, datetime(2026, 7, 1, 3, 0, tzinfo=UTC), 30)  # 23:30 on June 30 in New York
-    turn(room, datetime(2026, 7, 1, 3, 45, tzinfo=UTC), 30)  # ready at 00:15 on July 1 there
+    turn_over(room, datetime(2026, 7, 1, 3, 0, tzinfo=UTC), 30)  # 23:30 on June 30 in New York
+    turn_over(room, datetime(2026, 7, 1, 3, 45, tzinfo=UTC), 30)  # ready at 00:15 on July 1 there
     with clock.set_to(NINE):
         times = stats(api, housekeeper)["turn_times"]
     assert (times["today"]["count"], times["last_30_days"]["count"]) == (1, 2)

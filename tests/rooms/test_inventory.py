@@ -1,4 +1,4 @@
-"""room-management/ and room-types/: the house's inventory (contract section 3)."""
+"""room-management/ and room-types/ (docs/api.md, Inventory)."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -94,7 +94,7 @@ def test_a_new_room_may_start_inactive(api, manager, room_type):
     assert api(manager).post(url(manager, "room-management/"), body).json()["is_active"] is False
 
 
-def test_a_number_that_the_hotel_has_is_409_but_another_hotels_is_free(api, hotel, manager, room_type):
+def test_duplicate_number_is_409_but_another_hotels_number_is_free(api, hotel, manager, room_type):
     NewRoomFactory(hotel=HotelFactory(), room_number=101)
     client = api(manager)
     body = {"room_number": 101, "room_type_id": room_type.pk}
@@ -136,7 +136,7 @@ def test_a_bad_new_room_is_400_and_names_the_field(api, manager, room_type, body
     assert field in answer["details"]
 
 
-def test_another_hotels_room_type_is_no_type(api, hotel, manager):
+def test_room_type_of_another_hotel_is_unknown(api, hotel, manager):
     foreign = RoomTypeFactory()
     room = NewRoomFactory(hotel=hotel)
     client = api(manager)
@@ -162,7 +162,7 @@ def test_room_status_is_read_only_here(api, hotel, manager, room_type, value):
         assert "room_status" in body
 
 
-def test_a_change_is_told_to_the_house(api, hotel, manager, room_type):
+def test_change_is_published_to_staff(api, hotel, manager, room_type):
     room = NewRoomFactory(hotel=hotel, room_number=101)
     answer = api(manager).patch(
         url(manager, f"room-management/{room.pk}/"),
@@ -180,7 +180,7 @@ def test_a_change_is_told_to_the_house(api, hotel, manager, room_type):
     assert {"room_number", "room_type", "is_active"} <= set(payload["changed_fields"])
 
 
-def test_a_change_to_what_is_already_so_writes_nothing(api, hotel, manager, room_type):
+def test_unchanged_values_write_nothing(api, hotel, manager, room_type):
     room = NewRoomFactory(hotel=hotel, room_number=101, room_type=room_type)
     client = api(manager)
     with nothing_written():
@@ -215,7 +215,7 @@ def test_a_room_that_was_never_used_is_deleted(api, hotel, manager):
     assert not Room.objects.exists()
 
 
-def test_a_front_office_manager_changes_rooms_but_makes_none(api, hotel, office_manager, room_type):
+def test_front_office_manager_can_edit_but_not_create_rooms(api, hotel, office_manager, room_type):
     room = NewRoomFactory(hotel=hotel)
     client = api(office_manager)
     assert client.patch(url(office_manager, f"room-management/{room.pk}/"), {"is_active": False}).status_code == 200
@@ -295,7 +295,7 @@ def test_a_bad_room_type_is_400_and_names_the_field(api, manager, body, field):
 @pytest.mark.parametrize(
     ("currency", "given", "shown"), [("JPY", "9000", "9000"), ("BHD", "40.5", "40.500"), ("EUR", "95", "95.00")]
 )
-def test_a_price_has_the_decimals_of_its_currency_wherever_it_is_shown(api, hotel, manager, currency, given, shown):
+def test_price_has_the_decimals_of_its_currency_everywhere(api, hotel, manager, currency, given, shown):
     client = api(manager)
     kind = {"name": "Suite", "code": "S", "starting_price_from": given, "currency": currency}
     made = client.post(url(manager, "room-types/"), kind).json()
@@ -348,7 +348,7 @@ def test_a_type_of_the_same_name_or_code_is_409(api, hotel, manager, room_type, 
             client.post(url(manager, "room-types/"), body),
             client.patch(url(manager, f"room-types/{other.pk}/"), body),
         ):
-            # The form's field is named in details: at the top level, code is the refusal's own.
+            # The field is named in details: at the top level, code is the error code.
             details = assert_error(answer, 409, "ROOM_TYPE_TAKEN")["details"]
             assert details == {same: [f"A room type with this {same} already exists."]}
     elsewhere = StaffFactory(role=rights.HOTEL_MANAGER)
@@ -378,7 +378,7 @@ def test_a_used_room_type_is_not_deleted(api, hotel, manager, room_type, used_by
     ],
     ids=["numbers", "ranges", "one range"],
 )  # fmt: skip
-def test_rooms_are_made_from_any_of_the_three_forms(api, hotel, manager, room_type, body, numbers):
+def test_bulk_create_accepts_three_forms(api, hotel, manager, room_type, body, numbers):
     answer = api(manager).post(url(manager, f"room-types/{room_type.pk}/rooms/bulk-create/"), body)
     made = answer.json()
     assert answer.status_code == 201
@@ -406,7 +406,7 @@ def test_numbers_that_exist_are_skipped(api, hotel, manager, room_type):
     assert again.json()["skipped_existing"] == [101, 102, 103]
 
 
-def test_five_hundred_rooms_are_made_at_once_in_few_statements(api, hotel, manager, room_type, statements):
+def test_bulk_create_of_five_hundred_rooms_takes_few_statements(api, hotel, manager, room_type, statements):
     client = api(manager)
     with statements() as made:
         answer = client.post(
@@ -439,7 +439,7 @@ def test_five_hundred_rooms_are_made_at_once_in_few_statements(api, hotel, manag
         ({"range_from": 1, "range_to": 1_000_000}, "range_to"),
     ],
 )
-def test_bad_numbers_make_no_room_at_all(api, manager, room_type, body, field):
+def test_bulk_create_with_bad_numbers_creates_nothing(api, manager, room_type, body, field):
     path = url(manager, f"room-types/{room_type.pk}/rooms/bulk-create/")
     with nothing_written():
         answer = assert_error(api(manager).post(path, body), 400, "VALIDATION_ERROR")

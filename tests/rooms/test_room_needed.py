@@ -1,4 +1,4 @@
-"""Taking a room away that bookings need: refused, or with force its arrivals are unassigned (contract, small print)."""
+"""Taking away a room that bookings need is refused or, with force, unassigns its arrivals (docs/api.md, Inventory)."""
 
 import pytest
 from django.test import Client
@@ -28,7 +28,7 @@ def afternoon():
 
 @pytest.fixture
 def rooms(afternoon, hotel) -> list[Room]:
-    """Rooms 101 and 102, all of their type."""
+    """Rooms 101 and 102, the only rooms of their type."""
     room_type = RoomTypeFactory(hotel=hotel)
     return [NewRoomFactory(hotel=hotel, room_type=room_type, room_number=101 + n) for n in range(2)]
 
@@ -60,22 +60,22 @@ WAYS = pytest.mark.parametrize("way", [status, override, deactivate, retype])
 
 
 @WAYS
-def test_a_room_that_is_promised_stays(way, api, hotel, manager, rooms):
+def test_assigned_room_cannot_be_taken_away(way, api, hotel, manager, rooms):
     RoomTypeFactory(hotel=hotel)
     booking = arrival(rooms[0])
-    arrival(rooms[0], -3, -1)  # never came
+    arrival(rooms[0], -3, -1)  # never arrived
     with nothing_written():
         body = assert_error(way(api(manager), manager, rooms[0]), 409, "ROOM_NEEDED")
     conflict = {"booking_id": booking.booking_id, "room_number": 101}
     conflict |= {"start_date": day(1).isoformat(), "end_date": day(3).isoformat()}
     assert body["conflicts"] == body["details"]["conflicts"] == [conflict]
     assert body["message"] == f"Room 101 is needed: it is promised to {booking.booking_id} from {day(1)}."
-    assert way(api(manager), manager, rooms[1]).status_code == 200  # nobody has that one
+    assert way(api(manager), manager, rooms[1]).status_code == 200  # not assigned
     assert_invariants_hold()
 
 
 @WAYS
-def test_a_room_of_a_type_that_is_sold_out_stays(way, api, hotel, manager, rooms):
+def test_room_of_a_sold_out_type_cannot_be_taken_away(way, api, hotel, manager, rooms):
     RoomTypeFactory(hotel=hotel)
     sold = [arrival(rooms[0], assigned_room=None) for _ in rooms]
     with nothing_written():
@@ -85,7 +85,7 @@ def test_a_room_of_a_type_that_is_sold_out_stays(way, api, hotel, manager, rooms
     assert str(day(1)) in body["message"]
 
 
-def test_a_card_that_is_being_charged_keeps_the_room(api, hotel, manager, rooms):
+def test_room_cannot_be_taken_away_during_a_card_charge(api, hotel, manager, rooms):
     for _ in rooms:
         booking_in(
             "PENDING_APPROVAL", card="CAPTURING", payment_requested_at=NOW, hotel=hotel, room_type=rooms[0].room_type
@@ -94,7 +94,7 @@ def test_a_card_that_is_being_charged_keeps_the_room(api, hotel, manager, rooms)
     assert len(body["conflicts"]) == 2
 
 
-def test_another_hotel_s_bookings_need_none_of_ours(api, hotel, manager, rooms):
+def test_other_hotels_bookings_are_ignored(api, hotel, manager, rooms):
     theirs = NewRoomFactory()
     for _ in rooms:
         arrival(theirs, assigned_room=None)
@@ -102,7 +102,7 @@ def test_another_hotel_s_bookings_need_none_of_ours(api, hotel, manager, rooms):
 
 
 @WAYS
-def test_force_takes_it_and_its_arrivals_have_none(way, api, hotel, manager, rooms):
+def test_force_takes_the_room_and_unassigns_its_arrivals(way, api, hotel, manager, rooms):
     RoomTypeFactory(hotel=hotel)
     booking, other = arrival(rooms[0]), arrival(rooms[1])
     answer = way(api(manager), manager, rooms[0], force=True)
@@ -114,7 +114,7 @@ def test_force_takes_it_and_its_arrivals_have_none(way, api, hotel, manager, roo
     [told] = BookingChange.objects.all()
     assert (told.booking, told.action, told.from_room, told.to_room) == (booking, "UNASSIGNED", rooms[0], None)
     assert (told.staff, told.reason) == (manager, note)
-    # Both want the room that is left: recorded, and sound.
+    # Both need the remaining room: recorded as overbooked, and sound.
     [beyond] = Overbooking.objects.all()
     assert (beyond.room, beyond.room_type, beyond.booking) == (rooms[0], rooms[1].room_type, None)
     assert (beyond.first_night, beyond.free_from, beyond.rooms) == (day(1), day(3), 1)
@@ -133,8 +133,8 @@ def test_force_is_true_or_false(way, force, api, hotel, manager, rooms):
         assert "force" in assert_error(way(api(manager), manager, rooms[0], force=force), 400)["details"]
 
 
-def test_force_takes_a_supervisor(api, supervisor, agent, rooms):
-    """A supervisor of housekeeping may take a room out of order, and no arrival's room."""
+def test_force_needs_a_supervisor(api, supervisor, agent, rooms):
+    """A housekeeping supervisor can set a room out of order, but not one assigned to an arrival."""
     arrival(rooms[0])
     with nothing_written():
         assert_error(status(api(supervisor), supervisor, rooms[0], force=True), 403, "PERMISSION_DENIED")
@@ -144,7 +144,7 @@ def test_force_takes_a_supervisor(api, supervisor, agent, rooms):
 
 
 @pytest.mark.parametrize("change", [{"room_number": 901}, {"is_active": True}, {}])
-def test_force_takes_no_room_from_anybody_where_none_is_taken_away(change, api, manager, rooms):
+def test_force_unassigns_nobody_if_the_room_stays_available(change, api, manager, rooms):
     booking = arrival(rooms[0])
     path = url(manager, f"room-management/{rooms[0].pk}/")
     for same in ({}, {"room_type_id": rooms[0].room_type_id}):
@@ -153,7 +153,7 @@ def test_force_takes_no_room_from_anybody_where_none_is_taken_away(change, api, 
     assert booking.assigned_room == rooms[0]
 
 
-def test_force_is_no_way_around_a_guest_in_house(api, hotel, manager, rooms):
+def test_force_does_not_override_a_guest_in_house(api, hotel, manager, rooms):
     booking_in("IN_HOUSE", assigned_room=rooms[0], check_in=day(0), check_out=day(1))
     booking = arrival(rooms[0])
     for way in (status, override, deactivate):
@@ -163,7 +163,7 @@ def test_force_is_no_way_around_a_guest_in_house(api, hotel, manager, rooms):
     assert booking.assigned_room == rooms[0]
 
 
-def test_who_was_upgraded_wants_a_room_of_the_booked_type_again(api, hotel, manager, rooms):
+def test_upgraded_arrival_needs_a_room_of_the_booked_type_again(api, hotel, manager, rooms):
     suite = NewRoomFactory(hotel=hotel, room_number=201)
     booking = arrival(rooms[0], assigned_room=suite)
     for _ in rooms:
@@ -174,7 +174,7 @@ def test_who_was_upgraded_wants_a_room_of_the_booked_type_again(api, hotel, mana
     assert_invariants_hold()
 
 
-def test_who_has_booked_the_new_type_stays_in_the_room(api, hotel, manager, rooms):
+def test_arrival_that_booked_the_new_type_keeps_the_room(api, hotel, manager, rooms):
     suite = NewRoomFactory(hotel=hotel, room_number=201)
     booking = arrival(suite, assigned_room=rooms[0])
     for more in ({}, {"force": True}):
@@ -185,7 +185,7 @@ def test_who_has_booked_the_new_type_stays_in_the_room(api, hotel, manager, room
         assert_invariants_hold()
 
 
-def test_a_guest_in_house_goes_along_to_the_new_type(api, hotel, manager, rooms):
+def test_guest_in_house_keeps_the_room_under_the_new_type(api, hotel, manager, rooms):
     RoomTypeFactory(hotel=hotel)
     booking_in("IN_HOUSE", assigned_room=rooms[0], check_in=day(0), check_out=day(3))
     arrival(rooms[1], 0, 3, assigned_room=None)
@@ -204,14 +204,14 @@ def test_the_last_free_room_is_not_deleted(api, manager, rooms):
     assert api(manager).delete(url(manager, f"room-management/{rooms[1].pk}/")).status_code == 204
 
 
-def test_of_two_rooms_one_may_be_spared(rooms):
+def test_unneeded_room_can_be_taken_away(rooms):
     arrival(rooms[0], assigned_room=None)
     outcomes = set_room_statuses(changes=[(room, "OUT_OF_ORDER") for room in rooms], source=Source.SYSTEM)
     assert [outcome.refusal and outcome.refusal.code for outcome in outcomes] == [None, "ROOM_NEEDED"]
     assert_invariants_hold()
 
 
-def test_nights_that_are_over_or_of_another_type_need_nothing(api, hotel, manager, rooms):
+def test_past_nights_and_other_types_need_no_room(api, hotel, manager, rooms):
     for _ in rooms:
         arrival(rooms[0], -3, -1, assigned_room=None)
         arrival(NewRoomFactory(hotel=hotel))
@@ -220,11 +220,11 @@ def test_nights_that_are_over_or_of_another_type_need_nothing(api, hotel, manage
         assert status(api(manager), manager, room).status_code == 200
 
 
-def test_the_admin_takes_no_room_that_bookings_need(manager, rooms):
+def test_admin_refuses_to_take_away_a_needed_room(manager, rooms):
     booking = arrival(rooms[0])
     browser = Client()
     browser.force_login(manager.user)
-    form = {"room_number": 101, "room_type": rooms[0].room_type_id, "initial-is_active": "True"}  # now unticked
+    form = {"room_number": 101, "room_type": rooms[0].room_type_id, "initial-is_active": "True"}  # now unchecked
     for page, data in (
         (reverse("admin:rooms_room_change", args=[rooms[0].pk]), form),
         (

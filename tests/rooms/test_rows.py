@@ -1,4 +1,4 @@
-"""A list of all rooms shows of each what it shows of one alone, though it is read otherwise."""
+"""A list of rooms shows each room exactly as a single read does, although its query differs."""
 
 import pytest
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("guests", [False, True])
-def test_rows_show_what_rooms_show(hotel, housekeeper, manager, guests):
+def test_rows_equal_single_rooms(hotel, housekeeper, manager, guests):
     for status in RoomStatus.values:
         room_in(status, hotel=hotel)
     cleaned = room_in("CLEANED_UNINSPECTED", hotel=hotel)
@@ -35,7 +35,7 @@ def test_rooms_out_of_service_and_of_other_hotels_are_left_out(hotel):
     assert [row.pk for row in rooms_in_service(hotel)] == [first.pk]
 
 
-def test_one_statement_however_many(hotel, statements):
+def test_any_number_of_rows_takes_one_statement(hotel, statements):
     counts = []
     for _ in range(2):
         room_in("OCCUPIED", hotel=hotel)
@@ -47,5 +47,5 @@ def test_one_statement_however_many(hotel, statements):
     assert counts == [1, 1]
 
 
-def test_a_row_knows_by_the_rooms_own_rule_whether_it_is_bookable():
+def test_bookable_follows_the_same_rule_in_rows():
     assert RoomRow.is_bookable is Room.is_bookable

@@ -1,4 +1,4 @@
-"""start-cleaning, mark-cleaned, inspect, mark-maintenance and complete-maintenance (contract section 3)."""
+"""start-cleaning, mark-cleaned, inspect, mark-maintenance and complete-maintenance (docs/api.md, Turnover)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ def act(api, staff, room, action, body=None):
 
 
 def changed(answer, *, to_status):
-    """The body of an answer that changed the status."""
+    """The body of a response to a status change."""
     body = answer.json()
     assert answer.status_code == 200, body
     assert body["new_status"] == body["room"]["room_status"] == body["status_event"]["to_status"] == to_status
@@ -31,7 +31,7 @@ def changed(answer, *, to_status):
 # --- what each one does -----------------------------------------------------------------------------------------------
 
 
-def test_an_action_answers_in_full(api, hotel, housekeeper):
+def test_response_of_an_action(api, hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel, room_number=101)
     with clock.set_to(TEN):
         answer = act(api, housekeeper, room, "start-cleaning", {"notes": "  extra towels "})
@@ -66,7 +66,7 @@ def test_start_cleaning(api, hotel, housekeeper, status):
     )
 
 
-def test_two_do_not_clean_one_room(api, hotel, housekeeper):
+def test_room_is_cleaned_by_one_person(api, hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     act(api, housekeeper, room, "start-cleaning")
     other = StaffFactory(hotel=hotel)
@@ -77,7 +77,7 @@ def test_two_do_not_clean_one_room(api, hotel, housekeeper):
     assert housekeeper.name in body["message"]
     assert body["details"]["current_status"] == "CLEANING_IN_PROGRESS"
     assert body["details"]["changed_by_name"] == housekeeper.name
-    assert again.status_code == 200  # whoever is at it already may say so twice
+    assert again.status_code == 200  # the person already cleaning can repeat the call
     assert again.json()["status_event"] is None
     assert again.json()["old_status"] == again.json()["new_status"] == "CLEANING_IN_PROGRESS"
 
@@ -119,7 +119,7 @@ def test_passed_must_be_a_json_boolean(api, hotel, supervisor, passed):
     assert "passed" in assert_error(answer, 400, "VALIDATION_ERROR")["details"]
 
 
-def test_an_inspection_does_not_forget_a_fault(api, hotel, supervisor):
+def test_inspection_keeps_a_fault(api, hotel, supervisor):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel, fault=True)
     body = changed(act(api, supervisor, room, "inspect"), to_status="MAINTENANCE_REQUIRED")
     assert body["room"]["maintenance_required"] is True
@@ -143,7 +143,7 @@ def test_a_fault_is_reported_from_any_status(api, hotel, housekeeper, status):
     assert shown["is_occupied"] is (status == "OCCUPIED")
 
 
-def test_a_fault_without_a_word_is_of_medium_priority(api, hotel, agent):
+def test_fault_without_a_note_has_medium_priority(api, hotel, agent):
     body = act(api, agent, room_in("READY_FOR_GUEST", hotel=hotel), "mark-maintenance").json()
     assert (body["room"]["maintenance_priority"], body["room"]["maintenance_notes"]) == ("MED", "")
 
@@ -174,7 +174,7 @@ def test_a_second_report_adds_its_note_and_may_raise_the_priority(api, hotel, ho
     assert payload["changed_by_name"] == agent.name
 
 
-def test_a_second_report_that_says_nothing_new_writes_nothing(api, hotel, housekeeper):
+def test_second_report_without_changes_writes_nothing(api, hotel, housekeeper):
     room = room_in("MAINTENANCE_REQUIRED", hotel=hotel)
     with nothing_written():
         assert act(api, housekeeper, room, "mark-maintenance", {"priority": "LOW"}).status_code == 200
@@ -189,7 +189,7 @@ def test_an_unknown_priority_is_400(api, hotel, housekeeper, priority):
 
 
 @pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "OUT_OF_ORDER"])
-def test_a_mended_fault_is_cleared_where_it_is(api, hotel, supervisor, status):
+def test_completing_maintenance_clears_the_fault_and_keeps_the_status(api, hotel, supervisor, status):
     room = room_in(status, hotel=hotel, fault=True)
     history = RoomStatusEvent.objects.count()
     body = act(api, supervisor, room, "complete-maintenance", {"notes": "new washer"}).json()
@@ -208,7 +208,7 @@ def test_a_mended_fault_is_cleared_where_it_is(api, hotel, supervisor, status):
 
 
 @pytest.mark.parametrize("status", ["OCCUPIED", "CHECKOUT_DIRTY", "READY_FOR_GUEST", "OUT_OF_ORDER"])
-def test_nothing_to_mend_writes_nothing(api, hotel, supervisor, status):
+def test_completing_without_a_fault_writes_nothing(api, hotel, supervisor, status):
     room = room_in(status, hotel=hotel)
     with nothing_written():
         answer = act(api, supervisor, room, "complete-maintenance")
@@ -216,21 +216,21 @@ def test_nothing_to_mend_writes_nothing(api, hotel, supervisor, status):
     assert answer.json()["status_event"] is None
 
 
-def test_a_mended_room_goes_back_to_its_guest(api, hotel, supervisor, housekeeper):
+def test_room_is_occupied_again_after_maintenance(api, hotel, supervisor, housekeeper):
     room = room_in("OCCUPIED", hotel=hotel)
     act(api, housekeeper, room, "mark-maintenance", {"notes": "no hot water"})
     body = changed(act(api, supervisor, room, "complete-maintenance"), to_status="OCCUPIED")
     assert (body["room"]["maintenance_required"], body["room"]["maintenance_notes"]) == (False, "")
 
 
-def test_a_mended_room_that_was_inspected_since_the_departure_is_ready(api, hotel, supervisor, housekeeper):
+def test_room_inspected_since_the_departure_is_ready_after_maintenance(api, hotel, supervisor, housekeeper):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
     act(api, supervisor, room, "inspect")
     act(api, housekeeper, room, "mark-maintenance")
     assert changed(act(api, supervisor, room, "complete-maintenance"), to_status="READY_FOR_GUEST")
 
 
-def test_a_mended_room_that_is_dirty_since_is_dirty(api, hotel, supervisor, housekeeper, agent):
+def test_room_that_became_dirty_is_dirty_after_maintenance(api, hotel, supervisor, housekeeper, agent):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
     act(api, supervisor, room, "inspect")
     answer = api(agent).post(url(agent, f"rooms/{room.pk}/status/"), {"to_status": "CHECKOUT_DIRTY"})
@@ -239,7 +239,7 @@ def test_a_mended_room_that_is_dirty_since_is_dirty(api, hotel, supervisor, hous
     changed(act(api, supervisor, room, "complete-maintenance"), to_status="CHECKOUT_DIRTY")
 
 
-def test_a_mended_room_that_was_never_cleaned_is_dirty(api, hotel, supervisor):
+def test_room_never_cleaned_is_dirty_after_maintenance(api, hotel, supervisor):
     room = room_in("MAINTENANCE_REQUIRED", hotel=hotel)
     changed(act(api, supervisor, room, "complete-maintenance"), to_status="CHECKOUT_DIRTY")
 
@@ -259,7 +259,7 @@ def test_a_mended_room_that_was_never_cleaned_is_dirty(api, hotel, supervisor):
         ("inspect", "OCCUPIED", "INVALID_TRANSITION", "Invalid transition"),
     ],
 )
-def test_a_step_that_the_map_does_not_have_is_409(api, hotel, manager, action, status, code, beginning):
+def test_unknown_transition_is_409(api, hotel, manager, action, status, code, beginning):
     room = room_in(status, hotel=hotel)
     with nothing_written():
         answer = act(api, manager, room, action)

@@ -1,10 +1,10 @@
-"""What the security tests share."""
+"""Fixtures of the security tests."""
 
 import pytest
 
 
 @pytest.fixture
 def everything_open(settings, db):
-    """Live events and metrics are set up, so that nothing is refused for want of them."""
+    """Configure live events and metrics, so that nothing is refused because they are missing."""
     settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "secret"
     settings.METRICS_TOKEN = "metrics"

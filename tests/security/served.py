@@ -1,4 +1,4 @@
-"""A gunicorn as in production, on a port of its own and without a database, and requests that are sent as written."""
+"""gunicorn as in production, on a free port and without a database, and requests that are sent verbatim."""
 
 import http.client
 import os
@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
 @contextmanager
 def gunicorn(log: Path, **settings: str) -> Iterator[int]:
-    """Its port. ``log`` is the file that it prints to, ``settings`` what else its environment says."""
+    """Run gunicorn; yields its port. ``log`` is the file for its output, ``settings`` extra environment variables."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environ = os.environ | {"PORT": str(port), "REALTIME_RELAY": "off", "WEB_CONCURRENCY": "1", "DEVELOPMENT": "1"}
@@ -47,7 +47,7 @@ def gunicorn(log: Path, **settings: str) -> Iterator[int]:
 def answer(
     port: int, method: str, path: str, headers: list[tuple[str, str]] | None = None, body: bytes = b""
 ) -> Answer:
-    """The answer to a request as it is written here, with nothing added but the host."""
+    """The response to this request, sent verbatim except for an added host."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
         connection.putrequest(method, path, skip_accept_encoding=True)
         for name, value in headers or []:

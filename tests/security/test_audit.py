@@ -1,4 +1,4 @@
-"""``make audit`` never takes silence for safety."""
+"""``make audit`` reports no package as safe unless advisories were read."""
 
 import pytest
 
@@ -15,7 +15,7 @@ SKIPPED = {"dependencies": [*SOUND["dependencies"], {"name": "ruff", "skip_reaso
         (SOUND, KNOWN, SAFE),
         (KNOWN, KNOWN, UNSAFE),
         (SKIPPED, KNOWN, NOT_ASKED),
-        (SOUND, SOUND, NOT_ASKED),  # the service knows nothing of what all the world knows
+        (SOUND, SOUND, NOT_ASKED),  # the service returns no advisory, not even a well-known one
         (SOUND, {"dependencies": [{"name": "django", "skip_reason": "not found"}]}, NOT_ASKED),
         ({}, {}, NOT_ASKED),
     ],
@@ -35,7 +35,7 @@ def test_python_packages_are_safe_only_where_advisories_were_read(report, canary
         ({}, NOT_ASKED),
     ],
 )
-def test_npm_packages_likewise(report, status):
+def test_npm_packages_are_safe_only_where_advisories_were_read(report, status):
     found, lines = of_npm(report)
     assert found == status
     assert lines

@@ -1,4 +1,4 @@
-"""What browsers are told: cookies, frames, copies, origins, https."""
+"""Browser security: cookies, frames, caching, origins, https."""
 
 import json
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def production(*names: str) -> dict[str, object]:
-    """Settings as a house has them that says no more than it must."""
+    """Production settings with only the required variables."""
     code = (
         f"import json; from hotelmate import settings; print(json.dumps({{n: getattr(settings, n) for n in {names}}}))"
     )
@@ -31,7 +31,7 @@ def production(*names: str) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
-def test_production_is_safe_without_a_word():
+def test_production_defaults_are_safe():
     assert production(
         "DEBUG",
         "ALLOWED_HOSTS",
@@ -62,7 +62,7 @@ def test_production_is_safe_without_a_word():
 
 
 @pytest.mark.parametrize("door", ["/board/sign-in/", "/admin/login/"])
-def test_the_session_is_for_our_own_pages_and_no_script(manager, door):
+def test_session_cookie_is_same_site_and_http_only(manager, door):
     client = Client()
     client.post(door, {"username": "manager", "password": PASSWORD})
     cookie = client.cookies[settings.SESSION_COOKIE_NAME]
@@ -72,7 +72,7 @@ def test_the_session_is_for_our_own_pages_and_no_script(manager, door):
 
 
 def test_signing_in_makes_a_new_session(manager):
-    """One that was there before, perhaps somebody else's, does not become the member's."""
+    """An existing session, perhaps an attacker's, is not reused."""
     client = Client()
     client.cookies[settings.SESSION_COOKIE_NAME] = "madeupbysomebodyelse"
     client.post("/board/sign-in/", {"username": "manager", "password": PASSWORD})
@@ -80,7 +80,7 @@ def test_signing_in_makes_a_new_session(manager):
 
 
 @pytest.mark.parametrize("who", ["oneself", "a superuser"])
-def test_another_password_ends_every_session_and_token(manager, agent, who):
+def test_password_change_ends_every_session_and_token(manager, agent, who):
     elsewhere, here = Client(), Client()
     token, colleague = token_client(manager), token_client(agent)
     elsewhere.force_login(manager.user)
@@ -98,8 +98,8 @@ def test_another_password_ends_every_session_and_token(manager, agent, who):
     assert colleague.get(url(manager, "me/")).status_code == 200
 
 
-def test_a_session_without_its_token_changes_nothing(hotel, manager):
-    """Another page may make the browser send the cookie; it cannot read the token that goes with it."""
+def test_session_without_a_csrf_token_changes_nothing(hotel, manager):
+    """Another site can make the browser send the cookie, but cannot read the CSRF token."""
     client = DocumentedClient(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(manager.user)
     things = endpoint_targets(hotel)
@@ -111,7 +111,7 @@ def test_a_session_without_its_token_changes_nothing(hotel, manager):
 
 
 @pytest.mark.parametrize("door", ["/board/sign-in/", "/admin/login/", "/board/sign-out/", "/admin/logout/"])
-def test_no_page_of_somebody_else_signs_anybody_in_or_out(manager, door):
+def test_other_sites_cannot_sign_users_in_or_out(manager, door):
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     answer = client.post(door, {"username": "manager", "password": PASSWORD})
     assert answer.status_code == 403
@@ -120,16 +120,16 @@ def test_no_page_of_somebody_else_signs_anybody_in_or_out(manager, door):
 @pytest.mark.parametrize(
     "path", ["/board/sign-in/", "/admin/login/", "/api/docs/", "/api/schema/", "/api/staff/login/"]
 )
-def test_no_answer_is_framed_guessed_at_or_named_to_others(path):
+def test_responses_forbid_framing_sniffing_and_referrers(path):
     answer = Client(raise_request_exception=False).get(path)
     assert answer["X-Frame-Options"] == "DENY"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Referrer-Policy"] == "same-origin"
-    # What shows the document sets this itself; a session is of no use to its page, which sends none.
+    # The documentation page sets this itself; a session is useless to it, as it sends none.
     assert answer["Cross-Origin-Opener-Policy"] == ("unsafe-none" if path == "/api/docs/" else "same-origin")
 
 
-def test_nobody_on_the_way_keeps_what_the_api_answers(hotel, manager):
+def test_api_responses_are_not_cached(hotel, manager):
     things = endpoint_targets(hotel)
     signed_in, nobody = token_client(manager), DocumentedClient(raise_request_exception=False)
     for endpoint in ENDPOINTS:
@@ -140,8 +140,8 @@ def test_nobody_on_the_way_keeps_what_the_api_answers(hotel, manager):
         assert nobody.post(path)["Cache-Control"] == "private, no-store", path
 
 
-def test_no_other_origin_is_given_the_cookies_answers(manager):
-    """An origin that may call us does so with a token: cookies are never for another one's scripts to use."""
+def test_other_origins_get_no_responses_to_cookies(manager):
+    """An allowed origin authenticates with a token: cookies are never usable by scripts of other origins."""
     client = Client(raise_request_exception=False)
     client.force_login(manager.user)
     for origin in ("http://localhost:3000", "https://evil.example", "null"):
@@ -154,7 +154,7 @@ def test_no_other_origin_is_given_the_cookies_answers(manager):
 
 
 class Hasher(MD5PasswordHasher):
-    """Counts how often a password was hashed, which is what takes the time."""
+    """Counts password hashes, which dominate the response time."""
 
     times = 0
 

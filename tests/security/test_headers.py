@@ -1,6 +1,6 @@
-"""Headers by which a client would be somebody or somewhere else: gunicorn and Django believe none, the proxy's aside.
+"""Headers that would fake a client's identity or address: gunicorn and Django ignore all but the trusted proxy's.
 
-What comes through a proxy on the same machine comes from 127.0.0.1, whose headers gunicorn believes unless told not to.
+Requests through a proxy on the same machine come from 127.0.0.1, whose headers gunicorn trusts by default.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ FORGED = [
     ("CONTENT_LENGTH", "5"),
     ("Proxy", "http://evil.example"),
 ]
-# What proxies of several makes say, and gunicorn believes of old.
+# Headers of several kinds of proxies that gunicorn trusts by default.
 SAYS_HTTPS = [
     ("X-Forwarded-Proto", "https"),
     ("X-Forwarded-Protocol", "ssl"),
@@ -49,14 +49,14 @@ SAYS_HTTPS = [
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Nothing stands in front of it, as far as it knows; it sends who comes by plain http to https."""
+    """gunicorn configured without a proxy; it redirects plain http to https."""
     with gunicorn(tmp_path_factory.mktemp("gunicorn") / "log", SECURE_SSL_REDIRECT="1") as number:
         yield number
 
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A proxy stands in front of it, which sets ``X-Forwarded-Proto``."""
+    """gunicorn configured behind a proxy that sets ``X-Forwarded-Proto``."""
     log: Path = tmp_path_factory.mktemp("gunicorn") / "log"
     with gunicorn(log, SECURE_SSL_REDIRECT="1", TRUST_PROXY_PROTO="1") as number:
         yield number
@@ -67,7 +67,7 @@ def get(port: int, path: str, *headers: tuple[str, str]) -> Answer:
 
 
 @pytest.mark.parametrize(("name", "value"), FORGED)
-def test_nobody_is_somewhere_or_somebody_else_by_a_header(proxied, name, value):
+def test_headers_change_neither_identity_nor_address(proxied, name, value):
     https = ("X-Forwarded-Proto", "https")
     assert get(proxied, ALIVE, (name, value)).status == 200
     page = get(proxied, SIGN_IN, https, (name, value))
@@ -80,14 +80,14 @@ def test_nobody_is_somewhere_or_somebody_else_by_a_header(proxied, name, value):
 
 
 @pytest.mark.parametrize(("name", "value"), SAYS_HTTPS)
-def test_no_header_makes_http_https_where_no_proxy_is_trusted(port, name, value):
+def test_no_header_turns_http_into_https_without_a_trusted_proxy(port, name, value):
     assert get(port, SIGN_IN, (name, value))[:2] == (301, f"https://127.0.0.1:{port}/board/sign-in/")
 
 
-def test_a_trusted_proxy_says_https_by_its_one_header(proxied):
+def test_trusted_proxy_sets_https_with_its_header(proxied):
     assert get(proxied, SIGN_IN, ("X-Forwarded-Proto", "https")).status == 200
     for name, value in SAYS_HTTPS[1:]:
         assert get(proxied, SIGN_IN, (name, value)).status == 301, name
-        # Nor is it contradicted by what a client sent along.
+        # A client's other headers do not override it.
         assert get(proxied, SIGN_IN, ("X-Forwarded-Proto", "http"), (name, value)).status == 301, name
         assert get(proxied, SIGN_IN, ("X-Forwarded-Proto", "https"), (name, "off")).status == 200, name

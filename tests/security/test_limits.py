@@ -1,4 +1,4 @@
-"""Nobody makes the server read without end: bodies, forms, addresses, headers."""
+"""Size limits of requests: bodies, forms, URLs, headers."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ DOORS = ["/board/sign-in/", "/admin/login/", "/board/sign-out/", "/api/staff/log
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("door", DOORS)
-def test_more_than_a_megabyte_is_413_for_who_is_nobody(door, body):
+def test_more_than_a_megabyte_is_413_without_signing_in(door, body):
     data, content_type = BODIES[body]
     answer = Client(raise_request_exception=False).post(door, data, content_type=content_type)
     assert answer.status_code == 413
@@ -61,7 +61,7 @@ def test_a_whole_megabyte_is_read():
 @pytest.mark.django_db
 @pytest.mark.parametrize("door", ["/board/sign-in/", "/admin/login/", "/pusher/auth"])
 def test_a_form_of_a_thousand_fields_is_refused(door):
-    """More of them cost more than they say."""
+    """Parsing more of them costs more than their size suggests."""
     body = "&".join(f"a{number}=" for number in range(1001))
     answer = Client(raise_request_exception=False).post(door, body, content_type=FORM)
     assert answer.status_code == 400
@@ -78,13 +78,13 @@ def test_a_query_of_a_thousand_parameters_is_refused(manager: Staff):
 
 @pytest.fixture(scope="module")
 def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What gunicorn prints."""
+    """gunicorn's output."""
     return tmp_path_factory.mktemp("gunicorn") / "log"
 
 
 @pytest.fixture(scope="module")
 def port(server_log: Path):
-    """A gunicorn as in production; it needs no database to refuse."""
+    """gunicorn as in production, without a database, which refusals do not need."""
     with gunicorn(server_log) as number:
         yield number
 
@@ -96,7 +96,7 @@ def port(server_log: Path):
         ("/healthz", [("X-Long", "x" * 9000)], 431, "The headers are too many or too long"),
     ],
 )
-def test_what_gunicorn_refuses_has_the_shape_of_every_refusal(port, path, headers, status, words):
+def test_gunicorns_refusals_have_the_usual_shape(port, path, headers, status, words):
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
         connection.request("GET", path, headers=dict(headers))
         answer = connection.getresponse()
@@ -120,14 +120,14 @@ def ask(port: int, method: str, path: str, headers: list[tuple[str, str]] | None
         ("POST", "/healthz", [("Content-Length", "-1")], b"", {400}),
         ("POST", "/healthz", [("Content-Length", "ten")], b"", {400}),
         ("POST", "/healthz", [("Content-Length", "2"), ("Content-Length", "3")], b"ab", {400}),
-        # Two ends of one body: what a proxy reads as the next request.
+        # Two ends of one body (request smuggling): a proxy would read the rest as the next request.
         ("POST", "/board/sign-in/", [("Content-Length", "5"), ("Transfer-Encoding", "chunked")], b"0\r\n\r\n", {400}),
         ("POST", "/board/sign-in/", [("Transfer-Encoding", "chunked")], b"3\r\na=b\r\n0\r\n\r\n", {400}),
         ("POST", "/board/sign-in/", [("Content-Length", str(10**15))], b"a=b", {413}),
     ],
     ids=["long", "too long", "header", "headers", "negative", "no number", "two", "both", "chunked", "petabyte"],
 )  # fmt: skip
-def test_what_gunicorn_reads(port, method, path, headers, body, statuses):
+def test_requests_that_gunicorn_accepts(port, method, path, headers, body, statuses):
     assert ask(port, method, path, headers, body) in statuses
 
 
@@ -140,7 +140,7 @@ def test_what_gunicorn_reads(port, method, path, headers, body, statuses):
         b"GET /healthz HTTP/1.1\r\nX-Name: zqS_token\r\nContent-Length: zqS_token\r\n\r\n",
     ],
 )
-def test_what_gunicorn_cannot_read_it_does_not_write_down(port, server_log, request_text):
+def test_gunicorn_does_not_log_unreadable_requests(port, server_log, request_text):
     before = len(server_log.read_text())
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(request_text)

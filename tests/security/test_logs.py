@@ -1,4 +1,4 @@
-"""The log says what went wrong and where, and nothing of anybody: whatever people are called, write or sign in with."""
+"""The log has what went wrong and where, but no personal data: names, texts or credentials."""
 
 import io
 import logging
@@ -31,7 +31,7 @@ ANY_MARK = re.compile(r"zq[A-Z]_", re.IGNORECASE)
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """All that the loggers would write, with ``LOG_LEVEL=DEBUG``, in the form that the settings give it."""
+    """Everything that the loggers would write with ``LOG_LEVEL=DEBUG``, in the configured format."""
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)
     form = settings.LOGGING["formatters"]["line"]
@@ -51,7 +51,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def marked(manager: Staff) -> Any:
-    """A house in which every text is marked, and its manager."""
+    """A hotel in which every text is marked, and its manager."""
     things = endpoint_targets(manager.hotel, manager)
     for booking in RoomBooking.objects.all():
         with_marks(booking, "A")
@@ -65,7 +65,7 @@ def marked(manager: Staff) -> Any:
 
 
 def with_words(endpoint: Endpoint, things: Any) -> dict[str, Any]:
-    """The body of a call, with a mark in every text that it may have."""
+    """The body of a call, with a mark in every text that it can have."""
     words = {name: mark("A", "typed") for name in ("note", "notes", "reason", "internal_notes", "reason_note")}
     return words | primary("A") | (endpoint.filled_body(things) or {})
 
@@ -99,7 +99,7 @@ def assert_discreet(text: str, *secrets: str) -> None:
 
 
 def failing(error: Callable[[str, Any], Exception]) -> Any:
-    """Whoever writes a row fails, with all that there is in the error's words."""
+    """Make every write of a row fail with an error that quotes the row."""
 
     def wrapper(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
         if str(sql).startswith(("INSERT", "UPDATE", "DELETE")):
@@ -124,7 +124,7 @@ def as_django_says(kind: type[Exception]) -> Callable[[str, Any], Exception]:
 
 
 def refused(state: str) -> Callable[[str, Any], Exception]:
-    """As PostgreSQL itself says it, with a row in its words."""
+    """An error as PostgreSQL raises it, with a row in its message."""
 
     def error(sql: str, params: Any) -> Exception:
         words = f"Failing row contains ({params}, {mark('A', 'last')})."
@@ -139,7 +139,7 @@ def refused(state: str) -> Callable[[str, Any], Exception]:
 
 
 @pytest.mark.django_db
-def test_what_goes_well(marked, manager, log):
+def test_successful_calls(marked, manager, log):
     client = token_client(manager)
     assert {status for status in call_everything(client, marked) if status >= 500} == set()
     assert_discreet(log(), secrets_of(client))
@@ -158,9 +158,9 @@ def test_what_goes_well(marked, manager, log):
     ],
     ids=["bug", "data", "connection", "race", "check", "trigger"],
 )
-def test_what_fails(marked, manager, log, error, status, found):
+def test_failing_calls(marked, manager, log, error, status, found):
     token = secrets_of(token_client(manager))
-    client = APIClient(raise_request_exception=False)  # no document says what a planted bug answers
+    client = APIClient(raise_request_exception=False)  # a planted bug's response is not in the schema
     client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
     with failing(error):
         statuses = call_everything(client, marked, WRITING)
@@ -169,13 +169,13 @@ def test_what_fails(marked, manager, log, error, status, found):
     assert found in text
     if status >= 500:
         assert "Traceback" in text
-        assert "tests/security/test_logs.py" in text  # every frame is there
+        assert "tests/security/test_logs.py" in text  # every frame is in the traceback
     assert_discreet(text, token)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("broken", [False, True])
-def test_signing_in(marked, manager, log, broken):
+def test_sign_in(marked, manager, log, broken):
     client = Client(raise_request_exception=False)
 
     def everywhere() -> None:
@@ -198,8 +198,8 @@ def test_signing_in(marked, manager, log, broken):
 
 
 @pytest.mark.django_db
-def test_a_row_that_postgresql_refuses_is_not_quoted(hotel, log):
-    """Its own error, not one of ours: DETAIL has the whole row."""
+def test_row_refused_by_postgresql_is_not_logged(hotel, log):
+    """A real error of PostgreSQL: DETAIL contains the whole row."""
     kind = RoomType(hotel=hotel, code="X", name=mark("A", "first"), starting_price_from="1.00")
     kind.max_occupancy = None
     with rolled_back():
@@ -214,7 +214,7 @@ def test_a_row_that_postgresql_refuses_is_not_quoted(hotel, log):
 
 
 @pytest.mark.django_db
-def test_a_value_that_postgresql_cannot_read_is_not_quoted(log):
+def test_value_refused_by_postgresql_is_not_logged(log):
     with rolled_back():
         try:
             with connection.cursor() as cursor:
@@ -225,7 +225,7 @@ def test_a_value_that_postgresql_cannot_read_is_not_quoted(log):
     assert_discreet(log())
 
 
-def test_causes_are_told_in_their_order_and_code_by_its_name(log):
+def test_causes_are_logged_in_order_with_their_code(log):
     def inner() -> None:
         int(mark("A", "number"))
 
@@ -244,7 +244,7 @@ def test_causes_are_told_in_their_order_and_code_by_its_name(log):
     assert_discreet(text)
 
 
-def test_what_another_handler_made_of_an_error_is_not_taken_over(log):
+def test_traceback_text_of_another_handler_is_not_reused(log):
     try:
         raise LookupError(mark("A", "first"))
     except LookupError as error:
@@ -255,13 +255,13 @@ def test_what_another_handler_made_of_an_error_is_not_taken_over(log):
     assert_discreet(log())
 
 
-def test_nobody_logs_requests():
-    """An access log has addresses of people, references of bookings, and what was searched for."""
+def test_requests_are_not_logged():
+    """An access log would have clients' IP addresses, booking references and search terms."""
     assert re.search(r"^accesslog = None$", (PROJECT / "hotelmate" / "gunicorn.conf.py").read_text(), re.MULTILINE)
     assert not re.search(r"^\s*log\b", (PROJECT / "deploy" / "Caddyfile").read_text(), re.MULTILINE)
 
 
-def test_gunicorns_log_tells_that_a_request_broke_and_not_which():
+def test_gunicorn_logs_a_failed_request_without_its_data():
     lines = io.StringIO()
     server, handler = logging.getLogger("a server's own"), logging.StreamHandler(lines)
     handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))

@@ -1,4 +1,4 @@
-"""docs/permissions.md says what the server answers, of every address there is."""
+"""docs/permissions.md matches the server's responses, for every endpoint."""
 
 import re
 from difflib import unified_diff
@@ -20,7 +20,7 @@ def page() -> str:
 
 
 @pytest.mark.usefixtures("everything_open")
-def test_the_page_says_what_the_server_answers(page):
+def test_page_matches_the_servers_responses(page):
     answered = document()
     if answered != page:
         # Not an assertion: pytest compares long texts for minutes.
@@ -32,7 +32,7 @@ def rows_of(page: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
 
 
-def test_every_address_is_on_the_page(page):
+def test_every_endpoint_is_on_the_page(page):
     addresses = {row[0] for row in rows_of(page)}
     for endpoint in ENDPOINTS:
         assert shown(endpoint) in addresses
@@ -43,8 +43,8 @@ def test_every_address_is_on_the_page(page):
     }
 
 
-def test_no_refusal_wrote_anything_and_none_of_another_hotel_got_through(page):
-    """The page says so for whoever compares by eye; a leak that was renewed into it is found here."""
+def test_refusals_write_nothing_and_other_hotels_are_refused(page):
+    """The page would show it, but a leak that was regenerated into the page is only found here."""
     assert WROTE.strip() not in page
     columns: list[str] = []
     for row in rows_of(page):

@@ -1,4 +1,4 @@
-"""The Pusher server's fixtures, which the tests of what is sent to it use, too."""
+"""The Pusher server's fixtures, shared with the tests of notifications."""
 
 from tests.notifications.conftest import channel, launch, server, start, unused_port
 

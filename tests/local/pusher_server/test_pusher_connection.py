@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 KEY = "hotel-key"
 SUBSCRIBED = "pusher_internal:subscription_succeeded"
 JSON_VALUES = st.recursive(
-    # Text with lone surrogates: JSON can spell them, UTF-8 cannot.
+    # Text with lone surrogates, which JSON can express and UTF-8 cannot.
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["channel", "auth", "x"]), inner),
     max_leaves=6,
@@ -51,7 +51,7 @@ def test_supported_protocol_versions(server, version):
         (f"/app/{KEY}?protocol=", 4008, "No protocol version supplied"),
     ],
 )
-def test_refused_handshake_says_why_and_closes(server, path, code, message):
+def test_refused_handshake_gives_the_reason_and_closes(server, path, code, message):
     with server.websocket(path) as client:
         error = client.receive()
         assert (error["event"], error["data"]["code"]) == ("pusher:error", code)
@@ -88,7 +88,7 @@ def test_private_channel_checks_the_signature_of_this_connection(server, channel
         ]
         for data, message in wrong:
             answer = client.ask("pusher:subscribe", {"channel": private} | data)
-            # As Pusher has it: an error of the connection, which stays, and not an event of the channel.
+            # As with Pusher: an error on the connection, which stays open, and not an event on the channel.
             assert (answer["event"], answer["data"]["code"], set(answer)) == ("pusher:error", None, {"event", "data"})
             assert answer["data"]["message"].startswith(message), answer
         assert server.library().channel_info(private) == {"occupied": False}
@@ -129,7 +129,7 @@ def test_leaving_client_frees_its_channels(server, channel):
             leaves.established()
             leaves.subscribe(channel)
             assert library.channel_info(channel, ["subscription_count"])["subscription_count"] == 2
-        # The server has answered the closing handshake; a trigger to the one that left must not disturb the other.
+        # The server has completed the closing handshake; a trigger must not fail because of the client that left.
         library.trigger(channel, "room_updated", {})
         assert stays.receive()["event"] == "room_updated"
         stays.send("pusher:unsubscribe", {"channel": channel})
@@ -168,7 +168,7 @@ def test_invalid_channel_name_is_refused(server, name):
 
 
 @pytest.mark.parametrize("name", ["r" * 164, "-", "aZ09_-=@,.;", "Private-Rooms", "PRESENCE-rooms", "private"])
-def test_every_valid_channel_name_is_served_as_it_is_spelled(server, name):
+def test_every_valid_channel_name_works(server, name):
     with server.websocket() as client, server.websocket() as other:
         for one in (client, other):
             one.established()
@@ -180,7 +180,7 @@ def test_every_valid_channel_name_is_served_as_it_is_spelled(server, name):
         assert server.library().channel_info(name) == {"occupied": True}
 
 
-def test_unsubscribed_private_channel_is_silent_until_it_is_signed_for_again(server, channel):
+def test_private_channel_needs_a_new_signature_after_unsubscribing(server, channel):
     private = f"private-{channel}"
     with server.websocket() as client:
         auth = server.auth(client.established(), private)
@@ -194,7 +194,7 @@ def test_unsubscribed_private_channel_is_silent_until_it_is_signed_for_again(ser
         assert client.receive()["event"] == "heard"
 
 
-def test_unsubscribing_from_what_is_not_subscribed_is_an_error(server, channel):
+def test_unsubscribing_without_a_subscription_is_an_error(server, channel):
     with server.websocket() as client:
         client.established()
         assert client.ask("pusher:unsubscribe", {"channel": channel}) == {
@@ -210,7 +210,7 @@ def test_thousands_of_subscriptions_sent_at_once_are_all_answered(server, channe
     names = [f"{channel}.{number}" for number in range(5000)]
     with server.websocket(max_queue=None) as client:
         client.established()
-        # Written to the socket in one piece: the server finds them waiting, and must not take that for a slow reader.
+        # Written to the socket in one piece: the server must not mistake the backlog for a slow reader.
         protocol, frames = client.socket.protocol, []
         for name in names:
             protocol.send_text(json.dumps({"event": "pusher:subscribe", "data": {"channel": name}}).encode())
@@ -282,7 +282,7 @@ def test_no_message_breaks_a_connection(server):
     with server.websocket() as client:
         client.established()
 
-        # No deadline: what an example takes depends on the other tests running beside it.
+        # No deadline: the time of an example depends on the tests running in parallel.
         @settings(max_examples=100, deadline=None, database=None)
         @given(messages)
         def answers_the_ping_that_follows(message):
@@ -346,12 +346,12 @@ def test_silent_client_is_pinged_and_closed_unless_it_answers(launch, channel):
             with pytest.raises(ConnectionClosed) as closed:
                 client.receive()
             assert closed.value.rcvd.code == 4201
-        # pysher sat silent just as long, but its library answers pings.
+        # pysher was silent just as long, but its library answers pings.
         server.library().trigger(channel, "marker", {})
         assert lively.next() == (channel, "marker", "{}")
 
 
-def test_client_that_stops_reading_is_dropped_and_the_others_hear_everything(server, channel):
+def test_client_that_stops_reading_is_dropped_and_others_receive_everything(server, channel):
     names = [f"{channel}.{number}" for number in range(100)]
     library = server.library()
     with server.websocket() as reader, server.websocket(max_queue=1) as stuck:

@@ -1,4 +1,4 @@
-"""The HTTP API: who may call it, what it refuses, and that a refusal publishes nothing."""
+"""The HTTP API: authentication, refusals, and that a refusal publishes nothing."""
 
 import http.client
 import json
@@ -142,7 +142,7 @@ def test_malformed_body_is_400(server, body):
         ("/other", {}, 404, "Not found"),
     ],
 )
-def test_bad_question_says_what_is_wrong(server, path, query, status, message):
+def test_bad_query_says_what_is_wrong(server, path, query, status, message):
     answer = server.call("GET", path, **query)
     assert (answer.status_code, message in answer.text) == (status, True), answer.text
 
@@ -155,7 +155,7 @@ def test_query_with_countless_parameters_is_400(server):
 def test_connection_is_kept_for_the_next_request(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.connect()
-    connection.auto_open = 0  # a second connection would be an error, not a repair
+    connection.auto_open = 0  # a second connection would be an error, not a retry
     for _ in range(3):
         connection.request("GET", "/healthz")
         assert connection.getresponse().read()
@@ -163,7 +163,7 @@ def test_connection_is_kept_for_the_next_request(server):
 
 
 def test_unused_connection_is_kept_for_more_than_a_minute():
-    """And not for the five seconds that uvicorn grants by itself."""
+    """Longer than uvicorn's default of five seconds."""
     config = build_server(PusherApp(Credentials(APP_ID, KEY, SECRET))).config
     assert config.timeout_keep_alive > 60
 
@@ -207,7 +207,7 @@ def test_trigger_with_one_bad_channel_publishes_nothing(server, channel):
         assert client.heard_nothing()
 
 
-def test_publisher_is_told_how_many_listen_when_it_asks(server, channel):
+def test_publisher_can_request_the_subscription_count(server, channel):
     silent, asked = f"{channel}.silent", {"info": "subscription_count"}
     with server.websocket() as one, server.websocket() as two:
         for client in (one, two):
@@ -261,7 +261,7 @@ def test_one_event_reaches_a_hundred_channels(server, channel):
     ],
     ids=["TLS", "not ASCII", "endless header", "bad length"],
 )
-def test_what_is_not_http_is_400(server, request_bytes):
+def test_invalid_http_is_400(server, request_bytes):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
         raw.sendall(request_bytes)
         assert raw.recv(4096).startswith(b"HTTP/1.1 400 ")

@@ -1,4 +1,4 @@
-"""The server as Pusher's own libraries see it: ``pusher`` publishes, ``pysher`` listens."""
+"""The server with Pusher's client libraries: ``pusher`` publishes, ``pysher`` subscribes."""
 
 import json
 import time
@@ -28,7 +28,7 @@ def test_event_reaches_private_channel_with_a_good_signature(server, channel):
 def test_private_channel_refuses_a_wrong_signature_and_stays_silent(server, channel):
     private = f"private-{channel}"
     with server.pysher(secret="wrong") as client:
-        # Nothing comes on the private channel, not even an error: what is heard next belongs to the public one.
+        # Nothing arrives on the private channel, not even an error: the next event is on the public one.
         client.request(private)
         assert client.subscribe(channel) == (channel, SUBSCRIBED, "{}")
         server.library().trigger(private, "room_updated", {})
@@ -52,7 +52,7 @@ def test_burst_arrives_whole_and_in_order(server, channel):
             library.trigger(channel, "burst", {"n": number})
         heard = [json.loads(client.next()[2])["n"] for _ in range(300)]
     assert heard == list(range(300))
-    # It takes 0.4 s; with Nagle's algorithm on the server's side it takes 12 s.
+    # This takes 0.4 s; with Nagle's algorithm on the server it takes 12 s.
     assert time.monotonic() - started_at < 6
 
 
@@ -89,7 +89,7 @@ def test_socket_id_excludes_its_own_connection(server, channel):
         assert sender.next() == (channel, "marker", "{}")
 
 
-def test_unsubscribed_client_hears_nothing(server, channel):
+def test_unsubscribed_client_receives_nothing(server, channel):
     with server.pysher() as client:
         client.subscribe(channel)
         client.unsubscribe(channel)
@@ -130,9 +130,9 @@ def test_wrong_credentials_publish_nothing(server, channel, changes, error, mess
         assert client.heard_nothing()
 
 
-def test_listener_that_does_not_survive_a_plain_close_is_back_after_a_restart(launch, channel, unused_port):
+def test_pysher_reconnects_after_a_restart(launch, channel, unused_port):
     with launch(unused_port) as server:
-        # pysher takes a plain close for the end of its work; an error event that says "later" brings it back.
+        # pysher stops after a plain close; an error event with "try again later" makes it reconnect.
         client = server.pysher(auto_sub=True, reconnect_interval=1)
         heard = client.__enter__()
         heard.subscribe(channel)
@@ -147,12 +147,12 @@ def test_listener_that_does_not_survive_a_plain_close_is_back_after_a_restart(la
 
 
 @pytest.mark.parametrize("name", ["presence-lobby", "private-encrypted-lobby", "cache-lobby", "private-cache-lobby"])
-def test_library_is_told_which_channels_are_not_supported(server, name):
+def test_library_gets_an_error_for_unsupported_channels(server, name):
     library = server.library(encryption_master_key_base64="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
     with pytest.raises(pusher.errors.PusherBadRequest, match="not supported by this server"):
         library.trigger(name, "room_updated", {})
 
 
-def test_library_is_told_that_users_are_not_supported(server):
+def test_library_gets_an_error_for_unsupported_users(server):
     with pytest.raises(pusher.errors.PusherBadRequest, match="Users are not supported"):
         server.library().users_info("presence-lobby")

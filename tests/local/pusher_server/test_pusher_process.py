@@ -14,7 +14,7 @@ APP = {"PUSHER_APP_ID": "1001", "PUSHER_KEY": "hotel-key", "PUSHER_SECRET": "hot
 
 
 def refusal(process):
-    """Return the exit code and the one sentence of a server that did not start."""
+    """Return the exit code and the one-line error of a server that did not start."""
     output, errors = process.communicate(timeout=10)
     assert (output, errors.count("\n")) == ("", 1), errors
     return process.returncode, errors.strip()
@@ -27,7 +27,7 @@ def test_remote_address_is_refused_without_the_flag(start, host):
 
 
 @pytest.mark.parametrize("host", ["no such host", "a" * 300, "999.0.0.1"])
-def test_unknown_host_is_one_sentence(start, host):
+def test_unknown_host_is_a_one_line_error(start, host):
     code, sentence = refusal(start("--port", "0", "--host", host))
     assert (code, "not an address or a name" in sentence) == (2, True), sentence
 
@@ -51,13 +51,13 @@ def test_localhost_is_loopback(start):
         process.communicate(timeout=10)
 
 
-def test_busy_port_says_what_to_do(start, server):
+def test_busy_port_error_gives_a_remedy(start, server):
     code, sentence = refusal(start("--port", str(server.port)))
     assert (code, str(server.port) in sentence, "--port" in sentence) == (1, True, True), sentence
 
 
-def test_address_of_another_machine_says_what_to_do(start):
-    # 192.0.2.0/24 is reserved for documentation: no machine has such an address.
+def test_address_of_another_machine_error_gives_a_remedy(start):
+    # 192.0.2.0/24 is reserved for documentation: no machine has an address in it.
     code, sentence = refusal(start("--port", "0", "--host", "192.0.2.1", "--allow-remote"))
     assert (code, "--host" in sentence) == (1, True), sentence
 
@@ -73,7 +73,7 @@ def test_address_of_another_machine_says_what_to_do(start):
         (APP | {"PUSHER_ACTIVITY_TIMEOUT": "soon"}, "PUSHER_ACTIVITY_TIMEOUT"),
     ],
 )
-def test_bad_environment_is_one_sentence(start, environ, named):
+def test_bad_environment_is_a_one_line_error(start, environ, named):
     code, sentence = refusal(start("--port", "0", environ=environ))
     assert (code, named in sentence) == (2, True), sentence
 
@@ -86,12 +86,12 @@ def test_bad_port_is_a_usage_error(start, port):
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
-def test_stops_cleanly_within_a_second_whatever_its_clients_do(launch, with_signal):
+def test_stops_cleanly_within_a_second_with_any_clients(launch, with_signal):
     with launch() as server, server.websocket() as client, server.websocket(max_queue=1, close_timeout=0.1) as stuck:
         for one in (client, stuck):
             one.established()
         stuck.subscribe("flood")
-        # Enough that a part of it stays unsent, but less than gets a client dropped.
+        # Enough that part of it stays unsent, but not enough to get a client dropped.
         for _ in range(80):
             batch = [{"channel": "flood", "name": "flood", "data": "x" * 10_240}] * 10
             assert server.post("/batch_events", {"batch": batch}).status_code == 200
@@ -99,7 +99,7 @@ def test_stops_cleanly_within_a_second_whatever_its_clients_do(launch, with_sign
             uploading.sendall(b"POST /apps/1001/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
             client.ask("pusher:ping", {})
             code, errors, seconds = server.stop(with_signal)
-        # 41xx: come back, but give it a second.
+        # 41xx: reconnect, after a second.
         assert client.receive() == {
             "event": "pusher:error",
             "data": {"code": 4100, "message": "Server is stopping: reconnect in a moment"},
@@ -110,7 +110,7 @@ def test_stops_cleanly_within_a_second_whatever_its_clients_do(launch, with_sign
     assert seconds < 1
 
 
-def test_client_that_was_sent_away_finds_the_door_closed(launch):
+def test_client_cannot_reconnect_to_a_stopping_server(launch):
     with launch() as server, server.websocket() as client, server.websocket(max_queue=1, close_timeout=0.1) as stuck:
         for one in (client, stuck):
             one.established()
@@ -120,7 +120,7 @@ def test_client_that_was_sent_away_finds_the_door_closed(launch):
             assert server.post("/batch_events", {"batch": batch}).status_code == 200
         server.process.terminate()
         assert client.receive()["data"]["code"] == 4100
-        # The stuck one still keeps the process; who comes back now would be cut off a moment later, without a word.
+        # The stuck client keeps the process running; a client that reconnected now would be cut off without a reason.
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port))
         assert (server.process.communicate(timeout=10), server.process.returncode) == (("", ""), 0)
@@ -137,7 +137,7 @@ def test_imports_neither_django_nor_the_project():
     assert found.stdout == "[]\n['local']\n"
 
 
-def test_nothing_that_is_said_is_logged(launch):
+def test_messages_are_not_logged(launch):
     with launch() as server:
         with server.websocket() as client:
             client.established()
