@@ -96,7 +96,7 @@ def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None
         queued_at=clock.now(),
         queued_by=by,
     )
-    given = {
+    parameters = {
         "hotel": booking.hotel_id,
         "booking": booking.pk,
         "kind": str(kind),
@@ -107,7 +107,7 @@ def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None
         "newer": NEWER,
     }
     with connection.cursor() as cursor:
-        cursor.execute(TAKE_THE_PLACE, given)
+        cursor.execute(REPLACE_QUEUED, parameters)
         mail.pk, mail.queue_number = cursor.fetchone()
     mail._state.adding = False
     return mail
@@ -115,7 +115,7 @@ def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None
 
 # Drops the queued e-mail, removes it from django-mailer's queue, then queues the new one. (A CTE runs after those that
 # it reads from, and a booking may never have two queued e-mails: hence the count.)
-TAKE_THE_PLACE = f"""
+REPLACE_QUEUED = f"""
     WITH overtaken AS (
         UPDATE notifications_bookingmail mail
         SET state = '{MailState.DROPPED}', reason = %(newer)s, settled_at = %(now)s, queue_number = NULL

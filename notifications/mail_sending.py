@@ -35,7 +35,7 @@ LONGEST_TALK = timedelta(minutes=2)
 ADVISORY_NAMESPACE = 7_302  # the first key of our advisory locks; the second is the booking's pk
 LOOK_AHEAD = 50  # e-mails that other workers may be sending: more than there are workers
 # A server can reply to any command that it requires a sign-in, or another kind of sign-in.
-ABOUT_US = (530, 534, 535, 538)
+SIGN_IN_CODES = (530, 534, 535, 538)
 
 
 class Outcome(Enum):
@@ -272,7 +272,7 @@ def is_permanent(error: Exception) -> bool:
     the recipient: once that is fixed, the e-mail can be sent.
     """
     if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError):
-        return all(500 <= code <= 599 and code not in ABOUT_US for code in _codes(error))
+        return all(500 <= code <= 599 and code not in SIGN_IN_CODES for code in _codes(error))
     return isinstance(error, UnsendableError)
 
 

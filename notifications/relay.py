@@ -224,12 +224,12 @@ class Relay:
     def _send_batches(self, stream: EventStream) -> bool:
         """Send the numbered events until stopped; returns whether everything succeeded."""
         failures = self._back_off.get(stream.pk, BackOff()).failures
-        alone = BATCH if failures >= SUSPICIOUS else 0  # how many to send singly: the one at fault is among them
+        singles = BATCH if failures >= SUSPICIOUS else 0  # how many to send singly: the one at fault is among them
         batch: list[RealtimeEvent] = []
         try:
-            while not self._stopping.is_set() and (batch := _next(stream, 1 if alone else BATCH)):
-                if alone:
-                    alone = alone - 1 if self._single_out(batch[0]) else 0
+            while not self._stopping.is_set() and (batch := _next(stream, 1 if singles else BATCH)):
+                if singles:
+                    singles = singles - 1 if self._single_out(batch[0]) else 0
                 else:
                     self._deliver(batch)
         except DATABASE_FAILURES:

@@ -15,7 +15,7 @@ BATCH = 1000  # events in one transaction
 
 # Every stream continues from the current time in milliseconds: higher than any number it can have had, even after an
 # earlier restore, and still exact in JavaScript.
-BEGIN_ANEW = """
+JUMP_AHEAD = """
     UPDATE notifications_eventstream SET last_seq = greatest(last_seq, (extract(epoch FROM %s) * 1000)::bigint)
 """
 
@@ -35,7 +35,7 @@ def begin_anew() -> int:
     streams = [EventStream(hotel=hotel, name=name) for hotel in Hotel.objects.all() for name in STREAMS]
     EventStream.objects.bulk_create(streams, ignore_conflicts=True)
     with connection.cursor() as cursor:
-        cursor.execute(BEGIN_ANEW, [clock.now()])
+        cursor.execute(JUMP_AHEAD, [clock.now()])
     return RealtimeEvent.objects.count()
 
 
@@ -80,8 +80,8 @@ def _forget(stream: EventStream, before: datetime) -> int:
 def _forget_batch(due: QuerySet[RealtimeEvent], before: datetime) -> int:
     locked = due.only("seq", "created_at", "sent_at", "parked_at").select_for_update()[:BATCH]
     # Checked again under the lock: an event may just have been unparked, to be sent after all.
-    gone = list(takewhile(lambda event: _is_due(event, before), locked))
-    return due.filter(seq__lte=gone[-1].seq).order_by().delete()[0] if gone else 0
+    expired = list(takewhile(lambda event: _is_due(event, before), locked))
+    return due.filter(seq__lte=expired[-1].seq).order_by().delete()[0] if expired else 0
 
 
 def _is_due(event: RealtimeEvent, before: datetime) -> bool:

@@ -49,7 +49,7 @@ def expire_approvals(hotel: Hotel, only: Sequence[int] | None = None) -> int:
     for booking in expired:
         booking.status, booking.expired_at = BookingStatus.EXPIRED, now
         booking.auto_expire_reason_code = PAST_DEADLINE
-        _give_back(booking)
+        _return_payment(booking)
     save_bookings(
         expired,
         *("status", "expired_at", "auto_expire_reason_code"),
@@ -83,7 +83,7 @@ def drop_drafts(hotel: Hotel, only: Sequence[int] | None = None) -> int:
         return 0
     for booking in dropped:
         booking.status = BookingStatus.CANCELLED_DRAFT
-        _give_back(booking)
+        _return_payment(booking)
     save_bookings(dropped, "status", "payment_state", "payment_requested_at", "payment_attempt")
     save_history(
         history_row(booking, BookingAction.DRAFT_DROPPED, was=BookingStatus.PENDING_PAYMENT, staff=None)
@@ -94,12 +94,12 @@ def drop_drafts(hotel: Hotel, only: Sequence[int] | None = None) -> int:
 
 
 # The state that makes the sweep return a payment. Captured without approval: the provider's response came too late.
-WAY_BACK = {PaymentState.AUTHORISED: PaymentState.VOIDING, PaymentState.CAPTURED: PaymentState.REFUNDING}
+RETURN_STATES = {PaymentState.AUTHORISED: PaymentState.VOIDING, PaymentState.CAPTURED: PaymentState.REFUNDING}
 
 
-def _give_back(booking: RoomBooking) -> None:
+def _return_payment(booking: RoomBooking) -> None:
     """Have the payment sweep return the guest's money; the caller saves."""
-    if booking.payment_state in WAY_BACK:
-        booking.payment_state = WAY_BACK[PaymentState(booking.payment_state)]
+    if booking.payment_state in RETURN_STATES:
+        booking.payment_state = RETURN_STATES[PaymentState(booking.payment_state)]
         booking.payment_requested_at = clock.now()
         booking.payment_attempt += 1

@@ -11,7 +11,7 @@ from room_bookings.snapshots import booking_detail
 MINUTES = ("approval_overdue_minutes", "overstay_minutes")
 LEVELS = ("OK", "DUE_SOON", "GRACE", "OVERDUE", "CRITICAL")  # in the order in which they occur
 RISKS = ("approval_risk_level", "overstay_risk_level")
-COMING_TRUE = ("is_approval_overdue", "is_overstay", "is_late_arrival")
+BECOMING_TRUE = ("is_approval_overdue", "is_overstay", "is_late_arrival")
 
 
 def refuse_read_only(booking: RoomBooking, sent: Mapping[str, Any]) -> None:
@@ -40,7 +40,7 @@ def _is_no_change(name: str, sent: Any, now: Mapping[str, Any]) -> bool:
         return isinstance(sent, int) and 0 <= sent <= current
     if name in RISKS:
         return sent in LEVELS and LEVELS.index(sent) <= LEVELS.index(current)
-    if name in COMING_TRUE:
+    if name in BECOMING_TRUE:
         return sent is False
     if name == "is_approval_due_soon":
         return now["approval_risk_level"] != "OK"

@@ -46,7 +46,7 @@ class Command(BaseCommand):
             known = ", ".join(Hotel.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
             raise CommandError(f'There is no hotel "{slug}". Known hotels: {known}.')
         try:
-            Watch(hotel, self._say).run()
+            Watch(hotel, self._write).run()
         except transport.PusherNotConfigured as error:
             raise CommandError(f"Live events are not configured. {error}") from error
         except KeyboardInterrupt:
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             # The reader has closed the pipe; discard what Python still writes on exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 
@@ -65,7 +65,7 @@ class Watch:
 
     def __init__(self, hotel: Hotel, say: Callable[[str], None]) -> None:
         self._hotel = hotel
-        self._say = say
+        self._write = say
         self._streams = {staff_channel(hotel.slug, stream): stream for stream in (ROOMS, BOOKINGS)}
         self._shown = {stream: latest_seq(hotel, stream) for stream in self._streams.values()}
         self._pause = FIRST_PAUSE
@@ -74,15 +74,17 @@ class Watch:
     def run(self) -> None:
         """Print events, reconnecting whenever the connection breaks; ends only by an exception."""
         url = transport.websocket_url()
-        self._say(f"Watching {self._hotel.slug}: rooms and room bookings, in the hotel's local time. Ctrl-C stops it.")
+        self._write(
+            f"Watching {self._hotel.slug}: rooms and room bookings, in the hotel's local time. Ctrl-C stops it."
+        )
         connected = True
         while True:
             try:
                 with connect(url, open_timeout=PATIENCE, close_timeout=1) as socket:
                     for text in socket:
-                        self._hear(socket, json.loads(text))
+                        self._handle(socket, json.loads(text))
                         if not connected and len(self._listening) == len(self._streams):
-                            self._say("Reconnected.")
+                            self._write("Reconnected.")
                             connected = True
                 reason = "closed"
             except BrokenPipeError:
@@ -91,12 +93,12 @@ class Watch:
                 reason = type(error).__name__
             self._listening.clear()
             if connected:
-                self._say(f"Connection lost ({reason}); reconnecting.")
+                self._write(f"Connection lost ({reason}); reconnecting.")
                 connected = False
             time.sleep(self._pause)
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
-    def _hear(self, socket: ClientConnection, message: Mapping[str, Any]) -> None:
+    def _handle(self, socket: ClientConnection, message: Mapping[str, Any]) -> None:
         event: str = message["event"]
         data: Any = message.get("data")
         stream = self._streams.get(message.get("channel", ""))
@@ -135,7 +137,7 @@ class Watch:
                 missed = events_after(self._hotel, stream, after=self._shown[stream], limit=AT_ONCE).events
             except EventsExpired as error:
                 last = error.details["oldest_seq"] - 1
-                self._say(f"{stream} #{self._shown[stream] + 1} to #{last} are no longer available.")
+                self._write(f"{stream} #{self._shown[stream] + 1} to #{last} are no longer available.")
                 self._shown[stream] = last
                 continue
             if not missed:
@@ -146,7 +148,7 @@ class Watch:
     def _show(self, stream: str, envelope: Mapping[str, Any]) -> None:
         meta = envelope["meta"]
         moment = local_time(self._hotel, datetime.fromisoformat(meta["ts"]))
-        self._say(f"{moment:%H:%M:%S}  {stream} #{meta['seq']}  {printable(described(envelope))}")
+        self._write(f"{moment:%H:%M:%S}  {stream} #{meta['seq']}  {printable(described(envelope))}")
         self._shown[stream] = meta["seq"]
 
 
