@@ -477,7 +477,7 @@ def test_reset_never_touches_an_external_database(launch: Launch, data: DataDir)
     refused = launch(*RESET, DATABASE_URL="postgres://me:secret@127.0.0.1:1/mine")
     assert refused.ends() == 1
     assert refused.output.startswith("\nDATABASE_URL is set, and HotelMate only drops its own embedded database")
-    assert "unset it" in refused.output
+    assert "unset DATABASE_URL" in refused.output
     assert "secret" not in refused.output
     assert not data.service("postgres").is_running()
 

@@ -29,7 +29,7 @@ def test_remote_address_is_refused_without_the_flag(start, host):
 @pytest.mark.parametrize("host", ["no such host", "a" * 300, "999.0.0.1"])
 def test_unknown_host_is_a_one_line_error(start, host):
     code, sentence = refusal(start("--port", "0", "--host", host))
-    assert (code, "not an address or a name" in sentence) == (2, True), sentence
+    assert (code, "not an IP address or a name" in sentence) == (2, True), sentence
 
 
 def test_remote_address_is_accepted_with_the_flag(start):
