@@ -1,4 +1,4 @@
-"""A browser, a running HotelMate, and a hotel for each test; whatever a page complains of fails the test."""
+"""A browser, a running HotelMate, and a hotel for each test; unexpected console messages fail the test."""
 
 import os
 import re
@@ -23,13 +23,13 @@ from playwright.sync_api import (
 from hotel.models import Staff
 from local import npm
 from local.datadir import PROJECT
-from tests.browser.house import House, Site, encoded_password, furnish, running, turn_rooms
+from tests.browser.board_hotel import BoardHotel, Site, encoded_password, fill_busy_hotel, running, turn_rooms
 from tests.browser.pages import expect_state
 
 NAMED = "HOTELMATE_CHROMIUM"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DESK = {"width": 1280, "height": 800}
-# A page of the house that has not come so far by then never will.
+# Only a failing test waits this long.
 PATIENCE_MS = 10_000
 
 Open = Callable[..., Page]
@@ -37,7 +37,7 @@ MEASURED = "measured"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What the tests measured, whether they passed or not."""
+    """Print what the tests measured, whether they passed or not."""
     for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
         for name, line in report.user_properties:
             if name == MEASURED:
@@ -46,12 +46,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture
 def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """``measured("a sentence with a figure")`` is printed at the end of the run."""
+    """``measured("a sentence with a figure")`` prints the sentence at the end of the run."""
     return lambda line: record_property(MEASURED, line)
 
 
 def pytest_configure() -> None:
-    """Before anything starts: what is missing is said in a sentence. The workers inherit what is found."""
+    """Check for pusher-js and a browser before the run, with a clear error. Workers inherit the browser's path."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     npm.install(print, time.sleep)  # as `make run` does
@@ -61,7 +61,7 @@ def pytest_configure() -> None:
 
 
 def chromium() -> str:
-    """The browser to drive: the one that is named, else an installed one, else Playwright's own."""
+    """The path of the browser: from the environment, else an installed one, else Playwright's own."""
     named = os.environ.get(NAMED)
     found = [named] if named else [*filter(None, map(shutil.which, BROWSERS))]
     if not found:
@@ -79,7 +79,7 @@ def chromium() -> str:
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        # As root, as on most machines of CI, chromium runs without its sandbox only. No name leads anywhere.
+        # As root, as on most CI machines, chromium runs only without its sandbox. No host name resolves.
         arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
         started = playwright.chromium.launch(executable_path=os.environ[NAMED], args=arguments)
         yield started
@@ -90,13 +90,13 @@ def browser() -> Iterator[Browser]:
 def _database(
     browser: Browser, django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
 ) -> Iterator[None]:
-    """A database where what is written is committed, because the processes of the house read it.
+    """A test database with committed writes, which the server processes can read.
 
-    Nothing is rolled back or flushed: each test has a hotel of its own. pytest-django would make one only for tests
-    that it rolls back.
+    Nothing is rolled back or flushed: each test has its own hotel. pytest-django would create a database only for
+    tests that it rolls back.
     """
-    # Playwright keeps an event loop in this thread, where Django suspects the code of being asynchronous; and its
-    # connections from before that loop are others than those that are made under it (hence ``browser`` first).
+    # Playwright runs an event loop in this thread, so Django takes the code for asynchronous. Connections made before
+    # the loop are not those made under it, hence ``browser`` comes first.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
@@ -106,10 +106,10 @@ def _database(
 
 @pytest.fixture(scope="session")
 def site(_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running(tmp_path_factory.mktemp("house") / "web.log") as there:
+    with running(tmp_path_factory.mktemp("site") / "web.log") as there:
         yield there
         said = there.log.read_text()
-    # No traceback, no warning, whatever the tests did, but for the relay's while its server was away.
+    # No traceback or warning, except the relay's while its server was away.
     assert [line for line in said.splitlines() if not re.search(r"notifications.relay stream \d+: attempt", line)] == []
 
 
@@ -119,36 +119,36 @@ def password(_database: None) -> str:
 
 
 @pytest.fixture
-def house(site: Site, password: str) -> House:
-    """A hotel that is this test's alone."""
-    return House(password)
+def board_hotel(site: Site, password: str) -> BoardHotel:
+    """A hotel for this test only."""
+    return BoardHotel(password)
 
 
 @pytest.fixture(scope="session")
-def busy_house(site: Site, password: str) -> House:
-    """One that tests look at and change nothing in."""
-    busy = House(password)
-    furnish(busy)
+def busy_hotel(site: Site, password: str) -> BoardHotel:
+    """A hotel with 40 rooms, guests and arrivals; tests must not change it."""
+    busy = BoardHotel(password)
+    fill_busy_hotel(busy)
     return busy
 
 
 @pytest.fixture(scope="session")
-def turned_house(site: Site, password: str) -> House:
-    """One whose rooms have been turned for a while; tests only look."""
-    turned = House(password)
+def hotel_with_turn_times(site: Site, password: str) -> BoardHotel:
+    """A hotel with twelve days of turn times; tests must not change it."""
+    turned = BoardHotel(password)
     turn_rooms(turned, days=12, rooms=4)
     return turned
 
 
 @dataclass
 class Complaints:
-    """What pages said on their console, threw, or asked of other machines."""
+    """Console warnings, exceptions, and requests to other hosts, from all pages of a test."""
 
     heard: list[str] = field(default_factory=list)
     _expected: list[str] = field(default_factory=list)
 
     def expect(self, pattern: str) -> None:
-        """The browser itself logs each answer of 400 and above, and each lost connection."""
+        """Allow a message: the browser logs each response of 400 and above, and each lost connection."""
         self._expected.append(pattern)
 
     def follow(self, context: BrowserContext, site: Site) -> None:
@@ -172,7 +172,7 @@ class Complaints:
 
 @pytest.fixture
 def complaints() -> Iterator[Complaints]:
-    """Every page of the test is silent but for what the test expects."""
+    """Fails the test if a page has an unexpected complaint."""
     complaints = Complaints()
     yield complaints
     assert complaints.unexpected() == []
@@ -180,7 +180,7 @@ def complaints() -> Iterator[Complaints]:
 
 @pytest.fixture
 def window(browser: Browser, site: Site, complaints: Complaints) -> Iterator[Callable[..., BrowserContext]]:
-    """``window(member)`` is a browser window of its own, where that member has signed in; ``None`` has not."""
+    """``window(member)`` opens a separate browser window, signed in as that member (``None``: signed out)."""
     opened: list[BrowserContext] = []
 
     def window(member: Staff | None = None, **options: Any) -> BrowserContext:
@@ -200,7 +200,7 @@ def window(browser: Browser, site: Site, complaints: Complaints) -> Iterator[Cal
 
 @pytest.fixture
 def board(window: Callable[..., BrowserContext]) -> Open:
-    """``board(member)`` is the member's board in a window of its own, once it is live."""
+    """``board(member)`` opens the member's board in a separate window and waits until it is live."""
 
     def board(member: Staff, query: str = "", **options: Any) -> Page:
         page = window(member, **options).new_page()

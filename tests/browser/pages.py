@@ -1,4 +1,4 @@
-"""How a test reads the board and works on it: as its reader does, by words and roles, and by the ids it promises."""
+"""Reading and operating the board in a browser, by text, roles and ids."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from hotel.models import Staff
 from rooms.models import Room
-from tests.browser.house import House
+from tests.browser.board_hotel import BoardHotel
 from tests.conftest import token_client
 
-# How a window is opened.
+# Window options.
 PHONE: dict[str, Any] = {
     "viewport": {"width": 375, "height": 667},
     "has_touch": True,
@@ -32,18 +32,18 @@ def expect_status(page: Page, number: int, status: str) -> None:
 
 
 def expect_state(page: Page, state: str) -> None:
-    """Wait until the board says how it is connected: live, reconnecting, polling or offline."""
+    """Wait until the board's connection state is live, reconnecting, polling or offline, as given."""
     expect(page.locator("#connection")).to_have_attribute("data-state", state)
 
 
 def shown(page: Page) -> list[int]:
-    """The rooms whose tiles can be seen, in their order on the page."""
+    """The numbers of the visible rooms, in page order."""
     found = page.locator("button.tile:visible")
     return [int(number) for number in found.evaluate_all("tiles => tiles.map(tile => tile.dataset.room)")]
 
 
 def open_room(page: Page, number: int) -> Locator:
-    """Tap the room's tile; returns its panel, when it has read what the room is now."""
+    """Tap the room's tile; returns its panel once it has loaded the room."""
     with page.expect_response(f"**/room-management/{number}/"):
         tile(page, number).click()
     panel = page.locator("dialog#room")
@@ -57,20 +57,20 @@ def step(page: Page, to_status: str) -> Locator:
 
 
 def steps(page: Page) -> set[str]:
-    """The statuses to which the open room may be taken by whoever looks at it."""
+    """The statuses that the panel offers for the open room."""
     found = page.locator("dialog#room button[data-to]:visible")
     return set(found.evaluate_all("buttons => buttons.map(button => button.dataset.to)"))
 
 
-def set_active(house: House, manager: Staff, room: Room, *, is_active: bool) -> None:
-    """The manager takes the room out of service, or back into it, somewhere else."""
-    answer = token_client(manager).patch(f"{house.api}room-management/{room.pk}/", {"is_active": is_active})
+def set_active(board_hotel: BoardHotel, manager: Staff, room: Room, *, is_active: bool) -> None:
+    """Activate or deactivate the room through the API, as the manager."""
+    answer = token_client(manager).patch(f"{board_hotel.api}room-management/{room.pk}/", {"is_active": is_active})
     assert answer.status_code == 200
 
 
 @dataclass
-class Ear:
-    """What a page has heard of rooms over its live connection, and what has not reached it."""
+class RoomEventFilter:
+    """The room events that reached a page over its live connection, and those that were withheld."""
 
     heard: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
@@ -81,9 +81,9 @@ class Ear:
         self.socket.send(message)
 
 
-def deafen(page_or_context: Any, events: float = math.inf) -> Ear:
-    """From now on so many events of rooms, all of them unless told, do not reach the page, though it is connected."""
-    ear = Ear()
+def withhold_room_events(page_or_context: Any, events: float = math.inf) -> RoomEventFilter:
+    """Withhold the next ``events`` room events (all by default) from the page, which stays connected."""
+    ear = RoomEventFilter()
 
     def between(socket: WebSocketRoute) -> None:
         ear.socket = socket
@@ -105,7 +105,7 @@ def deafen(page_or_context: Any, events: float = math.inf) -> Ear:
 
 
 def serious_findings(page: Page) -> list[str]:
-    """What axe finds on the page as it stands that keeps people out."""
+    """The serious and critical accessibility findings of axe on the page."""
     violations = Axe().run(page).response["violations"]
     return [
         f"{violation['id']} ({violation['impact']}): {[node['target'] for node in violation['nodes']]}"
@@ -115,7 +115,7 @@ def serious_findings(page: Page) -> list[str]:
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
+    """The number of pixels by which the page is wider than its window."""
     return int(page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
@@ -133,12 +133,12 @@ WATCH_TILES = """() => {
 
 
 def watch_tiles(page: Page) -> None:
-    """From now on the page remembers what changes among its tiles."""
+    """Record DOM changes among the tiles from now on."""
     page.evaluate(WATCH_TILES)
 
 
 def touched(page: Page) -> list[str]:
-    """The rooms whose tiles have changed in any way since ``watch_tiles``; or whatever else has."""
+    """The rooms whose tiles have changed since ``watch_tiles``, and any other changed element."""
     found: list[str] = page.evaluate("() => [...window.touched]")
     return found
 
@@ -154,7 +154,7 @@ CUT_OFF = """() => [...document.querySelectorAll(".tile *")]
 
 
 def cut_off(page: Page) -> list[str]:
-    """The words that reach beyond their tile."""
+    """The words that overflow their tile."""
     found: list[str] = page.evaluate(CUT_OFF)
     return found
 
@@ -170,6 +170,6 @@ SMALL_TARGETS = """() => [...document.querySelectorAll('a, button, input, select
 
 
 def small_targets(page: Page) -> list[str]:
-    """What a finger has to hit on the page, or in its open panel, and is smaller than 44 pixels."""
+    """The touch targets on the page, or in its open panel, that are smaller than 44 pixels."""
     found: list[str] = page.evaluate(SMALL_TARGETS)
     return found

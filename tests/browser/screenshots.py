@@ -11,7 +11,7 @@ from common import clock
 from hotel import rights
 from hotel.models import Staff
 from local.datadir import PROJECT
-from tests.browser.house import House, Site, furnish, turn_rooms
+from tests.browser.board_hotel import BoardHotel, Site, fill_busy_hotel, turn_rooms
 from tests.browser.pages import PHONE, WALL, expect_state, open_room, step
 from tests.factories import HotelFactory
 
@@ -61,20 +61,22 @@ def live(context: BrowserContext, path: str) -> Page:
     return page
 
 
-def member(house: House, role: str, name: str) -> Staff:
+def member(board_hotel: BoardHotel, role: str, name: str) -> Staff:
     first, last = name.split()
-    return house.member(role, first, user__last_name=last, user__is_staff=role == rights.HOTEL_MANAGER)
+    return board_hotel.member(role, first, user__last_name=last, user__is_staff=role == rights.HOTEL_MANAGER)
 
 
 @pytest.fixture
-def belvedere(site: Site, password: str) -> House:
-    house = House(password, HotelFactory(name="Hotel Belvedere", slug="belvedere", timezone=afternoon_city()))
-    furnish(house)
+def belvedere(site: Site, password: str) -> BoardHotel:
+    board_hotel = BoardHotel(
+        password, HotelFactory(name="Hotel Belvedere", slug="belvedere", timezone=afternoon_city())
+    )
+    fill_busy_hotel(board_hotel)
     for place, number in enumerate(floor * 100 + room for floor in range(1, 8) for room in range(1, 16)):
         if floor_and_room_are_new(number):
             with clock.set_to(clock.now() - timedelta(minutes=5 + 37 * (place * 19 % 31))):
-                house.room(number, OTHERS[place * 7 % len(OTHERS)], kind="Double" if number % 3 else "Twin")
-    return house
+                board_hotel.room(number, OTHERS[place * 7 % len(OTHERS)], kind="Double" if number % 3 else "Twin")
+    return board_hotel
 
 
 def floor_and_room_are_new(number: int) -> bool:
@@ -82,7 +84,7 @@ def floor_and_room_are_new(number: int) -> bool:
     return number > 500 or number % 100 > 10
 
 
-def test_screenshots(belvedere: House, window: Callable[..., BrowserContext]):
+def test_screenshots(belvedere: BoardHotel, window: Callable[..., BrowserContext]):
     FOLDER.mkdir(exist_ok=True)
     manager = member(belvedere, rights.HOTEL_MANAGER, "Siobhan Kelly")
     supervisor = member(belvedere, rights.HOUSEKEEPING_SUPERVISOR, "Orla Walsh")

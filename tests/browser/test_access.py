@@ -25,9 +25,9 @@ from tests.factories import PASSWORD
 # --- a phone ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_housekeeper_does_her_rounds_on_a_phone(house, window):
-    maeve = house.member(rights.HOUSEKEEPER)
-    house.room(101, "CHECKOUT_DIRTY")
+def test_a_housekeeper_does_her_rounds_on_a_phone(board_hotel, window):
+    maeve = board_hotel.member(rights.HOUSEKEEPER)
+    board_hotel.room(101, "CHECKOUT_DIRTY")
     page = window(**PHONE).new_page()
     page.goto("/board/")
     assert overflow(page) == 0
@@ -49,8 +49,8 @@ def test_a_housekeeper_does_her_rounds_on_a_phone(house, window):
     expect(page.locator(".tile:visible")).to_have_count(1)
 
 
-def test_a_phone_never_scrolls_sideways_and_a_finger_hits_everything(busy_house, board):
-    page = board(busy_house.member(), **PHONE)
+def test_a_phone_never_scrolls_sideways_and_a_finger_hits_everything(busy_hotel, board):
+    page = board(busy_hotel.member(), **PHONE)
     assert overflow(page) == 0
     assert small_targets(page) == []
     panel = open_room(page, 106)
@@ -63,9 +63,9 @@ def test_a_phone_never_scrolls_sideways_and_a_finger_hits_everything(busy_house,
     assert box["x"] + box["width"] <= 375
 
 
-def test_the_turn_times_fit_on_a_phone(busy_house, window):
-    page = window(busy_house.member(), **PHONE).new_page()
-    page.goto(f"{busy_house.path}turn-times/")
+def test_the_turn_times_fit_on_a_phone(busy_hotel, window):
+    page = window(busy_hotel.member(), **PHONE).new_page()
+    page.goto(f"{busy_hotel.path}turn-times/")
     assert overflow(page) == 0
     assert small_targets(page) == []
 
@@ -73,10 +73,10 @@ def test_the_turn_times_fit_on_a_phone(busy_house, window):
 # --- a wall -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_wall_screen_shows_a_floor_of_ten_in_one_row(house, board):
+def test_a_wall_screen_shows_a_floor_of_ten_in_one_row(board_hotel, board):
     for number in range(101, 111):
-        house.room(number)
-    page = board(house.member(), **WALL)
+        board_hotel.room(number)
+    page = board(board_hotel.member(), **WALL)
     assert overflow(page) == 0
     tops = page.locator(".tile").evaluate_all(
         "tiles => tiles.map(tile => Math.round(tile.getBoundingClientRect().top))"
@@ -86,8 +86,8 @@ def test_a_wall_screen_shows_a_floor_of_ten_in_one_row(house, board):
 
 
 @pytest.mark.parametrize("size", [{}, PHONE, WALL], ids=["desk", "phone", "wall"])
-def test_no_word_on_a_tile_is_cut_off(busy_house, board, size):
-    page = board(busy_house.member(), **size)
+def test_no_word_on_a_tile_is_cut_off(busy_hotel, board, size):
+    page = board(busy_hotel.member(), **size)
     assert cut_off(page) == []
 
 
@@ -103,10 +103,10 @@ def press_until(page: Page, key: str, selector: str) -> None:
     pytest.fail(f"{key} never leads to {selector}")
 
 
-def test_everything_can_be_done_with_the_keyboard_alone(house, window):
-    maeve = house.member(rights.HOUSEKEEPER)
+def test_everything_can_be_done_with_the_keyboard_alone(board_hotel, window):
+    maeve = board_hotel.member(rights.HOUSEKEEPER)
     for number in (101, 102, 103):
-        house.room(number, "CHECKOUT_DIRTY")
+        board_hotel.room(number, "CHECKOUT_DIRTY")
     page = window().new_page()
     page.goto("/board/")
     press_until(page, "Tab", "[name=username]")
@@ -135,20 +135,20 @@ def test_everything_can_be_done_with_the_keyboard_alone(house, window):
     expect(tile(page, 103)).to_be_focused()
 
 
-def test_the_focus_stays_on_its_tile_when_a_room_joins_the_board(house, board):
-    house.room(102)
-    page = board(house.member())
+def test_the_focus_stays_on_its_tile_when_a_room_joins_the_board(board_hotel, board):
+    board_hotel.room(102)
+    page = board(board_hotel.member())
     tile(page, 102).focus()
-    house.room(101)
+    board_hotel.room(101)
     page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
     expect(tile(page, 101)).to_be_visible()
     expect(tile(page, 102)).to_be_focused()
 
 
-def test_the_keyboard_keeps_its_place_when_a_filter_hides_the_tile(house, board):
+def test_the_keyboard_keeps_its_place_when_a_filter_hides_the_tile(board_hotel, board):
     for number in (101, 102, 205, 301):
-        house.room(number, "CHECKOUT_DIRTY")
-    page = board(house.member(), "?status=CHECKOUT_DIRTY")
+        board_hotel.room(number, "CHECKOUT_DIRTY")
+    page = board(board_hotel.member(), "?status=CHECKOUT_DIRTY")
     tile(page, 102).focus()
     page.keyboard.press("Enter")
     step(page, "CLEANING_IN_PROGRESS").click()
@@ -156,7 +156,7 @@ def test_the_keyboard_keeps_its_place_when_a_filter_hides_the_tile(house, board)
     page.keyboard.press("Escape")
     expect(tile(page, 205)).to_be_focused()
     for gone, focused in ((205, 301), (301, 101)):  # the next one, or the last of those before
-        room = Room.objects.get(hotel=house.hotel, room_number=gone)
+        room = Room.objects.get(hotel=board_hotel.hotel, room_number=gone)
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM)
         expect(tile(page, gone)).to_be_hidden()
         expect(tile(page, focused)).to_be_focused()
@@ -167,9 +167,9 @@ def test_the_keyboard_keeps_its_place_when_a_filter_hides_the_tile(house, board)
     expect(page.get_by_label("Status", exact=True)).to_be_focused()
 
 
-def test_where_the_focus_is_can_be_seen(house, board):
-    house.room(101)
-    page = board(house.member())
+def test_where_the_focus_is_can_be_seen(board_hotel, board):
+    board_hotel.room(101)
+    page = board(board_hotel.member())
     press_until(page, "Tab", ".tile")
     outline = tile(page, 101).evaluate("tile => { const style = getComputedStyle(tile); return style.outlineStyle; }")
     assert outline != "none"
@@ -178,9 +178,9 @@ def test_where_the_focus_is_can_be_seen(house, board):
 # --- a screen reader --------------------------------------------------------------------------------------------------
 
 
-def test_axe_is_at_work(house, board):
+def test_axe_is_at_work(board_hotel, board):
     """The scans below find what they are to find: with three planted faults, each is named."""
-    page = board(house.member())
+    page = board(board_hotel.member())
     page.evaluate("""() => document.querySelector("main").insertAdjacentHTML("beforeend",
         '<button></button><img src="/static/board/icon.svg"><p id="faint">hardly to be read</p>')""")
     page.evaluate(
@@ -193,8 +193,8 @@ def test_axe_is_at_work(house, board):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [{}, PHONE, WALL], ids=["desk", "phone", "wall"])
-def test_the_board_and_an_open_room_have_no_serious_finding(busy_house, board, scheme, size):
-    page = board(busy_house.member(), color_scheme=scheme, **size)
+def test_the_board_and_an_open_room_have_no_serious_finding(busy_hotel, board, scheme, size):
+    page = board(busy_hotel.member(), color_scheme=scheme, **size)
     assert serious_findings(page) == []
     panel = open_room(page, 106)
     expect(panel.locator("#history > li")).not_to_have_count(0)
@@ -202,14 +202,14 @@ def test_the_board_and_an_open_room_have_no_serious_finding(busy_house, board, s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_rooms_on_one_screen_have_no_serious_finding(busy_house, board, scheme):
-    page = board(busy_house.member(), "?wall=1", color_scheme=scheme, **WALL)
+def test_all_rooms_on_one_screen_have_no_serious_finding(busy_hotel, board, scheme):
+    page = board(busy_hotel.member(), "?wall=1", color_scheme=scheme, **WALL)
     assert serious_findings(page) == []
     assert cut_off(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_sign_in_has_no_serious_finding_also_when_it_refuses(house, window, scheme):
+def test_the_sign_in_has_no_serious_finding_also_when_it_refuses(board_hotel, window, scheme):
     page = window(color_scheme=scheme).new_page()
     page.goto("/board/sign-in/")
     assert serious_findings(page) == []
@@ -221,9 +221,9 @@ def test_the_sign_in_has_no_serious_finding_also_when_it_refuses(house, window, 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_refusals_and_trouble_have_no_serious_finding(busy_house, board, scheme, complaints):
+def test_refusals_and_trouble_have_no_serious_finding(busy_hotel, board, scheme, complaints):
     complaints.expect("status of 40|WebSocket")
-    member = busy_house.member(rights.HOUSEKEEPING_SUPERVISOR)
+    member = busy_hotel.member(rights.HOUSEKEEPING_SUPERVISOR)
     page = board(member, color_scheme=scheme)
     open_room(page, 108)
     step(page, "READY_FOR_GUEST").click()
@@ -237,18 +237,18 @@ def test_refusals_and_trouble_have_no_serious_finding(busy_house, board, scheme,
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_turn_times_have_no_serious_finding(turned_house, window, scheme):
-    page = window(turned_house.member(), color_scheme=scheme).new_page()
-    page.goto(f"{turned_house.path}turn-times/")
+def test_the_turn_times_have_no_serious_finding(hotel_with_turn_times, window, scheme):
+    page = window(hotel_with_turn_times.member(), color_scheme=scheme).new_page()
+    page.goto(f"{hotel_with_turn_times.path}turn-times/")
     expect(page.locator("svg").first).to_be_visible()
     assert serious_findings(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_admin_has_no_serious_finding(busy_house, window, complaints, scheme):
+def test_the_admin_has_no_serious_finding(busy_hotel, window, complaints, scheme):
     # axe reads Django's styles, and asks for what they import beside the page.
     complaints.expect(r"404 .*/admin/.*widgets\.css")
-    page = window(busy_house.member(user__is_staff=True), color_scheme=scheme).new_page()
+    page = window(busy_hotel.member(user__is_staff=True), color_scheme=scheme).new_page()
     page.goto("/admin/")
     expect(page.get_by_role("link", name="Rooms", exact=True).first).to_be_visible()
     assert serious_findings(page) == []
@@ -278,16 +278,16 @@ def test_the_admin_has_no_serious_finding(busy_house, window, complaints, scheme
     assert serious_findings(page) == []
 
 
-def test_every_status_can_be_told_without_colours(busy_house, board):
+def test_every_status_can_be_told_without_colours(busy_hotel, board):
     """The mark beside the words differs from status to status, also to whom all colours are one."""
-    page = board(busy_house.member(), forced_colors="active")
+    page = board(busy_hotel.member(), forced_colors="active")
     for status in RoomStatus:
         expect(page.locator(f'.tile[data-status="{status}"]').first).to_contain_text(status.label)
 
 
-def test_the_connection_and_a_refusal_are_announced(busy_house, board, complaints):
+def test_the_connection_and_a_refusal_are_announced(busy_hotel, board, complaints):
     complaints.expect("status of 409")
-    page = board(busy_house.member(rights.HOUSEKEEPING_SUPERVISOR))
+    page = board(busy_hotel.member(rights.HOUSEKEEPING_SUPERVISOR))
     expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
     open_room(page, 108)
     step(page, "READY_FOR_GUEST").click()

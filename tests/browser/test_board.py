@@ -12,14 +12,14 @@ from tests.factories import BookingFactory, TaskFactory, booking_in
 
 
 @pytest.fixture
-def ten_rooms(house):
+def ten_rooms(board_hotel):
     """One room of each status, and three more that are ready, on three floors."""
     for number, status in enumerate(RoomStatus.values, 101):
-        house.room(number, status)
-    house.room(201, kind="Suite")
-    house.room(202)
-    house.room(1203, kind="Suite")
-    return house
+        board_hotel.room(number, status)
+    board_hotel.room(201, kind="Suite")
+    board_hotel.room(202)
+    board_hotel.room(1203, kind="Suite")
+    return board_hotel
 
 
 def test_every_room_is_a_tile_under_its_floor_that_says_all_in_words(ten_rooms, board):
@@ -38,9 +38,9 @@ def test_every_room_is_a_tile_under_its_floor_that_says_all_in_words(ten_rooms, 
     assert "Suite" in (tile(page, 1203).get_attribute("aria-label") or "")
 
 
-def test_a_tile_tells_how_long_it_has_been_so(house, board):
-    page = board(house.member())
-    house.room(101)
+def test_a_tile_tells_how_long_it_has_been_so(board_hotel, board):
+    page = board(board_hotel.member())
+    board_hotel.room(101)
     page.clock.install()
     page.reload()
     expect(tile(page, 101)).to_contain_text("now")
@@ -119,14 +119,14 @@ def test_my_tasks_are_the_rooms_in_which_somebody_waits_for_me(ten_rooms, board)
     assert shown(board(orla, "?mine=1")) == [103]
 
 
-def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(house, board):
-    today = calendar.business_date(house.hotel)
-    ready, dirty, leaving = house.room(101), house.room(102, "CHECKOUT_DIRTY"), house.room(103)
+def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(board_hotel, board):
+    today = calendar.business_date(board_hotel.hotel)
+    ready, dirty, leaving = board_hotel.room(101), board_hotel.room(102, "CHECKOUT_DIRTY"), board_hotel.room(103)
     for room, name in ((ready, "Ada"), (dirty, "Grace"), (None, "Mary")):
-        fields = {"assigned_room": room, "room_type": house.room_type("Double"), "primary_first_name": name}
-        BookingFactory(hotel=house.hotel, check_in=today, check_out=today + timedelta(days=2), **fields)
+        fields = {"assigned_room": room, "room_type": board_hotel.room_type("Double"), "primary_first_name": name}
+        BookingFactory(hotel=board_hotel.hotel, check_in=today, check_out=today + timedelta(days=2), **fields)
     booking_in("IN_HOUSE", assigned_room=leaving, check_in=today - timedelta(days=2), check_out=today)
-    page = board(house.member(rights.FRONT_DESK_AGENT))
+    page = board(board_hotel.member(rights.FRONT_DESK_AGENT))
     arrivals, departures = (page.get_by_role("table", name=name) for name in ("Arrivals", "Departures"))
     expect(arrivals.get_by_role("row").filter(has_text="Ada")).to_contain_text("101")
     expect(arrivals.get_by_role("row").filter(has_text="Ada")).to_contain_text("ready")
@@ -138,12 +138,14 @@ def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(ho
     assert "overdue" in (tile(page, 103).get_attribute("aria-label") or "")
 
 
-def test_a_guest_who_is_late_stands_among_the_arrivals_and_is_marked_in_words(house, board):
-    today, day = calendar.business_date(house.hotel), timedelta(days=1)
+def test_a_guest_who_is_late_stands_among_the_arrivals_and_is_marked_in_words(board_hotel, board):
+    today, day = calendar.business_date(board_hotel.hotel), timedelta(days=1)
     for number, name, since in ((101, "Ada", 0), (102, "Grace", 1), (103, "Mary", 3)):
-        fields = {"room_type": house.room_type("Double"), "primary_first_name": name, "hotel": house.hotel}
-        BookingFactory(assigned_room=house.room(number), check_in=today - since * day, check_out=today + day, **fields)
-    page = board(house.member(rights.FRONT_DESK_AGENT))
+        fields = {"room_type": board_hotel.room_type("Double"), "primary_first_name": name, "hotel": board_hotel.hotel}
+        BookingFactory(
+            assigned_room=board_hotel.room(number), check_in=today - since * day, check_out=today + day, **fields
+        )
+    page = board(board_hotel.member(rights.FRONT_DESK_AGENT))
     arrivals = page.get_by_role("table", name="Arrivals")
     expect(arrivals.get_by_role("row").filter(has_text="Ada")).not_to_contain_text("due")
     expect(arrivals.get_by_role("row").filter(has_text="Grace")).to_contain_text("ready, due yesterday")
@@ -163,13 +165,15 @@ LINES = """cell => {
 }"""
 
 
-def test_a_long_name_takes_no_room_from_what_stands_beside_it(house, board):
-    today = calendar.business_date(house.hotel)
+def test_a_long_name_takes_no_room_from_what_stands_beside_it(board_hotel, board):
+    today = calendar.business_date(board_hotel.hotel)
     for number, name in ((101, "Ada"), (102, "A" * 60)):
-        fields = {"room_type": house.room_type("Double"), "primary_first_name": name}
+        fields = {"room_type": board_hotel.room_type("Double"), "primary_first_name": name}
         stay = {"check_in": today, "check_out": today + timedelta(days=2)}
-        BookingFactory(hotel=house.hotel, assigned_room=house.room(number, "CHECKOUT_DIRTY"), **fields, **stay)
-    page = board(house.member(rights.FRONT_DESK_AGENT))
+        BookingFactory(
+            hotel=board_hotel.hotel, assigned_room=board_hotel.room(number, "CHECKOUT_DIRTY"), **fields, **stay
+        )
+    page = board(board_hotel.member(rights.FRONT_DESK_AGENT))
     arrivals = page.get_by_role("table", name="Arrivals")
     for words in ("Room", "Readiness", "101", "dirty"):
         cell = arrivals.get_by_text(words, exact=True).first
@@ -177,22 +181,22 @@ def test_a_long_name_takes_no_room_from_what_stands_beside_it(house, board):
     assert arrivals.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
 
 
-def test_who_may_not_see_bookings_sees_no_name_of_a_guest(house, board):
-    today = calendar.business_date(house.hotel)
+def test_who_may_not_see_bookings_sees_no_name_of_a_guest(board_hotel, board):
+    today = calendar.business_date(board_hotel.hotel)
     booking = BookingFactory(
-        hotel=house.hotel,
-        room_type=house.room_type("Double"),
-        assigned_room=house.room(101),
+        hotel=board_hotel.hotel,
+        room_type=board_hotel.room_type("Double"),
+        assigned_room=board_hotel.room(101),
         check_in=today,
         check_out=today + timedelta(days=1),
     )
-    page = board(house.member(rights.HOUSEKEEPER))
+    page = board(board_hotel.member(rights.HOUSEKEEPER))
     expect(page.get_by_role("table", name="Arrivals")).to_contain_text("101")
     for secret in ("Lovelace", booking.booking_id):
         assert secret not in page.content()
 
 
-def test_without_javascript_the_page_says_that_it_needs_it(house, window):
-    page = window(house.member(), java_script_enabled=False).new_page()
-    page.goto(house.path)
+def test_without_javascript_the_page_says_that_it_needs_it(board_hotel, window):
+    page = window(board_hotel.member(), java_script_enabled=False).new_page()
+    page.goto(board_hotel.path)
     expect(page.locator("noscript p")).to_contain_text("The board needs JavaScript")

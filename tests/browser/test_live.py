@@ -19,7 +19,17 @@ from room_bookings.models import RoomBooking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out
 from rooms.models import Room
-from tests.browser.pages import PHONE, deafen, expect_state, expect_status, open_room, step, tile, touched, watch_tiles
+from tests.browser.pages import (
+    PHONE,
+    expect_state,
+    expect_status,
+    open_room,
+    step,
+    tile,
+    touched,
+    watch_tiles,
+    withhold_room_events,
+)
 from tests.conftest import token_client
 from tests.factories import BookingFactory, TaskFactory, booking_in
 from tests.notifications.conftest import until
@@ -55,12 +65,15 @@ def seen(page: Page) -> list[str]:
 
 
 @pytest.fixture
-def dirty(house):
-    return house.room(101, "CHECKOUT_DIRTY")
+def dirty(board_hotel):
+    return board_hotel.room(101, "CHECKOUT_DIRTY")
 
 
-def test_a_change_in_one_window_is_seen_in_another_within_a_second(house, dirty, board, measured):
-    housekeeper, wall = board(house.member(rights.HOUSEKEEPER)), board(house.member(rights.FRONT_DESK_AGENT, "Tom"))
+def test_a_change_in_one_window_is_seen_in_another_within_a_second(board_hotel, dirty, board, measured):
+    housekeeper, wall = (
+        board(board_hotel.member(rights.HOUSEKEEPER)),
+        board(board_hotel.member(rights.FRONT_DESK_AGENT, "Tom")),
+    )
     watch(wall, 101)
     housekeeper.evaluate("""() => document.addEventListener("click", () => { window.clicked = Date.now(); }, true)""")
     took = []
@@ -74,18 +87,18 @@ def test_a_change_in_one_window_is_seen_in_another_within_a_second(house, dirty,
     assert max(took) < 1000
 
 
-def test_a_change_made_over_the_api_is_seen(house, dirty, board):
-    page = board(house.member(rights.FRONT_DESK_AGENT))
-    answer = token_client(house.member(rights.HOUSEKEEPER)).post(
-        f"{house.api}rooms/{dirty.pk}/status/", {"to_status": "CLEANING_IN_PROGRESS"}
+def test_a_change_made_over_the_api_is_seen(board_hotel, dirty, board):
+    page = board(board_hotel.member(rights.FRONT_DESK_AGENT))
+    answer = token_client(board_hotel.member(rights.HOUSEKEEPER)).post(
+        f"{board_hotel.api}rooms/{dirty.pk}/status/", {"to_status": "CLEANING_IN_PROGRESS"}
     )
     assert answer.status_code == 200
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
     expect(page.locator('#counts [data-status="CLEANING_IN_PROGRESS"]')).to_contain_text("1")
 
 
-def test_an_open_panel_follows_too(house, dirty, board):
-    page, supervisor = board(house.member()), house.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla")
+def test_an_open_panel_follows_too(board_hotel, dirty, board):
+    page, supervisor = board(board_hotel.member()), board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla")
     panel = open_room(page, 101)
     change(dirty, "CLEANED_UNINSPECTED", supervisor)
     expect(panel).to_contain_text("Cleaned uninspected")
@@ -94,11 +107,11 @@ def test_an_open_panel_follows_too(house, dirty, board):
     expect(step(page, "CLEANED_UNINSPECTED")).to_be_hidden()
 
 
-def test_an_event_repaints_one_tile(house, dirty, board):
+def test_an_event_repaints_one_tile(board_hotel, dirty, board):
     for number in range(102, 112):
-        house.room(number)
-    housekeeper = house.member(rights.HOUSEKEEPER)
-    page = board(house.member())
+        board_hotel.room(number)
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
+    page = board(board_hotel.member())
     watch_tiles(page)
     change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
@@ -106,10 +119,10 @@ def test_an_event_repaints_one_tile(house, dirty, board):
     assert touched(page) == ["101"]
 
 
-def test_a_board_whose_server_dies_says_so_and_catches_up_when_it_is_back(house, dirty, board, site, complaints):
+def test_a_board_whose_server_dies_says_so_and_catches_up_when_it_is_back(board_hotel, dirty, board, site, complaints):
     complaints.expect(LOST)
-    housekeeper = house.member(rights.HOUSEKEEPER)
-    page = board(house.member())
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
+    page = board(board_hotel.member())
     expect(page.locator("#connection")).to_have_text("Live")
     watch(page, 101)
     site.pusher.kill()
@@ -132,28 +145,28 @@ def test_a_board_whose_server_dies_says_so_and_catches_up_when_it_is_back(house,
     assert seen(page).count("CLEANING_IN_PROGRESS") <= 1
 
 
-def test_while_the_live_server_is_away_the_board_still_shows_what_changes(house, dirty, board, site, complaints):
+def test_while_the_live_server_is_away_the_board_still_shows_what_changes(board_hotel, dirty, board, site, complaints):
     complaints.expect(LOST)
-    page = board(house.member())
+    page = board(board_hotel.member())
     site.pusher.kill()
     try:
         expect_state(page, "polling")
         expect(page.locator("#connection")).to_have_text("Checking every few seconds")
-        change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+        change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
         expect_status(page, 101, "CLEANING_IN_PROGRESS")
     finally:
         site.pusher.start()
 
 
-def test_a_connection_that_has_silently_died_is_noticed_in_half_a_minute(house, dirty, window, site, complaints):
+def test_a_connection_that_has_silently_died_is_noticed_in_half_a_minute(board_hotel, dirty, window, site, complaints):
     complaints.expect(LOST)
-    page = window(house.member()).new_page()
+    page = window(board_hotel.member()).new_page()
     page.clock.install()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
     site.pusher.freeze()
     try:
-        change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+        change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
         page.clock.run_for("00:30")
         expect_status(page, 101, "CLEANING_IN_PROGRESS")
         assert page.locator("#connection").get_attribute("data-state") in ("reconnecting", "polling")
@@ -163,10 +176,10 @@ def test_a_connection_that_has_silently_died_is_noticed_in_half_a_minute(house, 
     expect_state(page, "live")
 
 
-def test_a_phone_without_a_network_says_offline_and_catches_up(house, dirty, board, complaints):
+def test_a_phone_without_a_network_says_offline_and_catches_up(board_hotel, dirty, board, complaints):
     complaints.expect(LOST)
-    housekeeper = house.member(rights.HOUSEKEEPER)
-    page = board(house.member())
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
+    page = board(board_hotel.member())
     watch(page, 101)
     page.context.set_offline(True)
     expect_state(page, "offline")
@@ -180,26 +193,26 @@ def test_a_phone_without_a_network_says_offline_and_catches_up(house, dirty, boa
     assert len(seen(page)) == len(set(seen(page)))
 
 
-def test_what_happened_before_the_first_connection_is_fetched_once_it_is_there(house, dirty, window):
-    context = window(house.member())
+def test_what_happened_before_the_first_connection_is_fetched_once_it_is_there(board_hotel, dirty, window):
+    context = window(board_hotel.member())
     held: list[Route] = []
     context.route("**/pusher.min.js", lambda route: held.append(route))
     page = context.new_page()
-    page.goto(house.path, wait_until="domcontentloaded")
+    page.goto(board_hotel.path, wait_until="domcontentloaded")
     expect_status(page, 101, "CHECKOUT_DIRTY")
-    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
     # Pusher has it, and tells it to nobody who comes later.
-    until(lambda: not RealtimeEvent.objects.filter(hotel=house.hotel, sent_at=None).exists())
+    until(lambda: not RealtimeEvent.objects.filter(hotel=board_hotel.hotel, sent_at=None).exists())
     held[0].continue_()
     expect_state(page, "live")
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
 def test_a_question_that_the_server_refused_once_is_asked_again_and_the_board_goes_live(
-    house, dirty, window, complaints
+    board_hotel, dirty, window, complaints
 ):
     complaints.expect("status of 503")
-    context = window(house.member())
+    context = window(board_hotel.member())
     refused: list[str] = []
 
     def refuse_once(route: Route) -> None:
@@ -211,43 +224,45 @@ def test_a_question_that_the_server_refused_once_is_asked_again_and_the_board_go
 
     context.route("**/events/?*", refuse_once)
     page = context.new_page()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
     assert len(refused) == 1
-    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_what_is_heard_live_counts_as_heard(house, dirty, board, complaints):
+def test_what_is_heard_live_counts_as_heard(board_hotel, dirty, board, complaints):
     complaints.expect(LOST)
-    page = board(house.member())
+    page = board(board_hotel.member())
     page.clock.install()
     page.clock.fast_forward("00:20:00")
-    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
     page.context.set_offline(True)
     expect_state(page, "offline")
-    ahead = [(calendar.local_now(house.hotel) + timedelta(minutes=minutes)).strftime("%H:%M") for minutes in (19, 20)]
+    ahead = [
+        (calendar.local_now(board_hotel.hotel) + timedelta(minutes=minutes)).strftime("%H:%M") for minutes in (19, 20)
+    ]
     expect(page.locator("#trouble")).to_contain_text(re.compile(f"since ({'|'.join(ahead)})"))
 
 
-def test_without_pusher_js_the_board_asks_every_few_seconds(house, dirty, window, complaints):
+def test_without_pusher_js_the_board_asks_every_few_seconds(board_hotel, dirty, window, complaints):
     complaints.expect("net::ERR_FAILED")
-    context = window(house.member())
+    context = window(board_hotel.member())
     context.route("**/pusher.min.js", lambda route: route.abort())
     page = context.new_page()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "polling")
-    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_an_event_that_got_lost_is_fetched_when_the_next_one_comes(house, dirty, window):
-    other, housekeeper = house.room(102, "CHECKOUT_DIRTY"), house.member(rights.HOUSEKEEPER)
-    context = window(house.member())
-    ear = deafen(context, events=1)
+def test_an_event_that_got_lost_is_fetched_when_the_next_one_comes(board_hotel, dirty, window):
+    other, housekeeper = board_hotel.room(102, "CHECKOUT_DIRTY"), board_hotel.member(rights.HOUSEKEEPER)
+    context = window(board_hotel.member())
+    ear = withhold_room_events(context, events=1)
     page = context.new_page()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
     change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
     change(other, "CLEANING_IN_PROGRESS", housekeeper)
@@ -256,12 +271,12 @@ def test_an_event_that_got_lost_is_fetched_when_the_next_one_comes(house, dirty,
     assert len(ear.missed) == 1
 
 
-def test_a_repeated_event_changes_nothing(house, dirty, window):
-    housekeeper = house.member(rights.HOUSEKEEPER)
-    context = window(house.member())
-    ear = deafen(context, events=0)
+def test_a_repeated_event_changes_nothing(board_hotel, dirty, window):
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
+    context = window(board_hotel.member())
+    ear = withhold_room_events(context, events=0)
     page = context.new_page()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
     watch(page, 101)
     change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
@@ -274,11 +289,11 @@ def test_a_repeated_event_changes_nothing(house, dirty, window):
     assert seen(page) == ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "CHECKOUT_DIRTY"]
 
 
-def test_an_arrival_that_is_checked_in_leaves_the_list(house, board):
-    agent, room = house.member(rights.FRONT_DESK_AGENT), house.room(101)
-    today = calendar.business_date(house.hotel)
+def test_an_arrival_that_is_checked_in_leaves_the_list(board_hotel, board):
+    agent, room = board_hotel.member(rights.FRONT_DESK_AGENT), board_hotel.room(101)
+    today = calendar.business_date(board_hotel.hotel)
     booking = BookingFactory(
-        hotel=house.hotel,
+        hotel=board_hotel.hotel,
         room_type=room.room_type,
         assigned_room=room,
         check_in=today,
@@ -305,12 +320,12 @@ def restore(backup: dict[str, Any]) -> None:
     begin_anew()
 
 
-def test_what_is_told_of_nothing_is_there_within_a_minute(house, dirty, window):
-    page = window(house.member()).new_page()
+def test_what_is_told_of_nothing_is_there_within_a_minute(board_hotel, dirty, window):
+    page = window(board_hotel.member()).new_page()
     page.clock.install()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
-    house.room(102)
+    board_hotel.room(102)
     page.clock.fast_forward("01:00")
     expect(tile(page, 102)).to_be_visible()
 
@@ -324,10 +339,10 @@ def by_reading_the_state(page: Page, other: Room, staff: Any) -> None:
 
 
 @pytest.mark.parametrize("noticed", [by_the_next_event, by_reading_the_state])
-def test_after_a_restore_the_board_shows_what_there_is_again(house, dirty, board, complaints, noticed):
+def test_after_a_restore_the_board_shows_what_there_is_again(board_hotel, dirty, board, complaints, noticed):
     complaints.expect("status of 410")
-    housekeeper, other = house.member(rights.HOUSEKEEPER), house.room(102, "CHECKOUT_DIRTY")
-    page = board(house.member())
+    housekeeper, other = board_hotel.member(rights.HOUSEKEEPER), board_hotel.room(102, "CHECKOUT_DIRTY")
+    page = board(board_hotel.member())
     dirty.refresh_from_db()
     [backup] = Room.objects.filter(pk=dirty.pk).values()
     change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
@@ -343,8 +358,8 @@ def test_after_a_restore_the_board_shows_what_there_is_again(house, dirty, board
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_a_step_that_is_answered_while_the_state_is_read_is_not_undone_by_it(house, dirty, board):
-    page = board(house.member(rights.HOUSEKEEPER))
+def test_a_step_that_is_answered_while_the_state_is_read_is_not_undone_by_it(board_hotel, dirty, board):
+    page = board(board_hotel.member(rights.HOUSEKEEPER))
     open_room(page, 101)
     held: list[Route] = []
 
@@ -361,8 +376,8 @@ def test_a_step_that_is_answered_while_the_state_is_read_is_not_undone_by_it(hou
     assert seen(page) == ["CLEANING_IN_PROGRESS"]
 
 
-def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(house, dirty, board):
-    housekeeper = house.member(rights.HOUSEKEEPER)
+def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(board_hotel, dirty, board):
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
     page = board(housekeeper, "?mine=1")
     expect(tile(page, 101)).to_be_hidden()
     TaskFactory(room=dirty, assigned_to=housekeeper)
@@ -375,14 +390,14 @@ def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(house, d
 
 @pytest.fixture
 def asking(window, complaints):
-    """``asking(house, member)`` is the board of somebody to whom no live connection comes: it asks."""
+    """``asking(board_hotel, member)`` is the board of somebody to whom no live connection comes: it asks."""
     complaints.expect("net::ERR_FAILED")
 
-    def asking(house, member) -> Page:
+    def asking(board_hotel, member) -> Page:
         context = window(member)
         context.route("**/pusher.min.js", lambda route: route.abort())
         page = context.new_page()
-        page.goto(house.path)
+        page.goto(board_hotel.path)
         expect_state(page, "polling")
         return page
 
@@ -401,39 +416,41 @@ def now_with(member: Any, *granted: str) -> None:
 ROOMS_ONLY, BOOKINGS_ONLY = "rooms.maintenance_flag", "bookings.checkin"
 
 
-def test_who_loses_the_bookings_goes_on_with_the_rooms_and_sees_no_name_any_more(house, dirty, asking, complaints):
+def test_who_loses_the_bookings_goes_on_with_the_rooms_and_sees_no_name_any_more(
+    board_hotel, dirty, asking, complaints
+):
     complaints.expect("status of 403")
-    today = calendar.business_date(house.hotel)
+    today = calendar.business_date(board_hotel.hotel)
     stay = {"check_in": today, "check_out": today + timedelta(days=1)}
-    BookingFactory(hotel=house.hotel, room_type=dirty.room_type, assigned_room=dirty, **stay)
-    agent = house.member(rights.FRONT_DESK_AGENT)
-    page = asking(house, agent)
+    BookingFactory(hotel=board_hotel.hotel, room_type=dirty.room_type, assigned_room=dirty, **stay)
+    agent = board_hotel.member(rights.FRONT_DESK_AGENT)
+    page = asking(board_hotel, agent)
     expect(page.get_by_role("table", name="Arrivals")).to_contain_text("Lovelace")
     now_with(agent, ROOMS_ONLY)
     expect(page.get_by_role("table", name="Arrivals")).not_to_contain_text("Lovelace")
     expect(page.locator("#trouble")).to_be_hidden()
-    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_who_may_hear_of_rooms_no_more_or_again_has_a_board_that_knows_it(house, dirty, asking, complaints):
+def test_who_may_hear_of_rooms_no_more_or_again_has_a_board_that_knows_it(board_hotel, dirty, asking, complaints):
     complaints.expect("status of 403")  # once; nothing is asked that cannot be answered
-    agent = house.member(rights.FRONT_DESK_AGENT)
-    page = asking(house, agent)
+    agent = board_hotel.member(rights.FRONT_DESK_AGENT)
+    page = asking(board_hotel, agent)
     with page.expect_navigation():
         now_with(agent, BOOKINGS_ONLY)
     expect_state(page, "polling")
     now_with(agent, BOOKINGS_ONLY, ROOMS_ONLY)
     with page.expect_navigation():
         page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
-    change(dirty, "CLEANING_IN_PROGRESS", house.member(rights.HOUSEKEEPER))
+    change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_who_hears_of_bookings_only_sees_the_room_that_a_guest_has_left(house, board):
-    clerk, today = house.member(rights.FRONT_DESK_AGENT), calendar.business_date(house.hotel)
+def test_who_hears_of_bookings_only_sees_the_room_that_a_guest_has_left(board_hotel, board):
+    clerk, today = board_hotel.member(rights.FRONT_DESK_AGENT), calendar.business_date(board_hotel.hotel)
     now_with(clerk, BOOKINGS_ONLY)
-    room = house.room(101)
+    room = board_hotel.room(101)
     booking = booking_in("IN_HOUSE", assigned_room=room, check_in=today - timedelta(days=2), check_out=today)
     page = board(clerk)
     expect_status(page, 101, "OCCUPIED")
@@ -442,12 +459,12 @@ def test_who_hears_of_bookings_only_sees_the_room_that_a_guest_has_left(house, b
     expect(page.locator('#counts [data-status="OCCUPIED"]')).to_contain_text("0")
 
 
-def test_who_is_deactivated_while_the_board_is_open_sees_no_more_within_a_minute(house, window, complaints):
+def test_who_is_deactivated_while_the_board_is_open_sees_no_more_within_a_minute(board_hotel, window, complaints):
     complaints.expect("status of 40[13]|WebSocket")
-    member = house.member()
+    member = board_hotel.member()
     page = window(member).new_page()
     page.clock.install()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
     member.is_active = False
     member.save()
@@ -456,9 +473,9 @@ def test_who_is_deactivated_while_the_board_is_open_sees_no_more_within_a_minute
     expect_state(page, "offline")
 
 
-def test_who_has_been_signed_out_reads_so(house, dirty, asking, complaints):
+def test_who_has_been_signed_out_reads_so(board_hotel, dirty, asking, complaints):
     complaints.expect("status of 40[13]")
-    page = asking(house, house.member())
+    page = asking(board_hotel, board_hotel.member())
     [cookie] = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
     Session.objects.get(session_key=cookie["value"]).delete()
     expect(page.locator("#trouble")).to_contain_text("You are signed out.")
@@ -469,15 +486,17 @@ def test_who_has_been_signed_out_reads_so(house, dirty, asking, complaints):
 
 
 @pytest.fixture
-def stays(house):
+def stays(board_hotel):
     """Enough rooms for a page that scrolls, one guest due out of 101 and one expected in 102."""
     for number in range(101, 141):
-        house.room(number, "READY_FOR_GUEST" if number != 140 else "CHECKOUT_DIRTY")
-    today = calendar.business_date(house.hotel)
-    rooms = {room.room_number: room for room in Room.objects.filter(hotel=house.hotel)}
+        board_hotel.room(number, "READY_FOR_GUEST" if number != 140 else "CHECKOUT_DIRTY")
+    today = calendar.business_date(board_hotel.hotel)
+    rooms = {room.room_number: room for room in Room.objects.filter(hotel=board_hotel.hotel)}
     booking_in("IN_HOUSE", assigned_room=rooms[101], check_in=today - timedelta(days=1), check_out=today)
-    BookingFactory(hotel=house.hotel, assigned_room=rooms[102], check_in=today, check_out=today + timedelta(days=1))
-    return house
+    BookingFactory(
+        hotel=board_hotel.hotel, assigned_room=rooms[102], check_in=today, check_out=today + timedelta(days=1)
+    )
+    return board_hotel
 
 
 def test_news_neither_scrolls_the_page_nor_takes_the_focus(stays, board):

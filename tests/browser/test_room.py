@@ -9,7 +9,16 @@ from hotel import calendar, rights
 from housekeeping.services import set_room_status
 from housekeeping.turnover import flag_maintenance
 from room_bookings.services.edit import edit_booking
-from tests.browser.pages import deafen, expect_state, expect_status, open_room, set_active, step, steps, tile
+from tests.browser.pages import (
+    expect_state,
+    expect_status,
+    open_room,
+    set_active,
+    step,
+    steps,
+    tile,
+    withhold_room_events,
+)
 from tests.factories import BookingFactory, booking_in
 
 DIRTY, CLEANING, CLEANED, READY = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"
@@ -40,19 +49,19 @@ STEPS = {
 
 
 @pytest.mark.parametrize("role", STEPS)
-def test_the_steps_are_those_that_the_room_allows_and_the_role_may(house, board, role):
+def test_the_steps_are_those_that_the_room_allows_and_the_role_may(board_hotel, board, role):
     for number, status in enumerate(STEPS[role], 101):
-        house.room(number, status)
-    page = board(house.member(role))
+        board_hotel.room(number, status)
+    page = board(board_hotel.member(role))
     for number, (status, expected) in enumerate(STEPS[role].items(), 101):
         open_room(page, number)
         assert steps(page) == expected, status
         page.keyboard.press("Escape")
 
 
-def test_a_step_with_its_note_is_in_the_history(house, board):
-    house.room(101, DIRTY)
-    page = board(house.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla"))
+def test_a_step_with_its_note_is_in_the_history(board_hotel, board):
+    board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla"))
     panel = open_room(page, 101)
     panel.get_by_label("Note").fill("extra towels")
     step(page, CLEANED).click()
@@ -64,20 +73,20 @@ def test_a_step_with_its_note_is_in_the_history(house, board):
     assert steps(page) == {READY, CLEANING, DIRTY, FAULT}
 
 
-def test_who_may_not_read_histories_works_without_one(house, board):
-    house.room(101, DIRTY)
-    page = board(house.member(rights.HOUSEKEEPER))
+def test_who_may_not_read_histories_works_without_one(board_hotel, board):
+    board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member(rights.HOUSEKEEPER))
     panel = open_room(page, 101)
     step(page, CLEANING).click()
     expect_status(page, 101, CLEANING)
     assert panel.locator("#history > li").count() == 0
 
 
-def test_a_fault_is_reported_and_mended(house, board):
-    room = house.room(101)
+def test_a_fault_is_reported_and_mended(board_hotel, board):
+    room = board_hotel.room(101)
     housekeeper, supervisor = (
-        board(house.member(rights.HOUSEKEEPER)),
-        board(house.member(rights.HOUSEKEEPING_SUPERVISOR)),
+        board(board_hotel.member(rights.HOUSEKEEPER)),
+        board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR)),
     )
     panel = open_room(housekeeper, 101)
     expect(panel.get_by_role("button", name="Fault is mended")).to_be_hidden()
@@ -101,30 +110,30 @@ def test_a_fault_is_reported_and_mended(house, board):
     expect_status(housekeeper, 101, room.room_status)
 
 
-def test_a_double_click_sends_one_request(house, board):
-    room = house.room(101, DIRTY)
-    page = board(house.member(rights.HOUSEKEEPER))
+def test_a_double_click_sends_one_request(board_hotel, board):
+    room = board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member(rights.HOUSEKEEPER))
     sent = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     open_room(page, 101)
     step(page, CLEANING).dblclick()
     expect_status(page, 101, CLEANING)
     expect(step(page, CLEANED)).to_be_enabled()
-    assert sent == [f"{page.url.split('/board')[0]}{house.api}rooms/{room.pk}/status/"]
+    assert sent == [f"{page.url.split('/board')[0]}{board_hotel.api}rooms/{room.pk}/status/"]
     room.refresh_from_db()
     assert room.room_status == CLEANING
 
 
-def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(house, window, complaints):
+def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(board_hotel, window, complaints):
     complaints.expect("status of 412")
-    room = house.room(101, DIRTY)
-    context = window(house.member(rights.HOUSEKEEPER))
-    ear = deafen(context)
+    room = board_hotel.room(101, DIRTY)
+    context = window(board_hotel.member(rights.HOUSEKEEPER))
+    ear = withhold_room_events(context)
     page = context.new_page()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
     panel = open_room(page, 101)
-    set_room_status(room=room, to_status=CLEANED, staff=house.member(rights.HOUSEKEEPER, "Nora"))
+    set_room_status(room=room, to_status=CLEANED, staff=board_hotel.member(rights.HOUSEKEEPER, "Nora"))
     panel.get_by_label("Note").fill("my note")
     step(page, CLEANING).click()
     refusal = page.locator("#refusal")
@@ -143,10 +152,10 @@ def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(house, window
     assert ear.missed
 
 
-def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown(house, board, complaints):
+def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown(board_hotel, board, complaints):
     complaints.expect("status of 409")
-    room = house.room(101, CLEANED, fault=True)
-    page = board(house.member(rights.HOUSEKEEPING_SUPERVISOR))
+    room = board_hotel.room(101, CLEANED, fault=True)
+    page = board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR))
     open_room(page, 101)
     step(page, READY).click()
     expect(page.locator("#refusal:visible")).to_contain_text("maintenance", ignore_case=True)
@@ -155,23 +164,23 @@ def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown
     assert room.room_status == CLEANED
 
 
-def test_a_right_taken_away_meanwhile_is_refused_with_the_reason(house, board, complaints):
+def test_a_right_taken_away_meanwhile_is_refused_with_the_reason(board_hotel, board, complaints):
     complaints.expect("status of 403")
-    housekeeper = house.member(rights.HOUSEKEEPER)
-    house.room(101, DIRTY)
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
+    board_hotel.room(101, DIRTY)
     page = board(housekeeper)
     open_room(page, 101)
-    housekeeper.role = house.member(rights.FRONT_DESK_AGENT).role
+    housekeeper.role = board_hotel.member(rights.FRONT_DESK_AGENT).role
     housekeeper.save()
     step(page, CLEANING).click()
     expect(page.locator("#refusal:visible")).to_contain_text("Permission denied")
     expect_status(page, 101, DIRTY)
 
 
-def test_a_step_that_finds_no_network_says_so_and_can_be_tried_again(house, board, complaints):
+def test_a_step_that_finds_no_network_says_so_and_can_be_tried_again(board_hotel, board, complaints):
     complaints.expect("net::ERR_")
-    house.room(101, DIRTY)
-    page = board(house.member(rights.HOUSEKEEPER))
+    board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member(rights.HOUSEKEEPER))
     open_room(page, 101)
     page.route("**/status/", lambda route: route.abort())
     step(page, CLEANING).click()
@@ -183,9 +192,9 @@ def test_a_step_that_finds_no_network_says_so_and_can_be_tried_again(house, boar
     expect(page.locator("#refusal")).to_be_hidden()
 
 
-def test_a_step_whose_answer_is_cut_off_is_not_taken_for_refused(house, board):
-    house.room(101, DIRTY)
-    page = board(house.member(rights.HOUSEKEEPER))
+def test_a_step_whose_answer_is_cut_off_is_not_taken_for_refused(board_hotel, board):
+    board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member(rights.HOUSEKEEPER))
     open_room(page, 101)
 
     def cut_off(route: Route) -> None:
@@ -201,10 +210,12 @@ def test_a_step_whose_answer_is_cut_off_is_not_taken_for_refused(house, board):
     expect_state(page, "live")
 
 
-def test_a_refusal_that_comes_after_the_panel_was_closed_asks_for_the_room_that_was_sent(house, board, complaints):
+def test_a_refusal_that_comes_after_the_panel_was_closed_asks_for_the_room_that_was_sent(
+    board_hotel, board, complaints
+):
     complaints.expect("status of 409")
-    house.room(101, CLEANED, fault=True)
-    page = board(house.member(rights.HOUSEKEEPING_SUPERVISOR))
+    board_hotel.room(101, CLEANED, fault=True)
+    page = board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR))
     open_room(page, 101)
     held: list[Route] = []
     page.route("**/status/", lambda route: held.append(route))
@@ -217,9 +228,9 @@ def test_a_refusal_that_comes_after_the_panel_was_closed_asks_for_the_room_that_
     assert asked.value.url.endswith("/room-management/101/")
 
 
-def test_an_older_history_that_comes_late_does_not_stay(house, board):
-    room = house.room(101, DIRTY)
-    page = board(house.member())
+def test_an_older_history_that_comes_late_does_not_stay(board_hotel, board):
+    room = board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member())
     late: list[tuple[Route, APIResponse]] = []
 
     def hold_the_first(route: Route) -> None:
@@ -230,7 +241,7 @@ def test_an_older_history_that_comes_late_does_not_stay(house, board):
 
     page.route("**/status-history/**", hold_the_first)
     panel = open_room(page, 101)
-    set_room_status(room=room, to_status=CLEANED, staff=house.member(rights.HOUSEKEEPER, "Nora"))
+    set_room_status(room=room, to_status=CLEANED, staff=board_hotel.member(rights.HOUSEKEEPER, "Nora"))
     newest = panel.locator("#history > li").first
     expect(newest).to_contain_text("Nora")
     [(route, answer)] = late
@@ -240,10 +251,10 @@ def test_an_older_history_that_comes_late_does_not_stay(house, board):
     expect(newest).to_contain_text("Nora")
 
 
-def test_a_room_that_could_not_be_read_is_read_again(house, board, complaints):
+def test_a_room_that_could_not_be_read_is_read_again(board_hotel, board, complaints):
     complaints.expect("net::ERR_FAILED")
-    house.room(101, DIRTY)
-    page = board(house.member())
+    board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member())
     page.route("**/room-management/101/", lambda route: route.abort())
     with page.expect_event("requestfailed"):
         tile(page, 101).click()
@@ -252,10 +263,10 @@ def test_a_room_that_could_not_be_read_is_read_again(house, board, complaints):
         page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
 
 
-def test_who_is_deactivated_in_mid_use_is_told_to_sign_in_again(house, board, complaints):
+def test_who_is_deactivated_in_mid_use_is_told_to_sign_in_again(board_hotel, board, complaints):
     complaints.expect("status of 40[13]|WebSocket")
-    housekeeper = house.member(rights.HOUSEKEEPER)
-    house.room(101, DIRTY)
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
+    board_hotel.room(101, DIRTY)
     page = board(housekeeper)
     open_room(page, 101)
     housekeeper.is_active = False
@@ -267,9 +278,9 @@ def test_who_is_deactivated_in_mid_use_is_told_to_sign_in_again(house, board, co
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_notes_and_names_are_shown_as_text_and_never_run(house, board):
-    house.room(101, DIRTY, kind="<img src=x onerror=alert(1)>")
-    page = board(house.member(rights.HOTEL_MANAGER, first="<b>Max</b>"))
+def test_notes_and_names_are_shown_as_text_and_never_run(board_hotel, board):
+    board_hotel.room(101, DIRTY, kind="<img src=x onerror=alert(1)>")
+    page = board(board_hotel.member(rights.HOTEL_MANAGER, first="<b>Max</b>"))
     expect(tile(page, 101)).to_contain_text("<img src=x onerror=alert(1)>")
     panel = open_room(page, 101)
     panel.get_by_label("Note").fill("<script>alert(1)</script>")
@@ -281,8 +292,12 @@ def test_notes_and_names_are_shown_as_text_and_never_run(house, board):
 # --- what changes elsewhere while the panel is open -------------------------------------------------------------------
 
 
-def test_a_departure_that_is_put_off_is_put_off_in_the_panel_too(house, board):
-    agent, room, today = house.member(rights.FRONT_DESK_AGENT), house.room(101), calendar.business_date(house.hotel)
+def test_a_departure_that_is_put_off_is_put_off_in_the_panel_too(board_hotel, board):
+    agent, room, today = (
+        board_hotel.member(rights.FRONT_DESK_AGENT),
+        board_hotel.room(101),
+        calendar.business_date(board_hotel.hotel),
+    )
     leaving = {"check_in": today - timedelta(days=1), "check_out": today}
     booking = booking_in("IN_HOUSE", assigned_room=room, **leaving)
     page = board(agent)
@@ -294,31 +309,33 @@ def test_a_departure_that_is_put_off_is_put_off_in_the_panel_too(house, board):
         expect(panel.locator("#facts")).to_contain_text(f"until {until.day} ")
 
 
-def test_a_room_that_is_taken_out_of_service_and_comes_back_is_whole_again(house, board):
-    room, manager = house.room(101, DIRTY), house.member()
-    house.room(102)
+def test_a_room_that_is_taken_out_of_service_and_comes_back_is_whole_again(board_hotel, board):
+    room, manager = board_hotel.room(101, DIRTY), board_hotel.member()
+    board_hotel.room(102)
     page = board(manager)
     panel = open_room(page, 101)
-    set_active(house, manager, room, is_active=False)
+    set_active(board_hotel, manager, room, is_active=False)
     expect(page.locator("#refusal")).to_have_text("Room 101 is no longer on the board.")
-    set_active(house, manager, room, is_active=True)
+    set_active(board_hotel, manager, room, is_active=True)
     expect(step(page, CLEANING)).to_be_visible()
     expect(page.locator("#refusal")).to_be_hidden()
     expect(panel.locator("#history > li").first).to_be_visible()
 
 
 @pytest.mark.parametrize("opener", [".tile[data-room='101']", "#arrivals [data-open='101']"])
-def test_the_keyboard_is_back_where_it_was_when_the_panel_closes_though_all_was_painted_anew(house, board, opener):
-    manager, today = house.member(), calendar.business_date(house.hotel)
-    room, other = house.room(101), house.room(102)
+def test_the_keyboard_is_back_where_it_was_when_the_panel_closes_though_all_was_painted_anew(
+    board_hotel, board, opener
+):
+    manager, today = board_hotel.member(), calendar.business_date(board_hotel.hotel)
+    room, other = board_hotel.room(101), board_hotel.room(102)
     stay = {"check_in": today, "check_out": today + timedelta(days=1)}
-    BookingFactory(hotel=house.hotel, room_type=room.room_type, assigned_room=room, **stay)
+    BookingFactory(hotel=board_hotel.hotel, room_type=room.room_type, assigned_room=room, **stay)
     page = board(manager)
     page.locator(opener).focus()
     page.keyboard.press("Enter")
     expect(page.locator("dialog#room")).to_be_visible()
     page.evaluate("selector => { window.opener = document.querySelector(selector); }", opener)
-    set_active(house, manager, other, is_active=False)
+    set_active(board_hotel, manager, other, is_active=False)
     expect(tile(page, 102)).to_be_hidden()
     if opener.startswith(".tile"):
         page.wait_for_function("() => !window.opener.isConnected")
@@ -326,8 +343,8 @@ def test_the_keyboard_is_back_where_it_was_when_the_panel_closes_though_all_was_
     expect(page.locator(opener)).to_be_focused()
 
 
-def test_notes_that_are_too_long_for_an_event_are_whole_in_the_panel(house, board):
-    room, manager = house.room(101), house.member()
+def test_notes_that_are_too_long_for_an_event_are_whole_in_the_panel(board_hotel, board):
+    room, manager = board_hotel.room(101), board_hotel.member()
     flag_maintenance(room=room, staff=manager, priority="LOW", note="Old. " * 2200)
     page = board(manager)
     panel = open_room(page, 101)
@@ -337,9 +354,9 @@ def test_notes_that_are_too_long_for_an_event_are_whole_in_the_panel(house, boar
     expect(panel.locator("#fault .known")).not_to_contain_text("[cut]")
 
 
-def test_a_text_that_is_selected_beyond_the_panels_edge_stays(house, board):
-    house.room(101, DIRTY)
-    page = board(house.member())
+def test_a_text_that_is_selected_beyond_the_panels_edge_stays(board_hotel, board):
+    board_hotel.room(101, DIRTY)
+    page = board(board_hotel.member())
     panel = open_room(page, 101)
     note = panel.get_by_label("Note")
     note.fill("two towels are missing")

@@ -7,12 +7,12 @@ from tests.browser.pages import expect_state, shown, tile
 from tests.factories import PASSWORD, HotelFactory
 
 
-def test_the_board_opens_after_the_right_password_and_not_after_a_wrong_one(house, window):
-    housekeeper = house.member(rights.HOUSEKEEPER)
-    house.room(101)
+def test_the_board_opens_after_the_right_password_and_not_after_a_wrong_one(board_hotel, window):
+    housekeeper = board_hotel.member(rights.HOUSEKEEPER)
+    board_hotel.room(101)
     page = window().new_page()
-    page.goto(house.path)
-    expect(page).to_have_url(f"/board/sign-in/?next={house.path}")
+    page.goto(board_hotel.path)
+    expect(page).to_have_url(f"/board/sign-in/?next={board_hotel.path}")
     page.get_by_label("User name").fill(housekeeper.user.username)
     page.get_by_label("Password").fill("not it")
     page.get_by_role("button", name="Sign in").click()
@@ -20,30 +20,30 @@ def test_the_board_opens_after_the_right_password_and_not_after_a_wrong_one(hous
     assert page.locator(".tile").count() == 0
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page).to_have_url(house.path)
+    expect(page).to_have_url(board_hotel.path)
     expect(tile(page, 101)).to_be_visible()
     expect_state(page, "live")
 
 
-def test_who_signs_out_sees_nothing_any_more(house, board):
-    page = board(house.member())
+def test_who_signs_out_sees_nothing_any_more(board_hotel, board):
+    page = board(board_hotel.member())
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.goto(house.path)
-    expect(page).to_have_url(f"/board/sign-in/?next={house.path}")
+    page.goto(board_hotel.path)
+    expect(page).to_have_url(f"/board/sign-in/?next={board_hotel.path}")
 
 
-def test_another_hotels_board_is_refused_in_a_sentence(house, window, complaints):
+def test_another_hotels_board_is_refused_in_a_sentence(board_hotel, window, complaints):
     complaints.expect("status of 403")
     elsewhere = HotelFactory()
-    page = window(house.member()).new_page()
+    page = window(board_hotel.member()).new_page()
     page.goto(f"/board/{elsewhere.slug}/")
     expect(page.locator("main")).to_contain_text("you are not on the staff of this hotel")
     assert shown(page) == []
 
 
-def test_a_manager_signs_in_to_the_admin(house, window):
-    manager = house.member(user__is_staff=True)
+def test_a_manager_signs_in_to_the_admin(board_hotel, window):
+    manager = board_hotel.member(user__is_staff=True)
     page = window().new_page()
     page.goto("/admin/")
     page.get_by_label("Username").fill(manager.user.username)

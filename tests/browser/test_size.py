@@ -13,49 +13,49 @@ from tests.browser.pages import WALL, cut_off, expect_state, expect_status, over
 from tests.factories import BookingFactory, NewRoomFactory, booking_in
 
 
-def fill(house, count: int, places: int = 30) -> None:
+def fill(board_hotel, count: int, places: int = 30) -> None:
     """So many more rooms, on floors with so many places, but where there is one already."""
-    kind = house.room_type("Double")
+    kind = board_hotel.room_type("Double")
     numbers = [floor * 100 + place for floor in range(1, 100) for place in range(1, places + 1)][:count]
-    taken = {room.room_number for room in house.hotel.rooms.all()}
+    taken = {room.room_number for room in board_hotel.hotel.rooms.all()}
     numbers = [number for number in numbers if number not in taken]
-    rooms = [NewRoomFactory.build(hotel=house.hotel, room_type=kind, room_number=number) for number in numbers]
+    rooms = [NewRoomFactory.build(hotel=board_hotel.hotel, room_type=kind, room_number=number) for number in numbers]
     Room.objects.bulk_create(rooms)
 
 
-def requests_of(house, window) -> list[str]:
+def requests_of(board_hotel, window) -> list[str]:
     """What the page asks for until it is live and at rest."""
-    context = window(house.member())
+    context = window(board_hotel.member())
     asked: list[str] = []
     context.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
     page = context.new_page()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect_state(page, "live")
     page.wait_for_load_state("networkidle")
     return asked
 
 
-def test_a_house_of_300_rooms_asks_as_often_as_one_of_three(house, window, measured):
-    fill(house, 3)
-    few = requests_of(house, window)
-    Room.objects.filter(hotel=house.hotel).delete()
-    fill(house, 300)
-    many = requests_of(house, window)
+def test_a_house_of_300_rooms_asks_as_often_as_one_of_three(board_hotel, window, measured):
+    fill(board_hotel, 3)
+    few = requests_of(board_hotel, window)
+    Room.objects.filter(hotel=board_hotel.hotel).delete()
+    fill(board_hotel, 300)
+    many = requests_of(board_hotel, window)
     measured(f"A board of 300 rooms: {len(many)} requests until it is live")
     assert sorted(many) == sorted(few)
     assert len(many) <= 20
 
 
-def test_300_rooms_are_painted_from_the_page_itself(house, window, complaints, measured):
+def test_300_rooms_are_painted_from_the_page_itself(board_hotel, window, complaints, measured):
     complaints.expect("net::ERR_FAILED")
-    fill(house, 300)
-    context = window(house.member())
+    fill(board_hotel, 300)
+    context = window(board_hotel.member())
     # Nothing but the page and its files: no call of the API is ever answered.
     context.route("**/api/**", lambda route: route.abort())
     context.route("**/state/", lambda route: route.abort())
     context.route("**/pusher.min.js", lambda route: route.abort())
     page = context.new_page()
-    page.goto(house.path)
+    page.goto(board_hotel.path)
     expect(page.locator("button.tile")).to_have_count(300)
     expect(tile(page, 1020)).to_contain_text("Ready for guest")
     painted = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
@@ -63,18 +63,18 @@ def test_300_rooms_are_painted_from_the_page_itself(house, window, complaints, m
 
 
 @pytest.mark.parametrize(("floors", "places"), [(7, 30), (10, 30), (15, 20), (30, 10)])
-def test_a_wall_screen_shows_the_whole_house_without_scrolling(house, board, floors, places):
+def test_a_wall_screen_shows_the_whole_house_without_scrolling(board_hotel, board, floors, places):
     """The resort of the demo has 210 rooms."""
     for number, status in enumerate(RoomStatus.values, 101):
-        house.room(number, status)
-    house.room(201, "CLEANED_UNINSPECTED", fault=True)
-    today, room = calendar.business_date(house.hotel), house.room(202)
+        board_hotel.room(number, status)
+    board_hotel.room(201, "CLEANED_UNINSPECTED", fault=True)
+    today, room = calendar.business_date(board_hotel.hotel), board_hotel.room(202)
     booking_in("IN_HOUSE", assigned_room=room, check_in=today - timedelta(days=2), check_out=today)
     coming = {"check_in": today, "check_out": today + timedelta(days=1)}
-    BookingFactory(hotel=house.hotel, room_type=room.room_type, assigned_room=room, **coming)
-    flag_maintenance(room=room, staff=house.member(), priority="MED", note="shower drips")
-    fill(house, floors * places, places)
-    page = board(house.member(), **WALL)
+    BookingFactory(hotel=board_hotel.hotel, room_type=room.room_type, assigned_room=room, **coming)
+    flag_maintenance(room=room, staff=board_hotel.member(), priority="MED", note="shower drips")
+    fill(board_hotel, floors * places, places)
+    page = board(board_hotel.member(), **WALL)
     page.get_by_label("All rooms on one screen").check()
     page.reload()  # a wall screen that starts anew shows the same
     expect_state(page, "live")
@@ -91,11 +91,11 @@ def test_a_wall_screen_shows_the_whole_house_without_scrolling(house, board, flo
     assert squeezed == []
 
 
-def test_in_a_house_of_300_rooms_one_change_touches_one_tile(house, board):
-    fill(house, 300)
-    page = board(house.member())
+def test_in_a_house_of_300_rooms_one_change_touches_one_tile(board_hotel, board):
+    fill(board_hotel, 300)
+    page = board(board_hotel.member())
     watch_tiles(page)
-    room = house.hotel.rooms.get(room_number=710)
-    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=house.member())
+    room = board_hotel.hotel.rooms.get(room_number=710)
+    set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=board_hotel.member())
     expect_status(page, 710, "CHECKOUT_DIRTY")
     assert touched(page) == ["710"]

@@ -1,4 +1,4 @@
-"""The documentation's house, as processes: its database, the embedded Pusher server and gunicorn."""
+"""A running HotelMate for the documentation's examples: database, embedded Pusher server and gunicorn."""
 
 import os
 import shutil
@@ -24,14 +24,14 @@ from tests.notifications.conftest import CREDENTIALS, sending_to, start_process,
 
 PASSWORD = "a password of the documentation"
 LISBON = ZoneInfo("Europe/Lisbon")
-# Before the day ends in Lisbon: pages that begin now go on tomorrow, with yesterday's arrivals.
+# Too close to midnight in Lisbon: a page started now would end on the next day, with yesterday's arrivals.
 LAST_MINUTES = timedelta(minutes=2)
 HOUR = 15
 
 
 @dataclass
-class Docs:
-    """A house that answers at ``address``, on one day."""
+class DocsSite:
+    """HotelMate running at ``address`` for one day."""
 
     address: str
     day: date
@@ -45,7 +45,7 @@ class Docs:
 
 
 def require_curl() -> None:
-    """Say so in one sentence where there is none: nothing is skipped for it."""
+    """Fail with a clear message if curl is missing; no test is skipped."""
     if shutil.which("curl") is None:
         pytest.fail(
             "The documentation's requests are made with curl, and there is none here: install it.", pytrace=False
@@ -53,24 +53,24 @@ def require_curl() -> None:
 
 
 @pytest.fixture(scope="session")
-def _house_of_today(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Docs]]:
+def _site_of_today(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], DocsSite]]:
     require_curl()
-    houses: list[Docs] = []
+    houses: list[DocsSite] = []
     with ExitStack() as stack:
 
-        def of_today() -> Docs:
+        def of_today() -> DocsSite:
             _leave_the_day_to_its_end()
             if not houses or houses[-1].day != _today():
-                houses.append(stack.enter_context(_house(tmp_path_factory.mktemp("docs"))))
+                houses.append(stack.enter_context(_start_site(tmp_path_factory.mktemp("docs"))))
             return houses[-1]
 
         yield of_today
 
 
 @pytest.fixture
-def house(_house_of_today: Callable[[], Docs]) -> Docs:
-    """The house of this day, by the calendar of the shell in which the pages are pasted."""
-    return _house_of_today()
+def docs_site(_site_of_today: Callable[[], DocsSite]) -> DocsSite:
+    """The site of the current day, by the calendar of the shell in which the pages run."""
+    return _site_of_today()
 
 
 def _today() -> date:
@@ -83,7 +83,7 @@ def _leave_the_day_to_its_end() -> None:
 
 
 @contextmanager
-def _house(folder: Path) -> Iterator[Docs]:
+def _start_site(folder: Path) -> Iterator[DocsSite]:
     now = datetime.now(LISBON)
     offset = now.replace(hour=HOUR, minute=0) - now
     served = folder / "served"
@@ -107,14 +107,16 @@ def _house(folder: Path) -> Iterator[Docs]:
             "WEB_CONCURRENCY": "1",
         }
         environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        subprocess.run([sys.executable, "-m", "tests.docs.house"], cwd=PROJECT, env=environ, check=True, timeout=100)
+        subprocess.run(
+            [sys.executable, "-m", "tests.docs.demo_hotel"], cwd=PROJECT, env=environ, check=True, timeout=100
+        )
         web = [sys.executable, "-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--no-control-socket"]
-        web += ["--log-level", "warning", "--bind", f"127.0.0.1:{port}", "tests.docs.house:application"]
+        web += ["--log-level", "warning", "--bind", f"127.0.0.1:{port}", "tests.docs.demo_hotel:application"]
         process = subprocess.Popen(web, cwd=PROJECT, env=environ)
         try:
             until(lambda: _answers(port) or process.poll() is not None, 30)
-            assert process.poll() is None, "the documentation's house did not start"
-            yield Docs(f"http://127.0.0.1:{port}", now.date(), environ, folder)
+            assert process.poll() is None, "the documentation's server did not start"
+            yield DocsSite(f"http://127.0.0.1:{port}", now.date(), environ, folder)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)

@@ -40,9 +40,9 @@ def mistakes(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_a_page_does_what_it_says(house, path):
+def test_a_page_does_what_it_says(docs_site, path):
     page = page_of(path)
-    played = house.play(page)
+    played = docs_site.play(page)
     assert problems(page, played) == []
     # And no word of it goes unread.
     wrong = list(mistakes(path.read_text()))
@@ -65,23 +65,23 @@ def test_a_page_does_what_it_says(house, path):
         ("8000/api", "8000/ipa", "404"),
     ],
 )
-def test_a_wrong_command_is_noticed(house, right, wrong, problem):
+def test_a_wrong_command_is_noticed(docs_site, right, wrong, problem):
     text = FIRST.read_text()
     assert right in text
     page = page_of(FIRST, text.replace(right, wrong))
-    assert problem in "\n".join(problems(page, house.play(page)))
+    assert problem in "\n".join(problems(page, docs_site.play(page)))
 
 
-def test_a_live_line_that_never_comes_is_noticed(house, monkeypatch):
+def test_a_live_line_that_never_comes_is_noticed(docs_site, monkeypatch):
     path = GUIDES / "follow-live.md"
     monkeypatch.setattr("tests.docs.pages.PATIENCE", 0.5)
     page = page_of(path, path.read_text().replace("#256 room 129: room_updated", "#256 room 129: room_painted"))
-    [problem] = problems(page, house.play(page))
+    [problem] = problems(page, docs_site.play(page))
     assert "nothing prints '#256 room 129: room_painted'" in problem
 
 
-def test_live_events_are_as_their_page_shows_them(house):
-    api = f"{house.address}/api"
+def test_live_events_are_as_their_page_shows_them(docs_site):
+    api = f"{docs_site.address}/api"
     member = requests.post(
         f"{api}/staff/login/", json={"username": "resort-housekeeper", "password": PASSWORD}, timeout=10
     ).json()
@@ -102,7 +102,7 @@ def test_live_events_are_as_their_page_shows_them(house):
     [shown] = re.findall(r"^```json\n(.*?)^```$", REALTIME, re.MULTILINE | re.DOTALL)
     assert list(differences(excerpt(shown), envelope)) == []
     for path in re.findall(r"`(?:POST )?(?:/api)?(/pusher/auth/?)`", REALTIME):
-        for prefix in (api, house.address):
+        for prefix in (api, docs_site.address):
             channel = {"socket_id": "123.456", "channel_name": "private-resort.rooms"}
             answer = requests.post(prefix + path, data=channel, headers=headers, timeout=10)
             assert (answer.status_code, [*answer.json()]) == (200, ["auth"])

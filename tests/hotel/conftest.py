@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the front desk."""
+"""Fixtures of the front desk's endpoint tests."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from hotel.models import Hotel, Staff
 from room_bookings.models import RoomBooking
 from rooms.models import Room, RoomType
 from tests.factories import NewRoomFactory, RoomTypeFactory, booking_in
-from tests.hotel.frontdesk import NOW, day
+from tests.hotel.booking_api import NOW, day
 
 
 @pytest.fixture
@@ -26,13 +26,13 @@ def standard(afternoon: None, hotel: Hotel) -> RoomType:
 
 @pytest.fixture
 def rooms(standard: RoomType) -> list[Room]:
-    """Rooms 101 to 104, ready."""
+    """Rooms 101 to 104, all ready for guests."""
     return [NewRoomFactory(hotel=standard.hotel, room_type=standard, room_number=101 + n) for n in range(4)]
 
 
 @pytest.fixture
 def book(standard: RoomType) -> Callable[..., RoomBooking]:
-    """``book("CONFIRMED", …)`` is a booking from today for two nights."""
+    """``book("CONFIRMED", …)`` creates a booking from today for two nights."""
 
     def made(status: str = "CONFIRMED", **fields: Any) -> RoomBooking:
         given = {"hotel": standard.hotel, "room_type": standard, "check_in": day(0), "check_out": day(2)}
@@ -42,6 +42,6 @@ def book(standard: RoomType) -> Callable[..., RoomBooking]:
 
 
 @pytest.fixture
-def desk(api: Callable[[Staff], Any], agent: Staff) -> Any:
-    """A client of the front desk agent."""
+def agent_client(api: Callable[[Staff], Any], agent: Staff) -> Any:
+    """An API client signed in as a front desk agent."""
     return api(agent)

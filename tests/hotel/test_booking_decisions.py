@@ -6,7 +6,7 @@ from mailer.models import Message
 from operations import invariants
 from room_bookings.models import BookingChange, RoomBooking
 from rooms.models import Room
-from tests.hotel.frontdesk import NOW_ISO, day, desk_url, difference, events
+from tests.hotel.booking_api import NOW_ISO, booking_url, changed_fields, day, event_types
 from tests.http import assert_error, nothing_written
 
 pytestmark = pytest.mark.usefixtures("afternoon")
@@ -29,53 +29,53 @@ def in_status(book, rooms, status, **fields) -> RoomBooking:
 # --- confirm, approve, decline ----------------------------------------------------------------------------------------
 
 
-def test_a_request_is_confirmed(desk, agent, book, rooms):
+def test_a_request_is_confirmed(agent_client, agent, book, rooms):
     request = book("PENDING_APPROVAL", primary_email="ada@example.com")
-    before = desk.get(desk_url(agent, request)).json()
-    answer = desk.post(desk_url(agent, request, "confirm/"))
+    before = agent_client.get(booking_url(agent, request)).json()
+    answer = agent_client.post(booking_url(agent, request, "confirm/"))
     assert answer.status_code == 200
     assert answer["ETag"] == '"1"'
-    assert answer.json() == desk.get(desk_url(agent, request)).json()
-    assert difference(before, answer.json()) == {
+    assert answer.json() == agent_client.get(booking_url(agent, request)).json()
+    assert changed_fields(before, answer.json()) == {
         "status": "CONFIRMED",
         "confirmation_number": answer.json()["confirmation_number"],
         "decision_at": NOW_ISO,
         "flags": before["flags"] | {"can_check_in": True, "can_assign_room": True, "can_cancel": True},
         "version": 1,
     }
-    assert events() == ["booking_confirmed", "booking_confirmed"]
+    assert event_types() == ["booking_confirmed", "booking_confirmed"]
     assert Message.objects.count() == 1
     with nothing_written():
-        assert desk.post(desk_url(agent, request, "confirm/")).json() == answer.json()
+        assert agent_client.post(booking_url(agent, request, "confirm/")).json() == answer.json()
 
 
 @pytest.mark.parametrize("step", ["confirm/", "cancel/"])
-def test_a_card_payment_is_not_passed_over(desk, agent, book, step):
+def test_a_card_payment_is_not_passed_over(agent_client, agent, book, step):
     request = book("PENDING_APPROVAL", card="AUTHORISED")
     with nothing_written():
-        body = assert_error(desk.post(desk_url(agent, request, step)), 403, "STRIPE_BOOKING")
+        body = assert_error(agent_client.post(booking_url(agent, request, step)), 403, "STRIPE_BOOKING")
     assert body["details"] == {
         "required_endpoints": {
-            "approve": desk_url(agent, request, "approve/"),
-            "decline": desk_url(agent, request, "decline/"),
+            "approve": booking_url(agent, request, "approve/"),
+            "decline": booking_url(agent, request, "decline/"),
         }
     }
 
 
 @pytest.mark.parametrize("step", ["approve/", "decline/"])
-def test_without_a_provider_a_card_payment_can_not_be_decided_on(desk, agent, book, step):
+def test_without_a_provider_a_card_payment_can_not_be_decided_on(agent_client, agent, book, step):
     request = book("PENDING_APPROVAL", card="AUTHORISED")
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, request, step)), 503, "PAYMENTS_NOT_CONFIGURED")
+        assert_error(agent_client.post(booking_url(agent, request, step)), 503, "PAYMENTS_NOT_CONFIGURED")
 
 
-def test_a_request_is_approved(desk, agent, book, rooms):
+def test_a_request_is_approved(agent_client, agent, book, rooms):
     request = book("PENDING_APPROVAL")
-    before = desk.get(desk_url(agent, request)).json()
-    answer = desk.post(desk_url(agent, request, "approve/"))
+    before = agent_client.get(booking_url(agent, request)).json()
+    answer = agent_client.post(booking_url(agent, request, "approve/"))
     assert answer.status_code == 200
-    assert answer.json() == desk.get(desk_url(agent, request)).json()
-    assert difference(before, answer.json()) == DECIDED_AND_SEEN | {
+    assert answer.json() == agent_client.get(booking_url(agent, request)).json()
+    assert changed_fields(before, answer.json()) == DECIDED_AND_SEEN | {
         "status": "CONFIRMED",
         "confirmation_number": answer.json()["confirmation_number"],
         "staff_seen_by_display": agent.name,
@@ -83,26 +83,26 @@ def test_a_request_is_approved(desk, agent, book, rooms):
         "version": 1,
     }
     with nothing_written():
-        assert desk.post(desk_url(agent, request, "approve/")).json() == answer.json()
+        assert agent_client.post(booking_url(agent, request, "approve/")).json() == answer.json()
 
 
 @pytest.mark.parametrize("step", ["confirm/", "approve/"])
 @pytest.mark.parametrize("status", NEVER_CONFIRMED)
-def test_what_waits_no_more_is_not_confirmed(desk, agent, book, rooms, step, status):
+def test_what_waits_no_more_is_not_confirmed(agent_client, agent, book, rooms, step, status):
     booking = in_status(book, rooms, status)
     with nothing_written():
-        answer = desk.post(desk_url(agent, booking, step))
+        answer = agent_client.post(booking_url(agent, booking, step))
     assert_error(answer, 409, "BOOKING_EXPIRED" if status == "EXPIRED" else "BOOKING_NOT_ELIGIBLE")
 
 
-def test_a_request_is_declined(desk, agent, book):
+def test_a_request_is_declined(agent_client, agent, book):
     request = book("PENDING_APPROVAL", primary_email="ada@example.com")
-    before = desk.get(desk_url(agent, request)).json()
-    path = desk_url(agent, request, "decline/")
-    answer = desk.post(path, {"reason_code": "FULL", "reason_note": "We are full."})
+    before = agent_client.get(booking_url(agent, request)).json()
+    path = booking_url(agent, request, "decline/")
+    answer = agent_client.post(path, {"reason_code": "FULL", "reason_note": "We are full."})
     assert answer.status_code == 200
-    assert answer.json() == desk.get(desk_url(agent, request)).json()
-    assert difference(before, answer.json()) == DECIDED_AND_SEEN | {
+    assert answer.json() == agent_client.get(booking_url(agent, request)).json()
+    assert changed_fields(before, answer.json()) == DECIDED_AND_SEEN | {
         "status": "DECLINED",
         "decline_reason_code": "FULL",
         "decline_reason_note": "We are full.",
@@ -110,17 +110,17 @@ def test_a_request_is_declined(desk, agent, book):
         "flags": before["flags"] | {"can_edit_party": False},
         "version": 1,
     }
-    assert events() == ["booking_updated", "booking_declined"]
+    assert event_types() == ["booking_updated", "booking_declined"]
     assert Message.objects.count() == 1
     with nothing_written():
-        assert desk.post(path, {"reason_code": "OTHER"}).json() == answer.json()
+        assert agent_client.post(path, {"reason_code": "OTHER"}).json() == answer.json()
 
 
-def test_what_was_confirmed_without_a_card_is_cancelled_not_declined(desk, agent, book):
+def test_what_was_confirmed_without_a_card_is_cancelled_not_declined(agent_client, agent, book):
     booking = book()
     with nothing_written():
-        body = assert_error(desk.post(desk_url(agent, booking, "decline/")), 409, "BOOKING_NOT_ELIGIBLE")
-    assert body["details"]["required_endpoint"] == desk_url(agent, booking, "cancel/")
+        body = assert_error(agent_client.post(booking_url(agent, booking, "decline/")), 409, "BOOKING_NOT_ELIGIBLE")
+    assert body["details"]["required_endpoint"] == booking_url(agent, booking, "cancel/")
 
 
 @pytest.mark.parametrize(
@@ -133,31 +133,31 @@ def test_what_was_confirmed_without_a_card_is_cancelled_not_declined(desk, agent
         ({"reason_note": {"a": 1}}, "reason_note"),
     ],
 )
-def test_a_reason_to_decline_that_makes_no_sense_is_named(desk, agent, book, fields, named):
+def test_a_reason_to_decline_that_makes_no_sense_is_named(agent_client, agent, book, fields, named):
     request = book("PENDING_APPROVAL")
     with nothing_written():
-        answer = desk.post(desk_url(agent, request, "decline/"), fields)
+        answer = agent_client.post(booking_url(agent, request, "decline/"), fields)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
 # --- cancel -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_booking_is_cancelled(desk, agent, book, rooms):
+def test_a_booking_is_cancelled(agent_client, agent, book, rooms):
     booking = book(
         assigned_room=rooms[0], primary_email="ada@example.com", special_requests="cot", assignment_notes="quiet"
     )
-    path = desk_url(agent, booking)
-    before = desk.get(path).json()
-    answer = desk.post(path + "cancel/", {"reason": " flight cancelled "})
+    path = booking_url(agent, booking)
+    before = agent_client.get(path).json()
+    answer = agent_client.post(path + "cancel/", {"reason": " flight cancelled "})
     assert answer.status_code == 200
     assert answer["ETag"] == '"1"'
     body = answer.json()
     assert body.keys() == {"message", "booking", "cancellation_reason"}
     assert body["message"] == f"Booking {booking.booking_id} is cancelled."
     assert body["cancellation_reason"] == "flight cancelled"
-    assert body["booking"] == desk.get(path).json()
-    assert difference(before, body["booking"]) == {
+    assert body["booking"] == agent_client.get(path).json()
+    assert changed_fields(before, body["booking"]) == {
         "status": "CANCELLED",
         "cancelled_at": NOW_ISO,
         "cancellation_reason": "flight cancelled",
@@ -171,40 +171,40 @@ def test_a_booking_is_cancelled(desk, agent, book, rooms):
         "flags": dict.fromkeys(before["flags"], False),
         "version": 1,
     }
-    assert events() == ["booking_cancelled", "booking_cancelled"]
+    assert event_types() == ["booking_cancelled", "booking_cancelled"]
     assert Message.objects.count() == 1
     with nothing_written():
-        again = desk.post(path + "cancel/", {"reason": "another reason"})
+        again = agent_client.post(path + "cancel/", {"reason": "another reason"})
         assert again.status_code == 200
         assert again.json() == body
 
 
 @pytest.mark.parametrize("body", [None, {}, {"reason": None}, {"reason": ""}, {"reason": "  "}])
-def test_no_reason_is_needed_to_cancel(desk, agent, book, body):
-    answer = desk.post(desk_url(agent, book(), "cancel/"), body)
+def test_no_reason_is_needed_to_cancel(agent_client, agent, book, body):
+    answer = agent_client.post(booking_url(agent, book(), "cancel/"), body)
     assert answer.status_code == 200
     assert answer.json()["cancellation_reason"] == ""
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "DECLINED", "EXPIRED", "NO_SHOW"])
-def test_what_is_over_is_not_cancelled(desk, agent, book, rooms, status):
+def test_what_is_over_is_not_cancelled(agent_client, agent, book, rooms, status):
     booking = in_status(book, rooms, status)
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, booking, "cancel/")), 409, "BOOKING_NOT_ELIGIBLE")
+        assert_error(agent_client.post(booking_url(agent, booking, "cancel/")), 409, "BOOKING_NOT_ELIGIBLE")
 
 
-def test_a_request_is_declined_not_cancelled(desk, agent, book):
+def test_a_request_is_declined_not_cancelled(agent_client, agent, book):
     request = book("PENDING_APPROVAL")
     with nothing_written():
-        body = assert_error(desk.post(desk_url(agent, request, "cancel/")), 409, "BOOKING_NOT_ELIGIBLE")
-    assert body["details"]["required_endpoint"] == desk_url(agent, request, "decline/")
+        body = assert_error(agent_client.post(booking_url(agent, request, "cancel/")), 409, "BOOKING_NOT_ELIGIBLE")
+    assert body["details"]["required_endpoint"] == booking_url(agent, request, "decline/")
 
 
-def test_a_stay_is_cancelled_by_a_supervisor_with_a_reason(desk, senior, agent, book, rooms):
+def test_a_stay_is_cancelled_by_a_supervisor_with_a_reason(agent_client, senior, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
-    path = desk_url(agent, stay, "cancel/")
+    path = booking_url(agent, stay, "cancel/")
     with nothing_written():
-        assert_error(desk.post(path, {"reason": "guest ill"}), 409, "BOOKING_ALREADY_CHECKED_IN")
+        assert_error(agent_client.post(path, {"reason": "guest ill"}), 409, "BOOKING_ALREADY_CHECKED_IN")
         assert_error(senior.post(path), 409, "BOOKING_ALREADY_CHECKED_IN")
         assert_error(senior.post(path, {"reason": " "}), 409, "BOOKING_ALREADY_CHECKED_IN")
     answer = senior.post(path, {"reason": "guest ill"})
@@ -220,21 +220,21 @@ def test_a_stay_is_cancelled_by_a_supervisor_with_a_reason(desk, senior, agent, 
 def test_a_reason_that_makes_no_sense_is_named(senior, agent, book, step, reason):
     booking = book()
     with nothing_written():
-        answer = senior.post(desk_url(agent, booking, step), {"reason": reason})
+        answer = senior.post(booking_url(agent, booking, step), {"reason": reason})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["reason"]
 
 
 # --- no-show, reinstate -----------------------------------------------------------------------------------------------
 
 
-def test_a_guest_did_not_come(desk, agent, book, rooms):
+def test_a_guest_did_not_come(agent_client, agent, book, rooms):
     booking = book(check_in=day(-1), assigned_room=rooms[0])
-    path = desk_url(agent, booking)
-    before = desk.get(path).json()
-    answer = desk.post(path + "no-show/", {"reason": "no answer"})
+    path = booking_url(agent, booking)
+    before = agent_client.get(path).json()
+    answer = agent_client.post(path + "no-show/", {"reason": "no answer"})
     assert answer.status_code == 200
-    assert answer.json() == desk.get(path).json()
-    assert difference(before, answer.json()) == {
+    assert answer.json() == agent_client.get(path).json()
+    assert changed_fields(before, answer.json()) == {
         "status": "NO_SHOW",
         "room": None,
         "assigned_room": None,
@@ -246,40 +246,40 @@ def test_a_guest_did_not_come(desk, agent, book, rooms):
         "version": 1,
     }
     assert BookingChange.objects.get().reason == "no answer"
-    assert events() == ["booking_no_show"]
+    assert event_types() == ["booking_no_show"]
     with nothing_written():
-        assert desk.post(path + "no-show/").json() == answer.json()
+        assert agent_client.post(path + "no-show/").json() == answer.json()
 
 
-def test_todays_guest_may_still_come(desk, agent, book):
+def test_todays_guest_may_still_come(agent_client, agent, book):
     booking = book()
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, booking, "no-show/")), 409, "ARRIVAL_NOT_OVER")
+        assert_error(agent_client.post(booking_url(agent, booking, "no-show/")), 409, "ARRIVAL_NOT_OVER")
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "IN_HOUSE", "COMPLETED", "DECLINED", "CANCELLED", "EXPIRED"])
-def test_only_who_was_expected_can_fail_to_come(desk, agent, book, rooms, status):
+def test_only_who_was_expected_can_fail_to_come(agent_client, agent, book, rooms, status):
     booking = in_status(book, rooms, status, check_in=day(-1))
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, booking, "no-show/")), 409, "BOOKING_NOT_ELIGIBLE")
+        assert_error(agent_client.post(booking_url(agent, booking, "no-show/")), 409, "BOOKING_NOT_ELIGIBLE")
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "NO_SHOW"])
 def test_a_supervisor_takes_it_back(senior, agent, book, rooms, status):
     booking = book(status, cancellation_reason="wrong one" if status == "CANCELLED" else "")
-    path = desk_url(agent, booking)
+    path = booking_url(agent, booking)
     before = senior.get(path).json()
     answer = senior.post(path + "reinstate/", {"reason": "it was another guest"})
     assert answer.status_code == 200
     assert answer.json() == senior.get(path).json()
     taken_back = {"cancelled_at": None, "cancellation_reason": ""} if status == "CANCELLED" else {}
-    assert difference(before, answer.json()) == taken_back | {
+    assert changed_fields(before, answer.json()) == taken_back | {
         "status": "CONFIRMED",
         "flags": before["flags"]
         | {"can_check_in": True, "can_assign_room": True, "can_cancel": True, "can_edit_party": True},
         "version": 1,
     }
-    assert events() == ["booking_updated"]
+    assert event_types() == ["booking_updated"]
     with nothing_written():
         assert_error(senior.post(path + "reinstate/", {"reason": "again"}), 409, "BOOKING_NOT_ELIGIBLE")
 
@@ -289,7 +289,7 @@ def test_nothing_is_taken_back_when_the_house_is_full(senior, agent, book, rooms
     for _ in rooms:
         book()
     with nothing_written():
-        answer = senior.post(desk_url(agent, cancelled, "reinstate/"), {"reason": "mistake"})
+        answer = senior.post(booking_url(agent, cancelled, "reinstate/"), {"reason": "mistake"})
     assert_error(answer, 409, "NO_AVAILABILITY")
 
 
@@ -298,5 +298,5 @@ def test_nothing_is_taken_back_when_the_house_is_full(senior, agent, book, rooms
 def test_taking_something_back_needs_a_reason(senior, agent, book, step, body):
     cancelled = book("CANCELLED")
     with nothing_written():
-        answer = senior.post(desk_url(agent, cancelled, step), body)
+        answer = senior.post(booking_url(agent, cancelled, step), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["reason"]

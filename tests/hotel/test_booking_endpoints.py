@@ -8,7 +8,7 @@ from rooms.models import RoomType
 from tests.conftest import url
 from tests.endpoints import ENDPOINTS
 from tests.factories import HotelFactory, RoomTypeFactory
-from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference, events
+from tests.hotel.booking_api import NOW, NOW_ISO, booking_url, changed_fields, day, event_types
 from tests.http import assert_error, nothing_written, stored_rows
 
 pytestmark = pytest.mark.usefixtures("afternoon")
@@ -97,9 +97,9 @@ def test_another_hotels_booking_is_not_there(api, manager, book):
 # --- the list ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_list_is_a_page_of_rows_with_counts(desk, agent, book, booking):
+def test_the_list_is_a_page_of_rows_with_counts(agent_client, agent, book, booking):
     book("PENDING_PAYMENT")
-    answer = desk.get(url(agent, "room-bookings/"))
+    answer = agent_client.get(url(agent, "room-bookings/"))
     assert answer.status_code == 200
     assert answer.json() == {
         "count": 1,
@@ -121,42 +121,42 @@ def test_the_list_is_a_page_of_rows_with_counts(desk, agent, book, booking):
     }
 
 
-def test_a_page_of_a_bucket_counts_that_bucket(desk, agent, book):
+def test_a_page_of_a_bucket_counts_that_bucket(agent_client, agent, book):
     for _ in range(3):
         book()
     book("CANCELLED")
-    answer = desk.get(url(agent, "room-bookings/?bucket=arrivals&page_size=2")).json()
+    answer = agent_client.get(url(agent, "room-bookings/?bucket=arrivals&page_size=2")).json()
     assert answer["count"] == 3
     assert len(answer["results"]) == 2
     assert answer["next"] == "http://testserver/api/staff/hotel/grand/room-bookings/?bucket=arrivals&page=2&page_size=2"
     assert answer["bucket_counts"]["all"] == 4
-    past_the_end = desk.get(url(agent, "room-bookings/?bucket=arrivals&page=3&page_size=2")).json()
+    past_the_end = agent_client.get(url(agent, "room-bookings/?bucket=arrivals&page=3&page_size=2")).json()
     assert (past_the_end["count"], past_the_end["results"], past_the_end["next"]) == (3, [], None)
 
 
-def test_counts_can_be_left_out(desk, agent, booking):
-    answer = desk.get(url(agent, "room-bookings/?include_counts=0"))
+def test_counts_can_be_left_out(agent_client, agent, booking):
+    answer = agent_client.get(url(agent, "room-bookings/?include_counts=0"))
     assert answer.json() == {"count": 1, "next": None, "previous": None, "results": [ROW]}
 
 
-def test_another_hotels_bookings_are_in_no_list(desk, agent, book):
+def test_another_hotels_bookings_are_in_no_list(agent_client, agent, book):
     elsewhere = HotelFactory(slug="other")
     book(hotel=elsewhere, room_type=RoomTypeFactory(hotel=elsewhere))
-    answer = desk.get(url(agent, "room-bookings/")).json()
+    answer = agent_client.get(url(agent, "room-bookings/")).json()
     assert (answer["count"], answer["results"], answer["bucket_counts"]["all"]) == (0, [], 0)
 
 
 @pytest.mark.parametrize("query", ["bucket=x", "date_from=x", "room_id=x", "q=%00", "ordering=x", "seen=x", "status=x"])
-def test_a_filter_that_makes_no_sense_is_named(desk, agent, query):
-    body = assert_error(desk.get(url(agent, f"room-bookings/?{query}")), 400, "VALIDATION_ERROR")
+def test_a_filter_that_makes_no_sense_is_named(agent_client, agent, query):
+    body = assert_error(agent_client.get(url(agent, f"room-bookings/?{query}")), 400, "VALIDATION_ERROR")
     assert list(body["details"]) == [query.partition("=")[0]]
 
 
 # --- one --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_detail_is_whole(desk, agent, booking, rooms):
-    answer = desk.get(desk_url(agent, booking))
+def test_the_detail_is_whole(agent_client, agent, booking, rooms):
+    answer = agent_client.get(booking_url(agent, booking))
     assert answer.status_code == 200
     assert answer["ETag"] == '"0"'
     [companion] = BookingGuest.objects.all()
@@ -223,13 +223,13 @@ def wish(standard, **fields):
     } | fields
 
 
-def make(desk, agent, standard, **fields):
-    return desk.post(url(agent, "room-bookings/"), wish(standard, **fields))
+def make(agent_client, agent, standard, **fields):
+    return agent_client.post(url(agent, "room-bookings/"), wish(standard, **fields))
 
 
-def test_a_booking_is_made(desk, agent, standard, rooms):
+def test_a_booking_is_made(agent_client, agent, standard, rooms):
     answer = make(
-        desk,
+        agent_client,
         agent,
         standard,
         room_type_id=str(standard.pk),  # ids are taken as text too
@@ -249,7 +249,7 @@ def test_a_booking_is_made(desk, agent, standard, rooms):
     token = body.pop("guest_token")
     assert made.guest_token_hash == hash_token(token)
     assert token not in str(stored_rows())
-    assert body == desk.get(desk_url(agent, made)).json()
+    assert body == agent_client.get(booking_url(agent, made)).json()
     assert {key: body[key] for key in ("booking_id", "status", "check_in", "check_out", "nights", "adults")} == {
         "booking_id": "BK-2025-0001",
         "status": "CONFIRMED",
@@ -267,40 +267,40 @@ def test_a_booking_is_made(desk, agent, standard, rooms):
         "phone": "+1 202 555 0100",
     }
     assert [person["first_name"] for person in body["party"]["companions"]] == ["Vincent"]
-    assert events() == ["booking_created"]
+    assert event_types() == ["booking_created"]
 
 
-def test_little_is_needed_to_make_one(desk, agent, standard, rooms):
+def test_little_is_needed_to_make_one(agent_client, agent, standard, rooms):
     body = wish(standard, primary_email=None, primary_phone="", party=[], total_amount=None, special_requests=None)
     del body["adults"], body["children"]
-    answer = desk.post(url(agent, "room-bookings/"), body)
+    answer = agent_client.post(url(agent, "room-bookings/"), body)
     made = answer.json()
     assert answer.status_code == 201
     assert (made["adults"], made["children"], made["total_amount"], made["currency"]) == (1, 0, None, "EUR")
 
 
-def test_a_card_payment_makes_it_wait_for_approval(desk, agent, standard, rooms):
-    answer = make(desk, agent, standard, payment_provider="stripe", payment_reference="pi_123")
+def test_a_card_payment_makes_it_wait_for_approval(agent_client, agent, standard, rooms):
+    answer = make(agent_client, agent, standard, payment_provider="stripe", payment_reference="pi_123")
     body = answer.json()
     assert answer.status_code == 201
     assert (body["status"], body["confirmation_number"]) == ("PENDING_APPROVAL", "")
     assert (body["payment_provider"], body["payment_reference"]) == ("stripe", "pi_123")
     assert body["approval_deadline_at"] == "2025-07-02T22:00:00Z"
-    again = make(desk, agent, standard, payment_provider="stripe", payment_reference="pi_123")
+    again = make(agent_client, agent, standard, payment_provider="stripe", payment_reference="pi_123")
     details = assert_error(again, 409, "PAYMENT_REFERENCE_TAKEN")["details"]
     assert details == {"payment_reference": ["Another booking already has this payment."]}
 
 
-def test_a_day_use_and_the_longest_stay_are_taken(desk, agent, standard, rooms):
-    assert make(desk, agent, standard, check_in=str(day(0)), check_out=str(day(0))).json()["nights"] == 0
-    assert make(desk, agent, standard, check_in=str(day(1)), check_out=str(day(366))).json()["nights"] == 365
+def test_a_day_use_and_the_longest_stay_are_taken(agent_client, agent, standard, rooms):
+    assert make(agent_client, agent, standard, check_in=str(day(0)), check_out=str(day(0))).json()["nights"] == 0
+    assert make(agent_client, agent, standard, check_in=str(day(1)), check_out=str(day(366))).json()["nights"] == 365
 
 
-def test_an_amount_that_its_currency_does_not_have_is_refused_and_nothing_is_made(desk, agent, standard, rooms):
+def test_an_amount_that_its_currency_does_not_have_is_refused_and_nothing_is_made(agent_client, agent, standard, rooms):
     with nothing_written():
-        answer = make(desk, agent, standard, total_amount="9000.5", currency="JPY")
+        answer = make(agent_client, agent, standard, total_amount="9000.5", currency="JPY")
     assert assert_error(answer, 400, "VALIDATION_ERROR")["total_amount"] == ["Amounts in JPY have no decimals."]
-    made = make(desk, agent, standard, total_amount="9000.00", currency="JPY").json()
+    made = make(agent_client, agent, standard, total_amount="9000.00", currency="JPY").json()
     assert (made["total_amount"], made["currency"]) == ("9000", "JPY")
 
 
@@ -352,50 +352,50 @@ def test_an_amount_that_its_currency_does_not_have_is_refused_and_nothing_is_mad
         ("payment_reference", "x" * 256),
     ],
 )
-def test_a_field_that_makes_no_sense_is_named_and_nothing_is_made(desk, agent, standard, rooms, field, value):
+def test_a_field_that_makes_no_sense_is_named_and_nothing_is_made(agent_client, agent, standard, rooms, field, value):
     with nothing_written():
-        body = assert_error(make(desk, agent, standard, **{field: value}), 400, "VALIDATION_ERROR")
+        body = assert_error(make(agent_client, agent, standard, **{field: value}), 400, "VALIDATION_ERROR")
     assert list(body["details"]) == [field]
     assert body[field] == body["details"][field]
 
 
-def test_a_card_payment_needs_its_reference(desk, agent, standard, rooms):
+def test_a_card_payment_needs_its_reference(agent_client, agent, standard, rooms):
     for missing in ({}, {"payment_reference": " "}, {"payment_reference": None}):
         with nothing_written():
-            answer = make(desk, agent, standard, payment_provider="stripe", **missing)
+            answer = make(agent_client, agent, standard, payment_provider="stripe", **missing)
         assert list(assert_error(answer, 400)["details"]) == ["payment_reference"]
 
 
-def test_a_stay_that_is_over_can_not_be_booked(desk, agent, standard, rooms):
+def test_a_stay_that_is_over_can_not_be_booked(agent_client, agent, standard, rooms):
     with nothing_written():
-        answer = make(desk, agent, standard, check_in=str(day(-3)), check_out=str(day(-1)))
+        answer = make(agent_client, agent, standard, check_in=str(day(-3)), check_out=str(day(-1)))
     assert list(assert_error(answer, 400)["details"]) == ["check_out"]
 
 
-def test_another_hotels_room_type_is_not_sold(desk, agent, standard, rooms):
+def test_another_hotels_room_type_is_not_sold(agent_client, agent, standard, rooms):
     theirs = RoomTypeFactory(hotel=HotelFactory(slug="other"))
     with nothing_written():
-        answer = make(desk, agent, standard, room_type_id=theirs.pk)
+        answer = make(agent_client, agent, standard, room_type_id=theirs.pk)
     assert list(assert_error(answer, 400)["details"]) == ["room_type_id"]
 
 
-def test_a_type_that_is_sold_out_is_refused_unless_the_house_overbooks(desk, agent, standard, rooms, book):
+def test_a_type_that_is_sold_out_is_refused_unless_the_house_overbooks(agent_client, agent, standard, rooms, book):
     for _ in rooms:
         book(check_in=day(2), check_out=day(4))
     with nothing_written():
-        body = assert_error(make(desk, agent, standard), 409, "NO_AVAILABILITY")
+        body = assert_error(make(agent_client, agent, standard), 409, "NO_AVAILABILITY")
     assert body["details"] == {"room_type_id": standard.pk, "date": "2025-07-04"}
     Hotel.objects.update(allow_overbooking=True)
-    assert make(desk, agent, standard).status_code == 201
+    assert make(agent_client, agent, standard).status_code == 201
 
 
 # --- changing one -----------------------------------------------------------------------------------------------------
 
 
-def test_a_booking_is_changed(desk, agent, booking):
-    path = desk_url(agent, booking)
-    before = desk.get(path).json()
-    answer = desk.patch(
+def test_a_booking_is_changed(agent_client, agent, booking):
+    path = booking_url(agent, booking)
+    before = agent_client.get(path).json()
+    answer = agent_client.patch(
         path,
         {
             "check_out": str(day(3)),
@@ -418,10 +418,10 @@ def test_a_booking_is_changed(desk, agent, booking):
     )
     assert answer.status_code == 200
     assert answer["ETag"] == '"1"'
-    assert answer.json() == desk.get(path).json()
+    assert answer.json() == agent_client.get(path).json()
     ada = ADA | {"phone": "+353 1 555 0000"}
     booker = {"type": "SELF", "company": "", **ada}
-    assert difference(before, answer.json()) == {
+    assert changed_fields(before, answer.json()) == {
         "check_out": "2025-07-05",
         "nights": 3,
         "checkout_deadline_at": "2025-07-05T10:00:00Z",
@@ -437,14 +437,14 @@ def test_a_booking_is_changed(desk, agent, booking):
         "currency": "KWD",
         "version": 1,
     }
-    assert events() == ["booking_updated"]
+    assert event_types() == ["booking_updated"]
 
 
-def test_all_that_was_read_may_be_sent_back_and_changes_nothing(desk, agent, booking):
-    path = desk_url(agent, booking)
-    read = desk.get(path).json()
+def test_all_that_was_read_may_be_sent_back_and_changes_nothing(agent_client, agent, booking):
+    path = booking_url(agent, booking)
+    read = agent_client.get(path).json()
     with nothing_written():
-        answer = desk.patch(path, read)
+        answer = agent_client.patch(path, read)
     assert (answer.status_code, answer.json()) == (200, read)
 
 
@@ -453,31 +453,35 @@ def test_all_that_was_read_may_be_sent_back_and_changes_nothing(desk, agent, boo
     [{"status": "COMPLETED"}, {"assigned_room": None, "adults": 3}, {"room_type_id": 1}, {"version": 77}],
     ids=lambda sent: next(iter(sent)),
 )
-def test_what_has_a_step_of_its_own_is_refused_here(desk, agent, booking, sent):
+def test_what_has_a_step_of_its_own_is_refused_here(agent_client, agent, booking, sent):
     with nothing_written():
-        body = assert_error(desk.patch(desk_url(agent, booking), sent), 400, "READ_ONLY_FIELD")
+        body = assert_error(agent_client.patch(booking_url(agent, booking), sent), 400, "READ_ONLY_FIELD")
     [name, *_] = sent
     sentence = f"{name} can't be changed here: send its current value or leave it out."
     assert (body["message"], body["details"], body[name]) == (sentence, {name: [sentence]}, [sentence])
 
 
-def test_two_read_only_fields_are_both_named(desk, agent, booking):
-    body = assert_error(desk.patch(desk_url(agent, booking), {"status": "X", "nights": 9}), 400, "READ_ONLY_FIELD")
+def test_two_read_only_fields_are_both_named(agent_client, agent, booking):
+    body = assert_error(
+        agent_client.patch(booking_url(agent, booking), {"status": "X", "nights": 9}), 400, "READ_ONLY_FIELD"
+    )
     assert list(body["details"]) == ["status", "nights"]
     assert body["message"].count("can't be changed here") == 2
 
 
-def test_what_says_the_same_changes_nothing(desk, agent, booking):
+def test_what_says_the_same_changes_nothing(agent_client, agent, booking):
     with nothing_written():
-        answer = desk.patch(desk_url(agent, booking), {"adults": "2", "primary_email": None, "check_in": str(day(0))})
+        answer = agent_client.patch(
+            booking_url(agent, booking), {"adults": "2", "primary_email": None, "check_in": str(day(0))}
+        )
         assert answer.status_code == 200
-        assert desk.patch(desk_url(agent, booking), {}).status_code == 200
+        assert agent_client.patch(booking_url(agent, booking), {}).status_code == 200
 
 
 @pytest.mark.parametrize("header", ['"1"', 'W/"1"', '"1-gzip"', '"x"', '"99999999999999999999"'])
-def test_a_version_that_is_gone_is_412(desk, agent, booking, header):
+def test_a_version_that_is_gone_is_412(agent_client, agent, booking, header):
     with nothing_written():
-        answer = desk.patch(desk_url(agent, booking), {"adults": 3}, HTTP_IF_MATCH=header)
+        answer = agent_client.patch(booking_url(agent, booking), {"adults": 3}, HTTP_IF_MATCH=header)
     body = assert_error(answer, 412, "PRECONDITION_FAILED")
     assert body["details"] == {"booking_id": "BK-2025-0001", "status": "CONFIRMED", "version": 0}
 
@@ -485,16 +489,16 @@ def test_a_version_that_is_gone_is_412(desk, agent, booking, header):
 @pytest.mark.parametrize(
     ("header", "status"), [('"3", "0"', 200), ('W/"0"', 200), ('"0-gzip"', 200), ("*", 200), ("", 200), ("0", 400)]
 )
-def test_other_ways_to_name_a_version(desk, agent, booking, header, status):
-    answer = desk.patch(desk_url(agent, booking), {"adults": 3}, HTTP_IF_MATCH=header)
+def test_other_ways_to_name_a_version(agent_client, agent, booking, header, status):
+    answer = agent_client.patch(booking_url(agent, booking), {"adults": 3}, HTTP_IF_MATCH=header)
     assert answer.status_code == status
 
 
-def test_dates_may_not_run_into_the_next_guest_of_the_room(desk, agent, booking, book, rooms):
+def test_dates_may_not_run_into_the_next_guest_of_the_room(agent_client, agent, booking, book, rooms):
     following = book(assigned_room=rooms[0], check_in=day(3), check_out=day(5))
-    path = desk_url(agent, booking)
+    path = booking_url(agent, booking)
     with nothing_written():
-        body = assert_error(desk.patch(path, {"check_out": str(day(4))}), 409, "ROOM_OVERLAP_CONFLICT")
+        body = assert_error(agent_client.patch(path, {"check_out": str(day(4))}), 409, "ROOM_OVERLAP_CONFLICT")
     assert body["details"]["conflicts"] == [
         {
             "booking_id": following.booking_id,
@@ -503,7 +507,7 @@ def test_dates_may_not_run_into_the_next_guest_of_the_room(desk, agent, booking,
             "end_date": "2025-07-07",
         }
     ]
-    assert desk.patch(path, {"check_out": str(day(3))}).status_code == 200
+    assert agent_client.patch(path, {"check_out": str(day(3))}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -532,34 +536,37 @@ def test_dates_may_not_run_into_the_next_guest_of_the_room(desk, agent, booking,
         ({"special_requests": "x" * 10_001}, "special_requests"),
     ],
 )
-def test_a_change_that_makes_no_sense_is_named(desk, agent, booking, fields, named):
+def test_a_change_that_makes_no_sense_is_named(agent_client, agent, booking, fields, named):
     with nothing_written():
-        body = assert_error(desk.patch(desk_url(agent, booking), fields), 400, "VALIDATION_ERROR")
+        body = assert_error(agent_client.patch(booking_url(agent, booking), fields), 400, "VALIDATION_ERROR")
     assert list(body["details"]) == [named]
 
 
-def test_of_a_guest_in_house_only_the_departure_moves(desk, agent, book, rooms):
+def test_of_a_guest_in_house_only_the_departure_moves(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-1))
-    path = desk_url(agent, stay)
+    path = booking_url(agent, stay)
     with nothing_written():
-        assert_error(desk.patch(path, {"check_in": str(day(0))}), 409, "BOOKING_ALREADY_CHECKED_IN")
-    assert desk.patch(path, {"check_out": str(day(5))}).json()["check_out"] == "2025-07-07"
+        assert_error(agent_client.patch(path, {"check_in": str(day(0))}), 409, "BOOKING_ALREADY_CHECKED_IN")
+    assert agent_client.patch(path, {"check_out": str(day(5))}).json()["check_out"] == "2025-07-07"
 
 
-def test_a_booking_that_is_over_takes_notes_only(desk, agent, book):
+def test_a_booking_that_is_over_takes_notes_only(agent_client, agent, book):
     over = book("CANCELLED")
-    path = desk_url(agent, over)
+    path = booking_url(agent, over)
     with nothing_written():
-        assert_error(desk.patch(path, {"adults": 3}), 409, "BOOKING_NOT_ELIGIBLE")
-    assert desk.patch(path, {"internal_notes": "rang to apologise"}).json()["internal_notes"] == "rang to apologise"
+        assert_error(agent_client.patch(path, {"adults": 3}), 409, "BOOKING_NOT_ELIGIBLE")
+    assert (
+        agent_client.patch(path, {"internal_notes": "rang to apologise"}).json()["internal_notes"]
+        == "rang to apologise"
+    )
 
 
 # --- seen -------------------------------------------------------------------------------------------------------------
 
 
-def test_whoever_saw_it_first_stays(api, desk, agent, manager, booking):
-    path = desk_url(agent, booking, "mark-seen/")
-    answer = desk.post(path)
+def test_whoever_saw_it_first_stays(api, agent_client, agent, manager, booking):
+    path = booking_url(agent, booking, "mark-seen/")
+    answer = agent_client.post(path)
     assert answer.status_code == 200
     assert answer.json() == {
         "booking_id": "BK-2025-0001",
@@ -567,20 +574,20 @@ def test_whoever_saw_it_first_stays(api, desk, agent, manager, booking):
         "staff_seen_by": {"id": agent.pk, "name": agent.name},
         "is_new_for_staff": False,
     }
-    assert events() == ["booking_updated"]
+    assert event_types() == ["booking_updated"]
     with nothing_written():
         assert api(manager).post(path).json() == answer.json()
-    detail = desk.get(desk_url(agent, booking)).json()
+    detail = agent_client.get(booking_url(agent, booking)).json()
     assert (detail["staff_seen_at"], detail["staff_seen_by_display"]) == (NOW.isoformat()[:-6] + "Z", agent.name)
 
 
 # --- the party --------------------------------------------------------------------------------------------------------
 
 
-def test_the_party_is_read_and_replaced(desk, agent, booking):
-    path = desk_url(agent, booking, "party/")
+def test_the_party_is_read_and_replaced(agent_client, agent, booking):
+    path = booking_url(agent, booking, "party/")
     [charles] = BookingGuest.objects.all()
-    assert desk.get(path).json() == {
+    assert agent_client.get(path).json() == {
         "primary": ADA,
         "companions": [{"id": charles.pk, "first_name": "Charles", "last_name": "Babbage", "email": "", "phone": ""}],
         "total_count": 2,
@@ -589,10 +596,10 @@ def test_the_party_is_read_and_replaced(desk, agent, booking):
         {"first_name": "Mary", "last_name": "Somerville", "email": "mary@example.com", "phone": "+44 1"},
         {"first_name": "Annabella", "last_name": "Byron", "email": None},
     ]
-    answer = desk.put(path + "companions/", {"companions": companions})
+    answer = agent_client.put(path + "companions/", {"companions": companions})
     assert answer.status_code == 200
     mary, annabella = BookingGuest.objects.order_by("pk")
-    assert answer.json() == desk.get(path).json()
+    assert answer.json() == agent_client.get(path).json()
     assert answer.json() == {
         "primary": ADA,
         "companions": [
@@ -601,10 +608,10 @@ def test_the_party_is_read_and_replaced(desk, agent, booking):
         ],
         "total_count": 3,
     }
-    assert events() == ["booking_party_updated"]
+    assert event_types() == ["booking_party_updated"]
     with nothing_written():
-        assert desk.put(path + "companions/", {"companions": companions}).json() == answer.json()
-    assert desk.put(path + "companions/", {"companions": []}).json()["total_count"] == 1
+        assert agent_client.put(path + "companions/", {"companions": companions}).json() == answer.json()
+    assert agent_client.put(path + "companions/", {"companions": []}).json()["total_count"] == 1
 
 
 @pytest.mark.parametrize(
@@ -621,21 +628,21 @@ def test_the_party_is_read_and_replaced(desk, agent, booking):
         [{"first_name": "Mary", "last_name": "S"}] * 51,
     ],
 )
-def test_companions_that_make_no_sense_are_refused(desk, agent, booking, companions):
+def test_companions_that_make_no_sense_are_refused(agent_client, agent, booking, companions):
     with nothing_written():
-        answer = desk.put(desk_url(agent, booking, "party/companions/"), {"companions": companions})
+        answer = agent_client.put(booking_url(agent, booking, "party/companions/"), {"companions": companions})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["companions"]
 
 
-def test_fifty_companions_are_a_party(desk, agent, booking):
+def test_fifty_companions_are_a_party(agent_client, agent, booking):
     RoomType.objects.update(max_occupancy=51)
     crowd = [{"first_name": f"Guest {n}", "last_name": "S"} for n in range(50)]
-    answer = desk.put(desk_url(agent, booking, "party/companions/"), {"companions": crowd})
+    answer = agent_client.put(booking_url(agent, booking, "party/companions/"), {"companions": crowd})
     assert answer.json()["total_count"] == 51
 
 
-def test_the_party_of_a_booking_that_is_over_stays(desk, agent, book):
+def test_the_party_of_a_booking_that_is_over_stays(agent_client, agent, book):
     over = book("NO_SHOW")
     with nothing_written():
-        answer = desk.put(desk_url(agent, over, "party/companions/"), {"companions": []})
+        answer = agent_client.put(booking_url(agent, over, "party/companions/"), {"companions": []})
     assert_error(answer, 409, "BOOKING_NOT_ELIGIBLE")

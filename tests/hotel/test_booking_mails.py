@@ -13,7 +13,7 @@ from notifications.models import BookingMail, MailKind
 from room_bookings.models import RoomBooking
 from room_bookings.services.cancel import cancel_booking
 from tests.factories import HotelFactory, booking_in
-from tests.hotel.frontdesk import NOW_ISO, day, desk_url, events
+from tests.hotel.booking_api import NOW_ISO, booking_url, day, event_types
 from tests.http import assert_error, nothing_written
 
 pytestmark = pytest.mark.usefixtures("afternoon")
@@ -29,7 +29,7 @@ def queue(booking, kind=MailKind.CONFIRMATION) -> BookingMail:
     return queue_booking_mail(found, kind)
 
 
-def test_what_became_of_each_mail(desk, agent, booking):
+def test_what_became_of_each_mail(agent_client, agent, booking):
     first = queue(booking)
     assert send_queued() == 1
     second = queue(booking, MailKind.CHANGE)
@@ -37,7 +37,7 @@ def test_what_became_of_each_mail(desk, agent, booking):
     BookingMail.objects.filter(pk=second.pk).update(
         tries=1, reason="The mail server temporarily refused the address (450)."
     )
-    answer = desk.get(desk_url(agent, booking, "mails/"))
+    answer = agent_client.get(booking_url(agent, booking, "mails/"))
     assert answer.status_code == 200
     common = {"to_address": "ada@example.com", "queued_at": NOW_ISO, "queued_by_name": None, "tries": 1}
     assert answer.json() == {
@@ -75,10 +75,10 @@ def test_what_became_of_each_mail(desk, agent, booking):
     }
 
 
-def test_a_cancellation_shows_what_it_has_dropped(desk, agent, booking):
+def test_a_cancellation_shows_what_it_has_dropped(agent_client, agent, booking):
     queue(booking)
     cancel_booking(booking=booking, staff=agent)
-    cancellation, confirmation = desk.get(desk_url(agent, booking, "mails/")).json()["results"]
+    cancellation, confirmation = agent_client.get(booking_url(agent, booking, "mails/")).json()["results"]
     assert (cancellation["kind"], cancellation["state"], cancellation["can_send_again"]) == (
         "CANCELLATION",
         "QUEUED",
@@ -89,50 +89,50 @@ def test_a_cancellation_shows_what_it_has_dropped(desk, agent, booking):
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_the_list_takes_four_statements_and_comes_in_pages(desk, agent, booking, statements, size):
+def test_the_list_takes_four_statements_and_comes_in_pages(agent_client, agent, booking, statements, size):
     for _ in range(size):
         queue(booking)
     with statements() as made:
-        answer = desk.get(desk_url(agent, booking, "mails/?page_size=2")).json()
+        answer = agent_client.get(booking_url(agent, booking, "mails/?page_size=2")).json()
     assert len(made) == 4, made.sql()
     assert (answer["count"], len(answer["results"])) == (size, min(size, 2))
     assert [mail["state"] for mail in answer["results"]] == ["QUEUED", "DROPPED"][: min(size, 2)]
-    assert desk.get(desk_url(agent, booking, "mails/?page=99")).json()["results"] == []
+    assert agent_client.get(booking_url(agent, booking, "mails/?page=99")).json()["results"] == []
 
 
-def test_a_booking_without_mails_has_none(desk, agent, booking):
-    assert desk.get(desk_url(agent, booking, "mails/")).json()["results"] == []
+def test_a_booking_without_mails_has_none(agent_client, agent, booking):
+    assert agent_client.get(booking_url(agent, booking, "mails/")).json()["results"] == []
 
 
-def test_a_mail_is_sent_again(desk, agent, booking):
+def test_a_mail_is_sent_again(agent_client, agent, booking):
     first = queue(booking)
     assert send_queued() == 1
     RoomBooking.objects.update(primary_email="new@example.com")
-    answer = desk.post(desk_url(agent, booking, f"mails/{first.pk}/send-again/"))
+    answer = agent_client.post(booking_url(agent, booking, f"mails/{first.pk}/send-again/"))
     assert answer.status_code == 200
     again = answer.json()
     assert (again["state"], again["to_address"], again["queued_by_name"]) == ("QUEUED", "new@example.com", agent.name)
     assert again["id"] != first.pk
-    assert again == desk.get(desk_url(agent, booking, "mails/")).json()["results"][0]
-    assert events() == ["booking_updated"]
+    assert again == agent_client.get(booking_url(agent, booking, "mails/")).json()["results"][0]
+    assert event_types() == ["booking_updated"]
     assert send_queued() == 1
     assert django_mail.outbox[1].to == ["new@example.com"]
 
 
-def test_pressed_twice_it_goes_once(desk, agent, booking):
+def test_pressed_twice_it_goes_once(agent_client, agent, booking):
     mail = queue(booking)
     send_queued()
-    path = desk_url(agent, booking, f"mails/{mail.pk}/send-again/")
-    first = desk.post(path).json()
+    path = booking_url(agent, booking, f"mails/{mail.pk}/send-again/")
+    first = agent_client.post(path).json()
     with nothing_written():
-        assert desk.post(path).json() == first
+        assert agent_client.post(path).json() == first
     assert send_queued() == 1
 
 
-def test_a_step_on_the_booking_is_not_needed_to_send_again(desk, agent, booking):
+def test_a_step_on_the_booking_is_not_needed_to_send_again(agent_client, agent, booking):
     """The version of the booking stays: a form that is open at the desk can still be saved."""
     mail = queue(booking)
-    desk.post(desk_url(agent, booking, f"mails/{mail.pk}/send-again/"))
+    agent_client.post(booking_url(agent, booking, f"mails/{mail.pk}/send-again/"))
     assert RoomBooking.objects.get().version == booking.version
 
 
@@ -143,48 +143,52 @@ def test_a_step_on_the_booking_is_not_needed_to_send_again(desk, agent, booking)
         ({"primary_email": ""}, "NO_EMAIL_ADDRESS"),
     ],
 )
-def test_what_cannot_be_sent_again(desk, agent, booking, change, code):
+def test_what_cannot_be_sent_again(agent_client, agent, booking, change, code):
     mail = queue(booking)
     send_queued()
     RoomBooking.objects.update(**change)
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, booking, f"mails/{mail.pk}/send-again/")), 409, code)
-    [row] = desk.get(desk_url(agent, booking, "mails/")).json()["results"]
+        assert_error(agent_client.post(booking_url(agent, booking, f"mails/{mail.pk}/send-again/")), 409, code)
+    [row] = agent_client.get(booking_url(agent, booking, "mails/")).json()["results"]
     assert row["can_send_again"] is False
 
 
-def test_what_is_being_sent_is_not_sent_again(desk, agent, booking):
+def test_what_is_being_sent_is_not_sent_again(agent_client, agent, booking):
     mail = queue(booking)
     BookingMail.objects.update(state="SENDING", claimed_at=clock.now())
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, booking, f"mails/{mail.pk}/send-again/")), 409, "MAIL_BEING_SENT")
-    [row] = desk.get(desk_url(agent, booking, "mails/")).json()["results"]
+        assert_error(
+            agent_client.post(booking_url(agent, booking, f"mails/{mail.pk}/send-again/")), 409, "MAIL_BEING_SENT"
+        )
+    [row] = agent_client.get(booking_url(agent, booking, "mails/")).json()["results"]
     assert (row["can_send_again"], row["next_try_at"]) == (False, None)
 
 
-def test_the_mail_of_another_booking_or_hotel_is_not_there(desk, agent, booking, book):
+def test_the_mail_of_another_booking_or_hotel_is_not_there(agent_client, agent, booking, book):
     other = book(check_in=day(2), check_out=day(4), primary_email="ada@example.com")
     elsewhere = booking_in("CONFIRMED", hotel=HotelFactory(slug="other"), primary_email="ada@example.com")
     queue(booking)
     for stranger in (queue(other), queue(elsewhere)):
         with nothing_written():
-            answer = desk.post(desk_url(agent, booking, f"mails/{stranger.pk}/send-again/"))
+            answer = agent_client.post(booking_url(agent, booking, f"mails/{stranger.pk}/send-again/"))
         assert_error(answer, 404, "MAIL_NOT_FOUND")
-    assert_error(desk.post(desk_url(agent, booking, "mails/99999999999999999999/send-again/")), 404, "MAIL_NOT_FOUND")
-    assert_error(desk.get(desk_url(agent, elsewhere, "mails/")), 404, "BOOKING_NOT_FOUND")
-    assert desk.get(desk_url(agent, booking, "mails/")).json()["count"] == 1
+    assert_error(
+        agent_client.post(booking_url(agent, booking, "mails/99999999999999999999/send-again/")), 404, "MAIL_NOT_FOUND"
+    )
+    assert_error(agent_client.get(booking_url(agent, elsewhere, "mails/")), 404, "BOOKING_NOT_FOUND")
+    assert agent_client.get(booking_url(agent, booking, "mails/")).json()["count"] == 1
 
 
-def test_no_text_of_a_mail_is_in_the_list(desk, agent, booking):
+def test_no_text_of_a_mail_is_in_the_list(agent_client, agent, booking):
     queue(booking)
-    text = desk.get(desk_url(agent, booking, "mails/")).content.decode()
+    text = agent_client.get(booking_url(agent, booking, "mails/")).content.decode()
     assert "Lovelace" not in text
     assert "Dear" not in text
 
 
-def test_the_edit_of_the_dates_is_mailed_through_the_api(desk, agent, booking, rooms):
-    desk.patch(desk_url(agent, booking), {"check_out": str(day(5))})
-    [mail] = desk.get(desk_url(agent, booking, "mails/")).json()["results"]
+def test_the_edit_of_the_dates_is_mailed_through_the_api(agent_client, agent, booking, rooms):
+    agent_client.patch(booking_url(agent, booking), {"check_out": str(day(5))})
+    [mail] = agent_client.get(booking_url(agent, booking, "mails/")).json()["results"]
     assert (mail["kind"], mail["state"]) == ("CHANGE", "QUEUED")
     assert send_queued() == 1
     assert "Departure: Monday, 7 July 2025\n" in django_mail.outbox[0].body

@@ -6,7 +6,7 @@ from operations import invariants
 from room_bookings.models import BookingExtension, OverstayIncident
 from room_bookings.services.overstay import flag_overstays
 from tests.factories import NewRoomFactory, RoomTypeFactory
-from tests.hotel.frontdesk import NOW_ISO, day, desk_url, difference, events
+from tests.hotel.booking_api import NOW_ISO, booking_url, changed_fields, day, event_types
 from tests.http import assert_error, nothing_written
 
 pytestmark = pytest.mark.usefixtures("afternoon")
@@ -37,17 +37,17 @@ def incident(**fields):
     } | fields
 
 
-def test_an_overstay_is_shown_before_and_after_it_is_noticed(desk, agent, hotel, overdue, book):
-    path = desk_url(agent, overdue, "overstay/status/")
-    assert desk.get(path).json() == {"is_overstay": True, "incident_state": "MISSING", "overstay": None}
+def test_an_overstay_is_shown_before_and_after_it_is_noticed(agent_client, agent, hotel, overdue, book):
+    path = booking_url(agent, overdue, "overstay/status/")
+    assert agent_client.get(path).json() == {"is_overstay": True, "incident_state": "MISSING", "overstay": None}
     flag_overstays(hotel)
-    assert desk.get(path).json() == {"is_overstay": True, "incident_state": "ACTIVE", "overstay": incident()}
-    assert desk.get(desk_url(agent, book(), "overstay/status/")).json() == NOTHING
+    assert agent_client.get(path).json() == {"is_overstay": True, "incident_state": "ACTIVE", "overstay": incident()}
+    assert agent_client.get(booking_url(agent, book(), "overstay/status/")).json() == NOTHING
 
 
-def test_an_overstay_is_acknowledged(desk, agent, overdue):
-    path = desk_url(agent, overdue, "overstay/acknowledge/")
-    answer = desk.post(path, {"note": "waits for a taxi"})
+def test_an_overstay_is_acknowledged(agent_client, agent, overdue):
+    path = booking_url(agent, overdue, "overstay/acknowledge/")
+    answer = agent_client.post(path, {"note": "waits for a taxi"})
     assert answer.status_code == 200
     assert answer.json() == {
         "is_overstay": True,
@@ -56,18 +56,20 @@ def test_an_overstay_is_acknowledged(desk, agent, overdue):
         "booking_id": overdue.booking_id,
     }
     assert OverstayIncident.objects.get().note == "waits for a taxi"
-    assert events()[-1] == "booking_overstay_acknowledged"
+    assert event_types()[-1] == "booking_overstay_acknowledged"
     with nothing_written():
         for body in (None, {"note": None}, {"note": "waits for a taxi", "dismiss": False}):
-            assert desk.post(path, body).json() == answer.json()
-    assert desk.post(path, {"dismiss": True}).json()["overstay"] == incident(status="DISMISSED")
+            assert agent_client.post(path, body).json() == answer.json()
+    assert agent_client.post(path, {"dismiss": True}).json()["overstay"] == incident(status="DISMISSED")
 
 
-def test_who_is_not_overdue_is_no_overstay(desk, agent, stay, book):
+def test_who_is_not_overdue_is_no_overstay(agent_client, agent, stay, book):
     arrival = book()
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, stay, "overstay/acknowledge/")), 409, "NO_OVERSTAY")
-        assert_error(desk.post(desk_url(agent, arrival, "overstay/acknowledge/")), 409, "BOOKING_NOT_CHECKED_IN")
+        assert_error(agent_client.post(booking_url(agent, stay, "overstay/acknowledge/")), 409, "NO_OVERSTAY")
+        assert_error(
+            agent_client.post(booking_url(agent, arrival, "overstay/acknowledge/")), 409, "BOOKING_NOT_CHECKED_IN"
+        )
 
 
 @pytest.mark.parametrize(
@@ -80,17 +82,17 @@ def test_who_is_not_overdue_is_no_overstay(desk, agent, stay, book):
         ({"note": "x" * 2001}, "note"),
     ],
 )
-def test_an_acknowledgement_that_makes_no_sense_is_named(desk, agent, overdue, body, named):
+def test_an_acknowledgement_that_makes_no_sense_is_named(agent_client, agent, overdue, body, named):
     with nothing_written():
-        answer = desk.post(desk_url(agent, overdue, "overstay/acknowledge/"), body)
+        answer = agent_client.post(booking_url(agent, overdue, "overstay/acknowledge/"), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
-def test_nights_are_added_from_the_departure_on(desk, agent, hotel, overdue):
+def test_nights_are_added_from_the_departure_on(agent_client, agent, hotel, overdue):
     flag_overstays(hotel)
-    path = desk_url(agent, overdue)
-    before = desk.get(path).json()
-    answer = desk.post(path + "overstay/extend/", {"add_nights": "3"})
+    path = booking_url(agent, overdue)
+    before = agent_client.get(path).json()
+    answer = agent_client.post(path + "overstay/extend/", {"add_nights": "3"})
     assert answer.status_code == 200
     assert answer["ETag"] == '"2"'
     body = answer.json()
@@ -102,8 +104,8 @@ def test_nights_are_added_from_the_departure_on(desk, agent, hotel, overdue):
         "incident_state": "ACTIVE",
         "overstay": incident(status="RESOLVED", extensions=[extension | {"created_at": NOW_ISO}]),
     }
-    assert booking == desk.get(path).json()
-    assert difference(before, booking) == {
+    assert booking == agent_client.get(path).json()
+    assert changed_fields(before, booking) == {
         "check_out": "2025-07-04",
         "nights": 5,
         "checkout_deadline_at": "2025-07-04T10:00:00Z",
@@ -113,19 +115,19 @@ def test_nights_are_added_from_the_departure_on(desk, agent, hotel, overdue):
         "is_overstay": False,
         "version": 2,
     }
-    assert events()[-1] == "booking_overstay_extended"
+    assert event_types()[-1] == "booking_overstay_extended"
     assert invariants.violations() == []
-    status = desk.get(path + "overstay/status/").json()
+    status = agent_client.get(path + "overstay/status/").json()
     assert status == {key: body[key] for key in status}
 
 
-def test_a_stay_is_extended_to_a_day(desk, agent, stay):
-    path = desk_url(agent, stay, "overstay/extend/")
-    answer = desk.post(path, {"new_checkout_date": str(day(30)), "add_nights": None})
+def test_a_stay_is_extended_to_a_day(agent_client, agent, stay):
+    path = booking_url(agent, stay, "overstay/extend/")
+    answer = agent_client.post(path, {"new_checkout_date": str(day(30)), "add_nights": None})
     assert answer.json()["booking"]["check_out"] == "2025-08-01"
     assert BookingExtension.objects.get().staff == agent
     with nothing_written():
-        again = desk.post(path, {"new_checkout_date": str(day(30))})
+        again = agent_client.post(path, {"new_checkout_date": str(day(30))})
     assert list(assert_error(again, 400)["details"]) == ["new_checkout_date"]
 
 
@@ -148,20 +150,20 @@ def test_a_stay_is_extended_to_a_day(desk, agent, stay):
         ({"new_checkout_date": "2101-01-01"}, "new_checkout_date"),
     ],
 )
-def test_an_extension_that_makes_no_sense_is_named(desk, agent, stay, body, named):
+def test_an_extension_that_makes_no_sense_is_named(agent_client, agent, stay, body, named):
     with nothing_written():
-        answer = desk.post(desk_url(agent, stay, "overstay/extend/"), body)
+        answer = agent_client.post(booking_url(agent, stay, "overstay/extend/"), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
-def test_a_promised_room_names_what_is_in_the_way_and_what_would_do(desk, agent, hotel, stay, book, rooms):
+def test_a_promised_room_names_what_is_in_the_way_and_what_would_do(agent_client, agent, hotel, stay, book, rooms):
     next_guest = book(assigned_room=rooms[0], check_in=day(3), check_out=day(5))
     book(assigned_room=rooms[1], check_in=day(1), check_out=day(2))
     suite = RoomTypeFactory(hotel=hotel, name="Suite")
     NewRoomFactory(hotel=hotel, room_type=suite, room_number=100)
-    path = desk_url(agent, stay, "overstay/extend/")
+    path = booking_url(agent, stay, "overstay/extend/")
     with nothing_written():
-        body = assert_error(desk.post(path, {"add_nights": 2}), 409, "ROOM_OVERLAP_CONFLICT")
+        body = assert_error(agent_client.post(path, {"add_nights": 2}), 409, "ROOM_OVERLAP_CONFLICT")
     assert body["conflicts"] == [
         {
             "booking_id": next_guest.booking_id,
@@ -175,15 +177,15 @@ def test_a_promised_room_names_what_is_in_the_way_and_what_would_do(desk, agent,
         {"room_number": 104, "room_type": "Standard"},
         {"room_number": 100, "room_type": "Suite"},
     ]
-    assert desk.post(path, {"add_nights": 1}).status_code == 200
+    assert agent_client.post(path, {"add_nights": 1}).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("status", "code"),
     [("CONFIRMED", "BOOKING_NOT_CHECKED_IN"), ("COMPLETED", "BOOKING_ALREADY_CHECKED_OUT")],
 )
-def test_only_who_is_in_house_stays_longer(desk, agent, book, status, code):
+def test_only_who_is_in_house_stays_longer(agent_client, agent, book, status, code):
     booking = book(status)
     with nothing_written():
-        answer = desk.post(desk_url(agent, booking, "overstay/extend/"), {"add_nights": 1})
+        answer = agent_client.post(booking_url(agent, booking, "overstay/extend/"), {"add_nights": 1})
     assert_error(answer, 409, code)

@@ -8,14 +8,14 @@ from common import clock
 from operations import invariants
 from room_bookings.models import RoomBooking
 from tests.conftest import url
-from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference
+from tests.hotel.booking_api import NOW, NOW_ISO, booking_url, changed_fields, day
 from tests.http import assert_error, nothing_written
 
 pytestmark = pytest.mark.usefixtures("afternoon")
 
 
 @pytest.fixture
-def request_by_card(stripe, desk, agent, standard, rooms) -> RoomBooking:
+def request_by_card(stripe, agent_client, agent, standard, rooms) -> RoomBooking:
     """Made through the API, with an authorised payment."""
     stripe.authorise("pi_1")
     body = {
@@ -27,17 +27,17 @@ def request_by_card(stripe, desk, agent, standard, rooms) -> RoomBooking:
         "payment_provider": "stripe",
         "payment_reference": "pi_1",
     }
-    assert desk.post(url(agent, "room-bookings/"), body).json()["status"] == "PENDING_APPROVAL"
+    assert agent_client.post(url(agent, "room-bookings/"), body).json()["status"] == "PENDING_APPROVAL"
     return RoomBooking.objects.get()
 
 
-def test_the_money_is_taken_once_and_given_back_once(stripe, desk, agent, request_by_card):
-    path = desk_url(agent, request_by_card)
-    before = desk.get(path).json()
-    approved = desk.post(path + "approve/")
+def test_the_money_is_taken_once_and_given_back_once(stripe, agent_client, agent, request_by_card):
+    path = booking_url(agent, request_by_card)
+    before = agent_client.get(path).json()
+    approved = agent_client.post(path + "approve/")
     assert approved.status_code == 200
-    assert approved.json() == desk.get(path).json()
-    assert difference(before, approved.json()) == {
+    assert approved.json() == agent_client.get(path).json()
+    assert changed_fields(before, approved.json()) == {
         "status": "CONFIRMED",
         "confirmation_number": approved.json()["confirmation_number"],
         "paid_at": NOW_ISO,
@@ -49,15 +49,15 @@ def test_the_money_is_taken_once_and_given_back_once(stripe, desk, agent, reques
         "version": 1,
     }
     with nothing_written():
-        assert desk.post(path + "approve/").json() == approved.json()
-        assert_error(desk.post(path + "cancel/"), 403, "STRIPE_BOOKING")
+        assert agent_client.post(path + "approve/").json() == approved.json()
+        assert_error(agent_client.post(path + "cancel/"), 403, "STRIPE_BOOKING")
     assert stripe.moved("pi_1") == {"captured": 1}
-    declined = desk.post(path + "decline/", {"reason_note": "The house is flooded."})
+    declined = agent_client.post(path + "decline/", {"reason_note": "The house is flooded."})
     assert declined.status_code == 200
-    assert declined.json() == desk.get(path).json()
+    assert declined.json() == agent_client.get(path).json()
     assert (declined.json()["status"], declined.json()["decline_reason_note"]) == ("DECLINED", "The house is flooded.")
     with nothing_written():
-        assert desk.post(path + "decline/").json() == declined.json()
+        assert agent_client.post(path + "decline/").json() == declined.json()
     assert stripe.moved("pi_1") == {"captured": 1, "refunded": 1}
     assert invariants.violations() == []
 
@@ -67,27 +67,27 @@ def test_the_money_is_taken_once_and_given_back_once(stripe, desk, agent, reques
     [("approve/", "capture", "PAYMENT_CAPTURE_FAILED"), ("decline/", "cancel", "PAYMENT_VOID_FAILED")],
 )
 def test_a_provider_that_refuses_is_502_and_the_booking_as_it_was(
-    stripe, desk, agent, request_by_card, step, action, code
+    stripe, agent_client, agent, request_by_card, step, action, code
 ):
-    path = desk_url(agent, request_by_card)
-    before = desk.get(path).json()
+    path = booking_url(agent, request_by_card)
+    before = agent_client.get(path).json()
     stripe.fail(action, "refuse")
-    assert_error(desk.post(path + step), 502, code)
-    assert desk.get(path).json() == before
+    assert_error(agent_client.post(path + step), 502, code)
+    assert agent_client.get(path).json() == before
     assert stripe.moved("pi_1") == {}
-    assert desk.post(path + step).status_code == 200  # the next try does it
+    assert agent_client.post(path + step).status_code == 200  # the next try does it
 
 
-def test_an_authorisation_that_has_expired_is_said_so(stripe, desk, agent, request_by_card):
+def test_an_authorisation_that_has_expired_is_said_so(stripe, agent_client, agent, request_by_card):
     stripe.expire("pi_1")
-    path = desk_url(agent, request_by_card)
-    before = desk.get(path).json()
-    assert_error(desk.post(path + "approve/"), 409, "AUTHORIZATION_EXPIRED")
-    assert desk.get(path).json() == before
+    path = booking_url(agent, request_by_card)
+    before = agent_client.get(path).json()
+    assert_error(agent_client.post(path + "approve/"), 409, "AUTHORIZATION_EXPIRED")
+    assert agent_client.get(path).json() == before
 
 
-def test_past_the_deadline_nothing_is_approved(stripe, desk, agent, request_by_card):
+def test_past_the_deadline_nothing_is_approved(stripe, agent_client, agent, request_by_card):
     with clock.set_to(NOW + timedelta(hours=9)), nothing_written():
-        body = assert_error(desk.post(desk_url(agent, request_by_card, "approve/")), 409, "BOOKING_EXPIRED")
+        body = assert_error(agent_client.post(booking_url(agent, request_by_card, "approve/")), 409, "BOOKING_EXPIRED")
     assert body["details"]["approval_deadline_at"] == "2025-07-02T22:00:00Z"
     assert stripe.calls == []

@@ -14,7 +14,7 @@ from room_bookings.models import BookingChange, Overbooking, RoomBooking
 from rooms.models import Room
 from tests.conftest import url
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory
-from tests.hotel.frontdesk import NOW, NOW_ISO, day, desk_url, difference, events
+from tests.hotel.booking_api import NOW, NOW_ISO, booking_url, changed_fields, day, event_types
 from tests.http import assert_error, nothing_written
 
 pytestmark = pytest.mark.usefixtures("afternoon")
@@ -50,11 +50,11 @@ def shown(room, **fields):
 # --- which rooms there are --------------------------------------------------------------------------------------------
 
 
-def test_available_rooms_are_listed_without_the_own_one(desk, agent, book, rooms):
+def test_available_rooms_are_listed_without_the_own_one(agent_client, agent, book, rooms):
     set_status(rooms[2], "CHECKOUT_DIRTY")
     set_status(rooms[3], "OUT_OF_ORDER")
     booking = book(assigned_room=rooms[0])
-    answer = desk.get(desk_url(agent, booking, "available-rooms/"))
+    answer = agent_client.get(booking_url(agent, booking, "available-rooms/"))
     assert answer.status_code == 200
     assert answer.json() == {
         "available_rooms": [
@@ -81,25 +81,27 @@ def test_available_rooms_are_listed_without_the_own_one(desk, agent, book, rooms
     ["PENDING_PAYMENT", "PENDING_APPROVAL", "IN_HOUSE", "COMPLETED", "DECLINED", "CANCELLED", "CANCELLED_DRAFT",
      "EXPIRED", "NO_SHOW"],
 )  # fmt: skip
-def test_available_rooms_and_overstay_are_200_in_every_status(desk, agent, book, rooms, status):
+def test_available_rooms_and_overstay_are_200_in_every_status(agent_client, agent, book, rooms, status):
     booking = book(status, **({"assigned_room": rooms[0]} if status == "IN_HOUSE" else {}))
     for path in ("available-rooms/", "overstay/status/", "", "party/"):
-        assert desk.get(desk_url(agent, booking, path)).status_code == 200
+        assert agent_client.get(booking_url(agent, booking, path)).status_code == 200
 
 
 # --- assign, unassign -------------------------------------------------------------------------------------------------
 
 
-def test_a_room_is_assigned(desk, agent, book, rooms):
+def test_a_room_is_assigned(agent_client, agent, book, rooms):
     set_status(rooms[0], "CHECKOUT_DIRTY")
     booking = book()
-    path = desk_url(agent, booking)
-    before = desk.get(path).json()
-    answer = desk.post(path + "safe-assign-room/", {"room_id": str(rooms[0].pk), "assignment_notes": "quiet side"})
+    path = booking_url(agent, booking)
+    before = agent_client.get(path).json()
+    answer = agent_client.post(
+        path + "safe-assign-room/", {"room_id": str(rooms[0].pk), "assignment_notes": "quiet side"}
+    )
     assert answer.status_code == 200
     assert answer["ETag"] == '"1"'
-    assert answer.json() == desk.get(path).json()
-    assert difference(before, answer.json()) == {
+    assert answer.json() == agent_client.get(path).json()
+    assert changed_fields(before, answer.json()) == {
         "assigned_room": {"id": rooms[0].pk, "room_number": 101},
         "room": shown(rooms[0], room_status="CHECKOUT_DIRTY", is_bookable=False),
         "room_number": 101,
@@ -109,97 +111,101 @@ def test_a_room_is_assigned(desk, agent, book, rooms):
         "flags": before["flags"] | {"can_unassign_room": True},
         "version": 1,
     }
-    assert events() == ["room_updated", "booking_updated", "booking_room_assigned"]
+    assert event_types() == ["room_updated", "booking_updated", "booking_room_assigned"]
     with nothing_written():
-        again = desk.post(path + "safe-assign-room/", {"room_id": rooms[0].pk, "notes": "quiet side"})
+        again = agent_client.post(path + "safe-assign-room/", {"room_id": rooms[0].pk, "notes": "quiet side"})
         assert again.json() == answer.json()
-    other = desk.post(path + "safe-assign-room/", {"room_id": rooms[1].pk, "notes": "view"}).json()
+    other = agent_client.post(path + "safe-assign-room/", {"room_id": rooms[1].pk, "notes": "view"}).json()
     assert (other["room_number"], other["assignment_notes"]) == (102, "view")
 
 
-def test_a_room_of_elsewhere_is_not_assigned(desk, agent, book):
+def test_a_room_of_elsewhere_is_not_assigned(agent_client, agent, book):
     booking = book()
     theirs = NewRoomFactory(hotel=HotelFactory(slug="other"))
     for room_id in (theirs.pk, 123_456_789, 2**63 - 1):
         with nothing_written():
-            answer = desk.post(desk_url(agent, booking, "safe-assign-room/"), {"room_id": room_id})
+            answer = agent_client.post(booking_url(agent, booking, "safe-assign-room/"), {"room_id": room_id})
         assert assert_error(answer, 404, "ROOM_NOT_FOUND")["message"].startswith("Room not found")
 
 
-def test_only_a_room_of_the_booked_type_that_is_let_is_assigned(desk, agent, book, hotel, rooms):
+def test_only_a_room_of_the_booked_type_that_is_let_is_assigned(agent_client, agent, book, hotel, rooms):
     booking = book()
-    path = desk_url(agent, booking, "safe-assign-room/")
+    path = booking_url(agent, booking, "safe-assign-room/")
     suite = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel), room_number=901)
     set_status(rooms[0], "OUT_OF_ORDER")
     Room.objects.filter(pk=rooms[1].pk).update(is_active=False)
     with nothing_written():
-        assert_error(desk.post(path, {"room_id": suite.pk}), 400, "ROOM_TYPE_MISMATCH")
-        assert_error(desk.post(path, {"room_id": rooms[0].pk}), 409, "ROOM_NOT_BOOKABLE")
-        assert_error(desk.post(path, {"room_id": rooms[1].pk}), 409, "ROOM_NOT_BOOKABLE")
+        assert_error(agent_client.post(path, {"room_id": suite.pk}), 400, "ROOM_TYPE_MISMATCH")
+        assert_error(agent_client.post(path, {"room_id": rooms[0].pk}), 409, "ROOM_NOT_BOOKABLE")
+        assert_error(agent_client.post(path, {"room_id": rooms[1].pk}), 409, "ROOM_NOT_BOOKABLE")
 
 
-def test_a_room_that_somebody_else_has_is_not_assigned(desk, agent, book, rooms):
+def test_a_room_that_somebody_else_has_is_not_assigned(agent_client, agent, book, rooms):
     other = book(assigned_room=rooms[0], check_in=day(1), check_out=day(3))
     overdue = book("IN_HOUSE", assigned_room=rooms[1], check_in=day(-3), check_out=day(-1))
     booking = book()
-    path = desk_url(agent, booking, "safe-assign-room/")
+    path = booking_url(agent, booking, "safe-assign-room/")
     with nothing_written():
-        body = assert_error(desk.post(path, {"room_id": rooms[0].pk}), 409, "ROOM_OVERLAP_CONFLICT")
-        late = assert_error(desk.post(path, {"room_id": rooms[1].pk}), 409, "ROOM_OVERLAP_CONFLICT")
+        body = assert_error(agent_client.post(path, {"room_id": rooms[0].pk}), 409, "ROOM_OVERLAP_CONFLICT")
+        late = assert_error(agent_client.post(path, {"room_id": rooms[1].pk}), 409, "ROOM_OVERLAP_CONFLICT")
     assert [conflict["booking_id"] for conflict in body["details"]["conflicts"]] == [other.booking_id]
     assert [conflict["booking_id"] for conflict in late["details"]["conflicts"]] == [overdue.booking_id]
 
 
-def test_a_house_may_want_every_adults_name_first(desk, agent, book, rooms):
+def test_a_house_may_want_every_adults_name_first(agent_client, agent, book, rooms):
     booking = book(adults=2, children=2)
-    path = desk_url(agent, booking, "safe-assign-room/")
+    path = booking_url(agent, booking, "safe-assign-room/")
     Hotel.objects.update(require_complete_party=True)
     with nothing_written():
-        body = assert_error(desk.post(path, {"room_id": rooms[0].pk}), 400, "PARTY_INCOMPLETE")
+        body = assert_error(agent_client.post(path, {"room_id": rooms[0].pk}), 400, "PARTY_INCOMPLETE")
     assert body["details"] == {"party_missing_count": 1}
     named = [{"first_name": "Charles", "last_name": "Babbage"}]
-    assert desk.put(desk_url(agent, booking, "party/companions/"), {"companions": named}).status_code == 200
-    assert desk.post(path, {"room_id": rooms[0].pk}).status_code == 200
+    assert agent_client.put(booking_url(agent, booking, "party/companions/"), {"companions": named}).status_code == 200
+    assert agent_client.post(path, {"room_id": rooms[0].pk}).status_code == 200
 
 
 ENDED = ("COMPLETED", "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW")
 
 
-def test_only_a_confirmed_booking_gets_a_room(desk, agent, book, rooms):
+def test_only_a_confirmed_booking_gets_a_room(agent_client, agent, book, rooms):
     body = {"room_id": rooms[1].pk}
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, stay, "safe-assign-room/"), body), 409, "BOOKING_ALREADY_CHECKED_IN")
+        assert_error(
+            agent_client.post(booking_url(agent, stay, "safe-assign-room/"), body), 409, "BOOKING_ALREADY_CHECKED_IN"
+        )
     for status in ("PENDING_APPROVAL", *ENDED):
         booking = book(status)
         with nothing_written():
-            assert_error(desk.post(desk_url(agent, booking, "safe-assign-room/"), body), 409, "BOOKING_NOT_ELIGIBLE")
+            assert_error(
+                agent_client.post(booking_url(agent, booking, "safe-assign-room/"), body), 409, "BOOKING_NOT_ELIGIBLE"
+            )
 
 
-def test_who_is_in_house_keeps_the_room(desk, agent, book, rooms):
+def test_who_is_in_house_keeps_the_room(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, stay, "unassign-room/")), 409, "BOOKING_ALREADY_CHECKED_IN")
+        assert_error(agent_client.post(booking_url(agent, stay, "unassign-room/")), 409, "BOOKING_ALREADY_CHECKED_IN")
 
 
 @pytest.mark.parametrize("room_id", [*NO_IDS, None])
-def test_what_is_no_id_is_named(desk, agent, book, rooms, room_id):
+def test_what_is_no_id_is_named(agent_client, agent, book, rooms, room_id):
     booking, stay = book(), book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
-        answer = desk.post(desk_url(agent, booking, "safe-assign-room/"), {"room_id": room_id})
+        answer = agent_client.post(booking_url(agent, booking, "safe-assign-room/"), {"room_id": room_id})
         assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["room_id"]
-        answer = desk.post(desk_url(agent, stay, "move-room/"), {"to_room_id": room_id, "reason": "x"})
+        answer = agent_client.post(booking_url(agent, stay, "move-room/"), {"to_room_id": room_id, "reason": "x"})
         assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["to_room_id"]
 
 
-def test_a_room_is_taken_back(desk, agent, book, rooms):
+def test_a_room_is_taken_back(agent_client, agent, book, rooms):
     booking = book(assigned_room=rooms[0])
-    path = desk_url(agent, booking)
-    before = desk.get(path).json()
-    answer = desk.post(path + "unassign-room/")
+    path = booking_url(agent, booking)
+    before = agent_client.get(path).json()
+    answer = agent_client.post(path + "unassign-room/")
     assert answer.status_code == 200
-    assert answer.json() == desk.get(path).json()
-    assert difference(before, answer.json()) == {
+    assert answer.json() == agent_client.get(path).json()
+    assert changed_fields(before, answer.json()) == {
         "assigned_room": None,
         "room": None,
         "room_number": None,
@@ -209,21 +215,21 @@ def test_a_room_is_taken_back(desk, agent, book, rooms):
         "version": 1,
     }
     with nothing_written():
-        assert desk.post(path + "unassign-room/").json() == answer.json()
+        assert agent_client.post(path + "unassign-room/").json() == answer.json()
 
 
 # --- check-in ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_guest_arrives(desk, agent, book, rooms):
+def test_a_guest_arrives(agent_client, agent, book, rooms):
     booking = book(assigned_room=rooms[0])
-    path = desk_url(agent, booking)
-    before = desk.get(path).json()
-    answer = desk.post(path + "check-in/")
+    path = booking_url(agent, booking)
+    before = agent_client.get(path).json()
+    answer = agent_client.post(path + "check-in/")
     assert answer.status_code == 200
     assert answer["ETag"] == '"1"'
-    assert answer.json() == desk.get(path).json()
-    assert difference(before, answer.json()) == {
+    assert answer.json() == agent_client.get(path).json()
+    assert changed_fields(before, answer.json()) == {
         "status": "IN_HOUSE",
         "checked_in_at": NOW_ISO,
         "room": shown(rooms[0], room_status="OCCUPIED", is_bookable=False),
@@ -241,45 +247,45 @@ def test_a_guest_arrives(desk, agent, book, rooms):
     }
     [audit] = RoomStatusEvent.objects.all()
     assert (audit.to_status, audit.source, audit.changed_by) == ("OCCUPIED", "FRONT_DESK", agent)
-    assert events() == ["room_updated", "room_occupancy_updated", "booking_checked_in", "booking_checked_in"]
+    assert event_types() == ["room_updated", "room_occupancy_updated", "booking_checked_in", "booking_checked_in"]
     assert invariants.violations() == []
     with nothing_written():
-        assert desk.post(path + "check-in/", {"room_id": rooms[1].pk}).json() == answer.json()
+        assert agent_client.post(path + "check-in/", {"room_id": rooms[1].pk}).json() == answer.json()
 
 
-def test_a_guest_arrives_into_a_room_given_by_the_way(desk, agent, book, rooms):
+def test_a_guest_arrives_into_a_room_given_by_the_way(agent_client, agent, book, rooms):
     booking = book()
-    answer = desk.post(desk_url(agent, booking, "check-in/"), {"room_id": str(rooms[1].pk)})
+    answer = agent_client.post(booking_url(agent, booking, "check-in/"), {"room_id": str(rooms[1].pk)})
     assert answer.status_code == 200
-    assert answer.json() == desk.get(desk_url(agent, booking)).json()
+    assert answer.json() == agent_client.get(booking_url(agent, booking)).json()
     assert (answer.json()["status"], answer.json()["room_number"]) == ("IN_HOUSE", 102)
-    assert events() == ["room_updated", "room_occupancy_updated", "booking_checked_in", "booking_checked_in"]
+    assert event_types() == ["room_updated", "room_occupancy_updated", "booking_checked_in", "booking_checked_in"]
 
 
-def test_without_any_room_nobody_arrives(desk, agent, book):
+def test_without_any_room_nobody_arrives(agent_client, agent, book):
     booking = book()
     for body in (None, {}, {"room_id": None}):
         with nothing_written():
-            assert_error(desk.post(desk_url(agent, booking, "check-in/"), body), 409, "BOOKING_NOT_ELIGIBLE")
+            assert_error(agent_client.post(booking_url(agent, booking, "check-in/"), body), 409, "BOOKING_NOT_ELIGIBLE")
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "COMPLETED", "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW"])
-def test_only_a_confirmed_guest_arrives(desk, agent, book, rooms, status):
+def test_only_a_confirmed_guest_arrives(agent_client, agent, book, rooms, status):
     booking = book(status)
     with nothing_written():
-        answer = desk.post(desk_url(agent, booking, "check-in/"), {"room_id": rooms[0].pk})
+        answer = agent_client.post(booking_url(agent, booking, "check-in/"), {"room_id": rooms[0].pk})
     assert_error(answer, 409, "BOOKING_NOT_ELIGIBLE")
 
 
 @pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "MAINTENANCE_REQUIRED"])
-def test_nobody_is_sent_to_a_room_that_is_not_ready(desk, senior, agent, book, rooms, status):
+def test_nobody_is_sent_to_a_room_that_is_not_ready(agent_client, senior, agent, book, rooms, status):
     booking = book(assigned_room=rooms[0])
     if status == "CLEANED_UNINSPECTED":
         set_status(rooms[0], "CHECKOUT_DIRTY")
     set_status(rooms[0], status)
     with nothing_written():
-        for client in (desk, senior):
-            answer = client.post(desk_url(agent, booking, "check-in/"), {"override_reason": "guest insists"})
+        for client in (agent_client, senior):
+            answer = client.post(booking_url(agent, booking, "check-in/"), {"override_reason": "guest insists"})
             assert assert_error(answer, 409, "ROOM_NOT_READY")["message"].startswith("Room not ready")
 
 
@@ -292,14 +298,14 @@ def test_nobody_is_sent_to_a_room_that_is_not_ready(desk, senior, agent, book, r
     ],
 )
 def test_outside_the_window_only_a_supervisor_with_a_reason_checks_in(
-    desk, senior, agent, book, rooms, check_in, check_out, hour, code
+    agent_client, senior, agent, book, rooms, check_in, check_out, hour, code
 ):
     booking = book(assigned_room=rooms[0], check_in=day(check_in), check_out=day(check_out))
-    path = desk_url(agent, booking, "check-in/")
+    path = booking_url(agent, booking, "check-in/")
     with clock.set_to(NOW.replace(hour=hour)):
         with nothing_written():
-            assert_error(desk.post(path), 409, code)
-            assert_error(desk.post(path, {"override_reason": "friend of the house"}), 409, code)
+            assert_error(agent_client.post(path), 409, code)
+            assert_error(agent_client.post(path, {"override_reason": "friend of the house"}), 409, code)
             assert_error(senior.post(path), 409, code)
             assert_error(senior.post(path, {"override_reason": "  "}), 409, code)
         assert senior.post(path, {"override_reason": "friend of the house"}).json()["status"] == "IN_HOUSE"
@@ -314,26 +320,26 @@ def test_outside_the_window_only_a_supervisor_with_a_reason_checks_in(
         ({"override_reason": "x" * 2001}, "override_reason"),
     ],
 )
-def test_a_check_in_that_makes_no_sense_is_named(desk, agent, book, rooms, body, named):
+def test_a_check_in_that_makes_no_sense_is_named(agent_client, agent, book, rooms, body, named):
     booking = book(assigned_room=rooms[0])
     with nothing_written():
-        answer = desk.post(desk_url(agent, booking, "check-in/"), body)
+        answer = agent_client.post(booking_url(agent, booking, "check-in/"), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
 def test_a_check_in_is_undone_on_the_same_day(senior, agent, book, rooms):
     booking = book(assigned_room=rooms[0])
-    path = desk_url(agent, booking)
+    path = booking_url(agent, booking)
     before = senior.get(path).json()
     assert senior.post(path + "check-in/").status_code == 200
     answer = senior.post(path + "undo-check-in/", {"reason": "wrong guest"})
     assert answer.status_code == 200
     assert answer.json() == senior.get(path).json()
-    assert difference(before, answer.json()) == {
+    assert changed_fields(before, answer.json()) == {
         "room": shown(rooms[0], room_status="CHECKOUT_DIRTY", is_bookable=False),
         "version": 2,
     }
-    assert events()[-3:] == ["room_updated", "room_occupancy_updated", "booking_updated"]
+    assert event_types()[-3:] == ["room_updated", "room_occupancy_updated", "booking_updated"]
     assert invariants.violations() == []
     with nothing_written():
         assert_error(senior.post(path + "undo-check-in/", {"reason": "x"}), 409, "BOOKING_NOT_CHECKED_IN")
@@ -342,23 +348,23 @@ def test_a_check_in_is_undone_on_the_same_day(senior, agent, book, rooms):
 def test_a_check_in_of_yesterday_stands(senior, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-1), checked_in_at=NOW - timedelta(days=1))
     with nothing_written():
-        answer = senior.post(desk_url(agent, stay, "undo-check-in/"), {"reason": "wrong guest"})
+        answer = senior.post(booking_url(agent, stay, "undo-check-in/"), {"reason": "wrong guest"})
     assert_error(answer, 409, "CHECKIN_TOO_LONG_AGO")
 
 
 # --- check-out --------------------------------------------------------------------------------------------------------
 
 
-def test_a_guest_leaves(desk, agent, book, rooms):
+def test_a_guest_leaves(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-1), check_out=day(0))
-    path = desk_url(agent, stay)
-    before = desk.get(path).json()
+    path = booking_url(agent, stay)
+    before = agent_client.get(path).json()
     assert (before["overstay_risk_level"], before["overstay_minutes"]) == ("CRITICAL", 240)
-    answer = desk.post(path + "check-out/")
+    answer = agent_client.post(path + "check-out/")
     assert answer.status_code == 200
     assert answer["ETag"] == '"1"'
-    assert answer.json() == desk.get(path).json()
-    assert difference(before, answer.json()) == {
+    assert answer.json() == agent_client.get(path).json()
+    assert changed_fields(before, answer.json()) == {
         "status": "COMPLETED",
         "checked_out_at": NOW_ISO,
         "is_overstay": False,
@@ -371,16 +377,16 @@ def test_a_guest_leaves(desk, agent, book, rooms):
     audit = RoomStatusEvent.objects.latest("pk")
     assert (audit.to_status, audit.source, audit.changed_by) == ("CHECKOUT_DIRTY", "SYSTEM", agent)
     assert HousekeepingTask.objects.get().task_type == "TURNOVER"
-    assert events()[1:] == ["room_updated", "room_occupancy_updated", "booking_checked_out", "booking_checked_out"]
+    assert event_types()[1:] == ["room_updated", "room_occupancy_updated", "booking_checked_out", "booking_checked_out"]
     assert invariants.violations() == []
     with nothing_written():
-        assert desk.post(path + "check-out/").json() == answer.json()
+        assert agent_client.post(path + "check-out/").json() == answer.json()
 
 
-def test_a_fault_stays_when_the_guest_has_left(desk, agent, manager, book, rooms):
+def test_a_fault_stays_when_the_guest_has_left(agent_client, agent, manager, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     flag_maintenance(room=rooms[0], staff=manager, note="shower drips")
-    answer = desk.post(desk_url(agent, stay, "check-out/"))
+    answer = agent_client.post(booking_url(agent, stay, "check-out/"))
     assert answer.status_code == 200
     room = Room.objects.get(pk=rooms[0].pk)
     assert room.room_status == "CHECKOUT_DIRTY"
@@ -389,26 +395,30 @@ def test_a_fault_stays_when_the_guest_has_left(desk, agent, manager, book, rooms
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "CONFIRMED", "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW"])
-def test_only_who_is_in_house_leaves_or_moves(desk, agent, book, rooms, status):
+def test_only_who_is_in_house_leaves_or_moves(agent_client, agent, book, rooms, status):
     booking = book(status)
     with nothing_written():
-        assert_error(desk.post(desk_url(agent, booking, "check-out/")), 409, "BOOKING_NOT_CHECKED_IN")
-        answer = desk.post(desk_url(agent, booking, "move-room/"), {"to_room_id": rooms[0].pk, "reason": "noise"})
+        assert_error(agent_client.post(booking_url(agent, booking, "check-out/")), 409, "BOOKING_NOT_CHECKED_IN")
+        answer = agent_client.post(
+            booking_url(agent, booking, "move-room/"), {"to_room_id": rooms[0].pk, "reason": "noise"}
+        )
         assert_error(answer, 409, "BOOKING_NOT_CHECKED_IN")
 
 
 # --- move -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_guest_moves(desk, agent, book, rooms):
+def test_a_guest_moves(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
-    path = desk_url(agent, stay)
-    before = desk.get(path).json()
-    answer = desk.post(path + "move-room/", {"to_room_id": str(rooms[1].pk), "reason": "noise", "notes": "by the lift"})
+    path = booking_url(agent, stay)
+    before = agent_client.get(path).json()
+    answer = agent_client.post(
+        path + "move-room/", {"to_room_id": str(rooms[1].pk), "reason": "noise", "notes": "by the lift"}
+    )
     assert answer.status_code == 200
     assert answer["ETag"] == '"1"'
-    assert answer.json() == desk.get(path).json()
-    assert difference(before, answer.json()) == {
+    assert answer.json() == agent_client.get(path).json()
+    assert changed_fields(before, answer.json()) == {
         "assigned_room": {"id": rooms[1].pk, "room_number": 102},
         "room": shown(rooms[1], room_status="OCCUPIED", is_bookable=False),
         "room_number": 102,
@@ -420,7 +430,7 @@ def test_a_guest_moves(desk, agent, book, rooms):
     assert [status_of(room) for room in rooms[:2]] == ["CHECKOUT_DIRTY", "OCCUPIED"]
     assert (change := BookingChange.objects.get()).reason == "noise\nby the lift"
     assert (change.from_room, change.to_room, change.is_upgrade) == (rooms[0], rooms[1], False)
-    assert events()[1:] == [
+    assert event_types()[1:] == [
         *["room_updated"] * 2,
         *["room_occupancy_updated"] * 2,
         "booking_updated",
@@ -428,29 +438,31 @@ def test_a_guest_moves(desk, agent, book, rooms):
     ]
     assert invariants.violations() == []
     with nothing_written():
-        again = desk.post(path + "move-room/", {"to_room_id": rooms[1].pk, "reason": "noise"})
+        again = agent_client.post(path + "move-room/", {"to_room_id": rooms[1].pk, "reason": "noise"})
         assert again.json() == answer.json()
 
 
-def test_a_better_room_is_an_upgrade(desk, agent, book, hotel, rooms):
+def test_a_better_room_is_an_upgrade(agent_client, agent, book, hotel, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     suite = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel, name="Suite"), room_number=901)
-    answer = desk.post(desk_url(agent, stay, "move-room/"), {"to_room_id": suite.pk, "reason": "birthday"})
+    answer = agent_client.post(booking_url(agent, stay, "move-room/"), {"to_room_id": suite.pk, "reason": "birthday"})
     assert answer.json()["room"]["room_type_name"] == "Suite"
     assert answer.json()["room_type_name"] == "Standard"
     assert BookingChange.objects.get().is_upgrade
 
 
-def test_who_has_left_does_not_move(desk, agent, book, rooms):
+def test_who_has_left_does_not_move(agent_client, agent, book, rooms):
     gone = book("COMPLETED", assigned_room=rooms[0])
     with nothing_written():
-        answer = desk.post(desk_url(agent, gone, "move-room/"), {"to_room_id": rooms[1].pk, "reason": "noise"})
+        answer = agent_client.post(
+            booking_url(agent, gone, "move-room/"), {"to_room_id": rooms[1].pk, "reason": "noise"}
+        )
     assert_error(answer, 409, "BOOKING_ALREADY_CHECKED_OUT")
 
 
-def test_no_room_that_can_not_take_them(desk, agent, book, hotel, rooms):
+def test_no_room_that_can_not_take_them(agent_client, agent, book, hotel, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], adults=2, children=1)
-    path = desk_url(agent, stay, "move-room/")
+    path = booking_url(agent, stay, "move-room/")
     small = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel, max_occupancy=2), room_number=201)
     large = RoomTypeFactory(hotel=hotel, max_occupancy=4)
     taken, promised, dirty, broken = (
@@ -471,7 +483,7 @@ def test_no_room_that_can_not_take_them(desk, agent, book, hotel, rooms):
     }
     with nothing_written():
         for room, (status, code) in expected.items():
-            assert_error(desk.post(path, {"to_room_id": room.pk, "reason": "noise"}), status, code)
+            assert_error(agent_client.post(path, {"to_room_id": room.pk, "reason": "noise"}), status, code)
 
 
 @pytest.mark.parametrize(
@@ -486,10 +498,10 @@ def test_no_room_that_can_not_take_them(desk, agent, book, hotel, rooms):
         ({"reason": "noise", "notes": "x" * 2001}, "notes"),
     ],
 )
-def test_a_move_that_makes_no_sense_is_named(desk, agent, book, rooms, body, named):
+def test_a_move_that_makes_no_sense_is_named(agent_client, agent, book, rooms, body, named):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
-        answer = desk.post(desk_url(agent, stay, "move-room/"), {"to_room_id": rooms[1].pk, **body})
+        answer = agent_client.post(booking_url(agent, stay, "move-room/"), {"to_room_id": rooms[1].pk, **body})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
@@ -511,15 +523,15 @@ BEYOND = [
 
 @pytest.mark.parametrize(("status", "method", "step", "body"), BEYOND)
 def test_more_nights_in_a_sold_out_house_take_a_supervisor_s_reason(
-    desk, agent, senior, office_manager, book, rooms, packed, status, method, step, body
+    agent_client, agent, senior, office_manager, book, rooms, packed, status, method, step, body
 ):
     stay = book(status, assigned_room=rooms[0], check_out=day(1))
     with nothing_written():
         for more in ({}, {"override_reason": "a regular guest"}):
-            refused = getattr(desk, method)(desk_url(agent, stay, step), body | more)
+            refused = getattr(agent_client, method)(booking_url(agent, stay, step), body | more)
             assert_error(refused, 409, "NO_AVAILABILITY")
-        assert_error(getattr(senior, method)(desk_url(agent, stay, step), body), 409, "NO_AVAILABILITY")
-    path = desk_url(office_manager, stay, step)
+        assert_error(getattr(senior, method)(booking_url(agent, stay, step), body), 409, "NO_AVAILABILITY")
+    path = booking_url(office_manager, stay, step)
     assert getattr(senior, method)(path, body | {"override_reason": "a regular guest"}).status_code == 200
     beyond = Overbooking.objects.get()
     assert (beyond.booking, beyond.staff, beyond.reason) == (stay, office_manager, "a regular guest")
@@ -527,32 +539,34 @@ def test_more_nights_in_a_sold_out_house_take_a_supervisor_s_reason(
 
 
 def test_giving_a_better_room_back_in_a_sold_out_house_takes_a_supervisor_s_reason(
-    desk, agent, senior, book, rooms, packed, hotel
+    agent_client, agent, senior, book, rooms, packed, hotel
 ):
     stay = book(assigned_room=NewRoomFactory(hotel=hotel), room_type=rooms[0].room_type)
-    path = desk_url(agent, stay, "unassign-room/")
+    path = booking_url(agent, stay, "unassign-room/")
     with nothing_written():
-        assert_error(desk.post(path), 409, "NO_AVAILABILITY")
-        assert_error(desk.post(path, {"override_reason": "leak"}), 409, "NO_AVAILABILITY")
+        assert_error(agent_client.post(path), 409, "NO_AVAILABILITY")
+        assert_error(agent_client.post(path, {"override_reason": "leak"}), 409, "NO_AVAILABILITY")
     assert senior.post(path, {"override_reason": "leak"}).status_code == 200
     assert Overbooking.objects.get().reason == "leak"
 
 
 @pytest.mark.parametrize("step", ["create", "edit", "party", "assign", "check-in"])
-def test_a_larger_party_takes_a_supervisor_s_reason(desk, agent, senior, book, rooms, step):
+def test_a_larger_party_takes_a_supervisor_s_reason(agent_client, agent, senior, book, rooms, step):
     """The rooms sleep four."""
     stay = None if step == "create" else book(adults=5 if step in ("assign", "check-in") else 1)
     five = [{"first_name": f"Guest {n}", "last_name": "S"} for n in range(4)]
     new = {"room_type_id": rooms[0].room_type_id, "check_in": str(day(0)), "check_out": str(day(1)), "adults": 5}
     method, path, body = {
         "create": ("post", url(agent, "room-bookings/"), new | {"primary_first_name": "A", "primary_last_name": "B"}),
-        "edit": ("patch", stay and desk_url(agent, stay), {"adults": 5}),
-        "party": ("put", stay and desk_url(agent, stay, "party/companions/"), {"companions": five}),
-        "assign": ("post", stay and desk_url(agent, stay, "safe-assign-room/"), {"room_id": rooms[0].pk}),
-        "check-in": ("post", stay and desk_url(agent, stay, "check-in/"), {"room_id": rooms[0].pk}),
+        "edit": ("patch", stay and booking_url(agent, stay), {"adults": 5}),
+        "party": ("put", stay and booking_url(agent, stay, "party/companions/"), {"companions": five}),
+        "assign": ("post", stay and booking_url(agent, stay, "safe-assign-room/"), {"room_id": rooms[0].pk}),
+        "check-in": ("post", stay and booking_url(agent, stay, "check-in/"), {"room_id": rooms[0].pk}),
     }[step]
     with nothing_written():
         assert_error(getattr(senior, method)(path, body), 409, "ROOM_CAPACITY_EXCEEDED")
-        assert_error(getattr(desk, method)(path, body | {"override_reason": "a cot"}), 409, "ROOM_CAPACITY_EXCEEDED")
+        assert_error(
+            getattr(agent_client, method)(path, body | {"override_reason": "a cot"}), 409, "ROOM_CAPACITY_EXCEEDED"
+        )
     assert getattr(senior, method)(path, body | {"override_reason": "a cot"}).status_code in (200, 201)
     assert RoomBooking.objects.get().extra_beds == 1

@@ -9,7 +9,7 @@ from room_bookings.services.overstay import flag_overstays
 from rooms.models import Room, RoomStatus
 from tests.conftest import url
 from tests.factories import NewRoomFactory, RoomTypeFactory
-from tests.hotel.frontdesk import NOW, day, desk_url
+from tests.hotel.booking_api import NOW, booking_url, day
 
 pytestmark = pytest.mark.usefixtures("afternoon")
 
@@ -52,20 +52,20 @@ def fill(standard, size: int, *, status: str, first: int, in_rooms: bool = True)
 
 @SIZES
 @pytest.mark.parametrize(("path", "made"), [("", 2), ("party/", 2), ("available-rooms/", 4), ("overstay/status/", 3)])
-def test_reading_one_booking(desk, agent, standard, statements, size, path, made):
+def test_reading_one_booking(agent_client, agent, standard, statements, size, path, made):
     booking = fill(standard, size, status="CONFIRMED", first=101)[-1]
     with statements() as counted:
-        answer = desk.get(desk_url(agent, booking, path))
+        answer = agent_client.get(booking_url(agent, booking, path))
     assert answer.status_code == 200
     assert len(counted) == made, counted.sql()
 
 
 @SIZES
 @pytest.mark.parametrize(("query", "made"), [("", 4), ("?page_size=100&q=ada", 4), ("?include_counts=0", 4)])
-def test_reading_the_list(desk, agent, standard, statements, size, query, made):
+def test_reading_the_list(agent_client, agent, standard, statements, size, query, made):
     fill(standard, size, status="CONFIRMED", first=101)
     with statements() as counted:
-        answer = desk.get(url(agent, f"room-bookings/{query}"))
+        answer = agent_client.get(url(agent, f"room-bookings/{query}"))
     assert answer.json()["count"] == size
     assert len(counted) == made, counted.sql()
 
@@ -101,12 +101,12 @@ def test_one_step(api, office_manager, standard, statements, size, status, step,
     client = api(office_manager)
     send = {"": client.patch, "party/companions/": client.put}.get(step, client.post)
     with statements() as counted:
-        answer = send(desk_url(office_manager, booking, step), body)
+        answer = send(booking_url(office_manager, booking, step), body)
     assert answer.status_code == 200, answer.content
     assert len(counted) == made, counted.sql()
 
 
-def test_making_a_booking(desk, agent, standard, statements):
+def test_making_a_booking(agent_client, agent, standard, statements):
     NewRoomFactory(hotel=standard.hotel, room_type=standard)
     body = {
         "room_type_id": standard.pk,
@@ -118,7 +118,7 @@ def test_making_a_booking(desk, agent, standard, statements):
         "party": [{"first_name": "Vincent", "last_name": "Hopper"}],
     }
     with statements() as counted:
-        answer = desk.post(url(agent, "room-bookings/"), body, HTTP_IDEMPOTENCY_KEY="a")
+        answer = agent_client.post(url(agent, "room-bookings/"), body, HTTP_IDEMPOTENCY_KEY="a")
     assert answer.status_code == 201
     assert len(counted) == 13, counted.sql()
 
@@ -127,10 +127,10 @@ def test_making_a_booking(desk, agent, standard, statements):
 @pytest.mark.parametrize(
     ("path", "status", "made"), [("rooms/checkin/", "CONFIRMED", 14), ("rooms/checkout/", "IN_HOUSE", 14)]
 )
-def test_many_rooms_at_once(desk, agent, standard, statements, size, path, status, made):
+def test_many_rooms_at_once(agent_client, agent, standard, statements, size, path, status, made):
     bookings = fill(standard, size, status=status, first=101)
     with statements() as counted:
-        answer = desk.post(url(agent, path), {"room_ids": [booking.assigned_room_id for booking in bookings]})
+        answer = agent_client.post(url(agent, path), {"room_ids": [booking.assigned_room_id for booking in bookings]})
     assert answer.status_code == 200, answer.content
     [references] = [value for key, value in answer.json()["results"].items() if key.startswith("checked_")]
     assert len(references) == size
@@ -139,15 +139,17 @@ def test_many_rooms_at_once(desk, agent, standard, statements, size, path, statu
 
 @pytest.mark.parametrize("size", [1, 3, 50])
 @pytest.mark.parametrize(("path", "made"), [("check-out/", 16), ("rooms/checkout/", 16)])
-def test_guests_with_a_telephone_who_overstay_cost_two_more(desk, agent, standard, statements, size, path, made):
+def test_guests_with_a_telephone_who_overstay_cost_two_more(
+    agent_client, agent, standard, statements, size, path, made
+):
     bookings = fill(standard, size, status="IN_HOUSE", first=101)
     RoomBooking.objects.update(check_in=day(-2), check_out=day(-1))
     Room.objects.update(guest_fcm_token="a device")
     assert flag_overstays(standard.hotel) == size
     room_ids = [booking.assigned_room_id for booking in bookings]
-    where = desk_url(agent, bookings[-1], path) if path == "check-out/" else url(agent, path)
+    where = booking_url(agent, bookings[-1], path) if path == "check-out/" else url(agent, path)
     with statements() as counted:
-        answer = desk.post(where, {"room_ids": room_ids})
+        answer = agent_client.post(where, {"room_ids": room_ids})
     assert answer.status_code == 200, answer.content
     assert len(counted) == made, counted.sql()
 
@@ -201,5 +203,5 @@ def test_a_move_into_a_room_of_another_type(api, office_manager, standard, state
     suite = NewRoomFactory(hotel=standard.hotel, room_type=RoomTypeFactory(hotel=standard.hotel), room_number=999)
     client, body = api(office_manager), {"to_room_id": suite.pk, "reason": "noise"}
     with statements() as counted:
-        assert client.post(desk_url(office_manager, booking, "move-room/"), body).status_code == 200
+        assert client.post(booking_url(office_manager, booking, "move-room/"), body).status_code == 200
     assert len(counted) == 20, counted.sql()

@@ -12,7 +12,7 @@ from room_bookings.models import RoomBooking
 from rooms.models import Room
 from tests.conftest import url
 from tests.factories import HotelFactory, NewRoomFactory
-from tests.hotel.frontdesk import day, events
+from tests.hotel.booking_api import day, event_types
 from tests.http import assert_error, nothing_written
 
 pytestmark = pytest.mark.usefixtures("afternoon")
@@ -30,13 +30,13 @@ def theirs():
 # --- arrivals ---------------------------------------------------------------------------------------------------------
 
 
-def test_arrivals_are_checked_in_and_each_refusal_says_why(desk, agent, book, rooms, theirs):
+def test_arrivals_are_checked_in_and_each_refusal_says_why(agent_client, agent, book, rooms, theirs):
     first, second = (book(assigned_room=room) for room in rooms[:2])
     set_room_status(room=rooms[1], to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
     book(assigned_room=rooms[2], check_in=day(1), check_out=day(3))
-    told = len(events())
+    told = len(event_types())
     ids = [str(rooms[0].pk), rooms[1].pk, rooms[2].pk, theirs.pk, 123_456_789, rooms[0].pk]
-    answer = desk.post(url(agent, "rooms/checkin/"), {"room_ids": ids})
+    answer = agent_client.post(url(agent, "rooms/checkin/"), {"room_ids": ids})
     assert answer.status_code == 200
     gone = "Room not found: this hotel has no such room."
     assert answer.json() == {
@@ -63,14 +63,19 @@ def test_arrivals_are_checked_in_and_each_refusal_says_why(desk, agent, book, ro
     assert statuses(rooms) == ["OCCUPIED", "CHECKOUT_DIRTY", "READY_FOR_GUEST", "READY_FOR_GUEST"]
     audit = RoomStatusEvent.objects.latest("pk")
     assert (audit.source, audit.changed_by) == ("SYSTEM", agent)
-    assert events()[told:] == ["room_updated", "room_occupancy_updated", "booking_checked_in", "booking_checked_in"]
+    assert event_types()[told:] == [
+        "room_updated",
+        "room_occupancy_updated",
+        "booking_checked_in",
+        "booking_checked_in",
+    ]
     assert invariants.violations() == []
 
 
-def test_when_nobody_arrives_it_is_409_with_the_results_and_nothing_is_written(desk, agent, book, rooms):
+def test_when_nobody_arrives_it_is_409_with_the_results_and_nothing_is_written(agent_client, agent, book, rooms):
     body = {"room_ids": [rooms[0].pk]}
     with nothing_written():
-        refusal = assert_error(desk.post(url(agent, "rooms/checkin/"), body), 409, "NOTHING_DONE")
+        refusal = assert_error(agent_client.post(url(agent, "rooms/checkin/"), body), 409, "NOTHING_DONE")
     assert refusal["message"] == "Nobody is checked in."
     assert refusal["results"] == {
         "checked_in_bookings": [],
@@ -78,13 +83,13 @@ def test_when_nobody_arrives_it_is_409_with_the_results_and_nothing_is_written(d
     }
 
 
-def test_all_well_is_said_in_short(desk, agent, book, rooms):
+def test_all_well_is_said_in_short(agent_client, agent, book, rooms):
     for room in rooms[:2]:
         book(assigned_room=room)
-    answer = desk.post(url(agent, "rooms/checkin/"), {"room_ids": [room.pk for room in rooms[:2]]})
+    answer = agent_client.post(url(agent, "rooms/checkin/"), {"room_ids": [room.pk for room in rooms[:2]]})
     assert answer.json()["detail"] == "2 bookings are checked in."
     with nothing_written():  # the same again: they are in house already
-        again = desk.post(url(agent, "rooms/checkin/"), {"room_ids": [room.pk for room in rooms[:2]]})
+        again = agent_client.post(url(agent, "rooms/checkin/"), {"room_ids": [room.pk for room in rooms[:2]]})
     assert_error(again, 409, "NOTHING_DONE")
 
 
@@ -92,12 +97,12 @@ def test_all_well_is_said_in_short(desk, agent, book, rooms):
 
 
 @pytest.mark.parametrize("destructive", [False, True])
-def test_whoever_is_in_house_is_checked_out_and_nobody_else(desk, agent, book, rooms, theirs, destructive):
+def test_whoever_is_in_house_is_checked_out_and_nobody_else(agent_client, agent, book, rooms, theirs, destructive):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     arrival = book(assigned_room=rooms[1])
-    before = len(events())
+    before = len(event_types())
     body = {"room_ids": [rooms[0].pk, str(rooms[1].pk), theirs.pk], "destructive": destructive}
-    answer = desk.post(url(agent, "rooms/checkout/"), body)
+    answer = agent_client.post(url(agent, "rooms/checkout/"), body)
     assert answer.status_code == 200
     assert answer.json() == {
         "detail": "1 booking is checked out, 2 rooms are refused.",
@@ -121,14 +126,19 @@ def test_whoever_is_in_house_is_checked_out_and_nobody_else(desk, agent, book, r
     assert HousekeepingTask.objects.get().room == rooms[0]
     audit = RoomStatusEvent.objects.latest("pk")
     assert (audit.source, audit.changed_by) == ("SYSTEM", agent)
-    assert events()[before:] == ["room_updated", "room_occupancy_updated", "booking_checked_out", "booking_checked_out"]
+    assert event_types()[before:] == [
+        "room_updated",
+        "room_occupancy_updated",
+        "booking_checked_out",
+        "booking_checked_out",
+    ]
     assert invariants.violations() == []
 
 
-def test_when_nobody_leaves_it_is_409_with_the_results_and_nothing_is_written(desk, agent, book, rooms):
+def test_when_nobody_leaves_it_is_409_with_the_results_and_nothing_is_written(agent_client, agent, book, rooms):
     book(assigned_room=rooms[0])
     with nothing_written():
-        answer = desk.post(url(agent, "rooms/checkout/"), {"room_ids": [rooms[0].pk], "destructive": True})
+        answer = agent_client.post(url(agent, "rooms/checkout/"), {"room_ids": [rooms[0].pk], "destructive": True})
     assert assert_error(answer, 409, "NOTHING_DONE")["results"] == {
         "checked_out_bookings": [],
         "rooms_cleared": [],
@@ -155,21 +165,23 @@ def test_destructive_takes_a_right_of_its_own(api, agent, book, rooms):
 @pytest.mark.parametrize(
     "room_ids", [None, [], "1", 1, {}, ["x"], [0], [-1], [None], [[1]], [True], [1.5], [10**30], ["\u0000"], [1] * 501]
 )
-def test_room_ids_that_make_no_sense_are_refused(desk, agent, path, room_ids):
+def test_room_ids_that_make_no_sense_are_refused(agent_client, agent, path, room_ids):
     with nothing_written():
         for body in ({"room_ids": room_ids}, {}):
-            answer = desk.post(url(agent, path), body)
+            answer = agent_client.post(url(agent, path), body)
             assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["room_ids"]
 
 
 @pytest.mark.parametrize("destructive", ["true", 1, None, []])
-def test_destructive_is_a_boolean(desk, agent, book, rooms, destructive):
+def test_destructive_is_a_boolean(agent_client, agent, book, rooms, destructive):
     book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
-        answer = desk.post(url(agent, "rooms/checkout/"), {"room_ids": [rooms[0].pk], "destructive": destructive})
+        answer = agent_client.post(
+            url(agent, "rooms/checkout/"), {"room_ids": [rooms[0].pk], "destructive": destructive}
+        )
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["destructive"]
 
 
-def test_five_hundred_rooms_are_taken_at_once(desk, agent, rooms):
-    answer = desk.post(url(agent, "rooms/checkout/"), {"room_ids": list(range(10**9, 10**9 + 500))})
+def test_five_hundred_rooms_are_taken_at_once(agent_client, agent, rooms):
+    answer = agent_client.post(url(agent, "rooms/checkout/"), {"room_ids": list(range(10**9, 10**9 + 500))})
     assert len(assert_error(answer, 409, "NOTHING_DONE")["results"]["failed"]) == 500

@@ -11,7 +11,7 @@ from operations.periodic import tick
 from room_bookings.models import BookingExtension, RoomBooking
 from tests.conftest import token_client, url
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
-from tests.hotel.frontdesk import NOW, day, desk_url
+from tests.hotel.booking_api import NOW, booking_url, day
 from tests.http import assert_error, nothing_written
 from tests.races import overlap
 
@@ -35,13 +35,13 @@ def stay(book, rooms) -> RoomBooking:
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_a_repeat_gets_the_first_answer_but_for_the_guests_token(desk, agent, standard, rooms):
+def test_a_repeat_gets_the_first_answer_but_for_the_guests_token(agent_client, agent, standard, rooms):
     path = url(agent, "room-bookings/")
-    first = desk.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="a key")
+    first = agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="a key")
     RoomBooking.objects.update(adults=3)  # what was answered is answered again, whatever has happened since
     with nothing_written():
         # The same request, otherwise spelt.
-        repeat = desk.post(
+        repeat = agent_client.post(
             path,
             wish(standard, room_type_id=str(standard.pk), total_amount=190, colour="blue"),
             HTTP_IDEMPOTENCY_KEY="a key",
@@ -56,47 +56,49 @@ def test_a_repeat_gets_the_first_answer_but_for_the_guests_token(desk, agent, st
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_without_a_key_every_request_is_a_new_one(desk, agent, standard, rooms):
+def test_without_a_key_every_request_is_a_new_one(agent_client, agent, standard, rooms):
     for key in ({}, {"HTTP_IDEMPOTENCY_KEY": ""}, {"HTTP_IDEMPOTENCY_KEY": "  "}):
-        assert desk.post(url(agent, "room-bookings/"), wish(standard), **key).status_code == 201
+        assert agent_client.post(url(agent, "room-bookings/"), wish(standard), **key).status_code == 201
     assert RoomBooking.objects.count() == 3
     assert not IdempotentAnswer.objects.exists()
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_another_body_or_address_with_the_same_key_is_422(desk, agent, standard, stay):
+def test_another_body_or_address_with_the_same_key_is_422(agent_client, agent, standard, stay):
     path = url(agent, "room-bookings/")
-    assert desk.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
+    assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
     with nothing_written():
         for where, body in (
             (path, wish(standard, adults=2)),
             (path, wish(standard, party=[])),
-            (desk_url(agent, stay, "overstay/extend/"), {"add_nights": 1}),
+            (booking_url(agent, stay, "overstay/extend/"), {"add_nights": 1}),
         ):
-            assert_error(desk.post(where, body, HTTP_IDEMPOTENCY_KEY="k"), 422, "IDEMPOTENCY_KEY_REUSED")
+            assert_error(agent_client.post(where, body, HTTP_IDEMPOTENCY_KEY="k"), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_an_extension_is_made_once(desk, agent, stay):
-    path = desk_url(agent, stay, "overstay/extend/")
-    first = desk.post(path, {"add_nights": 2}, HTTP_IDEMPOTENCY_KEY="k")
+def test_an_extension_is_made_once(agent_client, agent, stay):
+    path = booking_url(agent, stay, "overstay/extend/")
+    first = agent_client.post(path, {"add_nights": 2}, HTTP_IDEMPOTENCY_KEY="k")
     assert first.status_code == 200
     with nothing_written():
-        repeat = desk.post(path, {"add_nights": "2", "new_checkout_date": None}, HTTP_IDEMPOTENCY_KEY="k")
+        repeat = agent_client.post(path, {"add_nights": "2", "new_checkout_date": None}, HTTP_IDEMPOTENCY_KEY="k")
     assert repeat.json() == first.json()
     assert repeat["ETag"] == first["ETag"] == '"1"'
-    assert desk.post(path, {"add_nights": 2}, HTTP_IDEMPOTENCY_KEY="k2").json()["booking"]["check_out"] == str(day(6))
+    assert agent_client.post(path, {"add_nights": 2}, HTTP_IDEMPOTENCY_KEY="k2").json()["booking"]["check_out"] == str(
+        day(6)
+    )
     assert BookingExtension.objects.count() == 2
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_a_refusal_does_not_use_the_key_up(desk, agent, stay, book, rooms):
+def test_a_refusal_does_not_use_the_key_up(agent_client, agent, stay, book, rooms):
     book(assigned_room=rooms[0], check_in=day(3), check_out=day(5))
-    path = desk_url(agent, stay, "overstay/extend/")
+    path = booking_url(agent, stay, "overstay/extend/")
     with nothing_written():
-        assert_error(desk.post(path, {"add_nights": 2}, HTTP_IDEMPOTENCY_KEY="k"), 409, "ROOM_OVERLAP_CONFLICT")
-        assert_error(desk.post(path, {"add_nights": 99}, HTTP_IDEMPOTENCY_KEY="k"), 400, "VALIDATION_ERROR")
-    answer = desk.post(path, {"add_nights": 1}, HTTP_IDEMPOTENCY_KEY="k")
+        assert_error(agent_client.post(path, {"add_nights": 2}, HTTP_IDEMPOTENCY_KEY="k"), 409, "ROOM_OVERLAP_CONFLICT")
+        assert_error(agent_client.post(path, {"add_nights": 99}, HTTP_IDEMPOTENCY_KEY="k"), 400, "VALIDATION_ERROR")
+    answer = agent_client.post(path, {"add_nights": 1}, HTTP_IDEMPOTENCY_KEY="k")
     assert answer.json()["booking"]["check_out"] == str(day(3))
 
 
@@ -110,20 +112,20 @@ def test_a_key_is_its_senders_own(api, agent, manager, standard, rooms):
 
 @pytest.mark.usefixtures("afternoon")
 @pytest.mark.parametrize(("key", "status"), [("x" * 255, 201), ("x" * 256, 400), ("a\x00b", 400), ("a\nb", 400)])
-def test_a_key_has_at_most_255_printable_characters(desk, agent, standard, rooms, key, status):
-    answer = desk.post(url(agent, "room-bookings/"), wish(standard), HTTP_IDEMPOTENCY_KEY=key)
+def test_a_key_has_at_most_255_printable_characters(agent_client, agent, standard, rooms, key, status):
+    answer = agent_client.post(url(agent, "room-bookings/"), wish(standard), HTTP_IDEMPOTENCY_KEY=key)
     assert answer.status_code == status
     assert RoomBooking.objects.count() == (status == 201)
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_a_key_is_forgotten_after_a_day(desk, agent, standard, rooms):
+def test_a_key_is_forgotten_after_a_day(agent_client, agent, standard, rooms):
     path = url(agent, "room-bookings/")
-    assert desk.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
+    assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
     for later, bookings in ((timedelta(hours=23), 1), (timedelta(hours=25), 2)):
         with clock.set_to(NOW + later):
             tick()
-            assert desk.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
+            assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
         assert RoomBooking.objects.count() == bookings
 
 
@@ -141,7 +143,7 @@ def test_two_at_once_with_one_key_are_one(what):
             path, body, made = url(staff, "room-bookings/"), wish(room_type), RoomBooking
         else:
             stay = booking_in("IN_HOUSE", assigned_room=room, check_in=day(0), check_out=day(2))
-            path, body, made = desk_url(staff, stay, "overstay/extend/"), {"add_nights": 2}, BookingExtension
+            path, body, made = booking_url(staff, stay, "overstay/extend/"), {"add_nights": 2}, BookingExtension
 
     def send():
         with clock.set_to(NOW):  # each thread has a clock of its own

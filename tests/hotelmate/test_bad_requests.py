@@ -1,4 +1,4 @@
-"""Malformed requests to every endpoint: a 4xx in the contract's shape, nothing written, and never a 500."""
+"""Malformed requests to every endpoint: a 4xx with the error body, nothing written, and never a 500."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.factories import room_in
 from tests.http import DocumentedClient, assert_error, document, nothing_written, operation, rolled_back
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
-# Bodies that are no JSON object: 400 on every endpoint, also where no body is needed.
+# Bodies that are not JSON objects: 400 on every endpoint, even if it needs no body.
 NOT_AN_OBJECT = {
     "broken": (b'{"to_status": ', JSON),
     "two": (b"{} {}", JSON),
@@ -34,7 +34,7 @@ NOT_AN_OBJECT = {
 
 
 @pytest.mark.parametrize(("body", "content_type"), NOT_AN_OBJECT.values(), ids=list(NOT_AN_OBJECT))
-def test_a_body_that_is_no_json_object_is_400_everywhere(api, hotel, manager, body, content_type):
+def test_a_body_that_is_not_a_json_object_is_400_everywhere(api, hotel, manager, body, content_type):
     things = endpoint_targets(hotel)
     client = api(manager)
     with nothing_written():
@@ -60,7 +60,7 @@ def test_a_body_above_a_megabyte_is_413_everywhere(api, hotel, manager):
 
 
 @pytest.mark.parametrize("content_type", [JSON, "text/plain", FORM, "application/octet-stream", "nonsense", ""])
-def test_json_is_read_whatever_its_content_type(api, hotel, manager, content_type):
+def test_json_is_read_with_any_content_type(api, hotel, manager, content_type):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     answer = api(manager).generic(
         "POST", url(manager, f"rooms/{room.pk}/status/"), b'{"to_status": "CHECKOUT_DIRTY"}', content_type=content_type
@@ -68,7 +68,7 @@ def test_json_is_read_whatever_its_content_type(api, hotel, manager, content_typ
     assert answer.status_code == 200, answer.content
 
 
-def test_no_body_at_all_is_no_reason_for_a_500(api, hotel, manager):
+def test_a_missing_body_never_causes_a_500(api, hotel, manager):
     things = endpoint_targets(hotel)
     client = api(manager)
     needs_a_body = {endpoint.name for endpoint in ENDPOINTS if endpoint.body and endpoint.method != "PATCH"}
@@ -110,7 +110,7 @@ JUNK = {
 
 
 def fields_of(endpoint: Endpoint) -> list[str]:
-    """The names of the fields that an endpoint reads, by the OpenAPI document."""
+    """The names of the body fields of an endpoint, from the OpenAPI document."""
     request = operation(endpoint.method, f"api/staff/hotel/<slug:slug>/{endpoint.route}").get("requestBody")
     if not request:
         return ["note"]
@@ -119,7 +119,7 @@ def fields_of(endpoint: Endpoint) -> list[str]:
 
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=list(JUNK))
-def test_junk_in_a_field_is_taken_or_refused_but_breaks_nothing(api, hotel, manager, junk):
+def test_junk_in_a_field_never_causes_a_500(api, hotel, manager, junk):
     things = endpoint_targets(hotel)
     client = api(manager)
     for endpoint in ENDPOINTS:
@@ -131,18 +131,18 @@ def test_junk_in_a_field_is_taken_or_refused_but_breaks_nothing(api, hotel, mana
 
 
 @pytest.mark.parametrize("depth", [10, 49, 50, 500, 900, 950, 990])
-def test_no_depth_of_nesting_breaks_an_error_message(api, hotel, manager, depth):
+def test_deep_nesting_does_not_break_error_messages(api, hotel, manager, depth):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     body = b'{"to_status": ' + b"[" * depth + b"]" * depth + b"}"
     answer = api(manager).generic("POST", url(manager, f"rooms/{room.pk}/status/"), body, content_type=JSON)
     assert assert_error(answer, 400)["code"] in ("VALIDATION_ERROR", "MALFORMED_REQUEST")
 
 
-# --- addresses and methods --------------------------------------------------------------------------------------------
+# --- paths and methods ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", ["abc", "-1", "1.5", "%00", "1%00", "١", "1%20", "0x1", "9" * 5000, "%F0%9F%9A%AA"])
-def test_an_address_with_something_else_than_a_number_is_404(api, hotel, manager, number):
+def test_a_non_numeric_id_is_404(api, hotel, manager, number):
     client = api(manager)
     with nothing_written():
         for endpoint in WITH_OBJECT:
@@ -179,12 +179,12 @@ def test_a_number_of_forty_digits_is_404(api, hotel, manager):
     ],
 )
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
-def test_an_unknown_address_is_404_in_the_same_shape(api, manager, path, method):
+def test_an_unknown_path_is_404_with_the_error_body(api, manager, path, method):
     answer = getattr(api(manager), method)(path.encode("utf-8", "surrogatepass").decode("latin-1"))
     assert_error(answer, 404, "NOT_FOUND")
 
 
-def test_a_method_that_an_address_does_not_have_is_405(api, hotel, manager):
+def test_an_unsupported_method_is_405(api, hotel, manager):
     things = endpoint_targets(hotel)
     client = api(manager)
     offered: dict[str, set[str]] = {}
@@ -210,7 +210,7 @@ def test_unknown_fields_and_parameters_are_ignored(api, hotel, manager):
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "nonsense", "*/*;q=x", ""])
-def test_an_answer_is_json_or_406_whatever_is_accepted(api, manager, accept):
+def test_a_response_is_json_or_406(api, manager, accept):
     answer = api(manager).get(url(manager, "me/"), HTTP_ACCEPT=accept)
     assert answer.status_code in (200, 406)
     assert answer["Content-Type"] == "application/json"
@@ -228,14 +228,14 @@ def with_query(path: str, query: str) -> str:
 @pytest.mark.parametrize("path", PAGED)
 @pytest.mark.parametrize("query", ["page=abc", "page=0", "page=-1", "page=1.5", "page=%00", "page=١", "page_size=0",
                                    "page_size=-1", "page_size=abc", "page_size=%00"])  # fmt: skip
-def test_a_page_that_is_no_number_is_400_and_named(api, manager, path, query):
+def test_an_invalid_page_is_400_and_names_the_parameter(api, manager, path, query):
     body = assert_error(api(manager).get(url(manager, with_query(path, query))), 400, "VALIDATION_ERROR")
     assert query.partition("=")[0] in body["details"]
 
 
 @pytest.mark.parametrize("path", PAGED)
 @pytest.mark.parametrize("page", ["2", "999999999", "1000000000", "9" * 30, "00000000000000000002"])
-def test_a_page_past_the_end_is_empty_and_no_error(api, hotel, manager, path, page):
+def test_a_page_past_the_end_is_empty(api, hotel, manager, path, page):
     endpoint_targets(hotel)
     answer = api(manager).get(url(manager, with_query(path, f"page={page}")))
     body = answer.json()
@@ -251,7 +251,7 @@ def test_a_page_past_the_end_is_empty_and_no_error(api, hotel, manager, path, pa
      "before=%00", "source=nonsense", "source=%00", "source=%ED%A0%80", "from=notadate", "from=2026-13-01",
      "from=2026-01-01T00:00:00Z", "to=notadate", "to=%00", "from=10000-01-01", "from=0000-01-01"],
 )  # fmt: skip
-def test_a_history_filter_that_makes_no_sense_is_400_and_named(api, hotel, manager, query):
+def test_an_invalid_history_filter_is_400_and_names_the_parameter(api, hotel, manager, query):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     body = assert_error(api(manager).get(url(manager, f"rooms/{room.pk}/status-history/?{query}")), 400)
     assert query.partition("=")[0] in body["details"]
@@ -259,11 +259,11 @@ def test_a_history_filter_that_makes_no_sense_is_400_and_named(api, hotel, manag
 
 @pytest.mark.parametrize("query", ["status=nonsense", "status=%00", "task_type=x", "room=abc", "room=0", "room=-1",
                                    "assigned_to=you", "assigned_to=-1", "assigned_to=%00"])  # fmt: skip
-def test_a_task_filter_that_makes_no_sense_is_400_and_named(api, manager, query):
+def test_an_invalid_task_filter_is_400_and_names_the_parameter(api, manager, query):
     body = assert_error(api(manager).get(url(manager, f"housekeeping/tasks/?{query}")), 400)
     assert query.partition("=")[0] in body["details"]
 
 
-def test_a_refused_host_is_400_in_the_same_shape(db):
+def test_a_refused_host_is_400_with_the_error_body(db):
     client = DocumentedClient(raise_request_exception=False)
     assert_error(client.get("/api/staff/hotel/grand/me/", HTTP_HOST="evil.example"), 400)

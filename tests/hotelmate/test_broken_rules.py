@@ -1,4 +1,4 @@
-"""A rule of the database that a request breaks and nobody checked is a bug: a 500 of the one shape, and logged."""
+"""A request that violates a constraint without a check in the code is a bug: a logged 500 with the error body."""
 
 import logging
 
@@ -15,14 +15,14 @@ from tests.unknown_constraint import unknown_constraint
 
 @pytest.fixture
 def client(manager) -> APIClient:
-    client = APIClient(raise_request_exception=False)  # no document says what a bug answers
+    client = APIClient(raise_request_exception=False)  # 500 responses are not documented
     client.credentials(**token_client(manager)._credentials)
     return client
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("state", ["23514", "23000", "P0001"])
-def test_a_rule_that_nobody_checked_is_a_500_and_a_line_in_the_log(client, manager, caplog, state):
+def test_an_unchecked_constraint_is_a_logged_500(client, manager, caplog, state):
     with unknown_constraint("rooms_roomtype", state):
         answer = client.post(url(manager, "room-types/"), {"name": "Planted", "code": "P"}, format="json")
     assert_error(answer, 500, "SERVER_ERROR")
@@ -35,7 +35,7 @@ def test_a_rule_that_nobody_checked_is_a_500_and_a_line_in_the_log(client, manag
 
 
 @pytest.mark.django_db
-def test_a_check_that_speaks_at_once_is_no_conflict_either(client, manager):
+def test_an_immediate_check_constraint_is_not_a_conflict(client, manager):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE rooms_roomtype ADD CONSTRAINT planted CHECK (name <> 'Planted')")
     answer = client.post(url(manager, "room-types/"), {"name": "Planted", "code": "P"}, format="json")
@@ -43,7 +43,7 @@ def test_a_check_that_speaks_at_once_is_no_conflict_either(client, manager):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_was_slower_is_told_of_a_conflict_at_the_commit_too(client, manager):
+def test_a_race_lost_at_commit_is_a_conflict(client, manager):
     with unknown_constraint("rooms_roomtype", "23503"):
         answer = client.post(url(manager, "room-types/"), {"name": "Planted", "code": "P"}, format="json")
     assert_error(answer, 409, "CONFLICT")

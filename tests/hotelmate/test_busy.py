@@ -1,4 +1,4 @@
-"""A row that somebody else has locked for too long: 503 with Retry-After, in the API and in the admin."""
+"""A row that is locked for too long causes a 503 with Retry-After, in the API and in the admin."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @contextmanager
 def somebody_else_holds(room: Room) -> Iterator[None]:
-    """Another connection has the row; ours waits for it a twentieth of a second."""
+    """Lock the row on another connection; ours gives up after 50 ms."""
     settings = connection.get_connection_params()
     other = psycopg2.connect(
         **{key: settings[key] for key in ("dbname", "user", "password", "host", "port") if key in settings}
@@ -51,12 +51,12 @@ def test_a_locked_room_is_503_in_the_api_and_nothing_is_written(api, hotel, mana
     assert_error(answer, 503, "BUSY")
     assert int(answer["Retry-After"]) >= 1
     assert answer["Access-Control-Allow-Origin"] == "http://localhost:3000"
-    assert client.post(path, body).status_code == 200  # the connection is fit for use again
+    assert client.post(path, body).status_code == 200  # the connection is usable again
     assert (RoomStatusEvent.objects.count(), RealtimeEvent.objects.count()) == (1, 1)
 
 
 @pytest.mark.parametrize("call", ["patch", "delete"])
-def test_the_inventory_answers_503_too(api, hotel, manager, call):
+def test_the_inventory_returns_503(api, hotel, manager, call):
     room = NewRoomFactory(hotel=hotel)
     body = {"is_active": False} if call == "patch" else None
     with somebody_else_holds(room), nothing_written():
@@ -86,7 +86,7 @@ def test_a_locked_room_is_503_in_the_admin(hotel, manager):
     assert "ry again" in answer.content.decode()
 
 
-def test_who_only_reads_does_not_wait(api, hotel, manager):
+def test_reads_do_not_wait(api, hotel, manager):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     with somebody_else_holds(room):
         assert api(manager).get(url(manager, "turnover/rooms/")).status_code == 200

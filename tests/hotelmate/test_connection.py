@@ -1,4 +1,4 @@
-"""What a connection to PostgreSQL is told, whatever else DATABASE_URL says, and what a dead one may cost a request."""
+"""Settings of connections to PostgreSQL, with any DATABASE_URL, and the time that a dead connection costs a request."""
 
 import os
 import runpy
@@ -24,7 +24,7 @@ SETTINGS = settings.BASE_DIR / "hotelmate" / "settings.py"
 
 @pytest.fixture
 def configured(monkeypatch):
-    """``configured(query)``: the settings of the database where DATABASE_URL ends in that query."""
+    """``configured(query)`` returns the database settings for a DATABASE_URL with that query string."""
 
     def read(query):
         monkeypatch.setenv("DATABASE_URL", f"{os.environ['DATABASE_URL'].partition('?')[0]}?{query}")
@@ -35,7 +35,7 @@ def configured(monkeypatch):
 
 @pytest.fixture
 def in_force(configured):
-    """``in_force(query)``: the settings of a session that is opened so, by name."""
+    """``in_force(query)`` opens a session with that query string and returns its settings by name."""
 
     def ask(query):
         options = configured(query)["OPTIONS"]
@@ -62,12 +62,12 @@ OURS = {"lock_timeout": "3000", "jit": "off", "random_page_cost": "1.1", "cursor
         ("options=--lock_timeout=60s&sslmode=prefer", {"lock_timeout": "60000"}),
     ],
 )
-def test_what_the_url_says_of_the_session_is_added_to_ours(in_force, query, theirs):
+def test_session_options_in_the_url_are_added(in_force, query, theirs):
     found = in_force(query)
     assert {name: found[name] for name in OURS | theirs} == OURS | theirs
 
 
-def test_what_the_url_says_of_the_connection_is_added_to_ours(configured):
+def test_connection_options_in_the_url_are_added(configured):
     ours = configured("")["OPTIONS"]
     found = configured("sslmode=require&connect_timeout=9&keepalives_idle=60&options=-c%20jit%3Don")
     assert found["OPTIONS"] == ours | {
@@ -82,7 +82,7 @@ def test_what_the_url_says_of_the_connection_is_added_to_ours(configured):
 
 @pytest.mark.django_db
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
-def test_a_cut_line_is_noticed_within_seconds():
+def test_a_cut_connection_is_detected_within_seconds():
     """What the kernel is told of the very socket: a peer that acknowledges nothing for 5 s is gone, also while it is
     waited for."""
     connection.ensure_connection()
@@ -100,7 +100,7 @@ def test_a_cut_line_is_noticed_within_seconds():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_host_that_never_answers_is_503_within_seconds(api, monkeypatch):
-    """Something takes the connection and says nothing, as a machine behind a wrong rule of a firewall does."""
+    """A server accepts the connection and sends nothing, as behind a misconfigured firewall."""
     member = StaffFactory()
     client = api(member)
     connection.close()
@@ -117,12 +117,12 @@ def test_a_host_that_never_answers_is_503_within_seconds(api, monkeypatch):
     assert client.get(url(member, "turnover/stats/")).status_code == 200
 
 
-# --- that it is so ----------------------------------------------------------------------------------------------------
+# --- checks -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def session(monkeypatch):
-    """``session(setting)``: connections begin with it, as behind something that drops ours."""
+    """``session(setting)`` starts connections with it, as behind a proxy that drops ours."""
 
     def begin(setting):
         options = connections["default"].settings_dict["OPTIONS"]
@@ -137,7 +137,7 @@ def session(monkeypatch):
 def test_a_check_proves_the_lock_timeout_on_the_real_connection(transactional_db, session):
     assert run_checks(databases=["default"]) == []
     session("lock_timeout=0")
-    assert run_checks() == []  # which asks no database
+    assert run_checks() == []  # without a database query
     [problem] = run_checks(databases=["default"])
     assert (problem.id, problem.level) == ("hotelmate.E001", ERROR)
     assert "ALTER ROLE" in problem.hint
@@ -145,7 +145,7 @@ def test_a_check_proves_the_lock_timeout_on_the_real_connection(transactional_db
         call_command("migrate", verbosity=0, skip_checks=False)
 
 
-def test_a_process_tells_its_log_when_it_starts(transactional_db, session, monkeypatch, caplog):
+def test_a_misconfigured_session_is_logged_at_start(transactional_db, session, monkeypatch, caplog):
     log_problems()
     assert caplog.messages == []
     session("lock_timeout=0")

@@ -1,4 +1,4 @@
-"""Browsers of other origins (contract section 1): preflight, and the headers on answers of every status."""
+"""Requests from other origins: preflight, and the CORS headers on responses of every status."""
 
 import pytest
 from rest_framework.test import APIClient
@@ -22,7 +22,7 @@ def browser() -> APIClient:
     "path",
     ["/api/staff/login/", "/api/staff/hotel/grand/rooms/1/status/", "/api/staff/hotel/grand/feed/", "/pusher/auth"],
 )
-def test_a_preflight_lets_the_clients_headers_through(browser, db, method, path):
+def test_a_preflight_allows_the_clients_headers(browser, db, method, path):
     answer = browser.options(
         path,
         HTTP_ACCESS_CONTROL_REQUEST_METHOD=method,
@@ -43,14 +43,14 @@ def test_a_preflight_lets_the_clients_headers_through(browser, db, method, path)
     } <= allowed
 
 
-def test_a_preflight_of_a_stranger_is_not_granted(browser, db):
+def test_a_preflight_from_an_unknown_origin_is_not_allowed(browser, db):
     answer = browser.options(
         "/api/staff/login/", HTTP_ORIGIN="http://evil.example", HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST"
     )
     assert "Access-Control-Allow-Origin" not in answer
 
 
-def test_answers_carry_the_headers_and_show_etag_and_retry_after(api, manager):
+def test_responses_expose_etag_and_retry_after(api, manager):
     answer = api(manager).get(url(manager, "me/"), **FROM_APP)
     assert answer.status_code == 200
     assert answer["Access-Control-Allow-Origin"] == ORIGIN
@@ -58,7 +58,7 @@ def test_answers_carry_the_headers_and_show_etag_and_retry_after(api, manager):
     assert "Origin" in answer["Vary"].title()
 
 
-def test_refusals_of_every_kind_carry_the_headers(api, browser, manager):
+def test_error_responses_have_the_headers(api, browser, manager):
     HotelFactory(slug="other")
     client = api(manager)
     refusals = {
@@ -74,7 +74,7 @@ def test_refusals_of_every_kind_carry_the_headers(api, browser, manager):
         assert answer["Access-Control-Allow-Origin"] == ORIGIN, status
 
 
-def test_a_throttled_answer_carries_the_headers(browser, db):
+def test_a_throttled_response_has_the_headers(browser, db):
     answers = [
         browser.post("/api/staff/login/", {"username": "a", "password": "b"}, "json", **FROM_APP) for _ in range(11)
     ]
@@ -82,7 +82,7 @@ def test_a_throttled_answer_carries_the_headers(browser, db):
     assert answers[-1]["Access-Control-Allow-Origin"] == ORIGIN
 
 
-def test_a_bug_is_a_500_in_the_contracts_shape_with_the_headers(api, manager, monkeypatch):
+def test_a_500_has_the_error_body_and_the_headers(api, manager, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("secret detail")
 

@@ -1,7 +1,6 @@
-"""What the database guards by itself, whoever writes: every link leads somewhere, no count falls below zero, and the
-rules that no service could break.
+"""Database constraints: foreign keys, counts that cannot be negative, and rules that no service could break.
 
-The triggers are off here, so that a rule is seen alone; theirs are in the tests of housekeeping and bookings.
+Triggers are disabled here to test each constraint alone; they are tested with housekeeping and bookings.
 """
 
 from datetime import UTC, datetime
@@ -40,7 +39,7 @@ NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 
 @pytest.fixture
 def world():
-    """A row in every table of ours, and no trigger on any."""
+    """A row in each of our tables, with all triggers disabled."""
     room = room_in("CHECKOUT_DIRTY")
     booking = BookingFactory(hotel=room.hotel, room_type=room.room_type)
     staff = StaffFactory(hotel=room.hotel)
@@ -68,7 +67,7 @@ def world():
 
 
 def refusal(model, **fields) -> str:
-    """The rule that refuses ``fields`` in a row of the model: its name, or what PostgreSQL says of it."""
+    """The name of the constraint that rejects ``fields`` in a row of the model, or PostgreSQL's message."""
     row = model.objects.order_by("pk").last()
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         model.objects.filter(pk=row.pk).update(**fields)
@@ -81,14 +80,14 @@ def fields_of(model, *kinds):
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if fields_of(model, models.ForeignKey)])
-def test_every_link_leads_to_a_row(world, model):
+def test_every_foreign_key_references_a_row(world, model):
     for field in fields_of(model, models.ForeignKey):
         name = refusal(model, **{field.attname: NOBODY})
         assert "_fk_" in name, field
         assert name.startswith(f"{model._meta.db_table}_{field.column}"[:20])
 
 
-def test_nothing_is_counted_below_zero(world):
+def test_counts_cannot_be_negative(world):
     for model in MODELS:
         for field in fields_of(model, models.PositiveIntegerField, models.PositiveSmallIntegerField):
             assert refusal(model, **{field.attname: -1}), field
@@ -139,7 +138,7 @@ def test_nothing_is_counted_below_zero(world):
         ("room_type_sleeps_someone", RoomType, {"max_occupancy": 0}),
     ],
 )
-def test_rules_about_one_row(world, rule, model, fields):
+def test_constraints_on_one_row(world, rule, model, fields):
     assert refusal(model, **fields) == rule
 
 
@@ -152,13 +151,13 @@ def test_an_overbooking_has_one_cause(world):
     ("rule", "source"),
     [("room_status_event_override_has_note", "MANAGER_OVERRIDE"), ("room_status_event_source_known", "GOSSIP")],
 )
-def test_rules_about_a_change_of_status_by_somebody(world, rule, source):
+def test_constraints_on_a_status_event(world, rule, source):
     member = Staff.objects.get(hotel=world)
     assert refusal(RoomStatusEvent, source=source, changed_by=member, note="") == rule
 
 
 def twin(model, **fields):
-    """Another row of the model, the same in all but ``fields``."""
+    """A copy of a row of the model with other ``fields``."""
     row = model.objects.order_by("pk").last()
     row.pk = None
     for name, value in fields.items():
@@ -187,14 +186,14 @@ EVENT = UUID(int=1)
         ("room_type_name_unique", RoomType, {"code": "Z"}),
     ],
 )
-def test_there_is_only_one(world, rule, model, fields):
+def test_unique_constraints(world, rule, model, fields):
     RealtimeEvent.objects.filter(pk=RealtimeEvent.objects.order_by("pk").last().pk).update(seq=1)
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         twin(model, **fields)
     assert refused.value.__cause__.diag.constraint_name == rule
 
 
-def test_one_mail_of_a_booking_is_sent_at_a_time(world):
+def test_only_one_mail_of_a_booking_is_being_sent(world):
     BookingMail.objects.update(state="SENDING", claimed_at=NOW)
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         twin(BookingMail, queue_number=2)
@@ -209,7 +208,7 @@ def test_one_mail_of_a_booking_is_sent_at_a_time(world):
         ("task_one_hotel", TaskFactory),
     ],
 )
-def test_what_belongs_to_a_hotel_stays_there(rule, make):
+def test_rows_cannot_move_to_another_hotel(rule, make):
     row = make()
     check_deferred_constraints()
     with pytest.raises(IntegrityError) as refused, transaction.atomic():

@@ -1,4 +1,4 @@
-"""What each service locks, and in which order, before it writes anything (docs/locking.md): asserted on the SQL."""
+"""The rows that each service locks before writing, in order (docs/locking.md), asserted on the SQL."""
 
 import re
 from datetime import timedelta
@@ -55,7 +55,7 @@ WRITE = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) ")
 
 @pytest.fixture
 def locked(db, statements):
-    """``locked(work)``: the tables of which ``work`` locks rows, in that order. It writes nothing before the first."""
+    """``locked(work)`` returns the tables whose rows ``work`` locks, in order; asserts no earlier write."""
 
     def run(work):
         with statements() as made:
@@ -111,13 +111,13 @@ def capturing(small_hotel):
 
 
 def step(service, found, small_hotel, **more):
-    """The step as a request takes it: with an instance that it read before."""
+    """The action as in a request: with an instance that was read before."""
     stale = RoomBooking.objects.get(pk=found.pk)
     return partial(service, booking=stale, staff=small_hotel.manager, **more)
 
 
 def mailed(small_hotel, **fields):
-    """A confirmation in the queue."""
+    """A queued confirmation."""
     guest_of = booking(small_hotel, primary_email="ada@example.com")
     waiting = mail.queue_booking_mail(guest_of, MailKind.CONFIRMATION)
     BookingMail.objects.update(**fields or {"tries": 0})
@@ -256,7 +256,7 @@ SERVICES = {
         ),
     ),
     "force_room_status": (
-        "booking room type room type",  # the second time by set_room_status, which has them already
+        "booking room type room type",  # the second time by set_room_status, which already holds the lock
         lambda small_hotel: partial(
             room_removal.force_room_status,
             room=arriving(small_hotel).assigned_room,
@@ -453,13 +453,13 @@ SERVICES = {
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_a_service_locks_before_it_writes(locked, small_hotel, service):
+def test_services_lock_before_writing(locked, small_hotel, service):
     locks, prepared = SERVICES[service]
     assert locked(prepared(small_hotel)) == locks
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_provider_s_answer_is_written_under_the_lock(locked):
+def test_a_payment_response_is_written_under_the_lock(locked):
     with clock.set_to(NOW):
         small_hotel = open_small_hotel()
         asked = capturing(small_hotel)

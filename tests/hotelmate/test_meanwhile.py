@@ -1,4 +1,4 @@
-"""What somebody else did between the look at a row and the step: the service that comes too late refuses."""
+"""Services refuse rows that were deleted or changed after they were read."""
 
 import threading
 from functools import partial
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.django_db
 
 
 def gone(row):
-    """The row as somebody read it who did not see that it was deleted."""
+    """A stale instance of a row that has been deleted."""
     kept = type(row).objects.get(pk=row.pk)
     row.delete()
     return kept
 
 
-def test_a_task_that_is_gone(manager):
+def test_a_deleted_task(manager):
     task = gone(TaskFactory())
     steps = [
         partial(task_services.cancel_task, task=task),
@@ -43,28 +43,28 @@ def test_a_task_that_is_gone(manager):
             step()
 
 
-def test_a_room_that_is_gone(manager):
+def test_a_deleted_room(manager):
     room = gone(NewRoomFactory(hotel=manager.hotel))
     with pytest.raises(RoomNotFound):
         rooms.update_room(room=room, staff=manager, is_active=False)
     assert not Room.objects.exists()
 
 
-def test_a_room_type_that_is_gone(hotel):
+def test_a_deleted_room_type(hotel):
     room_type = gone(RoomTypeFactory(hotel=hotel))
     with pytest.raises(rooms.RoomTypeNotFound):
         rooms.update_room_type(room_type=room_type, max_occupancy=3)
     assert not RoomType.objects.exists()
 
 
-def test_a_booking_that_is_gone(agent):
+def test_a_deleted_booking(agent):
     booking = gone(BookingFactory(hotel=agent.hotel))
     with pytest.raises(BookingNotFound):
         mark_seen(booking=booking, staff=agent)
     assert not RoomBooking.objects.exists()
 
 
-def test_a_room_whose_guest_has_not_left_takes_no_other():
+def test_a_room_whose_guest_has_not_left_accepts_no_other():
     with clock.set_to(NOW):
         small_hotel = open_small_hotel()
         arrival = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0], check_in=day(0), check_out=day(2))
@@ -73,14 +73,14 @@ def test_a_room_whose_guest_has_not_left_takes_no_other():
             check_in(booking=arrival, staff=small_hotel.agent)
 
 
-def test_whoever_is_overtaken_every_time_gives_up(monkeypatch, agent):
+def test_a_service_overtaken_every_time_gives_up(monkeypatch, agent):
     monkeypatch.setattr(approval, "ROUNDS", 0)
     booking = booking_in("PENDING_APPROVAL", hotel=agent.hotel)
     with pytest.raises(PaymentInProgress):
         approval.approve_booking(booking=booking, staff=agent)
 
 
-def test_a_key_that_is_forgotten_between_two_statements(agent):
+def test_an_idempotency_key_deleted_between_two_statements(agent):
     def forget(execute, sql, *rest):
         if sql.startswith("SELECT") and IdempotentAnswer._meta.db_table in sql:
             with connection.cursor() as cursor:
@@ -91,7 +91,7 @@ def test_a_key_that_is_forgotten_between_two_statements(agent):
         answer_once(staff=agent, key="a key", request={}, act=lambda: pytest.fail("it acted"))
 
 
-def test_a_payment_that_somebody_else_is_just_asking_for(stripe):
+def test_a_payment_with_a_call_in_progress(stripe):
     booking = booking_in("PENDING_APPROVAL", card="CAPTURING", payment_attempt=1, payment_requested_at=NOW)
     stripe.authorise(booking.payment_reference)
     stripe.before_work = lambda _call: stripe.wait_for("capture", 4)

@@ -1,4 +1,4 @@
-"""What holds for the models of all apps, and for the way Django reaches the database."""
+"""Rules for the models of all apps, and the database driver."""
 
 import pytest
 from django.apps import apps
@@ -7,15 +7,16 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from hotel.models import Hotel
 
-# Each may know those after it.
+# Each app may reference those after it.
 ORDER = ("housekeeping", "room_bookings", "rooms", "hotel")
 OURS = {*ORDER, "notifications"}
-# What an audit row, a booking or a room names must stay; a companion goes with the booking's row, which never goes.
+# Rows referenced by an audit row, a booking or a room must stay. Companions go with their booking, which is never
+# deleted.
 CASCADING = {"room_bookings.BookingGuest.booking"}
 
 
 def foreign_keys():
-    """Every foreign key of our models, with the app that it leads to."""
+    """Every foreign key of our models, with the app that it references."""
     for model in apps.get_models():
         if model._meta.app_label in OURS:
             for field in model._meta.get_fields():
@@ -23,17 +24,17 @@ def foreign_keys():
                     yield f"{model._meta.label}.{field.name}", field, field.related_model._meta.app_label
 
 
-def test_django_speaks_to_postgresql_through_psycopg2():
+def test_django_uses_psycopg2():
     assert is_psycopg3 is False
     assert connection.vendor == "postgresql"
 
 
-def test_nothing_that_a_row_names_can_be_deleted_from_under_it():
+def test_referenced_rows_cannot_be_deleted():
     by_rule = {name: field.remote_field.on_delete for name, field, _ in foreign_keys()}
     assert {name for name, on_delete in by_rule.items() if on_delete is not models.PROTECT} == CASCADING
 
 
-def test_the_audit_trail_protects_all_that_it_names():
+def test_rows_in_the_audit_log_are_protected():
     named = {name for name, field, _ in foreign_keys() if name.startswith("housekeeping.RoomStatusEvent.")}
     assert named == {
         "housekeeping.RoomStatusEvent.hotel",
@@ -42,8 +43,8 @@ def test_the_audit_trail_protects_all_that_it_names():
     }
 
 
-def test_no_app_knows_one_above_it():
-    """Foreign keys may be strings, which a linter of imports does not see."""
+def test_foreign_keys_point_only_to_lower_apps():
+    """Foreign keys can be strings, which import linters do not see."""
     for name, _, target in foreign_keys():
         app = name.partition(".")[0]
         if app == "notifications":
@@ -56,7 +57,7 @@ def test_no_app_knows_one_above_it():
 
 @pytest.mark.django_db
 def test_a_hotel_keeps_its_slug(hotel):
-    """Whoever had the slug of another hotel would hear what that one's waiting events say."""
+    """A hotel with another's former slug would receive that hotel's waiting events."""
     with pytest.raises(IntegrityError, match="the slug of a hotel never changes"), transaction.atomic():
         Hotel.objects.filter(pk=hotel.pk).update(slug="another")
     Hotel.objects.filter(pk=hotel.pk).update(slug=hotel.slug, name="Another")

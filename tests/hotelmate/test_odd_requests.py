@@ -1,4 +1,4 @@
-"""Requests that no client of ours makes, and that must neither break anything nor be misread."""
+"""Unusual requests, which must not cause errors or be misread."""
 
 import http.client
 import json
@@ -17,12 +17,12 @@ from tests.http import assert_error
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_failed_inspection_sent_in_chunks_does_not_pass(live_server):
-    """Django takes a body without a length for no body, and no body means passed."""
+def test_a_chunked_body_is_not_taken_for_none(live_server):
+    """Django treats a body without a length as no body, and no body means that the inspection passed."""
     supervisor = StaffFactory(hotel=HotelFactory(slug="grand"), role="housekeeping supervisor")
     room = room_in("CLEANED_UNINSPECTED", hotel=supervisor.hotel)
     token = token_client(supervisor)._credentials["HTTP_AUTHORIZATION"]
-    # In one piece: the answer does not wait for the body, and who still sends then finds the connection closed.
+    # Sent in one piece: the response does not wait for the body, and a later write would find the connection closed.
     request = (
         f"POST {url(supervisor, f'rooms/{room.room_number}/inspect/')} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: {token}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -49,7 +49,7 @@ def test_options_is_for_preflights_only(route, manager):
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["options", "post", "delete"])
 @pytest.mark.parametrize("path", ["/api/docs/", "/api/schema/"])
-def test_the_documents_are_only_read(path, method):
+def test_the_schema_endpoints_are_read_only(path, method):
     answer = getattr(Client(raise_request_exception=False), method)(path)
     assert answer.status_code == 405
 
@@ -57,7 +57,7 @@ def test_the_documents_are_only_read(path, method):
 @pytest.mark.django_db
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("body", ["[1]", '"abc"', "null", '{"csrfmiddlewaretoken": 5}', "a=b"])
-def test_a_browser_that_says_form_and_sends_something_else(body, content_type, manager):
+def test_a_body_that_contradicts_its_form_content_type(body, content_type, manager):
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(manager.user)
     answer = client.post(url(manager, "room-management/"), body, content_type=content_type)
@@ -75,18 +75,18 @@ def test_a_browser_that_says_form_and_sends_something_else(body, content_type, m
         ("", "application/json", b"{"),
     ],
 )
-def test_the_document_comes_in_the_format_that_is_asked_for(query, accept, begins):
+def test_the_schema_is_returned_in_the_requested_format(query, accept, begins):
     answer = Client().get(f"/api/schema/{query}", HTTP_ACCEPT=accept)
     assert answer.status_code == 200
     assert answer.content.startswith(begins)
 
 
 @pytest.mark.django_db
-def test_a_format_that_the_document_has_not_is_404():
+def test_an_unknown_schema_format_is_404():
     assert Client(raise_request_exception=False).get("/api/schema/?format=xml").status_code == 404
 
 
-# As WSGI hands on the bytes of a header: each is a character of Latin-1.
+# WSGI decodes header bytes as Latin-1.
 ODD = [
     "\xff\xfe",
     "\x80",
@@ -108,7 +108,7 @@ HEADERS = ["X_HOTEL_ID", "X_HOTEL_SLUG", "IDEMPOTENCY_KEY", "IF_MATCH", "IF_NONE
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("header", HEADERS)
-def test_no_header_is_so_odd_that_it_breaks_something(header, hotel, manager):
+def test_odd_headers_cause_no_500(header, hotel, manager):
     things = endpoint_targets(hotel, manager)
     token = token_client(manager)._credentials["HTTP_AUTHORIZATION"]
     client = APIClient(raise_request_exception=False)  # what 406 and the like say is documented nowhere

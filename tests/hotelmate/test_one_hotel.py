@@ -1,4 +1,4 @@
-"""What a service of one hotel leaves alone in all the others, whatever ids it is given."""
+"""Services never change rows of another hotel, regardless of the ids that they are given."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from tests.room_bookings.small_hotel import NOW, day, open_small_hotel, refusal_
 
 @pytest.fixture
 def two_hotels(db):
-    """Two houses, each with rooms 101 and 102."""
+    """Two hotels, each with rooms 101 and 102."""
     with clock.set_to(NOW):
         yield open_small_hotel(), open_small_hotel()
 
@@ -38,28 +38,28 @@ def test_rooms_of_two_hotels_are_not_changed_together(two_hotels):
     assert isinstance(refusal, RoomNotFound)
 
 
-def test_nobody_writes_on_another_hotels_fault(two_hotels):
+def test_another_hotels_fault_cannot_be_changed(two_hotels):
     mine, theirs = two_hotels
     broken = room_in("MAINTENANCE_REQUIRED", hotel=theirs.hotel, room_type=theirs.room_type, room_number=201)
     refusal = refusal_of(lambda: flag_maintenance(room=broken, staff=mine.manager, note="and the window"))
     assert isinstance(refusal, StatusChangeNotAllowed)
 
 
-def test_another_hotels_morning_is_its_own(two_hotels):
+def test_stayover_tasks_are_opened_per_hotel(two_hotels):
     mine, theirs = two_hotels
     task = TaskFactory(room=theirs.rooms[0], task_type=TaskType.STAYOVER, for_date=day(-1))
     open_stayover_tasks(mine.hotel, day(0))
     assert HousekeepingTask.objects.get(pk=task.pk).status == "OPEN"
 
 
-def test_a_guest_in_house_moves_within_the_house(two_hotels):
+def test_a_room_move_stays_within_the_hotel(two_hotels):
     mine, theirs = two_hotels
     guest = booking(mine, "IN_HOUSE", assigned_room=mine.rooms[0])
     assert theirs.rooms[0].is_bookable
     assert list(available_rooms(booking_read(guest.pk))) == [mine.rooms[1]]
 
 
-def test_the_list_shows_the_hotels_own_bookings(two_hotels):
+def test_the_list_shows_only_the_hotels_bookings(two_hotels):
     mine, theirs = two_hotels
     own = booking(mine)
     booking(theirs)
@@ -68,7 +68,7 @@ def test_the_list_shows_the_hotels_own_bookings(two_hotels):
     assert list(filtered_bookings(mine.hotel, query.validated_data)) == [own]
 
 
-def test_a_check_in_of_rooms_holds_up_no_booking_of_another_hotel(two_hotels, statements):
+def test_a_bulk_check_in_locks_no_booking_of_another_hotel(two_hotels, statements):
     mine, theirs = two_hotels
     arrival = booking(theirs, assigned_room=theirs.rooms[0])
     with statements() as made:

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its pages. That answers agree with it, every request of the tests checks (tests/http.py)."""
+"""The OpenAPI document and its pages. The test client checks every response against it (tests/http.py)."""
 
 import re
 import warnings
@@ -29,7 +29,7 @@ def client() -> DocumentedClient:
 
 
 def routes(patterns, prefix="") -> set[str]:
-    """Every route that is served, as the OpenAPI document writes it."""
+    """Every served route, in the notation of the OpenAPI document."""
     found = set()
     for pattern in patterns:
         route = prefix + str(pattern.pattern)
@@ -49,7 +49,7 @@ def test_the_document_is_generated_without_a_warning():
     validate_schema(SchemaGenerator().get_schema(request=None, public=True))
 
 
-def test_what_is_documented_is_routed_and_what_is_routed_is_documented():
+def test_documented_paths_are_the_routed_paths():
     served = {
         "/" + re.sub(r"<\w+:(\w+)>", lambda match: "{" + {"pk": "id"}.get(match[1], match[1]) + "}", route)
         for route in routes(get_resolver().url_patterns)
@@ -74,12 +74,12 @@ def test_every_method_is_documented():
     }
 
 
-def test_every_reference_leads_somewhere():
+def test_every_reference_resolves():
     names = set(re.findall(r"'#/components/schemas/(\w+)'", str(document())))
     assert names <= set(document()["components"]["schemas"])
 
 
-def test_every_operation_says_what_it_takes_and_answers():
+def test_every_operation_has_parameters_bodies_and_responses():
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             where = f"{method} {path}"
@@ -96,7 +96,7 @@ def test_every_operation_says_what_it_takes_and_answers():
 
 
 def examples():
-    """Every example of an answer: where it stands, its schema, and itself."""
+    """Every example of a response: its place, its schema and its value."""
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             for status, response in operation["responses"].items():
@@ -105,7 +105,7 @@ def examples():
                         yield f"{method} {path} {status}", content["schema"], example["value"]
 
 
-def test_every_example_fits_its_schema():
+def test_every_example_matches_its_schema():
     components = as_json_schema(document()["components"])
     wrong = {
         where: [f"{error.json_path}: {error.message:.200}" for error in check.iter_errors(value)]
@@ -131,7 +131,7 @@ def test_the_checker_finds_a_missing_an_extra_and_a_wrong_field():
     assert not check.is_valid({**good, "room": None})
 
 
-def test_the_checker_wants_moments_in_utc():
+def test_the_checker_requires_utc_times():
     check = validator("GET", "api/staff/hotel/<slug:slug>/turnover/stats/", 200)
     none = {"count": 0, "p50_minutes": None, "p90_minutes": None}
     row = {"room_id": 1, "room_number": 1, "room_status": "OCCUPIED", "since": "2026-07-01T09:00:00Z", "minutes": 1}
@@ -147,7 +147,7 @@ def test_the_checker_wants_moments_in_utc():
     assert not check.is_valid({**body, "time_in_status": [{**row, "since": "2026-07-01T09:00:00+00:00"}]})
 
 
-def test_nullable_is_spelt_out():
+def test_nullable_becomes_any_of():
     assert as_json_schema({"type": "string", "nullable": True}) == {"anyOf": [{"type": "string"}, {"type": "null"}]}
 
 
@@ -158,14 +158,14 @@ def test_clients_are_checked_against_the_document(api, housekeeper):
 # --- the pages --------------------------------------------------------------------------------------------------------
 
 
-def test_the_document_is_served_to_everybody(client, db):
+def test_the_document_is_public(client, db):
     answer = client.get("/api/schema/?format=json", HTTP_ACCEPT="application/json")
     assert answer.status_code == 200
     assert set(answer.json()["paths"]) == set(document()["paths"])
     assert client.get("/api/schema/").status_code == 200
 
 
-def test_the_pages_load_nothing_from_elsewhere(client, db):
+def test_the_pages_load_nothing_from_other_hosts(client, db):
     page = client.get("/api/docs/")
     html = page.content.decode()
     assert page.status_code == 200
@@ -178,10 +178,10 @@ def test_the_pages_load_nothing_from_elsewhere(client, db):
     assert [path for path in loaded if not path.startswith(("/static/", "/api/"))] == []
 
 
-def test_the_front_door_leads_to_the_pages(client, db):
+def test_the_root_redirects_to_the_documentation(client, db):
     assert client.get("/")["Location"] == "/api/docs/"
     assert client.get("/admin")["Location"] == "/admin/"
 
 
-def test_without_its_slash_an_address_is_404_and_the_body_is_not_lost_silently(client, db):
+def test_a_post_without_the_trailing_slash_is_404_not_a_redirect(client, db):
     assert_error(client.post("/api/staff/login", {"username": "a", "password": "b"}), 404)

@@ -1,4 +1,4 @@
-"""What machines ask: /healthz, /readyz and /metrics, over plain http, by address, and while the database is away."""
+"""The probes /healthz, /readyz and /metrics: over plain http, by IP address, and while the database is unavailable."""
 
 import socket
 import threading
@@ -42,14 +42,14 @@ def _in_production(settings) -> None:
 
 @pytest.fixture
 def probe() -> Callable[..., Any]:
-    """Asks over plain http, by address, as whoever holds the token; one process, which remembers what it found."""
+    """Requests a probe over plain http, by IP address, with the metrics token; in one process, with its cache."""
     client = Client(raise_request_exception=False, headers={"host": "10.0.0.7:8000", "authorization": "Bearer a-token"})
     return lambda path, method="GET", **extra: client.generic(method, path, **extra)
 
 
 @pytest.fixture
 def no_database(monkeypatch) -> None:
-    """Nothing listens where the database should be."""
+    """No server listens at the database's address."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -58,7 +58,7 @@ def no_database(monkeypatch) -> None:
 
 
 class HangingDatabase:
-    """Something that listens and says nothing, as a machine that is out of its mind."""
+    """A server that accepts connections and sends nothing, like a hung machine."""
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -67,7 +67,7 @@ class HangingDatabase:
         self._asked: list[socket.socket] = []
 
     def asked(self) -> int:
-        """How many connections there were."""
+        """The number of connections so far."""
         with suppress(BlockingIOError):
             while True:
                 self._asked.append(self._server.accept()[0])
@@ -89,7 +89,7 @@ def hanging_database(monkeypatch) -> Iterator[HangingDatabase]:
 
 @pytest.fixture
 def made_statements() -> Iterator[Callable[[], list[str]]]:
-    """The statements of the connections that probes open, so far."""
+    """``made_statements()`` returns the statements on the probes' connections so far."""
     opened: list[Any] = []
 
     def note(connection: Any, **_: Any) -> None:
@@ -102,7 +102,7 @@ def made_statements() -> Iterator[Callable[[], list[str]]]:
 
 
 def ago(seconds: float) -> dict[str, Any]:
-    """As fields of an event: made so long ago."""
+    """Fields of an event that was created so long ago."""
     return {"created_at": clock.now() - timedelta(seconds=seconds)}
 
 
@@ -111,7 +111,7 @@ def ago(seconds: float) -> dict[str, Any]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PATHS)
-def test_they_answer_plain_http_by_address(probe, path):
+def test_probes_accept_plain_http_by_ip_address(probe, path):
     answer = probe(path)
     assert (answer.status_code, answer["Cache-Control"]) == (200, "no-store")
     assert int(answer["Content-Length"]) == len(answer.content) > 0
@@ -119,7 +119,7 @@ def test_they_answer_plain_http_by_address(probe, path):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PATHS)
-def test_head_is_the_same_without_a_body(probe, path):
+def test_head_returns_the_same_without_a_body(probe, path):
     full, head = probe(path), probe(path, "HEAD")
     assert (head.status_code, head.content, head["Content-Type"]) == (200, b"", full["Content-Type"])
     assert int(head["Content-Length"]) > 0
@@ -127,14 +127,14 @@ def test_head_is_the_same_without_a_body(probe, path):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
-def test_nothing_else_can_be_done_there(probe, path, method):
+def test_other_methods_are_refused(probe, path, method):
     answer = probe(path, method)
     assert_error(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer["Allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/readyz/x", "//healthz", "/api/healthz", "/"])
-def test_every_other_address_keeps_its_rules(probe, path):
+def test_other_paths_still_require_https_and_a_host(probe, path):
     assert probe(path).status_code == 400  # no such host
     answer = Client(headers={"host": "hotel.example"}).get(path)
     assert (answer.status_code, answer["Location"].partition(":")[0]) == (301, "https")
@@ -143,8 +143,8 @@ def test_every_other_address_keeps_its_rules(probe, path):
 # --- alive ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_process_says_that_it_lives_and_asks_nobody(probe, no_database):
-    """This test may not touch the database, and there is none."""
+def test_healthz_does_not_use_the_database(probe, no_database):
+    """This test has no access to a database."""
     answer = probe("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
@@ -153,13 +153,13 @@ def test_a_process_says_that_it_lives_and_asks_nobody(probe, no_database):
 
 
 @pytest.mark.django_db
-def test_it_is_ready_when_the_database_is(probe):
+def test_readyz_succeeds_with_a_database(probe):
     answer = probe("/readyz")
     assert (answer.status_code, answer.json()) == (200, READY)
 
 
 @pytest.mark.django_db
-def test_without_a_database_it_is_not_and_says_no_more(probe, no_database, caplog):
+def test_readyz_without_a_database_is_503_without_details(probe, no_database, caplog):
     answer = probe("/readyz")
     assert (answer.status_code, answer.json()) == (503, AWAY)
     assert "Traceback" not in caplog.text
@@ -167,14 +167,14 @@ def test_without_a_database_it_is_not_and_says_no_more(probe, no_database, caplo
 
 @pytest.fixture
 def session(monkeypatch) -> Callable[[str], None]:
-    """``session(setting)``: connections begin with it."""
+    """``session(setting)`` starts connections with that setting."""
     options = connections["default"].settings_dict["OPTIONS"]
     return lambda setting: monkeypatch.setitem(options, "options", f"{options['options']} -c {setting}")
 
 
 @pytest.mark.django_db
 def test_a_standby_is_not_ready(probe, session):
-    """As a session there is: it takes no changes."""
+    """A read-only session, as on a standby."""
     session("default_transaction_read_only=on")
     answer = probe("/readyz")
     assert (answer.status_code, answer.json()) == (503, AWAY | {"database": "read-only"})
@@ -182,7 +182,7 @@ def test_a_standby_is_not_ready(probe, session):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("seconds", [0, 2 * probes.LATE])
-def test_a_session_without_a_lock_timeout_is_told_and_takes_nobody_out_of_service(probe, session, seconds):
+def test_a_session_without_lock_timeout_is_reported_with_200(probe, session, seconds):
     unnumbered(HotelFactory(), **ago(seconds))
     session("lock_timeout=0")
     answer = probe("/readyz")
@@ -194,7 +194,7 @@ def test_a_session_without_a_lock_timeout_is_told_and_takes_nobody_out_of_servic
 
 
 @pytest.mark.django_db
-def test_a_database_that_hangs_is_asked_once_however_many_ask(probe, hanging_database, monkeypatch):
+def test_a_hanging_database_gets_one_connection_for_many_probes(probe, hanging_database, monkeypatch):
     monkeypatch.setattr(probes, "FRESH", 3600)
     assert probe("/healthz").status_code == 200  # Django's client sets up at its first call; then it is one process
     answers: list[Any] = []
@@ -208,7 +208,7 @@ def test_a_database_that_hangs_is_asked_once_however_many_ask(probe, hanging_dat
 
 
 @pytest.mark.django_db
-def test_it_recovers(probe, monkeypatch):
+def test_readyz_recovers(probe, monkeypatch):
     monkeypatch.setattr(probes, "FRESH", 0)
     port = connections["default"].settings_dict["PORT"]
     monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
@@ -218,7 +218,7 @@ def test_it_recovers(probe, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_migration_that_is_missing_keeps_it_out_until_it_is_applied(probe, monkeypatch):
+def test_a_missing_migration_is_not_ready_until_applied(probe, monkeypatch):
     monkeypatch.setattr(probes, "FRESH", 0)
     recorder = MigrationRecorder(connection)
     recorder.record_unapplied("notifications", "0001_initial")
@@ -232,18 +232,18 @@ def test_a_migration_that_is_missing_keeps_it_out_until_it_is_applied(probe, mon
 
 
 @pytest.mark.django_db
-def test_whoever_asks_again_at_once_gets_the_same_answer(probe, made_statements, monkeypatch):
+def test_the_result_is_cached_briefly(probe, made_statements, monkeypatch):
     monkeypatch.setattr(probes, "FRESH", 3600)
     assert probe("/readyz").status_code == 200
     first = len(made_statements())
-    # May we write, is there a table of migrations, which are in it, do we wait for ever, what waits.
+    # Read-only?, migrations table?, applied migrations, lock_timeout, waiting events.
     assert first == 5, made_statements()
     assert probe("/readyz").json() == READY
     assert len(made_statements()) == first
 
 
 @pytest.mark.django_db
-def test_later_it_asks_what_waits_and_no_more_for_its_migrations(probe, made_statements, monkeypatch):
+def test_migrations_are_checked_only_until_applied(probe, made_statements, monkeypatch):
     monkeypatch.setattr(probes, "FRESH", 0)
     assert probe("/readyz").status_code == 200
     first = len(made_statements())
@@ -254,12 +254,12 @@ def test_later_it_asks_what_waits_and_no_more_for_its_migrations(probe, made_sta
     assert "notifications_realtimeevent" in last
 
 
-def test_an_answer_stands_for_a_second():
+def test_a_result_is_cached_for_a_second():
     assert probes.FRESH == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_events_that_wait_are_told(probe):
+def test_waiting_events_are_reported(probe):
     hotel = HotelFactory()
     unnumbered(hotel, **ago(30))
     log_of(hotel, 1, stream=GUESTS, sent_at=None, **ago(20))
@@ -272,7 +272,7 @@ def test_events_that_wait_are_told(probe):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [None, 1])
-def test_late_screens_are_told_and_take_nobody_out_of_service(probe, number):
+def test_late_events_are_reported_with_200(probe, number):
     unnumbered(HotelFactory(), seq=number, **ago(probes.LATE + 1))
     answer = probe("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "late")
@@ -294,7 +294,7 @@ def samples(answer: Any) -> dict[tuple[str, str], float]:
 @pytest.mark.parametrize(
     "given", [None, "", "Bearer", "Bearer ", "Bearer a-toke", "bearer a-token", "a-token", "Bearer ü"]
 )
-def test_metrics_are_for_whoever_has_the_token(given):
+def test_metrics_require_the_token(given):
     client = Client() if given is None else Client(headers={"authorization": given})
     answer = client.get("/metrics")
     assert_error(answer, 401, "NOT_AUTHENTICATED")
@@ -302,13 +302,13 @@ def test_metrics_are_for_whoever_has_the_token(given):
 
 
 @pytest.mark.parametrize("authorization", ["Bearer a-token", "Bearer ", "Bearer None", ""])
-def test_without_a_token_in_the_settings_there_are_none(settings, authorization):
+def test_metrics_are_404_without_a_configured_token(settings, authorization):
     settings.METRICS_TOKEN = ""
     assert_error(Client(headers={"authorization": authorization}).get("/metrics"), 404, "NOT_FOUND")
 
 
 @pytest.mark.django_db
-def test_in_development_they_are_open_unless_there_is_a_token(settings):
+def test_metrics_are_public_in_development_without_a_token(settings):
     settings.DEVELOPMENT = True
     assert Client().get("/metrics").status_code == 401
     settings.METRICS_TOKEN = ""
@@ -316,7 +316,7 @@ def test_in_development_they_are_open_unless_there_is_a_token(settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_waits_and_what_is_parked_by_stream(probe, made_statements):
+def test_waiting_and_parked_events_by_stream(probe, made_statements):
     hotel = HotelFactory()
     log_of(hotel, 1, sent_at=None, **ago(30))
     unnumbered(hotel, **ago(100))
@@ -333,7 +333,7 @@ def test_what_waits_and_what_is_parked_by_stream(probe, made_statements):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_payments_that_were_tried_in_vain(probe):
+def test_failed_payment_attempts(probe):
     for fields in ({"next_try_at": clock.now()}, {"parked_at": clock.now()}, {"parked_at": clock.now()}):
         booking = booking_in("EXPIRED", card="VOIDING")
         PaymentRetry.objects.create(booking=booking, failures=3, last_error="Unclear", **fields)
@@ -351,8 +351,8 @@ def test_counters_are_shown_while_the_database_is_away(probe, no_database):
 
 
 @pytest.mark.django_db
-def test_a_long_log_costs_nothing_and_a_long_backlog_little():
-    """The planner reads the small indexes of what is not sent; the log of what was sent is never read."""
+def test_metrics_read_only_unsent_events():
+    """The planner uses the small indexes of unsent events and never reads the log of sent ones."""
     hotel = HotelFactory()
     RealtimeEvent.objects.bulk_create(
         RealtimeEvent(hotel=hotel, stream=ROOMS, channel="c", type="t", envelope={}, seq=number, sent_at=sent)
@@ -367,5 +367,5 @@ def test_a_long_log_costs_nothing_and_a_long_backlog_little():
         assert index in plan
 
 
-def test_the_probes_come_before_everything_else():
+def test_the_probe_middleware_comes_first():
     assert django_settings.MIDDLEWARE[0] == "hotelmate.probes.ProbesMiddleware"

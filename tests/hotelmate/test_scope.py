@@ -1,4 +1,4 @@
-"""Who gets in where: every endpoint, by hotel, by token and by role (contract sections 1 and 2)."""
+"""Access to every endpoint, by hotel, token and role (docs/api.md, Rights)."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ def member(hotel, role: str) -> Staff:
     return StaffFactory(hotel=hotel, role=role)
 
 
-def test_the_table_names_every_endpoint():
+def test_the_table_lists_every_endpoint():
     routed = {
         f"{method.upper()} {pattern.pattern}"
         for pattern in hotel_urls
@@ -31,7 +31,7 @@ def test_the_table_names_every_endpoint():
     assert routed == {endpoint.name for endpoint in ENDPOINTS}
 
 
-def test_no_other_api_address_exists():
+def test_no_other_api_route_exists():
     own = {f"api/{pattern.pattern}" for pattern in api_urls}
     flat = {str(pattern.pattern) for pattern in urlpatterns}
     assert own - {"api/staff/hotel/<slug:slug>/"} == OTHER_ROUTES - {"api/pusher/auth"}
@@ -39,7 +39,7 @@ def test_no_other_api_address_exists():
 
 
 @pytest.mark.parametrize("role", [*ROLES, NOBODY])
-def test_a_role_may_use_what_the_contract_gives_it_and_nothing_else(api, hotel, role):
+def test_each_role_can_use_exactly_its_endpoints(api, hotel, role):
     staff = member(hotel, role)
     things = endpoint_targets(hotel, staff)
     client = api(staff)
@@ -55,11 +55,11 @@ def test_a_role_may_use_what_the_contract_gives_it_and_nothing_else(api, hotel, 
                 assert stored_rows() == before, endpoint.name
 
 
-def test_who_lacks_the_right_learns_not_even_whether_it_is_there(api, hotel):
+def test_without_the_right_existence_is_not_disclosed(api, hotel):
     staff = member(hotel, NOBODY)
     things = endpoint_targets(hotel, staff)
     client = api(staff)
-    # Which right a change of status takes depends on the room.
+    # The right required for a status change depends on the room.
     asked = [endpoint for endpoint in WITH_OBJECT if not endpoint.name.endswith("rooms/<int:rid>/status/")]
     for endpoint in asked:
         with rolled_back():
@@ -69,7 +69,7 @@ def test_who_lacks_the_right_learns_not_even_whether_it_is_there(api, hotel):
     assert len(asked) == len(WITH_OBJECT) - 2
 
 
-def test_another_hotels_address_is_closed_whether_that_hotel_exists_or_not(api, manager):
+def test_another_hotels_urls_and_an_unknown_hotels_are_refused_alike(api, manager):
     things = endpoint_targets(HotelFactory(slug="other"))
     client = api(manager)
     with nothing_written():
@@ -82,7 +82,7 @@ def test_another_hotels_address_is_closed_whether_that_hotel_exists_or_not(api, 
 
 
 @pytest.mark.parametrize("endpoint", WITH_OBJECT, ids=[endpoint.name for endpoint in WITH_OBJECT])
-def test_another_hotels_object_is_not_there(api, hotel, manager, endpoint: Endpoint):
+def test_another_hotels_objects_are_not_found(api, hotel, manager, endpoint: Endpoint):
     elsewhere = endpoint_targets(HotelFactory(slug="other"), first=901)
     client = api(manager)
     with nothing_written():
@@ -94,7 +94,7 @@ def test_another_hotels_object_is_not_there(api, hotel, manager, endpoint: Endpo
     assert other.json() == unknown.json()
 
 
-def test_without_a_live_token_there_is_nothing_to_see(api, hotel, manager):
+def test_every_endpoint_requires_a_valid_token(api, hotel, manager):
     things = endpoint_targets(hotel)
     deactivated = StaffFactory(hotel=hotel, role=MANAGER)
     anonymous, expired, left = DocumentedClient(raise_request_exception=False), api(manager), api(deactivated)
@@ -105,7 +105,7 @@ def test_without_a_live_token_there_is_nothing_to_see(api, hotel, manager):
             with clock.set_to(clock.now() + timedelta(days=15)):
                 answers.append(endpoint.call(expired, hotel.slug, things))
             if endpoint.route == "events/":
-                # The one exception: a dead token gets here what it gets from the channel itself.
+                # The exception: an expired token gets the same response here as from the channel authorisation.
                 while len(answers) > 1:
                     assert_error(answers.pop(), 403, "CHANNEL_REFUSED")
             for answer in answers:
@@ -122,7 +122,7 @@ def test_headers_never_widen_the_scope(api, hotel, manager):
     assert own.json()["hotel"] == {"id": hotel.pk, "name": "Grand", "slug": "grand"}
 
 
-def test_room_not_found_begins_as_clients_expect(api, hotel, manager):
+def test_the_room_not_found_message(api, hotel, manager):
     client = api(manager)
     for path in ("rooms/999/start-cleaning/", "rooms/999/status/"):
         answer = client.post(f"/api/staff/hotel/grand/{path}", {"to_status": "OCCUPIED"})

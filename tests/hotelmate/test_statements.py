@@ -1,4 +1,4 @@
-"""How many SQL statements a request makes, savepoints aside: the same for a small house and a large one."""
+"""The number of SQL statements of each request, without savepoints: the same for small and large hotels."""
 
 import pytest
 
@@ -18,7 +18,7 @@ SIZES = pytest.mark.parametrize("size", [1, 3, 300])
 
 
 def fill(hotel, staff, size: int) -> list[Room]:
-    """So many rooms: a third each with a guest and a companion, dirty, and being cleaned; with a task each."""
+    """Add rooms with a task each: a third with a guest and a companion, a third dirty, a third being cleaned."""
     room_type = RoomTypeFactory(hotel=hotel)
     Room.objects.bulk_create(Room(hotel=hotel, room_type=room_type, room_number=101 + n) for n in range(size))
     rooms = list(Room.objects.filter(hotel=hotel).order_by("pk"))
@@ -66,8 +66,8 @@ def fill(hotel, staff, size: int) -> list[Room]:
         ("me/", 1),
     ],
 )
-def test_reading_costs_the_same_however_large_the_house(api, hotel, manager, statements, size, path, made):
-    """One of them signs the caller in."""
+def test_reading_takes_the_same_statements_at_any_size(api, hotel, manager, statements, size, path, made):
+    """One of the statements authenticates the caller."""
     fill(hotel, manager, size)
     client = api(manager)
     with statements() as counted:
@@ -77,7 +77,7 @@ def test_reading_costs_the_same_however_large_the_house(api, hotel, manager, sta
 
 
 @SIZES
-def test_a_status_change_makes_six_statements(api, hotel, manager, statements, size):
+def test_a_status_change_takes_six_statements(api, hotel, manager, statements, size):
     room = fill(hotel, manager, size)[-1]
     to_status = "MAINTENANCE_REQUIRED"
     client = api(manager)
@@ -97,7 +97,7 @@ def test_a_status_change_makes_six_statements(api, hotel, manager, statements, s
         ("MAINTENANCE_REQUIRED", "complete-maintenance", TURNOVER_STEP),
     ],
 )
-def test_a_turnover_action_makes_few_statements(api, hotel, manager, statements, status, action, made):
+def test_statements_of_turnover_actions(api, hotel, manager, statements, status, action, made):
     room = room_in(status, hotel=hotel)
     client = api(manager)
     with statements() as counted:
@@ -106,7 +106,7 @@ def test_a_turnover_action_makes_few_statements(api, hotel, manager, statements,
 
 
 def room_with_history(hotel, staff, events: int) -> Room:
-    """A room that was ready and dirty in turn, so many times, inserted with its history as a restore would."""
+    """A room that alternated between ready and dirty ``events`` times, inserted with its history as by a restore."""
     states = ["READY_FOR_GUEST", "CHECKOUT_DIRTY"]
     room = NewRoomFactory(hotel=hotel, room_status=states[events % 2], status_version=events)
     RoomStatusEvent.objects.bulk_create(
@@ -126,7 +126,7 @@ def room_with_history(hotel, staff, events: int) -> Room:
 
 @pytest.mark.parametrize("events", [1, 3, 300])
 @pytest.mark.parametrize(("query", "made"), [("", 3), ("?limit=100", 3), ("?source=HOUSEKEEPING&limit=100", 4)])
-def test_a_history_makes_few_statements(api, hotel, manager, statements, events, query, made):
+def test_statements_of_a_history(api, hotel, manager, statements, events, query, made):
     room = room_with_history(hotel, manager, events)
     client = api(manager)
     with statements() as counted:
@@ -138,7 +138,7 @@ def test_a_history_makes_few_statements(api, hotel, manager, statements, events,
 @pytest.mark.parametrize(
     ("action", "body", "made"), [("start", None, 5), ("cancel", None, 5), ("assign", {"assigned_to_id": None}, 6)]
 )
-def test_a_step_of_a_task_makes_few_statements(api, hotel, manager, statements, action, body, made):
+def test_statements_of_task_actions(api, hotel, manager, statements, action, body, made):
     task = TaskFactory(room=room_in("CHECKOUT_DIRTY", hotel=hotel))
     client = api(manager)
     with statements() as counted:

@@ -1,5 +1,4 @@
-"""Whatever people type is of a kind (common/text.py), wherever they type it: no field of any model, body or form is
-forgotten."""
+"""Every text field of every model, body and form uses a text type of common/text.py."""
 
 import importlib
 import pkgutil
@@ -70,7 +69,7 @@ COMPOSED = unicodedata.normalize("NFC", DECOMPOSED)
 
 
 def our_modules() -> None:
-    """Load all of them, so that what they define is found."""
+    """Import all of our modules, so that their classes are found."""
     for app in OUR_APPS:
         package = importlib.import_module(app)
         for module in pkgutil.walk_packages(package.__path__, f"{app}."):
@@ -81,7 +80,7 @@ def our_modules() -> None:
 
 
 def ours(base: type) -> list[Any]:
-    """The subclasses that our own modules define."""
+    """The subclasses defined in our modules."""
     our_modules()
     found, waiting = [], [base]
     while waiting:
@@ -95,7 +94,7 @@ def ours(base: type) -> list[Any]:
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_column_for_text_is_of_a_kind():
+def test_every_text_column_has_a_text_type():
     found = {
         f"{model._meta.label}.{field.name}"
         for model in apps.get_models()
@@ -109,18 +108,18 @@ def test_every_column_for_text_is_of_a_kind():
 
 
 @pytest.mark.django_db
-def test_a_column_has_text_composed_whatever_way_it_came():
+def test_columns_store_composed_text():
     saved = BookingFactory(primary_first_name=DECOMPOSED, special_requests=DECOMPOSED)
-    assert saved.primary_first_name == COMPOSED  # what is told of it is what was stored
+    assert saved.primary_first_name == COMPOSED  # the instance has the stored value
     BookingGuest.objects.bulk_create([BookingGuest(booking=saved, first_name=DECOMPOSED, last_name="x")])
     RoomBooking.objects.filter(pk=saved.pk).update(internal_notes=DECOMPOSED)
     saved.refresh_from_db()
     assert (saved.special_requests, saved.internal_notes) == (COMPOSED, COMPOSED)
-    assert BookingGuest.objects.filter(first_name=DECOMPOSED).get().first_name == COMPOSED  # what is looked up, too
+    assert BookingGuest.objects.filter(first_name=DECOMPOSED).get().first_name == COMPOSED  # lookups are composed too
 
 
 @pytest.mark.django_db
-def test_names_of_before_are_composed_by_the_migrations(hotel):
+def test_migrations_compose_existing_names(hotel):
     booking = BookingFactory(hotel=hotel)
     guest = BookingGuest.objects.create(booking=booking, first_name="x", last_name="x")
     plain, taken = RoomTypeFactory(hotel=hotel, code="A"), RoomTypeFactory(hotel=hotel, code=COMPOSED)
@@ -141,7 +140,7 @@ def test_names_of_before_are_composed_by_the_migrations(hotel):
     assert booking.version == 0  # nobody has changed it
 
 
-def test_a_model_refuses_what_its_forms_refuse(db):
+def test_models_refuse_what_forms_refuse(db):
     hotel = Hotel(name="Gr\u202eand", slug="grand")
     with pytest.raises(Exception, match="invisible character"):
         hotel.full_clean()
@@ -151,12 +150,12 @@ def test_a_model_refuses_what_its_forms_refuse(db):
 
 
 def inputs() -> list[Any]:
-    """The serializers that read what somebody sent, by their names, those within them included."""
+    """The serializers of request bodies and queries, by name, including nested ones."""
     return [cls for cls in ours(drf.Serializer) if cls.__name__.endswith(("Input", "Query", "AccessConfig", "Range"))]
 
 
-def test_what_reads_a_body_is_named_so():
-    """Else the next test would pass by it."""
+def test_serializers_of_bodies_are_named_input():
+    """Otherwise the next test would miss it."""
     names = {f"{start}{cls.__name__}{end}" for cls in inputs() for start in ("", "Patched") for end in ("", "Request")}
     for operations in document()["paths"].values():
         for operation in operations.values():
@@ -164,7 +163,7 @@ def test_what_reads_a_body_is_named_so():
                 assert content["schema"]["$ref"].rpartition("/")[2] in names
 
 
-def test_every_text_in_a_body_is_of_a_kind():
+def test_every_text_in_a_body_has_a_text_type():
     forgotten = set()
     for cls in inputs():
         for name, field in cls().fields.items():
@@ -175,7 +174,7 @@ def test_every_text_in_a_body_is_of_a_kind():
 
 
 @pytest.mark.django_db
-def test_text_of_every_endpoint_is_stored_composed_or_refused(api, hotel, manager):
+def test_every_endpoint_composes_or_refuses_text(api, hotel, manager):
     things = endpoint_targets(hotel, manager)
     client = api(manager)
     schemas = document()["components"]["schemas"]
@@ -207,7 +206,7 @@ def _documented(route: str) -> str:
 
 
 @pytest.mark.django_db
-def test_a_name_is_told_and_stored_composed(api, manager, hotel):
+def test_names_are_stored_and_returned_composed(api, manager, hotel):
     things = endpoint_targets(hotel)
     body = {
         "room_type_id": things.room_type,
@@ -231,7 +230,7 @@ def test_a_name_is_told_and_stored_composed(api, manager, hotel):
 @pytest.mark.parametrize(
     "name", ["\u3164", "\u200b", "\u202eAda", "Ada\nLovelace", "Ada\u0000", "\ud800", "\u2800", " "]
 )
-def test_a_name_that_nobody_could_read_is_refused(api, manager, hotel, name):
+def test_unreadable_names_are_refused(api, manager, hotel, name):
     things = endpoint_targets(hotel)
     client = api(manager)
     stay = {"room_type_id": things.room_type, "check_in": "2100-07-01", "check_out": "2100-07-03"}
@@ -252,7 +251,7 @@ def test_a_name_that_nobody_could_read_is_refused(api, manager, hotel, name):
 
 
 @pytest.mark.django_db
-def test_a_reason_that_nobody_can_see_is_none(api, manager, hotel):
+def test_an_invisible_reason_is_no_reason(api, manager, hotel):
     things = endpoint_targets(hotel)
     override = url(manager, f"housekeeping/rooms/{things.dirty}/manager_override/")
     with nothing_written():
@@ -264,7 +263,7 @@ def test_a_reason_that_nobody_can_see_is_none(api, manager, hotel):
 
 
 def texts_of(fields: dict[str, Any]) -> set[str]:
-    """Of the fields of a form those for text that is of no kind."""
+    """The text fields of a form without a text type."""
     return {
         name
         for name, field in fields.items()
@@ -275,7 +274,7 @@ def texts_of(fields: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.django_db
-def test_every_text_of_the_admin_s_forms_is_of_a_kind(rf, admin_user):
+def test_every_text_in_the_admin_forms_has_a_text_type(rf, admin_user):
     request = rf.get("/")
     request.user = admin_user
     forgotten = set()
@@ -289,7 +288,7 @@ def test_every_text_of_the_admin_s_forms_is_of_a_kind(rf, admin_user):
     assert forgotten == {"hotel.Hotel.slug"}
 
 
-def test_every_text_of_a_form_of_ours_is_of_a_kind():
+def test_every_text_in_other_forms_has_a_text_type():
     forgotten = {
         f"{form.__name__}.{name}"
         for form in ours(django_forms.BaseForm)
@@ -300,7 +299,7 @@ def test_every_text_of_a_form_of_ours_is_of_a_kind():
 
 
 @pytest.mark.django_db
-def test_the_names_of_staff_are_names(admin_client):
+def test_staff_names_are_name_fields(admin_client):
     user = get_user_model().objects.create_user("maeve", first_name="Maeve")
     page = f"/admin/auth/user/{user.pk}/change/"
     posted = {"username": "maeve", "first_name": "Ma\u202eeve", "date_joined_0": "2026-01-01", "date_joined_1": "00:00"}

@@ -1,4 +1,4 @@
-"""The database refuses every way around the writer, with an error that names the rule."""
+"""The database rejects every way around the status writer, with an error that names the constraint."""
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -53,7 +53,7 @@ def test_save_without_audit_row():
         room.save()
 
 
-def test_stale_save_that_takes_a_status_back():
+def test_stale_save_that_reverts_a_status():
     room = NewRoomFactory()
     stale = Room.objects.get(pk=room.pk)
     set_room_status(room=room, to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
@@ -81,13 +81,13 @@ def test_raw_sql_with_an_empty_search_path_as_in_a_restore():
         cursor.execute("UPDATE public.rooms_room SET room_status = 'CHECKOUT_DIRTY' WHERE id = %s", [room.pk])
 
 
-def test_a_version_that_moves_alone():
+def test_a_version_change_without_a_status_change():
     room = NewRoomFactory()
     with Refused(*UNAUDITED):
         Room.objects.filter(pk=room.pk).update(status_version=1)
 
 
-def test_an_audit_row_that_tells_of_another_change():
+def test_an_audit_row_of_another_change():
     room = NewRoomFactory()
     with Refused(*UNAUDITED):
         Room.objects.filter(pk=room.pk).update(room_status="CHECKOUT_DIRTY", status_version=1)
@@ -168,7 +168,7 @@ def test_a_new_room_may_be_dirty():
     assert set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", source=Source.SYSTEM).status_version == 1
 
 
-def test_a_room_that_is_deleted_and_made_anew_over_its_history():
+def test_a_room_deleted_and_recreated_over_its_history():
     room = room_in("CHECKOUT_DIRTY")
     with Refused(*UNAUDITED), connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rooms_room WHERE id = %s", [room.pk])
@@ -177,14 +177,14 @@ def test_a_room_that_is_deleted_and_made_anew_over_its_history():
         cursor.execute("INSERT INTO rooms_room SELECT * FROM kept")
 
 
-def test_a_room_that_takes_another_id():
+def test_a_changed_room_id():
     one, other = room_in("CHECKOUT_DIRTY"), NewRoomFactory()
     with Refused(*UNAUDITED):
         for old, new in ((one.pk, -1), (other.pk, one.pk), (-1, other.pk)):
             Room.objects.filter(pk=old).update(id=new)
 
 
-def test_a_room_that_moves_to_another_hotel_with_its_history():
+def test_a_room_moved_to_another_hotel_with_its_history():
     room, elsewhere = room_in("CHECKOUT_DIRTY"), RoomTypeFactory()
     with Refused(*UNAUDITED), connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM rooms_room WHERE id = %s", [room.pk])
@@ -193,7 +193,7 @@ def test_a_room_that_moves_to_another_hotel_with_its_history():
         cursor.execute("INSERT INTO rooms_room SELECT * FROM kept")
 
 
-def test_a_temporary_table_in_the_place_of_the_audit_trail():
+def test_a_temporary_table_that_shadows_the_audit_log():
     room = NewRoomFactory()
     with Refused(*UNAUDITED), connection.cursor() as cursor:
         cursor.execute(
@@ -220,7 +220,7 @@ def test_a_room_with_history_is_not_deleted():
     assert Room.objects.filter(pk=room.pk).exists()
 
 
-def test_a_member_of_staff_whom_the_trail_names_is_not_deleted():
+def test_staff_in_the_audit_log_are_not_deleted():
     room = NewRoomFactory()
     member = StaffFactory(hotel=room.hotel)
     set_room_status(room=room, to_status="MAINTENANCE_REQUIRED", staff=member)
@@ -244,7 +244,7 @@ def test_several_changes_in_one_transaction_with_a_rolled_back_savepoint():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_refusal_comes_at_commit_too():
+def test_the_refusal_comes_at_commit():
     room = NewRoomFactory()
     with pytest.raises(IntegrityError, match="a room status changes only together with its audit row"):
         Room.objects.filter(pk=room.pk).update(room_status="CHECKOUT_DIRTY", status_changed_at=clock.now())

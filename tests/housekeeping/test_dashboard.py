@@ -1,4 +1,4 @@
-"""GET housekeeping/dashboard/ (contract section 4)."""
+"""GET housekeeping/dashboard/ (docs/api.md, Housekeeping)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ def dashboard(api, staff):
     return answer.json()
 
 
-def test_the_dashboard_of_an_empty_house(api, housekeeper):
+def test_the_dashboard_of_an_empty_hotel(api, housekeeper):
     assert dashboard(api, housekeeper) == {
         "counts": dict.fromkeys(STATUSES, 0),
         "rooms_by_status": {status: [] for status in STATUSES},
@@ -50,7 +50,7 @@ def test_rooms_in_service_are_counted_and_shown_by_status(api, hotel, housekeepe
     assert body["rooms_by_status"]["CHECKOUT_DIRTY"][1] == shown  # one snapshot, the same everywhere
 
 
-def test_open_tasks_are_shown_and_mine_once_more(api, hotel, housekeeper):
+def test_open_tasks_are_shown_and_the_callers_also_separately(api, hotel, housekeeper):
     room = NewRoomFactory(hotel=hotel)
     with clock.set_to(NINE):
         nobodys = TaskFactory(room=room)
@@ -73,7 +73,7 @@ def test_a_front_desk_agent_sees_the_dashboard_with_its_guests(api, hotel, agent
     }
 
 
-def test_another_house_shows_none_of_it(api, hotel):
+def test_another_hotels_dashboard_excludes_it(api, hotel):
     room_in("OCCUPIED", hotel=hotel)
     TaskFactory(room=NewRoomFactory(hotel=hotel))
     stranger = StaffFactory(role=rights.HOTEL_MANAGER)

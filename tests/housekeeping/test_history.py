@@ -1,4 +1,4 @@
-"""GET rooms/{rid}/status-history/ (contract section 4 and its small print)."""
+"""GET rooms/{rid}/status-history/ (docs/api.md, Housekeeping)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,13 +22,13 @@ def history(api, staff, room, query="", *, alias=False):
 
 
 def versions(body):
-    """Which of the room's changes a page shows, by their number within the room."""
+    """The versions of the room's changes on a page."""
     by_id = dict(RoomStatusEvent.objects.values_list("pk", "version"))
     return [by_id[item["id"]] for item in body["status_history"]]
 
 
 def changed_daily(hotel, staff, days: int):
-    """A room that got dirty (SYSTEM) at 09:00 UTC on July 1 and goes to and fro (HOUSEKEEPING) daily from then on."""
+    """A room that became dirty (SYSTEM) at 09:00 UTC on July 1 and then changes back and forth (HOUSEKEEPING) daily."""
     room = NewRoomFactory(hotel=hotel, room_number=101)
     for day in range(days):
         with clock.set_to(NINE + timedelta(days=day)):
@@ -41,7 +41,7 @@ def changed_daily(hotel, staff, days: int):
 
 
 @pytest.mark.parametrize("alias", [False, True], ids=["path", "alias"])
-def test_every_field_of_the_contract(api, hotel, supervisor, alias):
+def test_every_documented_field(api, hotel, supervisor, alias):
     room = changed_daily(hotel, supervisor, 2)
     newest, oldest = RoomStatusEvent.objects.all()
     plain = {"hotel": hotel.pk, "hotel_name": "Grand", "room": room.pk, "room_number": 101}
@@ -93,7 +93,7 @@ def test_another_rooms_history_is_not_shown(api, hotel, supervisor):
     assert [item["to_status"] for item in history(api, supervisor, room)["status_history"]] == ["CHECKOUT_DIRTY"]
 
 
-def test_pages_follow_one_another_by_before(api, hotel, supervisor):
+def test_before_selects_the_next_page(api, hotel, supervisor):
     room = changed_daily(hotel, supervisor, 5)
     first = history(api, supervisor, room, "?limit=2")
     second = history(api, supervisor, room, f"?limit=2&before={first['next_before']}")
@@ -103,7 +103,7 @@ def test_pages_follow_one_another_by_before(api, hotel, supervisor):
     assert third["next_before"] is None
 
 
-def test_a_page_that_ends_with_the_last_event_has_no_next(api, hotel, supervisor):
+def test_the_last_page_has_no_next(api, hotel, supervisor):
     room = changed_daily(hotel, supervisor, 2)
     body = history(api, supervisor, room, "?limit=2")
     assert (versions(body), body["next_before"]) == ([2, 1], None)
@@ -112,7 +112,7 @@ def test_a_page_that_ends_with_the_last_event_has_no_next(api, hotel, supervisor
 @pytest.mark.parametrize(
     ("limit", "shown"), [("", 20), ("?limit=100", 100), ("?limit=101", 100), (f"?limit={10**30}", 100)]
 )
-def test_a_limit_above_a_hundred_is_taken_as_a_hundred(api, hotel, supervisor, limit, shown):
+def test_the_limit_is_capped_at_a_hundred(api, hotel, supervisor, limit, shown):
     room = changed_daily(hotel, supervisor, 102)
     body = history(api, supervisor, room, limit)
     assert (len(body["status_history"]), body["total_events"]) == (shown, 102)
@@ -163,7 +163,7 @@ def test_before_beyond_any_id_is_400(api, hotel, supervisor, before):
     assert "before" in assert_error(answer, 400, "VALIDATION_ERROR")["details"]
 
 
-def test_days_are_the_hotels_own(api, hotel, supervisor):
+def test_days_are_in_the_hotels_timezone(api, hotel, supervisor):
     hotel.timezone = "America/New_York"  # four hours behind UTC in July
     hotel.save()
     with clock.set_to(datetime(2026, 7, 2, 3, 59, tzinfo=UTC)):
@@ -175,7 +175,7 @@ def test_days_are_the_hotels_own(api, hotel, supervisor):
 
 
 def test_a_day_of_twenty_five_hours_is_whole(api, hotel, supervisor):
-    """The clocks of Dublin go back on 25 October 2026: that day ends at midnight UTC, and began at 23:00 UTC."""
+    """Dublin's clocks go back on 25 October 2026: that day lasts from 23:00 UTC to midnight UTC of the next."""
     moments = [
         datetime(2026, 10, 24, 22, 59, tzinfo=UTC),
         datetime(2026, 10, 24, 23, 0, tzinfo=UTC),
@@ -189,7 +189,7 @@ def test_a_day_of_twenty_five_hours_is_whole(api, hotel, supervisor):
     assert versions(history(api, supervisor, room, "?from=2026-10-25&to=2026-10-25")) == [3, 2]
 
 
-def test_who_left_is_still_named(api, hotel, supervisor, housekeeper):
+def test_former_staff_are_still_named(api, hotel, supervisor, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     housekeeper.is_active = False

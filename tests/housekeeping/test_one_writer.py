@@ -1,4 +1,4 @@
-"""``Room.room_status`` has one writer: no other module of the project assigns it, by any of Django's ways."""
+"""``Room.room_status`` has one writer: no other module of the project assigns it, in any way that Django offers."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITER = ROOT / "housekeeping" / "services.py"
-# In houses of the bench's own: the same change by hand, to compare with, and rooms as years would have left them.
+# The bench writes to its own hotels: the same change by hand, for comparison, and rooms with years of history.
 MEASURED = {ROOT / "tools" / "bench" / name for name in ("floor.py", "growth.py")}
 APPS = (
     *("board", "common", "hotel", "hotelmate", "housekeeping", "local"),
@@ -54,11 +54,11 @@ def _names_it(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_other_module_writes_it(path):
+def test_no_other_module_writes_the_status(path):
     assert writes(path.read_text()) == []
 
 
-def test_the_writer_does():
+def test_the_writer_writes_the_status():
     assert writes(WRITER.read_text()) != []
 
 
@@ -77,10 +77,10 @@ def test_the_writer_does():
         "cursor.execute('UPDATE rooms_room SET room_status = 1')",
     ],
 )
-def test_every_way_is_seen(bypass):
+def test_every_way_of_writing_is_detected(bypass):
     assert writes(bypass) == [1]
 
 
 @pytest.mark.parametrize("reading", ["Room.objects.filter(room_status='OCCUPIED')", "status = room.room_status"])
-def test_reading_is_no_writing(reading):
+def test_reading_is_not_reported(reading):
     assert writes(reading) == []

@@ -1,4 +1,4 @@
-"""POST housekeeping/rooms/{rid}/manager_override/ (contract section 4)."""
+"""POST housekeeping/rooms/{rid}/manager_override/ (docs/api.md, Housekeeping)."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def override(api, staff, room, body=None, **headers):
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("to_status", STATUSES)
-def test_a_manager_may_set_any_status_of_an_empty_room(api, hotel, manager, status, to_status):
+def test_a_manager_can_set_any_status_of_an_empty_room(api, hotel, manager, status, to_status):
     room = room_in(status, hotel=hotel)
     before = RoomStatusEvent.objects.count()
     answer = override(api, manager, room, {"to_status": to_status, "note": "looked myself"})
@@ -42,7 +42,7 @@ def test_a_manager_may_set_any_status_of_an_empty_room(api, hotel, manager, stat
 
 
 @pytest.mark.parametrize("who", ["agent", "office_manager", "housekeeper", "supervisor"])
-def test_without_the_right_the_message_names_what_it_takes(request, api, hotel, who):
+def test_without_the_right_the_message_names_it(request, api, hotel, who):
     room = room_in("OUT_OF_ORDER", hotel=hotel)
     with nothing_written():
         answer = override(api, request.getfixturevalue(who), room, {"to_status": "READY_FOR_GUEST", "note": "please"})
@@ -54,7 +54,7 @@ def test_without_the_right_the_message_names_what_it_takes(request, api, hotel, 
 @pytest.mark.parametrize(
     "note", [None, "", "   ", "\n\t", ..., "x" * 2001, ["a"], "\ud800", "\u0000"], ids=lambda v: repr(v)[:9]
 )
-def test_an_override_says_why(api, hotel, manager, note):
+def test_an_override_requires_a_note(api, hotel, manager, note):
     room = room_in("OUT_OF_ORDER", hotel=hotel)
     body = {"to_status": "READY_FOR_GUEST"} | ({} if note is ... else {"note": note})
     with nothing_written():
@@ -71,7 +71,7 @@ def test_an_unknown_status_is_400(api, hotel, manager, to_status):
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_not_even_an_override_fills_an_empty_room(api, hotel, manager, status):
+def test_an_override_cannot_occupy_an_empty_room(api, hotel, manager, status):
     room = room_in(status, hotel=hotel)
     with nothing_written():
         answer = override(api, manager, room, {"to_status": "OCCUPIED", "note": "the guest is there"})
@@ -79,7 +79,7 @@ def test_not_even_an_override_fills_an_empty_room(api, hotel, manager, status):
 
 
 @pytest.mark.parametrize("to_status", [status for status in STATUSES if status != "MAINTENANCE_REQUIRED"])
-def test_not_even_an_override_empties_a_room(api, hotel, manager, to_status):
+def test_an_override_cannot_empty_an_occupied_room(api, hotel, manager, to_status):
     room = room_in("OCCUPIED", hotel=hotel)
     with nothing_written():
         answer = override(api, manager, room, {"to_status": to_status, "note": "the guest left"})
@@ -87,7 +87,7 @@ def test_not_even_an_override_empties_a_room(api, hotel, manager, to_status):
 
 
 @pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "READY_FOR_GUEST", "OUT_OF_ORDER"])
-def test_an_override_brings_a_room_in_line_with_its_guest(api, hotel, manager, status):
+def test_an_override_can_correct_a_room_with_a_guest(api, hotel, manager, status):
     room = room_in(status, hotel=hotel)
     in_house(room)
     answer = override(api, manager, room, {"to_status": "OCCUPIED", "note": "guest is in house"})
@@ -102,13 +102,13 @@ def test_an_override_to_ready_clears_the_fault(api, hotel, manager):
 
 
 @pytest.mark.parametrize("to_status", ["CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "OUT_OF_ORDER"])
-def test_an_override_to_elsewhere_keeps_the_fault(api, hotel, manager, to_status):
+def test_an_override_to_another_status_keeps_the_fault(api, hotel, manager, to_status):
     room = room_in("MAINTENANCE_REQUIRED", hotel=hotel)
     shown = override(api, manager, room, {"to_status": to_status, "note": "for now"}).json()["room"]
     assert shown["maintenance_required"] is True
 
 
-def test_an_override_heeds_if_match(api, hotel, manager):
+def test_an_override_checks_if_match(api, hotel, manager):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     body = {"to_status": "READY_FOR_GUEST", "note": "looked myself"}
     with nothing_written():

@@ -1,4 +1,4 @@
-"""Who may change what: the contract's rules, right by right."""
+"""Permission to change a room's status, right by right (docs/api.md, Rights)."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -22,7 +22,7 @@ STATUSES = [
 ]
 EVERY_OTHER = {(a, b) for a in STATUSES for b in STATUSES if a != b}
 TO_OCCUPIED = {(a, "OCCUPIED") for a in STATUSES if a not in ("OCCUPIED", "MAINTENANCE_REQUIRED")}
-# What each right alone allows, written out from the contract.
+# The transitions that each right alone allows, written out from docs/api.md.
 ALLOWS = {
     "housekeeping.status_override": EVERY_OTHER,
     "bookings.checkin": TO_OCCUPIED,
@@ -47,7 +47,7 @@ ALLOWS = {
 
 
 def member_with(*held: str, hotel=None):
-    """A member whose role has just these rights."""
+    """A staff member whose role has only these rights."""
     role = Group.objects.create(name=f"only {' '.join(held)}")
     for right in held:
         app_label, codename = rights.permission(right).split(".")
@@ -59,7 +59,7 @@ def member_with(*held: str, hotel=None):
 
 
 @pytest.mark.parametrize("right", ALLOWS)
-def test_what_each_right_allows(right):
+def test_transitions_that_each_right_allows(right):
     member = member_with(right)
     front_desk = right.startswith("bookings.") or right == "housekeeping.status_front_desk"
     source = Source.FRONT_DESK if front_desk else Source.HOUSEKEEPING
@@ -93,14 +93,14 @@ def test_a_source_is_covered_by_the_callers_rights(right, source, covered):
     assert can_change_room_status(member, room(member.hotel, step[0]), step[1], source, "why")[0] is covered
 
 
-def test_only_the_house_itself_acts_without_a_name():
+def test_only_the_system_source_needs_no_staff_member():
     hotel = HotelFactory()
     assert can_change_room_status(None, room(hotel), "CLEANED_UNINSPECTED", Source.SYSTEM, "")[0]
     for source in (Source.HOUSEKEEPING, Source.FRONT_DESK, Source.MANAGER_OVERRIDE):
         assert not can_change_room_status(None, room(hotel), "CLEANED_UNINSPECTED", source, "why")[0]
 
 
-def test_an_override_takes_the_right_and_a_note(manager, supervisor):
+def test_an_override_requires_the_right_and_a_note(manager, supervisor):
     hotel = manager.hotel
     assert can_change_room_status(manager, room(hotel), "OUT_OF_ORDER", Source.MANAGER_OVERRIDE, "flood")[0]
     assert not can_change_room_status(manager, room(hotel), "OUT_OF_ORDER", Source.MANAGER_OVERRIDE, " ")[0]
@@ -109,7 +109,7 @@ def test_an_override_takes_the_right_and_a_note(manager, supervisor):
     assert "Manager privileges" in reason
 
 
-def test_strangers_and_inactive_members_may_nothing(manager):
+def test_staff_of_other_hotels_and_inactive_staff_have_no_rights(manager):
     stranger = StaffFactory(role=rights.HOTEL_MANAGER)
     for source in Source.values:
         allowed, reason = can_change_room_status(stranger, room(manager.hotel), "CLEANED_UNINSPECTED", source, "why")
@@ -119,21 +119,21 @@ def test_strangers_and_inactive_members_may_nothing(manager):
     assert not can_change_room_status(manager, room(manager.hotel), "CLEANED_UNINSPECTED", Source.SYSTEM, "")[0]
 
 
-def test_the_same_status_again_is_for_whoever_may_bring_a_room_there(housekeeper, agent):
+def test_the_same_status_requires_a_right_to_reach_it(housekeeper, agent):
     cleaned = room(housekeeper.hotel, "CLEANED_UNINSPECTED")
     assert can_change_room_status(housekeeper, cleaned, "CLEANED_UNINSPECTED", Source.HOUSEKEEPING, "")[0]
     assert not can_change_room_status(agent, cleaned, "CLEANED_UNINSPECTED", Source.FRONT_DESK, "")[0]
 
 
-def test_a_house_that_does_not_inspect_grants_it_to_its_housekeepers(housekeeper):
+def test_a_hotel_without_inspections_can_grant_the_right_to_housekeepers(housekeeper):
     cleaned = room(housekeeper.hotel, "CLEANED_UNINSPECTED")
     assert not can_change_room_status(housekeeper, cleaned, "READY_FOR_GUEST", Source.HOUSEKEEPING, "")[0]
     housekeeper.user.user_permissions.add(Permission.objects.get(codename="inspect"))
-    del housekeeper.user.held_permissions  # as the next request reads them
+    del housekeeper.user.held_permissions  # clear Django's permission cache, as the next request does
     assert can_change_room_status(housekeeper, cleaned, "READY_FOR_GUEST", Source.HOUSEKEEPING, "")[0]
 
 
-def test_the_source_that_is_recorded_when_none_is_named(agent, office_manager, housekeeper, supervisor, manager):
+def test_the_default_source_follows_the_rights(agent, office_manager, housekeeper, supervisor, manager):
     assert [default_source(member) for member in (agent, office_manager, housekeeper, supervisor, manager)] == [
         "FRONT_DESK",
         "FRONT_DESK",
@@ -144,5 +144,5 @@ def test_the_source_that_is_recorded_when_none_is_named(agent, office_manager, h
 
 
 @pytest.mark.parametrize("right", ["bookings.checkin", "bookings.assign_room"])
-def test_who_works_only_with_bookings_works_at_the_front_desk(right):
+def test_booking_rights_alone_mean_the_front_desk(right):
     assert default_source(member_with(right)) == "FRONT_DESK"

@@ -1,4 +1,4 @@
-"""Writers who meet at one room: the overlap is forced, and each race has a twin that shows it without the lock."""
+"""Concurrent writers on one room: the overlap is forced, and twins show the race without the lock."""
 
 from functools import partial
 from itertools import pairwise
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def assert_unbroken(room: Room) -> list[str]:
-    """The history is a chain that ends at the room's status, with one event per change; returns the statuses."""
+    """Assert that the history is a chain ending at the room's status, one event per change; returns the statuses."""
     row = Room.objects.get(pk=room.pk)
     events = list(RoomStatusEvent.objects.filter(room=room).order_by("version"))
     assert [event.version for event in events] == list(range(1, row.status_version + 1))
@@ -41,7 +41,7 @@ def dirty_room() -> Room:
 
 
 def change(room: Room, to_status: str, **more) -> str:
-    """A change as another process makes it: with an instance of its own."""
+    """Change the status as another process does, with its own instance."""
     fresh = Room.objects.get(pk=room.pk)
     return set_room_status(room=fresh, to_status=to_status, source=Source.SYSTEM, **more).room_status
 
@@ -68,7 +68,7 @@ def test_two_writers_who_expect_the_same_status():
 
 
 def test_two_writers_who_expect_the_same_status_without_the_lock():
-    """The twin: without the lock the second decides on what it read before the first committed."""
+    """The twin: without the lock, the second writer decides on what it read before the first committed."""
     room = dirty_room()
     with locks_removed():
         first, [second] = overlap(
@@ -76,7 +76,7 @@ def test_two_writers_who_expect_the_same_status_without_the_lock():
             partial(change, room, "MAINTENANCE_REQUIRED", expected_status="CHECKOUT_DIRTY"),
         )
     assert first == "CLEANING_IN_PROGRESS"
-    # It got past its own check; what stopped it is the chain in the database.
+    # It passed its own check and was stopped by the database's chain constraint.
     assert isinstance(second, IntegrityError)
 
 
@@ -128,7 +128,7 @@ def test_two_reports_of_a_fault_without_the_lock_lose_a_note():
         for note, staff in zip(("lamp", "socket"), members, strict=True)
     ]
     with locks_removed():
-        overlap(*works)  # the second still waits: for the first one's UPDATE, having read too early
+        overlap(*works)  # the second has read too early and waits only for the first one's UPDATE
     assert Room.objects.get(pk=room.pk).maintenance_notes == "socket"
 
 
@@ -165,7 +165,7 @@ def test_groups_of_rooms_in_opposite_order_do_not_deadlock():
         assert_unbroken(room)
 
 
-def test_a_locked_room_does_not_hold_up_rows_that_name_it():
+def test_a_locked_room_does_not_block_rows_that_reference_it():
     """FOR NO KEY UPDATE: a task for the room can be opened while its status is being changed."""
     room = dirty_room()
 
@@ -178,8 +178,8 @@ def test_a_locked_room_does_not_hold_up_rows_that_name_it():
     assert second == "opened"
 
 
-def test_what_a_second_writer_reads_beside_the_room_is_of_now():
-    """Who cleaned the room comes from another row: it is read after the wait, not with the lock."""
+def test_related_rows_are_read_after_the_wait():
+    """The name of the cleaner is in another row, which is read after waiting for the lock."""
     room = dirty_room()
     cleaner = StaffFactory(hotel=room.hotel, user__first_name="Maeve", user__last_name="Byrne")
     overlap(

@@ -1,4 +1,4 @@
-"""What a right decides within a service, where no view has asked for it before."""
+"""Rights that services check themselves, when no view has checked them before."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def member_with(hotel, *codenames):
-    """Somebody whose only rights these are."""
+    """A staff member with only these rights."""
     member = StaffFactory(hotel=hotel)
     member.role.permissions.clear()
     member.user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
@@ -26,7 +26,7 @@ def broken_room(hotel):
     return room_in("MAINTENANCE_REQUIRED", hotel=hotel)
 
 
-def test_a_fault_is_added_to_by_whoever_may_flag_one(hotel):
+def test_adding_to_a_fault_requires_the_right_to_flag(hotel):
     room = broken_room(hotel)
     with pytest.raises(StatusChangeNotAllowed):
         flag_maintenance(room=room, staff=member_with(hotel, "inspect"), note="and the window")
@@ -34,14 +34,14 @@ def test_a_fault_is_added_to_by_whoever_may_flag_one(hotel):
     assert "and the window" in Room.objects.get().maintenance_notes
 
 
-def test_a_fault_that_stays_behind_is_cleared_by_whoever_may(hotel):
+def test_clearing_a_remaining_fault_requires_the_right(hotel):
     room = room_in("OUT_OF_ORDER", fault=True, hotel=hotel)
     with pytest.raises(StatusChangeNotAllowed):
         complete_maintenance(room=room, staff=member_with(hotel, "maintenance_flag"))
     assert Room.objects.get().maintenance_required
 
 
-def test_a_fault_is_not_forgotten_by_whoever_may_override_but_not_clear(hotel):
+def test_the_override_right_alone_does_not_clear_a_fault(hotel):
     room = broken_room(hotel)
     change = {"room": room, "to_status": "READY_FOR_GUEST", "source": Source.HOUSEKEEPING}
     with pytest.raises(MaintenanceOpen):
@@ -50,11 +50,11 @@ def test_a_fault_is_not_forgotten_by_whoever_may_override_but_not_clear(hotel):
     assert not Room.objects.get().maintenance_required
 
 
-def test_whoever_only_inspects_works_in_housekeeping(hotel):
+def test_the_right_to_inspect_alone_means_housekeeping(hotel):
     assert default_source(member_with(hotel, "inspect")) == "HOUSEKEEPING"
 
 
-def test_the_board_says_what_its_reader_may(hotel):
+def test_the_board_shows_the_readers_rights(hotel):
     nothing = dict.fromkeys(("history", "flag", "clear"), False)
     assert board_state(member_with(hotel, "checkin"))["me"]["may"] == nothing
     assert board_state(member_with(hotel, "maintenance_flag"))["me"]["may"] == nothing | {"flag": True}

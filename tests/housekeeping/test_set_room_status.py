@@ -1,4 +1,4 @@
-"""The writer: it records and tells, a refusal leaves no trace, the same again is a no-op, it decides on the row."""
+"""``set_room_status``: changes are recorded and published, refusals leave no trace, the same status is a no-op."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +42,7 @@ STATUSES = [
     "MAINTENANCE_REQUIRED",
     "OUT_OF_ORDER",
 ]
-# The contract's table, written out by hand.
+# The table of docs/api.md (Transitions), written out by hand.
 TABLE = {
     "OCCUPIED": {"CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED"},
     "CHECKOUT_DIRTY": {"CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST", "MAINTENANCE_REQUIRED"},
@@ -54,7 +54,7 @@ TABLE = {
 }
 
 
-def test_it_records_and_tells(hotel, housekeeper):
+def test_a_change_is_recorded_and_published(hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel, room_number=101)
     sent_before = RealtimeEvent.objects.count()
     with clock.set_to(MORNING):
@@ -88,7 +88,7 @@ def test_it_records_and_tells(hotel, housekeeper):
     ]
 
 
-def test_the_callers_instance_carries_the_new_values(hotel, housekeeper):
+def test_the_callers_instance_is_updated(hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     returned = set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     assert returned is room
@@ -96,7 +96,7 @@ def test_the_callers_instance_carries_the_new_values(hotel, housekeeper):
     assert room.status_event == RoomStatusEvent.objects.get(room=room, version=2)
 
 
-def test_the_same_again_writes_and_sends_nothing(hotel, housekeeper):
+def test_the_same_status_writes_and_sends_nothing(hotel, housekeeper):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
     before = room_records(room)
     set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, note="again")
@@ -104,7 +104,7 @@ def test_the_same_again_writes_and_sends_nothing(hotel, housekeeper):
     assert room_records(room) == before
 
 
-def test_it_decides_on_the_row_not_on_the_instance(hotel, housekeeper):
+def test_the_decision_is_made_on_the_stored_row(hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     stale = Room.objects.get(pk=room.pk)
     set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper)
@@ -117,9 +117,9 @@ def test_it_decides_on_the_row_not_on_the_instance(hotel, housekeeper):
     assert stale.status_event.from_status == "CLEANED_UNINSPECTED"
 
 
-def test_it_locks_before_it_writes(hotel, housekeeper, statements):
+def test_the_row_is_locked_before_writing(hotel, housekeeper, statements):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
-    housekeeper.can("rooms.inspect")  # rights are read once per request
+    housekeeper.can("rooms.inspect")  # rights are cached per request
     with statements() as made:
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     lock, read, update, audit, event = made.sql()
@@ -133,7 +133,7 @@ def test_it_locks_before_it_writes(hotel, housekeeper, statements):
 @pytest.mark.parametrize("to_status", STATUSES)
 @pytest.mark.parametrize("from_status", STATUSES)
 def test_the_workflow_map(from_status, to_status, manager):
-    """Every pair of statuses; the physical facts are as the step needs them."""
+    """Every pair of statuses, with a guest in house where the transition needs one."""
     room = room_in(from_status, hotel=manager.hotel)
     if from_status == "OCCUPIED" and to_status not in ("OCCUPIED", "MAINTENANCE_REQUIRED"):
         check_out(room.bookings.get())
@@ -157,7 +157,7 @@ def test_the_workflow_map(from_status, to_status, manager):
 
 
 @pytest.mark.parametrize("to_status", ["CHECKOUT_DIRTY", "OUT_OF_ORDER", "READY_FOR_GUEST", "CLEANED_UNINSPECTED"])
-def test_not_even_an_override_empties_a_room_with_a_guest(to_status, manager):
+def test_an_override_cannot_empty_a_room_with_a_guest(to_status, manager):
     room = room_in("OCCUPIED", hotel=manager.hotel)
     before = room_records(room)
     with pytest.raises(RoomOccupied, match="^Room occupied: "):
@@ -165,7 +165,7 @@ def test_not_even_an_override_empties_a_room_with_a_guest(to_status, manager):
     assert room_records(room) == before
 
 
-def test_not_even_an_override_occupies_an_empty_room(manager):
+def test_an_override_cannot_occupy_an_empty_room(manager):
     room = room_in("READY_FOR_GUEST", hotel=manager.hotel)
     before = room_records(room)
     with pytest.raises(NobodyInHouse):
@@ -215,7 +215,7 @@ def test_staff_of_another_hotel_and_inactive_staff_change_nothing(hotel, manager
         set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager, source=Source.SYSTEM)
 
 
-def test_the_current_state_and_who_set_it_are_told(hotel, housekeeper):
+def test_the_refusal_contains_the_current_state_and_its_author(hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     with clock.set_to(MORNING):
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
@@ -233,7 +233,7 @@ def test_the_current_state_and_who_set_it_are_told(hotel, housekeeper):
     }
 
 
-def test_a_room_that_was_deleted_meanwhile(hotel, housekeeper):
+def test_a_deleted_room(hotel, housekeeper):
     room = NewRoomFactory(hotel=hotel)
     Room.objects.filter(pk=room.pk).delete()
     with pytest.raises(RoomNotFound, match="^Room not found: "):
@@ -251,14 +251,14 @@ def test_an_inspection_is_stamped(hotel, supervisor):
     assert (room.last_inspected_at, room.inspected_by_staff) == (MORNING, supervisor)
 
 
-def test_ready_by_another_way_is_no_inspection(manager):
+def test_becoming_ready_another_way_is_not_an_inspection(manager):
     room = room_in("CHECKOUT_DIRTY", hotel=manager.hotel)
     set_room_status(room=room, to_status="READY_FOR_GUEST", staff=manager)
     room.refresh_from_db()
     assert room.last_inspected_at is None
 
 
-def test_turnover_notes_gather_and_a_departure_empties_them(hotel, housekeeper):
+def test_turnover_notes_accumulate_until_departure(hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper, note="stain on carpet")
     set_room_status(room=room, to_status="CLEANED_UNINSPECTED", staff=housekeeper, note="stain gone")
@@ -273,7 +273,7 @@ def test_turnover_notes_gather_and_a_departure_empties_them(hotel, housekeeper):
     assert room.turnover_notes == ""
 
 
-# --- a fault is never forgotten ---------------------------------------------------------------------------------------
+# --- faults are never lost --------------------------------------------------------------------------------------------
 
 
 def test_a_fault_survives_departure_and_cleaning(hotel, housekeeper, supervisor):
@@ -293,7 +293,7 @@ def test_a_fault_survives_departure_and_cleaning(hotel, housekeeper, supervisor)
     assert maintenance_flag(room) == fault
 
 
-def test_only_who_may_clear_it_takes_a_room_out_of_repair(hotel, housekeeper, supervisor):
+def test_leaving_maintenance_requires_the_right_to_clear(hotel, housekeeper, supervisor):
     room = room_in("MAINTENANCE_REQUIRED", hotel=hotel)
     with pytest.raises(MaintenanceOpen):
         set_room_status(room=room, to_status="READY_FOR_GUEST", source=Source.SYSTEM)
@@ -312,7 +312,7 @@ def test_a_checkin_right_does_not_clear_a_fault(hotel, agent, supervisor):
     assert maintenance_flag(room) == (False, "", "")
 
 
-def test_from_out_of_order_to_dirty_the_fault_stays(hotel, supervisor):
+def test_the_fault_stays_from_out_of_order_to_dirty(hotel, supervisor):
     room = room_in("OUT_OF_ORDER", fault=True, hotel=hotel)
     set_room_status(room=room, to_status="CHECKOUT_DIRTY", staff=supervisor)
     assert maintenance_flag(room) == (True, "MED", "shower drips")
@@ -325,7 +325,7 @@ def test_an_override_to_ready_clears_the_fault(status, manager):
     assert maintenance_flag(room) == (False, "", "")
 
 
-def test_a_manager_without_override_does_not_forget_a_fault_by_the_way(manager):
+def test_without_override_a_manager_does_not_clear_a_fault(manager):
     room = room_in("CHECKOUT_DIRTY", fault=True, hotel=manager.hotel)
     before = room_records(room)
     with pytest.raises(MaintenanceOpen):
@@ -350,7 +350,7 @@ def test_many_rooms_take_a_constant_number_of_statements(count, hotel, housekeep
         outcomes = set_room_statuses(
             changes=[(room, "MAINTENANCE_REQUIRED") for room in rooms], staff=housekeeper, note="storm damage"
         )
-    # lock, read, update, audit, events; the rights come with the request otherwise
+    # lock, read, update, audit, events; in a request, the rights are already loaded
     assert len(made) - 1 == 5
     assert all(outcome.event for outcome in outcomes)
     assert Room.objects.filter(room_status="MAINTENANCE_REQUIRED", maintenance_notes="storm damage").count() == count
@@ -358,7 +358,7 @@ def test_many_rooms_take_a_constant_number_of_statements(count, hotel, housekeep
     assert RealtimeEvent.objects.count() == count
 
 
-def test_what_is_refused_is_reported_and_the_rest_is_done(hotel, supervisor):
+def test_refused_rooms_are_reported_and_the_rest_change(hotel, supervisor):
     cleaned, dirty, same = (
         room_in("CLEANED_UNINSPECTED", hotel=hotel),
         room_in("CHECKOUT_DIRTY", hotel=hotel),
@@ -407,7 +407,7 @@ def test_rooms_that_have_changed_are_reported_in_a_constant_number_of_statements
     assert {outcome.refusal.details["changed_by_name"] for outcome in outcomes} == {housekeeper.name}
 
 
-def test_a_room_named_twice_is_a_mistake_of_the_caller(hotel, housekeeper):
+def test_a_room_named_twice_is_an_error(hotel, housekeeper):
     room = NewRoomFactory(hotel=hotel)
     with pytest.raises(ValueError, match="named twice"):
         set_room_statuses(changes=[(room, "MAINTENANCE_REQUIRED"), (room, "CHECKOUT_DIRTY")], staff=housekeeper)

@@ -1,4 +1,4 @@
-"""POST rooms/{rid}/status/ as its clients use it (contract section 4)."""
+"""POST rooms/{rid}/status/ (docs/api.md, Housekeeping)."""
 
 from datetime import UTC, datetime
 
@@ -53,7 +53,7 @@ def test_a_housekeeper_reports_a_room_cleaned(api, hotel, housekeeper, alias):
     assert sent.envelope["payload"]["changed_by_name"] == housekeeper.name
 
 
-def test_a_change_costs_six_statements_sign_in_included(api, hotel, housekeeper, statements):
+def test_a_change_takes_six_statements_including_sign_in(api, hotel, housekeeper, statements):
     room, client = room_in("CLEANING_IN_PROGRESS", hotel=hotel), api(housekeeper)
     with statements() as made:
         answer = client.post(url(housekeeper, f"rooms/{room.pk}/status/"), {"to_status": "CLEANED_UNINSPECTED"})
@@ -85,7 +85,7 @@ def test_a_room_of_another_hotel_is_not_even_locked(api, hotel, housekeeper, sta
     ],
 )
 @pytest.mark.parametrize("body", [{}, {"source": None}], ids=["left out", "null"])
-def test_the_source_may_be_left_out(request, api, hotel, who, to_status, recorded, body):
+def test_the_source_is_optional(request, api, hotel, who, to_status, recorded, body):
     staff = request.getfixturevalue(who)
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     answer = post(api, staff, room, {"to_status": to_status, **body})
@@ -96,7 +96,7 @@ def test_the_source_may_be_left_out(request, api, hotel, who, to_status, recorde
 @pytest.mark.parametrize(
     "source", ["SYSTEM", "MANAGER_OVERRIDE", "nonsense", "", "front_desk", 1, [], {}, "\ud800"], ids=repr
 )
-def test_a_source_that_is_not_for_callers_is_400(api, hotel, manager, source):
+def test_internal_sources_are_400(api, hotel, manager, source):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     with nothing_written():
         answer = post(api, manager, room, {"to_status": "CHECKOUT_DIRTY", "source": source})
@@ -134,11 +134,11 @@ def test_a_source_must_be_covered_by_the_callers_rights(request, api, hotel, who
         ("housekeeper", "READY_FOR_GUEST", "CHECKOUT_DIRTY"),
         ("supervisor", "CHECKOUT_DIRTY", "READY_FOR_GUEST"),
         ("supervisor", "READY_FOR_GUEST", "CHECKOUT_DIRTY"),
-        # no such step either, but the right comes first
+        # no such transition either, but the right is checked first
         ("housekeeper", "OCCUPIED", "READY_FOR_GUEST"),
     ],
 )
-def test_a_right_that_is_missing_is_403(request, api, hotel, who, status, to_status):
+def test_a_missing_right_is_403(request, api, hotel, who, status, to_status):
     room = room_in(status, hotel=hotel)
     with nothing_written():
         answer = post(api, request.getfixturevalue(who), room, {"to_status": to_status})
@@ -162,7 +162,7 @@ def test_a_right_that_is_missing_is_403(request, api, hotel, who, status, to_sta
         ("OUT_OF_ORDER", "CLEANING_IN_PROGRESS"),
     ],
 )
-def test_a_step_outside_the_table_is_409(api, hotel, manager, status, to_status):
+def test_a_transition_outside_the_table_is_409(api, hotel, manager, status, to_status):
     room = room_in(status, hotel=hotel)
     with nothing_written():
         answer = post(api, manager, room, {"to_status": to_status})
@@ -172,7 +172,7 @@ def test_a_step_outside_the_table_is_409(api, hotel, manager, status, to_status)
     assert body["details"]["status_version"] == room.status_version
 
 
-def test_an_empty_room_is_not_occupied(api, hotel, manager):
+def test_an_empty_room_cannot_become_occupied(api, hotel, manager):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     with nothing_written():
         answer = post(api, manager, room, {"to_status": "OCCUPIED"})
@@ -180,7 +180,7 @@ def test_an_empty_room_is_not_occupied(api, hotel, manager):
 
 
 @pytest.mark.parametrize("to_status", ["CHECKOUT_DIRTY", "OUT_OF_ORDER"])
-def test_a_room_with_a_guest_in_house_is_not_dirty_or_out_of_order(api, hotel, manager, to_status):
+def test_a_room_with_a_guest_cannot_become_dirty_or_out_of_order(api, hotel, manager, to_status):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     in_house(room)
     with nothing_written():
@@ -188,7 +188,7 @@ def test_a_room_with_a_guest_in_house_is_not_dirty_or_out_of_order(api, hotel, m
     assert assert_error(answer, 409, "ROOM_OCCUPIED")["message"].startswith("Room occupied")
 
 
-def test_a_fault_keeps_a_room_from_being_ready(api, hotel, supervisor):
+def test_a_room_with_a_fault_cannot_become_ready(api, hotel, supervisor):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel, fault=True)
     with nothing_written():
         answer = post(api, supervisor, room, {"to_status": "READY_FOR_GUEST"})
@@ -196,7 +196,7 @@ def test_a_fault_keeps_a_room_from_being_ready(api, hotel, supervisor):
 
 
 @pytest.mark.parametrize("status", ["MAINTENANCE_REQUIRED", "OUT_OF_ORDER"])
-def test_who_may_clear_a_fault_takes_the_room_to_ready_and_the_flag_goes(api, hotel, supervisor, status):
+def test_with_the_right_to_clear_ready_removes_the_fault(api, hotel, supervisor, status):
     room = room_in(status, hotel=hotel, fault=True)
     shown = post(api, supervisor, room, {"to_status": "READY_FOR_GUEST"}).json()["room"]
     assert (shown["maintenance_required"], shown["maintenance_priority"], shown["maintenance_notes"]) == (
@@ -223,12 +223,12 @@ def test_the_same_status_is_200_and_writes_nothing(request, api, hotel, who, sta
     assert answer.json()["message"].startswith("Room 101 is already ")
 
 
-def test_the_same_status_still_takes_the_right(api, hotel, housekeeper):
+def test_the_same_status_still_requires_the_right(api, hotel, housekeeper):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     assert_error(post(api, housekeeper, room, {"to_status": "READY_FOR_GUEST"}), 403)
 
 
-# --- somebody was faster ----------------------------------------------------------------------------------------------
+# --- stale requests ---------------------------------------------------------------------------------------------------
 
 
 def set_by(staff, room, to_status):
@@ -249,7 +249,7 @@ def assert_names_who(body, room, staff):
     }
 
 
-def test_expected_status_refuses_what_was_decided_on_an_old_screen(api, hotel, housekeeper, manager):
+def test_a_stale_expected_status_is_refused(api, hotel, housekeeper, manager):
     room = set_by(housekeeper, room_in("CHECKOUT_DIRTY", hotel=hotel), "CLEANING_IN_PROGRESS")
     with nothing_written():
         answer = post(api, manager, room, {"to_status": "CLEANED_UNINSPECTED", "expected_status": "CHECKOUT_DIRTY"})
@@ -270,12 +270,12 @@ def test_if_match_of_another_version_is_412(api, hotel, housekeeper, manager, he
     assert_names_who(assert_error(answer, 412), room, housekeeper)
 
 
-# As proxies give an ETag back that they have compressed under: nginx the second, Caddy and Apache the others.
+# ETags as proxies change them when compressing: nginx the second, Caddy and Apache the others.
 COMPRESSED = ['"2"', 'W/"2"', '"2-gzip"', '"2-br"', '"2-zstd"', 'W/"2-gzip"', 'W/"2-br"']
 
 
 @pytest.mark.parametrize("header", [*COMPRESSED, '"1", "2"', '"1-gzip", W/"2-gzip"', "*", " * ", "", '  "2"  '])
-def test_if_match_of_the_version_at_hand_is_taken(api, hotel, housekeeper, manager, header):
+def test_if_match_of_the_current_version_is_accepted(api, hotel, housekeeper, manager, header):
     room = set_by(housekeeper, room_in("CHECKOUT_DIRTY", hotel=hotel), "CLEANING_IN_PROGRESS")
     answer = post(api, manager, room, {"to_status": "CLEANED_UNINSPECTED"}, HTTP_IF_MATCH=header)
     assert answer.status_code == 200
@@ -283,22 +283,22 @@ def test_if_match_of_the_version_at_hand_is_taken(api, hotel, housekeeper, manag
 
 
 @pytest.mark.parametrize("header", ["2", "abc", '"', "'2'", '"2', "\xff", "W/2", "2-gzip"])
-def test_if_match_that_is_no_entity_tag_is_400(api, hotel, manager, header):
+def test_an_invalid_if_match_is_400(api, hotel, manager, header):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     with nothing_written():
         answer = post(api, manager, room, {"to_status": "CLEANED_UNINSPECTED"}, HTTP_IF_MATCH=header)
     assert_error(answer, 400)
 
 
-def test_a_room_that_nobody_has_changed_names_nobody(api, hotel, manager):
+def test_an_unchanged_room_names_no_author(api, hotel, manager):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     answer = post(api, manager, room, {"to_status": "CHECKOUT_DIRTY", "expected_status": "OCCUPIED"})
     details = assert_error(answer, 409, "STATUS_CHANGED")["details"]
     assert (details["changed_by"], details["changed_by_name"], details["status_version"]) == (None, None, 0)
 
 
-def test_the_checks_come_in_the_contracts_order(api, hotel, housekeeper, manager):
-    """Freshness, the right, the same status, the map; each case fails at all that come after its own, too."""
+def test_the_checks_come_in_the_documented_order(api, hotel, housekeeper, manager):
+    """Freshness, right, same status, transition map; each case would also fail every later check."""
     room = room_in("OCCUPIED", hotel=hotel)
     stale = {"to_status": "READY_FOR_GUEST", "expected_status": "CHECKOUT_DIRTY"}
     same_but_stale = {"to_status": "OCCUPIED", "expected_status": "CHECKOUT_DIRTY"}
@@ -352,7 +352,7 @@ def test_a_note_is_optional_and_may_be_long(api, hotel, manager, note):
     assert answer.json()["status_event"]["note"] == (note or "").strip()
 
 
-def test_two_members_of_one_house_see_each_others_changes(api, hotel, housekeeper):
+def test_staff_of_one_hotel_see_each_others_changes(api, hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     colleague = StaffFactory(hotel=hotel)
     post(api, housekeeper, room, {"to_status": "CLEANING_IN_PROGRESS"})

@@ -1,4 +1,4 @@
-"""A room that is clean has no open turnover, whichever way it became so: by whom and when is kept."""
+"""When a room becomes clean, in any way, its open turnover is completed; assignee and times are kept."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +34,7 @@ def _ten():
 
 
 def opened(room, **fields) -> HousekeepingTask:
-    """A turnover since nine, as a departure opens it."""
+    """A turnover opened at nine, as by a departure."""
     return TaskFactory(room=room, created_at=NINE, **fields)
 
 
@@ -58,7 +58,7 @@ def by_admin(room, staff, api):
 
 
 def mended(room, staff, api):
-    """A room that was cleaned and inspected while it waited for the plumber."""
+    """A room that was cleaned and inspected while it waited for its repair."""
     type(room).objects.filter(pk=room.pk).update(last_cleaned_at=TEN, last_inspected_at=TEN)
     return by_post("rooms/{room.room_number}/complete-maintenance/")(room, staff, api)
 
@@ -85,7 +85,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_room_that_becomes_clean_has_no_open_turnover(api, hotel, manager, way):
+def test_the_turnover_is_completed_when_the_room_is_clean(api, hotel, manager, way):
     status, take = WAYS[way]
     room = room_in(status, hotel=hotel)
     task = opened(room)
@@ -97,14 +97,14 @@ def test_a_room_that_becomes_clean_has_no_open_turnover(api, hotel, manager, way
 
 
 @pytest.mark.parametrize("to_status", [CLEANING, BROKEN])
-def test_a_room_that_is_not_clean_keeps_it(hotel, manager, to_status):
+def test_the_turnover_stays_open_while_the_room_is_not_clean(hotel, manager, to_status):
     room = room_in(DIRTY, hotel=hotel)
     task = opened(room)
     set_room_status(room=room, to_status=to_status, staff=manager)
     assert now(task) == ("OPEN", None, None, None)
 
 
-def test_a_refusal_leaves_it(hotel, housekeeper, api):
+def test_a_refusal_leaves_the_turnover_open(hotel, housekeeper, api):
     room = room_in(DIRTY, hotel=hotel)
     opened(room)
     with nothing_written():
@@ -115,7 +115,7 @@ def test_a_refusal_leaves_it(hotel, housekeeper, api):
 # --- by whom, and when ------------------------------------------------------------------------------------------------
 
 
-def test_who_had_it_and_who_began_it_when_is_kept(hotel, housekeeper, supervisor):
+def test_assignee_and_start_are_kept(hotel, housekeeper, supervisor):
     room = room_in(CLEANING, hotel=hotel)
     began = opened(room, status=TaskStatus.IN_PROGRESS, started_at=NINE, assigned_to=housekeeper)
     given = opened(room, assigned_to=housekeeper)
@@ -124,14 +124,14 @@ def test_who_had_it_and_who_began_it_when_is_kept(hotel, housekeeper, supervisor
     assert now(given) == ("DONE", TEN, TEN, housekeeper)
 
 
-def test_a_room_that_nobody_in_particular_made_ready(hotel):
+def test_a_room_made_ready_without_a_staff_member(hotel):
     room = room_in(DIRTY, hotel=hotel)
     task = opened(room)
     set_room_status(room=room, to_status=READY, source=Source.SYSTEM)
     assert now(task) == ("DONE", TEN, TEN, None)
 
 
-def test_other_tasks_and_other_rooms_keep_theirs(hotel, manager):
+def test_other_tasks_and_rooms_are_unchanged(hotel, manager):
     room, other = room_in(DIRTY, hotel=hotel), room_in(DIRTY, hotel=hotel)
     kept = [opened(room, task_type=kind) for kind in ("STAYOVER", "INSPECTION", "DEEP_CLEAN", "AMENITY")]
     kept.append(opened(other))
@@ -145,8 +145,8 @@ def test_other_tasks_and_other_rooms_keep_theirs(hotel, manager):
     assert {task.pk: now(task) for task in (*kept, *over)} == before
 
 
-def test_a_turnover_that_is_wanted_of_a_clean_room_waits_until_it_was_cleaned_again(api, hotel, supervisor):
-    """Opened by hand: it stays, also when somebody says once more that the room is ready."""
+def test_a_turnover_opened_for_a_clean_room_waits_for_the_next_cleaning(api, hotel, supervisor):
+    """It was opened by hand and stays open, even if the room is reported ready again."""
     room = room_in(READY, hotel=hotel)
     body = {"room": room.pk, "task_type": "TURNOVER", "note": "the paint smells"}
     task = HousekeepingTask.objects.get(
@@ -160,8 +160,8 @@ def test_a_turnover_that_is_wanted_of_a_clean_room_waits_until_it_was_cleaned_ag
     assert now(task) == ("DONE", TEN, TEN, supervisor)
 
 
-def test_a_housekeeper_who_cannot_execute_tasks_ends_it_by_cleaning(hotel):
-    """Who may say that the room is clean has said that the work is done."""
+def test_cleaning_completes_the_turnover_without_the_task_right(hotel):
+    """Permission to report the room clean is enough to complete its task."""
     group = Group.objects.get(name=rights.HOUSEKEEPER)
     group.permissions.remove(*group.permissions.filter(codename__contains="task"))
     cleaner = StaffFactory(hotel=hotel)
@@ -176,7 +176,7 @@ def test_a_housekeeper_who_cannot_execute_tasks_ends_it_by_cleaning(hotel):
 
 
 @pytest.mark.parametrize("tasks", [0, 1, 3])
-def test_it_costs_one_statement_where_there_is_something_to_end(api, hotel, manager, statements, tasks):
+def test_completing_takes_one_statement_if_a_turnover_is_open(api, hotel, manager, statements, tasks):
     room = room_in(DIRTY, hotel=hotel)
     for _ in range(tasks):
         opened(room)
@@ -189,7 +189,7 @@ def test_it_costs_one_statement_where_there_is_something_to_end(api, hotel, mana
 
 
 @pytest.mark.parametrize("size", [2, 30])
-def test_many_rooms_cost_one_statement(hotel, manager, statements, size):
+def test_many_rooms_take_one_statement(hotel, manager, statements, size):
     rooms = [room_in(DIRTY, hotel=hotel) for _ in range(size)]
     for room in rooms[1:]:
         opened(room)
@@ -205,7 +205,7 @@ def test_many_rooms_cost_one_statement(hotel, manager, statements, size):
     assert set(HousekeepingTask.objects.values_list("status", flat=True)) == {"DONE"}
 
 
-def test_a_locked_room_says_whether_it_has_one(hotel):
+def test_a_locked_room_knows_whether_a_turnover_is_open(hotel):
     rooms = [NewRoomFactory(hotel=hotel) for _ in range(3)]
     opened(rooms[0])
     opened(rooms[1], status=TaskStatus.IN_PROGRESS, started_at=NINE)
@@ -217,14 +217,14 @@ def test_a_locked_room_says_whether_it_has_one(hotel):
     assert [room_lock([room.pk], hotel=hotel)[0].has_turnover for room in rooms] == says
 
 
-def test_statuses_of_a_clean_room_are_those_between_cleaning_and_the_next_guest():
+def test_clean_statuses():
     assert set(TURNED_OVER) == {RoomStatus.CLEANED_UNINSPECTED, RoomStatus.READY_FOR_GUEST}
 
 
 # --- tasks of guests --------------------------------------------------------------------------------------------------
 
 
-def test_a_stayover_in_a_room_that_is_cleaned_meanwhile_is_not_a_turnover(hotel, manager):
+def test_cleaning_does_not_complete_a_stayover(hotel, manager):
     room = room_in(BROKEN, hotel=hotel)
     in_house(room)
     task = opened(room, task_type="STAYOVER")

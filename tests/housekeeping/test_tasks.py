@@ -1,4 +1,4 @@
-"""housekeeping/tasks/ (contract section 4)."""
+"""The endpoints under housekeeping/tasks/ (docs/api.md, Housekeeping)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -83,7 +83,7 @@ def test_a_task_needs_a_room_and_a_type(api, agent, room, task_type):
     assert (body["assigned_to"], body["booking"]) == (None, None)
 
 
-def test_a_booking_may_be_given_by_its_number(api, hotel, agent, room):
+def test_a_booking_can_be_given_by_its_id(api, hotel, agent, room):
     booking = BookingFactory(hotel=hotel, room_type=room.room_type)
     for reference in (booking.pk, str(booking.pk)):
         body = {"room": room.pk, "task_type": "TURNOVER", "booking": reference}
@@ -130,7 +130,7 @@ def test_a_bad_task_is_400_and_names_the_field(api, manager, room, wrong, field)
 
 
 @pytest.mark.parametrize("field", ["room", "assigned_to", "booking"])
-def test_what_belongs_to_another_hotel_cannot_be_named(api, manager, room, field):
+def test_another_hotels_rows_cannot_be_referenced(api, manager, room, field):
     elsewhere = NewRoomFactory(hotel=HotelFactory())
     named = {
         "room": elsewhere.pk,
@@ -142,7 +142,7 @@ def test_what_belongs_to_another_hotel_cannot_be_named(api, manager, room, field
     assert field in assert_error(answer, 400)["details"]
 
 
-def test_a_task_is_changed_in_part_or_whole(api, hotel, room, supervisor, housekeeper):
+def test_patch_and_put(api, hotel, room, supervisor, housekeeper):
     task = TaskFactory(room=room, assigned_to=housekeeper, note="soon")
     client, path = api(supervisor), url(supervisor, f"{TASKS}{task.pk}/")
     part = client.patch(path, {"priority": "HIGH"}).json()
@@ -155,7 +155,7 @@ def test_a_task_is_changed_in_part_or_whole(api, hotel, room, supervisor, housek
 
 
 @pytest.mark.parametrize("status", ["DONE", "CANCELLED"])
-def test_a_task_that_is_over_is_not_changed(api, room, manager, status):
+def test_a_closed_task_cannot_be_changed(api, room, manager, status):
     task = task_in(status, room)
     client, path = api(manager), url(manager, f"{TASKS}{task.pk}/")
     with nothing_written():
@@ -164,13 +164,13 @@ def test_a_task_that_is_over_is_not_changed(api, room, manager, status):
         assert_error(act(api, manager, task, "assign", {"assigned_to_id": None}), 409)
 
 
-def test_a_status_is_not_set_by_the_way(api, room, manager):
+def test_the_status_cannot_be_set_by_patch(api, room, manager):
     task = TaskFactory(room=room)
     answer = api(manager).patch(url(manager, f"{TASKS}{task.pk}/"), {"status": "DONE", "note": "x"})
     assert answer.json()["status"] == "OPEN"
 
 
-def test_a_task_that_nobody_has_started_is_deleted_and_no_other(api, room, supervisor):
+def test_only_an_open_task_can_be_deleted(api, room, supervisor):
     fresh, begun = TaskFactory(room=room), task_in("IN_PROGRESS", room)
     client = api(supervisor)
     answer = client.delete(url(supervisor, f"{TASKS}{fresh.pk}/"))
@@ -197,7 +197,7 @@ def test_from_open_to_done(api, room, supervisor, housekeeper):
     assert done["started_at"] == "2026-07-01T09:00:00Z"
 
 
-def test_who_starts_a_task_of_nobody_has_it(api, room, housekeeper):
+def test_starting_an_unassigned_task_assigns_it(api, room, housekeeper):
     body = act(api, housekeeper, TaskFactory(room=room), "start").json()
     assert (body["assigned_to"], body["assigned_to_name"]) == (housekeeper.pk, housekeeper.name)
 
@@ -205,7 +205,7 @@ def test_who_starts_a_task_of_nobody_has_it(api, room, housekeeper):
 @pytest.mark.parametrize(
     ("action", "status"), [("start", "IN_PROGRESS"), ("complete", "DONE"), ("cancel", "CANCELLED")]
 )
-def test_the_same_step_again_changes_nothing(api, room, supervisor, action, status):
+def test_a_repeated_action_changes_nothing(api, room, supervisor, action, status):
     task = task_in(status, room, assigned_to=supervisor)
     with nothing_written():
         answer = act(api, supervisor, task, action)
@@ -223,7 +223,7 @@ def test_the_same_step_again_changes_nothing(api, room, supervisor, action, stat
         ("cancel", "DONE"),
     ],
 )
-def test_a_step_that_the_status_does_not_have_is_409(api, room, manager, action, status):
+def test_an_action_outside_the_workflow_is_409(api, room, manager, action, status):
     task = task_in(status, room)
     with nothing_written():
         answer = act(api, manager, task, action)
@@ -231,37 +231,37 @@ def test_a_step_that_the_status_does_not_have_is_409(api, room, manager, action,
 
 
 @pytest.mark.parametrize("status", ["OPEN", "IN_PROGRESS"])
-def test_a_task_is_called_off(api, room, supervisor, status):
+def test_a_task_can_be_cancelled(api, room, supervisor, status):
     with clock.set_to(NINE):
         body = act(api, supervisor, task_in(status, room), "cancel").json()
     assert (body["status"], body["cancelled_at"], body["is_overdue"]) == ("CANCELLED", "2026-07-01T09:00:00Z", False)
 
 
 @pytest.mark.parametrize("action", ["start", "complete"])
-def test_a_task_of_somebody_else_is_left_to_them(api, hotel, room, housekeeper, supervisor, action):
+def test_another_persons_task_is_refused(api, hotel, room, housekeeper, supervisor, action):
     status = "OPEN" if action == "start" else "IN_PROGRESS"
     task = task_in(status, room, assigned_to=StaffFactory(hotel=hotel))
     with nothing_written():
         answer = act(api, housekeeper, task, action)
     assert_error(answer, 409)
-    assert act(api, supervisor, task, action).status_code == 200  # who assigns tasks may step in
+    assert act(api, supervisor, task, action).status_code == 200  # staff with permission to assign tasks may act on it
 
 
-def test_a_task_is_given_back_to_nobody(api, room, supervisor, housekeeper):
+def test_a_task_can_be_unassigned(api, room, supervisor, housekeeper):
     task = TaskFactory(room=room, assigned_to=housekeeper, note="two beds")
     body = act(api, supervisor, task, "assign", {"assigned_to_id": None}).json()
     assert (body["assigned_to"], body["assigned_to_name"], body["note"]) == (None, None, "two beds")
 
 
 @pytest.mark.parametrize("given", [..., "me", 99_999_999, 10**30, [], 0], ids=repr)
-def test_assigning_to_nobody_known_is_400(api, room, supervisor, given):
+def test_an_unknown_assignee_is_400(api, room, supervisor, given):
     task = TaskFactory(room=room)
     with nothing_written():
         answer = act(api, supervisor, task, "assign", {} if given is ... else {"assigned_to_id": given})
     assert "assigned_to_id" in assert_error(answer, 400, "VALIDATION_ERROR")["details"]
 
 
-def test_a_member_who_left_gets_no_task(api, hotel, room, supervisor):
+def test_inactive_staff_cannot_be_assigned(api, hotel, room, supervisor):
     left = StaffFactory(hotel=hotel, is_active=False)
     task = TaskFactory(room=room)
     with nothing_written():

@@ -29,7 +29,7 @@ def clean(hotel, moment: datetime):
         return room_in("CLEANED_UNINSPECTED", hotel=hotel)
 
 
-def test_an_old_database_keeps_every_rule_afterwards():
+def test_a_migrated_database_keeps_every_rule():
     hotel = HotelFactory()
     clerk, room = StaffFactory(hotel=hotel), clean(hotel, TEN)
     gone, here, cancelled = (
@@ -76,7 +76,7 @@ def test_an_old_database_keeps_every_rule_afterwards():
     assert list(HousekeepingTask.objects.order_by("pk").values()) == before
 
 
-def test_any_number_of_them(monkeypatch):
+def test_many_tasks_are_migrated_in_batches(monkeypatch):
     monkeypatch.setattr(migration, "BATCH", 2)
     room = clean(HotelFactory(), TEN)
     for _ in range(5):
@@ -85,7 +85,7 @@ def test_any_number_of_them(monkeypatch):
     assert set(HousekeepingTask.objects.values_list("status", flat=True)) == {"DONE"}
 
 
-def test_a_room_that_was_cleaned_before_anybody_asked_is_left_alone():
+def test_a_room_cleaned_before_the_task_was_opened_is_unchanged():
     room = clean(HotelFactory(), NINE)
     task = TaskFactory(room=room, created_at=TEN)
     put_right()

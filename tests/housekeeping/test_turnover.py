@@ -37,7 +37,7 @@ def test_a_second_report_adds_its_note_and_never_lowers_the_priority(hotel, hous
 
 
 @pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "OUT_OF_ORDER"])
-def test_a_mended_fault_is_cleared_in_any_status(status, hotel, supervisor):
+def test_a_fault_can_be_cleared_in_any_status(status, hotel, supervisor):
     room = room_in(status, fault=True, hotel=hotel)
     complete_maintenance(room=room, staff=supervisor)
     assert room.room_status == status
@@ -45,7 +45,7 @@ def test_a_mended_fault_is_cleared_in_any_status(status, hotel, supervisor):
     assert RealtimeEvent.objects.latest("pk").envelope["payload"]["maintenance_required"] is False
 
 
-def test_what_was_done_about_a_fault_is_noted_where_no_change_of_status_tells_it(hotel, supervisor):
+def test_a_repair_without_a_status_change_is_noted(hotel, supervisor):
     room = room_in("CHECKOUT_DIRTY", fault=True, hotel=hotel)
     complete_maintenance(room=room, staff=supervisor, note="new shower head")
     assert Room.objects.get(pk=room.pk).turnover_notes == "new shower head"
@@ -66,7 +66,7 @@ def test_an_instance_used_again_does_not_carry_the_last_audit_row(hotel, supervi
 
 
 @pytest.mark.parametrize("status", ["OUT_OF_ORDER", "CLEANING_IN_PROGRESS", "CHECKOUT_DIRTY", "OCCUPIED"])
-def test_only_a_cleaned_room_is_inspected(status, manager):
+def test_only_a_cleaned_room_can_be_inspected(status, manager):
     room = room_in(status, hotel=manager.hotel)
     before = room_records(room)
     with pytest.raises(TransitionNotAllowed, match="only a cleaned room can be inspected"):
@@ -74,7 +74,7 @@ def test_only_a_cleaned_room_is_inspected(status, manager):
     assert room_records(room) == before
 
 
-def test_an_inspection_that_a_fault_overshadowed_counts_once_it_is_mended(hotel, supervisor):
+def test_an_inspection_before_the_repair_still_counts(hotel, supervisor):
     room = room_in("CLEANED_UNINSPECTED", fault=True, hotel=hotel)
     with clock.set_to(clock.now() + timedelta(minutes=1)):
         inspect_room(room=room, staff=supervisor, passed=True)
@@ -83,7 +83,7 @@ def test_an_inspection_that_a_fault_overshadowed_counts_once_it_is_mended(hotel,
     assert room.room_status == "READY_FOR_GUEST"
 
 
-def test_a_cleaning_that_was_begun_again_is_not_forgotten_over_a_repair(hotel, manager):
+def test_a_restarted_cleaning_survives_a_repair(hotel, manager):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
     inspect_room(room=room, staff=manager, passed=True)
     set_room_status(
@@ -103,7 +103,7 @@ def test_a_cleaning_that_was_begun_again_is_not_forgotten_over_a_repair(hotel, m
         ("READY_FOR_GUEST", "CHECKOUT_DIRTY"),  # never cleaned, as far as the house knows
     ],
 )
-def test_where_a_mended_room_goes(before, after, hotel, supervisor):
+def test_the_status_after_a_repair(before, after, hotel, supervisor):
     room = room_in(before, hotel=hotel)
     flag_maintenance(room=room, staff=supervisor)
     complete_maintenance(room=room, staff=supervisor)
@@ -111,7 +111,7 @@ def test_where_a_mended_room_goes(before, after, hotel, supervisor):
     assert maintenance_flag(room) == (False, "", "")
 
 
-def test_a_mended_room_that_was_cleaned_and_inspected_is_ready(hotel, housekeeper, supervisor):
+def test_a_repaired_room_that_was_cleaned_and_inspected_is_ready(hotel, housekeeper, supervisor):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
     set_room_status(room=room, to_status="READY_FOR_GUEST", staff=supervisor)
     flag_maintenance(room=room, staff=housekeeper, note="lamp")
@@ -127,14 +127,14 @@ def test_a_mended_room_that_was_cleaned_and_inspected_is_ready(hotel, housekeepe
     assert room.room_status == "CHECKOUT_DIRTY"
 
 
-def test_nothing_to_mend(hotel, supervisor):
+def test_completing_maintenance_without_a_fault(hotel, supervisor):
     room = room_in("CLEANED_UNINSPECTED", hotel=hotel)
     before = room_records(room)
     complete_maintenance(room=room, staff=supervisor)
     assert room_records(room) == before
 
 
-def test_a_room_that_somebody_else_is_cleaning(hotel, housekeeper):
+def test_a_room_that_someone_else_is_cleaning(hotel, housekeeper):
     other = StaffFactory(hotel=hotel, user__first_name="Orla", user__last_name="Walsh")
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     start_cleaning(room=room, staff=housekeeper)

@@ -13,7 +13,7 @@ from room_bookings.services.room_removal import force_room_update
 from rooms.models import Room
 from tests.conftest import url
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
-from tests.hotel.frontdesk import NOW, day, events
+from tests.hotel.booking_api import NOW, day, event_types
 from tests.http import assert_error, nothing_written
 from tests.room_bookings.small_hotel import assert_invariants_hold
 
@@ -109,7 +109,7 @@ def test_force_takes_the_room_and_unassigns_its_arrivals(way, api, hotel, manage
     assert answer.status_code == 200
     booking.refresh_from_db()
     assert (booking.assigned_room, booking.room_assigned_by, booking.version) == (None, None, 1)
-    assert events() == ["booking_updated", "room_updated"]
+    assert event_types() == ["booking_updated", "room_updated"]
     note = "" if way in (deactivate, retype) else "leak"
     [told] = BookingChange.objects.all()
     assert (told.booking, told.action, told.from_room, told.to_room) == (booking, "UNASSIGNED", rooms[0], None)

@@ -1,4 +1,4 @@
-"""A HotelMate for a browser to visit: gunicorn with its relay, the Pusher server, the tests' database; and hotels."""
+"""A running HotelMate for the browser tests (gunicorn, relay, Pusher server), and hotels to fill its board."""
 
 import datetime as dt
 import os
@@ -40,12 +40,12 @@ from tests.factories import (
 )
 from tests.notifications.conftest import COUNTERS, CREDENTIALS, sending_to, start_process, until
 
-# For a server to answer; only a failing test waits so long.
+# Seconds for a server to start.
 STARTING = 30
 
 
 class Pusher:
-    """The embedded server, which a test may kill and bring back at the same address."""
+    """The embedded Pusher server; a test can kill it and restart it on the same port."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -57,7 +57,7 @@ class Pusher:
         assert line.startswith("Pusher server listening on "), line
 
     def freeze(self) -> None:
-        """Its connections stay open, and nothing comes over them any more."""
+        """Keep connections open without sending anything."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -66,7 +66,7 @@ class Pusher:
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Gone from one moment to the next, as after a power cut."""
+        """Stop abruptly, as after a power cut."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -82,7 +82,7 @@ class Site:
     log: Path
 
     def session(self, member: Staff) -> Cookie:
-        """The cookie of somebody who has signed in; the sign-in page has tests of its own."""
+        """A session cookie of the staff member, without going through the sign-in page."""
         client = Client()
         client.force_login(member.user)
         return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": self.address}
@@ -90,18 +90,18 @@ class Site:
 
 @contextmanager
 def running(log: Path) -> Iterator[Site]:
-    """Everything that ``make run`` starts but the worker, until the end of the block."""
+    """Run everything that ``make run`` starts, except the worker, until the end of the block."""
     pusher = Pusher()
     pusher.start()
     port = free_port()
-    name = connection.settings_dict["NAME"]  # of the tests, not the one that the URL names
+    name = connection.settings_dict["NAME"]  # the test database, not the one in the URL
     not_theirs = (COUNTERS, "DJANGO_ALLOW_ASYNC_UNSAFE")
     inherited = {variable: value for variable, value in os.environ.items() if variable not in not_theirs}
     environ = {
         **inherited,
         **sending_to(pusher.port),
         "DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl(),
-        "DJANGO_SETTINGS_MODULE": "hotelmate.settings",  # not those of the tests, which send nothing
+        "DJANGO_SETTINGS_MODULE": "hotelmate.settings",  # the test settings send no events
         "DEVELOPMENT": "1",
         "REALTIME_RELAY": "thread",
         "WEB_CONCURRENCY": "2",
@@ -115,7 +115,7 @@ def running(log: Path) -> Iterator[Site]:
             until(lambda: _answers(f"{site.address}/readyz"), STARTING)
             yield site
         finally:
-            web.send_signal(signal.SIGINT)  # at once: a graceful stop waits for connections that browsers keep
+            web.send_signal(signal.SIGINT)  # a graceful stop would wait for connections that browsers keep open
             web.wait(STARTING)
             pusher.kill()
 
@@ -135,21 +135,21 @@ def _answers(url: str) -> bool:
 
 
 def early_afternoon() -> str:
-    """A timezone in which it is between 13:00 and 14:00, so that what is due today does not depend on when we look."""
+    """A timezone where it is between 13:00 and 14:00, so that due dates do not depend on the time of the run."""
     ahead = 13 - clock.now().hour
-    # In these names the sign is the other way round.
+    # The sign in these zone names is inverted.
     return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"
 
 
 def encoded_password() -> str:
-    """``PASSWORD`` as the running house stores it: the tests' own hash is none that it takes."""
+    """``PASSWORD`` hashed for the running server, which does not accept the tests' fast hash."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.PBKDF2PasswordHasher"]):
         return make_password(PASSWORD)
 
 
 @dataclass
-class House:
-    """One hotel, and whoever and whatever a test puts into it."""
+class BoardHotel:
+    """A hotel of its own for a board test, with methods that add staff, room types and rooms."""
 
     encoded_password: str
     hotel: Hotel = field(default_factory=lambda: HotelFactory(timezone=early_afternoon()))
@@ -164,7 +164,7 @@ class House:
         return f"/api/staff/hotel/{self.hotel.slug}/"
 
     def member(self, role: str = rights.HOTEL_MANAGER, first: str = "Maeve", **fields: Any) -> Staff:
-        """Somebody in that role, who can sign in with ``PASSWORD``."""
+        """A staff member with that role, who can sign in with ``PASSWORD``."""
         password = Transformer.Force(self.encoded_password)
         return StaffFactory(hotel=self.hotel, role=role, user__first_name=first, user__password=password, **fields)
 
@@ -174,18 +174,18 @@ class House:
         return self._types[name]
 
     def room(self, number: int, status: str = "READY_FOR_GUEST", *, kind: str = "Double", fault: bool = False) -> Room:
-        """A room that got to that status through the service."""
+        """A room that reached that status through the service."""
         return room_in(status, fault=fault, hotel=self.hotel, room_number=number, room_type=self.room_type(kind))
 
 
-# Who sleeps here, and who is expected.
+# The names of guests and arrivals.
 GUESTS = [name.split() for name in ("Ada Lovelace", "Grace Hopper", "Mary Somerville", "Emmy Noether", "Joan Clarke")]
 
 
-def furnish(house: House) -> None:
-    """A house at work in the early afternoon: 40 rooms on four floors in every status, 106 and 108 with a fault,
-    arrivals with and without a room that is ready, departures in time and late."""
-    today = calendar.business_date(house.hotel)
+def fill_busy_hotel(board_hotel: BoardHotel) -> None:
+    """Fill the hotel as in the early afternoon: 40 rooms on four floors in every status, 106 and 108 with a fault,
+    arrivals with and without a ready room, departures on time and overdue."""
+    today = calendar.business_date(board_hotel.hotel)
     kinds = {1: "Double", 2: "Double", 3: "Twin", 4: "Suite"}
     statuses = dict(enumerate(RoomStatus.values, 101)) | {
         **dict.fromkeys((203, 204, 302, 405), RoomStatus.CHECKOUT_DIRTY),
@@ -199,18 +199,18 @@ def furnish(house: House) -> None:
     for place, number in enumerate(floor * 100 + place for floor in range(1, 5) for place in range(1, 11)):
         with clock.set_to(clock.now() - timedelta(minutes=7 + 11 * (place * 17 % 23))):
             status = statuses.get(number, RoomStatus.READY_FOR_GUEST)
-            rooms[number] = house.room(number, status, kind=kinds[number // 100], fault=number == 108)
+            rooms[number] = board_hotel.room(number, status, kind=kinds[number // 100], fault=number == 108)
     for place, number in enumerate([*leaving, *staying]):
         first, last = GUESTS[place % len(GUESTS)]
         until = today - timedelta(days=leaving[number]) if number in leaving else today + timedelta(days=1 + place % 3)
         since = today - timedelta(days=2 + place % 2)
-        with clock.set_to(calendar.at(house.hotel, since, dt.time(15, 10 + place))):
+        with clock.set_to(calendar.at(board_hotel.hotel, since, dt.time(15, 10 + place))):
             fields = {"primary_first_name": first, "primary_last_name": last, "check_in": since, "check_out": until}
             booking_in(BookingStatus.IN_HOUSE, assigned_room=rooms[number], **fields)
     for number, (first, last) in zip((104, 110, 204, 301, None), reversed(GUESTS), strict=True):
         BookingFactory(
-            hotel=house.hotel,
-            room_type=house.room_type("Twin" if number in (301, None) else "Double"),
+            hotel=board_hotel.hotel,
+            room_type=board_hotel.room_type("Twin" if number in (301, None) else "Double"),
             assigned_room=rooms.get(number),
             primary_first_name=first,
             primary_last_name=last,
@@ -219,10 +219,10 @@ def furnish(house: House) -> None:
         )
 
 
-def turn_rooms(house: House, days: int, rooms: int) -> None:
-    """So many days on each of which so many rooms were turned, faster from week to week."""
-    there = [house.room(number) for number in range(901, 901 + rooms)]
-    noon = calendar.at(house.hotel, calendar.local_now(house.hotel).date(), dt.time(12, 0))
+def turn_rooms(board_hotel: BoardHotel, days: int, rooms: int) -> None:
+    """Turn ``rooms`` rooms on each of the last ``days`` days, getting faster over time."""
+    there = [board_hotel.room(number) for number in range(901, 901 + rooms)]
+    noon = calendar.at(board_hotel.hotel, calendar.local_now(board_hotel.hotel).date(), dt.time(12, 0))
     for ago in range(days - 1, -1, -1):
         for place, room in enumerate(there):
             minutes = 40 + ago + place * 17 + (ago * 7 + place * 13) % 19

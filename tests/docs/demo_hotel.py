@@ -1,7 +1,7 @@
-"""The house that the documentation's pages talk to: the demo's resort with fewer guests, at three in the afternoon.
+"""The hotel that the documentation's examples call: the demo's resort with fewer guests, at three in the afternoon.
 
-``python -m tests.docs.house`` makes it in the database of DATABASE_URL; gunicorn serves its ``application``. In both
-the clock runs, but ``CLOCK_OFFSET`` seconds away from the machine's: arrivals may come, whatever the hour.
+``python -m tests.docs.demo_hotel`` creates it in DATABASE_URL; gunicorn serves ``application``. Both run with the clock
+shifted by ``CLOCK_OFFSET`` seconds, so that check-in is open at any hour.
 """
 
 import os
@@ -21,16 +21,16 @@ from operations.replay.hotels import HOTELS  # noqa: E402
 from operations.replay.records import Stay, read_stays  # noqa: E402
 
 OFFSET = timedelta(seconds=float(os.environ["CLOCK_OFFSET"]))
-SERVED = os.environ["SERVED"]  # a file: a line for each of curl's requests, "403 POST /api/…"
+SERVED = os.environ["SERVED"]  # a file with a line for each curl request, such as "403 POST /api/…"
 
 
 def moment() -> datetime:
-    """What the house's clock says."""
+    """The hotel's current time."""
     return datetime.now(UTC) + OFFSET
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """HotelMate, at its hour; each answer's status is noted before the client has it."""
+    """HotelMate at the shifted time; logs each response's status before the client receives it."""
 
     def noted(status: str, *rest: Any) -> Any:
         if environ.get("HTTP_USER_AGENT", "").startswith("curl"):
@@ -46,7 +46,7 @@ hotelmate = get_wsgi_application()
 
 
 def a_few(stays: Iterable[Stay]) -> Iterator[Stay]:
-    """Of the resort's stays those of today and each twelfth of the rest."""
+    """The resort's stays of today, and one in twelve of the others."""
     day = demo.TODAY["resort"]
     for stay in stays:
         today = day in (stay.arrival, stay.left) or stay.left == day - timedelta(days=1)
@@ -55,7 +55,7 @@ def a_few(stays: Iterable[Stay]) -> Iterator[Stay]:
 
 
 def make() -> None:
-    """The tables, and what is in them."""
+    """Migrate the database and seed the demo."""
     call_command("migrate", verbosity=0)
     demo.HOTELS = HOTELS[:1]
     demo.read_stays = lambda path: a_few(read_stays(path))  # type: ignore[assignment]
