@@ -11,7 +11,7 @@ INSTALL = @for python in $(CANDIDATES); do \
 		if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" local/venv.py $(1); fi; \
 	done; \
 	echo "HotelMate needs Python 3.11 or newer with the venv module, which $(PYTHON) does not provide: install it" \
-		"(for example: apt install python3 python3-venv), or choose it: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
+		"(for example: apt install python3 python3-venv), or name another: make $@ PYTHON=/path/to/python3.12" >&2; exit 1
 
 # The production code, and bandit's rules that ruff checks too, where each exception in the code states its reason.
 SERVED = board common hotel hotelmate housekeeping local notifications operations room_bookings rooms manage.py
