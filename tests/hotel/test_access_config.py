@@ -1,4 +1,4 @@
-"""The settings that drive a hotel's deadlines (contract section 6)."""
+"""The hotel settings behind deadlines and arrival windows (docs/api.md, Bookings)."""
 
 from datetime import time
 from importlib import import_module
@@ -42,7 +42,7 @@ OTHERS = {
 }
 
 
-def test_a_new_hotel_runs_on_the_defaults(api, agent):
+def test_a_new_hotel_has_the_defaults(api, agent):
     answer = api(agent).get(url(agent, "access-config/"))
     assert answer.status_code == 200
     assert answer.json() == DEFAULTS
@@ -62,18 +62,18 @@ def test_every_setting_can_be_changed(api, office_manager, hotel):
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_one_setting_leaves_the_others(api, manager, name):
+def test_a_change_leaves_the_other_settings(api, manager, name):
     answer = api(manager).patch(url(manager, "access-config/"), {name: OTHERS[name]})
     assert answer.json() == DEFAULTS | {name: OTHERS[name]}
 
 
 @pytest.mark.parametrize("sent", ["10:30:00", "10:30"])
-def test_times_are_taken_with_and_without_seconds(api, manager, sent):
+def test_times_are_accepted_with_and_without_seconds(api, manager, sent):
     answer = api(manager).patch(url(manager, "access-config/"), {"standard_checkout_time": sent})
     assert answer.json()["standard_checkout_time"] == "10:30"
 
 
-def test_what_says_the_same_writes_nothing(api, manager, hotel):
+def test_unchanged_values_write_nothing(api, manager, hotel):
     client = api(manager)
     with nothing_written(), CaptureQueriesContext(connection) as made:
         assert client.patch(url(manager, "access-config/"), DEFAULTS).json() == DEFAULTS
@@ -81,7 +81,7 @@ def test_what_says_the_same_writes_nothing(api, manager, hotel):
     assert not any(query["sql"].startswith("UPDATE") for query in made)
 
 
-def test_the_hotel_is_locked_and_only_what_changed_is_written(hotel):
+def test_the_hotel_is_locked_and_only_changed_fields_are_written(hotel):
     Hotel.objects.filter(pk=hotel.pk).update(name="Renamed meanwhile")
     with CaptureQueriesContext(connection) as made:
         update_access_config(hotel=hotel, late_checkout_grace_minutes=45, check_in_time=hotel.check_in_time)
@@ -102,7 +102,7 @@ def test_the_hotel_is_locked_and_only_what_changed_is_written(hotel):
         *[("allow_overbooking", value) for value in (None, "maybe", [], 2)],
     ],
 )
-def test_a_value_that_makes_no_sense_is_named(api, manager, name, value):
+def test_invalid_values_are_named(api, manager, name, value):
     with nothing_written():
         answer = api(manager).patch(url(manager, "access-config/"), {name: value, "check_in_time": "12:00"})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [name]
@@ -118,8 +118,8 @@ def test_a_value_that_makes_no_sense_is_named(api, manager, name, value):
         ({"early_checkin_from": "03:00", "late_arrival_cutoff": "03:01"}, "late_arrival_cutoff", ENDS_AFTER_ARRIVALS),
     ],
 )
-def test_a_business_day_that_would_end_too_late_is_refused_with_a_sentence(api, manager, changes, field, sentence):
-    """Also where one of the two times alone is changed: it is the stored other one that it is held against."""
+def test_a_business_day_that_ends_too_late_is_refused(api, manager, changes, field, sentence):
+    """If only one of the two times is sent, it is checked against the stored other one."""
     with nothing_written():
         answer = api(manager).patch(url(manager, "access-config/"), {**changes, "late_checkout_grace_minutes": 5})
     body = assert_error(answer, 400, "VALIDATION_ERROR")
@@ -135,14 +135,14 @@ def test_a_business_day_that_would_end_too_late_is_refused_with_a_sentence(api, 
         {"late_arrival_cutoff": "00:00", "early_checkin_from": "00:00"},
     ],
 )
-def test_a_business_day_may_end_as_the_next_one_s_guests_are_let_in(api, manager, changes):
+def test_a_business_day_can_end_when_early_check_in_opens(api, manager, changes):
     answer = api(manager).patch(url(manager, "access-config/"), changes)
     assert answer.json() == DEFAULTS | changes
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_who_change_one_of_the_two_times_each(hotel):
-    """Each is held against what the other has committed, not against what it had read."""
+def test_concurrent_changes_of_both_times(hotel):
+    """Each is checked against the committed value of the other, not the value read before."""
     first, [second] = overlap(
         lambda: update_access_config(hotel=hotel, early_checkin_from=time(4)).early_checkin_from,
         lambda: update_access_config(hotel=Hotel.objects.get(pk=hotel.pk), late_arrival_cutoff=time(5)),
@@ -161,8 +161,8 @@ def test_two_who_change_one_of_the_two_times_each(hotel):
         ("02:00", "08:00", "02:00"),
     ],
 )
-def test_the_migration_ends_the_day_of_a_hotel_earlier_and_says_so(hotel, capsys, cutoff, first, then):
-    """What the database took before; a rule that is not validated yet refuses such a row only when it is written."""
+def test_the_migration_moves_a_late_cutoff_and_reports_it(hotel, capsys, cutoff, first, then):
+    """Rows from before the constraint; a NOT VALID constraint rejects such a row only when it is written."""
     constraints = ("hotel_day_ends_by_noon", "hotel_day_ends_before_arrivals")
     with connection.cursor() as cursor:
         for constraint in constraints:
@@ -183,7 +183,7 @@ def test_the_migration_ends_the_day_of_a_hotel_earlier_and_says_so(hotel, capsys
             cursor.execute(str(constraint.create_sql(Hotel, connection.schema_editor())))
 
 
-def test_reading_takes_any_bookings_right_and_changing_a_right_of_its_own(api, agent, housekeeper):
+def test_reading_requires_any_booking_right_and_changing_its_own(api, agent, housekeeper):
     with nothing_written():
         assert_error(api(agent).patch(url(agent, "access-config/"), OTHERS), 403, "PERMISSION_DENIED")
         assert_error(api(housekeeper).get(url(housekeeper, "access-config/")), 403, "PERMISSION_DENIED")

@@ -1,4 +1,4 @@
-"""Requests decided on, bookings cancelled, guests who did not come, and taking that back (contract section 6)."""
+"""Confirm, approve, decline, cancel, no-show and reinstate (docs/api.md, Bookings)."""
 
 import pytest
 from mailer.models import Message
@@ -17,19 +17,19 @@ NEVER_CONFIRMED = ("IN_HOUSE", "COMPLETED", "DECLINED", "CANCELLED", "EXPIRED", 
 
 @pytest.fixture
 def senior(api, office_manager):
-    """A client of the front office manager, who supervises."""
+    """An API client signed in as the front office manager."""
     return api(office_manager)
 
 
 def in_status(book, rooms, status, **fields) -> RoomBooking:
-    """A booking in ``status``, with a room where the status needs one."""
+    """A booking in ``status``, with a room if the status needs one."""
     return book(status, **({"assigned_room": rooms[3]} if status == "IN_HOUSE" else {}), **fields)
 
 
 # --- confirm, approve, decline ----------------------------------------------------------------------------------------
 
 
-def test_a_request_is_confirmed(agent_client, agent, book, rooms):
+def test_confirming_a_request(agent_client, agent, book, rooms):
     request = book("PENDING_APPROVAL", primary_email="ada@example.com")
     before = agent_client.get(booking_url(agent, request)).json()
     answer = agent_client.post(booking_url(agent, request, "confirm/"))
@@ -50,7 +50,7 @@ def test_a_request_is_confirmed(agent_client, agent, book, rooms):
 
 
 @pytest.mark.parametrize("step", ["confirm/", "cancel/"])
-def test_a_card_payment_is_not_passed_over(agent_client, agent, book, step):
+def test_a_request_with_a_card_payment_must_be_approved_or_declined(agent_client, agent, book, step):
     request = book("PENDING_APPROVAL", card="AUTHORISED")
     with nothing_written():
         body = assert_error(agent_client.post(booking_url(agent, request, step)), 403, "STRIPE_BOOKING")
@@ -63,13 +63,13 @@ def test_a_card_payment_is_not_passed_over(agent_client, agent, book, step):
 
 
 @pytest.mark.parametrize("step", ["approve/", "decline/"])
-def test_without_a_provider_a_card_payment_can_not_be_decided_on(agent_client, agent, book, step):
+def test_without_a_provider_a_card_payment_cannot_be_decided(agent_client, agent, book, step):
     request = book("PENDING_APPROVAL", card="AUTHORISED")
     with nothing_written():
         assert_error(agent_client.post(booking_url(agent, request, step)), 503, "PAYMENTS_NOT_CONFIGURED")
 
 
-def test_a_request_is_approved(agent_client, agent, book, rooms):
+def test_approving_a_request(agent_client, agent, book, rooms):
     request = book("PENDING_APPROVAL")
     before = agent_client.get(booking_url(agent, request)).json()
     answer = agent_client.post(booking_url(agent, request, "approve/"))
@@ -88,14 +88,14 @@ def test_a_request_is_approved(agent_client, agent, book, rooms):
 
 @pytest.mark.parametrize("step", ["confirm/", "approve/"])
 @pytest.mark.parametrize("status", NEVER_CONFIRMED)
-def test_what_waits_no_more_is_not_confirmed(agent_client, agent, book, rooms, step, status):
+def test_only_a_pending_request_can_be_confirmed(agent_client, agent, book, rooms, step, status):
     booking = in_status(book, rooms, status)
     with nothing_written():
         answer = agent_client.post(booking_url(agent, booking, step))
     assert_error(answer, 409, "BOOKING_EXPIRED" if status == "EXPIRED" else "BOOKING_NOT_ELIGIBLE")
 
 
-def test_a_request_is_declined(agent_client, agent, book):
+def test_declining_a_request(agent_client, agent, book):
     request = book("PENDING_APPROVAL", primary_email="ada@example.com")
     before = agent_client.get(booking_url(agent, request)).json()
     path = booking_url(agent, request, "decline/")
@@ -116,7 +116,7 @@ def test_a_request_is_declined(agent_client, agent, book):
         assert agent_client.post(path, {"reason_code": "OTHER"}).json() == answer.json()
 
 
-def test_what_was_confirmed_without_a_card_is_cancelled_not_declined(agent_client, agent, book):
+def test_a_confirmed_booking_without_a_card_is_cancelled_not_declined(agent_client, agent, book):
     booking = book()
     with nothing_written():
         body = assert_error(agent_client.post(booking_url(agent, booking, "decline/")), 409, "BOOKING_NOT_ELIGIBLE")
@@ -133,7 +133,7 @@ def test_what_was_confirmed_without_a_card_is_cancelled_not_declined(agent_clien
         ({"reason_note": {"a": 1}}, "reason_note"),
     ],
 )
-def test_a_reason_to_decline_that_makes_no_sense_is_named(agent_client, agent, book, fields, named):
+def test_an_invalid_decline_reason_is_named(agent_client, agent, book, fields, named):
     request = book("PENDING_APPROVAL")
     with nothing_written():
         answer = agent_client.post(booking_url(agent, request, "decline/"), fields)
@@ -143,7 +143,7 @@ def test_a_reason_to_decline_that_makes_no_sense_is_named(agent_client, agent, b
 # --- cancel -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_booking_is_cancelled(agent_client, agent, book, rooms):
+def test_cancelling_a_booking(agent_client, agent, book, rooms):
     booking = book(
         assigned_room=rooms[0], primary_email="ada@example.com", special_requests="cot", assignment_notes="quiet"
     )
@@ -180,27 +180,27 @@ def test_a_booking_is_cancelled(agent_client, agent, book, rooms):
 
 
 @pytest.mark.parametrize("body", [None, {}, {"reason": None}, {"reason": ""}, {"reason": "  "}])
-def test_no_reason_is_needed_to_cancel(agent_client, agent, book, body):
+def test_cancelling_requires_no_reason(agent_client, agent, book, body):
     answer = agent_client.post(booking_url(agent, book(), "cancel/"), body)
     assert answer.status_code == 200
     assert answer.json()["cancellation_reason"] == ""
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "DECLINED", "EXPIRED", "NO_SHOW"])
-def test_what_is_over_is_not_cancelled(agent_client, agent, book, rooms, status):
+def test_a_closed_booking_cannot_be_cancelled(agent_client, agent, book, rooms, status):
     booking = in_status(book, rooms, status)
     with nothing_written():
         assert_error(agent_client.post(booking_url(agent, booking, "cancel/")), 409, "BOOKING_NOT_ELIGIBLE")
 
 
-def test_a_request_is_declined_not_cancelled(agent_client, agent, book):
+def test_a_request_must_be_declined_not_cancelled(agent_client, agent, book):
     request = book("PENDING_APPROVAL")
     with nothing_written():
         body = assert_error(agent_client.post(booking_url(agent, request, "cancel/")), 409, "BOOKING_NOT_ELIGIBLE")
     assert body["details"]["required_endpoint"] == booking_url(agent, request, "decline/")
 
 
-def test_a_stay_is_cancelled_by_a_supervisor_with_a_reason(agent_client, senior, agent, book, rooms):
+def test_an_in_house_stay_is_cancelled_by_a_supervisor_with_a_reason(agent_client, senior, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     path = booking_url(agent, stay, "cancel/")
     with nothing_written():
@@ -217,7 +217,7 @@ def test_a_stay_is_cancelled_by_a_supervisor_with_a_reason(agent_client, senior,
 
 @pytest.mark.parametrize("reason", ["x" * 2001, "\u0000", "a\u0000b", {"a": 1}, ["x"], True])
 @pytest.mark.parametrize("step", ["cancel/", "no-show/", "reinstate/", "undo-check-in/"])
-def test_a_reason_that_makes_no_sense_is_named(senior, agent, book, step, reason):
+def test_an_invalid_cancellation_reason_is_named(senior, agent, book, step, reason):
     booking = book()
     with nothing_written():
         answer = senior.post(booking_url(agent, booking, step), {"reason": reason})
@@ -227,7 +227,7 @@ def test_a_reason_that_makes_no_sense_is_named(senior, agent, book, step, reason
 # --- no-show, reinstate -----------------------------------------------------------------------------------------------
 
 
-def test_a_guest_did_not_come(agent_client, agent, book, rooms):
+def test_recording_a_no_show(agent_client, agent, book, rooms):
     booking = book(check_in=day(-1), assigned_room=rooms[0])
     path = booking_url(agent, booking)
     before = agent_client.get(path).json()
@@ -251,21 +251,21 @@ def test_a_guest_did_not_come(agent_client, agent, book, rooms):
         assert agent_client.post(path + "no-show/").json() == answer.json()
 
 
-def test_todays_guest_may_still_come(agent_client, agent, book):
+def test_todays_arrival_cannot_be_a_no_show(agent_client, agent, book):
     booking = book()
     with nothing_written():
         assert_error(agent_client.post(booking_url(agent, booking, "no-show/")), 409, "ARRIVAL_NOT_OVER")
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "IN_HOUSE", "COMPLETED", "DECLINED", "CANCELLED", "EXPIRED"])
-def test_only_who_was_expected_can_fail_to_come(agent_client, agent, book, rooms, status):
+def test_only_a_confirmed_booking_can_be_a_no_show(agent_client, agent, book, rooms, status):
     booking = in_status(book, rooms, status, check_in=day(-1))
     with nothing_written():
         assert_error(agent_client.post(booking_url(agent, booking, "no-show/")), 409, "BOOKING_NOT_ELIGIBLE")
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "NO_SHOW"])
-def test_a_supervisor_takes_it_back(senior, agent, book, rooms, status):
+def test_a_supervisor_reinstates_a_booking(senior, agent, book, rooms, status):
     booking = book(status, cancellation_reason="wrong one" if status == "CANCELLED" else "")
     path = booking_url(agent, booking)
     before = senior.get(path).json()
@@ -284,7 +284,7 @@ def test_a_supervisor_takes_it_back(senior, agent, book, rooms, status):
         assert_error(senior.post(path + "reinstate/", {"reason": "again"}), 409, "BOOKING_NOT_ELIGIBLE")
 
 
-def test_nothing_is_taken_back_when_the_house_is_full(senior, agent, book, rooms):
+def test_a_booking_cannot_be_reinstated_in_a_full_hotel(senior, agent, book, rooms):
     cancelled = book("CANCELLED")
     for _ in rooms:
         book()
@@ -295,7 +295,7 @@ def test_nothing_is_taken_back_when_the_house_is_full(senior, agent, book, rooms
 
 @pytest.mark.parametrize("body", [None, {}, {"reason": ""}, {"reason": "   "}, {"reason": None}])
 @pytest.mark.parametrize("step", ["reinstate/", "undo-check-in/"])
-def test_taking_something_back_needs_a_reason(senior, agent, book, step, body):
+def test_reinstating_requires_a_reason(senior, agent, book, step, body):
     cancelled = book("CANCELLED")
     with nothing_written():
         answer = senior.post(booking_url(agent, cancelled, step), body)

@@ -1,4 +1,4 @@
-"""Bookings made, read, changed and seen, and who comes along (contract section 6)."""
+"""Creating, reading, listing and changing bookings, mark-seen, and the party (docs/api.md, Bookings)."""
 
 import pytest
 
@@ -59,13 +59,13 @@ ROW = {
 
 @pytest.fixture
 def booking(book, rooms) -> RoomBooking:
-    """Ada and Charles, in room 101."""
+    """A booking of Ada and Charles for room 101."""
     made = book(booking_id="BK-2025-0001", adults=2, total_amount="285.00", assigned_room=rooms[0])
     BookingGuest.objects.create(booking=made, first_name="Charles", last_name="Babbage")
     return made
 
 
-# --- finding one ------------------------------------------------------------------------------------------------------
+# --- lookup -----------------------------------------------------------------------------------------------------------
 
 OF_ONE = [endpoint for endpoint in ENDPOINTS if "<str:bid>" in endpoint.route]
 
@@ -75,7 +75,7 @@ OF_ONE = [endpoint for endpoint in ENDPOINTS if "<str:bid>" in endpoint.route]
     ["BK-2025-9999", "nonsense", "1", "bk-2025-0001", "BK-2025-0001x", "BK-2025-0001%00", "%00", "BK-2025-0001%0A",
      "%20BK-2025-0001", "BK-2025-%D9%A1", "%F0%9F%9A%AA", "..%5C", "'", "%25", "B" * 5000],
 )  # fmt: skip
-def test_whatever_is_no_reference_is_no_booking(api, manager, booking, reference):
+def test_invalid_booking_references_are_not_found(api, manager, booking, reference):
     client = api(manager)
     with nothing_written():
         for endpoint in OF_ONE:
@@ -84,7 +84,7 @@ def test_whatever_is_no_reference_is_no_booking(api, manager, booking, reference
             assert body["message"] == "There is no such booking.", endpoint.name
 
 
-def test_another_hotels_booking_is_not_there(api, manager, book):
+def test_another_hotels_booking_is_not_found(api, manager, book):
     elsewhere = HotelFactory(slug="other")
     theirs = book(hotel=elsewhere, room_type=RoomTypeFactory(hotel=elsewhere))
     client = api(manager)
@@ -139,7 +139,7 @@ def test_counts_can_be_left_out(agent_client, agent, booking):
     assert answer.json() == {"count": 1, "next": None, "previous": None, "results": [ROW]}
 
 
-def test_another_hotels_bookings_are_in_no_list(agent_client, agent, book):
+def test_another_hotels_bookings_are_not_listed(agent_client, agent, book):
     elsewhere = HotelFactory(slug="other")
     book(hotel=elsewhere, room_type=RoomTypeFactory(hotel=elsewhere))
     answer = agent_client.get(url(agent, "room-bookings/")).json()
@@ -147,7 +147,7 @@ def test_another_hotels_bookings_are_in_no_list(agent_client, agent, book):
 
 
 @pytest.mark.parametrize("query", ["bucket=x", "date_from=x", "room_id=x", "q=%00", "ordering=x", "seen=x", "status=x"])
-def test_a_filter_that_makes_no_sense_is_named(agent_client, agent, query):
+def test_an_invalid_filter_is_named(agent_client, agent, query):
     body = assert_error(agent_client.get(url(agent, f"room-bookings/?{query}")), 400, "VALIDATION_ERROR")
     assert list(body["details"]) == [query.partition("=")[0]]
 
@@ -155,7 +155,7 @@ def test_a_filter_that_makes_no_sense_is_named(agent_client, agent, query):
 # --- one --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_detail_is_whole(agent_client, agent, booking, rooms):
+def test_every_field_of_the_detail(agent_client, agent, booking, rooms):
     answer = agent_client.get(booking_url(agent, booking))
     assert answer.status_code == 200
     assert answer["ETag"] == '"0"'
@@ -207,7 +207,7 @@ def test_the_detail_is_whole(agent_client, agent, booking, rooms):
     }
 
 
-# --- making one -------------------------------------------------------------------------------------------------------
+# --- create -----------------------------------------------------------------------------------------------------------
 
 
 def wish(standard, **fields):
@@ -227,12 +227,12 @@ def make(agent_client, agent, standard, **fields):
     return agent_client.post(url(agent, "room-bookings/"), wish(standard, **fields))
 
 
-def test_a_booking_is_made(agent_client, agent, standard, rooms):
+def test_creating_a_booking(agent_client, agent, standard, rooms):
     answer = make(
         agent_client,
         agent,
         standard,
-        room_type_id=str(standard.pk),  # ids are taken as text too
+        room_type_id=str(standard.pk),  # ids are accepted as text too
         primary_email="grace@example.com",
         primary_phone="+1 202 555 0100",
         special_requests="high floor",
@@ -270,7 +270,7 @@ def test_a_booking_is_made(agent_client, agent, standard, rooms):
     assert event_types() == ["booking_created"]
 
 
-def test_little_is_needed_to_make_one(agent_client, agent, standard, rooms):
+def test_the_required_fields_are_few(agent_client, agent, standard, rooms):
     body = wish(standard, primary_email=None, primary_phone="", party=[], total_amount=None, special_requests=None)
     del body["adults"], body["children"]
     answer = agent_client.post(url(agent, "room-bookings/"), body)
@@ -279,7 +279,7 @@ def test_little_is_needed_to_make_one(agent_client, agent, standard, rooms):
     assert (made["adults"], made["children"], made["total_amount"], made["currency"]) == (1, 0, None, "EUR")
 
 
-def test_a_card_payment_makes_it_wait_for_approval(agent_client, agent, standard, rooms):
+def test_a_booking_with_a_card_payment_waits_for_approval(agent_client, agent, standard, rooms):
     answer = make(agent_client, agent, standard, payment_provider="stripe", payment_reference="pi_123")
     body = answer.json()
     assert answer.status_code == 201
@@ -291,12 +291,12 @@ def test_a_card_payment_makes_it_wait_for_approval(agent_client, agent, standard
     assert details == {"payment_reference": ["Another booking already has this payment."]}
 
 
-def test_a_day_use_and_the_longest_stay_are_taken(agent_client, agent, standard, rooms):
+def test_day_use_and_the_longest_stay_are_accepted(agent_client, agent, standard, rooms):
     assert make(agent_client, agent, standard, check_in=str(day(0)), check_out=str(day(0))).json()["nights"] == 0
     assert make(agent_client, agent, standard, check_in=str(day(1)), check_out=str(day(366))).json()["nights"] == 365
 
 
-def test_an_amount_that_its_currency_does_not_have_is_refused_and_nothing_is_made(agent_client, agent, standard, rooms):
+def test_too_many_decimals_for_the_currency_are_refused(agent_client, agent, standard, rooms):
     with nothing_written():
         answer = make(agent_client, agent, standard, total_amount="9000.5", currency="JPY")
     assert assert_error(answer, 400, "VALIDATION_ERROR")["total_amount"] == ["Amounts in JPY have no decimals."]
@@ -352,34 +352,34 @@ def test_an_amount_that_its_currency_does_not_have_is_refused_and_nothing_is_mad
         ("payment_reference", "x" * 256),
     ],
 )
-def test_a_field_that_makes_no_sense_is_named_and_nothing_is_made(agent_client, agent, standard, rooms, field, value):
+def test_an_invalid_field_is_named_and_no_booking_created(agent_client, agent, standard, rooms, field, value):
     with nothing_written():
         body = assert_error(make(agent_client, agent, standard, **{field: value}), 400, "VALIDATION_ERROR")
     assert list(body["details"]) == [field]
     assert body[field] == body["details"][field]
 
 
-def test_a_card_payment_needs_its_reference(agent_client, agent, standard, rooms):
+def test_a_card_payment_requires_its_reference(agent_client, agent, standard, rooms):
     for missing in ({}, {"payment_reference": " "}, {"payment_reference": None}):
         with nothing_written():
             answer = make(agent_client, agent, standard, payment_provider="stripe", **missing)
         assert list(assert_error(answer, 400)["details"]) == ["payment_reference"]
 
 
-def test_a_stay_that_is_over_can_not_be_booked(agent_client, agent, standard, rooms):
+def test_a_stay_in_the_past_cannot_be_booked(agent_client, agent, standard, rooms):
     with nothing_written():
         answer = make(agent_client, agent, standard, check_in=str(day(-3)), check_out=str(day(-1)))
     assert list(assert_error(answer, 400)["details"]) == ["check_out"]
 
 
-def test_another_hotels_room_type_is_not_sold(agent_client, agent, standard, rooms):
+def test_another_hotels_room_type_cannot_be_booked(agent_client, agent, standard, rooms):
     theirs = RoomTypeFactory(hotel=HotelFactory(slug="other"))
     with nothing_written():
         answer = make(agent_client, agent, standard, room_type_id=theirs.pk)
     assert list(assert_error(answer, 400)["details"]) == ["room_type_id"]
 
 
-def test_a_type_that_is_sold_out_is_refused_unless_the_house_overbooks(agent_client, agent, standard, rooms, book):
+def test_a_sold_out_type_is_refused_unless_overbooking_is_allowed(agent_client, agent, standard, rooms, book):
     for _ in rooms:
         book(check_in=day(2), check_out=day(4))
     with nothing_written():
@@ -389,10 +389,10 @@ def test_a_type_that_is_sold_out_is_refused_unless_the_house_overbooks(agent_cli
     assert make(agent_client, agent, standard).status_code == 201
 
 
-# --- changing one -----------------------------------------------------------------------------------------------------
+# --- change -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_booking_is_changed(agent_client, agent, booking):
+def test_changing_a_booking(agent_client, agent, booking):
     path = booking_url(agent, booking)
     before = agent_client.get(path).json()
     answer = agent_client.patch(
@@ -440,7 +440,7 @@ def test_a_booking_is_changed(agent_client, agent, booking):
     assert event_types() == ["booking_updated"]
 
 
-def test_all_that_was_read_may_be_sent_back_and_changes_nothing(agent_client, agent, booking):
+def test_sending_the_read_fields_back_changes_nothing(agent_client, agent, booking):
     path = booking_url(agent, booking)
     read = agent_client.get(path).json()
     with nothing_written():
@@ -453,7 +453,7 @@ def test_all_that_was_read_may_be_sent_back_and_changes_nothing(agent_client, ag
     [{"status": "COMPLETED"}, {"assigned_room": None, "adults": 3}, {"room_type_id": 1}, {"version": 77}],
     ids=lambda sent: next(iter(sent)),
 )
-def test_what_has_a_step_of_its_own_is_refused_here(agent_client, agent, booking, sent):
+def test_fields_with_their_own_action_are_refused(agent_client, agent, booking, sent):
     with nothing_written():
         body = assert_error(agent_client.patch(booking_url(agent, booking), sent), 400, "READ_ONLY_FIELD")
     [name, *_] = sent
@@ -469,7 +469,7 @@ def test_two_read_only_fields_are_both_named(agent_client, agent, booking):
     assert body["message"].count("can't be changed here") == 2
 
 
-def test_what_says_the_same_changes_nothing(agent_client, agent, booking):
+def test_unchanged_values_change_nothing(agent_client, agent, booking):
     with nothing_written():
         answer = agent_client.patch(
             booking_url(agent, booking), {"adults": "2", "primary_email": None, "check_in": str(day(0))}
@@ -479,7 +479,7 @@ def test_what_says_the_same_changes_nothing(agent_client, agent, booking):
 
 
 @pytest.mark.parametrize("header", ['"1"', 'W/"1"', '"1-gzip"', '"x"', '"99999999999999999999"'])
-def test_a_version_that_is_gone_is_412(agent_client, agent, booking, header):
+def test_a_stale_version_is_412(agent_client, agent, booking, header):
     with nothing_written():
         answer = agent_client.patch(booking_url(agent, booking), {"adults": 3}, HTTP_IF_MATCH=header)
     body = assert_error(answer, 412, "PRECONDITION_FAILED")
@@ -489,12 +489,12 @@ def test_a_version_that_is_gone_is_412(agent_client, agent, booking, header):
 @pytest.mark.parametrize(
     ("header", "status"), [('"3", "0"', 200), ('W/"0"', 200), ('"0-gzip"', 200), ("*", 200), ("", 200), ("0", 400)]
 )
-def test_other_ways_to_name_a_version(agent_client, agent, booking, header, status):
+def test_other_forms_of_if_match(agent_client, agent, booking, header, status):
     answer = agent_client.patch(booking_url(agent, booking), {"adults": 3}, HTTP_IF_MATCH=header)
     assert answer.status_code == status
 
 
-def test_dates_may_not_run_into_the_next_guest_of_the_room(agent_client, agent, booking, book, rooms):
+def test_dates_cannot_overlap_the_rooms_next_booking(agent_client, agent, booking, book, rooms):
     following = book(assigned_room=rooms[0], check_in=day(3), check_out=day(5))
     path = booking_url(agent, booking)
     with nothing_written():
@@ -536,13 +536,13 @@ def test_dates_may_not_run_into_the_next_guest_of_the_room(agent_client, agent, 
         ({"special_requests": "x" * 10_001}, "special_requests"),
     ],
 )
-def test_a_change_that_makes_no_sense_is_named(agent_client, agent, booking, fields, named):
+def test_an_invalid_change_is_named(agent_client, agent, booking, fields, named):
     with nothing_written():
         body = assert_error(agent_client.patch(booking_url(agent, booking), fields), 400, "VALIDATION_ERROR")
     assert list(body["details"]) == [named]
 
 
-def test_of_a_guest_in_house_only_the_departure_moves(agent_client, agent, book, rooms):
+def test_in_house_only_the_departure_can_change(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-1))
     path = booking_url(agent, stay)
     with nothing_written():
@@ -550,7 +550,7 @@ def test_of_a_guest_in_house_only_the_departure_moves(agent_client, agent, book,
     assert agent_client.patch(path, {"check_out": str(day(5))}).json()["check_out"] == "2025-07-07"
 
 
-def test_a_booking_that_is_over_takes_notes_only(agent_client, agent, book):
+def test_only_the_notes_of_a_closed_booking_can_change(agent_client, agent, book):
     over = book("CANCELLED")
     path = booking_url(agent, over)
     with nothing_written():
@@ -564,7 +564,7 @@ def test_a_booking_that_is_over_takes_notes_only(agent_client, agent, book):
 # --- seen -------------------------------------------------------------------------------------------------------------
 
 
-def test_whoever_saw_it_first_stays(api, agent_client, agent, manager, booking):
+def test_first_viewer_is_recorded(api, agent_client, agent, manager, booking):
     path = booking_url(agent, booking, "mark-seen/")
     answer = agent_client.post(path)
     assert answer.status_code == 200
@@ -584,7 +584,7 @@ def test_whoever_saw_it_first_stays(api, agent_client, agent, manager, booking):
 # --- the party --------------------------------------------------------------------------------------------------------
 
 
-def test_the_party_is_read_and_replaced(agent_client, agent, booking):
+def test_reading_and_replacing_the_party(agent_client, agent, booking):
     path = booking_url(agent, booking, "party/")
     [charles] = BookingGuest.objects.all()
     assert agent_client.get(path).json() == {
@@ -628,20 +628,20 @@ def test_the_party_is_read_and_replaced(agent_client, agent, booking):
         [{"first_name": "Mary", "last_name": "S"}] * 51,
     ],
 )
-def test_companions_that_make_no_sense_are_refused(agent_client, agent, booking, companions):
+def test_invalid_companions_are_refused(agent_client, agent, booking, companions):
     with nothing_written():
         answer = agent_client.put(booking_url(agent, booking, "party/companions/"), {"companions": companions})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["companions"]
 
 
-def test_fifty_companions_are_a_party(agent_client, agent, booking):
+def test_fifty_companions_are_accepted(agent_client, agent, booking):
     RoomType.objects.update(max_occupancy=51)
     crowd = [{"first_name": f"Guest {n}", "last_name": "S"} for n in range(50)]
     answer = agent_client.put(booking_url(agent, booking, "party/companions/"), {"companions": crowd})
     assert answer.json()["total_count"] == 51
 
 
-def test_the_party_of_a_booking_that_is_over_stays(agent_client, agent, book):
+def test_the_party_of_a_closed_booking_cannot_change(agent_client, agent, book):
     over = book("NO_SHOW")
     with nothing_written():
         answer = agent_client.put(booking_url(agent, over, "party/companions/"), {"companions": []})

@@ -1,4 +1,4 @@
-"""What the desk sees of a guest's mails, and sending one again (contract section 6, small print)."""
+"""A booking's mails at the front desk, and resending them (docs/api.md, Bookings)."""
 
 from datetime import timedelta
 
@@ -29,7 +29,7 @@ def queue(booking, kind=MailKind.CONFIRMATION) -> BookingMail:
     return queue_booking_mail(found, kind)
 
 
-def test_what_became_of_each_mail(agent_client, agent, booking):
+def test_the_list_shows_each_mails_state(agent_client, agent, booking):
     first = queue(booking)
     assert send_queued() == 1
     second = queue(booking, MailKind.CHANGE)
@@ -75,7 +75,7 @@ def test_what_became_of_each_mail(agent_client, agent, booking):
     }
 
 
-def test_a_cancellation_shows_what_it_has_dropped(agent_client, agent, booking):
+def test_a_cancellation_shows_the_mails_that_it_dropped(agent_client, agent, booking):
     queue(booking)
     cancel_booking(booking=booking, staff=agent)
     cancellation, confirmation = agent_client.get(booking_url(agent, booking, "mails/")).json()["results"]
@@ -89,7 +89,7 @@ def test_a_cancellation_shows_what_it_has_dropped(agent_client, agent, booking):
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_the_list_takes_four_statements_and_comes_in_pages(agent_client, agent, booking, statements, size):
+def test_the_list_takes_four_statements_and_is_paginated(agent_client, agent, booking, statements, size):
     for _ in range(size):
         queue(booking)
     with statements() as made:
@@ -104,7 +104,7 @@ def test_a_booking_without_mails_has_none(agent_client, agent, booking):
     assert agent_client.get(booking_url(agent, booking, "mails/")).json()["results"] == []
 
 
-def test_a_mail_is_sent_again(agent_client, agent, booking):
+def test_resending_a_mail(agent_client, agent, booking):
     first = queue(booking)
     assert send_queued() == 1
     RoomBooking.objects.update(primary_email="new@example.com")
@@ -119,7 +119,7 @@ def test_a_mail_is_sent_again(agent_client, agent, booking):
     assert django_mail.outbox[1].to == ["new@example.com"]
 
 
-def test_pressed_twice_it_goes_once(agent_client, agent, booking):
+def test_two_resend_requests_send_one_mail(agent_client, agent, booking):
     mail = queue(booking)
     send_queued()
     path = booking_url(agent, booking, f"mails/{mail.pk}/send-again/")
@@ -129,8 +129,8 @@ def test_pressed_twice_it_goes_once(agent_client, agent, booking):
     assert send_queued() == 1
 
 
-def test_a_step_on_the_booking_is_not_needed_to_send_again(agent_client, agent, booking):
-    """The version of the booking stays: a form that is open at the desk can still be saved."""
+def test_resending_does_not_change_the_bookings_version(agent_client, agent, booking):
+    """So a form that is open at the front desk can still be saved."""
     mail = queue(booking)
     agent_client.post(booking_url(agent, booking, f"mails/{mail.pk}/send-again/"))
     assert RoomBooking.objects.get().version == booking.version
@@ -143,7 +143,7 @@ def test_a_step_on_the_booking_is_not_needed_to_send_again(agent_client, agent, 
         ({"primary_email": ""}, "NO_EMAIL_ADDRESS"),
     ],
 )
-def test_what_cannot_be_sent_again(agent_client, agent, booking, change, code):
+def test_mails_that_cannot_be_resent(agent_client, agent, booking, change, code):
     mail = queue(booking)
     send_queued()
     RoomBooking.objects.update(**change)
@@ -153,7 +153,7 @@ def test_what_cannot_be_sent_again(agent_client, agent, booking, change, code):
     assert row["can_send_again"] is False
 
 
-def test_what_is_being_sent_is_not_sent_again(agent_client, agent, booking):
+def test_a_mail_being_sent_cannot_be_resent(agent_client, agent, booking):
     mail = queue(booking)
     BookingMail.objects.update(state="SENDING", claimed_at=clock.now())
     with nothing_written():
@@ -164,7 +164,7 @@ def test_what_is_being_sent_is_not_sent_again(agent_client, agent, booking):
     assert (row["can_send_again"], row["next_try_at"]) == (False, None)
 
 
-def test_the_mail_of_another_booking_or_hotel_is_not_there(agent_client, agent, booking, book):
+def test_the_mail_of_another_booking_or_hotel_is_not_found(agent_client, agent, booking, book):
     other = book(check_in=day(2), check_out=day(4), primary_email="ada@example.com")
     elsewhere = booking_in("CONFIRMED", hotel=HotelFactory(slug="other"), primary_email="ada@example.com")
     queue(booking)
@@ -179,14 +179,14 @@ def test_the_mail_of_another_booking_or_hotel_is_not_there(agent_client, agent, 
     assert agent_client.get(booking_url(agent, booking, "mails/")).json()["count"] == 1
 
 
-def test_no_text_of_a_mail_is_in_the_list(agent_client, agent, booking):
+def test_the_list_does_not_contain_the_mails_text(agent_client, agent, booking):
     queue(booking)
     text = agent_client.get(booking_url(agent, booking, "mails/")).content.decode()
     assert "Lovelace" not in text
     assert "Dear" not in text
 
 
-def test_the_edit_of_the_dates_is_mailed_through_the_api(agent_client, agent, booking, rooms):
+def test_changed_dates_are_mailed(agent_client, agent, booking, rooms):
     agent_client.patch(booking_url(agent, booking), {"check_out": str(day(5))})
     [mail] = agent_client.get(booking_url(agent, booking, "mails/")).json()["results"]
     assert (mail["kind"], mail["state"]) == ("CHANGE", "QUEUED")

@@ -1,4 +1,4 @@
-"""Guests who stay past their departure: seen, acknowledged, given more nights (contract section 6)."""
+"""Overstays: detection, acknowledgement and extension (docs/api.md, Bookings)."""
 
 import pytest
 
@@ -16,18 +16,18 @@ NOTHING = {"is_overstay": False, "incident_state": "MISSING", "overstay": None}
 
 @pytest.fixture
 def overdue(book, rooms):
-    """Should have left room 101 yesterday at eleven."""
+    """An in-house guest who was due out of room 101 yesterday at eleven."""
     return book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-3), check_out=day(-1))
 
 
 @pytest.fixture
 def stay(book, rooms):
-    """In room 101 until the day after tomorrow."""
+    """A guest in room 101 until the day after tomorrow."""
     return book("IN_HOUSE", assigned_room=rooms[0])
 
 
 def incident(**fields):
-    """The overstay of ``overdue`` as it is shown."""
+    """The JSON of ``overdue``'s overstay."""
     return {
         "status": "OPEN",
         "hours_overdue": 28,
@@ -37,7 +37,7 @@ def incident(**fields):
     } | fields
 
 
-def test_an_overstay_is_shown_before_and_after_it_is_noticed(agent_client, agent, hotel, overdue, book):
+def test_an_overstay_is_shown_before_and_after_detection(agent_client, agent, hotel, overdue, book):
     path = booking_url(agent, overdue, "overstay/status/")
     assert agent_client.get(path).json() == {"is_overstay": True, "incident_state": "MISSING", "overstay": None}
     flag_overstays(hotel)
@@ -45,7 +45,7 @@ def test_an_overstay_is_shown_before_and_after_it_is_noticed(agent_client, agent
     assert agent_client.get(booking_url(agent, book(), "overstay/status/")).json() == NOTHING
 
 
-def test_an_overstay_is_acknowledged(agent_client, agent, overdue):
+def test_acknowledging_an_overstay(agent_client, agent, overdue):
     path = booking_url(agent, overdue, "overstay/acknowledge/")
     answer = agent_client.post(path, {"note": "waits for a taxi"})
     assert answer.status_code == 200
@@ -63,7 +63,7 @@ def test_an_overstay_is_acknowledged(agent_client, agent, overdue):
     assert agent_client.post(path, {"dismiss": True}).json()["overstay"] == incident(status="DISMISSED")
 
 
-def test_who_is_not_overdue_is_no_overstay(agent_client, agent, stay, book):
+def test_a_guest_who_is_not_overdue_is_no_overstay(agent_client, agent, stay, book):
     arrival = book()
     with nothing_written():
         assert_error(agent_client.post(booking_url(agent, stay, "overstay/acknowledge/")), 409, "NO_OVERSTAY")
@@ -82,7 +82,7 @@ def test_who_is_not_overdue_is_no_overstay(agent_client, agent, stay, book):
         ({"note": "x" * 2001}, "note"),
     ],
 )
-def test_an_acknowledgement_that_makes_no_sense_is_named(agent_client, agent, overdue, body, named):
+def test_an_invalid_acknowledgement_is_named(agent_client, agent, overdue, body, named):
     with nothing_written():
         answer = agent_client.post(booking_url(agent, overdue, "overstay/acknowledge/"), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
@@ -121,7 +121,7 @@ def test_nights_are_added_from_the_departure_on(agent_client, agent, hotel, over
     assert status == {key: body[key] for key in status}
 
 
-def test_a_stay_is_extended_to_a_day(agent_client, agent, stay):
+def test_extending_a_stay_to_a_date(agent_client, agent, stay):
     path = booking_url(agent, stay, "overstay/extend/")
     answer = agent_client.post(path, {"new_checkout_date": str(day(30)), "add_nights": None})
     assert answer.json()["booking"]["check_out"] == "2025-08-01"
@@ -150,13 +150,13 @@ def test_a_stay_is_extended_to_a_day(agent_client, agent, stay):
         ({"new_checkout_date": "2101-01-01"}, "new_checkout_date"),
     ],
 )
-def test_an_extension_that_makes_no_sense_is_named(agent_client, agent, stay, body, named):
+def test_an_invalid_extension_is_named(agent_client, agent, stay, body, named):
     with nothing_written():
         answer = agent_client.post(booking_url(agent, stay, "overstay/extend/"), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
-def test_a_promised_room_names_what_is_in_the_way_and_what_would_do(agent_client, agent, hotel, stay, book, rooms):
+def test_a_conflict_lists_the_next_booking_and_free_rooms(agent_client, agent, hotel, stay, book, rooms):
     next_guest = book(assigned_room=rooms[0], check_in=day(3), check_out=day(5))
     book(assigned_room=rooms[1], check_in=day(1), check_out=day(2))
     suite = RoomTypeFactory(hotel=hotel, name="Suite")
@@ -184,7 +184,7 @@ def test_a_promised_room_names_what_is_in_the_way_and_what_would_do(agent_client
     ("status", "code"),
     [("CONFIRMED", "BOOKING_NOT_CHECKED_IN"), ("COMPLETED", "BOOKING_ALREADY_CHECKED_OUT")],
 )
-def test_only_who_is_in_house_stays_longer(agent_client, agent, book, status, code):
+def test_only_in_house_stays_can_be_extended(agent_client, agent, book, status, code):
     booking = book(status)
     with nothing_written():
         answer = agent_client.post(booking_url(agent, booking, "overstay/extend/"), {"add_nights": 1})

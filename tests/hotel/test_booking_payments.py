@@ -1,4 +1,4 @@
-"""A booking with a card payment, from the request to the refund, at the front desk's endpoints (contract section 6)."""
+"""A booking with a card payment, from request to refund, through the API (docs/api.md, Payments)."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("afternoon")
 
 @pytest.fixture
 def request_by_card(stripe, agent_client, agent, standard, rooms) -> RoomBooking:
-    """Made through the API, with an authorised payment."""
+    """A booking request created through the API, with an authorised payment."""
     stripe.authorise("pi_1")
     body = {
         "room_type_id": standard.pk,
@@ -31,7 +31,7 @@ def request_by_card(stripe, agent_client, agent, standard, rooms) -> RoomBooking
     return RoomBooking.objects.get()
 
 
-def test_the_money_is_taken_once_and_given_back_once(stripe, agent_client, agent, request_by_card):
+def test_money_is_captured_once_and_refunded_once(stripe, agent_client, agent, request_by_card):
     path = booking_url(agent, request_by_card)
     before = agent_client.get(path).json()
     approved = agent_client.post(path + "approve/")
@@ -66,7 +66,7 @@ def test_the_money_is_taken_once_and_given_back_once(stripe, agent_client, agent
     ("step", "action", "code"),
     [("approve/", "capture", "PAYMENT_CAPTURE_FAILED"), ("decline/", "cancel", "PAYMENT_VOID_FAILED")],
 )
-def test_a_provider_that_refuses_is_502_and_the_booking_as_it_was(
+def test_a_refusing_provider_is_502_and_the_booking_unchanged(
     stripe, agent_client, agent, request_by_card, step, action, code
 ):
     path = booking_url(agent, request_by_card)
@@ -75,10 +75,10 @@ def test_a_provider_that_refuses_is_502_and_the_booking_as_it_was(
     assert_error(agent_client.post(path + step), 502, code)
     assert agent_client.get(path).json() == before
     assert stripe.moved("pi_1") == {}
-    assert agent_client.post(path + step).status_code == 200  # the next try does it
+    assert agent_client.post(path + step).status_code == 200  # the retry succeeds
 
 
-def test_an_authorisation_that_has_expired_is_said_so(stripe, agent_client, agent, request_by_card):
+def test_an_expired_authorisation_is_reported(stripe, agent_client, agent, request_by_card):
     stripe.expire("pi_1")
     path = booking_url(agent, request_by_card)
     before = agent_client.get(path).json()
@@ -86,7 +86,7 @@ def test_an_authorisation_that_has_expired_is_said_so(stripe, agent_client, agen
     assert agent_client.get(path).json() == before
 
 
-def test_past_the_deadline_nothing_is_approved(stripe, agent_client, agent, request_by_card):
+def test_approval_after_the_deadline_is_refused(stripe, agent_client, agent, request_by_card):
     with clock.set_to(NOW + timedelta(hours=9)), nothing_written():
         body = assert_error(agent_client.post(booking_url(agent, request_by_card, "approve/")), 409, "BOOKING_EXPIRED")
     assert body["details"]["approval_deadline_at"] == "2025-07-02T22:00:00Z"

@@ -1,4 +1,4 @@
-"""Which right each of the front desk's endpoints takes: that one and no other (contract sections 2, 3 and 6)."""
+"""The right that each front desk endpoint requires, and no other (docs/api.md, Rights)."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -47,7 +47,7 @@ READING = [endpoint for endpoint in ENDPOINTS if endpoint.name in READS]
 
 
 def member(hotel, rights) -> Staff:
-    """Somebody who holds exactly these rights."""
+    """A staff member with exactly these rights."""
     role = Group.objects.create(name="a role of this house")
     labels = [permission(right).split(".") for right in rights]
     for app_label, codename in labels:
@@ -55,14 +55,14 @@ def member(hotel, rights) -> Staff:
     return StaffFactory(hotel=hotel, role=role.name)
 
 
-def test_the_tables_name_every_endpoint_of_bookings():
+def test_the_tables_list_every_booking_endpoint():
     named = {endpoint.name for endpoint in ENDPOINTS if "room-bookings" in endpoint.route}
     others = {"GET access-config/", "PATCH access-config/", "POST rooms/checkin/", "POST rooms/checkout/"}
     assert RIGHT.keys() | READS == named | others
 
 
 @pytest.mark.parametrize("endpoint", WRITING, ids=[endpoint.name for endpoint in WRITING])
-def test_the_right_alone_is_enough_and_all_others_are_not(api, hotel, endpoint):
+def test_writing_requires_exactly_its_right(api, hotel, endpoint):
     right = RIGHT[endpoint.name]
     things = endpoint_targets(hotel)
     with rolled_back():
@@ -74,7 +74,7 @@ def test_the_right_alone_is_enough_and_all_others_are_not(api, hotel, endpoint):
 
 
 @pytest.mark.parametrize("endpoint", READING, ids=[endpoint.name for endpoint in READING])
-def test_any_bookings_right_reads_and_no_other_does(api, hotel, endpoint):
+def test_reading_requires_any_booking_right(api, hotel, endpoint):
     things = endpoint_targets(hotel)
     with rolled_back():
         assert endpoint.call(api(member(hotel, ["bookings.communicate"])), hotel.slug, things).status_code == 200

@@ -1,4 +1,4 @@
-"""Rooms given and taken back, arrivals, departures, moves (contract section 6)."""
+"""Room assignment, check-in, check-out and room moves (docs/api.md, Bookings)."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ NO_IDS = ["x", 0, -1, 1.5, True, [], {}, 10**30, "\u0000", ""]
 
 @pytest.fixture
 def senior(api, office_manager):
-    """A client of the front office manager, who supervises."""
+    """An API client signed in as the front office manager."""
     return api(office_manager)
 
 
@@ -37,7 +37,7 @@ def status_of(room) -> str:
 
 
 def shown(room, **fields):
-    """The room as the detail of a booking shows it."""
+    """The room's JSON in a booking's detail."""
     return {
         "id": room.pk,
         "room_number": room.room_number,
@@ -47,10 +47,10 @@ def shown(room, **fields):
     } | fields
 
 
-# --- which rooms there are --------------------------------------------------------------------------------------------
+# --- available rooms --------------------------------------------------------------------------------------------------
 
 
-def test_available_rooms_are_listed_without_the_own_one(agent_client, agent, book, rooms):
+def test_available_rooms_exclude_the_assigned_room(agent_client, agent, book, rooms):
     set_status(rooms[2], "CHECKOUT_DIRTY")
     set_status(rooms[3], "OUT_OF_ORDER")
     booking = book(assigned_room=rooms[0])
@@ -90,7 +90,7 @@ def test_available_rooms_and_overstay_are_200_in_every_status(agent_client, agen
 # --- assign, unassign -------------------------------------------------------------------------------------------------
 
 
-def test_a_room_is_assigned(agent_client, agent, book, rooms):
+def test_assigning_a_room(agent_client, agent, book, rooms):
     set_status(rooms[0], "CHECKOUT_DIRTY")
     booking = book()
     path = booking_url(agent, booking)
@@ -119,7 +119,7 @@ def test_a_room_is_assigned(agent_client, agent, book, rooms):
     assert (other["room_number"], other["assignment_notes"]) == (102, "view")
 
 
-def test_a_room_of_elsewhere_is_not_assigned(agent_client, agent, book):
+def test_another_hotels_room_cannot_be_assigned(agent_client, agent, book):
     booking = book()
     theirs = NewRoomFactory(hotel=HotelFactory(slug="other"))
     for room_id in (theirs.pk, 123_456_789, 2**63 - 1):
@@ -128,7 +128,7 @@ def test_a_room_of_elsewhere_is_not_assigned(agent_client, agent, book):
         assert assert_error(answer, 404, "ROOM_NOT_FOUND")["message"].startswith("Room not found")
 
 
-def test_only_a_room_of_the_booked_type_that_is_let_is_assigned(agent_client, agent, book, hotel, rooms):
+def test_only_an_active_room_of_the_booked_type_can_be_assigned(agent_client, agent, book, hotel, rooms):
     booking = book()
     path = booking_url(agent, booking, "safe-assign-room/")
     suite = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel), room_number=901)
@@ -140,7 +140,7 @@ def test_only_a_room_of_the_booked_type_that_is_let_is_assigned(agent_client, ag
         assert_error(agent_client.post(path, {"room_id": rooms[1].pk}), 409, "ROOM_NOT_BOOKABLE")
 
 
-def test_a_room_that_somebody_else_has_is_not_assigned(agent_client, agent, book, rooms):
+def test_a_room_with_an_overlapping_booking_cannot_be_assigned(agent_client, agent, book, rooms):
     other = book(assigned_room=rooms[0], check_in=day(1), check_out=day(3))
     overdue = book("IN_HOUSE", assigned_room=rooms[1], check_in=day(-3), check_out=day(-1))
     booking = book()
@@ -152,7 +152,7 @@ def test_a_room_that_somebody_else_has_is_not_assigned(agent_client, agent, book
     assert [conflict["booking_id"] for conflict in late["details"]["conflicts"]] == [overdue.booking_id]
 
 
-def test_a_house_may_want_every_adults_name_first(agent_client, agent, book, rooms):
+def test_a_hotel_can_require_every_adults_name(agent_client, agent, book, rooms):
     booking = book(adults=2, children=2)
     path = booking_url(agent, booking, "safe-assign-room/")
     Hotel.objects.update(require_complete_party=True)
@@ -182,14 +182,14 @@ def test_only_a_confirmed_booking_gets_a_room(agent_client, agent, book, rooms):
             )
 
 
-def test_who_is_in_house_keeps_the_room(agent_client, agent, book, rooms):
+def test_an_in_house_guests_room_cannot_be_unassigned(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
         assert_error(agent_client.post(booking_url(agent, stay, "unassign-room/")), 409, "BOOKING_ALREADY_CHECKED_IN")
 
 
 @pytest.mark.parametrize("room_id", [*NO_IDS, None])
-def test_what_is_no_id_is_named(agent_client, agent, book, rooms, room_id):
+def test_an_invalid_room_id_is_named(agent_client, agent, book, rooms, room_id):
     booking, stay = book(), book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
         answer = agent_client.post(booking_url(agent, booking, "safe-assign-room/"), {"room_id": room_id})
@@ -198,7 +198,7 @@ def test_what_is_no_id_is_named(agent_client, agent, book, rooms, room_id):
         assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["to_room_id"]
 
 
-def test_a_room_is_taken_back(agent_client, agent, book, rooms):
+def test_unassigning_a_room(agent_client, agent, book, rooms):
     booking = book(assigned_room=rooms[0])
     path = booking_url(agent, booking)
     before = agent_client.get(path).json()
@@ -221,7 +221,7 @@ def test_a_room_is_taken_back(agent_client, agent, book, rooms):
 # --- check-in ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_guest_arrives(agent_client, agent, book, rooms):
+def test_check_in(agent_client, agent, book, rooms):
     booking = book(assigned_room=rooms[0])
     path = booking_url(agent, booking)
     before = agent_client.get(path).json()
@@ -253,7 +253,7 @@ def test_a_guest_arrives(agent_client, agent, book, rooms):
         assert agent_client.post(path + "check-in/", {"room_id": rooms[1].pk}).json() == answer.json()
 
 
-def test_a_guest_arrives_into_a_room_given_by_the_way(agent_client, agent, book, rooms):
+def test_check_in_with_a_room_id_assigns_the_room(agent_client, agent, book, rooms):
     booking = book()
     answer = agent_client.post(booking_url(agent, booking, "check-in/"), {"room_id": str(rooms[1].pk)})
     assert answer.status_code == 200
@@ -262,7 +262,7 @@ def test_a_guest_arrives_into_a_room_given_by_the_way(agent_client, agent, book,
     assert event_types() == ["room_updated", "room_occupancy_updated", "booking_checked_in", "booking_checked_in"]
 
 
-def test_without_any_room_nobody_arrives(agent_client, agent, book):
+def test_check_in_requires_a_room(agent_client, agent, book):
     booking = book()
     for body in (None, {}, {"room_id": None}):
         with nothing_written():
@@ -270,7 +270,7 @@ def test_without_any_room_nobody_arrives(agent_client, agent, book):
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "COMPLETED", "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW"])
-def test_only_a_confirmed_guest_arrives(agent_client, agent, book, rooms, status):
+def test_only_a_confirmed_booking_can_check_in(agent_client, agent, book, rooms, status):
     booking = book(status)
     with nothing_written():
         answer = agent_client.post(booking_url(agent, booking, "check-in/"), {"room_id": rooms[0].pk})
@@ -278,7 +278,7 @@ def test_only_a_confirmed_guest_arrives(agent_client, agent, book, rooms, status
 
 
 @pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "MAINTENANCE_REQUIRED"])
-def test_nobody_is_sent_to_a_room_that_is_not_ready(agent_client, senior, agent, book, rooms, status):
+def test_check_in_requires_a_ready_room(agent_client, senior, agent, book, rooms, status):
     booking = book(assigned_room=rooms[0])
     if status == "CLEANED_UNINSPECTED":
         set_status(rooms[0], "CHECKOUT_DIRTY")
@@ -297,7 +297,7 @@ def test_nobody_is_sent_to_a_room_that_is_not_ready(agent_client, senior, agent,
         (-2, 0, 14, "CHECKIN_TOO_LATE"),
     ],
 )
-def test_outside_the_window_only_a_supervisor_with_a_reason_checks_in(
+def test_check_in_outside_the_window_requires_a_supervisor_and_a_reason(
     agent_client, senior, agent, book, rooms, check_in, check_out, hour, code
 ):
     booking = book(assigned_room=rooms[0], check_in=day(check_in), check_out=day(check_out))
@@ -320,14 +320,14 @@ def test_outside_the_window_only_a_supervisor_with_a_reason_checks_in(
         ({"override_reason": "x" * 2001}, "override_reason"),
     ],
 )
-def test_a_check_in_that_makes_no_sense_is_named(agent_client, agent, book, rooms, body, named):
+def test_an_invalid_check_in_is_named(agent_client, agent, book, rooms, body, named):
     booking = book(assigned_room=rooms[0])
     with nothing_written():
         answer = agent_client.post(booking_url(agent, booking, "check-in/"), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
-def test_a_check_in_is_undone_on_the_same_day(senior, agent, book, rooms):
+def test_a_check_in_can_be_undone_on_the_same_day(senior, agent, book, rooms):
     booking = book(assigned_room=rooms[0])
     path = booking_url(agent, booking)
     before = senior.get(path).json()
@@ -345,7 +345,7 @@ def test_a_check_in_is_undone_on_the_same_day(senior, agent, book, rooms):
         assert_error(senior.post(path + "undo-check-in/", {"reason": "x"}), 409, "BOOKING_NOT_CHECKED_IN")
 
 
-def test_a_check_in_of_yesterday_stands(senior, agent, book, rooms):
+def test_yesterdays_check_in_cannot_be_undone(senior, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-1), checked_in_at=NOW - timedelta(days=1))
     with nothing_written():
         answer = senior.post(booking_url(agent, stay, "undo-check-in/"), {"reason": "wrong guest"})
@@ -355,7 +355,7 @@ def test_a_check_in_of_yesterday_stands(senior, agent, book, rooms):
 # --- check-out --------------------------------------------------------------------------------------------------------
 
 
-def test_a_guest_leaves(agent_client, agent, book, rooms):
+def test_check_out(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-1), check_out=day(0))
     path = booking_url(agent, stay)
     before = agent_client.get(path).json()
@@ -383,7 +383,7 @@ def test_a_guest_leaves(agent_client, agent, book, rooms):
         assert agent_client.post(path + "check-out/").json() == answer.json()
 
 
-def test_a_fault_stays_when_the_guest_has_left(agent_client, agent, manager, book, rooms):
+def test_a_fault_survives_check_out(agent_client, agent, manager, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     flag_maintenance(room=rooms[0], staff=manager, note="shower drips")
     answer = agent_client.post(booking_url(agent, stay, "check-out/"))
@@ -395,7 +395,7 @@ def test_a_fault_stays_when_the_guest_has_left(agent_client, agent, manager, boo
 
 
 @pytest.mark.parametrize("status", ["PENDING_APPROVAL", "CONFIRMED", "DECLINED", "CANCELLED", "EXPIRED", "NO_SHOW"])
-def test_only_who_is_in_house_leaves_or_moves(agent_client, agent, book, rooms, status):
+def test_only_in_house_guests_can_check_out_or_move(agent_client, agent, book, rooms, status):
     booking = book(status)
     with nothing_written():
         assert_error(agent_client.post(booking_url(agent, booking, "check-out/")), 409, "BOOKING_NOT_CHECKED_IN")
@@ -408,7 +408,7 @@ def test_only_who_is_in_house_leaves_or_moves(agent_client, agent, book, rooms, 
 # --- move -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_guest_moves(agent_client, agent, book, rooms):
+def test_moving_a_guest(agent_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     path = booking_url(agent, stay)
     before = agent_client.get(path).json()
@@ -451,7 +451,7 @@ def test_a_better_room_is_an_upgrade(agent_client, agent, book, hotel, rooms):
     assert BookingChange.objects.get().is_upgrade
 
 
-def test_who_has_left_does_not_move(agent_client, agent, book, rooms):
+def test_a_completed_stay_cannot_move(agent_client, agent, book, rooms):
     gone = book("COMPLETED", assigned_room=rooms[0])
     with nothing_written():
         answer = agent_client.post(
@@ -460,7 +460,7 @@ def test_who_has_left_does_not_move(agent_client, agent, book, rooms):
     assert_error(answer, 409, "BOOKING_ALREADY_CHECKED_OUT")
 
 
-def test_no_room_that_can_not_take_them(agent_client, agent, book, hotel, rooms):
+def test_unsuitable_target_rooms_are_refused(agent_client, agent, book, hotel, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], adults=2, children=1)
     path = booking_url(agent, stay, "move-room/")
     small = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel, max_occupancy=2), room_number=201)
@@ -498,19 +498,19 @@ def test_no_room_that_can_not_take_them(agent_client, agent, book, hotel, rooms)
         ({"reason": "noise", "notes": "x" * 2001}, "notes"),
     ],
 )
-def test_a_move_that_makes_no_sense_is_named(agent_client, agent, book, rooms, body, named):
+def test_an_invalid_move_is_named(agent_client, agent, book, rooms, body, named):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     with nothing_written():
         answer = agent_client.post(booking_url(agent, stay, "move-room/"), {"to_room_id": rooms[1].pk, **body})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
-# --- a supervisor goes beyond -----------------------------------------------------------------------------------------
+# --- supervisor overrides ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def packed(book, rooms):
-    """Every room is sold from tomorrow on."""
+    """Every room is sold from tomorrow."""
     for _ in rooms:
         book(check_in=day(1), check_out=day(2))
 
@@ -522,7 +522,7 @@ BEYOND = [
 
 
 @pytest.mark.parametrize(("status", "method", "step", "body"), BEYOND)
-def test_more_nights_in_a_sold_out_house_take_a_supervisor_s_reason(
+def test_extending_in_a_sold_out_hotel_requires_a_supervisor_and_a_reason(
     agent_client, agent, senior, office_manager, book, rooms, packed, status, method, step, body
 ):
     stay = book(status, assigned_room=rooms[0], check_out=day(1))
@@ -538,7 +538,7 @@ def test_more_nights_in_a_sold_out_house_take_a_supervisor_s_reason(
     assert invariants.violations(now=NOW) == []
 
 
-def test_giving_a_better_room_back_in_a_sold_out_house_takes_a_supervisor_s_reason(
+def test_unassigning_an_upgrade_in_a_sold_out_hotel_requires_a_supervisor_and_a_reason(
     agent_client, agent, senior, book, rooms, packed, hotel
 ):
     stay = book(assigned_room=NewRoomFactory(hotel=hotel), room_type=rooms[0].room_type)
@@ -551,8 +551,8 @@ def test_giving_a_better_room_back_in_a_sold_out_house_takes_a_supervisor_s_reas
 
 
 @pytest.mark.parametrize("step", ["create", "edit", "party", "assign", "check-in"])
-def test_a_larger_party_takes_a_supervisor_s_reason(agent_client, agent, senior, book, rooms, step):
-    """The rooms sleep four."""
+def test_a_party_above_capacity_requires_a_supervisor_and_a_reason(agent_client, agent, senior, book, rooms, step):
+    """The rooms have a capacity of four."""
     stay = None if step == "create" else book(adults=5 if step in ("assign", "check-in") else 1)
     five = [{"first_name": f"Guest {n}", "last_name": "S"} for n in range(4)]
     new = {"room_type_id": rooms[0].room_type_id, "check_in": str(day(0)), "check_out": str(day(1)), "adults": 5}

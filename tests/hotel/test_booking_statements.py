@@ -1,4 +1,4 @@
-"""How many SQL statements the front desk's requests make, sign-in included: the same for one booking and for many."""
+"""The number of SQL statements of front desk requests, including sign-in: the same for one booking and for many."""
 
 import pytest
 
@@ -17,7 +17,7 @@ SIZES = pytest.mark.parametrize("size", [1, 3, 100])
 
 
 def fill(standard, size: int, *, status: str, first: int, in_rooms: bool = True) -> list[RoomBooking]:
-    """So many bookings with two companions each, in rooms of their own from number ``first`` on."""
+    """Add bookings with two companions each, in separate rooms numbered from ``first``."""
     hotel = standard.hotel
     Room.objects.bulk_create(Room(hotel=hotel, room_type=standard, room_number=first + n) for n in range(size))
     rooms = list(Room.objects.filter(room_number__gte=first).order_by("pk")[:size])
@@ -92,7 +92,7 @@ def test_reading_the_list(agent_client, agent, standard, statements, size, query
         ("IN_HOUSE", "overstay/extend/", {"add_nights": 2}, 15),
     ],
 )
-def test_one_step(api, office_manager, standard, statements, size, status, step, body, made):
+def test_booking_actions(api, office_manager, standard, statements, size, status, step, body, made):
     in_rooms = status in ("CONFIRMED", "IN_HOUSE")
     booking = fill(standard, size, status=status, first=101, in_rooms=in_rooms)[-1]
     free = NewRoomFactory(hotel=standard.hotel, room_type=standard, room_number=999)
@@ -106,7 +106,7 @@ def test_one_step(api, office_manager, standard, statements, size, status, step,
     assert len(counted) == made, counted.sql()
 
 
-def test_making_a_booking(agent_client, agent, standard, statements):
+def test_creating_a_booking(agent_client, agent, standard, statements):
     NewRoomFactory(hotel=standard.hotel, room_type=standard)
     body = {
         "room_type_id": standard.pk,
@@ -127,7 +127,7 @@ def test_making_a_booking(agent_client, agent, standard, statements):
 @pytest.mark.parametrize(
     ("path", "status", "made"), [("rooms/checkin/", "CONFIRMED", 14), ("rooms/checkout/", "IN_HOUSE", 14)]
 )
-def test_many_rooms_at_once(agent_client, agent, standard, statements, size, path, status, made):
+def test_bulk_check_in_and_check_out(agent_client, agent, standard, statements, size, path, status, made):
     bookings = fill(standard, size, status=status, first=101)
     with statements() as counted:
         answer = agent_client.post(url(agent, path), {"room_ids": [booking.assigned_room_id for booking in bookings]})
@@ -139,7 +139,7 @@ def test_many_rooms_at_once(agent_client, agent, standard, statements, size, pat
 
 @pytest.mark.parametrize("size", [1, 3, 50])
 @pytest.mark.parametrize(("path", "made"), [("check-out/", 16), ("rooms/checkout/", 16)])
-def test_guests_with_a_telephone_who_overstay_cost_two_more(
+def test_overdue_guests_with_a_telephone_take_two_more_statements(
     agent_client, agent, standard, statements, size, path, made
 ):
     bookings = fill(standard, size, status="IN_HOUSE", first=101)
@@ -156,8 +156,8 @@ def test_guests_with_a_telephone_who_overstay_cost_two_more(
 
 @SIZES
 @pytest.mark.parametrize("force", [True, False])
-def test_taking_a_room_away_that_bookings_need(api, manager, standard, statements, size, force):
-    """Its arrivals, of which each other one has booked another type, and the others who want a room of its type."""
+def test_deactivating_a_room_that_bookings_need(api, manager, standard, statements, size, force):
+    """Its arrivals, every other one booked for another type, and other bookings of its type."""
     room, *_ = (NewRoomFactory(hotel=standard.hotel, room_type=standard, room_number=101 + n) for n in range(2))
     other = NewRoomFactory(hotel=standard.hotel).room_type
     hotel, name = standard.hotel, {"primary_first_name": "Ada", "primary_last_name": "Lovelace"}
@@ -192,9 +192,9 @@ def test_taking_a_room_away_that_bookings_need(api, manager, standard, statement
             url(manager, f"rooms/{room.pk}/status/"), {"to_status": "OUT_OF_ORDER", "note": "leak", "force": force}
         )
     assert answer.status_code == (200 if force else 409)
-    made = (20 if size == 1 else 21) if force else 7  # one more where several are written at once
+    made = (20 if size == 1 else 21) if force else 7  # one more if several are written together
     assert len(counted) == made, counted.sql()
-    assert Overbooking.objects.count() == (size if force else 0)  # of the other type, and of this one in turn
+    assert Overbooking.objects.count() == (size if force else 0)  # alternating between the other type and this one
 
 
 @pytest.mark.parametrize("size", [1, 3])

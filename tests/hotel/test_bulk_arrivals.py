@@ -1,4 +1,4 @@
-"""Arrivals and departures of many rooms at once, with a result for each room (contract section 3)."""
+"""Bulk check-in and check-out, with a result for each room (docs/api.md, Rooms)."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -72,7 +72,7 @@ def test_arrivals_are_checked_in_and_each_refusal_says_why(agent_client, agent, 
     assert invariants.violations() == []
 
 
-def test_when_nobody_arrives_it_is_409_with_the_results_and_nothing_is_written(agent_client, agent, book, rooms):
+def test_if_no_check_in_succeeds_it_is_409_and_nothing_is_written(agent_client, agent, book, rooms):
     body = {"room_ids": [rooms[0].pk]}
     with nothing_written():
         refusal = assert_error(agent_client.post(url(agent, "rooms/checkin/"), body), 409, "NOTHING_DONE")
@@ -83,12 +83,12 @@ def test_when_nobody_arrives_it_is_409_with_the_results_and_nothing_is_written(a
     }
 
 
-def test_all_well_is_said_in_short(agent_client, agent, book, rooms):
+def test_the_message_when_all_succeed(agent_client, agent, book, rooms):
     for room in rooms[:2]:
         book(assigned_room=room)
     answer = agent_client.post(url(agent, "rooms/checkin/"), {"room_ids": [room.pk for room in rooms[:2]]})
     assert answer.json()["detail"] == "2 bookings are checked in."
-    with nothing_written():  # the same again: they are in house already
+    with nothing_written():  # a retry: they are in house already
         again = agent_client.post(url(agent, "rooms/checkin/"), {"room_ids": [room.pk for room in rooms[:2]]})
     assert_error(again, 409, "NOTHING_DONE")
 
@@ -97,7 +97,7 @@ def test_all_well_is_said_in_short(agent_client, agent, book, rooms):
 
 
 @pytest.mark.parametrize("destructive", [False, True])
-def test_whoever_is_in_house_is_checked_out_and_nobody_else(agent_client, agent, book, rooms, theirs, destructive):
+def test_only_in_house_guests_are_checked_out(agent_client, agent, book, rooms, theirs, destructive):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     arrival = book(assigned_room=rooms[1])
     before = len(event_types())
@@ -135,7 +135,7 @@ def test_whoever_is_in_house_is_checked_out_and_nobody_else(agent_client, agent,
     assert invariants.violations() == []
 
 
-def test_when_nobody_leaves_it_is_409_with_the_results_and_nothing_is_written(agent_client, agent, book, rooms):
+def test_if_no_check_out_succeeds_it_is_409_and_nothing_is_written(agent_client, agent, book, rooms):
     book(assigned_room=rooms[0])
     with nothing_written():
         answer = agent_client.post(url(agent, "rooms/checkout/"), {"room_ids": [rooms[0].pk], "destructive": True})
@@ -147,7 +147,7 @@ def test_when_nobody_leaves_it_is_409_with_the_results_and_nothing_is_written(ag
     }
 
 
-def test_destructive_takes_a_right_of_its_own(api, agent, book, rooms):
+def test_destructive_requires_its_own_right(api, agent, book, rooms):
     book("IN_HOUSE", assigned_room=rooms[0])
     group = Group.objects.get(name=rights.FRONT_DESK_AGENT)
     codename = permission("rooms.checkout_destructive").partition(".")[2]
@@ -165,7 +165,7 @@ def test_destructive_takes_a_right_of_its_own(api, agent, book, rooms):
 @pytest.mark.parametrize(
     "room_ids", [None, [], "1", 1, {}, ["x"], [0], [-1], [None], [[1]], [True], [1.5], [10**30], ["\u0000"], [1] * 501]
 )
-def test_room_ids_that_make_no_sense_are_refused(agent_client, agent, path, room_ids):
+def test_invalid_room_ids_are_refused(agent_client, agent, path, room_ids):
     with nothing_written():
         for body in ({"room_ids": room_ids}, {}):
             answer = agent_client.post(url(agent, path), body)
@@ -182,6 +182,6 @@ def test_destructive_is_a_boolean(agent_client, agent, book, rooms, destructive)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["destructive"]
 
 
-def test_five_hundred_rooms_are_taken_at_once(agent_client, agent, rooms):
+def test_five_hundred_rooms_are_accepted(agent_client, agent, rooms):
     answer = agent_client.post(url(agent, "rooms/checkout/"), {"room_ids": list(range(10**9, 10**9 + 500))})
     assert len(assert_error(answer, 409, "NOTHING_DONE")["results"]["failed"]) == 500

@@ -1,4 +1,4 @@
-"""The hotel's calendar over every timezone there is: days follow each other, whatever the clock does."""
+"""The hotel's calendar in every timezone: days follow each other across clock changes."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
@@ -36,7 +36,7 @@ moments = st.integers(0, 110 * 366 * 24 * 60).map(lambda minutes: datetime(1950,
 
 @st.composite
 def hotels_and_moments(draw):
-    """A hotel with a business day of any sort, and a moment, mostly about one at which its clock is changed."""
+    """A hotel with any business day, and a moment, mostly near a clock change."""
     zone = draw(zones)
     near = [change + draw(st.timedeltas(-30 * 60 * MINUTE, 30 * 60 * MINUTE)) for change in ODD.get(zone, [])]
     return Hotel(timezone=zone, late_arrival_cutoff=draw(times)), draw(st.sampled_from(near) if near else moments)
@@ -51,13 +51,13 @@ def test_the_business_date_never_runs_backwards(hotel_and_moment, span):
 
 @settings(max_examples=400, deadline=None)
 @given(hotels_and_moments(), st.integers(-2, 2))
-def test_a_business_day_has_exactly_the_moments_of_its_date(hotel_and_moment, days):
+def test_a_business_day_contains_exactly_the_moments_of_its_date(hotel_and_moment, days):
     hotel, moment = hotel_and_moment
     of_moment = calendar.business_date(hotel, moment)
     day = of_moment + days * DAY
     begins, ends = calendar.business_day(hotel, day)
     assert (begins <= moment < ends) == (day == of_moment)
-    # At its edges, too. (A day that was left out has none.)
+    # Also at its edges. (A skipped day has none.)
     if begins < ends:
         assert calendar.business_date(hotel, begins) == day
         assert calendar.business_date(hotel, ends - timedelta.resolution) == day
@@ -65,7 +65,7 @@ def test_a_business_day_has_exactly_the_moments_of_its_date(hotel_and_moment, da
 
 
 @pytest.mark.parametrize("zone", ODD)
-def test_minute_by_minute_through_every_odd_night(zone):
+def test_every_minute_of_nights_with_a_clock_change(zone):
     for change in ODD[zone]:
         for cutoff in (time(0), time(0, 1), time(1, 30), time(2), time(2, 15), time(2, 30), time(12)):
             hotel = Hotel(timezone=zone, late_arrival_cutoff=cutoff)
@@ -75,8 +75,8 @@ def test_minute_by_minute_through_every_odd_night(zone):
                 assert calendar.business_day(hotel, day)[1] == calendar.business_day(hotel, day + DAY)[0]
 
 
-def test_where_the_clock_goes_back_the_night_ends_once():
-    """Half past two comes twice; the day that began at the first is not over at the second."""
+def test_a_cutoff_that_occurs_twice_ends_the_day_once():
+    """2:30 occurs twice; the day that began at the first is not over at the second."""
     hotel = Hotel(timezone="Europe/Berlin", late_arrival_cutoff=time(2, 30))
     first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     assert first.astimezone(ZoneInfo("Europe/Berlin")).time() == time(2, 30)
@@ -84,7 +84,7 @@ def test_where_the_clock_goes_back_the_night_ends_once():
     assert seen == [24, 25, 25, 25, 25, 25, 25]
 
 
-def test_where_the_cutoff_is_skipped_the_day_begins_when_its_boundary_says():
+def test_a_skipped_cutoff_ends_the_day_an_hour_later_on_the_clock():
     hotel = Hotel(timezone="Europe/Berlin", late_arrival_cutoff=time(2, 30))
     begins, _ = calendar.business_day(hotel, date(2026, 3, 29))
     assert begins == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)  # half past three
@@ -93,8 +93,8 @@ def test_where_the_cutoff_is_skipped_the_day_begins_when_its_boundary_says():
 
 
 @pytest.mark.django_db
-def test_the_last_day_of_a_chart_is_the_one_whose_midnight_has_come(hotel):
-    """In St. John's the clock went back over midnight, at one minute past."""
+def test_the_last_chart_day_has_begun(hotel):
+    """In St. John's the clock went back over midnight, at 00:01."""
     Hotel.objects.filter(pk=hotel.pk).update(timezone="America/St_Johns")
     hotel.refresh_from_db()
     with clock.set_to(ODD["America/St_Johns"][0] + 5 * MINUTE):
@@ -104,8 +104,8 @@ def test_the_last_day_of_a_chart_is_the_one_whose_midnight_has_come(hotel):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("zone", ODD)
-def test_the_invariants_have_the_same_day_in_sql_through_every_odd_night(zone):
-    """By code of their own."""
+def test_the_invariants_sql_has_the_same_business_day(zone):
+    """The invariants have their own implementation."""
     cutoffs = (time(0), time(0, 15), time(1, 15), time(1, 30), time(2), time(2, 15), time(2, 30), time(12))
     hotels = {
         cutoff: HotelFactory(timezone=zone, late_arrival_cutoff=cutoff, early_checkin_from=cutoff) for cutoff in cutoffs
@@ -122,7 +122,7 @@ def test_the_invariants_have_the_same_day_in_sql_through_every_odd_night(zone):
 @pytest.mark.django_db
 @pytest.mark.parametrize("zone", ODD)
 @pytest.mark.parametrize("checkout", [time(0), time(0, 30), time(11)])
-def test_overdue_in_sql_is_overdue_in_python_through_every_odd_night(hotel, zone, checkout):
+def test_overdue_in_sql_agrees_with_python(hotel, zone, checkout):
     Hotel.objects.filter(pk=hotel.pk).update(timezone=zone, standard_checkout_time=checkout)
     hotel.refresh_from_db()
     for change in ODD[zone]:

@@ -1,4 +1,4 @@
-"""Requests with an ``Idempotency-Key``: done once, however often they are sent (contract sections 1 and 6)."""
+"""Requests with an ``Idempotency-Key`` are executed once, however often they are sent (docs/api.md, Conventions)."""
 
 from datetime import timedelta
 
@@ -35,12 +35,12 @@ def stay(book, rooms) -> RoomBooking:
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_a_repeat_gets_the_first_answer_but_for_the_guests_token(agent_client, agent, standard, rooms):
+def test_a_retry_gets_the_first_response_without_the_guest_token(agent_client, agent, standard, rooms):
     path = url(agent, "room-bookings/")
     first = agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="a key")
-    RoomBooking.objects.update(adults=3)  # what was answered is answered again, whatever has happened since
+    RoomBooking.objects.update(adults=3)  # the stored response is returned, regardless of later changes
     with nothing_written():
-        # The same request, otherwise spelt.
+        # The same request in another notation.
         repeat = agent_client.post(
             path,
             wish(standard, room_type_id=str(standard.pk), total_amount=190, colour="blue"),
@@ -64,7 +64,7 @@ def test_without_a_key_every_request_is_a_new_one(agent_client, agent, standard,
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_another_body_or_address_with_the_same_key_is_422(agent_client, agent, standard, stay):
+def test_another_body_or_path_with_the_same_key_is_422(agent_client, agent, standard, stay):
     path = url(agent, "room-bookings/")
     assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
     with nothing_written():
@@ -92,7 +92,7 @@ def test_an_extension_is_made_once(agent_client, agent, stay):
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_a_refusal_does_not_use_the_key_up(agent_client, agent, stay, book, rooms):
+def test_a_refusal_does_not_use_up_the_key(agent_client, agent, stay, book, rooms):
     book(assigned_room=rooms[0], check_in=day(3), check_out=day(5))
     path = booking_url(agent, stay, "overstay/extend/")
     with nothing_written():
@@ -103,7 +103,7 @@ def test_a_refusal_does_not_use_the_key_up(agent_client, agent, stay, book, room
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_a_key_is_its_senders_own(api, agent, manager, standard, rooms):
+def test_keys_are_per_user(api, agent, manager, standard, rooms):
     for staff in (agent, manager):
         answer = api(staff).post(url(staff, "room-bookings/"), wish(standard), HTTP_IDEMPOTENCY_KEY="k")
         assert answer.json()["guest_token"]
@@ -119,7 +119,7 @@ def test_a_key_has_at_most_255_printable_characters(agent_client, agent, standar
 
 
 @pytest.mark.usefixtures("afternoon")
-def test_a_key_is_forgotten_after_a_day(agent_client, agent, standard, rooms):
+def test_a_key_expires_after_a_day(agent_client, agent, standard, rooms):
     path = url(agent, "room-bookings/")
     assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
     for later, bookings in ((timedelta(hours=23), 1), (timedelta(hours=25), 2)):
@@ -131,8 +131,8 @@ def test_a_key_is_forgotten_after_a_day(agent_client, agent, standard, rooms):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("what", ["booking", "extension"])
-def test_two_at_once_with_one_key_are_one(what):
-    """The second waits until the first is committed, and gets its answer."""
+def test_concurrent_requests_with_one_key_are_executed_once(what):
+    """The second waits until the first has committed, and returns its response."""
     with clock.set_to(NOW):
         hotel = HotelFactory(slug="grand")
         staff = StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT)
@@ -146,7 +146,7 @@ def test_two_at_once_with_one_key_are_one(what):
             path, body, made = booking_url(staff, stay, "overstay/extend/"), {"add_nights": 2}, BookingExtension
 
     def send():
-        with clock.set_to(NOW):  # each thread has a clock of its own
+        with clock.set_to(NOW):  # each thread has its own clock
             return token_client(staff).post(path, body, HTTP_IDEMPOTENCY_KEY="k")
 
     first, [second, third] = overlap(send, send, send)
@@ -158,8 +158,8 @@ def test_two_at_once_with_one_key_are_one(what):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_without_a_key_are_two():
-    """The twin: what the key is good for."""
+def test_concurrent_requests_without_a_key_are_executed_twice():
+    """The twin of the test above."""
     with clock.set_to(NOW):
         hotel = HotelFactory(slug="grand")
         staff = StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT)

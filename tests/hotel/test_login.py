@@ -1,4 +1,4 @@
-"""POST /staff/login/ and /staff/logout/ (contract section 2)."""
+"""POST /staff/login/ and /staff/logout/ (docs/api.md, Sign-in)."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -22,7 +22,7 @@ from tests.http import DocumentedClient, assert_error, document
 
 LOGIN, LOGOUT = "/api/staff/login/", "/api/staff/logout/"
 ME = "/api/staff/hotel/grand/me/"
-# Contract section 2: every key of the answer, and the JSON type of its value.
+# Every key of the response and its JSON type (docs/api.md, Sign-in).
 TYPES = {
     "token": str,
     "staff_id": int,
@@ -49,7 +49,7 @@ TYPES = {
 
 @pytest.fixture
 def client() -> DocumentedClient:
-    """A browser that nobody has signed in to."""
+    """A client without a token."""
     return DocumentedClient(raise_request_exception=False)
 
 
@@ -64,7 +64,7 @@ def with_token(token: str) -> DocumentedClient:
     return client
 
 
-def test_the_answer_has_every_key_of_the_contract(client, housekeeper):
+def test_the_response_has_every_documented_key(client, housekeeper):
     answer = sign_in(client, housekeeper)
     body = answer.json()
     assert answer.status_code == 200
@@ -72,7 +72,7 @@ def test_the_answer_has_every_key_of_the_contract(client, housekeeper):
     assert {key: type(value) for key, value in body.items() if not isinstance(value, TYPES[key])} == {}
 
 
-def test_the_answer_says_who_it_is(client, hotel, housekeeper):
+def test_the_response_identifies_the_user(client, hotel, housekeeper):
     body = sign_in(client, housekeeper).json()
     token, rbac = body.pop("token"), body.pop("rbac")
     assert body == {
@@ -110,18 +110,18 @@ def test_is_staff_is_not_djangos_admin_flag(client, housekeeper):
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
-DOORS = {"api": LOGIN, "board": "/board/sign-in/", "admin": "/admin/login/?next=/admin/"}
+SIGN_IN_PAGES = {"api": LOGIN, "board": "/board/sign-in/", "admin": "/admin/login/?next=/admin/"}
 
 
-def enters(door: str, name: str, password: str = PASSWORD) -> bool:
-    """Whether the door lets in whoever says so."""
-    kind = {"content_type": "application/json"} if door == "api" else {}
-    answer = Client().post(DOORS[door], {"username": name, "password": password}, **kind)
+def can_sign_in(page: str, name: str, password: str = PASSWORD) -> bool:
+    """Whether the sign-in page accepts these credentials."""
+    kind = {"content_type": "application/json"} if page == "api" else {}
+    answer = Client().post(SIGN_IN_PAGES[page], {"username": name, "password": password}, **kind)
     assert answer.status_code in (200, 302, 401), answer.content
-    return answer.status_code == (200 if door == "api" else 302)
+    return answer.status_code == (200 if page == "api" else 302)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("page", SIGN_IN_PAGES)
 @pytest.mark.parametrize(
     ("stored", "typed"),
     [
@@ -134,18 +134,18 @@ def enters(door: str, name: str, password: str = PASSWORD) -> bool:
         ("maeve", "ｍａｅｖｅ"),
     ],
 )
-def test_a_name_is_read_in_any_case_and_unicode_form_at_every_door(hotel, door, stored, typed):
+def test_names_match_in_any_case_and_unicode_form_on_every_sign_in_page(hotel, page, stored, typed):
     StaffFactory(hotel=hotel, user__username=stored, user__is_staff=True)
-    assert enters(door, typed)
-    assert not enters(door, typed, PASSWORD.upper())
+    assert can_sign_in(page, typed)
+    assert not can_sign_in(page, typed, PASSWORD.upper())
 
 
-def test_the_answer_tells_the_name_as_it_is_stored(client, hotel):
+def test_the_response_contains_the_stored_name(client, hotel):
     StaffFactory(hotel=hotel, user__username="Maeve")
     assert sign_in(client, "MAEVE").json()["username"] == "Maeve"
 
 
-def test_no_two_names_differ_in_case_alone(hotel):
+def test_names_that_differ_only_in_case_are_rejected(hotel):
     UserFactory(username="maeve")
     for name in ("Maeve", "MAEVE"):
         with pytest.raises(IntegrityError, match="auth_user_username_in_any_case"), transaction.atomic():
@@ -154,7 +154,7 @@ def test_no_two_names_differ_in_case_alone(hotel):
 
 
 @pytest.mark.parametrize("page", ["add", "change"])
-def test_the_admin_refuses_a_name_that_differs_in_case_alone(admin_client, page):
+def test_the_admin_refuses_a_name_that_differs_only_in_case(admin_client, page):
     UserFactory(username="maeve")
     other = UserFactory(username="orla")
     address = "/admin/auth/user/add/" if page == "add" else f"/admin/auth/user/{other.pk}/change/"
@@ -177,7 +177,7 @@ def test_an_unknown_name_takes_as_long_as_a_known_one(client, housekeeper, monke
     assert len(hashed) == 3
 
 
-def test_a_sign_in_looks_a_name_up_by_its_index(client, housekeeper, statements):
+def test_sign_in_uses_the_index_on_names(client, housekeeper, statements):
     with statements() as made:
         sign_in(client, "Housekeeper")
     [lookup] = [sql for sql in made.sql() if "username" in sql and "WHERE UPPER" in sql]
@@ -191,7 +191,7 @@ def test_a_sign_in_looks_a_name_up_by_its_index(client, housekeeper, statements)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_names_that_differ_in_case_alone_stop_the_migration():
+def test_names_that_differ_only_in_case_stop_the_migration():
     stop, make_index = import_module("hotel.migrations.0005_user_names_in_any_case").Migration.operations
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX auth_user_username_in_any_case")
@@ -214,7 +214,7 @@ def test_names_that_differ_in_case_alone_stop_the_migration():
 
 
 @pytest.mark.parametrize(("username", "password"), [("housekeeper", "wrong"), ("nobody", PASSWORD), ("nobody", "x")])
-def test_wrong_credentials_are_401_and_tell_nothing_apart(client, housekeeper, username, password):
+def test_wrong_credentials_are_401_without_distinction(client, housekeeper, username, password):
     body = assert_error(sign_in(client, username, password), 401, "INVALID_CREDENTIALS")
     assert body["non_field_errors"] == [body["message"]] == ["Wrong user name or password."]
     assert not AuthToken.objects.exists()
@@ -251,18 +251,18 @@ def test_the_eleventh_try_in_a_minute_for_one_name_is_throttled(client, housekee
     body = assert_error(answer, 429, "THROTTLED")
     assert body["non_field_errors"] == [body["message"]]
     assert 1 <= int(answer["Retry-After"]) <= 61
-    assert_error(sign_in(client, "HOUSEKEEPER"), 429)  # the same name to whoever guesses
-    assert_error(sign_in(client, housekeeper, HTTP_X_FORWARDED_FOR="10.9.8.7"), 429)  # a header is no other address
+    assert_error(sign_in(client, "HOUSEKEEPER"), 429)  # the same name for an attacker
+    assert_error(sign_in(client, housekeeper, HTTP_X_FORWARDED_FOR="10.9.8.7"), 429)  # not trusted
     assert sign_in(client, agent).status_code == 200
     assert sign_in(client, housekeeper, REMOTE_ADDR="10.0.0.2").status_code == 200
 
 
-def test_one_address_may_try_many_names_but_not_without_end(client, hotel):
+def test_attempts_per_ip_address_are_limited(client, hotel):
     codes = [sign_in(client, f"guess-{number}").status_code for number in range(121)]
     assert codes == [401] * 120 + [429]
 
 
-def test_a_busy_desk_is_not_throttled(api, agent):
+def test_a_busy_front_desk_is_not_throttled(api, agent):
     client = api(agent)
     assert {client.get(ME).status_code for _ in range(150)} == {200}
 
@@ -278,7 +278,7 @@ def test_the_token_is_stored_hashed(client, housekeeper):
     assert len(token) >= 40
 
 
-def test_a_token_lives_fourteen_days(client, housekeeper):
+def test_a_token_expires_after_fourteen_days(client, housekeeper):
     signed_in = timezone.now()
     mine = with_token(sign_in(client, housekeeper).json()["token"])
     with clock.set_to(signed_in + timedelta(days=14) - timedelta(minutes=1)):
@@ -287,7 +287,7 @@ def test_a_token_lives_fourteen_days(client, housekeeper):
         assert_error(mine.get(ME), 401)
 
 
-def test_sign_out_kills_this_token_and_no_other(client, housekeeper):
+def test_sign_out_deletes_only_this_token(client, housekeeper):
     here = with_token(sign_in(client, housekeeper).json()["token"])
     elsewhere = with_token(sign_in(client, housekeeper).json()["token"])
     answer = here.post(LOGOUT)
@@ -302,7 +302,7 @@ def test_sign_out_without_a_token_is_401(client, db):
 
 
 @pytest.mark.parametrize("what", ["user", "profile"])
-def test_a_token_is_dead_at_once_when_its_owner_is_deactivated(client, housekeeper, what):
+def test_deactivation_invalidates_tokens_immediately(client, housekeeper, what):
     mine = with_token(sign_in(client, housekeeper).json()["token"])
     deactivate(housekeeper, what)
     assert_error(mine.get(ME), 401, "NOT_AUTHENTICATED")
@@ -331,7 +331,7 @@ def test_a_malformed_or_unknown_token_is_401(client, hotel, header):
     assert body["non_field_errors"] == [body["message"]]
 
 
-def test_the_word_token_is_read_in_any_case(client, housekeeper):
+def test_the_token_keyword_is_case_insensitive(client, housekeeper):
     token = sign_in(client, housekeeper).json()["token"]
     assert client.get(ME, HTTP_AUTHORIZATION=f"token {token}").status_code == 200
 
@@ -340,10 +340,10 @@ def test_a_request_is_authenticated_in_one_statement(api, housekeeper, statement
     client = api(housekeeper)
     with statements() as made:
         assert client.get(ME).status_code == 200
-    assert len(made) == 1  # token, user, staff, hotel, role and rights; the answer needs nothing else
+    assert len(made) == 1  # token, user, staff, hotel, role and rights; the response needs nothing else
 
 
-def test_fifty_expired_tokens_cost_no_statement_and_sign_in_sweeps_them(client, housekeeper, statements):
+def test_expired_tokens_take_no_statement_and_are_deleted_at_sign_in(client, housekeeper, statements):
     AuthToken.objects.bulk_create(
         AuthToken(user=housekeeper.user, digest=f"{n:0128}", token_key="", expiry=clock.now() - timedelta(days=1))
         for n in range(50)
@@ -356,7 +356,7 @@ def test_fifty_expired_tokens_cost_no_statement_and_sign_in_sweeps_them(client, 
     assert AuthToken.objects.count() == 2
 
 
-def test_a_token_of_another_hotels_member_does_not_open_this_one(client, hotel):
+def test_a_token_of_another_hotels_staff_is_refused(client, hotel):
     stranger = StaffFactory(role=rights.HOTEL_MANAGER)
     token = sign_in(client, stranger).json()["token"]
     assert_error(with_token(token).get(ME), 403, "HOTEL_ACCESS_DENIED")
@@ -393,7 +393,7 @@ def test_a_bad_sign_in_names_the_field(client, db, body, field):
     assert answer["non_field_errors"] == [answer["message"]]
 
 
-def test_spaces_belong_to_a_password(client, hotel):
+def test_spaces_in_passwords_are_significant(client, hotel):
     staff = StaffFactory(hotel=hotel)
     staff.user.set_password("  spaced out  ")
     staff.user.save()
@@ -401,8 +401,8 @@ def test_spaces_belong_to_a_password(client, hotel):
     assert_error(sign_in(client, staff, "spaced out"), 401)
 
 
-def test_sign_in_ignores_a_dead_token(client, housekeeper):
-    """A browser that still holds an old token sends it along."""
+def test_sign_in_ignores_an_expired_token(client, housekeeper):
+    """A browser may still send an old token."""
     client.credentials(HTTP_AUTHORIZATION="Token dead")
     assert sign_in(client, housekeeper).status_code == 200
 
@@ -411,18 +411,18 @@ def test_the_document_says_that_sign_in_needs_no_token():
     assert document()["paths"][LOGIN]["post"].get("security", []) in ([], [{}])
 
 
-def test_white_space_around_a_name_makes_no_new_name(client, housekeeper):
+def test_names_are_trimmed_for_throttling(client, housekeeper):
     answers = [sign_in(client, " " * number + "housekeeper", "wrong") for number in range(11)]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
 
 
-def test_many_names_from_one_address_are_throttled_and_leave_nothing_behind(client, db, monkeypatch):
+def test_many_names_from_one_ip_address_are_throttled_without_leaving_rows(client, db, monkeypatch):
     monkeypatch.setitem(throttles._AddressThrottle.THROTTLE_RATES, "login-address", "3/min")
     answers = [sign_in(client, f"name-{number}", "wrong") for number in range(6)]
     assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 3
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM django_cache")
-        assert cursor.fetchone() == (4,)  # three names, one address
+        assert cursor.fetchone() == (4,)  # three names, one IP address
 
 
 def test_signing_out_ends_a_session(manager):

@@ -1,4 +1,4 @@
-"""What each role may do, as clients read it from sign-in and ``me`` (contract section 2)."""
+"""The rights of each role, as returned by sign-in and ``me`` (docs/api.md, Rights)."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -20,7 +20,7 @@ BOOKINGS = (
 )
 
 AGENT_BOOKINGS = "create update cancel assign_room checkin checkout resolve_overstay extend communicate"
-# Contract section 2, row by row.
+# The table of docs/api.md (Rights), row by row.
 HELD = {
     rights.FRONT_DESK_AGENT: {
         "rooms": "maintenance_flag checkout_bulk checkout_destructive",
@@ -66,7 +66,7 @@ ACCESS_LEVELS = {
 FLAG = "MAINTENANCE_REQUIRED"
 ALL_FROM_REPAIR = ["OCCUPIED", "CHECKOUT_DIRTY", "OUT_OF_ORDER", "READY_FOR_GUEST"]
 ALL_FROM_OUT_OF_ORDER = ["CHECKOUT_DIRTY", FLAG, "READY_FOR_GUEST"]
-# Contract section 5, "Who may", worked out by hand for each role.
+# The transitions of docs/api.md (Transitions), worked out by hand for each role.
 STATUS_TRANSITIONS = {
     rights.FRONT_DESK_AGENT: {
         "OCCUPIED": [FLAG],
@@ -133,7 +133,7 @@ def module(actions: str, held: str) -> dict:
 
 
 @every_role
-def test_a_role_holds_its_row_of_the_contract(api, hotel, role):
+def test_each_role_has_its_documented_rights(api, hotel, role):
     body = me(api, StaffFactory(hotel=hotel, role=role))
     assert body["rbac"] == {
         "rooms": module(ROOMS, HELD[role]["rooms"]),
@@ -145,14 +145,14 @@ def test_a_role_holds_its_row_of_the_contract(api, hotel, role):
 
 
 @every_role
-def test_a_role_sees_the_navigation_of_what_it_may_do(api, hotel, role):
+def test_the_navigation_follows_the_rights(api, hotel, role):
     body = me(api, StaffFactory(hotel=hotel, role=role))
     assert body["effective_navs"] == body["allowed_navs"] == NAVS[role]
     assert [item["slug"] for item in body["navigation_items"]] == NAVS[role]
 
 
 @every_role
-def test_me_tells_which_status_changes_a_role_may_make(api, hotel, role):
+def test_me_lists_the_roles_status_transitions(api, hotel, role):
     body = me(api, StaffFactory(hotel=hotel, role=role))
     assert body["status_transitions"] == STATUS_TRANSITIONS[role]
 
@@ -176,7 +176,7 @@ def test_me_adds_the_person_to_the_permission_payload(api, hotel):
     assert "token" not in body
 
 
-def test_a_house_that_does_not_inspect_lets_its_housekeepers_pass_rooms(api, hotel, housekeeper):
+def test_a_hotel_without_inspections_can_let_housekeepers_pass_rooms(api, hotel, housekeeper):
     inspect = Permission.objects.get(content_type__app_label="rooms", codename="inspect")
     Group.objects.get(name="housekeeper").permissions.add(inspect)
     body = me(api, housekeeper)
@@ -186,7 +186,7 @@ def test_a_house_that_does_not_inspect_lets_its_housekeepers_pass_rooms(api, hot
     assert api(housekeeper).post(url(housekeeper, f"rooms/{room.room_number}/inspect/")).status_code == 200
 
 
-def test_a_right_given_to_one_member_is_theirs_alone(api, hotel, housekeeper):
+def test_a_right_granted_to_one_user_applies_only_to_them(api, hotel, housekeeper):
     history = Permission.objects.get(content_type__app_label="housekeeping", codename="status_history_read")
     housekeeper.user.user_permissions.add(history)
     assert me(api, housekeeper)["rbac"]["housekeeping"]["actions"]["status_history_read"] is True
@@ -194,7 +194,7 @@ def test_a_right_given_to_one_member_is_theirs_alone(api, hotel, housekeeper):
     assert me(api, colleague)["rbac"]["housekeeping"]["actions"]["status_history_read"] is False
 
 
-def test_a_role_that_changes_is_felt_at_the_next_request(api, housekeeper):
+def test_a_changed_role_applies_at_the_next_request(api, housekeeper):
     client = api(housekeeper)
     client.get(url(housekeeper, "me/"))
     housekeeper.role = Group.objects.get(name="hotel manager")
@@ -202,7 +202,7 @@ def test_a_role_that_changes_is_felt_at_the_next_request(api, housekeeper):
     assert client.get(url(housekeeper, "me/")).json()["role"] == "hotel manager"
 
 
-def test_who_is_inactive_holds_no_right(hotel, manager):
+def test_inactive_staff_have_no_rights(hotel, manager):
     user = type(manager.user).objects.get(pk=manager.user.pk)
     user.is_active = False
     assert user.get_all_permissions() == set()

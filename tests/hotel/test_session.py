@@ -14,7 +14,7 @@ HOME = {"HTTP_ORIGIN": "http://testserver"}
 
 @pytest.fixture
 def browser(manager) -> APIClient:
-    """A browser in which the manager has signed in to the admin."""
+    """A client signed in to the admin as the manager."""
     client = APIClient(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(manager.user)
     return client
@@ -50,7 +50,7 @@ def test_a_session_without_the_csrf_token_writes_nothing(browser, hotel, manager
     assert_error(answer, 403, "PERMISSION_DENIED")
 
 
-def test_a_page_of_another_origin_cannot_use_the_session(browser, hotel, manager):
+def test_a_page_from_another_origin_cannot_use_the_session(browser, hotel, manager):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     with nothing_written():
         answer = browser.post(
@@ -69,7 +69,7 @@ def test_a_session_ends_when_its_owner_is_deactivated(browser, manager):
 
 
 def test_a_session_ends_when_its_user_is_made_inactive(browser, manager):
-    """In the API, on the board and in the admin, also where nobody has removed the session."""
+    """In the API, on the board and in the admin, even if the session row still exists."""
     type(manager.user).objects.filter(pk=manager.user.pk).update(is_active=False)
     assert_error(browser.get(url(manager, "me/")), 401, "NOT_AUTHENTICATED")
     for page in (f"/board/{manager.hotel.slug}/", "/admin/"):
