@@ -93,7 +93,10 @@ def is_overdue(hotel: Hotel, check_in: date, check_out: date) -> bool:
 
 
 def approval_deadline(hotel: Hotel, created_at: datetime) -> datetime:
-    """The approval deadline of a request made at ``created_at``: the first cutoff after it, plus the day offset."""
+    """The deadline for approving a request made at ``created_at``.
+
+    The cutoff on the local date of the request plus the offset; the next day's if that has passed already.
+    """
     day = local_time(hotel, created_at).date() + timedelta(days=hotel.approval_cutoff_day_offset)
     deadline = at(hotel, day, hotel.approval_cutoff_time)
     return deadline if deadline > created_at else at(hotel, day + timedelta(days=1), hotel.approval_cutoff_time)

@@ -61,6 +61,7 @@ def test_the_connection_is_closed_and_the_next_request_succeeds(api, hotel, mana
 
 
 def test_other_errors_keep_the_connection(demoted):
+    connection.close()  # an old one would be closed for its age
     connection.ensure_connection()
     with connection.cursor() as cursor, suppress(InternalError):
         cursor.execute("DO $$ BEGIN RAISE 'no' USING ERRCODE = 'XX000'; END $$")

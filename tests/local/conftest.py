@@ -88,8 +88,10 @@ def project(tmp_path: Path) -> Path:
         "manage.py": FAKE_MANAGE,
         "requirements.txt": "",
         "requirements/local.txt": "",
+        "requirements/test.txt": "",
         ".venv/installed-requirements.txt": sha256(b"").hexdigest(),
         ".venv/installed-local.txt": sha256(b"").hexdigest(),
+        ".venv/installed-test.txt": sha256(b"").hexdigest(),
         ".venv/bin/python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
     }
     for name, text in files.items():
