@@ -1,4 +1,4 @@
-"""The pictures in docs/screenshots, made by ``make screenshots``: nothing here is checked but their size."""
+"""Makes the pictures in docs/screenshots (``make screenshots``); only their size is checked."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,7 +19,7 @@ FOLDER = PROJECT / "docs" / "screenshots"
 LARGEST = 300_000  # bytes
 
 
-# What the other rooms are in: most of them slept in or ready.
+# The statuses of the other rooms: mostly occupied or ready.
 OTHERS = [
     *["READY_FOR_GUEST"] * 6,
     *["OCCUPIED"] * 6,
@@ -44,7 +44,7 @@ CITIES = (
 
 
 def afternoon_city() -> str:
-    """Where it is early afternoon now, as far as there is such a city."""
+    """A city where it is early afternoon now, if there is one."""
     return min(CITIES, key=lambda city: abs(clock.now().astimezone(ZoneInfo(city)).hour - 13))
 
 
@@ -105,7 +105,7 @@ def test_screenshots(belvedere: BoardHotel, window: Callable[..., BrowserContext
     expect(panel.locator("#history > li").first).to_contain_text("bed for a child is gone")
     take(desk, "board-desk-room")
 
-    # After the boards, whose floors it would add to.
+    # After the boards, because it adds floors to them.
     turn_rooms(belvedere, days=30, rooms=6)
     chart = window(manager).new_page()
     chart.goto(f"{belvedere.path}turn-times/")

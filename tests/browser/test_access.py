@@ -1,4 +1,4 @@
-"""Everybody can work with it: on a phone, on a wall, without a mouse, with a screen reader."""
+"""The board on a phone, on a wall screen, with the keyboard, and with a screen reader."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -25,7 +25,7 @@ from tests.factories import PASSWORD
 # --- a phone ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_housekeeper_does_her_rounds_on_a_phone(board_hotel, window):
+def test_a_housekeepers_workflow_on_a_phone(board_hotel, window):
     maeve = board_hotel.member(rights.HOUSEKEEPER)
     board_hotel.room(101, "CHECKOUT_DIRTY")
     page = window(**PHONE).new_page()
@@ -49,7 +49,7 @@ def test_a_housekeeper_does_her_rounds_on_a_phone(board_hotel, window):
     expect(page.locator(".tile:visible")).to_have_count(1)
 
 
-def test_a_phone_never_scrolls_sideways_and_a_finger_hits_everything(busy_hotel, board):
+def test_on_a_phone_nothing_overflows_and_touch_targets_are_large_enough(busy_hotel, board):
     page = board(busy_hotel.member(), **PHONE)
     assert overflow(page) == 0
     assert small_targets(page) == []
@@ -95,7 +95,7 @@ def test_no_word_on_a_tile_is_cut_off(busy_hotel, board, size):
 
 
 def press_until(page: Page, key: str, selector: str) -> None:
-    """Press the key until the focus is on what the selector names, and no more than a patient person would."""
+    """Press the key until the selector's element has the focus, up to a limit."""
     for _ in range(60):
         page.keyboard.press(key)
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
@@ -103,7 +103,7 @@ def press_until(page: Page, key: str, selector: str) -> None:
     pytest.fail(f"{key} never leads to {selector}")
 
 
-def test_everything_can_be_done_with_the_keyboard_alone(board_hotel, window):
+def test_the_board_works_with_the_keyboard_alone(board_hotel, window):
     maeve = board_hotel.member(rights.HOUSEKEEPER)
     for number in (101, 102, 103):
         board_hotel.room(number, "CHECKOUT_DIRTY")
@@ -126,7 +126,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(board_hotel, window):
     press_until(page, "Tab", "[data-to=CLEANING_IN_PROGRESS]")
     page.keyboard.press("Enter")
     expect_status(page, 102, "CLEANING_IN_PROGRESS")
-    # The focus stays within the panel, though its buttons are other ones now.
+    # The focus stays within the panel, although its buttons have been replaced.
     assert page.evaluate("() => document.activeElement.closest('dialog') !== null")
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
@@ -145,7 +145,7 @@ def test_the_focus_stays_on_its_tile_when_a_room_joins_the_board(board_hotel, bo
     expect(tile(page, 102)).to_be_focused()
 
 
-def test_the_keyboard_keeps_its_place_when_a_filter_hides_the_tile(board_hotel, board):
+def test_the_focus_moves_to_the_next_tile_when_a_filter_hides_its_tile(board_hotel, board):
     for number in (101, 102, 205, 301):
         board_hotel.room(number, "CHECKOUT_DIRTY")
     page = board(board_hotel.member(), "?status=CHECKOUT_DIRTY")
@@ -167,7 +167,7 @@ def test_the_keyboard_keeps_its_place_when_a_filter_hides_the_tile(board_hotel, 
     expect(page.get_by_label("Status", exact=True)).to_be_focused()
 
 
-def test_where_the_focus_is_can_be_seen(board_hotel, board):
+def test_the_focus_is_visible(board_hotel, board):
     board_hotel.room(101)
     page = board(board_hotel.member())
     press_until(page, "Tab", ".tile")
@@ -178,8 +178,8 @@ def test_where_the_focus_is_can_be_seen(board_hotel, board):
 # --- a screen reader --------------------------------------------------------------------------------------------------
 
 
-def test_axe_is_at_work(board_hotel, board):
-    """The scans below find what they are to find: with three planted faults, each is named."""
+def test_axe_finds_planted_faults(board_hotel, board):
+    """The scans below work: each of three planted faults is found."""
     page = board(board_hotel.member())
     page.evaluate("""() => document.querySelector("main").insertAdjacentHTML("beforeend",
         '<button></button><img src="/static/board/icon.svg"><p id="faint">hardly to be read</p>')""")
@@ -193,7 +193,7 @@ def test_axe_is_at_work(board_hotel, board):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [{}, PHONE, WALL], ids=["desk", "phone", "wall"])
-def test_the_board_and_an_open_room_have_no_serious_finding(busy_hotel, board, scheme, size):
+def test_board_and_panel_have_no_serious_finding(busy_hotel, board, scheme, size):
     page = board(busy_hotel.member(), color_scheme=scheme, **size)
     assert serious_findings(page) == []
     panel = open_room(page, 106)
@@ -202,14 +202,14 @@ def test_the_board_and_an_open_room_have_no_serious_finding(busy_hotel, board, s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_rooms_on_one_screen_have_no_serious_finding(busy_hotel, board, scheme):
+def test_a_full_board_has_no_serious_finding(busy_hotel, board, scheme):
     page = board(busy_hotel.member(), "?wall=1", color_scheme=scheme, **WALL)
     assert serious_findings(page) == []
     assert cut_off(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_sign_in_has_no_serious_finding_also_when_it_refuses(board_hotel, window, scheme):
+def test_the_sign_in_page_has_no_serious_finding(board_hotel, window, scheme):
     page = window(color_scheme=scheme).new_page()
     page.goto("/board/sign-in/")
     assert serious_findings(page) == []
@@ -221,7 +221,7 @@ def test_the_sign_in_has_no_serious_finding_also_when_it_refuses(board_hotel, wi
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_refusals_and_trouble_have_no_serious_finding(busy_hotel, board, scheme, complaints):
+def test_refusals_and_connection_trouble_have_no_serious_finding(busy_hotel, board, scheme, complaints):
     complaints.expect("status of 40|WebSocket")
     member = busy_hotel.member(rights.HOUSEKEEPING_SUPERVISOR)
     page = board(member, color_scheme=scheme)
@@ -246,7 +246,7 @@ def test_the_turn_times_have_no_serious_finding(hotel_with_turn_times, window, s
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_admin_has_no_serious_finding(busy_hotel, window, complaints, scheme):
-    # axe reads Django's styles, and asks for what they import beside the page.
+    # axe reads Django's styles and requests what they import.
     complaints.expect(r"404 .*/admin/.*widgets\.css")
     page = window(busy_hotel.member(user__is_staff=True), color_scheme=scheme).new_page()
     page.goto("/admin/")
@@ -278,8 +278,8 @@ def test_the_admin_has_no_serious_finding(busy_hotel, window, complaints, scheme
     assert serious_findings(page) == []
 
 
-def test_every_status_can_be_told_without_colours(busy_hotel, board):
-    """The mark beside the words differs from status to status, also to whom all colours are one."""
+def test_statuses_are_distinguishable_without_colour(busy_hotel, board):
+    """The mark beside the text differs by status, also without colour vision."""
     page = board(busy_hotel.member(), forced_colors="active")
     for status in RoomStatus:
         expect(page.locator(f'.tile[data-status="{status}"]').first).to_contain_text(status.label)

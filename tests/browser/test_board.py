@@ -1,4 +1,4 @@
-"""What the board shows: every room in words, counts, filters, who comes and who goes."""
+"""The board's content: room tiles, counts, filters, arrivals and departures."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from tests.factories import BookingFactory, TaskFactory, booking_in
 
 @pytest.fixture
 def ten_rooms(board_hotel):
-    """One room of each status, and three more that are ready, on three floors."""
+    """A room in each status and three more ready ones, on three floors."""
     for number, status in enumerate(RoomStatus.values, 101):
         board_hotel.room(number, status)
     board_hotel.room(201, kind="Suite")
@@ -22,7 +22,7 @@ def ten_rooms(board_hotel):
     return board_hotel
 
 
-def test_every_room_is_a_tile_under_its_floor_that_says_all_in_words(ten_rooms, board):
+def test_rooms_are_tiles_by_floor_with_their_state_as_text(ten_rooms, board):
     page = board(ten_rooms.member())
     for floor, numbers in (("Floor 1", range(101, 108)), ("Floor 2", (201, 202)), ("Floor 12", (1203,))):
         tiles = page.get_by_role("region", name=floor, exact=True).locator("button.tile")
@@ -38,7 +38,7 @@ def test_every_room_is_a_tile_under_its_floor_that_says_all_in_words(ten_rooms, 
     assert "Suite" in (tile(page, 1203).get_attribute("aria-label") or "")
 
 
-def test_a_tile_tells_how_long_it_has_been_so(board_hotel, board):
+def test_tiles_show_the_time_in_the_status(board_hotel, board):
     page = board(board_hotel.member())
     board_hotel.room(101)
     page.clock.install()
@@ -49,7 +49,7 @@ def test_a_tile_tells_how_long_it_has_been_so(board_hotel, board):
     expect(tile(page, 101)).to_contain_text("2 h")
 
 
-def test_counts_say_how_many_rooms_are_in_each_status_and_filter_when_tapped(ten_rooms, board):
+def test_counts_by_status_filter_when_tapped(ten_rooms, board):
     page = board(ten_rooms.member())
     for status in RoomStatus:
         count = page.locator(f'#counts [data-status="{status}"]')
@@ -83,7 +83,7 @@ def test_filters_narrow_the_board_together_and_survive_a_reload(ten_rooms, board
     assert "?" not in page.url
 
 
-def test_a_filter_stays_when_its_last_room_leaves_and_shows_the_room_when_it_is_back(ten_rooms, board):
+def test_a_filter_stays_without_rooms_and_shows_a_returning_room(ten_rooms, board):
     manager = ten_rooms.member()
     page = board(manager, "?floor=12")
     assert shown(page) == [1203]
@@ -104,7 +104,7 @@ def test_a_filter_stays_when_its_last_room_leaves_and_shows_the_room_when_it_is_
     ]
 
 
-def test_my_tasks_are_the_rooms_in_which_somebody_waits_for_me(ten_rooms, board):
+def test_my_tasks_are_the_rooms_with_tasks_assigned_to_me(ten_rooms, board):
     maeve, orla = ten_rooms.member(rights.HOUSEKEEPER), ten_rooms.member(rights.HOUSEKEEPER, "Orla")
     rooms = {room.room_number: room for room in ten_rooms.hotel.rooms.all()}
     TaskFactory(room=rooms[102], assigned_to=maeve)
@@ -119,7 +119,7 @@ def test_my_tasks_are_the_rooms_in_which_somebody_waits_for_me(ten_rooms, board)
     assert shown(board(orla, "?mine=1")) == [103]
 
 
-def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(board_hotel, board):
+def test_arrivals_show_room_readiness_and_departures_show_overdue(board_hotel, board):
     today = calendar.business_date(board_hotel.hotel)
     ready, dirty, leaving = board_hotel.room(101), board_hotel.room(102, "CHECKOUT_DIRTY"), board_hotel.room(103)
     for room, name in ((ready, "Ada"), (dirty, "Grace"), (None, "Mary")):
@@ -132,13 +132,13 @@ def test_arrivals_tell_whether_their_room_is_ready_and_departures_who_is_late(bo
     expect(arrivals.get_by_role("row").filter(has_text="Ada")).to_contain_text("ready")
     expect(arrivals.get_by_role("row").filter(has_text="Grace")).to_contain_text("dirty")
     expect(arrivals.get_by_role("row").filter(has_text="Mary")).to_contain_text("no room")
-    # Check-out was at 11:00, and in this house it is past 13:00.
+    # Check-out was at 11:00, and it is past 13:00 in this hotel.
     expect(departures.get_by_role("row").filter(has_text="103")).to_contain_text("overdue")
     assert "due in" in (tile(page, 102).get_attribute("aria-label") or "")
     assert "overdue" in (tile(page, 103).get_attribute("aria-label") or "")
 
 
-def test_a_guest_who_is_late_stands_among_the_arrivals_and_is_marked_in_words(board_hotel, board):
+def test_late_arrivals_are_listed_and_marked(board_hotel, board):
     today, day = calendar.business_date(board_hotel.hotel), timedelta(days=1)
     for number, name, since in ((101, "Ada", 0), (102, "Grace", 1), (103, "Mary", 3)):
         fields = {"room_type": board_hotel.room_type("Double"), "primary_first_name": name, "hotel": board_hotel.hotel}
@@ -165,7 +165,7 @@ LINES = """cell => {
 }"""
 
 
-def test_a_long_name_takes_no_room_from_what_stands_beside_it(board_hotel, board):
+def test_a_long_name_does_not_displace_its_neighbours(board_hotel, board):
     today = calendar.business_date(board_hotel.hotel)
     for number, name in ((101, "Ada"), (102, "A" * 60)):
         fields = {"room_type": board_hotel.room_type("Double"), "primary_first_name": name}
@@ -181,7 +181,7 @@ def test_a_long_name_takes_no_room_from_what_stands_beside_it(board_hotel, board
     assert arrivals.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
 
 
-def test_who_may_not_see_bookings_sees_no_name_of_a_guest(board_hotel, board):
+def test_without_booking_rights_no_guest_names_are_shown(board_hotel, board):
     today = calendar.business_date(board_hotel.hotel)
     booking = BookingFactory(
         hotel=board_hotel.hotel,
@@ -196,7 +196,7 @@ def test_who_may_not_see_bookings_sees_no_name_of_a_guest(board_hotel, board):
         assert secret not in page.content()
 
 
-def test_without_javascript_the_page_says_that_it_needs_it(board_hotel, window):
+def test_without_javascript_the_page_says_so(board_hotel, window):
     page = window(board_hotel.member(), java_script_enabled=False).new_page()
     page.goto(board_hotel.path)
     expect(page.locator("noscript p")).to_contain_text("The board needs JavaScript")

@@ -1,4 +1,4 @@
-"""The board follows the house: within a second, over every way there is, and after each kind of interruption."""
+"""Live updates of the board: within a second, over every channel, and after each kind of interruption."""
 
 import re
 from datetime import timedelta
@@ -34,12 +34,12 @@ from tests.conftest import token_client
 from tests.factories import BookingFactory, TaskFactory, booking_in
 from tests.notifications.conftest import until
 
-# What the browser itself says of a connection that is gone.
+# The browser's own messages about a lost connection.
 LOST = r"WebSocket connection|net::ERR_|WebSocket is already"
 
 
 def change(room: Room, to_status: str, staff: Any) -> None:
-    """Somebody elsewhere takes the room to another status."""
+    """Change the room's status, as on another screen."""
     set_room_status(room=room, to_status=to_status, staff=staff)
 
 
@@ -54,12 +54,12 @@ WATCH = """number => {
 
 
 def watch(page: Page, number: int) -> None:
-    """From now on the page remembers each status that the room's tile shows, and when it came."""
+    """Record each status that the room's tile shows from now on, with its time."""
     page.evaluate(WATCH, number)
 
 
 def seen(page: Page) -> list[str]:
-    """What ``watch`` has seen, in order."""
+    """The statuses that ``watch`` has recorded, in order."""
     found: list[str] = page.evaluate("() => window.seen.map(one => one.status)")
     return found
 
@@ -87,7 +87,7 @@ def test_a_change_in_one_window_is_seen_in_another_within_a_second(board_hotel, 
     assert max(took) < 1000
 
 
-def test_a_change_made_over_the_api_is_seen(board_hotel, dirty, board):
+def test_a_change_through_the_api_is_shown(board_hotel, dirty, board):
     page = board(board_hotel.member(rights.FRONT_DESK_AGENT))
     answer = token_client(board_hotel.member(rights.HOUSEKEEPER)).post(
         f"{board_hotel.api}rooms/{dirty.pk}/status/", {"to_status": "CLEANING_IN_PROGRESS"}
@@ -97,7 +97,7 @@ def test_a_change_made_over_the_api_is_seen(board_hotel, dirty, board):
     expect(page.locator('#counts [data-status="CLEANING_IN_PROGRESS"]')).to_contain_text("1")
 
 
-def test_an_open_panel_follows_too(board_hotel, dirty, board):
+def test_an_open_panel_is_updated(board_hotel, dirty, board):
     page, supervisor = board(board_hotel.member()), board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla")
     panel = open_room(page, 101)
     change(dirty, "CLEANED_UNINSPECTED", supervisor)
@@ -119,7 +119,7 @@ def test_an_event_repaints_one_tile(board_hotel, dirty, board):
     assert touched(page) == ["101"]
 
 
-def test_a_board_whose_server_dies_says_so_and_catches_up_when_it_is_back(board_hotel, dirty, board, site, complaints):
+def test_the_board_reports_a_lost_server_and_catches_up(board_hotel, dirty, board, site, complaints):
     complaints.expect(LOST)
     housekeeper = board_hotel.member(rights.HOUSEKEEPER)
     page = board(board_hotel.member())
@@ -135,7 +135,7 @@ def test_a_board_whose_server_dies_says_so_and_catches_up_when_it_is_back(board_
         site.pusher.start()
     expect_status(page, 101, "CLEANED_UNINSPECTED")
     expect_state(page, "live")
-    # From here on it hears again, and nothing of before comes a second time.
+    # It receives events again, and no earlier event comes a second time.
     change(dirty, "CHECKOUT_DIRTY", housekeeper)
     expect_status(page, 101, "CHECKOUT_DIRTY")
     assert [status for status in seen(page) if status != "CLEANING_IN_PROGRESS"] == [
@@ -145,7 +145,7 @@ def test_a_board_whose_server_dies_says_so_and_catches_up_when_it_is_back(board_
     assert seen(page).count("CLEANING_IN_PROGRESS") <= 1
 
 
-def test_while_the_live_server_is_away_the_board_still_shows_what_changes(board_hotel, dirty, board, site, complaints):
+def test_the_board_polls_while_the_live_server_is_away(board_hotel, dirty, board, site, complaints):
     complaints.expect(LOST)
     page = board(board_hotel.member())
     site.pusher.kill()
@@ -158,7 +158,7 @@ def test_while_the_live_server_is_away_the_board_still_shows_what_changes(board_
         site.pusher.start()
 
 
-def test_a_connection_that_has_silently_died_is_noticed_in_half_a_minute(board_hotel, dirty, window, site, complaints):
+def test_a_silently_dead_connection_is_detected_in_half_a_minute(board_hotel, dirty, window, site, complaints):
     complaints.expect(LOST)
     page = window(board_hotel.member()).new_page()
     page.clock.install()
@@ -193,7 +193,7 @@ def test_a_phone_without_a_network_says_offline_and_catches_up(board_hotel, dirt
     assert len(seen(page)) == len(set(seen(page)))
 
 
-def test_what_happened_before_the_first_connection_is_fetched_once_it_is_there(board_hotel, dirty, window):
+def test_changes_before_the_first_connection_are_fetched(board_hotel, dirty, window):
     context = window(board_hotel.member())
     held: list[Route] = []
     context.route("**/pusher.min.js", lambda route: held.append(route))
@@ -201,16 +201,14 @@ def test_what_happened_before_the_first_connection_is_fetched_once_it_is_there(b
     page.goto(board_hotel.path, wait_until="domcontentloaded")
     expect_status(page, 101, "CHECKOUT_DIRTY")
     change(dirty, "CLEANING_IN_PROGRESS", board_hotel.member(rights.HOUSEKEEPER))
-    # Pusher has it, and tells it to nobody who comes later.
+    # Pusher has sent it, and does not repeat it to later subscribers.
     until(lambda: not RealtimeEvent.objects.filter(hotel=board_hotel.hotel, sent_at=None).exists())
     held[0].continue_()
     expect_state(page, "live")
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_a_question_that_the_server_refused_once_is_asked_again_and_the_board_goes_live(
-    board_hotel, dirty, window, complaints
-):
+def test_a_failed_events_request_is_retried(board_hotel, dirty, window, complaints):
     complaints.expect("status of 503")
     context = window(board_hotel.member())
     refused: list[str] = []
@@ -231,7 +229,7 @@ def test_a_question_that_the_server_refused_once_is_asked_again_and_the_board_go
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_what_is_heard_live_counts_as_heard(board_hotel, dirty, board, complaints):
+def test_a_live_event_counts_as_the_last_update(board_hotel, dirty, board, complaints):
     complaints.expect(LOST)
     page = board(board_hotel.member())
     page.clock.install()
@@ -246,7 +244,7 @@ def test_what_is_heard_live_counts_as_heard(board_hotel, dirty, board, complaint
     expect(page.locator("#trouble")).to_contain_text(re.compile(f"since ({'|'.join(ahead)})"))
 
 
-def test_without_pusher_js_the_board_asks_every_few_seconds(board_hotel, dirty, window, complaints):
+def test_without_pusher_js_the_board_polls(board_hotel, dirty, window, complaints):
     complaints.expect("net::ERR_FAILED")
     context = window(board_hotel.member())
     context.route("**/pusher.min.js", lambda route: route.abort())
@@ -257,7 +255,7 @@ def test_without_pusher_js_the_board_asks_every_few_seconds(board_hotel, dirty, 
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_an_event_that_got_lost_is_fetched_when_the_next_one_comes(board_hotel, dirty, window):
+def test_a_lost_event_is_fetched_when_the_next_one_arrives(board_hotel, dirty, window):
     other, housekeeper = board_hotel.room(102, "CHECKOUT_DIRTY"), board_hotel.member(rights.HOUSEKEEPER)
     context = window(board_hotel.member())
     ear = withhold_room_events(context, events=1)
@@ -308,7 +306,7 @@ def test_an_arrival_that_is_checked_in_leaves_the_list(board_hotel, board):
 
 
 def restore(backup: dict[str, Any]) -> None:
-    """The room, and its history, are what they were; and so that the screens notice, the numbers jump."""
+    """Restore the room and its history, and make the event numbers jump, so that clients notice."""
     tables = [Room._meta.db_table, RoomStatusEvent._meta.db_table]
     with transaction.atomic(), connection.cursor() as cursor:
         for table in tables:
@@ -320,7 +318,7 @@ def restore(backup: dict[str, Any]) -> None:
     begin_anew()
 
 
-def test_what_is_told_of_nothing_is_there_within_a_minute(board_hotel, dirty, window):
+def test_changes_without_an_event_are_shown_within_a_minute(board_hotel, dirty, window):
     page = window(board_hotel.member()).new_page()
     page.clock.install()
     page.goto(board_hotel.path)
@@ -339,7 +337,7 @@ def by_reading_the_state(page: Page, other: Room, staff: Any) -> None:
 
 
 @pytest.mark.parametrize("noticed", [by_the_next_event, by_reading_the_state])
-def test_after_a_restore_the_board_shows_what_there_is_again(board_hotel, dirty, board, complaints, noticed):
+def test_after_a_restore_the_board_shows_the_restored_state(board_hotel, dirty, board, complaints, noticed):
     complaints.expect("status of 410")
     housekeeper, other = board_hotel.member(rights.HOUSEKEEPER), board_hotel.room(102, "CHECKOUT_DIRTY")
     page = board(board_hotel.member())
@@ -352,13 +350,13 @@ def test_after_a_restore_the_board_shows_what_there_is_again(board_hotel, dirty,
     noticed(page, other, housekeeper)
     expect_status(page, 101, "CHECKOUT_DIRTY")
     expect_state(page, "live")
-    # And what happens from now on, though its version is one that the board has seen before.
+    # Later changes are shown too, although the board has seen their version numbers before.
     dirty.refresh_from_db()
     change(dirty, "CLEANING_IN_PROGRESS", housekeeper)
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_a_step_that_is_answered_while_the_state_is_read_is_not_undone_by_it(board_hotel, dirty, board):
+def test_a_change_during_a_state_read_is_not_reverted_by_it(board_hotel, dirty, board):
     page = board(board_hotel.member(rights.HOUSEKEEPER))
     open_room(page, 101)
     held: list[Route] = []
@@ -366,7 +364,7 @@ def test_a_step_that_is_answered_while_the_state_is_read_is_not_undone_by_it(boa
     page.route("**/state/", lambda route: route.continue_() if held else held.append(route))
     page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
     until(lambda: page.wait_for_timeout(50) or held)
-    old = held[0].fetch()  # and answered after the step has been
+    old = held[0].fetch()  # the response arrives after that of the change
     watch(page, 101)
     step(page, "CLEANING_IN_PROGRESS").click()
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
@@ -376,7 +374,7 @@ def test_a_step_that_is_answered_while_the_state_is_read_is_not_undone_by_it(boa
     assert seen(page) == ["CLEANING_IN_PROGRESS"]
 
 
-def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(board_hotel, dirty, board):
+def test_new_tasks_appear_when_the_page_becomes_visible(board_hotel, dirty, board):
     housekeeper = board_hotel.member(rights.HOUSEKEEPER)
     page = board(housekeeper, "?mine=1")
     expect(tile(page, 101)).to_be_hidden()
@@ -390,7 +388,7 @@ def test_a_new_task_of_mine_is_there_when_the_page_comes_back_into_view(board_ho
 
 @pytest.fixture
 def asking(window, complaints):
-    """``asking(board_hotel, member)`` is the board of somebody to whom no live connection comes: it asks."""
+    """``asking(board_hotel, member)`` opens a board without a live connection, which polls."""
     complaints.expect("net::ERR_FAILED")
 
     def asking(board_hotel, member) -> Page:
@@ -405,7 +403,7 @@ def asking(window, complaints):
 
 
 def now_with(member: Any, *granted: str) -> None:
-    """From now on the member has these rights and no others."""
+    """Replace the member's rights by these."""
     names = [rights.permission(right).split(".") for right in granted]
     member.role = Group.objects.create(name=f"{member.pk}: {granted}")
     for app, codename in names:
@@ -416,9 +414,7 @@ def now_with(member: Any, *granted: str) -> None:
 ROOMS_ONLY, BOOKINGS_ONLY = "rooms.maintenance_flag", "bookings.checkin"
 
 
-def test_who_loses_the_bookings_goes_on_with_the_rooms_and_sees_no_name_any_more(
-    board_hotel, dirty, asking, complaints
-):
+def test_losing_booking_rights_hides_guest_names(board_hotel, dirty, asking, complaints):
     complaints.expect("status of 403")
     today = calendar.business_date(board_hotel.hotel)
     stay = {"check_in": today, "check_out": today + timedelta(days=1)}
@@ -433,7 +429,7 @@ def test_who_loses_the_bookings_goes_on_with_the_rooms_and_sees_no_name_any_more
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_who_may_hear_of_rooms_no_more_or_again_has_a_board_that_knows_it(board_hotel, dirty, asking, complaints):
+def test_the_board_follows_lost_and_regained_room_rights(board_hotel, dirty, asking, complaints):
     complaints.expect("status of 403")  # once; nothing is asked that cannot be answered
     agent = board_hotel.member(rights.FRONT_DESK_AGENT)
     page = asking(board_hotel, agent)
@@ -447,7 +443,7 @@ def test_who_may_hear_of_rooms_no_more_or_again_has_a_board_that_knows_it(board_
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
 
 
-def test_who_hears_of_bookings_only_sees_the_room_that_a_guest_has_left(board_hotel, board):
+def test_with_booking_events_only_a_departure_updates_its_room(board_hotel, board):
     clerk, today = board_hotel.member(rights.FRONT_DESK_AGENT), calendar.business_date(board_hotel.hotel)
     now_with(clerk, BOOKINGS_ONLY)
     room = board_hotel.room(101)
@@ -459,7 +455,7 @@ def test_who_hears_of_bookings_only_sees_the_room_that_a_guest_has_left(board_ho
     expect(page.locator('#counts [data-status="OCCUPIED"]')).to_contain_text("0")
 
 
-def test_who_is_deactivated_while_the_board_is_open_sees_no_more_within_a_minute(board_hotel, window, complaints):
+def test_deactivation_closes_an_open_board_within_a_minute(board_hotel, window, complaints):
     complaints.expect("status of 40[13]|WebSocket")
     member = board_hotel.member()
     page = window(member).new_page()
@@ -473,7 +469,7 @@ def test_who_is_deactivated_while_the_board_is_open_sees_no_more_within_a_minute
     expect_state(page, "offline")
 
 
-def test_who_has_been_signed_out_reads_so(board_hotel, dirty, asking, complaints):
+def test_a_signed_out_board_says_so(board_hotel, dirty, asking, complaints):
     complaints.expect("status of 40[13]")
     page = asking(board_hotel, board_hotel.member())
     [cookie] = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
@@ -482,12 +478,12 @@ def test_who_has_been_signed_out_reads_so(board_hotel, dirty, asking, complaints
     expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
 
 
-# --- who reads and works meanwhile is left in peace -------------------------------------------------------------------
+# --- updates do not disturb -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def stays(board_hotel):
-    """Enough rooms for a page that scrolls, one guest due out of 101 and one expected in 102."""
+    """Enough rooms for a page that scrolls, a departure from 101 and an arrival in 102."""
     for number in range(101, 141):
         board_hotel.room(number, "READY_FOR_GUEST" if number != 140 else "CHECKOUT_DIRTY")
     today = calendar.business_date(board_hotel.hotel)
@@ -499,7 +495,7 @@ def stays(board_hotel):
     return board_hotel
 
 
-def test_news_neither_scrolls_the_page_nor_takes_the_focus(stays, board):
+def test_updates_neither_scroll_the_page_nor_move_the_focus(stays, board):
     manager = stays.member()
     page = board(manager, **PHONE)
     opener = page.locator("#departures [data-open='101']")
@@ -516,7 +512,7 @@ def test_news_neither_scrolls_the_page_nor_takes_the_focus(stays, board):
     assert page.evaluate("() => [window.scrollY, window.told]") == [0, 0]
 
 
-def test_the_keyboard_goes_from_a_row_that_leaves_to_its_rooms_tile(stays, board):
+def test_the_focus_moves_from_a_removed_row_to_its_rooms_tile(stays, board):
     manager = stays.member()
     page = board(manager)
     page.locator("#departures [data-open='101']").focus()
@@ -525,7 +521,7 @@ def test_the_keyboard_goes_from_a_row_that_leaves_to_its_rooms_tile(stays, board
     expect(tile(page, 101)).to_be_focused()
 
 
-def test_a_press_that_lasts_while_news_arrives_still_opens_the_room(stays, board):
+def test_a_press_during_an_update_still_opens_the_room(stays, board):
     manager = stays.member()
     page = board(manager)
     opener = page.locator("#arrivals [data-open='102']")

@@ -1,4 +1,4 @@
-"""What news does to what the screen knows: board/static/board/house.js, which is pure, called in the browser itself."""
+"""How events and states update the board's data: the pure functions of board/static/board/house.js, in a browser."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +26,7 @@ TAKE = """async ([state, name, news]) => {
 
 @pytest.fixture(scope="module")
 def page(browser, site) -> Iterator[Page]:
-    """One for all: what is called has no state. Whatever it complains of is known at the end."""
+    """A page shared by all tests, since the functions have no state; its console messages are checked at the end."""
     complaints = Complaints()
     context = browser.new_context(base_url=site.address)
     complaints.follow(context, site)
@@ -89,16 +89,16 @@ def state(*rooms: dict[str, Any], arrivals: Any = (), departures: Any = ()) -> d
         (room(updated_at="2026-07-01T09:00:01Z"), room(), True),
     ],
 )
-def test_of_two_snapshots_of_a_room_the_older_never_wins(page, incoming, known, expected):
+def test_an_older_snapshot_never_replaces_a_newer_one(page, incoming, known, expected):
     assert page.evaluate(CALL, ["isCurrent", incoming, known]) is expected
 
 
 @pytest.mark.parametrize(("seq", "expected"), [(4, "drop"), (5, "drop"), (6, "take"), (7, "gap")])
-def test_events_are_taken_once_and_in_order(page, seq, expected):
+def test_events_are_applied_once_and_in_order(page, seq, expected):
     assert page.evaluate(CALL, ["sequel", seq, 5]) == expected
 
 
-def test_an_event_changes_its_room_and_leaves_what_it_does_not_tell(page):
+def test_an_event_changes_only_the_fields_it_contains(page):
     before = room(primary_guest={"first_name": "Ada"})
     after = page.evaluate(TAKE, [state(before, room(102)), "takeRoom", room(status_version=5)])
     assert after["answer"] == "changed"
@@ -112,7 +112,7 @@ def test_an_old_event_changes_nothing(page):
     assert (after["answer"], after["rooms"]) == (None, [room()])
 
 
-def test_a_room_joins_the_board_and_leaves_it(page):
+def test_rooms_are_added_and_removed(page):
     after = page.evaluate(TAKE, [state(room()), "takeRoom", room(102)])
     assert (after["answer"], after["rooms"]) == ("others", [room(), room(102)])
     after = page.evaluate(TAKE, [state(room(), room(102)), "takeRoom", room(102, is_active=False)])
@@ -121,8 +121,8 @@ def test_a_room_joins_the_board_and_leaves_it(page):
     assert (after["answer"], after["rooms"]) == (None, [room()])
 
 
-def test_a_new_state_replaces_everything_even_what_has_a_higher_version(page):
-    """After a restore of the database the house is back at what it was."""
+def test_a_new_state_replaces_everything_even_higher_versions(page):
+    """After a restore, the database returns to an earlier state."""
     known = state(room(101, status_version=9), room(102), room(103))
     fresh = state(room(101), room(102, status_version=5))
     after = page.evaluate(TAKE, [known, "takeState", fresh])
@@ -131,8 +131,8 @@ def test_a_new_state_replaces_everything_even_what_has_a_higher_version(page):
     assert page.evaluate(TAKE, [known, "takeState", known])["answer"] is False
 
 
-def test_a_number_that_another_room_has_got_shows_that_room(page):
-    """101 has become 110, and 102 has become 101: whatever the versions of those two are."""
+def test_a_reassigned_room_number_shows_its_new_room(page):
+    """101 has become 110, and 102 has become 101, regardless of their versions."""
     first, second = room(101, id=1, status_version=9, primary_guest={"first_name": "Ada"}), room(102, id=2)
     moved, followed = {**first, "room_number": 110}, {**second, "room_number": 101}
     after = page.evaluate(TAKE, [state(first, second), "takeState", state(followed, moved)])
@@ -145,7 +145,7 @@ def test_a_number_that_another_room_has_got_shows_that_room(page):
     assert (after["answer"], after["rooms"]) == (None, [moved, followed])
 
 
-def test_a_type_of_another_name_is_one_more_to_choose_from(page):
+def test_a_new_type_name_is_added_to_the_filter(page):
     suite = room(room_type_name="Suite")
     assert page.evaluate(TAKE, [state(room()), "takeState", state(suite)])["answer"] is True
     assert page.evaluate(TAKE, [state(room()), "takeRoom", suite])["answer"] == "others"
@@ -165,13 +165,13 @@ def test_a_type_of_another_name_is_one_more_to_choose_from(page):
         (row("BK-9", room_number=109, status="IN_HOUSE"), ["BK-1"], [], [109]),  # extended
     ],
 )
-def test_a_booking_comes_to_the_lists_and_leaves_them(page, news, arrivals, departures, touched):
+def test_bookings_are_added_to_the_lists_and_removed(page, news, arrivals, departures, touched):
     leaving = row("BK-9", room_number=109, status="IN_HOUSE", check_in="2026-06-28", check_out=TODAY)
     after = page.evaluate(TAKE, [state(room(), arrivals=[row()], departures=[leaving]), "takeBooking", news])
     assert (after["arrivals"], after["departures"], after["answer"]) == (arrivals, departures, touched)
 
 
-def test_stays_come_by_room_and_those_without_one_by_name(page):
+def test_stays_are_ordered_by_room_then_by_name(page):
     stays = [
         row("BK-5", room_number=None, guest_name="Mary Adams"),
         row("BK-4", room_number=None, guest_name="Ada Young"),
@@ -183,7 +183,7 @@ def test_stays_come_by_room_and_those_without_one_by_name(page):
     assert after["departures"] == ["BK-3", "BK-4", "BK-2", "BK-5"]
 
 
-def test_the_steps_are_the_rooms_and_the_viewers_in_the_rooms_order(page):
+def test_actions_are_those_of_the_room_that_the_viewer_has_rights_for(page):
     steps = ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"]
     me = {"status_transitions": {"CHECKOUT_DIRTY": ["READY_FOR_GUEST", "CLEANING_IN_PROGRESS", "OUT_OF_ORDER"]}}
     assert page.evaluate(CALL, ["stepsFor", room(allowed_transitions=steps), me]) == [steps[0], steps[2]]

@@ -1,4 +1,4 @@
-"""The panel of one room: its next steps for whoever looks, notes, faults, and refusals that say why."""
+"""The panel of one room: permitted transitions, notes, faults, and refusals with their reason."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from tests.factories import BookingFactory, booking_in
 DIRTY, CLEANING, CLEANED, READY = "CHECKOUT_DIRTY", "CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "READY_FOR_GUEST"
 FAULT, OUT = "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"
 
-# By contract section 5, in rooms where nobody is in house.
+# By docs/api.md (Transitions), in rooms without a guest.
 STEPS = {
     rights.HOUSEKEEPER: {
         DIRTY: {CLEANING, CLEANED, FAULT},
@@ -49,7 +49,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("role", STEPS)
-def test_the_steps_are_those_that_the_room_allows_and_the_role_may(board_hotel, board, role):
+def test_the_panel_offers_permitted_transitions(board_hotel, board, role):
     for number, status in enumerate(STEPS[role], 101):
         board_hotel.room(number, status)
     page = board(board_hotel.member(role))
@@ -59,7 +59,7 @@ def test_the_steps_are_those_that_the_room_allows_and_the_role_may(board_hotel, 
         page.keyboard.press("Escape")
 
 
-def test_a_step_with_its_note_is_in_the_history(board_hotel, board):
+def test_a_transition_and_its_note_are_in_the_history(board_hotel, board):
     board_hotel.room(101, DIRTY)
     page = board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR, "Orla"))
     panel = open_room(page, 101)
@@ -73,7 +73,7 @@ def test_a_step_with_its_note_is_in_the_history(board_hotel, board):
     assert steps(page) == {READY, CLEANING, DIRTY, FAULT}
 
 
-def test_who_may_not_read_histories_works_without_one(board_hotel, board):
+def test_without_the_history_right_the_panel_has_none(board_hotel, board):
     board_hotel.room(101, DIRTY)
     page = board(board_hotel.member(rights.HOUSEKEEPER))
     panel = open_room(page, 101)
@@ -82,7 +82,7 @@ def test_who_may_not_read_histories_works_without_one(board_hotel, board):
     assert panel.locator("#history > li").count() == 0
 
 
-def test_a_fault_is_reported_and_mended(board_hotel, board):
+def test_reporting_and_clearing_a_fault(board_hotel, board):
     room = board_hotel.room(101)
     housekeeper, supervisor = (
         board(board_hotel.member(rights.HOUSEKEEPER)),
@@ -97,13 +97,13 @@ def test_a_fault_is_reported_and_mended(board_hotel, board):
     expect(tile(supervisor, 101)).to_contain_text("high")
     room.refresh_from_db()
     assert (room.maintenance_priority, room.maintenance_notes) == ("HIGH", "the shower drips")
-    # Who may report a fault may not call it mended.
+    # The right to report a fault does not include clearing it.
     expect(panel.get_by_role("button", name="Fault is mended")).to_be_hidden()
 
     panel = open_room(supervisor, 101)
     expect(panel).to_contain_text("the shower drips")
     panel.get_by_role("button", name="Fault is mended").click()
-    # Never cleaned and inspected since the house opened: so it is first to be cleaned.
+    # It was never cleaned and inspected, so it has to be cleaned first.
     expect(tile(housekeeper, 101)).not_to_contain_text("fault")
     room.refresh_from_db()
     assert not room.maintenance_required
@@ -124,7 +124,7 @@ def test_a_double_click_sends_one_request(board_hotel, board):
     assert room.room_status == CLEANING
 
 
-def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(board_hotel, window, complaints):
+def test_a_stale_change_is_refused_and_shows_the_current_status(board_hotel, window, complaints):
     complaints.expect("status of 412")
     room = board_hotel.room(101, DIRTY)
     context = window(board_hotel.member(rights.HOUSEKEEPER))
@@ -144,7 +144,7 @@ def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(board_hotel, 
     expect_status(page, 101, CLEANED)
     expect(panel).to_contain_text("Cleaned uninspected")
     assert steps(page) == {CLEANING, DIRTY, FAULT}
-    # What was typed is not lost; and the next try, made knowingly, goes through.
+    # The typed note is kept, and the deliberate retry succeeds.
     expect(panel.get_by_label("Note")).to_have_value("my note")
     step(page, DIRTY).click()
     expect_status(page, 101, DIRTY)
@@ -152,7 +152,7 @@ def test_who_comes_second_is_told_so_and_sees_what_the_room_is_now(board_hotel, 
     assert ear.missed
 
 
-def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown(board_hotel, board, complaints):
+def test_a_fault_prevents_ready_and_the_reason_is_shown(board_hotel, board, complaints):
     complaints.expect("status of 409")
     room = board_hotel.room(101, CLEANED, fault=True)
     page = board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR))
@@ -164,7 +164,7 @@ def test_a_room_with_an_open_fault_does_not_become_ready_and_the_reason_is_shown
     assert room.room_status == CLEANED
 
 
-def test_a_right_taken_away_meanwhile_is_refused_with_the_reason(board_hotel, board, complaints):
+def test_a_revoked_right_is_refused_with_the_reason(board_hotel, board, complaints):
     complaints.expect("status of 403")
     housekeeper = board_hotel.member(rights.HOUSEKEEPER)
     board_hotel.room(101, DIRTY)
@@ -177,7 +177,7 @@ def test_a_right_taken_away_meanwhile_is_refused_with_the_reason(board_hotel, bo
     expect_status(page, 101, DIRTY)
 
 
-def test_a_step_that_finds_no_network_says_so_and_can_be_tried_again(board_hotel, board, complaints):
+def test_a_change_without_a_network_can_be_retried(board_hotel, board, complaints):
     complaints.expect("net::ERR_")
     board_hotel.room(101, DIRTY)
     page = board(board_hotel.member(rights.HOUSEKEEPER))
@@ -192,7 +192,7 @@ def test_a_step_that_finds_no_network_says_so_and_can_be_tried_again(board_hotel
     expect(page.locator("#refusal")).to_be_hidden()
 
 
-def test_a_step_whose_answer_is_cut_off_is_not_taken_for_refused(board_hotel, board):
+def test_a_cut_off_response_is_not_shown_as_a_refusal(board_hotel, board):
     board_hotel.room(101, DIRTY)
     page = board(board_hotel.member(rights.HOUSEKEEPER))
     open_room(page, 101)
@@ -210,9 +210,7 @@ def test_a_step_whose_answer_is_cut_off_is_not_taken_for_refused(board_hotel, bo
     expect_state(page, "live")
 
 
-def test_a_refusal_that_comes_after_the_panel_was_closed_asks_for_the_room_that_was_sent(
-    board_hotel, board, complaints
-):
+def test_a_refusal_after_the_panel_closed_reloads_its_room(board_hotel, board, complaints):
     complaints.expect("status of 409")
     board_hotel.room(101, CLEANED, fault=True)
     page = board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR))
@@ -228,7 +226,7 @@ def test_a_refusal_that_comes_after_the_panel_was_closed_asks_for_the_room_that_
     assert asked.value.url.endswith("/room-management/101/")
 
 
-def test_an_older_history_that_comes_late_does_not_stay(board_hotel, board):
+def test_a_late_older_history_is_replaced(board_hotel, board):
     room = board_hotel.room(101, DIRTY)
     page = board(board_hotel.member())
     late: list[tuple[Route, APIResponse]] = []
@@ -251,7 +249,7 @@ def test_an_older_history_that_comes_late_does_not_stay(board_hotel, board):
     expect(newest).to_contain_text("Nora")
 
 
-def test_a_room_that_could_not_be_read_is_read_again(board_hotel, board, complaints):
+def test_a_failed_read_of_a_room_is_retried(board_hotel, board, complaints):
     complaints.expect("net::ERR_FAILED")
     board_hotel.room(101, DIRTY)
     page = board(board_hotel.member())
@@ -263,7 +261,7 @@ def test_a_room_that_could_not_be_read_is_read_again(board_hotel, board, complai
         page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
 
 
-def test_who_is_deactivated_in_mid_use_is_told_to_sign_in_again(board_hotel, board, complaints):
+def test_a_deactivated_user_is_asked_to_sign_in_again(board_hotel, board, complaints):
     complaints.expect("status of 40[13]|WebSocket")
     housekeeper = board_hotel.member(rights.HOUSEKEEPER)
     board_hotel.room(101, DIRTY)
@@ -278,7 +276,7 @@ def test_who_is_deactivated_in_mid_use_is_told_to_sign_in_again(board_hotel, boa
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_notes_and_names_are_shown_as_text_and_never_run(board_hotel, board):
+def test_notes_and_names_are_escaped(board_hotel, board):
     board_hotel.room(101, DIRTY, kind="<img src=x onerror=alert(1)>")
     page = board(board_hotel.member(rights.HOTEL_MANAGER, first="<b>Max</b>"))
     expect(tile(page, 101)).to_contain_text("<img src=x onerror=alert(1)>")
@@ -292,7 +290,7 @@ def test_notes_and_names_are_shown_as_text_and_never_run(board_hotel, board):
 # --- what changes elsewhere while the panel is open -------------------------------------------------------------------
 
 
-def test_a_departure_that_is_put_off_is_put_off_in_the_panel_too(board_hotel, board):
+def test_a_postponed_departure_is_updated_in_the_panel(board_hotel, board):
     agent, room, today = (
         board_hotel.member(rights.FRONT_DESK_AGENT),
         board_hotel.room(101),
@@ -303,13 +301,13 @@ def test_a_departure_that_is_put_off_is_put_off_in_the_panel_too(board_hotel, bo
     page = board(agent)
     panel = open_room(page, 101)
     expect(panel.locator("#facts")).to_contain_text(f"until {today.day} ")
-    for nights in (1, 5):  # the second time it is on none of today's lists any more
+    for nights in (1, 5):  # the second time it is no longer on today's lists
         until = today + timedelta(days=nights)
         booking = edit_booking(booking=booking, staff=agent, check_out=until)
         expect(panel.locator("#facts")).to_contain_text(f"until {until.day} ")
 
 
-def test_a_room_that_is_taken_out_of_service_and_comes_back_is_whole_again(board_hotel, board):
+def test_a_reactivated_room_is_complete_again(board_hotel, board):
     room, manager = board_hotel.room(101, DIRTY), board_hotel.member()
     board_hotel.room(102)
     page = board(manager)
@@ -323,9 +321,7 @@ def test_a_room_that_is_taken_out_of_service_and_comes_back_is_whole_again(board
 
 
 @pytest.mark.parametrize("opener", [".tile[data-room='101']", "#arrivals [data-open='101']"])
-def test_the_keyboard_is_back_where_it_was_when_the_panel_closes_though_all_was_painted_anew(
-    board_hotel, board, opener
-):
+def test_the_focus_returns_when_the_panel_closes_after_a_repaint(board_hotel, board, opener):
     manager, today = board_hotel.member(), calendar.business_date(board_hotel.hotel)
     room, other = board_hotel.room(101), board_hotel.room(102)
     stay = {"check_in": today, "check_out": today + timedelta(days=1)}
@@ -343,7 +339,7 @@ def test_the_keyboard_is_back_where_it_was_when_the_panel_closes_though_all_was_
     expect(page.locator(opener)).to_be_focused()
 
 
-def test_notes_that_are_too_long_for_an_event_are_whole_in_the_panel(board_hotel, board):
+def test_notes_too_long_for_an_event_are_complete_in_the_panel(board_hotel, board):
     room, manager = board_hotel.room(101), board_hotel.member()
     flag_maintenance(room=room, staff=manager, priority="LOW", note="Old. " * 2200)
     page = board(manager)
@@ -354,7 +350,7 @@ def test_notes_that_are_too_long_for_an_event_are_whole_in_the_panel(board_hotel
     expect(panel.locator("#fault .known")).not_to_contain_text("[cut]")
 
 
-def test_a_text_that_is_selected_beyond_the_panels_edge_stays(board_hotel, board):
+def test_selecting_text_beyond_the_panels_edge_keeps_it_open(board_hotel, board):
     board_hotel.room(101, DIRTY)
     page = board(board_hotel.member())
     panel = open_room(page, 101)

@@ -1,4 +1,4 @@
-"""Who is let in: at the board's door, and at the admin's."""
+"""Signing in to the board and to the admin."""
 
 from playwright.sync_api import expect
 
@@ -7,7 +7,7 @@ from tests.browser.pages import expect_state, shown, tile
 from tests.factories import PASSWORD, HotelFactory
 
 
-def test_the_board_opens_after_the_right_password_and_not_after_a_wrong_one(board_hotel, window):
+def test_the_board_opens_only_with_the_right_password(board_hotel, window):
     housekeeper = board_hotel.member(rights.HOUSEKEEPER)
     board_hotel.room(101)
     page = window().new_page()
@@ -25,7 +25,7 @@ def test_the_board_opens_after_the_right_password_and_not_after_a_wrong_one(boar
     expect_state(page, "live")
 
 
-def test_who_signs_out_sees_nothing_any_more(board_hotel, board):
+def test_signing_out_closes_the_board(board_hotel, board):
     page = board(board_hotel.member())
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -33,7 +33,7 @@ def test_who_signs_out_sees_nothing_any_more(board_hotel, board):
     expect(page).to_have_url(f"/board/sign-in/?next={board_hotel.path}")
 
 
-def test_another_hotels_board_is_refused_in_a_sentence(board_hotel, window, complaints):
+def test_another_hotels_board_is_refused_with_a_message(board_hotel, window, complaints):
     complaints.expect("status of 403")
     elsewhere = HotelFactory()
     page = window(board_hotel.member()).new_page()

@@ -1,4 +1,4 @@
-"""The board of a large house: as many requests as that of a small one, and painted before any of them is answered."""
+"""The board of a large hotel: as many requests as for a small one, and painted before any of them returns."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from tests.factories import BookingFactory, NewRoomFactory, booking_in
 
 
 def fill(board_hotel, count: int, places: int = 30) -> None:
-    """So many more rooms, on floors with so many places, but where there is one already."""
+    """Add rooms up to ``count``, with ``places`` on each floor, skipping existing numbers."""
     kind = board_hotel.room_type("Double")
     numbers = [floor * 100 + place for floor in range(1, 100) for place in range(1, places + 1)][:count]
     taken = {room.room_number for room in board_hotel.hotel.rooms.all()}
@@ -24,7 +24,7 @@ def fill(board_hotel, count: int, places: int = 30) -> None:
 
 
 def requests_of(board_hotel, window) -> list[str]:
-    """What the page asks for until it is live and at rest."""
+    """The requests of the page until it is live and idle."""
     context = window(board_hotel.member())
     asked: list[str] = []
     context.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
@@ -35,7 +35,7 @@ def requests_of(board_hotel, window) -> list[str]:
     return asked
 
 
-def test_a_house_of_300_rooms_asks_as_often_as_one_of_three(board_hotel, window, measured):
+def test_300_rooms_take_as_many_requests_as_three(board_hotel, window, measured):
     fill(board_hotel, 3)
     few = requests_of(board_hotel, window)
     Room.objects.filter(hotel=board_hotel.hotel).delete()
@@ -46,11 +46,11 @@ def test_a_house_of_300_rooms_asks_as_often_as_one_of_three(board_hotel, window,
     assert len(many) <= 20
 
 
-def test_300_rooms_are_painted_from_the_page_itself(board_hotel, window, complaints, measured):
+def test_300_rooms_are_painted_without_an_api_call(board_hotel, window, complaints, measured):
     complaints.expect("net::ERR_FAILED")
     fill(board_hotel, 300)
     context = window(board_hotel.member())
-    # Nothing but the page and its files: no call of the API is ever answered.
+    # Only the page and its files: no API call ever gets a response.
     context.route("**/api/**", lambda route: route.abort())
     context.route("**/state/", lambda route: route.abort())
     context.route("**/pusher.min.js", lambda route: route.abort())
@@ -63,7 +63,7 @@ def test_300_rooms_are_painted_from_the_page_itself(board_hotel, window, complai
 
 
 @pytest.mark.parametrize(("floors", "places"), [(7, 30), (10, 30), (15, 20), (30, 10)])
-def test_a_wall_screen_shows_the_whole_house_without_scrolling(board_hotel, board, floors, places):
+def test_a_wall_screen_shows_the_whole_hotel_without_scrolling(board_hotel, board, floors, places):
     """The resort of the demo has 210 rooms."""
     for number, status in enumerate(RoomStatus.values, 101):
         board_hotel.room(number, status)
@@ -76,7 +76,7 @@ def test_a_wall_screen_shows_the_whole_house_without_scrolling(board_hotel, boar
     fill(board_hotel, floors * places, places)
     page = board(board_hotel.member(), **WALL)
     page.get_by_label("All rooms on one screen").check()
-    page.reload()  # a wall screen that starts anew shows the same
+    page.reload()  # a restarted wall screen shows the same
     expect_state(page, "live")
     assert page.locator("button.tile:visible").count() == floors * places
     edges = page.locator("button.tile, .floor h2").evaluate_all(
@@ -86,12 +86,12 @@ def test_a_wall_screen_shows_the_whole_house_without_scrolling(board_hotel, boar
     assert overflow(page) == 0
     assert cut_off(page) == []
     expect(tile(page, floors * 100 + places)).to_contain_text(str(floors * 100 + places))
-    # No type of which a letter or two are left.
+    # No room type is cut down to a letter or two.
     squeezed = page.locator(".tile .type").evaluate_all("types => types.filter(it => it.scrollWidth > it.clientWidth)")
     assert squeezed == []
 
 
-def test_in_a_house_of_300_rooms_one_change_touches_one_tile(board_hotel, board):
+def test_with_300_rooms_one_change_touches_one_tile(board_hotel, board):
     fill(board_hotel, 300)
     page = board(board_hotel.member())
     watch_tiles(page)

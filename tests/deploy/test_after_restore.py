@@ -1,4 +1,4 @@
-"""Screens that have seen more than the database of a backup remembers read everything anew, and miss nothing then."""
+"""After a restore, clients that have seen newer events than the backup reload everything and then miss nothing."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def last_number(hotel, stream: str = ROOMS) -> int:
 
 
 @pytest.mark.parametrize("seen", [0, 430, 437, 1_000_000])
-def test_a_screen_that_asks_is_told_to_reload_whatever_it_has_seen(api, hotel, manager, seen):
+def test_clients_with_any_seq_are_told_to_reload(api, hotel, manager, seen):
     log_of(hotel, 430)
     begin_anew()
     answer = ask(api, manager, after=seen)
@@ -39,7 +39,7 @@ def test_a_screen_that_asks_is_told_to_reload_whatever_it_has_seen(api, hotel, m
     assert ask(api, manager, after=last_number(hotel)).json() == {"results": [], "latest_seq": last_number(hotel)}
 
 
-def test_what_happens_next_is_a_gap_for_every_screen(api, hotel, manager):
+def test_the_next_event_is_a_gap_for_every_client(api, hotel, manager):
     log_of(hotel, 430)
     begin_anew()
     jumped = last_number(hotel)
@@ -51,13 +51,13 @@ def test_what_happens_next_is_a_gap_for_every_screen(api, hotel, manager):
     assert violations() == []
 
 
-def test_a_stream_whose_first_event_came_after_the_backup_jumps_too(api, hotel, manager):
+def test_streams_without_an_event_in_the_backup_also_jump(api, hotel, manager):
     begin_anew()
     assert EventStream.objects.filter(hotel=hotel).count() == 3
     assert_error(ask(api, manager, channel="room-bookings", after=3), 410, "EVENTS_EXPIRED")
 
 
-def test_what_waited_is_sent_under_a_new_number_and_in_its_order(hotel):
+def test_waiting_events_are_sent_in_order_with_new_numbers(hotel):
     log_of(hotel, 3)
     log_of(hotel, 1, sent_at=None, parked_at=clock.now(), last_error="413")
     waiting = [*log_of(hotel, 2, sent_at=None), unnumbered(hotel)]
@@ -81,13 +81,13 @@ def test_a_second_restore_of_the_same_backup_jumps_further(hotel):
     assert all(last_number(hotel, stream) > before + 50 for stream, before in zip(STREAMS, first, strict=True))
 
 
-def test_the_command_says_what_is_still_to_be_sent(hotel, capsys):
+def test_the_command_reports_what_is_waiting(hotel, capsys):
     unnumbered(hotel)
     call_command("after_restore")
     assert capsys.readouterr().out == "Every client will reload everything. Still to be sent: 1 events, 0 e-mails.\n"
 
 
-def test_mails_that_waited_can_be_dropped_with_a_word_to_the_desk(hotel, capsys):
+def test_waiting_mails_can_be_dropped_with_a_note_for_the_front_desk(hotel, capsys):
     room_type = NewRoomFactory(hotel=hotel).room_type
     booking = booking_in("CONFIRMED", hotel=hotel, room_type=room_type, primary_email="ada@example.com")
     queue_booking_mail(booking, MailKind.CONFIRMATION)

@@ -1,7 +1,7 @@
-"""The commands of docs/deployment.md, "Backup" and "Restore", as they stand there: run while the house writes.
+"""The backup and restore commands of docs/deployment.md, run as written while the hotel is in use.
 
-With a PostgreSQL of its own, whose programs (pg_dump, pg_restore, psql, createdb) come with it. What a test cannot have
-is put in its place: systemctl, runuser, and the path of the environment file and of the backups.
+They run against a separate PostgreSQL with its own programs (pg_dump, pg_restore, psql, createdb). Stubs replace
+systemctl, runuser, and the paths of the environment file and of the backups.
 """
 
 import json
@@ -28,11 +28,11 @@ STUBS = {
     ' PGPASSWORD=$SERVER_PASSWORD exec "$@"',
     "systemctl": 'echo "$@" >> "$SYSTEMCTL"',
     "hotelmate": f'cd {PROJECT}; exec {sys.executable} manage.py "$@"',
-    # What every account of the machine reads in `ps`.
+    # The command lines that every account of the machine can read in `ps`.
     **{name: f'echo "$@" >> "$SHOWN"; exec {PROGRAMS}/{name} "$@"' for name in ("pg_dump", "pg_restore")},
 }
 
-# A house of six rooms whose statuses change for ever, each change with its event and its number.
+# A hotel of six rooms whose statuses change continuously, each change with its numbered event.
 WRITER = """
 import itertools, sys
 import django; django.setup()
@@ -54,7 +54,7 @@ for number in itertools.count(1):
     print(number, flush=True)
 """
 
-# What the database says of itself: the rows of each table, what guards them, and where the events' numbers are.
+# A description of the database: each table's rows, constraints and triggers, and the event numbers.
 LOOK = """
 import json
 import django; django.setup()
@@ -82,7 +82,7 @@ print(json.dumps({
 }))
 """
 
-# The restored house works on: the way past the service is closed, and new rows get numbers that nobody has.
+# The restored hotel works: writes around the service are rejected, and new rows get unused ids.
 WORK_ON = """
 import django; django.setup()
 from django.db import IntegrityError, connection, transaction
@@ -128,7 +128,7 @@ def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def env(postgres: EmbeddedPostgres, tmp_path: Path) -> dict[str, str]:
-    """A shell on the server, as root has it."""
+    """The environment of a root shell on the server."""
     for name, body in STUBS.items():
         path = tmp_path / "bin" / name
         path.parent.mkdir(exist_ok=True)
@@ -155,7 +155,7 @@ def env(postgres: EmbeddedPostgres, tmp_path: Path) -> dict[str, str]:
 
 
 def documented(heading: str, tmp_path: Path) -> str:
-    """The commands under a heading of the page."""
+    """The commands under a heading of the documentation page."""
     page = (PROJECT / "docs" / "deployment.md").read_text()
     [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     text = "".join(re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
@@ -165,7 +165,7 @@ def documented(heading: str, tmp_path: Path) -> str:
 
 
 def timer_command(tmp_path: Path) -> str:
-    """What hotelmate-backup.service runs, without what is systemd's way to write it."""
+    """The command of hotelmate-backup.service, without systemd's escapes."""
     unit = (PROJECT / "deploy" / "systemd" / "hotelmate-backup.service").read_text()
     [command] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     return command.replace("$$", "$").replace("%%", "%").replace("/var/backups/hotelmate", str(tmp_path))
@@ -187,7 +187,7 @@ def python(code: str, env: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_a_backup_made_at_work_is_restored_by_the_documented_commands(env: dict[str, str], tmp_path: Path):
+def test_the_documented_commands_restore_a_backup_made_under_load(env: dict[str, str], tmp_path: Path):
     shell("hotelmate migrate", env)
     log = tmp_path / "writer"
     with open(log, "w") as file:

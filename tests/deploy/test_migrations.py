@@ -1,4 +1,4 @@
-"""A migration that meets a lock gives up in seconds, and whoever came after it has waited no longer."""
+"""A migration that meets a lock times out within seconds, and later requests wait no longer than that."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ def waits_for_a_table(pid: int) -> bool:
 
 
 def add_a_column() -> float:
-    """As a migration does; returns how many seconds it waited until it gave up."""
+    """Add a column as a migration does; returns the seconds until it timed out."""
     field = models.TextField(null=True)
     field.set_attributes_from_name("example")
     began = time.monotonic()
@@ -32,7 +32,7 @@ def add_a_column() -> float:
     return time.monotonic() - began
 
 
-def test_a_migration_behind_a_long_report_gives_up_and_the_desk_goes_on():
+def test_a_migration_blocked_by_a_long_report_times_out():
     room = NewRoomFactory()
     migration = Writer(add_a_column)
     desk = Writer(lambda: Room.objects.filter(pk=room.pk).update(room_number=999))
@@ -54,8 +54,8 @@ def test_a_migration_behind_a_long_report_gives_up_and_the_desk_goes_on():
     assert "example" not in columns
 
 
-def test_amounts_of_more_decimals_need_no_table_written_anew():
-    """What the migration of the currencies says to a table as the first release made it."""
+def test_more_decimals_do_not_rewrite_the_table():
+    """The SQL of the currency migration, on a table as the first release created it."""
     column = ("ALTER TABLE room_bookings_roombooking ALTER COLUMN total_amount TYPE numeric", "(12, 2)")
     where = "SELECT pg_relation_filenode('room_bookings_roombooking')"
     with transaction.atomic(), connection.cursor() as cursor:
@@ -75,8 +75,8 @@ def test_amounts_of_more_decimals_need_no_table_written_anew():
         transaction.set_rollback(True)
 
 
-def test_without_the_time_limit_it_would_have_waited_on():
-    """The twin: what the settings spare the desk."""
+def test_without_the_timeout_the_migration_keeps_waiting():
+    """The twin of the test above, without the lock timeout."""
 
     def patiently() -> None:
         with connection.cursor() as cursor:

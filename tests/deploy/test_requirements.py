@@ -1,4 +1,4 @@
-"""A server installs ``requirements.txt`` and nothing else: the application asks for no package beyond it."""
+"""A server installs only ``requirements.txt``: the application needs no other package."""
 
 import os
 import re
@@ -57,14 +57,14 @@ def serve(packages: set[str]) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_application_needs_nothing_else():
+def test_the_application_needs_only_the_pinned_packages():
     done = serve(set(pins("requirements.txt")))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 150
 
 
 @pytest.mark.parametrize("package", ["orjson", "websockets"])
-def test_a_package_that_is_missing_is_noticed(package: str):
+def test_a_missing_package_is_detected(package: str):
     done = serve(set(pins("requirements.txt")) - {package})
     assert "is not in requirements.txt" in done.stderr
 

@@ -1,4 +1,4 @@
-"""The files of deploy/ name what is there: commands, files, variables; and they agree with each other."""
+"""The files of deploy/ name existing commands, files and variables, and agree with each other."""
 
 import re
 import runpy
@@ -21,7 +21,7 @@ INSTALLED = "/srv/hotelmate"  # where docs/deployment.md puts the project
 
 
 def unit(name: str) -> ConfigParser:
-    """A unit's sections; each of ours gives an option once."""
+    """A unit's sections; ours set each option once."""
     parser = ConfigParser(interpolation=None, delimiters=["="], comment_prefixes=["#"])
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNITS[name])
@@ -29,12 +29,12 @@ def unit(name: str) -> ConfigParser:
 
 
 def commands(name: str) -> list[list[str]]:
-    """What a service runs, each as its words."""
+    """The commands of a service, each split into words."""
     return [shlex.split(text) for option, text in unit(name)["Service"].items() if option.startswith("Exec")]
 
 
 def documented() -> set[str]:
-    """The variables of the README's table."""
+    """The variables in the README's table."""
     rows = [line for line in (PROJECT / "README.md").read_text().splitlines() if line.startswith("| `")]
     return {variable for row in rows for variable in re.findall(r"`([A-Z_]+)`", row.split("|")[1])}
 
@@ -54,7 +54,7 @@ def seconds(name: str, option: str) -> int:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_runs_what_is_there(name):
+def test_services_run_existing_commands(name):
     requirements = (PROJECT / "requirements.txt").read_text()
     for program, *words in commands(name):
         path = Path(program)
@@ -71,7 +71,7 @@ def test_a_service_runs_what_is_there(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_takes_its_settings_from_the_one_file_and_knows_no_other_variable(name):
+def test_services_read_only_the_environment_file(name):
     service = unit(name)["Service"]
     assert service["EnvironmentFile"] == "/etc/hotelmate.env"
     assert service["User"] == service["Group"] == "hotelmate"
@@ -80,20 +80,20 @@ def test_a_service_takes_its_settings_from_the_one_file_and_knows_no_other_varia
     assert named <= documented()
 
 
-def test_the_environment_file_names_documented_variables_and_all_that_have_to_be_set():
+def test_the_environment_file_has_documented_and_all_required_variables():
     assert in_environment_file() <= documented()
     needed = {"SECRET_KEY", "DATABASE_URL", "PGPASSWORD", "ALLOWED_HOSTS", "TRUST_PROXY_PROTO", "NUM_PROXIES"}
     assert in_environment_file() >= needed
 
 
-def test_the_database_url_can_stand_on_a_command_line():
-    """`ps` shows it to every account; the password is in PGPASSWORD, which whoever connects reads for itself."""
+def test_the_database_url_contains_no_password():
+    """`ps` shows it to every account; the password is in PGPASSWORD, which libpq reads from the environment."""
     [url] = re.findall(r"^DATABASE_URL='(.*)'$", (DEPLOY / "hotelmate.env").read_text(), re.MULTILINE)
     assert urlsplit(url).username
     assert urlsplit(url).password is None
 
 
-def test_the_environment_file_means_the_same_to_a_shell_and_to_systemd():
+def test_shell_and_systemd_read_the_environment_file_alike():
     for line in (DEPLOY / "hotelmate.env").read_text().splitlines():
         assert not line or line.startswith("#") or re.fullmatch(r"[A-Z_]+=('[^'\\]*'|[A-Za-z0-9]+)", line), line
 
@@ -108,13 +108,13 @@ def test_the_procfile_and_the_services_run_the_same():
     assert set(procfile) == {"release", "web", "worker"}
 
 
-def test_a_service_is_given_the_time_that_it_needs_to_stop(monkeypatch, tmp_path):
+def test_services_have_enough_time_to_stop(monkeypatch, tmp_path):
     web = gunicorn_settings(monkeypatch, tmp_path)
     assert seconds("hotelmate-web.service", "TimeoutStopSec") > web["graceful_timeout"] + web["STOP_PATIENCE"]
     assert seconds("hotelmate-worker.service", "TimeoutStopSec") > worker.STOP_PATIENCE
 
 
-def test_the_proxy_asks_at_the_sockets_address_and_lets_go_of_connections_first(monkeypatch, tmp_path):
+def test_the_proxy_uses_the_socket_and_closes_idle_connections_first(monkeypatch, tmp_path):
     caddy = (DEPLOY / "Caddyfile").read_text()
     address = unit("hotelmate-web.socket")["Socket"]["ListenStream"]
     assert f"reverse_proxy {address} " in caddy
@@ -123,7 +123,7 @@ def test_the_proxy_asks_at_the_sockets_address_and_lets_go_of_connections_first(
     assert int(keepalive[1]) < gunicorn_settings(monkeypatch, tmp_path)["keepalive"]
 
 
-def test_the_page_names_the_files_and_units_that_there_are():
+def test_the_page_names_existing_files_and_units():
     page = (PROJECT / "docs" / "deployment.md").read_text()
     assert all((PROJECT / path).exists() for path in re.findall(r"\bdeploy/[\w./-]+\w", page))
     installed = set(re.findall(r"hotelmate-[a-z]+(?:\.[a-z]+)?", page))

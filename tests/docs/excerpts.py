@@ -1,25 +1,25 @@
-"""Excerpts of JSON, as documentation shows them: ``…`` stands for anything, and the end may be cut off."""
+"""JSON excerpts in the documentation: ``…`` stands for anything, and the end may be cut off."""
 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-# The key, or the element, that stands for any others.
+# The key or element that stands for any others.
 MORE = "…"
 
 _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|…|[{}\[\]:,]|-?\d[\d.eE+-]*|true|false|null)')
 _LITERALS = {"true": True, "false": False, "null": None}
 
-# Texts that are other ones each time, compared by type only; of all others only the digits are.
+# Texts that vary with each run, compared by type only; in all others only the digits vary.
 VOLATILE_TEXTS = {"token", "guest_token", "auth", "event_id", "confirmation_number"}
-# Numbers that are other ones each time.
+# Numbers that vary with each run.
 VOLATILE_NUMBERS = re.compile(r"([A-Z_]+|(\w+_)?(id|ids|number|room|seq|count|rooms|version|before|bookable))\Z")
 
 
 @lru_cache(maxsize=64)  # a long answer is compared with many texts
 def excerpt(text: str) -> Any:
-    """The value of a JSON text, in which ``MORE`` stands for what is left out. Raises ValueError."""
+    """The value of a JSON excerpt; omitted parts become ``MORE``. Raises ValueError."""
     tokens, at = [], 0
     stripped = text.rstrip()
     while at < len(stripped):
@@ -80,7 +80,7 @@ def _elements(rest: Iterator[str]) -> list[Any]:
 
 
 def differences(said: Any, actual: Any, where: str = "") -> Iterator[str]:
-    """Where the excerpt ``said`` says other than ``actual``, itself perhaps cut off."""
+    """The differences between the excerpt ``said`` and ``actual``, which may be cut off too."""
     if MORE in (said, actual):
         return
     if type(said) is not type(actual):
@@ -124,16 +124,16 @@ def _same(said: Any, actual: Any, key: str) -> bool:
 
 
 def shape(text: str) -> str:
-    """A text without its digits: what a time, a date, a booking's reference look like."""
+    """A text without its digits, as for times, dates and booking references."""
     return re.sub(r"\d+", "0", re.sub(r"\.\d{6}Z", "Z", text))
 
 
 def line_shape(line: str) -> str:
-    """A line without its digits and its names, of people and of types."""
+    """A line without its digits and without the names of people and room types."""
     return re.sub(r"\b(?![A-Z]{2})[A-Z][\w’'-]*", "A", shape(line))
 
 
 def in_shape(said: str, shapes: set[str]) -> bool:
-    """Whether ``said``, in which ``…`` stands for anything, has one of the shapes."""
+    """Whether ``said``, where ``…`` stands for anything, matches one of the shapes."""
     pattern = ".*".join(map(re.escape, shape(said).split(MORE)))
     return any(re.fullmatch(pattern, one) for one in shapes)

@@ -1,9 +1,9 @@
-"""Pages of the documentation as programs: their commands are run as written, and their answers compared.
+"""Runs the commands of documentation pages as written, and compares their output.
 
-A page's ```bash blocks run one after the other in one shell, and what follows a block, up to the next, is its answer:
-```json is what the block prints, a line of ```text stands in that or, live, in what a terminal beside it prints; ``…``
-stands for anything. A status in bold (``**409**``), right before a block or its answer, is that of the block's last
-request; all others are a success. ```python blocks are the files that their first line names.
+A page's ```bash blocks run one after the other in one shell; the blocks up to the next are the expected output. ```json
+is what the block prints; each line of ```text appears in that or, live, in the output of a second terminal. ``…``
+stands for anything. A status in bold (``**409**``) right before a block or its output is that of the block's last request; all
+others must succeed. ```python blocks are the files that their first line names.
 """
 
 import os
@@ -21,14 +21,14 @@ from local.datadir import PROJECT
 from tests.docs.excerpts import differences, excerpt, line_shape
 
 ADDRESS, PASSWORD = "http://127.0.0.1:8000", "the one that make run printed"
-# Commands that go on until Ctrl-C: each has a terminal of its own.
+# Commands that run until Ctrl-C: each gets its own terminal.
 FOLLOWERS = re.compile(r"(listen|follow)\.py")
 PATIENCE = 20
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STATUS = re.compile(r"\*\*([1-5]\d\d)\*\*")
 
-# Stops at nothing, as a terminal does, and notes what failed; but for who writes to a `head` that has enough (141, 32).
+# Continues after errors, as a terminal does, and records failures, except of writers to a closed `head` (141, 32).
 _PROLOGUE = r"""
 set -E -o pipefail
 noted() { [[ $1 = 141 || $1 = 32 || $2 = "source block-"* ]] || echo "\`$2\` exits $1" >> failed; }
@@ -39,7 +39,7 @@ _BLOCK = r"""
 source block-{number}.sh < /dev/null > printed-{number} 2> complained-{number}
 cat failed > failed-{number}; : > failed; wc -l < "$SERVED" > served-{number}
 """
-# As a reader does, wait for what it says first.
+# Wait for its first output, as a reader does.
 _FOLLOWER = r"""
 bash block-{number}.sh < /dev/null > printed-{number} 2> complained-{number} &
 for _ in {{1..200}}; do [ -s printed-{number} ] && break; sleep 0.1; done
@@ -49,7 +49,7 @@ for _ in {{1..200}}; do [ -s printed-{number} ] && break; sleep 0.1; done
 
 @dataclass
 class Exchange:
-    """A block of commands, and what the page says becomes of it."""
+    """A block of commands and its expected output."""
 
     commands: str
     line: int
@@ -63,13 +63,13 @@ class Exchange:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the answer is a refusal, where no status says so."""
+        """Whether the output is an error body, if no status says so."""
         return any('"code"' in answer and '"message"' in answer for answer in self.answers)
 
 
 @dataclass
 class Page:
-    """A page, taken apart."""
+    """A parsed page."""
 
     exchanges: list[Exchange]
     files: dict[str, str]
@@ -77,7 +77,7 @@ class Page:
 
 @dataclass
 class Played:
-    """What came of an exchange: what was printed, what went wrong, the status of each request."""
+    """The result of an exchange: its output, its failures, and the status of each request."""
 
     printed: str
     complaints: str
@@ -86,7 +86,7 @@ class Played:
 
 
 def read(text: str) -> Page:
-    """Take a page's Markdown apart."""
+    """Parse a page's Markdown."""
     page, end = Page([], {}), 0
     for block in _FENCE.finditer(text):
         language, content, prose = block[1], block[2], text[end : block.start()]
@@ -136,7 +136,7 @@ def play(page: Page, folder: Path, *, address: str, password: str, environ: Mapp
 
 
 def _clone(folder: Path) -> None:
-    """What a command of a page finds in the folder it is pasted in."""
+    """Create the files that a page's commands expect in their folder."""
     folder.mkdir(parents=True)
     for path in PROJECT.iterdir():
         if not path.name.startswith("."):
@@ -148,7 +148,7 @@ def _clone(folder: Path) -> None:
 
 
 def _await_live_lines(page: Page, folder: Path) -> None:
-    """Wait until the terminals beside have printed what they are to print: it comes a moment later."""
+    """Wait until the other terminals have printed the expected lines, which arrive a moment later."""
     deadline = time.monotonic() + PATIENCE
     while any(exchange.is_follower for exchange in page.exchanges) and time.monotonic() < deadline:
         printed = [(folder / f"printed-{number}").read_text() for number in range(len(page.exchanges))]
@@ -161,7 +161,7 @@ def _await_live_lines(page: Page, folder: Path) -> None:
 
 
 def problems(page: Page, played: list[Played]) -> list[str]:
-    """Where the page says other than what came of it; empty for a page that is right."""
+    """The differences between the page and the results; empty if the page is correct."""
     live = _live(page, [result.printed for result in played])
     return [
         f"line {exchange.line}: {problem}"
@@ -180,7 +180,7 @@ def _live(page: Page, printed: list[str]) -> list[str]:
 
 
 def _missing(exchange: Exchange, printed: str, live: list[str]) -> Iterator[str]:
-    """The text lines that nothing has printed."""
+    """The expected text lines that were not printed."""
     there = {line_shape(line) for line in [*printed.splitlines(), *live]} if exchange.lines else set()
     return (line for line in exchange.lines if line_shape(line) not in there)
 

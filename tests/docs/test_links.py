@@ -1,4 +1,4 @@
-"""Every link of the documentation to a file of the project, and to a heading in it, leads there."""
+"""Every link of the documentation to a project file, or to a heading in it, resolves."""
 
 import re
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 
 
 def links(text: str) -> list[str]:
-    """Where a page's links lead, other sites left out."""
+    """The targets of a page's links, except other sites."""
     found = [link or tag for link, tag in _LINK.findall(_CODE.sub("", text))]
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
 
 def anchors(text: str) -> set[str]:
-    """The names of a page's headings, as GitHub makes them."""
+    """The anchors of a page's headings, as GitHub generates them."""
     names: dict[str, int] = {}
     found = set()
     for heading in _HEADING.findall(re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)):
@@ -34,7 +34,7 @@ def anchors(text: str) -> set[str]:
 
 
 def dead(page: Path, text: str) -> Iterator[str]:
-    """The links of a page that lead nowhere."""
+    """The broken links of a page."""
     for link in links(text):
         path, _, anchor = unquote(link).partition("#")
         target = page if not path else page.parent / path
@@ -45,7 +45,7 @@ def dead(page: Path, text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
-def test_links_lead_somewhere(page):
+def test_links_resolve(page):
     assert list(dead(page, page.read_text())) == []
 
 
@@ -59,5 +59,5 @@ def test_a_dead_link_is_found():
     assert list(dead(page, "[1][a]\n![2](no.png)")) == ["no.png: no such file"]
 
 
-def test_there_is_something_to_check():
+def test_links_are_found():
     assert sum(len(links(page.read_text())) for page in PAGES) > 20

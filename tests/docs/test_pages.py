@@ -1,4 +1,4 @@
-"""What the documentation tells a reader to type is typed, and the answers are those that it shows."""
+"""The documentation's commands are run, and their output is what the pages show."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ REALTIME = (PROJECT / "docs" / "realtime.md").read_text()
 
 
 def page_of(path: Path, text: str = "") -> Page:
-    """The page, with another text if one is given; a guide but the first begins where the first's variables are set."""
+    """The page, with another text if given; every guide except the first starts with the first one's variables set."""
     page = read(text or path.read_text())
     if path.parent == GUIDES and path != FIRST:
         page.exchanges.insert(0, read(FIRST.read_text()).exchanges[0])
@@ -28,7 +28,7 @@ def page_of(path: Path, text: str = "") -> Page:
 
 
 def mistakes(text: str) -> Iterator[str]:
-    """The text with one mistake in what it says of the answers, each in turn: a key, a word, a status."""
+    """Copies of the text, each with one mistake in its expected output: a key, a word, a status."""
     for block in re.finditer(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         for key in re.finditer(r'"(\w+)":(?: "([A-Z_a-z. ]{3,})"| (true|false|null))?', block[1]):
             for part in (1, 2, 3):
@@ -40,11 +40,11 @@ def mistakes(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_a_page_does_what_it_says(docs_site, path):
+def test_the_examples_of_a_page_work(docs_site, path):
     page = page_of(path)
     played = docs_site.play(page)
     assert problems(page, played) == []
-    # And no word of it goes unread.
+    # Every part of the page is checked.
     wrong = list(mistakes(path.read_text()))
     assert len(wrong) > 5
     for text in wrong:
@@ -65,14 +65,14 @@ def test_a_page_does_what_it_says(docs_site, path):
         ("8000/api", "8000/ipa", "404"),
     ],
 )
-def test_a_wrong_command_is_noticed(docs_site, right, wrong, problem):
+def test_a_wrong_command_is_detected(docs_site, right, wrong, problem):
     text = FIRST.read_text()
     assert right in text
     page = page_of(FIRST, text.replace(right, wrong))
     assert problem in "\n".join(problems(page, docs_site.play(page)))
 
 
-def test_a_live_line_that_never_comes_is_noticed(docs_site, monkeypatch):
+def test_a_missing_live_line_is_detected(docs_site, monkeypatch):
     path = GUIDES / "follow-live.md"
     monkeypatch.setattr("tests.docs.pages.PATIENCE", 0.5)
     page = page_of(path, path.read_text().replace("#256 room 129: room_updated", "#256 room 129: room_painted"))
@@ -80,7 +80,7 @@ def test_a_live_line_that_never_comes_is_noticed(docs_site, monkeypatch):
     assert "nothing prints '#256 room 129: room_painted'" in problem
 
 
-def test_live_events_are_as_their_page_shows_them(docs_site):
+def test_live_events_match_their_page(docs_site):
     api = f"{docs_site.address}/api"
     member = requests.post(
         f"{api}/staff/login/", json={"username": "resort-housekeeper", "password": PASSWORD}, timeout=10
@@ -108,7 +108,7 @@ def test_live_events_are_as_their_page_shows_them(docs_site):
             assert (answer.status_code, [*answer.json()]) == (200, ["auth"])
 
 
-def test_who_has_no_curl_is_told(monkeypatch):
+def test_missing_curl_is_reported(monkeypatch):
     require_curl()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(pytest.fail.Exception, match=r"^The documentation's requests are made with curl, and .*\.$"):
