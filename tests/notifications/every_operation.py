@@ -207,8 +207,8 @@ def in_the_admin(targets: SimpleNamespace, manager: Staff) -> dict[str, Work]:
     browser = Client(raise_request_exception=False)
     browser.force_login(manager.user)
 
-    def action(name: str, *targets: str) -> Work:
-        chosen = [RoomBooking.objects.get(booking_id=getattr(targets, target)).pk for target in targets]
+    def action(name: str, *bookings: str) -> Work:
+        chosen = [RoomBooking.objects.get(booking_id=getattr(targets, booking)).pk for booking in bookings]
         data = {"action": name, "_selected_action": chosen, "apply": "1", "reason": "they rang"}
         return lambda: browser.post(reverse("admin:room_bookings_roombooking_changelist"), data)
 
