@@ -1,4 +1,4 @@
-"""The app of the live board; it has no tables."""
+"""App configuration of the live board, which has no models."""
 
 from django.apps import AppConfig
 

@@ -1,30 +1,30 @@
-"""The picture of turn times by day: what the page's words, bars and axes say, from the figures alone."""
+"""The chart of turn times by day: its texts, bars and axes, computed from the figures."""
 
 import statistics
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-# From one line of the axis to the next, in minutes: steps that people count in. Beyond the last, whole weeks.
+# Minutes between gridlines: familiar round intervals. Beyond the last one, multiples of a week.
 STEPS = (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080)
 MOST_LINES = 5
-# A day this many times as slow as usual is cut off at the top, so that the others can still be read.
+# Days slower than this many times the median are cut off at the top, so that the others remain readable.
 OUTLIER = 3
 DAYS_PER_LABEL = 7
-# The share of a day's place that its bar takes, and the plot's height in pixels.
+# The bar's share of its day's width, and the plot's height in pixels.
 BAR = 0.64
 HEIGHT = 320
 
 
 class Line(NamedTuple):
-    """A line across the plot: ``y`` in pixels from the top."""
+    """A horizontal line; ``y`` in pixels from the top."""
 
     y: float
     label: str
 
 
 class Bar(NamedTuple):
-    """A day's mark. ``x``, ``middle``, ``right`` and ``width`` are percentages of the plot's width, the rest pixels."""
+    """A day's bar. ``x``, ``middle``, ``right`` and ``width`` are percentages of the plot's width, the rest pixels."""
 
     x: float
     middle: float
@@ -33,33 +33,33 @@ class Bar(NamedTuple):
     top: float
     height: float
     whisker: float
-    """Where the line up to the time of nine in ten ends."""
+    """The top of the line up to the p90 time."""
     cut_off: bool
     is_today: bool
     title: str
 
 
 class DayLabel(NamedTuple):
-    """The name of a day below the plot."""
+    """A date label below the plot."""
 
     middle: float
     text: str
 
 
 class Chart(NamedTuple):
-    """All that the template draws."""
+    """Everything the template draws."""
 
     bars: list[Bar]
     lines: list[Line]
     labels: list[DayLabel]
     height: int
     usual: Line | None
-    """The time within which half of all the days' rooms were ready."""
+    """The p50 over all days."""
     is_cut_off: bool
 
 
 def chart(days: Sequence[dict[str, Any]], usual: float | None) -> Chart:
-    """``days`` come from ``statistics.turn_times_by_day``; ``usual`` is their common p50, in minutes."""
+    """Lay out the chart of ``statistics.turn_times_by_day``; ``usual`` is the overall p50 in minutes."""
     slowest = [day["p90_minutes"] for day in days if day["count"]]
     top, step = _axis(slowest)
     place = 100 / max(len(days), 1)
@@ -73,7 +73,7 @@ def chart(days: Sequence[dict[str, Any]], usual: float | None) -> Chart:
             middle=round(place * (index + 0.5), 3),
             right=round(place * (index + (1 + BAR) / 2), 3),
             width=round(place * BAR, 3),
-            # As thin as a line, a bar of no time at all can still be seen.
+            # At least two pixels high, so that a bar near zero stays visible.
             top=min(y(day["p50_minutes"]), HEIGHT - 2),
             height=round(HEIGHT - min(y(day["p50_minutes"]), HEIGHT - 2), 1),
             whisker=y(day["p90_minutes"]),
@@ -103,7 +103,7 @@ def chart(days: Sequence[dict[str, Any]], usual: float | None) -> Chart:
 
 
 def _axis(slowest: list[float]) -> tuple[int, int]:
-    """The minutes at the top of the plot, and from line to line."""
+    """The minutes at the top of the plot, and between gridlines."""
     highest = max(slowest, default=0.0)
     if slowest:
         highest = min(highest, OUTLIER * max(statistics.median_low(slowest), STEPS[0]))
@@ -119,7 +119,7 @@ def _axis(slowest: list[float]) -> tuple[int, int]:
 
 
 def headline(today: dict[str, Any], month: dict[str, Any], days: int) -> tuple[str, str]:
-    """What the chart says in a sentence, and how today compares with the last ``days``, today included."""
+    """The headline for today, and the comparison with the last ``days``, including today."""
     if not month["count"]:
         return f"No room has been made ready in the last {days} days", ""
     usually = (
@@ -162,13 +162,13 @@ def duration(minutes: float) -> str:
 
 
 def spoken(minutes: float) -> str:
-    """As ``duration``, for a sentence: ``42 minutes``."""
+    """Like ``duration``, for use in a sentence: ``42 minutes``."""
     whole = max(round(minutes), 1)
     return f"{whole} minute{'' if whole == 1 else 's'}" if whole < 60 else duration(minutes)
 
 
 def axis_label(minutes: int) -> str:
-    """The name of a line of the axis."""
+    """The label of a gridline."""
     return "0" if minutes == 0 else duration(minutes)
 
 

@@ -1,4 +1,4 @@
-"""The state of the board: all that a screen needs to show the house as it is now, in four statements."""
+"""The board's state: everything the page needs to show the hotel's current rooms, stays and tasks."""
 
 import functools
 from datetime import date
@@ -27,14 +27,14 @@ from rooms.snapshots import room_snapshot, type_snapshot
 
 
 def board_state(staff: Staff) -> dict[str, Any]:
-    """The house of ``staff`` as they may see it, JSON-safe; names and references of guests need a bookings right.
+    """The hotel of ``staff`` as they may see it, JSON-safe; guest names and booking references need a bookings right.
 
-    Four statements: the streams' numbers, rooms, stays, tasks. The numbers come first: whatever is committed between
-    them and the rooms has a higher number, so that a screen that follows from there misses nothing.
+    Four statements: stream numbers, rooms, stays, tasks. The numbers come first: a change committed between them and
+    the rooms has a higher number, so that a client that continues from there misses nothing.
     """
     hotel = staff.hotel
-    heard = {stream: any(staff.can(right) for right in rights) for stream, rights in LISTENERS.items()}
-    sees_bookings = heard[BOOKINGS]
+    allowed_streams = {stream: any(staff.can(right) for right in rights) for stream, rights in LISTENERS.items()}
+    sees_bookings = allowed_streams[BOOKINGS]
     latest = latest_seqs(hotel)
     rooms, of_type = list(rooms_in_service(hotel)), functools.cache(type_snapshot)
     now = clock.now()
@@ -58,7 +58,7 @@ def board_state(staff: Staff) -> dict[str, Any]:
             task_snapshot(task, now) | ({} if sees_bookings else {"booking": None})
             for task in task_list(hotel).filter(assigned_to=staff, status__in=OPEN_TASK_STATUSES)
         ],
-        "seq": {stream: latest[stream] if hears else None for stream, hears in heard.items()},
+        "seq": {stream: latest[stream] if allowed else None for stream, allowed in allowed_streams.items()},
         "realtime": transport.listener_settings(),
     }
 
@@ -78,7 +78,7 @@ def _me(staff: Staff, *, sees_bookings: bool) -> dict[str, Any]:
 
 
 def _stays(hotel: Hotel, today: date, *, sees_bookings: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Guests expected today or late, and guests in house who are due out by today; the page puts them in order."""
+    """Guests due in today or late, and in-house guests due out by today; the page sorts them."""
     leaving = Q(status=BookingStatus.IN_HOUSE, check_out__lte=today)
     stays = RoomBooking.objects.filter(arriving(today) | leaving, hotel=hotel).select_related(
         "room_type", "assigned_room"

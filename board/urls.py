@@ -1,4 +1,4 @@
-"""The addresses of the live board, under ``/board/``."""
+"""URL configuration of the live board, under ``/board/``."""
 
 from django.urls import path
 
@@ -6,7 +6,7 @@ from board.views import BoardView, HomeView, SignInView, SignOutView, StateViewS
 
 app_name = "board"
 
-# The fixed ones first: no hotel's board hides the sign-in, whatever the hotel is called.
+# Fixed paths first, so that no hotel slug can hide the sign-in.
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
     path("sign-in/", SignInView.as_view(), name="sign-in"),

@@ -1,4 +1,4 @@
-"""The pages of the live board: the sign-in, the board itself and its state, the chart of turn times."""
+"""Views of the live board: sign-in, the board and its state, and the chart of turn times."""
 
 from datetime import time
 from typing import Any, ClassVar
@@ -24,13 +24,13 @@ from housekeeping.statistics import turn_times, turn_times_by_day
 from notifications import transport
 from rooms.models import Room
 
-DAYS = 30  # that the chart of turn times shows
+DAYS = 30  # shown in the chart of turn times
 
 
 class Page(View):
-    """A page of the board: it holds names of guests, so nobody keeps a copy, and it runs no script but our own.
+    """Base of the board's pages: never cached, as they contain guest names, and with a strict content security policy.
 
-    ``self.script`` is pusher-js on a page that needs it, which may be its makers'.
+    Pages that need pusher-js set ``self.script``; it may come from Pusher's CDN.
     """
 
     script: Script | None = None
@@ -39,14 +39,14 @@ class Page(View):
         return self.protected(super().dispatch(request, *args, **kwargs))
 
     def protected(self, response: HttpResponseBase) -> HttpResponseBase:
-        """The answer with the headers of every page of the board."""
+        """Add the headers that every page of the board sends."""
         response["Cache-Control"] = NO_COPY
         response["Content-Security-Policy"] = content_security_policy(self.script)
         return response
 
 
 def content_security_policy(script: Script | None) -> str:
-    """What a page of the board may load and whom it may call: ourselves, and the live events' server."""
+    """Allow only this server and the live events' server, plus the CDN if ``script`` comes from there."""
     theirs = [script.url] if script and script.integrity else []
     return "; ".join(
         [
@@ -63,7 +63,7 @@ def content_security_policy(script: Script | None) -> str:
 
 
 class StaffPage(Page):
-    """A page for the staff of a hotel. Sets ``self.staff``; whoever is not signed in is sent to the sign-in."""
+    """A page for a hotel's staff. Sets ``self.staff``; redirects users who are not signed in to the sign-in."""
 
     staff: Staff
 
@@ -79,20 +79,20 @@ class StaffPage(Page):
 
 
 def require_a_right(staff: Staff) -> None:
-    """Whoever works with rooms or bookings sees the board. Raises ``NotAllowed``."""
+    """Raise ``NotAllowed`` unless the staff member has any right: the board is for everyone who has one."""
     if not any(staff.can(right) for right in ALL_RIGHTS):
         raise NotAllowed("Permission denied: your role does not include this.")
 
 
 class HomeView(StaffPage):
-    """Leads to the own hotel's board."""
+    """Redirects to the board of the user's hotel."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return redirect("board:board", self.staff.hotel.slug)
 
 
 class BoardView(StaffPage):
-    """The board, with the state that it shows first."""
+    """The board, with its initial state embedded."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         state = board_state(self.staff)
@@ -102,7 +102,7 @@ class BoardView(StaffPage):
 
 
 class StateViewSet(HotelViewSet):
-    """The board's state as JSON, for a page that refreshes itself. For our own page, so not in the API's document."""
+    """The board's state as JSON. Only for the board itself, so not in the API schema."""
 
     queryset = Room.objects.none()
     rights: ClassVar = {"state": ALL_RIGHTS}
@@ -113,14 +113,14 @@ class StateViewSet(HotelViewSet):
 
 
 class TurnTimesView(StaffPage):
-    """How fast rooms are turned, day by day."""
+    """Turn times by day."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "board/turn_times.html", turn_times_page(self.staff.hotel))
 
 
 def turn_times_page(hotel: Hotel, days: int = DAYS) -> dict[str, Any]:
-    """What the page of turn times shows: the last days, what is usual, and what to read from them."""
+    """Template context of the turn times page: figures by day and overall, headline and chart."""
     by_day = turn_times_by_day(hotel, days)
     [month] = turn_times(hotel, [calendar.at(hotel, by_day[0]["date"], time.min)])
     sentence, comparison = headline(by_day[-1], month, days)
@@ -136,7 +136,7 @@ def turn_times_page(hotel: Hotel, days: int = DAYS) -> dict[str, Any]:
 
 
 class SignInView(Page, LoginView):
-    """Sign in with a user name and a password; then the page that was asked for, or the own hotel's board."""
+    """Sign in, then continue to the requested page or to the board of the user's hotel."""
 
     template_name = "board/sign_in.html"
     authentication_form = StaffSignInForm

@@ -140,7 +140,7 @@ def test_scripts_insert_no_html():
 
 def test_each_file_says_what_it_owns():
     for file in [*MODULES, STATIC / "board.css"]:
-        assert re.match(r"// Owns |/\* How ", file.read_text()), file
+        assert re.match(r"// Owns |/\* Styles of ", file.read_text()), file
 
 
 # --- pusher-js --------------------------------------------------------------------------------------------------------

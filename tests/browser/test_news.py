@@ -1,4 +1,4 @@
-"""How events and states update the board's data: the pure functions of board/static/board/house.js, in a browser."""
+"""How events and states update the board's data: the pure functions of board/static/board/state.js, in a browser."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +10,11 @@ from tests.browser.conftest import Complaints
 
 TODAY = "2026-07-01"
 OLD, NEW = "2026-07-01T09:00:00.000001Z", "2026-07-01T09:00:00.000002Z"
-CALL = "async ([name, ...arguments_]) => (await import('/static/board/house.js'))[name](...arguments_)"
+CALL = "async ([name, ...arguments_]) => (await import('/static/board/state.js'))[name](...arguments_)"
 TAKE = """async ([state, name, news]) => {
-    const house = await import('/static/board/house.js');
-    const known = house.houseOf(state);
-    const answer = house[name](known, news);
+    const state_module = await import('/static/board/state.js');
+    const known = state_module.boardOf(state);
+    const answer = state_module[name](known, news);
     return {
         answer: answer instanceof Set ? [...answer].sort() : answer,
         rooms: [...known.rooms.values()],

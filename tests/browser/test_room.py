@@ -89,7 +89,7 @@ def test_reporting_and_clearing_a_fault(board_hotel, board):
         board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR)),
     )
     panel = open_room(housekeeper, 101)
-    expect(panel.get_by_role("button", name="Fault is mended")).to_be_hidden()
+    expect(panel.get_by_role("button", name="Mark as repaired")).to_be_hidden()
     panel.get_by_label("Note").fill("the shower drips")
     panel.get_by_label("Priority").select_option("High")
     panel.get_by_role("button", name="Report a fault").click()
@@ -98,11 +98,11 @@ def test_reporting_and_clearing_a_fault(board_hotel, board):
     room.refresh_from_db()
     assert (room.maintenance_priority, room.maintenance_notes) == ("HIGH", "the shower drips")
     # The right to report a fault does not include clearing it.
-    expect(panel.get_by_role("button", name="Fault is mended")).to_be_hidden()
+    expect(panel.get_by_role("button", name="Mark as repaired")).to_be_hidden()
 
     panel = open_room(supervisor, 101)
     expect(panel).to_contain_text("the shower drips")
-    panel.get_by_role("button", name="Fault is mended").click()
+    panel.get_by_role("button", name="Mark as repaired").click()
     # It was never cleaned and inspected, so it has to be cleaned first.
     expect(tile(housekeeper, 101)).not_to_contain_text("fault")
     room.refresh_from_db()
@@ -204,7 +204,7 @@ def test_a_cut_off_response_is_not_shown_as_a_refusal(board_hotel, board):
     page.route("**/status/", cut_off)
     step(page, CLEANING).click()
     expect(page.locator("#refusal")).to_have_text(
-        "The server did not answer in time. Room 101 is now: Cleaning in progress."
+        "The server did not respond in time. Room 101 is now: Cleaning in progress."
     )
     expect_status(page, 101, CLEANING)
     expect_state(page, "live")

@@ -1,7 +1,7 @@
-// Owns the talk with the server: JSON over the session's cookie, and what a refusal or a silence means.
+// Owns requests to the server: JSON with the session cookie, and the handling of refusals and timeouts.
 
-const SILENCE = 15_000; // milliseconds after which a request counts as unanswered
-const NO_ANSWER = new Set([502, 504]); // a proxy speaks, the server behind it does not
+const TIMEOUT = 15_000; // milliseconds
+const NO_ANSWER = new Set([502, 504]); // from a proxy whose upstream did not respond
 
 export class Refusal extends Error {
   constructor(status, code, message, details = {}) {
@@ -12,35 +12,35 @@ export class Refusal extends Error {
   get isSilence() { return this.status === 0; }
 }
 
-// `heard(answered)` is told of every request; `over(sentence)` when the server no longer knows this session.
+// `heard(answered)` is called after every request; `over(sentence)` when the session has ended.
 export function client({ token, heard, over }) {
   async function call(method, url, { body, headers = {}, isOurs = false } = {}) {
-    const answer = await fetch(url, {
+    const response = await fetch(url, {
       method,
       headers: { Accept: "application/json", "X-CSRFToken": token, ...(body && { "Content-Type": "application/json" }), ...headers },
       body: body && JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(SILENCE),
+      signal: AbortSignal.timeout(TIMEOUT),
     }).catch(() => null);
-    const said = await answer?.json().catch(() => null);
-    // An answer that is cut off in the middle is none.
-    const answered = Boolean(answer) && !NO_ANSWER.has(answer.status) && (Boolean(said) || !answer.ok);
+    const data = await response?.json().catch(() => null);
+    // A truncated response counts as none.
+    const answered = Boolean(response) && !NO_ANSWER.has(response.status) && (Boolean(data) || !response.ok);
     heard(answered);
-    if (!answered) throw new Refusal(0, "NO_ANSWER", "The server does not answer.");
-    if (answer.ok) return said;
-    const { code, details } = said ?? {};
-    const message = said?.message ?? "Something went wrong on the server.";
-    if (answer.status === 401) over("You are signed out.");
-    else if (answer.status === 403 && isOurs) over(message);
-    else if (answer.status === 403 && message.startsWith("CSRF")) over("You have signed in again in another window.");
-    throw new Refusal(answer.status, code, message, details);
+    if (!answered) throw new Refusal(0, "NO_ANSWER", "The server is not responding.");
+    if (response.ok) return data;
+    const { code, details } = data ?? {};
+    const message = data?.message ?? "Something went wrong on the server.";
+    if (response.status === 401) over("You are signed out.");
+    else if (response.status === 403 && isOurs) over(message);
+    else if (response.status === 403 && message.startsWith("CSRF")) over("You have signed in again in another window.");
+    throw new Refusal(response.status, code, message, details);
   }
 
   return {
-    // What every viewer of the board may read: who is refused it has left the house.
+    // For what every board user may read: a 403 means that they have lost access to the board.
     get: (url) => call("GET", url, { isOurs: true }),
-    // What some may not read.
+    // For what only some roles may read.
     look: (url) => call("GET", url),
     post: (url, body, headers) => call("POST", url, { body, headers }),
   };

@@ -1,7 +1,7 @@
-// Owns the page as a whole: reads the embedded state, and lets news of the house reach the picture and the panel.
+// Owns the page as a whole: reads the embedded state, and passes changes on to the tiles and the panel.
 
 import { client } from "./api.js";
-import { houseOf, now, takeBooking, takeRoom, takeState } from "./house.js";
+import { boardOf, now, takeBooking, takeRoom, takeState } from "./state.js";
 import { follow } from "./live.js";
 import { painter, setText } from "./painting.js";
 import { panel } from "./panel.js";
@@ -15,38 +15,38 @@ const state = JSON.parse($("#board-state").textContent);
 const { token } = $("#csrf").dataset;
 const { slug } = state.hotel;
 
-const house = houseOf(state);
-const picture = painter(house);
+const board = boardOf(state);
+const picture = painter(board);
 picture.paintAll();
 
-let lastHeard = now(house);
+let lastHeard = now(board);
 let connection = "";
 let isOver = false;
 
 const api = client({
   token,
   heard(answered) {
-    if (answered) lastHeard = now(house);
+    if (answered) lastHeard = now(board);
     feed.heard(answered);
   },
   over(sentence) {
     isOver = true;
     feed.stop();
-    trouble(`${sentence} This page is no longer kept up to date.`, true);
+    trouble(`${sentence} This page is no longer updated.`, true);
     if ($("#room").open) $("#room").close();
   },
 });
 
-let answers = 0; // rooms that the server has answered to the panel
+let responses = 0; // rooms that the panel has received from the server
 const room = panel({
-  house, api, slug,
+  board, api, slug,
   took(snapshot) {
-    answers += 1;
-    paintNews(takeRoom(house, snapshot), snapshot.room_number);
+    responses += 1;
+    paintNews(takeRoom(board, snapshot), snapshot.room_number);
   },
 });
 
-// --- news ---
+// --- changes ---
 
 function paintNews(news, number) {
   if (news === "others") picture.paintAll();
@@ -55,22 +55,22 @@ function paintNews(news, number) {
     picture.paintSummaries();
   }
   if (news) room.refreshIf(number);
-  // My task there may be done: tasks follow the room, and no event tells of them.
-  if (news && house.my_tasks.some((task) => task.room_number === number)) soon();
+  // A task of the user's there may now be done: tasks follow the room, but have no events.
+  if (news && board.my_tasks.some((task) => task.room_number === number)) soon();
 }
 
 function show(stream, { payload }) {
-  lastHeard = now(house);
+  lastHeard = now(board);
   if (stream === "rooms") {
-    const occupied = house.rooms.get(payload.room_number)?.is_occupied;
-    paintNews(takeRoom(house, payload), payload.room_number);
-    // Who came or left changes what is due; those who see no bookings hear of it only from the state.
+    const occupied = board.rooms.get(payload.room_number)?.is_occupied;
+    paintNews(takeRoom(board, payload), payload.room_number);
+    // A check-in or check-out changes what is due; users without booking events get it only from the state.
     if (!isHeard("room-bookings") && occupied !== payload.is_occupied) soon();
     return;
   }
   if (!isHeard("rooms")) soon();
   room.readIf(payload.room_number);
-  for (const number of takeBooking(house, payload)) {
+  for (const number of takeBooking(board, payload)) {
     picture.paintRoom(number);
     room.refreshIf(number);
   }
@@ -78,16 +78,16 @@ function show(stream, { payload }) {
 }
 
 async function reload() {
-  const before = answers;
+  const before = responses;
   const fresh = await api.get(`/board/${slug}/state/`);
-  // It may be older than what the panel was answered meanwhile, and would undo it.
-  if (answers !== before) return reload();
-  // Somebody else has signed in here meanwhile, or may hear of other things: a page of its own, and nothing more in this.
+  // It may be older than a response that the panel has received meanwhile, and would undo it.
+  if (responses !== before) return reload();
+  // A different user has signed in, or the rights have changed: load the whole page again.
   if (fresh.me.id !== state.me.id || heardIn(fresh) !== heardIn(state)) {
     location.reload();
     return new Promise(() => {});
   }
-  if (takeState(house, fresh)) picture.paintAll();
+  if (takeState(board, fresh)) picture.paintAll();
   else repaint();
   room.refresh();
   return fresh.seq;
@@ -109,7 +109,7 @@ function tell(how) {
   $("#connection").dataset.state = how;
   setText($("#connection .words"), WORDS[how]);
   if (isOver) return;
-  trouble(how === "offline" ? `Nothing has been heard since ${clock(lastHeard, house.hotel.timezone)}: what you see may be out of date.` : "");
+  trouble(how === "offline" ? `No updates since ${clock(lastHeard, board.hotel.timezone)}: this page may be out of date.` : "");
 }
 
 function trouble(sentence, withLink = false) {
@@ -123,7 +123,7 @@ function trouble(sentence, withLink = false) {
 
 const feed = follow({ realtime: state.realtime, slug, token, seq: state.seq, api, show, reload, tell });
 
-// --- what is not told ---
+// --- what has no events ---
 
 let refreshing = setInterval(feed.refresh, A_MINUTE);
 let pending;
@@ -136,7 +136,7 @@ function soon() {
 setInterval(() => {
   repaint();
   room.refresh();
-  if (now(house) >= Date.parse(house.hotel.business_day_ends)) feed.refresh();
+  if (now(board) >= Date.parse(board.hotel.business_day_ends)) feed.refresh();
 }, A_MINUTE / 2);
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState !== "visible" || isOver) return;
@@ -145,7 +145,7 @@ document.addEventListener("visibilitychange", () => {
   feed.refresh();
 });
 
-// Where to find what opened the panel, and for which room: all may be painted anew meanwhile.
+// Selector and room of the button that opened the panel: the button may have been re-created meanwhile.
 let opener = "";
 let opened = null;
 for (const place of ["#floors", "#arrivals", "#departures"]) {

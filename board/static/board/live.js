@@ -1,31 +1,31 @@
-// Owns the connection: every event of the hotel's channels once and in order, over pusher-js or else by asking.
+// Owns the connection: delivers every event of the hotel's channels once and in order, over pusher-js or by polling.
 
 import { Refusal } from "./api.js";
-import { sequel } from "./house.js";
+import { sequel } from "./state.js";
 
-const PATIENCE = 3_000; // before a lost connection is made up for by asking
+const PATIENCE = 3_000; // before polling replaces a lost connection
 const ASK_EVERY = 4_000;
-const ONE_TRY = 7_000; // what a slow network may take to connect
+const ONE_TRY = 7_000; // time for a slow network to connect
 const SUBSCRIBE_AGAIN = 2_000;
 const AT_ONCE = 500;
-// A socket over which nothing has come for so long is tried, and given up when the server does not answer the trial.
+// After this long without a message pusher-js pings the server, and closes the socket if there is no reply.
 const QUIET = 15_000;
 const TRIAL = 10_000;
 
-// `seq`: the newest number on the screen per channel, null for one that is not ours. `show(channel, event)` paints;
-// `reload()` fetches and paints the state and answers its numbers; `tell(state)` shows how the screen is connected.
+// `seq`: the newest number shown per channel, null for channels the user may not read. `show(channel, event)` renders;
+// `reload()` fetches and renders the state and returns its numbers; `tell(state)` shows the connection state.
 export function follow({ realtime, slug, token, seq, api, show, reload, tell }) {
   const streams = Object.keys(seq).filter((stream) => seq[stream] !== null);
   const last = { ...seq };
   const channels = {}; // of pusher-js, per stream
-  const carried = new Set(); // streams that the socket carries now
+  const carried = new Set(); // streams currently delivered by the socket
   let queue = Promise.resolve(); // one step at a time
   let answered = true;
-  let asked = false; // everything has been asked for since the connection was lost
+  let asked = false; // whether every stream has been polled since the connection was lost
   let stopped = false;
   let timer;
   let pusher;
-  let tried = 0; // when pusher-js was last made to try again
+  let tried = 0; // time of the last forced reconnect
 
   const isLive = () => streams.length > 0 && carried.size === streams.length;
   const announce = () => stopped || tell(isLive() ? "live" : !answered ? "offline" : asked ? "polling" : "reconnecting");
@@ -46,18 +46,18 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     asked = true;
     if (isLive()) return;
     askIn(ASK_EVERY);
-    tryAgain();
+    reconnect();
   }
 
-  // Left alone, pusher-js waits from 15 seconds to a minute after a refused connection before it tries the next one.
-  function tryAgain() {
+  // By itself pusher-js waits 15 to 60 seconds after a refused connection before it reconnects.
+  function reconnect() {
     if (!pusher || pusher.connection.state === "connected" || performance.now() - tried < ONE_TRY) return;
     tried = performance.now();
     pusher.disconnect();
     pusher.connect();
   }
 
-  // Pusher replays nothing: the socket carries a stream once what came before it is on the screen.
+  // Pusher does not replay: the socket takes over a stream only after all earlier events have been shown.
   async function bring(stream) {
     await catchUp(stream);
     if (channels[stream]?.subscribed) carried.add(stream);
@@ -67,8 +67,8 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   async function catchUp(stream) {
     for (;;) {
       const page = await missed(stream);
-      // Kept no longer, or the log itself began anew: the state says it all.
-      if (!page || page.latest_seq < last[stream]) return readAnew();
+      // Events have expired, or numbering has restarted: reload the whole state.
+      if (!page || page.latest_seq < last[stream]) return reloadState();
       for (const event of page.results) take(stream, event);
       if (!page.results.length || last[stream] >= page.latest_seq) return undefined;
     }
@@ -78,7 +78,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     try {
       return await api.look(`/api/staff/hotel/${slug}/events/?channel=${stream}&after=${last[stream]}&limit=${AT_ONCE}`);
     } catch (refusal) {
-      // 403: rights have changed meanwhile. The state knows what there still is to see.
+      // 403: the rights have changed. The state shows what the user may still see.
       if (refusal.status === 410 || refusal.status === 403) return null;
       throw refusal;
     }
@@ -90,7 +90,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     show(stream, event);
   }
 
-  async function readAnew() {
+  async function reloadState() {
     Object.assign(last, await reload());
   }
 
@@ -105,9 +105,9 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     const own = host ? { wsHost: host, wsPort: port, wssPort: port } : {};
     pusher = new window.Pusher(key, {
       ...own,
-      cluster: cluster || "mt1", // pusher-js wants one, also where the host decides
+      cluster: cluster || "mt1", // required by pusher-js even with a host
       forceTLS: tls,
-      enabledTransports: ["ws"], // with TLS where it is forced; "wss" would also be tried where it is not
+      enabledTransports: ["ws"], // uses TLS if forced; "wss" would be tried even if not
       activityTimeout: QUIET,
       pongTimeout: TRIAL,
       channelAuthorization: { endpoint: "/pusher/auth", headers: { "X-CSRFToken": token } },
@@ -120,7 +120,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     const channel = channels[stream] = pusher.subscribe(`private-${slug}.${stream}`);
     channel.bind("pusher:subscription_succeeded", () => next(() => bring(stream)));
     channel.bind("pusher:subscription_error", ({ status }) => {
-      if (status === 401 || status === 403) next(readAnew); // says so if we have been signed out
+      if (status === 401 || status === 403) next(reloadState); // shows it if the user is signed out
       setTimeout(() => stopped || pusher.subscribe(channel.name), SUBSCRIBE_AGAIN);
     });
     channel.bind_global((name, event) => name.startsWith("pusher:") || next(() => receive(stream, event)));
@@ -134,7 +134,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     announce();
   }
 
-  // A socket may seem open for half a minute after the network has gone, but the server's silence is heard at once.
+  // A socket can look open for 30 seconds after the network is lost; a failed request shows it sooner.
   function heard(isAnswer) {
     answered = isAnswer;
     if (!answered) pusher?.disconnect();
@@ -142,7 +142,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     announce();
   }
 
-  // pusher-js may come after us, or never.
+  // pusher-js may load after this module, or never.
   const script = document.getElementById("pusher-js");
   script?.addEventListener("load", connect);
   script?.addEventListener("error", () => askIn(0));
@@ -151,7 +151,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   for (const change of ["online", "offline"]) window.addEventListener(change, () => askIn(0));
 
   return {
-    refresh: () => next(readAnew),
+    refresh: () => next(reloadState),
     heard,
     stop: () => {
       stopped = true;

@@ -1,6 +1,6 @@
-// Owns the page's picture of the house: tiles by floor, counts, filters, arrivals and departures.
+// Owns the rendering of the board: tiles by floor, counts, filters, arrivals and departures.
 
-import { duesOf, floorOf, now } from "./house.js";
+import { duesOf, floorOf, now } from "./state.js";
 import { SHORT, ago, day, dueWords, faultWords, labelOf, lateWords, readiness } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
@@ -12,7 +12,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-export function painter(house) {
+export function painter(board) {
   const floors = $("#floors");
   const form = $("#filters");
   const wall = $("#wall");
@@ -20,7 +20,7 @@ export function painter(house) {
   const tiles = new Map();
   let lost = null; // the room whose tile had the focus when a filter hid it
 
-  // Everything anew: at the start, and when there are other rooms than before.
+  // Renders everything: at the start, and when the set of rooms has changed.
   function paintAll() {
     const focused = floors.contains(document.activeElement) ? document.activeElement.dataset.room : null;
     tiles.clear();
@@ -38,21 +38,21 @@ export function painter(house) {
     if (focused) focusNear(Number(focused));
   }
 
-  // The room's tile, else the next one that is shown, so that a keyboard never loses its place; the page stays where it is.
+  // Focuses the room's tile or the next visible one, so that keyboard users keep their place; does not scroll.
   function focusNear(number) {
     const shown = [...floors.querySelectorAll("li:not([hidden]) .tile")];
     const tile = shown.find((other) => Number(other.dataset.room) >= number) ?? shown.at(-1);
     (tile ?? form.elements.status).focus({ preventScroll: true });
   }
 
-  // All on one screen: each floor in rows of its own if there is room for that, else one after the other.
+  // All rooms on one screen: each floor starts a new row if that fits, otherwise floors follow one another.
   function fit() {
     const { classList } = document.body;
     classList.remove("flowing");
     classList.toggle("flowing", wall.checked && document.documentElement.scrollHeight > window.innerHeight);
   }
 
-  const sortedRooms = () => [...house.rooms.values()].sort((a, b) => a.room_number - b.room_number);
+  const sortedRooms = () => [...board.rooms.values()].sort((a, b) => a.room_number - b.room_number);
 
   function newTile(room) {
     const item = template.content.firstElementChild.cloneNode(true);
@@ -61,12 +61,12 @@ export function painter(house) {
     return item;
   }
 
-  // One tile; what it shows already is left alone, so that nothing flickers and no screen reader is told twice.
+  // Renders one tile; unchanged parts are not touched, so that nothing flickers and screen readers do not repeat them.
   function paint(item, room) {
     const tile = item.firstElementChild;
-    const label = labelOf(house, room.room_status);
-    const since = ago(room.status_changed_at, now(house));
-    const dues = dueWords(duesOf(house, room.room_number));
+    const label = labelOf(board, room.room_status);
+    const since = ago(room.status_changed_at, now(board));
+    const dues = dueWords(duesOf(board, room.room_number));
     const fault = faultWords(room);
     tile.dataset.room = room.room_number;
     if (tile.dataset.status !== room.room_status) tile.dataset.status = room.room_status;
@@ -75,20 +75,20 @@ export function painter(house) {
     setText($(".label", tile), label);
     setText($(".short", tile), SHORT[room.room_status] ?? label);
     setText($(".time", tile), since.short);
-    // "due out, in": the words of both would not fit.
+    // Shortened to "due out, in" to fit.
     setText($(".dues", tile), dues.join(", ").replace(", due", ","));
     setText($(".fault", tile), fault);
     $(".fault", tile).dataset.priority = room.maintenance_priority ?? "";
     tile.classList.toggle("overdue", dues.includes("overdue"));
     const name = [`Room ${room.room_number}`, room.room_type_name, label, fault, since.long, ...dues].filter(Boolean).join(", ");
     if (tile.getAttribute("aria-label") !== name) tile.setAttribute("aria-label", name);
-    const hides = !isWanted(room);
+    const hides = !isShown(room);
     if (hides && item.contains(document.activeElement)) lost = room.room_number;
     item.hidden = hides;
   }
 
   function paintRoom(number) {
-    const room = house.rooms.get(number);
+    const room = board.rooms.get(number);
     const item = tiles.get(number);
     if (room && item) paint(item, room);
   }
@@ -102,42 +102,42 @@ export function painter(house) {
     const shown = floors.querySelectorAll("li:not([hidden])").length;
     setText($("#shown"), shown === tiles.size ? `${shown} rooms` : `${shown} of ${tiles.size} rooms`);
     $("button[type=reset]", form).hidden = shown === tiles.size && !new FormData(form).get("mine");
-    paintStays("arrivals", arrivalWords, "Nobody else is expected today.");
-    paintStays("departures", (stay) => (stay.is_overdue ? "overdue" : stay.check_out < house.hotel.business_date ? `since ${day(stay.check_out)}` : "today"), "Nobody is due out today.");
-    setText($("#day"), day(house.hotel.business_date, { weekday: "long", day: "numeric", month: "long" }));
+    paintStays("arrivals", arrivalWords, "No more arrivals today.");
+    paintStays("departures", (stay) => (stay.is_overdue ? "overdue" : stay.check_out < board.hotel.business_date ? `due ${day(stay.check_out)}` : "today"), "No departures due today.");
+    setText($("#day"), day(board.hotel.business_date, { weekday: "long", day: "numeric", month: "long" }));
   }
 
   function arrivalWords(stay) {
-    const ready = readiness(house.rooms.get(stay.room_number), stay);
-    return [ready, lateWords(stay, house.hotel.business_date)].filter(Boolean).join(", ");
+    const ready = readiness(board.rooms.get(stay.room_number), stay);
+    return [ready, lateWords(stay, board.hotel.business_date)].filter(Boolean).join(", ");
   }
 
   function paintCounts() {
     const counts = $("#counts");
     if (!counts.children.length) {
-      counts.append(...house.statuses.map(({ value, label }) => {
+      counts.append(...board.statuses.map(({ value, label }) => {
         const button = element("button", { type: "button" },
           element("span", { className: "mark" }), element("b", { className: "count" }), " ", element("span", { className: "label", textContent: label }));
         button.dataset.status = value;
         return element("li", {}, button);
       }));
     }
-    const wanted = wishes();
-    const rooms = [...house.rooms.values()].filter((room) => isWanted(room, { ...wanted, status: "" }));
+    const chosen = filterValues();
+    const rooms = [...board.rooms.values()].filter((room) => isShown(room, { ...chosen, status: "" }));
     for (const button of counts.querySelectorAll("button")) {
       setText($(".count", button), rooms.filter((room) => room.room_status === button.dataset.status).length);
-      button.setAttribute("aria-pressed", String(wanted.status === button.dataset.status));
+      button.setAttribute("aria-pressed", String(chosen.status === button.dataset.status));
     }
   }
 
-  // A row that stays is left where it is: somebody may just press it, or read it.
+  // Unchanged rows are kept: the user may be reading or about to press one.
   function paintStays(id, word, nobody) {
-    setText($(`#${id} th:nth-child(2)`), house.me.sees_bookings ? "Guest" : "Type");
-    setText($(`#${id}-count`), house[id].length);
+    setText($(`#${id} th:nth-child(2)`), board.me.sees_bookings ? "Guest" : "Type");
+    setText($(`#${id}-count`), board[id].length);
     const body = $(`#${id} tbody`);
     const before = new Map([...body.children].map((row) => [row.dataset.key, row]));
-    const rows = house[id].map((stay, place) => {
-      const room = house.rooms.get(stay.room_number);
+    const rows = board[id].map((stay, place) => {
+      const room = board.rooms.get(stay.room_number);
       const key = JSON.stringify([stay.booking_id ?? place, stay.room_number, Boolean(room), stay.guest_name, stay.room_type_name]);
       const row = before.get(key) ?? newStay(stay, room, key);
       const state = row.lastElementChild;
@@ -174,31 +174,31 @@ export function painter(house) {
     return row;
   }
 
-  // --- filters, kept in the address ---
+  // --- filters, kept in the URL ---
 
-  const wishes = () => Object.fromEntries(FILTERS.map((name) => [name, new FormData(form).get(name) ?? ""]));
+  const filterValues = () => Object.fromEntries(FILTERS.map((name) => [name, new FormData(form).get(name) ?? ""]));
 
-  function isWanted(room, wanted = wanting) {
-    return (!wanted.status || room.room_status === wanted.status)
-      && (!wanted.floor || String(floorOf(room)) === wanted.floor)
-      && (!wanted.type || room.room_type_name === wanted.type)
-      && (!wanted.mine || house.my_tasks.some((task) => task.room_number === room.room_number));
+  function isShown(room, chosen = filters) {
+    return (!chosen.status || room.room_status === chosen.status)
+      && (!chosen.floor || String(floorOf(room)) === chosen.floor)
+      && (!chosen.type || room.room_type_name === chosen.type)
+      && (!chosen.mine || board.my_tasks.some((task) => task.room_number === room.room_number));
   }
 
-  let wanting = {};
+  let filters = {};
 
   function fillFilters(byFloor) {
     const asked = new URLSearchParams(location.search);
     const floorNumbers = withAsked("floor", [...byFloor.keys()].map(String)).sort((a, b) => a - b);
     const types = withAsked("type", sortedRooms().map((room) => room.room_type_name)).sort();
-    fill("status", house.statuses.map(({ value, label }) => [value, label]));
+    fill("status", board.statuses.map(({ value, label }) => [value, label]));
     fill("floor", floorNumbers.map((floor) => [floor, `Floor ${floor}`]));
     fill("type", types.map((type) => [type, type]));
     form.elements.mine.checked = Boolean(asked.get("mine"));
     wall.checked = Boolean(asked.get("wall"));
     applyFilters();
 
-    // What was chosen stays so when its last room leaves: the room may come back.
+    // A chosen value stays available after its last room is gone, as the room may come back.
     function withAsked(name, there) {
       return [...new Set([...there, asked.get(name)].filter(Boolean))];
     }
@@ -211,9 +211,9 @@ export function painter(house) {
   }
 
   function applyFilters() {
-    wanting = wishes();
-    for (const [number, item] of tiles) item.hidden = !isWanted(house.rooms.get(number));
-    const query = new URLSearchParams(Object.entries({ ...wanting, wall: wall.checked ? "1" : "" }).filter(([, value]) => value));
+    filters = filterValues();
+    for (const [number, item] of tiles) item.hidden = !isShown(board.rooms.get(number));
+    const query = new URLSearchParams(Object.entries({ ...filters, wall: wall.checked ? "1" : "" }).filter(([, value]) => value));
     document.body.classList.toggle("wall", wall.checked);
     history.replaceState(null, "", location.pathname + (String(query) && `?${query}`) + location.hash);
   }
@@ -256,7 +256,7 @@ function grouped(items, keyOf) {
   return groups;
 }
 
-// The tile that an arrow key leads to: the next in reading order, or the nearest one in the row above or below.
+// The target of an arrow key: the next tile in reading order, or the nearest in the row above or below.
 function neighbour(tile, key, all) {
   const at = all.indexOf(tile);
   if (key === "ArrowRight") return all[at + 1];

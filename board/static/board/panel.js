@@ -1,22 +1,22 @@
-// Owns the dialog of one room: what is known of it, the steps that its viewer may take, and its history.
+// Owns the dialog of one room: its details, the status changes that the user may make, and its history.
 
-import { duesOf, isCut, now, stepsFor } from "./house.js";
+import { duesOf, isCut, now, stepsFor } from "./state.js";
 import { element, setText } from "./painting.js";
 import { ago, day, dueWords, faultWords, labelOf, lateWords, moment, verb } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
-// A finger that comes down twice, or as the buttons change beneath it, means the first thing only.
+// Milliseconds after the buttons change in which taps are ignored: a double tap must not press a new button.
 const SETTLE = 700;
 
-// `took(room)` is told of each room that the server answers, so that the rest of the page learns of it, too.
-export function panel({ house, api, slug, took }) {
+// `took(room)` is called with each room received from the server, so that the rest of the page is updated too.
+export function panel({ board, api, slug, took }) {
   const dialog = $("#room");
   const base = `/api/staff/hotel/${slug}`;
   const note = $("#note");
   let number = null;
   let busy = false;
-  let unsettled; // while the buttons have just become other ones
-  let painted = {}; // what the room's parts show, so that only what changes is painted
+  let unsettled; // timer that is set while the buttons have just changed
+  let painted = {}; // what each part shows, so that only changes are rendered
 
   function open(roomNumber) {
     number = roomNumber;
@@ -30,15 +30,15 @@ export function panel({ house, api, slug, took }) {
     settle();
   }
 
-  const room = () => house.rooms.get(number);
+  const room = () => board.rooms.get(number);
   const isOpen = () => number !== null && dialog.open;
 
   function paint() {
     const it = room();
-    // What was said of an earlier state is no longer true.
+    // Messages about an earlier version no longer apply.
     if (it && !once("version", [it.id, it.status_version]) && !busy) say("", "");
     if (!it) {
-      painted = {}; // all of it is news if the room comes back
+      painted = {}; // render everything if the room comes back
       say("", `Room ${number} is no longer on the board.`);
       for (const part of ["#steps", "#fault"]) $(part).hidden = true;
       return;
@@ -46,19 +46,19 @@ export function panel({ house, api, slug, took }) {
     $("#steps").hidden = false;
     setText($("#room-heading"), `Room ${it.room_number}`);
     $("#room-status").dataset.status = it.room_status;
-    setText($("#room-status .label"), labelOf(house, it.room_status));
-    setText($("#room-status .since"), ago(it.status_changed_at, now(house)).long);
+    setText($("#room-status .label"), labelOf(board, it.room_status));
+    setText($("#room-status .since"), ago(it.status_changed_at, now(board)).long);
     paintFacts(it);
     paintSteps(it);
     paintFault(it);
     if (!once("history", [it.id, it.status_version])) readHistory(it);
-    // At first; when somebody has come: who it is no event says; and when notes are too long for an event.
+    // On opening; after a check-in, as events contain no guests; and when an event's notes were cut.
     if (!once("guest", [it.id, it.is_occupied]) || (isCut(it) && !once("whole", [it.id, it.updated_at]))) read();
   }
 
   const read = () => readRoom(number).catch(() => { painted.guest = null; });
 
-  // Whether `part` shows `what` already; from now on it does.
+  // Whether `part` already shows `what`; records it as shown.
   function once(part, what) {
     const key = JSON.stringify(what);
     const same = painted[part] === key;
@@ -67,17 +67,17 @@ export function panel({ house, api, slug, took }) {
   }
 
   function paintFacts(it) {
-    const zone = house.hotel.timezone;
-    const { leaving, coming } = duesOf(house, it.room_number);
+    const zone = board.hotel.timezone;
+    const { leaving, coming } = duesOf(board, it.room_number);
     const when = (time, who) => time && [moment(time, zone), who].filter(Boolean).join(", ");
     const guest = it.primary_guest && `${it.primary_guest.first_name} ${it.primary_guest.last_name}`;
     const until = it.current_booking && `until ${day(it.current_booking.check_out)}`;
-    const tasks = house.my_tasks.filter((task) => task.room_number === it.room_number);
+    const tasks = board.my_tasks.filter((task) => task.room_number === it.room_number);
     const facts = [
       ["Type", it.room_type_name],
       ["Guest", guest && [guest, until].filter(Boolean).join(", ")],
       ["Today", dueWords({ leaving, coming }).join(", ")],
-      ["Arriving", [coming?.guest_name, lateWords(coming, house.hotel.business_date)].filter(Boolean).join(", ")],
+      ["Arriving", [coming?.guest_name, lateWords(coming, board.hotel.business_date)].filter(Boolean).join(", ")],
       ["My task", tasks.map((task) => [task.task_type_display, task.note].filter(Boolean).join(": ")).join("\n")],
       ["Cleaned", when(it.last_cleaned_at, it.cleaned_by_staff_name)],
       ["Inspected", when(it.last_inspected_at, it.inspected_by_staff_name)],
@@ -90,7 +90,7 @@ export function panel({ house, api, slug, took }) {
   }
 
   function paintSteps(it) {
-    const steps = stepsFor(it, house.me);
+    const steps = stepsFor(it, board.me);
     if (once("steps", [it.id, it.status_version, steps])) return;
     const group = $("#steps .buttons");
     const held = group.contains(document.activeElement);
@@ -107,7 +107,7 @@ export function panel({ house, api, slug, took }) {
   }
 
   function paintFault(it) {
-    const { flag, clear } = house.me.may;
+    const { flag, clear } = board.me.may;
     const fault = faultWords(it);
     const known = fault && [fault[0].toUpperCase() + fault.slice(1), it.maintenance_notes].filter(Boolean).join("\n");
     setText($("#fault .known"), known);
@@ -123,26 +123,26 @@ export function panel({ house, api, slug, took }) {
   }
 
   async function readHistory(it) {
-    const { history } = house.me.may;
-    setText($("#history-note"), history ? "" : "Your role does not see the history of a room.");
+    const { history } = board.me.may;
+    setText($("#history-note"), history ? "" : "Your role can't view the history of a room.");
     if (!history) return;
     const answer = await api.look(`${base}/rooms/${it.id}/status-history/?limit=20`).catch(() => null);
-    // What is read of a later state is on its way.
+    // A request for a later version is already in flight.
     if (!isOpen() || room()?.id !== it.id || room().status_version !== it.status_version) return;
     if (!answer) {
-      setText($("#history-note"), "The history cannot be read right now.");
+      setText($("#history-note"), "The history can't be loaded right now.");
       painted.history = null;
       return;
     }
     const { status_history: events, total_events: total } = answer;
     $("#history").replaceChildren(...events.map(historyItem));
-    setText($("#history-note"), total > events.length ? `The newest ${events.length} of ${total} changes.` : total ? "" : "Nothing has happened to this room yet.");
+    setText($("#history-note"), total > events.length ? `The latest ${events.length} of ${total} changes.` : total ? "" : "No status changes yet.");
   }
 
   function historyItem(event) {
     const who = [event.changed_by_name ?? "HotelMate", event.source_display.toLowerCase()].join(", ");
-    const time = element("time", { dateTime: event.created_at, textContent: moment(event.created_at, house.hotel.timezone) });
-    const change = element("div", {}, labelOf(house, event.from_status), " → ", element("b", { textContent: labelOf(house, event.to_status) }));
+    const time = element("time", { dateTime: event.created_at, textContent: moment(event.created_at, board.hotel.timezone) });
+    const change = element("div", {}, labelOf(board, event.from_status), " → ", element("b", { textContent: labelOf(board, event.to_status) }));
     const item = element("li", {}, change, element("small", {}, time, ` · ${who}`));
     if (event.note) item.append(element("q", { textContent: event.note }));
     return item;
@@ -154,7 +154,7 @@ export function panel({ house, api, slug, took }) {
     $("#refusal").hidden = !refusal;
   }
 
-  // One request at a time, whatever is tapped meanwhile.
+  // One request at a time; taps during a request are ignored.
   async function send(url, body, headers) {
     const at = number;
     busy = true;
@@ -176,15 +176,15 @@ export function panel({ house, api, slug, took }) {
     }
   }
 
-  // What the server said, and what is true now: read anew, as what the panel showed may be what misled.
+  // Shows the server's message and the room's current status, read again as the panel may have been out of date.
   async function explain(refusal, at) {
     const read = await readRoom(at).then(() => true, () => false);
     if (at !== number) return;
-    const sentence = refusal.isSilence && read ? "The server did not answer in time." : refusal.message;
+    const sentence = refusal.isSilence && read ? "The server did not respond in time." : refusal.message;
     const name = refusal.details?.changed_by_name;
     const who = name ? ` It was changed by ${name}.` : "";
-    const unknown = refusal.isSilence ? " It is not known whether this was done." : "";
-    const truth = read && room() ? ` Room ${number} is now: ${labelOf(house, room().room_status)}.` : unknown;
+    const unknown = refusal.isSilence ? " The change may or may not have been saved." : "";
+    const truth = read && room() ? ` Room ${number} is now: ${labelOf(board, room().room_status)}.` : unknown;
     say("", sentence + who + truth);
   }
 
@@ -194,7 +194,7 @@ export function panel({ house, api, slug, took }) {
     markHeld();
   }
 
-  // Buttons that take no tap at the moment say so.
+  // Marks buttons that ignore taps at the moment as disabled.
   function markHeld() {
     for (const button of dialog.querySelectorAll("[data-to], [data-fault]")) {
       if (busy || (unsettled && button.dataset.to)) button.setAttribute("aria-disabled", "true");
@@ -202,7 +202,7 @@ export function panel({ house, api, slug, took }) {
     }
   }
 
-  // A click beside the panel closes it; not a text that is selected beyond its edge.
+  // A click outside the panel closes it; selecting text past its edge does not.
   let pressed = null;
   dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
 
@@ -229,7 +229,7 @@ export function panel({ house, api, slug, took }) {
     open,
     refresh: () => isOpen() && paint(),
     refreshIf: (changed) => shows(changed) && paint(),
-    // What is news of the guest: no event shows the room with them.
+    // For guest changes: no event contains the room with its guests.
     readIf: (changed) => shows(changed) && read(),
   };
 }

@@ -1,8 +1,8 @@
-// Owns the words: statuses, times, faults and dues, as the house says them.
+// Owns the texts for statuses, times, faults, arrivals and departures.
 
 export const PRIORITIES = { LOW: "low", MED: "medium", HIGH: "high" };
 
-// For a wall, where a status has one short line.
+// For wall screens, where a status gets one short line.
 export const SHORT = {
   CHECKOUT_DIRTY: "Dirty",
   CLEANING_IN_PROGRESS: "Cleaning",
@@ -13,10 +13,10 @@ export const SHORT = {
 
 const UNITS = [[86_400_000, "d", "day"], [3_600_000, "h", "hour"], [60_000, "min", "minute"]];
 
-// How long ago: short for a tile, in full for whoever listens.
+// The elapsed time: short for a tile, long for screen readers.
 export function ago(since, now) {
   const past = Math.max(0, now - Date.parse(since));
-  // Under two days hours say more than days.
+  // Hours are more precise than days until two days have passed.
   for (const [length, short, long] of UNITS) {
     if (past >= (short === "d" ? 2 * length : length)) {
       const count = Math.floor(past / length);
@@ -33,7 +33,7 @@ export function dueWords({ leaving, coming }) {
   return words;
 }
 
-// When a late guest should have come; nothing for the others.
+// When a late arrival was due; empty for all others.
 export function lateWords(stay, today) {
   if (!stay?.is_late_arrival) return "";
   const yesterday = new Date(Date.parse(`${today}T00:00:00Z`) - 86_400_000).toISOString().slice(0, 10);
@@ -50,24 +50,24 @@ const READINESS = {
   OCCUPIED: "still occupied",
   CHECKOUT_DIRTY: "dirty",
   CLEANING_IN_PROGRESS: "being cleaned",
-  CLEANED_UNINSPECTED: "to be inspected",
+  CLEANED_UNINSPECTED: "awaiting inspection",
   READY_FOR_GUEST: "ready",
   MAINTENANCE_REQUIRED: "in maintenance",
   OUT_OF_ORDER: "out of order",
 };
 
 export function readiness(room, stay) {
-  if (stay.room_number === null) return "no room yet";
+  if (stay.room_number === null) return "no room assigned";
   if (!room) return "room not in service";
-  if (room.room_status === "READY_FOR_GUEST" && room.maintenance_required) return "ready, but has a fault";
+  if (room.room_status === "READY_FOR_GUEST" && room.maintenance_required) return "ready, with a fault";
   return READINESS[room.room_status];
 }
 
-// What the button says that takes a room from where it is to the next status.
+// The label of the button for a status change.
 export function verb(from, to) {
   const verbs = {
-    OCCUPIED: "Guest is in",
-    CHECKOUT_DIRTY: ["MAINTENANCE_REQUIRED", "OUT_OF_ORDER"].includes(from) ? "Must be cleaned" : "Dirty again",
+    OCCUPIED: "Guest in house",
+    CHECKOUT_DIRTY: ["MAINTENANCE_REQUIRED", "OUT_OF_ORDER"].includes(from) ? "Needs cleaning" : "Dirty",
     CLEANING_IN_PROGRESS: from === "CLEANED_UNINSPECTED" ? "Clean again" : "Start cleaning",
     CLEANED_UNINSPECTED: "Cleaned",
     READY_FOR_GUEST: "Ready for guest",
@@ -77,7 +77,7 @@ export function verb(from, to) {
   return verbs[to] ?? to;
 }
 
-export const labelOf = (house, status) => house.statuses.find(({ value }) => value === status)?.label ?? status;
+export const labelOf = (board, status) => board.statuses.find(({ value }) => value === status)?.label ?? status;
 
 export function clock(iso, timezone) {
   return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: timezone }).format(new Date(iso));

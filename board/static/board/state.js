@@ -1,0 +1,102 @@
+// Owns the board's state and how events change it. Pure: no DOM, no network.
+
+const LISTS = ["arrivals", "departures"];
+
+export const floorOf = (room) => Math.floor(room.room_number / 100);
+
+// Whether a snapshot is at least as new as the known one of the same room.
+export function isCurrent(incoming, known) {
+  if (!known) return true;
+  if (incoming.status_version !== known.status_version) return incoming.status_version > known.status_version;
+  // ISO 8601 in UTC sorts as text, except for the Z: a whole second has no fraction.
+  return incoming.updated_at.slice(0, -1) >= known.updated_at.slice(0, -1);
+}
+
+// Whether notes were too long for the event and were cut.
+export const isCut = (room) => Object.values(room).some((text) => typeof text === "string" && text.endsWith(" … [cut]"));
+
+// The entry of a booking in arrivals or departures; null if it is on neither list today.
+export function stayOf(row, businessDate) {
+  // Computed from the dates, as the row may come from yesterday's event, when the guest was not late yet.
+  const late = row.status === "CONFIRMED" && row.check_in < businessDate && businessDate < row.check_out;
+  const arrives = late || (row.status === "CONFIRMED" && row.check_in === businessDate);
+  const leaves = row.status === "IN_HOUSE" && row.check_out <= businessDate;
+  if (!arrives && !leaves) return null;
+  const { booking_id, guest_name, room_number, room_type_name, check_in, check_out, status, is_overstay } = row;
+  return { booking_id, guest_name, room_number, room_type_name, check_in, check_out, status, is_late_arrival: late, is_overdue: leaves && Boolean(is_overstay) };
+}
+
+export function boardOf(state) {
+  const board = { rooms: new Map() };
+  takeState(board, state);
+  return board;
+}
+
+// Replaces everything, even with older versions, as after a restore of the database. Returns whether the set of rooms
+// or their places have changed.
+export function takeState(board, state) {
+  const { rooms, ...rest } = state;
+  Object.assign(board, rest);
+  for (const list of LISTS) board[list].sort(byRoom);
+  board.clockAhead = Date.parse(state.now) - Date.now();
+  const known = new Map([...board.rooms.values()].map((room) => [room.id, room]));
+  board.rooms = new Map(rooms.map((room) => [room.room_number, room]));
+  return rooms.length !== known.size || rooms.some((room) => !hasSamePlace(room, known.get(room.id)));
+}
+
+// Takes one room; returns "changed", "others" (a room was added, removed or has another place) or null (nothing new).
+// Rooms are identified by id, as numbers can be reused.
+export function takeRoom(board, room) {
+  const known = [...board.rooms.values()].find(({ id }) => id === room.id);
+  if (!isCurrent(room, known)) return null;
+  if (known && (!room.is_active || known.room_number !== room.room_number)) board.rooms.delete(known.room_number);
+  if (!room.is_active) return known ? "others" : null;
+  // Events contain no guests: known guests stay until an event or a response clears them.
+  board.rooms.set(room.room_number, { ...known, ...room });
+  return hasSamePlace(room, known) ? "changed" : "others";
+}
+
+const hasSamePlace = (room, known) =>
+  room.room_number === known?.room_number && room.room_type_name === known.room_type_name;
+
+// Takes a booking's row; returns the numbers of the rooms whose arrivals or departures it affects.
+export function takeBooking(board, row) {
+  const touched = new Set();
+  const stay = stayOf(row, board.hotel.business_date);
+  for (const list of LISTS) {
+    const before = board[list].find((known) => known.booking_id === row.booking_id);
+    if (before) touched.add(before.room_number);
+    board[list] = board[list].filter((known) => known !== before);
+  }
+  if (stay) {
+    const list = board[stay.status === "IN_HOUSE" ? "departures" : "arrivals"];
+    list.push(stay);
+    list.sort(byRoom);
+    touched.add(stay.room_number);
+  }
+  touched.delete(null);
+  return touched;
+}
+
+// By room number; stays without a room come last, by name.
+const byRoom = (a, b) => (a.room_number ?? Infinity) - (b.room_number ?? Infinity)
+  || `${a.guest_name} ${a.booking_id}`.localeCompare(`${b.guest_name} ${b.booking_id}`);
+
+export const now = (board) => Date.now() + board.clockAhead;
+
+export function duesOf(board, number) {
+  const leaving = board.departures.find((stay) => stay.room_number === number);
+  const coming = board.arrivals.find((stay) => stay.room_number === number);
+  return { leaving, coming };
+}
+
+// Keeps a channel's events in order: "take" the next one, "drop" a duplicate, or fill a "gap" first.
+export function sequel(seq, last) {
+  if (seq <= last) return "drop";
+  return seq === last + 1 ? "take" : "gap";
+}
+
+export function stepsFor(room, me) {
+  const mine = me.status_transitions[room.room_status] ?? [];
+  return room.allowed_transitions.filter((status) => mine.includes(status));
+}
