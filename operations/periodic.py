@@ -1,7 +1,7 @@
-"""What the passing of time does to bookings: the work of ``manage.py tick``, safe to run twice and in parallel.
+"""The periodic work of ``manage.py tick``; it is idempotent and can run concurrently.
 
-An error in one hotel, or with one booking, keeps nobody else's deadline waiting: each is done in transactions of its
-own, and what fails is logged and taken up by the next tick.
+An error in one hotel or one booking does not delay the others: each has its own transactions, and failures are logged
+and retried by the next tick.
 """
 
 import logging
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_KEPT = timedelta(hours=24)
 BATCH = 100  # bookings in one transaction
-LISTED = 10  # ids of bookings that a line of the log names
+LISTED = 10  # booking ids listed in one log record
 
 
 def tick() -> dict[str, int]:
-    """Do whatever is due by now, in every hotel; returns how many of each were done.
+    """Do all work that is due in every hotel; returns the counts by name.
 
-    Requests past their approval deadline expire, unfinished bookings are dropped, overdue guests are flagged, the
-    morning's stayover tasks are opened, events that are kept no longer are forgotten. Card payments are another job's
-    (``payment_sweep``). Raises when the database is away.
+    Requests past their approval deadline expire, abandoned drafts are dropped, overdue guests are flagged, the
+    morning's stayover tasks are opened, expired events are deleted. Card payments are a separate job
+    (``payment_sweep``). Raises if the database is unreachable.
     """
     work: dict[str, Callable[[Hotel], int]] = {
         "expired": partial(_in_batches, late_requests, expire_approvals),
@@ -48,16 +48,16 @@ def tick() -> dict[str, int]:
         for name, do in work.items():
             try:
                 done[name] += do(hotel)
-            except Exception as error:  # whatever it is, the other hotels and the other work go on
-                _pass_by(f"{name} of hotel {hotel.slug}", error)
+            except Exception as error:  # continue with the other hotels and the other work
+                _log_failure(f"{name} of hotel {hotel.slug}", error)
     return done | {"answers_forgotten": _forget_answers()}
 
 
-def _pass_by(what: str, error: Exception) -> None:
-    """Log what has to wait; raise where the database is away, as nothing else would fare better."""
+def _log_failure(what: str, error: Exception) -> None:
+    """Log failed work, which the next tick retries; re-raise if the database is unreachable."""
     if is_unreachable(error):
         raise error
-    # A row that somebody holds for long is no bug.
+    # A lock timeout is not a bug.
     level = logging.WARNING if isinstance(error, OperationalError) else logging.ERROR
     logger.log(level, "%s has to wait for the next tick: %s", what, type(error).__name__, exc_info=error)
 
@@ -65,8 +65,7 @@ def _pass_by(what: str, error: Exception) -> None:
 def _in_batches(
     due: Callable[[Hotel], QuerySet[RoomBooking]], work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel
 ) -> int:
-    """Do ``work`` with the hotel's bookings that are ``due``, a batch in a transaction; one by one where a batch
-    fails."""
+    """Do ``work`` on the hotel's ``due`` bookings, one transaction per batch; a failed batch is retried one by one."""
     ids = list(due(hotel).order_by("pk").values_list("pk", flat=True))
     batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
     done = 0
@@ -92,7 +91,7 @@ def _one_by_one(work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel, batch
     if failed:
         ids = ", ".join(map(str, list(failed)[:LISTED]))
         what = f"{work.__name__} of hotel {hotel.slug} for {len(failed)} of {len(batch)} bookings (ids {ids})"
-        _pass_by(what, next(iter(failed.values())))
+        _log_failure(what, next(iter(failed.values())))
     return done
 
 
@@ -105,5 +104,5 @@ def _forget_answers() -> int:
     try:
         return IdempotentAnswer.objects.filter(created_at__lt=clock.now() - ANSWERS_KEPT).delete()[0]
     except Exception as error:
-        _pass_by("answers_forgotten", error)
+        _log_failure("answers_forgotten", error)
         return 0

@@ -1,4 +1,4 @@
-"""Real bookings lived through the services, one call per step, in the order in which things happened.
+"""Replays real bookings through the services, one call per action, in chronological order.
 
-The demo lives through a slice of the data up to the present moment; ``manage.py replay_bookings`` lives through all.
+The demo replays a slice of the data set up to now; ``manage.py replay_bookings`` replays all of it.
 """

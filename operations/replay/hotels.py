@@ -1,4 +1,4 @@
-"""The two houses of the data set: rooms of each type, sized to the type's own peak, and who works there."""
+"""The two hotels of the data set: their room types, rooms and staff."""
 
 import random
 from collections import defaultdict
@@ -19,7 +19,7 @@ ROOMS_PER_FLOOR = 30
 
 @dataclass(frozen=True)
 class HotelSpec:
-    """A hotel to be: rooms per type, sized to each type's own peak in the real data."""
+    """A hotel to create; ``rooms`` are the number of rooms by type, sized to the type's peak in the data set."""
 
     slug: str
     name: str
@@ -56,7 +56,7 @@ MEMBERS = (
 
 @dataclass
 class HotelSetup:
-    """A house with everything in it, ready for its first booking."""
+    """A created hotel with staff, room types and rooms, ready for its first booking."""
 
     hotel: Hotel
     staff: dict[str, Staff]  # by the name after the slug
@@ -77,7 +77,7 @@ class HotelSetup:
 
 
 def make_staff(hotel: Hotel, *, password: str | None = None) -> dict[str, Staff]:
-    """The hotel's people, by the name after the slug; whoever is there already stays. No password, no sign-in."""
+    """Create the hotel's missing staff; returns all by the name after the slug. No password means no sign-in."""
     return {name: _make_member(hotel, name, *rest, password=password) for name, *rest in MEMBERS}
 
 
@@ -96,25 +96,25 @@ def _make_member(
 
 
 def set_password(user: object, password: str | None) -> None:
-    """Give ``user`` this password, unless it is theirs already."""
+    """Set the user's password, unless it is already this one."""
     if password is None or not user.check_password(password):  # type: ignore[attr-defined]
         user.set_password(password)  # type: ignore[attr-defined]
         user.save(update_fields=["password"])  # type: ignore[attr-defined]
 
 
 def make_rooms(hotel: Hotel, spec: HotelSpec, stays: Iterable[Stay] = ()) -> HotelSetup:
-    """The types and rooms of a hotel that has none yet; the types mixed over the floors, and large enough for the
-    parties of the ``stays``. A type that only those have has no room.
+    """Create room types and rooms in a hotel that has staff and no rooms.
 
-    The staff is there already.
+    Types are mixed over the floors and large enough for the parties of the ``stays``. A type that only the ``stays``
+    have gets no room.
     """
     largest = {code: 2 + place // 3 for place, code in enumerate(spec.rooms)}
     for stay in sorted(stays, key=lambda stay: stay.room_type):
         largest[stay.room_type] = max(largest.get(stay.room_type, 2), stay.adults + stay.children)
     types = {code: _make_type(hotel, code, place, beds) for place, (code, beds) in enumerate(largest.items())}
     doors = [types[code] for code, count in spec.rooms.items() for _ in range(count)]
-    random.Random(spec.slug).shuffle(doors)  # noqa: S311 - the same house every time
-    # A new room starts ready, as the database demands; every other state comes by way of the services.
+    random.Random(spec.slug).shuffle(doors)  # noqa: S311 - the same layout every time
+    # The database requires new rooms to be ready; every other status is set by the services.
     rooms = Room.objects.bulk_create(
         Room(hotel=hotel, room_type=room_type, room_number=_number(place)) for place, room_type in enumerate(doors)
     )

@@ -1,4 +1,4 @@
-"""What a replay counts as it goes: calls, statements and seconds of each operation, and refusals."""
+"""Counts calls, statements and seconds of each operation of a replay, and its refusals."""
 
 import time
 from collections import Counter
@@ -14,7 +14,7 @@ SAVEPOINTS = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 
 @dataclass
 class Tally:
-    """One operation: how often, how long in all, how many statements in all (savepoints, BEGIN and COMMIT aside)."""
+    """Totals of one operation; ``statements`` exclude savepoints, BEGIN and COMMIT."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -23,7 +23,7 @@ class Tally:
 
 @dataclass
 class Meter:
-    """Adds up over the steps of one process, then over all processes."""
+    """Totals over the steps of one process, then over all processes."""
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)  # (operation, code)
@@ -32,13 +32,13 @@ class Meter:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Within the block, the connection's statements are counted."""
+        """Count the connection's statements within the block."""
         with connection.execute_wrapper(self._count):
             yield
 
     @contextmanager
     def measure(self, operation: str) -> Iterator[None]:
-        """The block is one call of ``operation``, refused or not."""
+        """Count the block as one call of ``operation``, whether or not it is refused."""
         began, statements = time.perf_counter(), self._statements
         try:
             yield
@@ -49,12 +49,12 @@ class Meter:
             tally.statements += self._statements - statements
 
     def refused(self, operation: str, code: str, sentence: str) -> None:
-        """Note a refusal; the first sentence of each kind is kept."""
+        """Count a refusal; the first message of each kind is kept."""
         self.refusals[operation, code] += 1
         self.examples.setdefault((operation, code), sentence)
 
     def add(self, other: "Meter") -> None:
-        """Take over what another process counted."""
+        """Add the totals of another process."""
         for operation, theirs in other.tallies.items():
             tally = self.tallies.setdefault(operation, Tally())
             tally.calls += theirs.calls

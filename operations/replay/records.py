@@ -1,5 +1,5 @@
-"""The bookings of the data set: N. Antonio, A. de Almeida, L. Nunes, "Hotel booking demand datasets", Data in Brief 22
-(2019), CC BY 4.0. One row a booking; it names nobody."""
+"""Reads the data set's bookings: N. Antonio, A. de Almeida, L. Nunes, "Hotel booking demand datasets", Data in Brief 22
+(2019), CC BY 4.0. One row per booking, without names."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ MONTHS = (
 
 
 class Outcome(StrEnum):
-    """What became of a booking, in the file's words."""
+    """The final status of a booking, as spelled in the file."""
 
     CHECK_OUT = "Check-Out"
     CANCELED = "Canceled"
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """One row. ``arrival`` equals ``departure`` for day use; ``decided`` is the day on which the outcome came about."""
+    """One row. ``arrival`` equals ``departure`` for day use; ``decided`` is the date of the final status."""
 
     number: int  # of the row
     hotel: str  # resort or city
@@ -48,20 +48,19 @@ class Stay:
 
     @property
     def left(self) -> date:
-        """The day on which the guest really left: some go before their departure date, no overnight guest on the day
-        of arrival."""
+        """The actual departure date: some guests leave early, but no overnight guest leaves on the arrival date."""
         first = self.arrival if self.is_day_use else self.arrival + timedelta(days=1)
         return min(self.departure, max(first, self.decided))
 
 
 def read_stays(path: Path) -> Iterator[Stay]:
-    """The rows of a ``.csv`` or ``.csv.gz`` file. Raises ValueError, naming the row, for one that can't be read."""
+    """The rows of a ``.csv`` or ``.csv.gz`` file. Raises ValueError with the number of a row that can't be read."""
     with _text(path) as file:
         for number, row in enumerate(csv.DictReader(file), start=1):
             try:
                 yield _stay(number, row)
             except (KeyError, ValueError, ArithmeticError, TypeError) as error:
-                raise ValueError(f"row {number} of {path} is none of the data set: {error!r}") from error
+                raise ValueError(f"row {number} of {path} is not a row of the data set: {error!r}") from error
 
 
 def _text(path: Path) -> TextIO:
@@ -74,7 +73,7 @@ def _stay(number: int, row: dict[str, str]) -> Stay:
     month = MONTHS.index(row["arrival_date_month"]) + 1
     arrival = date(int(row["arrival_date_year"]), month, int(row["arrival_date_day_of_month"]))
     nights = int(row["stays_in_weekend_nights"]) + int(row["stays_in_week_nights"])
-    # A few rows have children alone, who travel with somebody; one has a rate below nothing, a correction.
+    # A few rows have only children: one adult is assumed. One has a negative rate, a correction: it counts as zero.
     return Stay(
         number=number,
         hotel=SLUGS[row["hotel"]],

@@ -1,4 +1,4 @@
-"""What a replay came to: the bookings' outcomes beside the file's own, and what it took."""
+"""The report of a replay: outcomes compared with the file, refusals, rows written and time taken."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class Result:
-    """One house: how many bookings the file has of each outcome, and how many the database."""
+    """One hotel's number of bookings by outcome, in the file and in the database."""
 
     slug: str
     in_file: dict[str, int]
@@ -33,12 +33,12 @@ class Result:
 
     @property
     def is_right(self) -> bool:
-        """Whether each booking came to what the file says, as far as counts tell."""
+        """Whether the counts of all outcomes match the file."""
         return self.in_file == self.in_database
 
 
 def result_of(replay: Replay) -> Result:
-    """The house's outcomes, by the file's words; a status that no row of the file ends in stands as it is."""
+    """The hotel's outcomes as spelled in the file; other statuses keep their own name."""
     words = {str(status): str(outcome) for outcome, status in STATUSES.items()}
     statuses = RoomBooking.objects.filter(hotel=replay.setup.hotel).values_list("status", flat=True)
     in_database = Counter(words.get(status, status) for status in statuses)
@@ -50,32 +50,32 @@ def _outcomes(stays: Sequence[Stay]) -> dict[str, int]:
 
 
 def mails_waiting() -> int:
-    """How many mails are in the queue."""
+    """The number of mails in the queue."""
     return int(Message.objects.count())
 
 
 def outcome_lines(result: Result) -> Iterator[str]:
-    """The table of one house."""
+    """The outcome table of one hotel."""
     yield f"{result.slug:<24}{'file':>10}{'replay':>10}{'difference':>12}"
     for outcome in sorted(result.in_file.keys() | result.in_database.keys()):
-        wanted, got = result.in_file.get(outcome, 0), result.in_database.get(outcome, 0)
-        yield f"  {outcome:<22}{wanted:>10,}{got:>10,}{got - wanted:>12,}"
-    wanted, got = sum(result.in_file.values()), sum(result.in_database.values())
-    yield f"  {'all':<22}{wanted:>10,}{got:>10,}{got - wanted:>12,}"
+        expected, got = result.in_file.get(outcome, 0), result.in_database.get(outcome, 0)
+        yield f"  {outcome:<22}{expected:>10,}{got:>10,}{got - expected:>12,}"
+    expected, got = sum(result.in_file.values()), sum(result.in_database.values())
+    yield f"  {'all':<22}{expected:>10,}{got:>10,}{got - expected:>12,}"
 
 
 def refusal_lines(meter: Meter) -> Iterator[str]:
-    """Every refusal, by operation and code, with its first sentence."""
+    """The refusals by operation and code, each with its first message."""
     if not meter.refusals:
         yield "No refusal."
         return
     yield f"{'refusals':<24}{'code':<28}{'count':>8}"
     for (operation, code), count in meter.refusals.most_common():
-        yield f"  {operation:<22}{code:<28}{count:>8,}  such as: {meter.examples[operation, code]}"
+        yield f"  {operation:<22}{code:<28}{count:>8,}  e.g.: {meter.examples[operation, code]}"
 
 
 def written_lines(setups: Sequence[HotelSetup], *, mails: int) -> Iterator[str]:
-    """What there is in the database now."""
+    """The number of rows written for these hotels."""
     hotels = [setup.hotel for setup in setups]
     changes = Room.objects.filter(hotel__in=hotels).aggregate(total=Sum("status_version"))["total"] or 0
     yield f"{'status changes':<24}{changes:>10,}"
@@ -85,7 +85,7 @@ def written_lines(setups: Sequence[HotelSetup], *, mails: int) -> Iterator[str]:
 
 
 def operation_lines(meter: Meter) -> Iterator[str]:
-    """Calls, mean time and mean number of statements of each operation."""
+    """The calls, mean time and mean number of statements of each operation."""
     yield f"{'operation':<24}{'calls':>10}{'mean ms':>10}{'statements':>12}{'seconds':>10}"
     for operation, tally in sorted(meter.tallies.items(), key=lambda item: -item[1].seconds):
         mean, statements = 1000 * tally.seconds / tally.calls, tally.statements / tally.calls

@@ -1,4 +1,4 @@
-"""A whole replay: the houses made, their days lived one after the other, by one process or by several in step."""
+"""Runs a whole replay: creates the hotels and simulates them day by day, in one process or several in step."""
 
 import gc
 import multiprocessing
@@ -22,25 +22,25 @@ from operations.replay.meter import Meter
 from operations.replay.records import Stay
 from operations.replay.simulation import HotelSimulation
 
-# A crash may lose the last moments of a replay, which nobody misses; joins in the order in which they are written,
-# which is right for statements that begin at one row, spare PostgreSQL most of the planning.
+# Losing the end of a replay in a crash is acceptable. Keeping joins in written order, which suits statements that start
+# from one row, saves most of PostgreSQL's planning time.
 SESSION = "SET synchronous_commit = off; SET join_collapse_limit = 1"
 
-# Called after each day with the day and the number of steps that the bookings made on it.
+# Called after each day with the date and the number of booking steps on it.
 Progress = Callable[[date, int], None]
 
 
 class HotelExistsError(Exception):
-    """The hotel is there already, and what it lived through can't be taken back."""
+    """The hotel already exists, and its history can't be deleted."""
 
 
 class WorkerFailedError(Exception):
-    """A worker process ended before its time; what it had to say is on stderr."""
+    """A worker process stopped early; its output is on stderr."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """A house with the stays that it is to live through."""
+    """A hotel with the stays to replay in it, and their steps."""
 
     setup: HotelSetup
     stays: Sequence[Stay]
@@ -52,14 +52,14 @@ class Replay:
 
 
 class Share(NamedTuple):
-    """What one worker does: these room types of each replay, by the replay's place."""
+    """One worker's share: room types for each replay, in the order of the replays."""
 
     types: Sequence[frozenset[str]]
 
 
 @transaction.atomic
 def create_hotels(stays: Sequence[Stay], *, prefix: str) -> list[Replay]:
-    """A fresh house for each hotel of the data that ``stays`` speak of. Raises HotelExistsError."""
+    """Create a hotel for each hotel of the data set that has ``stays``. Raises HotelExistsError."""
     opened = []
     for original in HOTELS:
         mine = [stay for stay in stays if stay.hotel == original.slug]
@@ -72,7 +72,7 @@ def create_hotels(stays: Sequence[Stay], *, prefix: str) -> list[Replay]:
 def _create(spec: HotelSpec, stays: Sequence[Stay]) -> Replay:
     hotel, is_new = Hotel.objects.get_or_create(
         slug=spec.slug,
-        # The real houses sold more than they had.
+        # The real hotels overbooked.
         defaults={
             "name": spec.name,
             "phone": spec.phone,
@@ -89,10 +89,10 @@ def _create(spec: HotelSpec, stays: Sequence[Stay]) -> Replay:
 
 
 def replay_all(replays: Sequence[Replay], *, workers: int, progress: Progress) -> Meter:
-    """Every day of every house, in order; returns what was counted.
+    """Replay every day of every hotel, in order; returns the totals.
 
-    With several workers each takes some room types of each house, and all begin a day together. What becomes of a
-    booking, and in which room, does not depend on how many they are.
+    With several workers, each takes some room types of each hotel, and all start each day together. A booking's outcome
+    and room do not depend on the number of workers.
     """
     shares = deal(replays, workers)
     if len(shares) == 1:
@@ -101,7 +101,7 @@ def replay_all(replays: Sequence[Replay], *, workers: int, progress: Progress) -
 
 
 def deal(replays: Sequence[Replay], workers: int) -> list[Share]:
-    """The room types dealt out so that the workers have about equally many steps to make."""
+    """Divide the room types so that the workers have about the same number of steps."""
     weights: dict[tuple[int, str], int] = {}
     for place, replay in enumerate(replays):
         types = {stay.number: stay.room_type for stay in replay.stays}
@@ -137,7 +137,7 @@ def _simulation(replay: Replay, types: frozenset[str], meter: Meter) -> HotelSim
 
 
 def _days(replays: Sequence[Replay]) -> Iterator[date]:
-    """From the first arrival until housekeeping is done after the last departure."""
+    """All days from the first arrival to the end of housekeeping after the last departure."""
     day = min(replay.first_day for replay in replays)
     last = max(step.moment for replay in replays for step in replay.plan).date() + timedelta(days=1)
     while day <= last:
@@ -150,7 +150,7 @@ def _quick_session() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(SESSION)
     gc.collect()
-    gc.freeze()  # hundreds of thousands of steps that stay: nothing to look for among them
+    gc.freeze()  # hundreds of thousands of long-lived steps: not worth scanning
     try:
         yield
     finally:
@@ -163,7 +163,7 @@ def _quick_session() -> Iterator[None]:
 
 
 def _run_in_processes(replays: Sequence[Replay], shares: Sequence[Share], progress: Progress) -> Meter:
-    # Forked: the children have the stays and the settings at hand. A connection must never be shared.
+    # Forked, so that the children inherit stays and settings; connections must not be shared.
     connections.close_all()
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(len(shares))
@@ -186,7 +186,7 @@ def _run_in_processes(replays: Sequence[Replay], shares: Sequence[Share], progre
 
 
 def _gather(pipes: Sequence[Connection], progress: Progress) -> Meter:
-    """Pass on what the workers report, until each has sent its meter."""
+    """Forward the workers' progress until each has sent its meter."""
     total, open_pipes = Meter(), list(pipes)
     while open_pipes:
         for pipe in multiprocessing.connection.wait(open_pipes):
@@ -204,7 +204,7 @@ def _gather(pipes: Sequence[Connection], progress: Progress) -> Meter:
 
 
 def _work(replays: Sequence[Replay], share: Share, pipe: Connection, barrier: Any) -> None:
-    """A worker process. A Ctrl-C is the parent's business, who breaks the barrier: the day is finished first."""
+    """A worker process. The parent handles Ctrl-C by breaking the barrier, so the current day is finished first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(threading.BrokenBarrierError, BrokenPipeError):
         try:

@@ -1,7 +1,7 @@
-"""The life of a house: its stays' steps in the order in which they happen, each one call of the service behind it.
+"""Runs the steps of a hotel's stays in chronological order, each as one call of a service.
 
-What the engine remembers is what the people in the house know: which rooms are ready, who sleeps where. It decides
-nothing else; the services do, on the database, by the house's own clock.
+The simulation keeps only what hotel staff would know: which rooms are ready and which guest is in which room. All other
+decisions are made by the services, on the database, in hotel local time.
 """
 
 import heapq
@@ -41,13 +41,13 @@ CANCELLATIONS = ("travel plans changed", "illness", "found another date", "fligh
 
 
 def guest_names(stay: Stay) -> tuple[str, str]:
-    """A first and a last name, made up: the data set names nobody."""
+    """An invented first and last name: the data set contains no names."""
     chance = random.Random(f"{stay.number} {stay.hotel}")  # noqa: S311 - the same guests in every run
     return chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
 
 
 def companions(stay: Stay) -> list[dict[str, str]]:
-    """The other adults, of the guest's name."""
+    """The other adults, with the guest's last name."""
     first_name, last_name = guest_names(stay)
     start = FIRST_NAMES.index(first_name)
     others = [FIRST_NAMES[(start + place) % len(FIRST_NAMES)] for place in range(1, stay.adults)]
@@ -59,15 +59,15 @@ AFTER_CREATION = (Operation.CANCEL, Operation.NO_SHOW, Operation.CHECK_IN, Opera
 
 
 class NoReadyRoom(Conflict):
-    """Every room of the type is taken, or housekeeping is not done with it."""
+    """Every room of the type is occupied or not ready."""
 
     code = "NO_READY_ROOM"
 
 
 class HotelSimulation:
-    """Some of a house's room types, the stays in them, and what is still to come.
+    """Simulates some of a hotel's room types, with the stays in them.
 
-    Two room types share no room, so that each type's life is the same whoever lives through the others meanwhile.
+    Room types share no rooms, so the result for a type does not depend on which process simulates the others.
     """
 
     def __init__(
@@ -80,28 +80,28 @@ class HotelSimulation:
         works_off_tasks: bool = False,
         extras: Callable[[Stay], Mapping[str, Any]] = lambda _: {},
     ) -> None:
-        """``works_off_tasks``: who cleans a room also ticks off its turnover task. ``extras`` are further arguments of
+        """``works_off_tasks``: cleaning a room also completes its turnover task. ``extras`` returns more arguments of
         ``create_booking`` for a stay."""
         self.setup = setup
         self._works_off_tasks, self._extras = works_off_tasks, extras
-        self.bookings: dict[int, RoomBooking] = {}  # by row number, while there is something to come
+        self.bookings: dict[int, RoomBooking] = {}  # by row number, until their last step
         self._stays = {stay.number: stay for stay in stays}
-        self._to_come = list(plan)
-        heapq.heapify(self._to_come)
+        self._pending = list(plan)
+        heapq.heapify(self._pending)
         self.meter = meter
         self._rooms = {room.pk: room for rooms in setup.rooms.values() for room in rooms}
-        # Whoever was ready first is let first, so that all rooms of a type see the same number of guests.
+        # First in, first out, so that all rooms of a type get about the same number of guests.
         self.ready = {code: deque(rooms) for code, rooms in setup.rooms.items()}
-        self._sleeps_in: dict[int, Room] = {}
+        self._rooms_by_stay: dict[int, Room] = {}
 
     def run(self, until: datetime) -> int:
-        """Do every step that happens before ``until``; returns how many of the stays' own steps there were."""
+        """Run every step before ``until``; returns the number of steps, without those of housekeeping."""
         done = 0
-        while self._to_come and self._to_come[0].moment < until:
-            step = heapq.heappop(self._to_come)
+        while self._pending and self._pending[0].moment < until:
+            step = heapq.heappop(self._pending)
             done += step.operation not in HOUSEKEEPING
             if step.operation in AFTER_CREATION and step.subject not in self.bookings:
-                continue  # what came before was refused, and counted
+                continue  # an earlier step was refused, and counted
             with clock.set_to(step.moment):
                 try:
                     with self.meter.measure(step.operation):
@@ -112,8 +112,8 @@ class HotelSimulation:
         return done
 
     def expected(self) -> list[tuple[Stay, RoomBooking]]:
-        """Whoever has a booking and has not come yet, in the order of their arrival."""
-        coming = [self._stays[number] for number in self.bookings if number not in self._sleeps_in]
+        """The stays that have not checked in yet, with their bookings, by arrival date."""
+        coming = [self._stays[number] for number in self.bookings if number not in self._rooms_by_stay]
         return [
             (stay, self.bookings[stay.number]) for stay in sorted(coming, key=lambda stay: (stay.arrival, stay.number))
         ]
@@ -146,18 +146,18 @@ class HotelSimulation:
                 self.ready[room.room_type.code].append(room)
 
     def _arrive(self, number: int) -> None:
-        """Into the room of the type that has been ready for longest."""
+        """Check in to the room of the type that has been ready longest."""
         ready = self.ready[self._stays[number].room_type]
         if not ready:
             raise NoReadyRoom("No room of the type is ready.")
         check_in(booking=self.bookings[number], staff=self.setup.desk, room_id=ready[0].pk)
-        self._sleeps_in[number] = ready.popleft()
+        self._rooms_by_stay[number] = ready.popleft()
 
     def _leave(self, step: Step) -> None:
-        stay, room = self._stays[step.subject], self._sleeps_in.pop(step.subject)
+        stay, room = self._stays[step.subject], self._rooms_by_stay.pop(step.subject)
         check_out(booking=self.bookings.pop(step.subject), staff=self.setup.desk)
         for turn in turnover(room.pk, step.moment, in_a_hurry=stay.is_day_use):
-            heapq.heappush(self._to_come, turn)
+            heapq.heappush(self._pending, turn)
 
     def _turnover_tasks(self, room_id: int) -> Iterable[HousekeepingTask]:
         if not self._works_off_tasks:
@@ -168,7 +168,7 @@ class HotelSimulation:
         return self.setup.housekeepers[room_id % 2]
 
     def create(self, stay: Stay, **more: Any) -> RoomBooking:
-        """Book the stay, now by the clock; ``more`` are further arguments of ``create_booking``."""
+        """Book the stay at the current (simulated) time; ``more`` are further arguments of ``create_booking``."""
         first_name, last_name = guest_names(stay)
         return create_booking(
             hotel=self.setup.hotel,

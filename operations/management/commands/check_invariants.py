@@ -1,4 +1,4 @@
-"""``manage.py check_invariants``: whether the whole database keeps every rule of the house."""
+"""``manage.py check_invariants``: checks every rule of ``operations.invariants`` over the whole database."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from django.core.management.base import BaseCommand
 
 from operations.invariants import RULES, Rule, Violation, violations
 
-LISTED = 20  # of each rule; the counts are of all
+LISTED = 20  # violations listed for each rule; the counts include all
 
 
 class Command(BaseCommand):
-    help = "Check every rule over the whole database; list what breaks them and exit with 1 if anything does."
+    help = "Check every rule over the whole database; list the violations and exit with 1 if there are any."
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = violations(report=self._report)
@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def _report(self, rule: Rule, broken: list[Violation], seconds: float) -> None:
         self.stdout.write(f"{rule.name:<20}{len(broken):>7}{seconds:>8.2f} s  {rule.sentence}")
-        self.stdout.flush()  # as it goes, also into a pipe
+        self.stdout.flush()  # show progress, also when piped
 
     def _list(self, rule: Rule, broken: list[Violation]) -> None:
         self.stdout.write(f"\n{rule.sentence} ({rule.name}):")

@@ -1,4 +1,4 @@
-"""``manage.py replay_bookings``: years of real bookings, lived through the services in the order they happened."""
+"""``manage.py replay_bookings``: replays years of real bookings through the services, in chronological order."""
 
 import sys
 import time
@@ -29,13 +29,13 @@ LISTED = 20  # violations
 
 class Command(BaseCommand):
     help = (
-        "Make a fresh hotel for each of the file's and live its bookings through the real services, day by day. "
-        "Exit with 1 when the outcomes differ from the file's own or an invariant is violated."
+        "Create a new hotel for each hotel in the file and replay its bookings through the real services, day by day. "
+        "Exit with 1 if the outcomes differ from the file or an invariant is violated."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="The data set, as .csv or .csv.gz.")
-        parser.add_argument("--hotel", choices=["resort", "city"], help="One of the two hotels; else both.")
+        parser.add_argument("--hotel", choices=["resort", "city"], help="One of the two hotels (default both).")
         parser.add_argument("--from", dest="first", type=_day, metavar="YYYY-MM-DD", help="First day of arrival.")
         parser.add_argument("--to", dest="last", type=_day, metavar="YYYY-MM-DD", help="Last day of arrival.")
         parser.add_argument("--workers", type=int, default=1, help="Processes that share the room types (default 1).")
@@ -49,18 +49,18 @@ class Command(BaseCommand):
             replays = create_hotels(stays, prefix=options["prefix"])
         except HotelExistsError as error:
             raise CommandError(
-                f"There is a hotel {error} already, and what happened in a hotel is never deleted: "
-                "give the new one another name with --prefix, or take a fresh database."
+                f"Hotel {error} already exists, and a hotel's history can't be deleted: "
+                "choose another name with --prefix, or use a new database."
             ) from None
         mails, began = mails_waiting(), time.perf_counter()
         try:
             with _bar(replays) as progress:
                 meter = replay_all(replays, workers=options["workers"], progress=progress)
         except KeyboardInterrupt:
-            self.stderr.write("\nInterrupted. What was done by then stays; a new replay needs another --prefix.")
+            self.stderr.write("\nInterrupted. Completed work is kept; a new replay needs another --prefix.")
             raise SystemExit(130) from None
         except WorkerFailedError:
-            raise CommandError("A worker ended before its time: what it printed above says why.") from None
+            raise CommandError("A worker stopped early; see its output above.") from None
         seconds = time.perf_counter() - began
         results = [result_of(replay) for replay in replays]
         for result in results:
@@ -79,11 +79,12 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         first, last = options["first"] or date.min, options["last"] or date.max
-        wanted = [stay for stay in every if options["hotel"] in (None, stay.hotel)]
-        stays = [stay for stay in wanted if first <= stay.arrival <= last]
+        of_hotel = [stay for stay in every if options["hotel"] in (None, stay.hotel)]
+        stays = [stay for stay in of_hotel if first <= stay.arrival <= last]
         if not stays:
             raise CommandError(f"{options['file']} has no such booking.")
-        left_out = f"; {len(wanted) - len(stays):,} arrive on other days and are left out" if stays != wanted else ""
+        skipped = len(of_hotel) - len(stays)
+        left_out = f"; {skipped:,} arrive on other days and are left out" if skipped else ""
         self._say([f"{len(stays):,} bookings of {options['file'].name}{left_out}."])
         return stays
 
@@ -106,8 +107,8 @@ def _day(text: str) -> date:
 
 @contextmanager
 def _bar(replays: Sequence[Replay]) -> Iterator[Progress]:
-    """A bar over the bookings' steps, with the day that the houses live through."""
-    tqdm.monitor_interval = 0  # no thread of its own, as the workers are forked
+    """A progress bar over the actions of the bookings, labelled with the current day."""
+    tqdm.monitor_interval = 0  # no monitor thread, as the workers are forked
     steps = sum(len(replay.plan) for replay in replays)
     with tqdm(total=steps, unit=" steps", file=sys.stderr, smoothing=0.05) as bar:
 

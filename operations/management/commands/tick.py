@@ -1,5 +1,5 @@
-"""``manage.py tick``: what the passing of time does, once. ``manage.py worker`` does it every minute, in two
-threads: a card provider that hangs keeps nobody's deadline waiting."""
+"""``manage.py tick``: runs the periodic work once. ``manage.py worker`` runs it every minute, in two threads, so that a
+card provider that hangs does not delay deadlines."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from room_bookings.services.payment_sweep import settle_payments
 
 
 class Command(BaseCommand):
-    help = "Expire requests, flag overstays, drop drafts, open the morning's tasks, forget old events, settle payments."
+    help = "Expire requests, flag overstays, drop drafts, open stayover tasks, delete old events, settle payments."
 
     def handle(self, *args: Any, **options: Any) -> None:
         for what, count in (tick() | settle_payments()).items():

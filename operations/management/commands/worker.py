@@ -1,4 +1,4 @@
-"""``manage.py worker``: what happens without anybody asking: events and mail go out, deadlines are kept."""
+"""``manage.py worker``: the background work: sends events and mail, processes deadlines and payments."""
 
 import logging
 import signal
@@ -19,12 +19,13 @@ from room_bookings.services import payment_sweep
 logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
-# Seconds, less than a supervisor waits before it kills. What is cut short then is done again by whoever comes next.
+# Seconds to wait on shutdown, less than process supervisors wait before they kill. Interrupted work is retried by the
+# next worker.
 STOP_PATIENCE = 6
 
 
 class Job(NamedTuple):
-    """Something to do every so many seconds, in a thread of its own: a slow one does not hold up the others."""
+    """A job that runs every ``seconds`` in its own thread, so that a slow one does not delay the others."""
 
     name: str
     seconds: float
@@ -32,7 +33,7 @@ class Job(NamedTuple):
 
 
 def jobs(stopping: threading.Event) -> list[Job]:
-    """What the worker does beside the relay; every job may run in several workers at once."""
+    """The worker's jobs besides the relay; each can run in several workers concurrently."""
     return [
         Job("mail", 3, lambda: mail_sending.send_queued(should_stop=stopping.is_set)),
         Job("tick", 60, periodic.tick),
@@ -43,14 +44,14 @@ def jobs(stopping: threading.Event) -> list[Job]:
 
 
 def repeat(job: Job, stopping: threading.Event) -> None:
-    """Do the job until told to stop; survives its failures and those of the database."""
+    """Run the job until ``stopping`` is set; survives errors of the job and of the database."""
     while not stopping.is_set():
         try:
-            close_old_connections()  # also one that died since, or in the job
+            close_old_connections()  # including one that was lost since the last run
             job.run()
         except DATABASE_FAILURES as error:
             logger.warning("%s lost the database (%s); again in %g s", job.name, type(error).__name__, job.seconds)
-        except Exception:  # a bug in one job must not end it for good
+        except Exception:  # a bug must not stop the job permanently
             logger.exception("%s failed; again in %g s", job.name, job.seconds)
         stopping.wait(job.seconds)
     connection.close()
@@ -60,7 +61,7 @@ class Command(BaseCommand):
     help = "Send events and mail and do the periodic work until SIGTERM or Ctrl-C; any number of workers may run."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # Blocked in all threads and waited for in this one: a handler could run while this thread holds a lock.
+        # Signals are blocked in all threads and awaited here: a handler could run while this thread holds a lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         log_problems()
         stopping = threading.Event()
@@ -71,7 +72,7 @@ class Command(BaseCommand):
         for thread in threads:
             thread.start()
         self.stdout.write("Sending events and mail, and keeping the deadlines. Ctrl-C ends it.")
-        self.stdout.flush()  # also into a pipe or a log, where it would wait for more
+        self.stdout.flush()  # pipes and logs would buffer it
         signal.sigwait(STOP_SIGNALS)
         patience = time.monotonic() + STOP_PATIENCE
         stopping.set()
