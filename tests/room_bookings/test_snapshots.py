@@ -221,7 +221,7 @@ def test_a_row(django_assert_num_queries):
     with django_assert_num_queries(0):
         row = booking_row(booking)
     assert row == ROW
-    assert list(row) == list(ROW), "in the contract's order"
+    assert list(row) == list(ROW), "in the documented order"
 
 
 def test_a_detail(django_assert_num_queries):
