@@ -71,7 +71,7 @@ def listed(client: Client, **query: str) -> list[str]:
     return sorted(booking.booking_id for booking in answer.context["cl"].queryset)
 
 
-def told(answer) -> list[str]:
+def page_messages(answer) -> list[str]:
     """The messages at the top of the page."""
     return [str(message) for message in answer.context["messages"]]
 
@@ -301,7 +301,7 @@ def form_of(booking: RoomBooking, **fields) -> dict:
     return {**data, **fields}
 
 
-def lived(hotel: Hotel, staff: Staff) -> RoomBooking:
+def eventful_stay(hotel: Hotel, staff: Staff) -> RoomBooking:
     """An in-house booking with a room move, an overstay, an extension and a companion."""
     booking = in_house(hotel, internal_notes="vegan")
     better = NewRoomFactory(hotel=hotel, room_number=888)
@@ -322,7 +322,7 @@ def lived(hotel: Hotel, staff: Staff) -> RoomBooking:
 
 
 def test_the_page_shows_the_bookings_history(manager_browser, hotel, manager):
-    booking = lived(hotel, manager)
+    booking = eventful_stay(hotel, manager)
     text = unescape(manager_browser.get(page(booking)).content.decode())
     for part in ("Charles", "Babbage", "Moved to another room", "Room 888", "the shower drips", "asked for coffee"):
         assert part in text
@@ -352,7 +352,7 @@ def test_the_guest_token_is_never_shown(client_of, manager, superuser_browser, h
 
 
 def test_only_the_notes_can_be_changed(manager_browser, hotel, manager):
-    booking = lived(hotel, manager)
+    booking = eventful_stay(hotel, manager)
     before = RoomBooking.objects.filter(pk=booking.pk).values().get()
     histories = [
         list(model.objects.order_by("pk").values())
@@ -460,7 +460,7 @@ def test_a_concurrent_edit_is_not_overwritten(manager_browser, hotel, agent):
         lambda: manager_browser.post(page(booking), data),
     )
     assert answer.status_code == 302
-    assert "has changed since you read it" in told(manager_browser.get(answer["Location"]))[0]
+    assert "has changed since you read it" in page_messages(manager_browser.get(answer["Location"]))[0]
     booking.refresh_from_db()
     assert (booking.internal_notes, booking.version) == ("theirs", 1)
 
@@ -482,7 +482,7 @@ def test_a_superuser_with_a_profile_writes_only_in_their_hotel(hotel):
     with nothing_written():
         assert client.post(page(other), form_of(other, internal_notes="x")).status_code == 403
     answer = apply(client, "cancel", own, other)
-    assert told(answer) == [
+    assert page_messages(answer) == [
         f"{other.booking_id}: only the staff of The Other may do this.",
         "Cancelled: 1 of 2 bookings.",
     ]
@@ -499,7 +499,7 @@ def test_bookings_cannot_be_added_or_deleted(manager_browser, superuser_browser,
 
 
 def test_the_page_takes_a_constant_number_of_statements(manager_browser, hotel, manager, statements):
-    booking = lived(hotel, manager)
+    booking = eventful_stay(hotel, manager)
     manager_browser.get(page(booking))  # Django caches the content type
     counts = []
     for number in (1, 3, 30):
@@ -611,7 +611,7 @@ def test_an_action_asks_first_and_goes_through_the_service(action, manager_brows
         if asks:
             assert "This field is required." in apply(manager_browser, action, booking, reason=" ").content.decode()
     answer = apply(manager_browser, action, booking, reason="they\r\nrang")
-    assert told(answer)[0].endswith(": 1 of 1 bookings.")
+    assert page_messages(answer)[0].endswith(": 1 of 1 bookings.")
     booking.refresh_from_db()
     change = booking.changes.get()
     assert (booking.status, change.action, change.staff) == (outcome, recorded, manager)
@@ -631,7 +631,7 @@ def test_the_result_includes_bookings_that_left_the_filtered_list(manager_browse
         {"action": "approve", "_selected_action": [booking.pk, gone.pk], "apply": "1"},
         follow=True,
     )
-    assert told(answer) == [
+    assert page_messages(answer) == [
         f"{gone.booking_id}: The approval deadline of booking {gone.booking_id} has passed.",
         "Approved: 1 of 2 bookings.",
     ]
@@ -647,7 +647,7 @@ def test_each_booking_is_a_transaction_of_its_own(manager_browser, hotel, statem
     # One transaction each, so no row stays locked while another is waited for.
     ends = [query["sql"] for query in made.captured_queries if query["sql"] in ("COMMIT", "ROLLBACK")]
     assert ends == ["COMMIT", "ROLLBACK", "COMMIT", "COMMIT"]
-    assert told(answer) == [
+    assert page_messages(answer) == [
         f"{refused.booking_id}: Booking {refused.booking_id} is pending approval: decline it instead.",
         f"{already.booking_id}: already done.",
         "Cancelled: 2 of 4 bookings.",
@@ -658,7 +658,7 @@ def test_each_booking_is_a_transaction_of_its_own(manager_browser, hotel, statem
 
 
 @contextmanager
-def somebody_else_holds(booking: RoomBooking):
+def row_locked_elsewhere(booking: RoomBooking):
     """Lock the row on another connection; ours gives up after 50 ms."""
     settings = connection.get_connection_params()
     other = psycopg2.connect(
@@ -678,9 +678,9 @@ def somebody_else_holds(booking: RoomBooking):
 @pytest.mark.django_db(transaction=True)
 def test_a_busy_booking_ends_the_action_and_lists_those_not_tried(manager_browser, hotel):
     first, busy, last = stay(hotel), stay(hotel), stay(hotel)
-    with somebody_else_holds(busy):
+    with row_locked_elsewhere(busy):
         answer = apply(manager_browser, "cancel", first, busy, last)
-    assert told(answer) == [
+    assert page_messages(answer) == [
         f"{busy.booking_id}: Somebody else is changing this right now. Try again in a moment.",
         f"Not tried: {last.booking_id}.",
         "Cancelled: 1 of 3 bookings.",
@@ -695,7 +695,7 @@ def test_an_unavailable_payment_provider_ends_the_action(manager_browser, hotel,
         payment_provider="stripe", payment_reference="pi_1", payment_state=PaymentState.AUTHORISED
     )
     answer = apply(manager_browser, "approve", plain, by_card, last)
-    assert told(answer) == [
+    assert page_messages(answer) == [
         f"{by_card.booking_id}: Card payments are not configured: STRIPE_SECRET_KEY is missing.",
         f"Not tried: {last.booking_id}.",
         "Approved: 1 of 3 bookings.",
@@ -765,10 +765,10 @@ def test_only_a_supervisor_cancels_an_in_house_stay(hotel):
     agent = StaffFactory(hotel=hotel, role=rights.FRONT_DESK_AGENT, user__is_staff=True)
     agent.user.user_permissions.add(*view)
     with nothing_written():
-        [refused] = told(apply(browser(agent), "cancel", booking))
+        [refused] = page_messages(apply(browser(agent), "cancel", booking))
     assert "or have a supervisor cancel the stay" in refused
     boss = StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER, user__is_staff=True)
-    assert told(apply(browser(boss), "cancel", booking)) == ["Cancelled: 1 of 1 bookings."]
+    assert page_messages(apply(browser(boss), "cancel", booking)) == ["Cancelled: 1 of 1 bookings."]
     booking.refresh_from_db()
     assert booking.status == BookingStatus.CANCELLED
 
@@ -781,7 +781,7 @@ def test_an_action_does_not_reach_another_hotel(action, manager_browser, hotel):
         applied = apply(manager_browser, action, other)
     for answer in (asked, applied):
         assert other.booking_id not in answer.content.decode()
-        assert told(answer) == ["Choose between 1 and 100 bookings."]
+        assert page_messages(answer) == ["Choose between 1 and 100 bookings."]
 
 
 def test_an_action_on_all_matches_is_limited_to_a_hundred(manager_browser, hotel):
@@ -794,7 +794,7 @@ def test_an_action_on_all_matches_is_limited_to_a_hundred(manager_browser, hotel
     with nothing_written():
         many = choose(manager_browser, "cancel", bookings[0], select_across="1")
         every = apply(manager_browser, "cancel", *RoomBooking.objects.all())
-    assert told(many) == told(every) == ["Choose between 1 and 100 bookings."]
+    assert page_messages(many) == page_messages(every) == ["Choose between 1 and 100 bookings."]
 
 
 @pytest.mark.parametrize(
@@ -870,7 +870,7 @@ def test_the_payment_filter_finds_parked_payments(manager_browser, superuser_bro
 
 def test_a_parked_payment_is_retried(manager_browser, given_up):
     booking, failing = given_up["parked"], given_up["failing"]
-    assert told(apply(manager_browser, "retry_payment", booking, failing)) == [
+    assert page_messages(apply(manager_browser, "retry_payment", booking, failing)) == [
         f"{failing.booking_id}: No payment of booking {failing.booking_id} is parked.",
         "Queued for retry: 1 of 2 bookings.",
     ]

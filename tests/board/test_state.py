@@ -70,7 +70,7 @@ def test_the_board_takes_six_statements_at_any_size(browser, hotel, manager, sta
     assert (len(state["rooms"]), len(state["departures"]), len(state["my_tasks"])) == (size, -(-size // 3), size)
 
 
-# --- what is in it ----------------------------------------------------------------------------------------------------
+# --- content ----------------------------------------------------------------------------------------------------------
 
 
 @by_role

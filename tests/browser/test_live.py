@@ -430,7 +430,7 @@ def test_losing_booking_rights_hides_guest_names(board_hotel, dirty, asking, com
 
 
 def test_the_board_follows_lost_and_regained_room_rights(board_hotel, dirty, asking, complaints):
-    complaints.expect("status of 403")  # once; nothing is asked that cannot be answered
+    complaints.expect("status of 403")  # once; the page sends no request that would be refused
     agent = board_hotel.member(rights.FRONT_DESK_AGENT)
     page = asking(board_hotel, agent)
     with page.expect_navigation():

@@ -287,7 +287,7 @@ def test_notes_and_names_are_escaped(board_hotel, board):
     assert page.locator("img[src=x], #history b b").count() == 0
 
 
-# --- what changes elsewhere while the panel is open -------------------------------------------------------------------
+# --- updates while the panel is open ----------------------------------------------------------------------------------
 
 
 def test_a_postponed_departure_is_updated_in_the_panel(board_hotel, board):

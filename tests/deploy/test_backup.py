@@ -23,7 +23,7 @@ from local.service import wait_until
 
 PROGRAMS = wheel_folder() / "pginstall" / "bin"
 STUBS = {
-    # -u postgres --: goes into Debian's cluster by itself.
+    # `-u postgres --` means Debian's cluster.
     "runuser": "shift 3; PGHOST=127.0.0.1 PGDATABASE=postgres PGPORT=$SERVER_PORT PGUSER=$SERVER_USER"
     ' PGPASSWORD=$SERVER_PASSWORD exec "$@"',
     "systemctl": 'echo "$@" >> "$SYSTEMCTL"',

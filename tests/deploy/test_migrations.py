@@ -68,7 +68,7 @@ def test_more_decimals_do_not_rewrite_the_table():
         cursor.execute(column[0])
         cursor.execute(where)
         assert cursor.fetchone() == before
-        # The twin: a scale of its own does that.
+        # The twin: a fixed scale does rewrite it.
         cursor.execute(f"{column[0]}(14, 4)")
         cursor.execute(where)
         assert cursor.fetchone() != before

@@ -1,4 +1,4 @@
-"""What the pages' tables are compared with, read from the code: error codes with their statuses, calls, event names."""
+"""Facts read from the code to compare with the pages' tables: error codes with statuses, calls, event names."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ from tests.docs.tables import Field, documented_fields
 from tests.http import document
 
 APPS = ("board", "common", "hotel", "housekeeping", "notifications", "operations", "room_bookings", "rooms")
-# Raised by services, and never the response of an endpoint: the endpoint's own check comes first, or there is none.
+# Raised by services but never returned by an endpoint: the endpoint checks first, or there is no endpoint.
 NOT_SENT_BY_THE_API = {
     "UNKNOWN_STATUS": "the body's to_status is one of the choices",
     "NOTE_REQUIRED": "the body's note is not blank",

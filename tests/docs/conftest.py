@@ -39,7 +39,7 @@ class DocsSite:
     folder: Path
 
     def play(self, page: Page) -> list[Played]:
-        """Run a page in a folder of its own."""
+        """Run a page in a new folder."""
         folder = self.folder / f"page-{time.monotonic_ns()}"
         return play(page, folder, address=self.address, password=PASSWORD, environ=self.environ)
 

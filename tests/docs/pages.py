@@ -2,8 +2,8 @@
 
 A page's ```bash blocks run one after the other in one shell; the blocks up to the next are the expected output. ```json
 is what the block prints; each line of ```text appears in that or, live, in the output of a second terminal. ``…``
-stands for anything. A status in bold (``**409**``) right before a block or its output is that of the block's last request; all
-others must succeed. ```python blocks are the files that their first line names.
+stands for anything. A status in bold (``**409**``) right before a block or its output is that of the block's last
+request; all others must succeed. ```python blocks are the files that their first line names.
 """
 
 import os

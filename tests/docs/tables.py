@@ -44,7 +44,7 @@ def tables(text: str) -> list[Table]:
 
 
 def codes(cell: str) -> list[str]:
-    """What a cell shows as code."""
+    """The parts of a cell that are formatted as code."""
     return CODE.findall(cell)
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/api.md and docs/realtime.md say what the code says, no more and no less."""
+"""The tables of docs/api.md and docs/realtime.md agree with the code exactly."""
 
 import re
 from collections import Counter
@@ -82,7 +82,7 @@ PAGES = Pages(*((PROJECT / "docs" / name).read_text() for name in ("api.md", "re
 
 
 def difference(what: str, page: Any, code: Any) -> Iterator[str]:
-    """What two collections, or values, do not have in common."""
+    """The elements that are in only one of two collections, or two unequal values."""
     if page == code:
         return
     if isinstance(page, set | frozenset) and isinstance(code, set | frozenset):
@@ -329,7 +329,7 @@ def error_codes(pages: Pages) -> Iterator[str]:
 
 
 def refusals_of_calls(pages: Pages) -> Iterator[str]:
-    """A code in the tables of calls stands behind a status that it has."""
+    """Each code in the tables of calls follows one of its statuses."""
     known = code_facts.error_codes()
     for call, row in pages.calls():
         status = 0
@@ -433,7 +433,7 @@ def events_of_operations(pages: Pages) -> Iterator[str]:
 
 
 def _events(told: str) -> tuple[Counter[tuple[str, str]], int]:
-    """What an operation sends, and about how many bookings, or else rooms, it is."""
+    """The events that an operation sends, and the number of bookings (or else rooms) that they are about."""
     events: Counter[tuple[str, str]] = Counter()
     subjects: dict[str, set[str]] = {stream: set() for stream in STREAMS}
     for word in told.split():
@@ -568,7 +568,7 @@ def test_every_mistake_is_noticed_and_every_check_notices():
 
 
 def noticed(check: Callable[[Pages], Iterator[str]], pages: Pages) -> list[str]:
-    """What a check says of pages that may be too broken to be read."""
+    """The result of a check on pages that may be too broken to parse."""
     try:
         return list(check(pages))
     except (KeyError, ValueError) as error:

@@ -31,7 +31,7 @@ def test_an_unchecked_constraint_is_a_logged_500(client, manager, caplog, state)
     assert line.levelno == logging.ERROR
     told = RedactingFormatter().format(line)
     assert f"SQLSTATE {state} rooms_roomtype planted_rule" in told
-    assert "Planted" not in told  # whoever it is about
+    assert "Planted" not in told  # the row itself is not disclosed
 
 
 @pytest.mark.django_db

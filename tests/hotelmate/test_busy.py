@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @contextmanager
-def somebody_else_holds(room: Room) -> Iterator[None]:
+def row_locked_elsewhere(room: Room) -> Iterator[None]:
     """Lock the row on another connection; ours gives up after 50 ms."""
     settings = connection.get_connection_params()
     other = psycopg2.connect(
@@ -46,7 +46,7 @@ def test_a_locked_room_is_503_in_the_api_and_nothing_is_written(api, hotel, mana
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     client, body = api(manager), {"to_status": "CHECKOUT_DIRTY"}
     path = url(manager, f"rooms/{room.pk}/status/")
-    with somebody_else_holds(room), nothing_written():
+    with row_locked_elsewhere(room), nothing_written():
         answer = client.post(path, body, HTTP_ORIGIN="http://localhost:3000")
     assert_error(answer, 503, "BUSY")
     assert int(answer["Retry-After"]) >= 1
@@ -59,7 +59,7 @@ def test_a_locked_room_is_503_in_the_api_and_nothing_is_written(api, hotel, mana
 def test_the_inventory_returns_503(api, hotel, manager, call):
     room = NewRoomFactory(hotel=hotel)
     body = {"is_active": False} if call == "patch" else None
-    with somebody_else_holds(room), nothing_written():
+    with row_locked_elsewhere(room), nothing_written():
         answer = getattr(api(manager), call)(url(manager, f"room-management/{room.pk}/"), body)
     assert_error(answer, 503, "BUSY")
     assert int(answer["Retry-After"]) >= 1
@@ -69,7 +69,7 @@ def test_a_locked_room_is_503_in_the_admin(hotel, manager):
     room = NewRoomFactory(hotel=hotel)
     browser = APIClient(raise_request_exception=False)
     browser.force_login(manager.user)
-    with somebody_else_holds(room), nothing_written():
+    with row_locked_elsewhere(room), nothing_written():
         answer = browser.post(
             "/admin/rooms/room/",
             {
@@ -88,5 +88,5 @@ def test_a_locked_room_is_503_in_the_admin(hotel, manager):
 
 def test_reads_do_not_wait(api, hotel, manager):
     room = room_in("READY_FOR_GUEST", hotel=hotel)
-    with somebody_else_holds(room):
+    with row_locked_elsewhere(room):
         assert api(manager).get(url(manager, "turnover/rooms/")).status_code == 200

@@ -83,8 +83,7 @@ def test_connection_options_in_the_url_are_added(configured):
 @pytest.mark.django_db
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
 def test_a_cut_connection_is_detected_within_seconds():
-    """What the kernel is told of the very socket: a peer that acknowledges nothing for 5 s is gone, also while it is
-    waited for."""
+    """The options of the real socket: a peer that acknowledges nothing for 5 s counts as lost, even during a read."""
     connection.ensure_connection()
     with closing(socket.socket(fileno=os.dup(connection.connection.fileno()))) as line:
         if line.family == socket.AF_UNIX:

@@ -38,7 +38,7 @@ NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def world():
+def one_of_each():
     """A row in each of our tables, with all triggers disabled."""
     room = room_in("CHECKOUT_DIRTY")
     booking = BookingFactory(hotel=room.hotel, room_type=room.room_type)
@@ -80,14 +80,14 @@ def fields_of(model, *kinds):
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if fields_of(model, models.ForeignKey)])
-def test_every_foreign_key_references_a_row(world, model):
+def test_every_foreign_key_references_a_row(one_of_each, model):
     for field in fields_of(model, models.ForeignKey):
         name = refusal(model, **{field.attname: NOBODY})
         assert "_fk_" in name, field
         assert name.startswith(f"{model._meta.db_table}_{field.column}"[:20])
 
 
-def test_counts_cannot_be_negative(world):
+def test_counts_cannot_be_negative(one_of_each):
     for model in MODELS:
         for field in fields_of(model, models.PositiveIntegerField, models.PositiveSmallIntegerField):
             assert refusal(model, **{field.attname: -1}), field
@@ -138,12 +138,12 @@ def test_counts_cannot_be_negative(world):
         ("room_type_sleeps_someone", RoomType, {"max_occupancy": 0}),
     ],
 )
-def test_constraints_on_one_row(world, rule, model, fields):
+def test_constraints_on_one_row(one_of_each, rule, model, fields):
     assert refusal(model, **fields) == rule
 
 
-def test_an_overbooking_has_one_cause(world):
-    booking, room = RoomBooking.objects.get(hotel=world), Room.objects.get(hotel=world)
+def test_an_overbooking_has_one_cause(one_of_each):
+    booking, room = RoomBooking.objects.get(hotel=one_of_each), Room.objects.get(hotel=one_of_each)
     assert refusal(Overbooking, booking=booking, room=room) == "overbooking_has_one_cause"
 
 
@@ -151,8 +151,8 @@ def test_an_overbooking_has_one_cause(world):
     ("rule", "source"),
     [("room_status_event_override_has_note", "MANAGER_OVERRIDE"), ("room_status_event_source_known", "GOSSIP")],
 )
-def test_constraints_on_a_status_event(world, rule, source):
-    member = Staff.objects.get(hotel=world)
+def test_constraints_on_a_status_event(one_of_each, rule, source):
+    member = Staff.objects.get(hotel=one_of_each)
     assert refusal(RoomStatusEvent, source=source, changed_by=member, note="") == rule
 
 
@@ -186,14 +186,14 @@ EVENT = UUID(int=1)
         ("room_type_name_unique", RoomType, {"code": "Z"}),
     ],
 )
-def test_unique_constraints(world, rule, model, fields):
+def test_unique_constraints(one_of_each, rule, model, fields):
     RealtimeEvent.objects.filter(pk=RealtimeEvent.objects.order_by("pk").last().pk).update(seq=1)
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         twin(model, **fields)
     assert refused.value.__cause__.diag.constraint_name == rule
 
 
-def test_only_one_mail_of_a_booking_is_being_sent(world):
+def test_only_one_mail_of_a_booking_is_being_sent(one_of_each):
     BookingMail.objects.update(state="SENDING", claimed_at=NOW)
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         twin(BookingMail, queue_number=2)

@@ -88,8 +88,8 @@ def room(small_hotel, status):
 
 
 def booking(small_hotel, status="CONFIRMED", first=0, last=2, **fields):
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
-    return booking_in(status, **house | {"check_in": day(first), "check_out": day(last)} | fields)
+    defaults = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    return booking_in(status, **defaults | {"check_in": day(first), "check_out": day(last)} | fields)
 
 
 def arriving(small_hotel):

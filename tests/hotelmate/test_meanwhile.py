@@ -25,7 +25,7 @@ from tests.room_bookings.small_hotel import NOW, day, open_small_hotel
 pytestmark = pytest.mark.django_db
 
 
-def gone(row):
+def deleted_row(row):
     """A stale instance of a row that has been deleted."""
     kept = type(row).objects.get(pk=row.pk)
     row.delete()
@@ -33,7 +33,7 @@ def gone(row):
 
 
 def test_a_deleted_task(manager):
-    task = gone(TaskFactory())
+    task = deleted_row(TaskFactory())
     steps = [
         partial(task_services.cancel_task, task=task),
         partial(task_services.start_task, task=task, staff=manager),
@@ -44,21 +44,21 @@ def test_a_deleted_task(manager):
 
 
 def test_a_deleted_room(manager):
-    room = gone(NewRoomFactory(hotel=manager.hotel))
+    room = deleted_row(NewRoomFactory(hotel=manager.hotel))
     with pytest.raises(RoomNotFound):
         rooms.update_room(room=room, staff=manager, is_active=False)
     assert not Room.objects.exists()
 
 
 def test_a_deleted_room_type(hotel):
-    room_type = gone(RoomTypeFactory(hotel=hotel))
+    room_type = deleted_row(RoomTypeFactory(hotel=hotel))
     with pytest.raises(rooms.RoomTypeNotFound):
         rooms.update_room_type(room_type=room_type, max_occupancy=3)
     assert not RoomType.objects.exists()
 
 
 def test_a_deleted_booking(agent):
-    booking = gone(BookingFactory(hotel=agent.hotel))
+    booking = deleted_row(BookingFactory(hotel=agent.hotel))
     with pytest.raises(BookingNotFound):
         mark_seen(booking=booking, staff=agent)
     assert not RoomBooking.objects.exists()

@@ -27,8 +27,13 @@ def two_hotels(db):
 
 
 def booking(small_hotel, status="CONFIRMED", **fields):
-    house = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type, "check_in": day(0), "check_out": day(2)}
-    return booking_in(status, **house | fields)
+    defaults = {
+        "hotel": small_hotel.hotel,
+        "room_type": small_hotel.room_type,
+        "check_in": day(0),
+        "check_out": day(2),
+    }
+    return booking_in(status, **defaults | fields)
 
 
 def test_rooms_of_two_hotels_are_not_changed_together(two_hotels):

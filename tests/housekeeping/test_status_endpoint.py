@@ -58,7 +58,7 @@ def test_a_change_takes_six_statements_including_sign_in(api, hotel, housekeeper
     with statements() as made:
         answer = client.post(url(housekeeper, f"rooms/{room.pk}/status/"), {"to_status": "CLEANED_UNINSPECTED"})
     assert answer.status_code == 200
-    assert len(made) == 6  # who asks, lock, read, update, audit row, event
+    assert len(made) == 6  # sign-in, lock, read, update, audit row, event
 
 
 def test_a_room_of_another_hotel_is_not_even_locked(api, hotel, housekeeper, statements):

@@ -112,7 +112,7 @@ def test_a_refusal_leaves_the_turnover_open(hotel, housekeeper, api):
     assert_error(answer, 403)
 
 
-# --- by whom, and when ------------------------------------------------------------------------------------------------
+# --- assignee and times -----------------------------------------------------------------------------------------------
 
 
 def test_assignee_and_start_are_kept(hotel, housekeeper, supervisor):
@@ -172,7 +172,7 @@ def test_cleaning_completes_the_turnover_without_the_task_right(hotel):
     assert now(task) == ("DONE", TEN, TEN, cleaner)
 
 
-# --- what it costs ----------------------------------------------------------------------------------------------------
+# --- statements -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tasks", [0, 1, 3])

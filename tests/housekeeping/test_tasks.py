@@ -180,7 +180,7 @@ def test_only_an_open_task_can_be_deleted(api, room, supervisor):
     assert [task.pk for task in HousekeepingTask.objects.all()] == [begun.pk]
 
 
-# --- the life of a task -----------------------------------------------------------------------------------------------
+# --- workflow ---------------------------------------------------------------------------------------------------------
 
 
 def test_from_open_to_done(api, room, supervisor, housekeeper):

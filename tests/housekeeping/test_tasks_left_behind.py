@@ -1,4 +1,4 @@
-"""The migration that ends what the release before left open: an old database then keeps every rule."""
+"""The migration that closes tasks left open by the previous release, so that an old database keeps every rule."""
 
 from datetime import UTC, datetime, timedelta
 from importlib import import_module

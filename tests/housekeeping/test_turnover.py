@@ -1,4 +1,4 @@
-"""Housekeeping's steps: cleaning, inspection, and faults from their report to their end."""
+"""Housekeeping actions: cleaning, inspection, and faults from report to repair."""
 
 from datetime import timedelta
 
@@ -100,7 +100,7 @@ def test_a_restarted_cleaning_survives_a_repair(hotel, manager):
         ("OCCUPIED", "OCCUPIED"),
         ("CHECKOUT_DIRTY", "CHECKOUT_DIRTY"),
         ("CLEANED_UNINSPECTED", "CHECKOUT_DIRTY"),
-        ("READY_FOR_GUEST", "CHECKOUT_DIRTY"),  # never cleaned, as far as the house knows
+        ("READY_FOR_GUEST", "CHECKOUT_DIRTY"),  # no cleaning is recorded
     ],
 )
 def test_the_status_after_a_repair(before, after, hotel, supervisor):
@@ -117,7 +117,7 @@ def test_a_repaired_room_that_was_cleaned_and_inspected_is_ready(hotel, housekee
     flag_maintenance(room=room, staff=housekeeper, note="lamp")
     complete_maintenance(room=room, staff=supervisor)
     assert room.room_status == "READY_FOR_GUEST"
-    # … but no longer once a guest has left since
+    # … but not after a later departure
     booking = in_house(room)
     set_room_status(room=room, to_status="OCCUPIED", source=Source.SYSTEM)
     check_out(booking)
