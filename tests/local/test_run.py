@@ -144,14 +144,14 @@ def test_it_starts_everything_prints_the_next_steps_and_serves(launch: Launch, d
 
 
 def test_web_server_and_worker_share_a_metrics_folder_by_default(launch: Launch, data: DataDir):
-    for told in ({}, {"PROMETHEUS_MULTIPROC_DIR": "/elsewhere"}):
-        launched = launch(**told).says(UP)
+    for settings in ({}, {"PROMETHEUS_MULTIPROC_DIR": "/elsewhere"}):
+        launched = launch(**settings).says(UP)
         folders = set()
         for pid in (data.service("web").pid, data.service("worker").pid):
             environ = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
             folders |= {line.partition("=")[2] for line in environ if line.startswith("PROMETHEUS_MULTIPROC_DIR=")}
         [folder] = folders
-        if told:
+        if settings:
             assert folder == "/elsewhere"
         else:
             assert Path(folder).parent == (shared_memory() or data.run)
@@ -276,7 +276,7 @@ def test_it_stops_with_a_closed_terminal(launch: Launch, project: Path, nothing_
     assert wait_until(nothing_left, 30)
 
 
-# --- what can go wrong ------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def seqs(answer) -> list[int]:
     return [envelope["meta"]["seq"] for envelope in answer.json()["results"]]
 
 
-# --- what comes -------------------------------------------------------------------------------------------------------
+# --- results ----------------------------------------------------------------------------------------------------------
 
 
 def test_events_are_returned_in_order_as_sent(api, hotel, housekeeper):
@@ -77,15 +77,15 @@ def test_all_numbered_events_are_returned(api, hotel, housekeeper):
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 500])
 def test_pages_add_up_to_the_log(api, hotel, housekeeper, limit):
     stored = log_of(hotel, 7)
-    client, after, pages, heard = api(housekeeper), 0, 0, []
+    client, after, pages, received = api(housekeeper), 0, 0, []
     while True:
         body = ask(client, hotel, after=after, limit=limit).json()
         assert len(body["results"]) <= limit
-        heard += [envelope["meta"]["event_id"] for envelope in body["results"]]
+        received += [envelope["meta"]["event_id"] for envelope in body["results"]]
         after, pages = body["results"][-1]["meta"]["seq"], pages + 1
         if after == body["latest_seq"]:
             break
-    assert heard == [str(event.event_id) for event in stored]
+    assert received == [str(event.event_id) for event in stored]
     assert pages == -(-7 // limit)
 
 
@@ -119,7 +119,7 @@ def test_limit(api, hotel, housekeeper):
         assert answer.json()["latest_seq"] == 501
 
 
-# --- what is gone -----------------------------------------------------------------------------------------------------
+# --- deleted events ---------------------------------------------------------------------------------------------------
 
 
 def test_position_before_the_oldest_event_is_gone(api, hotel, housekeeper):
@@ -185,7 +185,7 @@ def test_events_deleted_between_the_reads_are_gone(api, hotel, housekeeper):
         assert_error(ask(client, hotel, after=1), 410, "EVENTS_EXPIRED")
 
 
-# --- whose eyes -------------------------------------------------------------------------------------------------------
+# --- rights -----------------------------------------------------------------------------------------------------------
 
 
 def test_events_of_other_hotels_and_channels_are_never_returned(api, hotel, manager):
@@ -236,7 +236,7 @@ def test_role_without_rights_gets_no_channel(api, hotel):
         assert_error(ask(client, hotel, channel, after=0), 403, "PERMISSION_DENIED")
 
 
-# --- dead credentials -------------------------------------------------------------------------------------------------
+# --- invalid credentials ----------------------------------------------------------------------------------------------
 
 
 def refused(client, hotel) -> None:
@@ -282,7 +282,7 @@ def test_session_of_a_deactivated_member_is_refused(hotel, housekeeper):
     refused(client, hotel)
 
 
-# --- malformed questions ----------------------------------------------------------------------------------------------
+# --- invalid parameters -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_without_a_channel_it_is_400(api, manager):
     assert body["details"] == {"channel": ["This field is required."]}
 
 
-# --- cost -------------------------------------------------------------------------------------------------------------
+# --- statements -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, 3, 100])

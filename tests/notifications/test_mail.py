@@ -116,7 +116,7 @@ def html(email) -> str:
     return content
 
 
-# --- what it says -----------------------------------------------------------------------------------------------------
+# --- text -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_confirmation_as_text():
@@ -293,7 +293,7 @@ def test_related_rows_of_a_mail_are_of_its_hotel(field):
         BookingMail.objects.filter(pk=mail.pk).update(**{field: foreign})
 
 
-# --- a newer one takes its place --------------------------------------------------------------------------------------
+# --- replaced by a newer one ------------------------------------------------------------------------------------------
 
 
 def arriving(small_hotel, **fields) -> RoomBooking:
@@ -364,7 +364,7 @@ def test_new_dates_of_a_request_are_not_mailed(small_hotel):
     assert states() == []
 
 
-# --- again ------------------------------------------------------------------------------------------------------------
+# --- sending again ----------------------------------------------------------------------------------------------------
 
 
 def sent_mail(small_hotel, **fields) -> BookingMail:
@@ -439,7 +439,7 @@ def test_it_locks_the_booking_first(small_hotel, statements):
     ]
 
 
-# --- forgotten --------------------------------------------------------------------------------------------------------
+# --- retention --------------------------------------------------------------------------------------------------------
 
 
 def test_mails_are_deleted_a_month_after_sending_and_departure(small_hotel):

@@ -327,7 +327,7 @@ def test_old_mails_are_deleted_but_not_queued_ones(provider):
     assert Message.objects.count() == 1
 
 
-# --- overtaken --------------------------------------------------------------------------------------------------------
+# --- superseded -------------------------------------------------------------------------------------------------------
 
 GREYLISTED = "450 4.2.0 greylisted, ada@example.com"
 
@@ -405,10 +405,10 @@ def test_mail_without_an_address_is_dropped(small_hotel, smtp):
     assert mail_states(booking) == [("CONFIRMATION", "DROPPED", 1, reason)]
 
 
-# --- one hotel or booking alone ---------------------------------------------------------------------------------------
+# --- failures of one hotel or booking ---------------------------------------------------------------------------------
 
 
-def without_a_clock(booking: RoomBooking) -> None:
+def set_unknown_timezone(booking: RoomBooking) -> None:
     """A hotel with an unknown timezone."""
     Hotel.objects.filter(pk=booking.hotel_id).update(timezone="Mars/Olympus_Mons")
 
@@ -418,7 +418,7 @@ def test_hotel_with_an_unknown_timezone_delays_no_mail(smtp, answers):
     server = smtp(answers=answers)
     there = confirmed(booking_id="BK-2026-0007")
     confirmed(booking_id="BK-2026-0008")
-    without_a_clock(there)
+    set_unknown_timezone(there)
     if not answers:
         RoomBooking.objects.filter(pk=there.pk).update(status="NO_SHOW")
     assert send_queued() == 1
@@ -546,7 +546,7 @@ def test_mail_is_retried_if_one_of_two_recipients_is_deferred():
     assert mail_sending.is_permanent(smtplib.SMTPRecipientsRefused(refusals))
 
 
-# --- with several connections -----------------------------------------------------------------------------------------
+# --- several connections ----------------------------------------------------------------------------------------------
 
 
 class SlowBackend(locmem.EmailBackend):
@@ -726,7 +726,7 @@ def test_mails_arrive_in_the_order_of_the_actions(settings, monkeypatch):
             send_queued(should_stop=over.is_set)
             time.sleep(0.001)
 
-    def at_the_desk(number: int) -> None:
+    def act_on_bookings(number: int) -> None:
         booking = bookings[number]
         for step in range(12):
             if step % 3 == 0:
@@ -738,7 +738,7 @@ def test_mails_arrive_in_the_order_of_the_actions(settings, monkeypatch):
             time.sleep(0.03)
 
     workers = [Writer(work) for _ in range(3)]
-    people = [Writer(partial(at_the_desk, number)) for number in range(2)]
+    people = [Writer(partial(act_on_bookings, number)) for number in range(2)]
     for writer in (*workers, *people):
         writer.start()
     assert [person.outcome() for person in people] == [None, None]

@@ -136,7 +136,7 @@ EXPECTED = {
     name.strip(): " ".join(events.split())
     for name, _, events in (line.partition("|") for line in TABLE.strip().replace("\n    ", " ").split("\n"))
 }
-TELLING = [name for name, events in EXPECTED.items() if events]
+PUBLISHING = [name for name, events in EXPECTED.items() if events]
 
 
 def test_every_operation_has_its_line(work):
@@ -145,31 +145,31 @@ def test_every_operation_has_its_line(work):
 
 
 def test_exactly_these_events_in_this_order_on_these_channels(work, targets):
-    told = {}
+    published = {}
     for name, operation in work.items():
         with rolled_back():
             since = last_event()
             answer = operation()
-            told[name] = sent(targets, since)
+            published[name] = sent(targets, since)
             assert getattr(answer, "status_code", 200) < 400, (name, answer.content)
-    assert told == EXPECTED
+    assert published == EXPECTED
 
 
 def test_retry_publishes_nothing(work, targets):
-    told = {}
-    for name in TELLING:
+    published = {}
+    for name in PUBLISHING:
         with rolled_back():
             work[name]()
             since = last_event()
             answer = work[name]()
-            told[name] = sent(targets, since)
+            published[name] = sent(targets, since)
             assert getattr(answer, "status_code", 200) < 500, (name, answer.content)
-    assert told == dict.fromkeys(TELLING, "")
+    assert published == dict.fromkeys(PUBLISHING, "")
 
 
 def test_rolled_back_operation_publishes_nothing(work, targets, django_capture_on_commit_callbacks):
     before = last_event()
-    for name in TELLING:
+    for name in PUBLISHING:
         with django_capture_on_commit_callbacks() as callbacks:
             with pytest.raises(ZeroDivisionError), rolled_back():
                 work[name]()
@@ -209,8 +209,8 @@ def test_sign_in_and_out_publish_nothing(api, manager, targets):
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
-def telling_endpoints():
-    return [endpoint_of(name) for name in TELLING if name.split()[0] in ("POST", "PATCH", "PUT", "DELETE")]
+def publishing_endpoints():
+    return [endpoint_of(name) for name in PUBLISHING if name.split()[0] in ("POST", "PATCH", "PUT", "DELETE")]
 
 
 def test_forbidden_operation_publishes_nothing(hotel, targets):
@@ -219,13 +219,13 @@ def test_forbidden_operation_publishes_nothing(hotel, targets):
         "another hotel's": token_client(StaffFactory(hotel=HotelFactory(), role=MANAGER))
     }
     refused = 0
-    for endpoint in telling_endpoints():
+    for endpoint in publishing_endpoints():
         for role, client in {**strangers, "nobody's": DocumentedClient(raise_request_exception=False)}.items():
             if role not in endpoint.roles:
                 assert call(endpoint, client, targets).status_code in (401, 403), (endpoint.name, role)
                 assert last_event() == since, (endpoint.name, role)
                 refused += 1
-    assert refused >= 3 * len(telling_endpoints())
+    assert refused >= 3 * len(publishing_endpoints())
 
 
 # Endpoint, target, changes to the body of ``tests.endpoints``, and the status. ``If-Match`` is a version that the
@@ -306,10 +306,10 @@ def test_every_http_operation_has_a_refusal():
         # An alias of ``rooms/{rid}/status/``.
         "POST housekeeping/rooms/<int:rid>/status/",
     }
-    assert {" ".join(line) for line in lines} | never == {endpoint.name for endpoint in telling_endpoints()}
+    assert {" ".join(line) for line in lines} | never == {endpoint.name for endpoint in publishing_endpoints()}
 
 
-# --- what the database refuses at the very end ------------------------------------------------------------------------
+# --- failing commits --------------------------------------------------------------------------------------------------
 
 LAST_MOMENT = """
     CREATE FUNCTION refuse_events() RETURNS TRIGGER AS $$
@@ -321,7 +321,7 @@ LAST_MOMENT = """
 
 
 @pytest.fixture
-def no_event_survives_its_commit(transactional_db):
+def publishing_commits_fail(transactional_db):
     """Make each transaction that published an event fail at its COMMIT, after all of its statements succeeded."""
 
     def start():
@@ -334,14 +334,14 @@ def no_event_survives_its_commit(transactional_db):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_failed_commit_publishes_nothing(no_event_survives_its_commit):
+def test_failed_commit_publishes_nothing(publishing_commits_fail):
     with clock.set_to(NOW):
         manager = StaffFactory(hotel=HotelFactory(slug="grand"), role=MANAGER, user__is_staff=True)
         targets = operation_targets(manager)
         work = operations(targets, manager)
-        no_event_survives_its_commit()
+        publishing_commits_fail()
         before, since = stored_rows(), last_event()
-        for name in sorted(TELLING, key="tick".__eq__):
+        for name in sorted(PUBLISHING, key="tick".__eq__):
             if name in work:
                 try:
                     answer = work[name]()

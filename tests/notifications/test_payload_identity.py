@@ -20,7 +20,7 @@ from rooms.snapshots import room_snapshot
 from tests.conftest import token_client
 from tests.http import nothing_written, rolled_back
 from tests.notifications.every_operation import call, endpoint_of, sent
-from tests.notifications.test_operation_table import EXPECTED, TELLING
+from tests.notifications.test_operation_table import EXPECTED, PUBLISHING
 from tests.room_bookings.small_hotel import last_event
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ NOBODY = {"primary_guest": None, "companions": [], "guests_in_room": [], "curren
 
 def as_received(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
     """The newest payload of each booking, and of each room by event type, as a subscriber parses it."""
-    heard: dict[tuple[str, Any, str], dict[str, Any]] = {}
+    received: dict[tuple[str, Any, str], dict[str, Any]] = {}
     for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream=GUESTS).order_by("pk"):
         envelope = json.loads(notification_manager.messages(event)[0]["data"])
         payload = envelope["payload"]
@@ -40,10 +40,10 @@ def as_received(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
             assert payload["to_status"] == payload["room_status"]
             payload = {name: value for name, value in payload.items() if name not in OF_THE_CHANGE}
         if event.stream == ROOMS:
-            heard[ROOMS, payload["room_number"], event.type] = payload
+            received[ROOMS, payload["room_number"], event.type] = payload
         else:
-            heard[BOOKINGS, payload["booking_id"], ""] = payload
-    return heard
+            received[BOOKINGS, payload["booking_id"], ""] = payload
+    return received
 
 
 def same(left: Any, right: Any) -> bool:
@@ -55,14 +55,14 @@ def test_each_event_equals_the_next_read(work, targets, hotel, housekeeper, agen
     rooms_screen, desk_screen = token_client(housekeeper), token_client(agent)
     base = f"/api/staff/hotel/{hotel.slug}"
     compared = 0
-    for name in TELLING:
+    for name in PUBLISHING:
         with rolled_back():
             since = last_event()
             work[name]()
-            heard = as_received(since)
+            received = as_received(since)
             rows = desk_screen.get(f"{base}/room-bookings/?include_counts=0&page_size=100").json()["results"]
             bookings = {row["booking_id"]: row for row in rows}
-            for (stream, subject, kind), payload in heard.items():
+            for (stream, subject, kind), payload in received.items():
                 if stream == ROOMS:
                     shown = rooms_screen.get(f"{base}/room-management/{subject}/").json()
                     shown = shown if shown["is_occupied"] else shown | NOBODY
@@ -72,10 +72,10 @@ def test_each_event_equals_the_next_read(work, targets, hotel, housekeeper, agen
                 different = {key: (payload[key], shown[key]) for key in shown if not same(payload[key], shown[key])}
                 assert different == {}, (name, stream, subject, kind)
                 compared += 1
-    assert compared > len(TELLING)
+    assert compared > len(PUBLISHING)
 
 
-# --- no change without an event---------------------------------------------------------------------------------------
+# --- no change without an event ---------------------------------------------------------------------------------------
 
 
 def client_reads(targets: SimpleNamespace) -> dict[tuple[str, Any], dict[str, Any]]:

@@ -179,16 +179,16 @@ def test_payload_at_the_limit_is_not_cut(notes, small_hotel):
     """One byte more than the limit, and something is cut."""
     room = small_hotel.rooms[0]
 
-    def told(length: int) -> dict[str, Any]:
+    def cut_payload(length: int) -> dict[str, Any]:
         Room.objects.filter(pk=room.pk).update(turnover_notes="x" * length)
         flag_maintenance(room=room, staff=small_hotel.manager, note=f"{length}")
         return RealtimeEvent.objects.latest("pk").envelope
 
     flag_maintenance(room=room, staff=small_hotel.manager, note="shower drips")
-    empty = len(notification_manager.encoded(told(0)).encode())
+    empty = len(notification_manager.encoded(cut_payload(0)).encode())
     # "4000\n" and similar prefixes also lengthen the other note, so measure instead of computing.
-    envelope = told(notes - empty)
+    envelope = cut_payload(notes - empty)
     assert envelope["payload"]["turnover_notes"] == "x" * (notes - empty)
-    longer = told(notification_manager.LARGEST_ENVELOPE)
+    longer = cut_payload(notification_manager.LARGEST_ENVELOPE)
     assert longer["payload"]["turnover_notes"].endswith(CUT_MARK)
     assert len(notification_manager.encoded(longer).encode()) <= notification_manager.LARGEST_ENVELOPE

@@ -87,11 +87,11 @@ def test_any_other_text_arrives_unchanged(api, manager, targets, text):
     endpoint = endpoint_of("POST rooms/<int:rno>/mark-maintenance/", "ready_no", {"notes": text})
     assert endpoint.call(api(manager), targets.hotel.slug, targets).status_code == 200
     message = notification_manager.messages(RealtimeEvent.objects.latest("pk"))[0]
-    heard = json.loads(message["data"].encode().decode())
-    assert heard["payload"]["maintenance_notes"] == text
+    received = json.loads(message["data"].encode().decode())
+    assert received["payload"]["maintenance_notes"] == text
 
 
-# --- past the door ----------------------------------------------------------------------------------------------------
+# --- services called directly -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", [NUL, SURROGATE], ids=["NUL", "lone surrogate"])

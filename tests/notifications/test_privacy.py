@@ -199,7 +199,7 @@ def _record_publishers(tellers: set[tuple[str, str]]) -> Any:
     return wrapper
 
 
-# --- who tells what, as the code has it -------------------------------------------------------------------------------
+# --- publishers in the code -------------------------------------------------------------------------------------------
 
 
 def calls(*names: str) -> Iterator[tuple[str, str, ast.Call]]:
@@ -248,7 +248,7 @@ def test_every_text_field_has_a_mark(collected):
     assert set(text_fields()) - collected.marked == IMPERSONAL
 
 
-# --- who may hear what ------------------------------------------------------------------------------------------------
+# --- the marks on each channel ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", STREAMS)

@@ -216,15 +216,15 @@ def test_a_public_channel_over_a_real_socket(server, relay_to, with_public_chann
             str(event.event_id): event
             for event in RealtimeEvent.objects.filter(pk__gt=since, stream__in=[ROOMS, BOOKINGS])
         }
-        heard = {channel: [] for channel in channels}
-        while sum(map(len, heard.values())) < 2 * len(events):
+        received = {channel: [] for channel in channels}
+        while sum(map(len, received.values())) < 2 * len(events):
             channel, name, data = client.next()
             envelope = json.loads(data)
             assert name == envelope["type"]
             if envelope["meta"]["event_id"] in events:
-                heard[channel].append(data)
+                received[channel].append(data)
     for stream in (ROOMS, BOOKINGS):
-        private, public = heard[f"private-{slug}.{stream}"], heard[f"{slug}.{stream}"]
+        private, public = received[f"private-{slug}.{stream}"], received[f"{slug}.{stream}"]
         assert [json.loads(data)["meta"] for data in public] == [json.loads(data)["meta"] for data in private]
         assert [marks_in(data) for data in public] == [set()] * len(private)
         assert marks_in("".join(private))

@@ -280,7 +280,7 @@ def test_schema_documents_the_guest_token():
     assert security == [("/api/pusher/auth/", [{"guestToken": []}, {"token": []}, {"session": []}, {}])]
 
 
-# --- malformed --------------------------------------------------------------------------------------------------------
+# --- malformed requests -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -321,11 +321,11 @@ def test_from_sign_in_to_a_live_event(server, live_server, relay_to):
             timeout=10,
         )
         assert changed.status_code == 200
-        heard = [client.next_envelope()]
-        while heard[-1]["payload"]["room_status"] != "CLEANED_UNINSPECTED":
-            heard.append(client.next_envelope())
-    assert heard[-1]["payload"]["changed_by_name"] == housekeeper.name
-    assert heard[-1]["payload"]["status_version"] == changed.json()["room"]["status_version"]
+        received = [client.next_envelope()]
+        while received[-1]["payload"]["room_status"] != "CLEANED_UNINSPECTED":
+            received.append(client.next_envelope())
+    assert received[-1]["payload"]["changed_by_name"] == housekeeper.name
+    assert received[-1]["payload"]["status_version"] == changed.json()["room"]["status_version"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -347,16 +347,16 @@ def test_guest_receives_only_their_own_events(server, live_server, relay_to, set
         check_in(booking=neighbour, staff=agent)
         check_in(booking=mine, staff=agent)
         set_room_status(room=room_in("READY_FOR_GUEST", hotel=hotel), to_status="CHECKOUT_DIRTY", source="SYSTEM")
-        heard = []
-        while not heard or heard[-1][1] != "booking_checked_in":
+        received = []
+        while not received or received[-1][1] != "booking_checked_in":
             channel, event, data = client.next()
-            heard.append((channel, event, json.loads(data)))
+            received.append((channel, event, json.loads(data)))
         # Everything sent before this arrives before it.
         server.library().trigger(own_channel(mine), "that_was_all", "{}")
         assert client.next()[1] == "that_was_all"
-    assert {channel for channel, _, _ in heard} == {own_channel(mine)}
-    assert {envelope["payload"]["booking_id"] for _, _, envelope in heard} == {mine.booking_id}
-    envelope = heard[-1][2]
+    assert {channel for channel, _, _ in received} == {own_channel(mine)}
+    assert {envelope["payload"]["booking_id"] for _, _, envelope in received} == {mine.booking_id}
+    envelope = received[-1][2]
     assert (envelope["meta"]["seq"], envelope["meta"]["scope"]) == (None, {"booking_id": mine.booking_id})
     assert {name: envelope["payload"][name] for name in ("status", "hotel_phone")} == {
         "status": "IN_HOUSE",

@@ -164,7 +164,7 @@ def test_a_number_is_given_once(hotel):
         RealtimeEvent.objects.update(seq=1)
 
 
-# --- with several connections -----------------------------------------------------------------------------------------
+# --- several connections ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -227,7 +227,7 @@ def test_a_commit_without_a_relay_here_notifies_the_others():
         listener.close()
 
 
-# --- with the real server ---------------------------------------------------------------------------------------------
+# --- the real server --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)

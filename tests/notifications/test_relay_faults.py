@@ -91,11 +91,11 @@ def test_nothing_is_parked_with_an_unstable_provider(sent, tries, answers):
     assert (sent.numbers, parked(), sent.pings) == ([], [], [])
     tried: list[int] = []
 
-    def back_at_the_last_try(message):
+    def recovers_at_the_last_attempt(message):
         tried.append(1)
         return BROKEN if len(tried) < relay.TRIALS else None
 
-    sent.refuses = back_at_the_last_try
+    sent.refuses = recovers_at_the_last_attempt
     tries(1, relaying)
     assert (sent.numbers, parked()) == ([1, 2], [])
 
@@ -198,7 +198,7 @@ def test_read_only_connection_is_dropped(sent):
     assert sent.numbers == [1]
 
 
-# --- what the log says ------------------------------------------------------------------------------------------------
+# --- the log ----------------------------------------------------------------------------------------------------------
 
 
 def test_each_event_logs_its_id_and_no_personal_data(sent, caplog):
@@ -368,14 +368,14 @@ def test_several_workers_send_each_event_once_and_in_order(count, start_worker, 
             for room in rooms:
                 to_status = "CHECKOUT_DIRTY" if number % 2 == 0 else "READY_FOR_GUEST"
                 set_room_status(room=room, to_status=to_status, source=Source.SYSTEM)
-        heard = [client.next_envelope()["meta"] for _ in range(60)]
+        received = [client.next_envelope()["meta"] for _ in range(60)]
         until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
         for process in processes:
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
         assert client.received_nothing_more()
     for hotel in hotels:
-        assert [meta["seq"] for meta in heard if meta["hotel_slug"] == hotel.slug] == list(range(1, 31))
+        assert [meta["seq"] for meta in received if meta["hotel_slug"] == hotel.slug] == list(range(1, 31))
 
 
 @pytest.mark.django_db(transaction=True)

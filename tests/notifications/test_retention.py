@@ -145,7 +145,7 @@ def test_an_error_in_one_stream_is_raised_when_the_others_are_done(hotel, monkey
     assert [numbers(hotel, stream) for stream in STREAMS] == [[1, 2], [], []]
 
 
-# --- by tick ----------------------------------------------------------------------------------------------------------
+# --- the tick ---------------------------------------------------------------------------------------------------------
 
 
 def test_tick_deletes_in_every_hotel_and_reports_it(hotel, capsys):
@@ -159,7 +159,7 @@ def test_tick_deletes_in_every_hotel_and_reports_it(hotel, capsys):
     assert "events forgotten: 0\n" in capsys.readouterr().out
 
 
-# --- in parallel ------------------------------------------------------------------------------------------------------
+# --- concurrency ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)

@@ -142,8 +142,8 @@ def test_it_prints_events_without_guest_data(watching, relay_to, server, hotel, 
     ids=["ascii", "latin-1", "POSIX"],
 )
 def test_it_survives_a_terminal_without_a_character(watch, server, hotel, terminal):
-    told = watch(**terminal)
-    assert told.line() == HELLO
+    watching_terminal = watch(**terminal)
+    assert watching_terminal.line() == HELLO
     wanted = {f"private-{hotel.slug}.rooms", f"private-{hotel.slug}.room-bookings"}
     until(lambda: wanted <= set(server.library().channels_info()["channels"]))
     agnes = StaffFactory(hotel=hotel, user__first_name="Ágnes", user__last_name="Kőszegi")
@@ -154,10 +154,10 @@ def test_it_survives_a_terminal_without_a_character(watch, server, hotel, termin
         send(server, event)
     name = "Ágnes K\\u0151szegi" if "latin-1" in terminal.values() else "\\xc1gnes K\\u0151szegi"
     for number in (1, 2):
-        line = told.line(coding="latin-1").partition("  ")[2]
+        line = watching_terminal.line(coding="latin-1").partition("  ")[2]
         assert line.startswith(f"rooms #{number}  room ")
         assert line.endswith(f", by {name}")
-    assert told.stopped() == (0, "", "")
+    assert watching_terminal.stopped() == (0, "", "")
 
 
 def test_it_shows_new_events_fills_gaps_and_repeats_nothing(watching, server, hotel):

@@ -194,12 +194,12 @@ def raises(error: Exception) -> Callable[[], object]:
     return step
 
 
-def ask_the_database() -> None:
+def query_the_database() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
-def be_cut_off() -> None:
+def lose_the_connection() -> None:
     """Lose the database connection within the job."""
     with connection.cursor() as cursor, suppress(psycopg2.Error):
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -207,7 +207,7 @@ def be_cut_off() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_failing_job_is_logged_and_run_again(caplog):
-    assert run_job(raises(ZeroDivisionError()), ask_the_database, ask_the_database) == 3
+    assert run_job(raises(ZeroDivisionError()), query_the_database, query_the_database) == 3
     [record] = caplog.records
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "the job failed; again in 0.01 s")
     assert record.exc_info[0] is ZeroDivisionError
@@ -215,7 +215,13 @@ def test_failing_job_is_logged_and_run_again(caplog):
 
 @pytest.mark.django_db(transaction=True)
 def test_job_that_loses_the_database_reconnects(caplog):
-    steps = [ask_the_database, be_cut_off, ask_the_database, raises(psycopg2.InterfaceError()), ask_the_database]
+    steps = [
+        query_the_database,
+        lose_the_connection,
+        query_the_database,
+        raises(psycopg2.InterfaceError()),
+        query_the_database,
+    ]
     assert run_job(*steps) == 5
     assert caplog.messages == [
         f"the job lost the database ({error}); again in 0.01 s"

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 
-def a_day(hotel: Hotel) -> None:
-    """A hotel at noon, with rows that each figure counts and rows that it does not."""
+def create_noon_data(hotel: Hotel) -> None:
+    """Fill the hotel at noon with rows that each figure counts and rows that it does not."""
     today = calendar.business_date(hotel)
     ready, dirty = room_in("READY_FOR_GUEST", hotel=hotel), room_in("CHECKOUT_DIRTY", hotel=hotel)
     room_in("MAINTENANCE_REQUIRED", hotel=hotel)
@@ -102,8 +102,8 @@ def manager_client(manager) -> Client:
 
 def test_manager_sees_their_hotels_day(manager_client, hotel):
     with clock.set_to(NOON):
-        a_day(hotel)
-        a_day(HotelFactory(name="Elsewhere"))
+        create_noon_data(hotel)
+        create_noon_data(HotelFactory(name="Elsewhere"))
         answer = manager_client.get("/admin/")
     assert figures(answer) == A_DAY
     text = answer.content.decode()
@@ -121,8 +121,8 @@ def test_business_date_is_in_the_hotels_timezone(manager_client, hotel):
 
 def test_each_figure_links_to_a_list_of_as_many_rows(manager_client, root_client, hotel):
     with clock.set_to(NOON):
-        a_day(hotel)
-        a_day(HotelFactory())
+        create_noon_data(hotel)
+        create_noon_data(HotelFactory())
         for client in (manager_client, root_client):
             summary = next(each for each in client.get("/admin/").context["summaries"] if each.hotel == hotel)
             links = summary.links()
@@ -150,7 +150,7 @@ def test_superuser_sees_a_row_per_hotel_in_a_fixed_number_of_statements(root_cli
     hotels = [HotelFactory(name=f"House {number}") for number in (1, 2, 3)]
     with clock.set_to(NOON):
         for hotel in hotels:
-            a_day(hotel)
+            create_noon_data(hotel)
         with statements() as made:
             answer = root_client.get("/admin/")
         assert [summary.hotel for summary in answer.context["summaries"]] == hotels
@@ -167,7 +167,7 @@ def test_hotel_with_an_unknown_timezone_hides_no_other(root_client, zone, caplog
     broken, sound = HotelFactory(name="A broken one"), HotelFactory(name="B a sound one")
     with clock.set_to(NOON):
         for hotel in (broken, sound):
-            a_day(hotel)
+            create_noon_data(hotel)
         Hotel.objects.filter(pk=broken.pk).update(timezone=zone)
         answer = root_client.get("/admin/")
         assert answer.status_code == 200
@@ -197,7 +197,7 @@ def test_manager_can_fix_an_unknown_timezone(manager_client, hotel):
 
 def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, hotel):
     with clock.set_to(NOON):
-        a_day(hotel)
+        create_noon_data(hotel)
         with statements() as made:
             assert len(root_client.get("/admin/").context["summaries"]) == 1
     assert len(made) == 6
@@ -205,7 +205,7 @@ def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, ho
 
 def test_a_manager_takes_one_statement_less(manager_client, hotel, statements):
     with clock.set_to(NOON):
-        a_day(hotel)
+        create_noon_data(hotel)
         with statements() as made:
             manager_client.get("/admin/")
     assert len(made) == 5
@@ -271,7 +271,7 @@ def test_each_hotel_counts_by_its_own_date_in_one_statement(db):
 def test_overdue_figure_follows_the_calendar(hotel):
     """The figure's condition matches the booking's overdue flag."""
     with clock.set_to(NOON):
-        a_day(hotel)
+        create_noon_data(hotel)
         late = [task for task in HousekeepingTask.objects.all() if task.is_overdue_at(clock.now())]
         assert list(HousekeepingTask.objects.filter(late_tasks()).order_by("pk")) == late
         staying = RoomBooking.objects.filter(hotel=hotel, status="IN_HOUSE")
@@ -287,7 +287,7 @@ def test_figures_need_the_permission_for_their_list(codename, hotel, statements)
     member = StaffFactory(hotel=hotel, role=rights.HOUSEKEEPER, user__is_staff=True)
     member.user.user_permissions.add(*Permission.objects.filter(codename=codename))
     with clock.set_to(NOON):
-        a_day(hotel)
+        create_noon_data(hotel)
         with statements() as made:
             text = signed_in_browser(member.user).get("/admin/").content.decode()
     sees = {name for name in SECTIONS.values() if f'id="{name}"' in text}

@@ -577,7 +577,7 @@ def test_it_shares_no_code_with_the_services():
     assert {name for name in imported if name.partition(".")[0] not in sys.stdlib_module_names} == {"django.db"}
 
 
-# --- one moment for all rules -----------------------------------------------------------------------------------------
+# --- one snapshot for all rules ---------------------------------------------------------------------------------------
 
 
 def during(act: Callable[[], object]) -> Callable[[Rule, list[Violation], float], None]:
@@ -594,12 +594,12 @@ def during(act: Callable[[], object]) -> Callable[[Rule, list[Violation], float]
 def test_concurrent_change_is_not_seen_in_part():
     room = NewRoomFactory()
 
-    def flag_without_a_word() -> None:
+    def flag_without_an_event() -> None:
         Room.objects.filter(pk=room.pk).update(guest_fcm_token="changed")
         in_house(room)  # the room's status stays unchanged: a violation from now on
 
     def meanwhile() -> None:
-        writer = Writer(flag_without_a_word)
+        writer = Writer(flag_without_an_event)
         writer.start()
         assert writer.outcome() is None
 

@@ -185,7 +185,7 @@ def test_unfinished_draft_is_dropped_without_an_event(card, payment_state, small
     assert published_events() == []  # a draft is never shown to staff
 
 
-# --- the morning's tasks ----------------------------------------------------------------------------------------------
+# --- stayover tasks ---------------------------------------------------------------------------------------------------
 
 
 def at(wall: str) -> clock.set_to:
@@ -258,7 +258,7 @@ def test_a_guest_who_arrived_in_the_morning_has_no_stayover(small_hotel):
     assert done(tick()) == NOTHING
 
 
-# --- in parallel, and in trouble --------------------------------------------------------------------------------------
+# --- concurrency and failures -----------------------------------------------------------------------------------------
 
 
 def test_stored_responses_are_deleted_after_a_day(small_hotel):

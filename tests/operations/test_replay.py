@@ -88,7 +88,7 @@ def wall(moment: datetime | None) -> datetime:
     return moment.astimezone(LISBON)
 
 
-# --- what becomes of each booking -------------------------------------------------------------------------------------
+# --- outcomes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -234,15 +234,15 @@ def test_existing_hotel_is_left_alone(file):
 
 
 @pytest.mark.parametrize(
-    ("bad", "told"),
+    ("bad", "message"),
     [
         (line("2016-08-01", outcome="Vanished"), "row 2 of .*'Vanished' is not a valid Outcome"),
         (line("2016-08-01", hotel="Grand Hotel"), "row 2 of .*'Grand Hotel'"),
         ("Resort Hotel,1", "row 2 of .*not a row of the data set"),
     ],
 )
-def test_unreadable_row_is_named(file, bad: str, told: str):
-    with pytest.raises(CommandError, match=told):
+def test_unreadable_row_is_named(file, bad: str, message: str):
+    with pytest.raises(CommandError, match=message):
         replay(file(line("2016-08-01"), bad))
 
 
@@ -260,7 +260,7 @@ def test_there_is_at_least_one_worker(file, workers: str):
 # --- several workers --------------------------------------------------------------------------------------------------
 
 
-def lives(slug: str) -> list[tuple[object, ...]]:
+def outcomes(slug: str) -> list[tuple[object, ...]]:
     """The final state of each booking, with rooms by their position within the type."""
     places = {}
     for code in Room.objects.filter(hotel__slug=slug).values_list("room_type__code", flat=True).distinct():
@@ -302,8 +302,8 @@ def test_two_workers_give_the_same_result_as_one(file):
         assert code == 0, said[workers]
     assert "20 bookings" in said["2"]
     for name, count in (("resort", 11), ("city", 9)):
-        assert len(lives(f"by-1-{name}")) == count
-        assert lives(f"by-2-{name}") == lives(f"by-1-{name}")
+        assert len(outcomes(f"by-1-{name}")) == count
+        assert outcomes(f"by-2-{name}") == outcomes(f"by-1-{name}")
     for operation in ("create", "check-in", "check-out", "inspect", "cancel", "no-show"):
         assert words(said["2"], operation)[:2] == words(said["1"], operation)[:2]
 

@@ -637,7 +637,7 @@ def test_sweep_without_a_stripe_key_is_reported(hotel, manager):
         sweep(not_configured=1)
 
 
-# --- at the same moment -----------------------------------------------------------------------------------------------
+# --- concurrency ------------------------------------------------------------------------------------------------------
 
 
 def fresh(work: Callable[..., RoomBooking], booking: RoomBooking, staff: Staff) -> Callable[[], str]:
@@ -873,7 +873,7 @@ def test_the_row_is_locked_before_it_is_read(hotel, agent, statements):
     assert not any(sql.startswith(("UPDATE", "INSERT")) for sql in made.sql()[:2])
 
 
-# --- what waits for the provider's answer ---------------------------------------------------------------------------
+# --- payments in flight -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", [check_in, mark_no_show])

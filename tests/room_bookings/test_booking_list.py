@@ -450,7 +450,7 @@ def test_search(small_hotel, answer, q, found):
 
 
 @pytest.fixture
-def assorted(small_hotel: SmallHotel) -> dict[str, Any]:
+def varied_bookings(small_hotel: SmallHotel) -> dict[str, Any]:
     """Three bookings that differ in every field, and ids to filter by."""
     suite: RoomType = RoomTypeFactory(hotel=small_hotel.hotel, code="S-1", name="Suite")
     # A type whose code looks like the suite's id.
@@ -522,8 +522,8 @@ def assorted(small_hotel: SmallHotel) -> dict[str, Any]:
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
-def test_filters(assorted, answer, query, found):
-    asked = {name: value.format(**assorted) for name, value in query.items()}
+def test_filters(varied_bookings, answer, query, found):
+    asked = {name: value.format(**varied_bookings) for name, value in query.items()}
     body = answer(ordering="created_at", **asked)
     assert [row["guest_name"].split()[0] for row in body["results"]] == found
     assert body["count"] == body["bucket_counts"]["all"] == len(found)
@@ -601,7 +601,7 @@ def test_newest_first_is_the_default(small_hotel, answer):
     assert [row["guest_name"].split()[0] for row in answer(ordering="-created_at")["results"]] == names
 
 
-def unlike(small_hotel: SmallHotel) -> None:
+def three_distinct_bookings(small_hotel: SmallHotel) -> None:
     """Three bookings that each order sorts differently, and a fourth equal to the third."""
     june = [datetime(2026, 6, d, tzinfo=UTC) for d in range(1, 7)]
     for name, created, updated, arrival, nights, amount, reference, status in [
@@ -647,7 +647,7 @@ def unlike(small_hotel: SmallHotel) -> None:
     ],
 )
 def test_order(small_hotel, answer, ordering, references):
-    unlike(small_hotel)
+    three_distinct_bookings(small_hotel)
     rows = answer(ordering=ordering)["results"]
     assert [row["booking_id"].rpartition("-")[2] for row in rows] == references
 
@@ -670,7 +670,7 @@ def test_pages_neither_repeat_nor_miss_a_booking(small_hotel, answer, ordering):
     assert len(set(seen)) == 7
 
 
-# --- cost -------------------------------------------------------------------------------------------------------------
+# --- statements -------------------------------------------------------------------------------------------------------
 
 
 def test_statements(small_hotel, api, statements):

@@ -706,7 +706,7 @@ def stop_overbooking(hotel: Hotel) -> str:
     return "stopped"
 
 
-# --- a room that is taken away ----------------------------------------------------------------------------------------
+# --- taking a room away -----------------------------------------------------------------------------------------------
 
 
 def out_of_order(small_hotel: SmallHotel, room: int = 0) -> Callable[[], str]:
@@ -723,7 +723,7 @@ def forced(small_hotel: SmallHotel) -> Callable[[], str]:
     )
 
 
-def retyped(small_hotel: SmallHotel) -> Callable[[], str]:
+def change_room_type(small_hotel: SmallHotel) -> Callable[[], str]:
     other, stale = RoomTypeFactory(hotel=small_hotel.hotel), Room.objects.get(pk=small_hotel.rooms[0].pk)
     return lambda: str(update_room(room=stale, staff=small_hotel.manager, room_type_id=other.pk).room_type == other)
 
@@ -743,10 +743,13 @@ TAKEN_AWAY: dict[str, tuple[Callable[[SmallHotel], list[Callable[[], Any]]], lis
         ["CONFIRMED", NEEDED],
     ),
     "retype, assign": (
-        lambda small_hotel: [retyped(small_hotel), assigning(small_hotel)],
+        lambda small_hotel: [change_room_type(small_hotel), assigning(small_hotel)],
         ["'True'", "ROOM_TYPE_MISMATCH"],
     ),
-    "assign, retype": (lambda small_hotel: [assigning(small_hotel), retyped(small_hotel)], ["CONFIRMED", NEEDED]),
+    "assign, retype": (
+        lambda small_hotel: [assigning(small_hotel), change_room_type(small_hotel)],
+        ["CONFIRMED", NEEDED],
+    ),
     "out of order, create": (
         lambda small_hotel: [out_of_order(small_hotel), coming(small_hotel) and creating(small_hotel)],
         ["'OUT_OF_ORDER'", "NO_AVAILABILITY"],
@@ -792,7 +795,10 @@ def test_extension_while_the_room_changes_its_type(step, small_hotel):
     for nights in ((0, 1), (1, 2)):
         for _ in range(2):
             coming(small_hotel, *nights)
-    assert race(retyped(small_hotel), change) == ["'True'", "NO_AVAILABILITY" if step == "move" else "IN_HOUSE"]
+    assert race(change_room_type(small_hotel), change) == [
+        "'True'",
+        "NO_AVAILABILITY" if step == "move" else "IN_HOUSE",
+    ]
 
 
 @pytest.mark.parametrize("step", ["grow", "companions", "move"])
@@ -837,7 +843,7 @@ def test_refused_booking_leaves_no_gap_in_references(small_hotel):
     assert set(RoomBooking.objects.values_list("booking_id", flat=True)) >= {"BK-2026-0001", "BK-2026-0002"}
 
 
-# --- several rooms, and the clock -------------------------------------------------------------------------------------
+# --- bulk actions and the periodic work -------------------------------------------------------------------------------
 
 
 def bulk(step: Callable[..., Any], small_hotel: SmallHotel) -> Callable[[], str]:

@@ -326,7 +326,7 @@ def test_status_writer_refuses_roles_without_the_right_to_occupied(small_hotel):
     assert refusal_of(lambda: check_in(booking=booking, staff=housekeeper)).status == 403
 
 
-# --- several rooms ----------------------------------------------------------------------------------------------------
+# --- bulk actions -----------------------------------------------------------------------------------------------------
 
 
 def test_bulk_check_in_of_todays_arrivals(small_hotel):

@@ -164,7 +164,7 @@ def test_system_can_check_a_guest_out(small_hotel, guest):
     assert BookingChange.objects.get().staff is None
 
 
-# --- several rooms ----------------------------------------------------------------------------------------------------
+# --- bulk actions -----------------------------------------------------------------------------------------------------
 
 
 def test_bulk_check_out_of_guests_in_house(small_hotel, guest):

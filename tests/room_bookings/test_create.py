@@ -193,7 +193,7 @@ def test_payment_cannot_be_used_for_two_bookings(small_hotel):
     assert (refusal.code, refusal.status) == ("PAYMENT_REFERENCE_TAKEN", 409)
 
 
-# --- what is left to sell ---------------------------------------------------------------------------------------------
+# --- availability -----------------------------------------------------------------------------------------------------
 
 # Two rooms. The sold stays as (first, last) day; then a request, and its first night without a room.
 AVAILABILITY = [

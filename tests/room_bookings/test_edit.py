@@ -131,7 +131,7 @@ def test_amount_and_currency_are_corrected(change, amount, currency, small_hotel
         edit_booking(booking=booking, staff=small_hotel.agent, **change)
 
 
-# --- what has steps of its own ----------------------------------------------------------------------------------------
+# --- read-only fields -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_it_locks_booking_room_and_type_in_this_order(small_hotel, statements):
     ]
 
 
-# --- seen, and the party ----------------------------------------------------------------------------------------------
+# --- first viewer and companions --------------------------------------------------------------------------------------
 
 
 def test_first_viewer_is_kept(small_hotel):

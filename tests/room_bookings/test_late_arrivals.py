@@ -48,7 +48,7 @@ def row_of(booking: RoomBooking) -> dict:
     return booking_row(booking_read(booking.pk))
 
 
-# --- one rule ---------------------------------------------------------------------------------------------------------
+# --- the rule ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_events_mark_late_arrivals(small_hotel):
     assert event.envelope["payload"]["is_late_arrival"] is True
 
 
-# --- what is done about them ------------------------------------------------------------------------------------------
+# --- actions ----------------------------------------------------------------------------------------------------------
 
 
 def test_bulk_check_in_includes_late_arrivals(small_hotel):

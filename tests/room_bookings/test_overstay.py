@@ -305,7 +305,7 @@ def test_it_locks_booking_room_and_type_in_this_order(small_hotel, guest, statem
     ]
 
 
-# --- the same departure missed again, and stays that began anew -------------------------------------------------------
+# --- repeated overstays -----------------------------------------------------------------------------------------------
 
 
 def test_departure_extended_and_shortened_again_is_a_new_overstay(small_hotel, guest):

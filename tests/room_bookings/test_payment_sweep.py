@@ -84,7 +84,7 @@ def test_sweep_is_a_separate_job_and_part_of_the_tick_command(stripe, lapsed, ca
     assert stored(lapsed) == ("EXPIRED", "VOIDED")
 
 
-# --- the pauses and the end -------------------------------------------------------------------------------------------
+# --- delays and parking -----------------------------------------------------------------------------------------------
 
 
 def test_delays_grow_until_the_payment_is_parked(stripe, lapsed, caplog):

@@ -297,7 +297,7 @@ def test_early_guest_holds_the_room_too(nights, free, small_hotel):
         assert refusal.code == "ROOM_OVERLAP_CONFLICT"
 
 
-# --- what may be had --------------------------------------------------------------------------------------------------
+# --- offered rooms ----------------------------------------------------------------------------------------------------
 
 
 def test_rooms_offered_to_a_guest_in_house(small_hotel):

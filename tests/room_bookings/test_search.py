@@ -163,7 +163,7 @@ def test_names_are_ordered_as_people_expect(small_hotel, api):
         assert [row["guest_name"] for row in body["results"]] == [f"{name} X" for name in names]
 
 
-# --- what it costs ----------------------------------------------------------------------------------------------------
+# --- statements -------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

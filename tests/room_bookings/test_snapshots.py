@@ -316,7 +316,7 @@ def test_booker_fields(fields, booker):
     assert detail["party"]["primary"] == PRIMARY
 
 
-# --- the approval's deadline ------------------------------------------------------------------------------------------
+# --- the approval deadline --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ def test_an_approval_without_a_deadline_is_at_no_risk():
     assert (row["approval_deadline_at"], row["approval_risk_level"]) == (None, "OK")
 
 
-# --- the departure's deadline -----------------------------------------------------------------------------------------
+# --- the departure deadline -------------------------------------------------------------------------------------------
 
 # Timezone, departure, checkout time, and the time at which the guest is due out, worked out by hand.
 DEADLINES = [

@@ -99,7 +99,7 @@ def test_another_hotel_s_overbookings_are_not_recorded(small_hotel):
     assert overbookings() == []
 
 
-# --- a supervisor goes beyond -----------------------------------------------------------------------------------------
+# --- overselling by a supervisor --------------------------------------------------------------------------------------
 
 
 def sold_out(small_hotel: SmallHotel, first: int, last: int) -> None:
@@ -220,7 +220,7 @@ def test_stay_can_be_shortened_in_a_sold_out_hotel(small_hotel):
     assert edit_booking(booking=stay, staff=small_hotel.agent, check_out=day(1)).check_out == day(1)
 
 
-# --- where a night counts ---------------------------------------------------------------------------------------------
+# --- the room type of a night -----------------------------------------------------------------------------------------
 
 
 def test_upgrade_frees_the_booked_type_and_uses_the_better(small_hotel):
@@ -262,7 +262,7 @@ def test_room_is_held_during_a_card_charge(small_hotel):
     assert refusal_of(lambda: approve_booking(booking=request, staff=small_hotel.agent)).code == "NO_AVAILABILITY"
 
 
-# --- which nights a stay holds ----------------------------------------------------------------------------------------
+# --- nights that a stay holds -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ def test_tasks_are_kept_while_a_booking_has_no_room(small_hotel):
     assert rooms_of(own) == {AMENITY: 102}
 
 
-# --- arrivals that do not come ----------------------------------------------------------------------------------------
+# --- cancelled arrivals -----------------------------------------------------------------------------------------------
 
 
 def _provider_says_voided(small_hotel: SmallHotel, booking: RoomBooking) -> None:
@@ -258,7 +258,7 @@ def test_every_ending_status_is_covered():
     assert ends == ENDED
 
 
-# --- who asks for what, and when --------------------------------------------------------------------------------------
+# --- new tasks --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "CANCELLED", "DECLINED", "EXPIRED", "NO_SHOW"])
@@ -327,7 +327,7 @@ def test_database_allows_one_open_stayover_per_stay_and_day(small_hotel):
     TaskFactory(**again)
 
 
-# --- the morning ------------------------------------------------------------------------------------------------------
+# --- stayovers --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

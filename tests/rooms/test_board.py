@@ -206,7 +206,7 @@ def test_the_board_has_each_room_under_its_status_by_number(api, hotel, housekee
     assert all(room["room_status"] == status for status, column in body.items() for room in column["rooms"])
 
 
-# --- the figures ------------------------------------------------------------------------------------------------------
+# --- statistics -------------------------------------------------------------------------------------------------------
 
 
 def test_stats_without_rooms(api, housekeeper):

@@ -365,7 +365,7 @@ def test_a_used_room_type_is_not_deleted(api, hotel, manager, room_type, used_by
         assert_error(api(manager).delete(url(manager, f"room-types/{room_type.pk}/")), 409, "ROOM_TYPE_IN_USE")
 
 
-# --- many rooms at once -----------------------------------------------------------------------------------------------
+# --- bulk creation ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

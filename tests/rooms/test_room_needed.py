@@ -111,9 +111,9 @@ def test_force_takes_the_room_and_unassigns_its_arrivals(way, api, hotel, manage
     assert (booking.assigned_room, booking.room_assigned_by, booking.version) == (None, None, 1)
     assert event_types() == ["booking_updated", "room_updated"]
     note = "" if way in (deactivate, retype) else "leak"
-    [told] = BookingChange.objects.all()
-    assert (told.booking, told.action, told.from_room, told.to_room) == (booking, "UNASSIGNED", rooms[0], None)
-    assert (told.staff, told.reason) == (manager, note)
+    [change] = BookingChange.objects.all()
+    assert (change.booking, change.action, change.from_room, change.to_room) == (booking, "UNASSIGNED", rooms[0], None)
+    assert (change.staff, change.reason) == (manager, note)
     # Both need the remaining room: recorded as overbooked, and sound.
     [beyond] = Overbooking.objects.all()
     assert (beyond.room, beyond.room_type, beyond.booking) == (rooms[0], rooms[1].room_type, None)
@@ -241,5 +241,5 @@ def test_admin_refuses_to_take_away_a_needed_room(manager, rooms):
         with nothing_written():
             answer = browser.post(page, data, follow=True)
         assert answer.status_code == 200
-        [told] = [str(message) for message in answer.context["messages"]]
-        assert told.startswith(f"Room 101 is needed: it is promised to {booking.booking_id}"), (page, told)
+        [message] = [str(each) for each in answer.context["messages"]]
+        assert message.startswith(f"Room 101 is needed: it is promised to {booking.booking_id}"), (page, message)

@@ -28,7 +28,7 @@ def changed(answer, *, to_status):
     return body
 
 
-# --- what each one does -----------------------------------------------------------------------------------------------
+# --- the actions ------------------------------------------------------------------------------------------------------
 
 
 def test_response_of_an_action(api, hotel, housekeeper):

@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def everything_open(settings, db):
+def all_endpoints_configured(settings, db):
     """Configure live events and metrics, so that nothing is refused because they are missing."""
     settings.PUSHER_APP_ID, settings.PUSHER_KEY, settings.PUSHER_SECRET = "1", "key", "secret"
     settings.METRICS_TOKEN = "metrics"

@@ -135,7 +135,7 @@ def members(hotel: Hotel, *, flag: bool = False) -> dict[str, Staff]:
     return {role: StaffFactory(hotel=hotel, role=role, user__is_staff=flag) for role in (*ROLES, NOBODY)}
 
 
-class Asker:
+class Requester:
     """Sends requests, once all the objects that they name exist."""
 
     def __init__(self) -> None:
@@ -184,17 +184,17 @@ def staff_api(hotel: Hotel, other: Hotel) -> Iterable[str]:
     dead = DocumentedClient(raise_request_exception=False)
     dead.credentials(HTTP_AUTHORIZATION="Token dead")
     nobodies = [DocumentedClient(raise_request_exception=False), dead]
-    asker = Asker()
+    requester = Requester()
 
     def cells(endpoint: Endpoint) -> Iterable[str]:
         def ask(client: Any, at: SimpleNamespace = things, named: SimpleNamespace = things) -> str:
-            return asker.mark(call, endpoint, client, at, named)
+            return requester.mark(call, endpoint, client, at, named)
 
         marks = {}
         for role, client in clients.items():
             # Completing a task that is assigned to someone else takes the right task_assign.
             HousekeepingTask.objects.filter(pk=things.started_task).update(assigned_to=own[role])
-            asker.before = stored_rows()
+            requester.before = stored_rows()
             marks[role] = ask(client)
         yield from marks.values()
         yield together(map(ask, nobodies))
@@ -245,11 +245,13 @@ def channels(hotel: Hotel, other: Hotel) -> Iterable[str]:
         "private-guest-booking.{own}": f"private-guest-booking.{booking.booking_id}",
         "private-guest-booking.{another's}": f"private-guest-booking.{another.booking_id}",
     }
-    asker = Asker()
+    requester = Requester()
     yield table_head("channel", *clients)
     for name, channel in asked.items():
         body = {"socket_id": "123.456", "channel_name": channel}
-        marks = [together(asker.mark(ask.post, "/api/pusher/auth/", body) for ask in some) for some in clients.values()]
+        marks = [
+            together(requester.mark(ask.post, "/api/pusher/auth/", body) for ask in some) for some in clients.values()
+        ]
         yield row(f"`{name}`", *marks)
 
 
@@ -267,11 +269,11 @@ def board(hotel: Hotel, other: Hotel) -> Iterable[str]:
     clients = {SHORT[role]: [browser(member.user)] for role, member in members(hotel).items()}
     clients["anonymous"] = [browser()]
     clients["other hotel"] = [browser(member.user) for member in strangers_of(other)]
-    asker = Asker()
+    requester = Requester()
     yield table_head("page", *clients)
     for path in ("{slug}/", "{slug}/state/", "{slug}/turn-times/"):
         address = f"/board/{path.replace('{slug}', 'grand')}"
-        marks = [together(asker.mark(client.get, address) for client in some) for some in clients.values()]
+        marks = [together(requester.mark(client.get, address) for client in some) for some in clients.values()]
         yield row(f"`GET {path}`", *marks)
 
 
@@ -279,13 +281,13 @@ def admin_pages(hotel: Hotel, other: Hotel) -> Iterable[str]:
     rows, theirs = create_rows("Grandeur", hotel), create_rows("Zanzibar", other)
     own = {SHORT[role]: browser(member.user) for role, member in members(hotel, flag=True).items()}
     clients = own | {"superuser": browser(UserFactory(is_staff=True, is_superuser=True)), "anonymous": browser()}
-    asker = Asker()
+    requester = Requester()
     yield table_head("rows: action", *clients, "foreign id in URL")
     for model in registered_models():
         for verb, ask in verbs(model).items():
-            marks = {name: asker.mark(ask, client, rows[model]) for name, client in clients.items()}
+            marks = {name: requester.mark(ask, client, rows[model]) for name, client in clients.items()}
             allowed = [client for name, client in own.items() if marks[name] == DONE]
-            elsewhere = (asker.mark(ask, client, theirs[model]) for client in allowed if verb in OF_A_ROW)
+            elsewhere = (requester.mark(ask, client, theirs[model]) for client in allowed if verb in OF_A_ROW)
             yield row(f"{model._meta.verbose_name_plural}: {verb}", *marks.values(), together(elsewhere))
 
 

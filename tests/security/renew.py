@@ -7,6 +7,6 @@ from tests.security.permissions import FILE, document
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.usefixtures("everything_open")
+@pytest.mark.usefixtures("all_endpoints_configured")
 def test_write_the_table():
     FILE.write_text(document())

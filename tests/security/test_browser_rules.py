@@ -150,7 +150,7 @@ def test_other_origins_get_no_responses_to_cookies(manager):
         assert answer.get("Access-Control-Allow-Origin") in (None, "http://localhost:3000")
 
 
-# --- how long a sign-in takes -----------------------------------------------------------------------------------------
+# --- sign-in time -----------------------------------------------------------------------------------------------------
 
 
 class Hasher(MD5PasswordHasher):

@@ -150,9 +150,9 @@ def test_gunicorn_does_not_log_unreadable_requests(port, server_log, request_tex
     assert error_problems(json.loads(body)) == []
     assert json.loads(body)["code"] == "MALFORMED_REQUEST" and b"zqS_token" not in body
     for _ in range(100):
-        told = server_log.read_text()[before:]
-        if told.endswith("\n"):
+        printed = server_log.read_text()[before:]
+        if printed.endswith("\n"):
             break
         time.sleep(0.05)
-    assert "Invalid request" in told
-    assert "zqS_token" not in told and "127.0.0.1" not in told and "Lovelace" not in told
+    assert "Invalid request" in printed
+    assert "zqS_token" not in printed and "127.0.0.1" not in printed and "Lovelace" not in printed

@@ -64,7 +64,7 @@ def marked(manager: Staff) -> Any:
     return things
 
 
-def with_words(endpoint: Endpoint, things: Any) -> dict[str, Any]:
+def with_marked_texts(endpoint: Endpoint, things: Any) -> dict[str, Any]:
     """The body of a call, with a mark in every text that it can have."""
     words = {name: mark("A", "typed") for name in ("note", "notes", "reason", "internal_notes", "reason_note")}
     return words | primary("A") | (endpoint.filled_body(things) or {})
@@ -74,7 +74,7 @@ def call_everything(client: Any, things: Any, endpoints: Iterable[Endpoint] = EN
     statuses = []
     for endpoint in endpoints:
         path, words = endpoint.path("grand", things), f"search={mark('A', 'searched')}"
-        body = {} if endpoint.method == "GET" else {"data": with_words(endpoint, things), "format": "json"}
+        body = {} if endpoint.method == "GET" else {"data": with_marked_texts(endpoint, things), "format": "json"}
         with rolled_back():
             answer = getattr(client, endpoint.method.lower())(
                 f"{path}{'&' if '?' in path else '?'}{words}",
@@ -91,7 +91,7 @@ def secrets_of(client: Any) -> str:
     return client._credentials["HTTP_AUTHORIZATION"].partition(" ")[2]
 
 
-def assert_discreet(text: str, *secrets: str) -> None:
+def assert_no_personal_data(text: str, *secrets: str) -> None:
     said = [line for line in text.splitlines() if ANY_MARK.search(line)]
     assert said == []
     for secret in (*secrets, "Lovelace", "Babbage", "Grace", "Hopper"):
@@ -113,7 +113,7 @@ def bug(sql: str, params: Any) -> Exception:
     return KeyError(f"{sql} with {params} for {mark('A', 'first')}")
 
 
-def as_django_says(kind: type[Exception]) -> Callable[[str, Any], Exception]:
+def as_django_raises(kind: type[Exception]) -> Callable[[str, Any], Exception]:
     def error(sql: str, params: Any) -> Exception:
         words = f"it failed\nDETAIL:  Failing row contains ({params}, {mark('A', 'last')}).\nLINE 1: {sql}"
         made = kind(words)
@@ -142,7 +142,7 @@ def refused(state: str) -> Callable[[str, Any], Exception]:
 def test_successful_calls(marked, manager, log):
     client = token_client(manager)
     assert {status for status in call_everything(client, marked) if status >= 500} == set()
-    assert_discreet(log(), secrets_of(client))
+    assert_no_personal_data(log(), secrets_of(client))
 
 
 @pytest.mark.django_db
@@ -150,8 +150,8 @@ def test_successful_calls(marked, manager, log):
     ("error", "status", "found"),
     [
         (bug, 500, "KeyError"),
-        (as_django_says(DataError), 500, "django.db.utils.DataError"),
-        (as_django_says(OperationalError), 503, "the database cannot be reached"),
+        (as_django_raises(DataError), 500, "django.db.utils.DataError"),
+        (as_django_raises(OperationalError), 503, "the database cannot be reached"),
         (refused("23505"), 409, "a database constraint rejected a request"),
         (refused("23514"), 500, "django.db.utils.IntegrityError: SQLSTATE 23514"),
         (refused("23000"), 500, "django.db.utils.IntegrityError: SQLSTATE 23000"),
@@ -170,7 +170,7 @@ def test_failing_calls(marked, manager, log, error, status, found):
     if status >= 500:
         assert "Traceback" in text
         assert "tests/security/test_logs.py" in text  # every frame is in the traceback
-    assert_discreet(text, token)
+    assert_no_personal_data(text, token)
 
 
 @pytest.mark.django_db
@@ -194,7 +194,7 @@ def test_sign_in(marked, manager, log, broken):
         assert log().count("Traceback") >= 3
     else:
         everywhere()
-    assert_discreet(log(), *(cookie.value for cookie in client.cookies.values() if cookie.value))
+    assert_no_personal_data(log(), *(cookie.value for cookie in client.cookies.values() if cookie.value))
 
 
 @pytest.mark.django_db
@@ -210,7 +210,7 @@ def test_row_refused_by_postgresql_is_not_logged(hotel, log):
             logging.getLogger("notifications").exception("could not be saved")
     assert mark("A", "first") in words
     assert "IntegrityError: SQLSTATE 23502 rooms_roomtype max_occupancy" in log()
-    assert_discreet(log())
+    assert_no_personal_data(log())
 
 
 @pytest.mark.django_db
@@ -222,7 +222,7 @@ def test_value_refused_by_postgresql_is_not_logged(log):
         except DataError:
             logging.getLogger("hotel").warning("a list refused its filters", exc_info=True)
     assert "DataError: SQLSTATE 22P02" in log()
-    assert_discreet(log())
+    assert_no_personal_data(log())
 
 
 def test_causes_are_logged_in_order_with_their_code(log):
@@ -241,7 +241,7 @@ def test_causes_are_logged_in_order_with_their_code(log):
         text.index("in inner") < text.index("ValueError") < text.index("which led to:") < text.index("AttributeError:")
     )
     assert "AttributeError: 'Room' has no attribute 'colour'" in text
-    assert_discreet(text)
+    assert_no_personal_data(text)
 
 
 def test_traceback_text_of_another_handler_is_not_reused(log):
@@ -252,7 +252,7 @@ def test_traceback_text_of_another_handler_is_not_reused(log):
     record.exc_text = f"LookupError: {mark('A', 'first')}"
     logging.getLogger("rooms").handle(record)
     assert "LookupError" in log()
-    assert_discreet(log())
+    assert_no_personal_data(log())
 
 
 def test_requests_are_not_logged():
@@ -276,7 +276,7 @@ def test_gunicorn_logs_a_failed_request_without_its_data():
     server.debug("%s %s", "GET", f"/{SECRET}")
     server.warning(f"Invalid request from ip=192.0.2.7: {SECRET}")
     server.info("Listening at: %s", "http://127.0.0.1:8000")
-    told = lines.getvalue()
-    assert "[ERROR] Error handling request\nTraceback" in told and "[WARNING] Invalid request\n" in told
-    assert "Listening at: http://127.0.0.1:8000" in told
-    assert SECRET not in told and "192.0.2.7" not in told
+    printed = lines.getvalue()
+    assert "[ERROR] Error handling request\nTraceback" in printed and "[WARNING] Invalid request\n" in printed
+    assert "Listening at: http://127.0.0.1:8000" in printed
+    assert SECRET not in printed and "192.0.2.7" not in printed

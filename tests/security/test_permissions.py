@@ -19,7 +19,7 @@ def page() -> str:
     return FILE.read_text()
 
 
-@pytest.mark.usefixtures("everything_open")
+@pytest.mark.usefixtures("all_endpoints_configured")
 def test_page_matches_the_servers_responses(page):
     answered = document()
     if answered != page:

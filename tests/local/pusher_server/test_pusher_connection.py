@@ -361,10 +361,10 @@ def test_client_that_stops_reading_is_dropped_and_others_receive_everything(serv
         for name in names:
             assert stuck.subscribe(name)["event"] == SUBSCRIBED
         # A hundred messages of 10 kB each time: the kernel's buffers and the server's queue are soon full.
-        for heard in range(60):
+        for number in range(60):
             library.trigger(names, "flood", "x" * 10_240)
-            library.trigger(channel, "flood", str(heard))
-            assert reader.receive()["data"] == str(heard)
+            library.trigger(channel, "flood", str(number))
+            assert reader.receive()["data"] == str(number)
             if not library.channel_info(names[0])["occupied"]:
                 break
         else:

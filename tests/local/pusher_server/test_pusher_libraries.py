@@ -50,8 +50,8 @@ def test_burst_arrives_whole_and_in_order(server, channel):
         started_at = time.monotonic()
         for number in range(300):
             library.trigger(channel, "burst", {"n": number})
-        heard = [json.loads(client.next()[2])["n"] for _ in range(300)]
-    assert heard == list(range(300))
+        received = [json.loads(client.next()[2])["n"] for _ in range(300)]
+    assert received == list(range(300))
     # This takes 0.4 s; with Nagle's algorithm on the server it takes 12 s.
     assert time.monotonic() - started_at < 6
 
@@ -73,8 +73,8 @@ def test_batch_of_ten_arrives_in_order(server, channel):
         client.subscribe(channel)
         batch = [{"channel": channel, "name": "batched", "data": {"n": number}} for number in range(10)]
         assert server.library().trigger_batch(batch) == {}
-        heard = [json.loads(client.next()[2])["n"] for _ in range(10)]
-    assert heard == list(range(10))
+        received = [json.loads(client.next()[2])["n"] for _ in range(10)]
+    assert received == list(range(10))
 
 
 def test_socket_id_excludes_its_own_connection(server, channel):
@@ -134,14 +134,14 @@ def test_pysher_reconnects_after_a_restart(launch, channel, unused_port):
     with launch(unused_port) as server:
         # pysher stops after a plain close; an error event with "try again later" makes it reconnect.
         client = server.pysher(auto_sub=True, reconnect_interval=1)
-        heard = client.__enter__()
-        heard.subscribe(channel)
+        received = client.__enter__()
+        received.subscribe(channel)
         server.stop()
     with launch(unused_port) as server:
         try:
-            assert heard.next() == (channel, SUBSCRIBED, "{}")
+            assert received.next() == (channel, SUBSCRIBED, "{}")
             server.library().trigger(channel, "room_updated", {})
-            assert heard.next() == (channel, "room_updated", "{}")
+            assert received.next() == (channel, "room_updated", "{}")
         finally:
             client.__exit__(None, None, None)
 
