@@ -133,7 +133,7 @@ def test_lockfile_is_exact_and_has_no_host():
     assert "://" not in text
 
 
-def test_make_run_installs_it_before_anything_starts(project: Path, clean_env: dict[str, str], tmp_path: Path):
+def test_make_run_installs_packages_before_anything_starts(project: Path, clean_env: dict[str, str], tmp_path: Path):
     npm_project = NpmProject(project)
     npm_project.has_npm()
     npm_project.lock(name="board")

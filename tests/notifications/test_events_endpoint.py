@@ -306,7 +306,7 @@ def test_huge_numbers_are_400(api, manager):
         assert_error(client.get(url(manager, f"events/?channel=rooms&{name}=" + "9" * 5000)), 400, "VALIDATION_ERROR")
 
 
-def test_without_a_channel_it_is_400(api, manager):
+def test_missing_channel_is_400(api, manager):
     body = assert_error(api(manager).get(url(manager, "events/?after=0")), 400, "VALIDATION_ERROR")
     assert body["details"] == {"channel": ["This field is required."]}
 
@@ -316,7 +316,7 @@ def test_without_a_channel_it_is_400(api, manager):
 
 @pytest.mark.parametrize("count", [1, 3, 100])
 @pytest.mark.parametrize("channel", ["rooms", BOOKINGS])
-def test_it_costs_three_statements_however_many_events(api, hotel, manager, statements, channel, count):
+def test_any_number_of_events_takes_three_statements(api, hotel, manager, statements, channel, count):
     """Sign-in, stream, events."""
     log_of(hotel, count, stream=channel)
     client = api(manager)

@@ -178,7 +178,7 @@ def test_guest_event_has_no_twin_even_with_a_staff_event_type(small_hotel, with_
     assert message["channel"] == f"private-guest-booking.{booking.booking_id}"
 
 
-def test_a_twin_is_not_much_larger(small_hotel, with_public_channels):
+def test_public_twin_is_not_much_larger(small_hotel, with_public_channels):
     """If the private message fits Pusher's limits, so does the public one."""
     room = room_in("MAINTENANCE_REQUIRED", hotel=small_hotel.hotel)
     flag_maintenance(room=room, staff=small_hotel.agent, note="é" * 2000)

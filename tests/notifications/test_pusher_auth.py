@@ -42,12 +42,12 @@ def signature(channel: str) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_own_rooms_channel(path, api, housekeeper):
+def test_staff_can_subscribe_to_their_hotels_rooms_channel(path, api, housekeeper):
     answer = ask(api(housekeeper), "private-grand.rooms", path)
     assert (answer.status_code, answer.json()) == (200, {"auth": signature("private-grand.rooms")})
 
 
-def test_a_form_as_pusher_js_posts_it(api, housekeeper):
+def test_form_data_as_sent_by_pusher_js(api, housekeeper):
     answer = api(housekeeper).post("/pusher/auth", FORM, content_type="application/x-www-form-urlencoded")
     assert answer.json() == {"auth": signature("private-grand.rooms")}
 
@@ -101,7 +101,7 @@ def test_unauthenticated_clients_are_refused(api, housekeeper):
         assert (answer.status_code, answer.json()["code"]) == (403, "CHANNEL_REFUSED")
 
 
-def test_a_browser_with_a_session(manager):
+def test_session_authentication(manager):
     client = Client()
     client.force_login(manager.user)
     answer = client.post("/pusher/auth", FORM, content_type="application/x-www-form-urlencoded")
@@ -135,13 +135,13 @@ def own_channel(booking: RoomBooking) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_guest_s_own_channel(path, hotel):
+def test_guest_can_subscribe_to_their_channel(path, hotel):
     booking = new_booking(hotel)
     answer = ask(guest_client(booking.guest_token), own_channel(booking), path)
     assert (answer.status_code, answer.json()) == (200, {"auth": signature(own_channel(booking))})
 
 
-def test_a_guest_s_own_channel_by_a_form(hotel):
+def test_guest_can_subscribe_with_form_data(hotel):
     booking = new_booking(hotel)
     form = f"socket_id={SOCKET}&channel_name={own_channel(booking)}"
     answer = guest_client(booking.guest_token).post(
@@ -188,7 +188,7 @@ def test_guest_can_subscribe_in_every_status_of_the_booking(status):
     assert ask(guest_client("the-token"), own_channel(booking)).status_code == 200
 
 
-def test_the_sign_in_of_a_guest_is_one_statement(hotel, statements):
+def test_guest_authorisation_takes_one_statement(hotel, statements):
     booking = new_booking(hotel)
     client = guest_client(booking.guest_token)
     with statements() as made:
@@ -238,7 +238,7 @@ def test_booking_without_a_token_has_no_guest_access():
     assert booking_of_guest("") is None
 
 
-def test_a_guest_s_token_opens_no_staff_endpoint(hotel, manager):
+def test_guest_token_is_refused_on_staff_endpoints(hotel, manager):
     token = new_booking(hotel).guest_token
     for path in ("me/", "room-bookings/", "turnover/rooms/"):
         assert_error(guest_client(token).get(url(manager, path)), 401, "NOT_AUTHENTICATED")

@@ -129,7 +129,7 @@ def test_permanently_refused_event_is_parked_and_others_arrive(sent, caplog):
     assert bad in caplog.text
 
 
-def test_a_repeat_after_a_crash_is_the_same_event(sent, monkeypatch):
+def test_event_resent_after_a_crash_is_the_same_event(sent, monkeypatch):
     make_events(2)
 
     class KilledError(BaseException):
@@ -156,7 +156,7 @@ def test_one_hotels_failure_does_not_hold_up_another(sent):
     assert sent.envelopes[0]["meta"]["hotel_slug"] != broken.slug
 
 
-def test_a_number_is_given_once(hotel):
+def test_numbers_are_unique(hotel):
     make_events(2, hotel)
     stream = EventStream.objects.create(hotel=hotel, name=ROOMS)
     assert relay.number(stream) == 2

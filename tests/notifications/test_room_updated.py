@@ -23,7 +23,7 @@ def latest() -> dict:
     return RealtimeEvent.objects.latest("pk").envelope
 
 
-def test_the_whole_envelope(hotel, housekeeper):
+def test_envelope(hotel, housekeeper):
     room_type = RoomTypeFactory(hotel=hotel, name="Standard", starting_price_from="95.00")
     room = room_in("CHECKOUT_DIRTY", hotel=hotel, room_number=101, room_type=room_type)
     housekeeper.user.first_name, housekeeper.user.last_name = "Maeve", "Byrne"
@@ -100,7 +100,7 @@ def test_the_whole_envelope(hotel, housekeeper):
     }
 
 
-def test_it_is_the_rest_snapshot_of_the_same_row(hotel, housekeeper):
+def test_payload_equals_the_rest_snapshot(hotel, housekeeper):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     snapshot = room_snapshot(room_list(hotel).get(pk=room.pk))
@@ -108,7 +108,7 @@ def test_it_is_the_rest_snapshot_of_the_same_row(hotel, housekeeper):
     assert {name: payload[name] for name in snapshot} == snapshot
 
 
-def test_guests_are_never_in_it_and_are_cleared_after_departure(hotel, housekeeper):
+def test_payload_has_no_guests_and_clears_them_after_departure(hotel, housekeeper):
     room = room_in("OCCUPIED", hotel=hotel)
     occupied = latest()["payload"]
     assert occupied["is_occupied"] is True

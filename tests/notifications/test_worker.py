@@ -45,7 +45,7 @@ def queue_mails(count: int) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_runs_until_stopped(start_worker, number):
+def test_worker_runs_until_stopped(start_worker, number):
     process = start_worker()
     began = time.monotonic()
     assert stopped(process, number) == (0, "", "")
@@ -83,7 +83,7 @@ def test_mail_is_sent_once_after_a_kill_between_commit_and_mail(start_worker, ma
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_stops_in_time_while_the_provider_hangs_and_keeps_the_mail(start_worker, mail_server):
+def test_worker_stops_in_time_while_the_provider_hangs_and_keeps_the_mail(start_worker, mail_server):
     server = mail_server(hangs=True)
     queue_mails(1)
     process = start_worker(EMAIL_URL=server.url)

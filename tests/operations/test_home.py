@@ -142,7 +142,7 @@ def root_client(db: None) -> Client:
     return superuser_browser()
 
 
-def test_the_list_of_bookings_filters_by_every_due():
+def test_booking_list_filters_by_every_due_value():
     assert set(TodayFilter.WORDS) == set(TODAY_FILTERS)
 
 

@@ -531,7 +531,7 @@ LINKS = sorted(
 
 
 @pytest.mark.parametrize(("table", "column", "linked"), LINKS, ids=[f"{table}.{column}" for table, column, _ in LINKS])
-def test_a_link_to_another_hotel(unguarded, table, column, linked):
+def test_foreign_key_to_another_hotel(unguarded, table, column, linked):
     """Every foreign key of our models: a new one has to be added to the rule."""
     touched = sql(
         f"UPDATE {table} SET {column} = (SELECT min(id) FROM {linked} WHERE hotel_id <> %s) "
@@ -654,7 +654,7 @@ def test_command_lists_violations(unguarded):
     ]
 
 
-def test_the_command_cuts_a_long_list_and_counts_it_whole(unguarded):
+def test_command_truncates_a_long_list_but_counts_all_of_it(unguarded):
     for door in range(200, 223):
         NewRoomFactory(hotel=unguarded, room_number=door, maintenance_required=True, maintenance_priority="LOW")
     code, said = run()

@@ -385,7 +385,7 @@ def test_hours_are_in_order_even_on_a_clock_change(first: date, timezone: str):
         (1, date(2016, 9, 1), date(2016, 8, 2)),
     ],
 )
-def test_a_guest_leaves_on_the_departure_date_or_before(nights: int, decided: date, left: date):
+def test_guest_departs_on_or_before_the_departure_date(nights: int, decided: date, left: date):
     stay = a_stay(1, date(2016, 8, 1), nights, Outcome.CHECK_OUT, decided=decided)
     assert stay.left == left
 

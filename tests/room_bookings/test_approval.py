@@ -447,7 +447,7 @@ def test_capture_executed_after_it_was_abandoned(stripe, hotel, agent, decide, p
     assert (len(history(booking)), len(mails())) == (1, 1)
 
 
-def test_a_refund_after_a_late_capture_that_fails_leaves_the_booking_approvable(stripe, hotel, agent):
+def test_failed_refund_after_a_late_capture_leaves_the_booking_approvable(stripe, hotel, agent):
     booking = card(stripe, hotel)
     stripe.intents[booking.payment_reference].status = "succeeded"
     stripe.fail("refund", "error")

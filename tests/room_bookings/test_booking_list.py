@@ -152,7 +152,7 @@ def test_another_hotels_bookings_are_never_shown(small_hotel, ask):
         assert ask(**query) == [], query
 
 
-def test_a_room_types_code_is_the_hotels_own(small_hotel, ask, api):
+def test_room_type_codes_are_per_hotel(small_hotel, ask, api):
     other = open_small_hotel(slug="other")
     RoomTypeFactory(hotel=other.hotel, code="SUI")
     made(other, "Theirs", room_type=RoomTypeFactory(hotel=other.hotel, code="THEIRS"))
@@ -365,7 +365,7 @@ def test_business_days_of_a_moment(small_hotel, ask, mode):
     assert ask(date_from="2026-07-02", date_to="2026-07-01", **order) == []
 
 
-def test_a_day_on_which_the_clock_changes_has_its_own_length(small_hotel, ask):
+def test_business_day_with_a_clock_change_is_longer_or_shorter(small_hotel, ask):
     """29 March 2026 in Dublin: the business day ends at 02:00 summer time, 23 hours after it began."""
     made(small_hotel, "last", created_at=datetime(2026, 3, 30, 0, 59, 59, tzinfo=UTC))
     made(small_hotel, "after", created_at=datetime(2026, 3, 30, 1, 0, tzinfo=UTC))

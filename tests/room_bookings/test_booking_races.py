@@ -471,7 +471,7 @@ def test_more_nights_against_an_assignment_without_the_lock(extend, small_hotel)
         assert race(assign, longer)[1] == "IntegrityError"
 
 
-def test_an_extension_twice(small_hotel):
+def test_two_extensions(small_hotel):
     """Each extends from the current departure; a client that wants only one sends an Idempotency-Key."""
     booking = guest(small_hotel, 0)
     assert race(*[on(extend_stay, booking, small_hotel.agent, add_nights=1) for _ in range(2)]) == [

@@ -184,7 +184,7 @@ def test_cancelling_a_stay_ends_it(small_hotel, booking):
         cancel_booking(booking=booking, staff=small_hotel.manager, reason="Gas leak")
 
 
-def test_the_room_s_fault_stays(small_hotel, booking):
+def test_room_keeps_its_fault(small_hotel, booking):
     check_in(booking=booking, staff=small_hotel.agent)
     flag_maintenance(
         room=Room.objects.get(room_number=101), staff=small_hotel.manager, note="Gas leak", priority="HIGH"

@@ -299,7 +299,7 @@ def test_related_rows_of_a_bookings_history_are_of_its_hotel(rule, make, field, 
         ("overstay_one_hotel", overstay_of),
     ],
 )
-def test_a_booking_s_history_is_of_its_hotel(rule, make):
+def test_booking_history_is_of_its_hotel(rule, make):
     booking = BookingFactory()
     booking.hotel = HotelFactory()  # not saved
     with Refused(rule, "booking belongs to another hotel"):
@@ -317,7 +317,7 @@ def test_a_booking_s_history_is_of_its_hotel(rule, make):
         ("overbooking_never_changed", overbooking_of, "overbookings"),
     ],
 )
-def test_a_booking_s_history_is_written_once(rule, make, words):
+def test_booking_history_is_immutable(rule, make, words):
     row = make(BookingFactory())
     for change in (
         lambda: type(row).objects.update(created_at=NOW),

@@ -148,7 +148,7 @@ def test_year_of_a_reference_is_in_the_hotels_timezone():
 # --- the guest's token ------------------------------------------------------------------------------------------------
 
 
-def test_the_guest_s_token_is_stored_as_a_hash_only(small_hotel):
+def test_guest_token_is_stored_only_as_a_hash(small_hotel):
     booking = create(small_hotel)
     token = booking.guest_token
     assert len(token) == 32
@@ -178,7 +178,7 @@ def test_valid_dates(first, last, small_hotel):
     assert create(small_hotel, first, last).status == "CONFIRMED"
 
 
-def test_a_room_type_that_the_hotel_does_not_sell(small_hotel):
+def test_room_type_must_be_sold_by_the_hotel(small_hotel):
     inactive = RoomTypeFactory(hotel=small_hotel.hotel, is_active=False)
     foreign = RoomTypeFactory()
     for room_type_id in (inactive.pk, foreign.pk, 0):
@@ -217,7 +217,7 @@ AVAILABILITY = [
 
 
 @pytest.mark.parametrize(("sold", "wish", "full"), AVAILABILITY)
-def test_a_night_is_sold_as_often_as_there_are_rooms(sold, wish, full, small_hotel):
+def test_a_night_is_sold_once_per_room(sold, wish, full, small_hotel):
     for first, last in sold:
         BookingFactory(
             hotel=small_hotel.hotel, room_type=small_hotel.room_type, check_in=day(first), check_out=day(last)
@@ -244,7 +244,7 @@ def test_a_night_is_sold_as_often_as_there_are_rooms(sold, wish, full, small_hot
         ("NO_SHOW", False),
     ],
 )
-def test_what_counts_as_sold(status, counts, small_hotel):
+def test_statuses_that_count_as_sold(status, counts, small_hotel):
     for _ in small_hotel.rooms:
         booking_in(status, hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     if counts:

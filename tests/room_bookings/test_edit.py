@@ -46,7 +46,7 @@ def test_it_is_recorded_and_published(small_hotel):
     assert published_events() == [("room-bookings", "booking_updated")]
 
 
-def test_the_same_again_writes_nothing(small_hotel):
+def test_same_values_write_nothing(small_hotel):
     booking = booked(small_hotel, primary_email="ada@example.com")
     with nothing_written():
         edit_booking(
@@ -87,7 +87,7 @@ def test_it_decides_on_the_row(small_hotel):
     assert (stored.status, stored.internal_notes, stored.version) == ("CANCELLED", "Called to say so.", 2)
 
 
-def test_a_booking_that_is_over_takes_notes_only(small_hotel):
+def test_past_booking_accepts_only_notes(small_hotel):
     booking = booking_in("COMPLETED", assigned_room=small_hotel.rooms[0])
     refusal = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, internal_notes="x", adults=2))
     assert refusal.code == "BOOKING_NOT_ELIGIBLE"
@@ -104,7 +104,7 @@ def test_a_booking_that_is_over_takes_notes_only(small_hotel):
         ({"total_amount": Decimal("9.5"), "currency": "JPY"}, "total_amount", "Amounts in JPY have no decimals."),
     ],
 )
-def test_an_amount_fits_its_currency(change, field, refusal, small_hotel):
+def test_amount_must_have_its_currencys_decimals(change, field, refusal, small_hotel):
     booking = booked(small_hotel, total_amount="99.50")
     error = refusal_of(lambda: edit_booking(booking=booking, staff=small_hotel.agent, **change))
     assert (error.code, error.details) == ("VALIDATION_ERROR", {field: [refusal]})

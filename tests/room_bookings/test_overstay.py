@@ -355,7 +355,7 @@ def test_stay_checked_in_again_starts_without_an_overstay(anew, small_hotel):
 # --- the booking's detail ---------------------------------------------------------------------------------------------
 
 
-def test_the_state_of_an_overstay(small_hotel, guest):
+def test_overstay_state_in_the_detail(small_hotel, guest):
     def state():
         return overstay_state(RoomBooking.objects.get())
 

@@ -117,7 +117,7 @@ def test_delays_grow_until_the_payment_is_parked(stripe, lapsed, caplog):
 
 @pytest.mark.parametrize("fault", ["refuse", "error"])
 def test_refusal_by_stripe_counts_as_a_failure(stripe, lapsed, fault):
-    """It was tried and logged for good; now that comes to an end as well."""
+    """A refusal is retried and parked like any other failure, not logged forever."""
     moment = clock.now()
     for number in range(1, GIVE_UP_AFTER + 1):
         stripe.fail("cancel", fault)

@@ -85,7 +85,7 @@ def test_pending_refund_counts_as_made(stripe, intent):
     assert payments.refund(PAYMENT, "b") == Standing.REFUNDED
 
 
-def test_the_same_key_again_is_the_same_capture(stripe, intent):
+def test_same_idempotency_key_returns_the_same_capture(stripe, intent):
     assert [payments.capture(PAYMENT, "a") for _ in range(3)] == [Standing.CAPTURED] * 3
     assert stripe.moved(PAYMENT) == {"captured": 1}
     assert stripe.count("look up") == 0  # the stored response, three times
@@ -135,13 +135,13 @@ def test_outcome_is_unknown_when_stripe_is_unreachable(stripe, intent, fault):
     assert stripe.moved(PAYMENT) == {"captured": 1}
 
 
-def test_a_wrong_key_leaves_it_unclear(stripe, intent, settings):
+def test_outcome_is_unclear_with_a_wrong_api_key(stripe, intent, settings):
     settings.STRIPE_SECRET_KEY = "sk_wrong"
     with pytest.raises(Unclear):
         payments.capture(PAYMENT, "a")
 
 
-def test_the_same_request_twice_at_once(stripe, intent):
+def test_same_request_twice_concurrently(stripe, intent):
     """The second is refused, retries automatically, and gets the first one's response."""
     stripe.before_work = lambda _call: stripe.wait_for("capture", 2)
     answers = []

@@ -251,7 +251,7 @@ def test_stay_that_starts_again_has_no_room_move(small_hotel):
     assert RoomBooking.objects.get().room_moved_at is None
 
 
-def test_the_room_s_fault_stays_when_a_check_in_is_undone(small_hotel):
+def test_room_keeps_its_fault_when_a_check_in_is_undone(small_hotel):
     booking = booked(small_hotel)
     check_in(booking=booking, staff=small_hotel.agent)
     flag_maintenance(room=Room.objects.get(room_number=101), staff=small_hotel.agent, note="Lamp", priority="LOW")

@@ -70,7 +70,7 @@ def test_another_room_instead(small_hotel):
     assert (change.from_room, change.to_room) == tuple(small_hotel.rooms)
 
 
-def test_the_same_again_changes_nothing(small_hotel):
+def test_assigning_the_same_room_changes_nothing(small_hotel):
     booking = coming(small_hotel)
     assign_room(booking=booking, room_id=small_hotel.rooms[0].pk, staff=small_hotel.agent, notes="By the lift")
     with nothing_written():
@@ -165,7 +165,7 @@ def test_room_does_not_exist_in_the_hotel(small_hotel):
         assert refusal.message.startswith("Room not found")
 
 
-def test_a_room_of_another_type(small_hotel):
+def test_room_type_mismatch_is_refused(small_hotel):
     booking, other = coming(small_hotel), NewRoomFactory(hotel=small_hotel.hotel)
     refusal = refusal_of(lambda: assign_room(booking=booking, room_id=other.pk, staff=small_hotel.agent))
     assert (refusal.status, refusal.code) == (400, "ROOM_TYPE_MISMATCH")

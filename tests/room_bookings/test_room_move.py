@@ -129,7 +129,7 @@ def test_an_upgrade_is_recorded_and_the_booked_type_stays(small_hotel, guest):
     assert_invariants_hold()
 
 
-def test_the_guest_s_phone_moves_along(small_hotel, guest):
+def test_guests_phone_moves_to_the_new_room(small_hotel, guest):
     Room.objects.filter(room_number=101).update(guest_fcm_token="phone")
     move(small_hotel, guest, small_hotel.rooms[1])
     assert list(Room.objects.order_by("pk").values_list("guest_fcm_token", flat=True)) == ["", "phone"]
@@ -168,7 +168,7 @@ def test_the_new_room_must_be_ready(status, fault, code, beginning, small_hotel,
     assert refusal.details["current_status"] == status
 
 
-def test_a_guest_in_a_room_with_a_fault_keeps_it_occupied(small_hotel, guest):
+def test_occupied_room_with_a_fault_is_refused(small_hotel, guest):
     other = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[1])
     flag_maintenance(room=Room.objects.get(room_number=102), staff=small_hotel.manager, note="Lamp")
     assert refusal_of(lambda: move(small_hotel, guest, other.assigned_room)).code == "ROOM_OCCUPIED"
@@ -185,7 +185,7 @@ def test_a_room_out_of_service_or_of_another_hotel(small_hotel, guest):
         assert (refusal.code, refusal.status) == ("ROOM_NOT_FOUND", 404)
 
 
-def test_a_room_of_another_hotel_is_not_even_locked(small_hotel, guest, statements):
+def test_room_of_another_hotel_is_not_locked(small_hotel, guest, statements):
     with statements() as made, pytest.raises(RoomNotFound):
         move_room(booking=guest, to_room_id=NewRoomFactory().pk, staff=small_hotel.agent, reason="x")
     [lock] = [sql for sql in made.sql() if 'FROM "rooms_room"' in sql and sql.endswith("FOR NO KEY UPDATE")]

@@ -216,7 +216,7 @@ def detail_of(booking: RoomBooking) -> dict[str, Any]:
 # --- all fields -------------------------------------------------------------------------------------------------------
 
 
-def test_a_row(django_assert_num_queries):
+def test_row_has_every_documented_field(django_assert_num_queries):
     booking = shown(fully_filled())
     with django_assert_num_queries(0):
         row = booking_row(booking)
@@ -224,7 +224,7 @@ def test_a_row(django_assert_num_queries):
     assert list(row) == list(ROW), "in the documented order"
 
 
-def test_a_detail(django_assert_num_queries):
+def test_detail_has_every_documented_field(django_assert_num_queries):
     booking = fully_filled()
     read = shown(booking)
     with django_assert_num_queries(0):
@@ -246,7 +246,7 @@ def test_detail_is_json_serializable(status):
     assert detail["room"] is None or type(detail["room"]["room_status"]) is str
 
 
-def test_a_plain_booking_has_empty_fields_not_missing_ones():
+def test_unset_fields_are_empty_not_missing():
     booking = BookingFactory(check_in=date(2026, 7, 3), check_out=date(2026, 7, 3))
     detail = booking_detail(shown(booking))
     assert set(detail) == set(detail_of(fully_filled()))

@@ -294,7 +294,7 @@ def test_database_protects_an_early_guests_room(small_hotel, early):
     check_deferred_constraints()
 
 
-def test_an_early_guest_s_nights_are_sold(small_hotel, early):
+def test_early_guests_nights_count_as_sold(small_hotel, early):
     create(small_hotel)
     assert refusal_of(lambda: create(small_hotel)).code == "NO_AVAILABILITY"
     undo_check_in(booking=early, staff=small_hotel.manager, reason="wrong guest")

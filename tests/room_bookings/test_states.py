@@ -195,5 +195,5 @@ def test_every_action_in_every_status(state, small_hotel):
     assert tried == EXPECTED[state]
 
 
-def test_the_table_has_every_status():
+def test_table_has_every_status():
     assert {WORDS[state.upper()] for state in STATES if state.upper() in WORDS} == set(BookingStatus.values)

@@ -260,7 +260,7 @@ def test_today_begins_at_the_hotels_midnight(api, hotel, housekeeper):
     assert (times["today"]["count"], times["last_30_days"]["count"]) == (1, 2)
 
 
-def test_a_maintenance_break_does_not_end_a_turn(api, hotel, housekeeper, manager):
+def test_maintenance_does_not_end_a_turnover(api, hotel, housekeeper, manager):
     room = NewRoomFactory(hotel=hotel)
     for after, status in [
         (0, "CHECKOUT_DIRTY"),

@@ -268,7 +268,7 @@ def test_unknown_transition_is_409(api, hotel, manager, action, status, code, be
     assert body["details"]["current_status"] == status
 
 
-def test_a_guest_in_house_stops_the_cleaning(api, hotel, manager):
+def test_occupied_room_cannot_be_cleaned(api, hotel, manager):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     in_house(room)
     with nothing_written():
@@ -292,7 +292,7 @@ def test_notes_may_be_two_thousand_characters_or_nothing(api, hotel, housekeeper
     assert body["status_event"]["note"] == str(notes or "").strip()
 
 
-def test_a_morning_of_one_room(api, hotel, housekeeper, supervisor):
+def test_full_turnover_of_a_room(api, hotel, housekeeper, supervisor):
     room = room_in("CHECKOUT_DIRTY", hotel=hotel)
     with clock.set_to(TEN):
         act(api, housekeeper, room, "start-cleaning", {"notes": "two beds"})

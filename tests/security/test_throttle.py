@@ -79,7 +79,7 @@ def test_ipv6_addresses_of_one_64_network_share_one_count(manager):
     assert not passes(0, REMOTE_ADDR="2001:0DB8:0000:0001:ffff::")
 
 
-def test_an_ipv4_address_written_as_ipv6_is_the_same(manager):
+def test_ipv4_address_mapped_to_ipv6_is_the_same(manager):
     tries = [passes(number, REMOTE_ADDR=("192.0.2.1", "::ffff:192.0.2.1")[number % 2]) for number in range(ALLOWED + 2)]
     assert tries == counted(tries)
 
