@@ -62,7 +62,7 @@ def _check_all(report: Report | None, now: datetime | None) -> list[Violation]:
     return found
 
 
-# --- rooms and their audit trail --------------------------------------------------------------------------------------
+# --- rooms and their audit log ----------------------------------------------------------------------------------------
 
 ROOM_STATUS_AUDITED = """
     SELECT hotel.slug, 'room ' || room.room_number, found.detail

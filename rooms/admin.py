@@ -149,16 +149,16 @@ class RoomAdmin(OneByOneAdmin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         room = context.get("original")
         if room is not None:
-            context |= self.trail(request, room.pk)
+            context |= self.status_history(request, room.pk)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """The room's status history, followed by Django's log of edits in the admin."""
         # A callable: evaluated by the template, after the permission check.
-        trail = {"trail": partial(self.trail, request, unquote(object_id))}
-        return super().history_view(request, object_id, {**trail, **(extra_context or {})})
+        history = {"status_history": partial(self.status_history, request, unquote(object_id))}
+        return super().history_view(request, object_id, {**history, **(extra_context or {})})
 
-    def trail(self, request: HttpRequest, room_id: Any) -> dict[str, Any]:
+    def status_history(self, request: HttpRequest, room_id: Any) -> dict[str, Any]:
         """Template context with the room's newest status changes."""
         # One extra row shows whether there are more.
         newest = list(status_event_list(Room(pk=room_id))[: SHOWN_EVENTS + 1])

@@ -19,14 +19,14 @@ const board = boardOf(state);
 const picture = painter(board);
 picture.paintAll();
 
-let lastHeard = now(board);
+let lastUpdate = now(board);
 let connection = "";
 let isOver = false;
 
 const api = client({
   token,
   heard(answered) {
-    if (answered) lastHeard = now(board);
+    if (answered) lastUpdate = now(board);
     feed.heard(answered);
   },
   over(sentence) {
@@ -42,13 +42,13 @@ const room = panel({
   board, api, slug,
   took(snapshot) {
     responses += 1;
-    paintNews(takeRoom(board, snapshot), snapshot.room_number);
+    paintChange(takeRoom(board, snapshot), snapshot.room_number);
   },
 });
 
 // --- changes ---
 
-function paintNews(news, number) {
+function paintChange(news, number) {
   if (news === "others") picture.paintAll();
   if (news === "changed") {
     picture.paintRoom(number);
@@ -60,15 +60,15 @@ function paintNews(news, number) {
 }
 
 function show(stream, { payload }) {
-  lastHeard = now(board);
+  lastUpdate = now(board);
   if (stream === "rooms") {
     const occupied = board.rooms.get(payload.room_number)?.is_occupied;
-    paintNews(takeRoom(board, payload), payload.room_number);
+    paintChange(takeRoom(board, payload), payload.room_number);
     // A check-in or check-out changes what is due; users without booking events get it only from the state.
-    if (!isHeard("room-bookings") && occupied !== payload.is_occupied) soon();
+    if (!isSubscribed("room-bookings") && occupied !== payload.is_occupied) soon();
     return;
   }
-  if (!isHeard("rooms")) soon();
+  if (!isSubscribed("rooms")) soon();
   room.readIf(payload.room_number);
   for (const number of takeBooking(board, payload)) {
     picture.paintRoom(number);
@@ -83,7 +83,7 @@ async function reload() {
   // It may be older than a response that the panel has received meanwhile, and would undo it.
   if (responses !== before) return reload();
   // A different user has signed in, or the rights have changed: load the whole page again.
-  if (fresh.me.id !== state.me.id || heardIn(fresh) !== heardIn(state)) {
+  if (fresh.me.id !== state.me.id || subscribedStreams(fresh) !== subscribedStreams(state)) {
     location.reload();
     return new Promise(() => {});
   }
@@ -93,8 +93,8 @@ async function reload() {
   return fresh.seq;
 }
 
-const heardIn = ({ seq }) => Object.keys(seq).filter((stream) => seq[stream] !== null).join();
-const isHeard = (stream) => state.seq[stream] !== null;
+const subscribedStreams = ({ seq }) => Object.keys(seq).filter((stream) => seq[stream] !== null).join();
+const isSubscribed = (stream) => state.seq[stream] !== null;
 
 function repaint() {
   picture.paintTimes();
@@ -109,7 +109,7 @@ function tell(how) {
   $("#connection").dataset.state = how;
   setText($("#connection .words"), WORDS[how]);
   if (isOver) return;
-  trouble(how === "offline" ? `No updates since ${clock(lastHeard, board.hotel.timezone)}: this page may be out of date.` : "");
+  trouble(how === "offline" ? `No updates since ${clock(lastUpdate, board.hotel.timezone)}: this page may be out of date.` : "");
 }
 
 function trouble(sentence, withLink = false) {

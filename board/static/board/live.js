@@ -3,14 +3,14 @@
 import { Refusal } from "./api.js";
 import { sequel } from "./state.js";
 
-const PATIENCE = 3_000; // before polling replaces a lost connection
-const ASK_EVERY = 4_000;
-const ONE_TRY = 7_000; // time for a slow network to connect
+const GRACE = 3_000; // before polling replaces a lost connection
+const POLL_INTERVAL = 4_000;
+const CONNECT_TIMEOUT = 7_000; // time for a slow network to connect
 const SUBSCRIBE_AGAIN = 2_000;
 const AT_ONCE = 500;
 // After this long without a message pusher-js pings the server, and closes the socket if there is no reply.
 const QUIET = 15_000;
-const TRIAL = 10_000;
+const PONG_TIMEOUT = 10_000;
 
 // `seq`: the newest number shown per channel, null for channels the user may not read. `show(channel, event)` renders;
 // `reload()` fetches and renders the state and returns its numbers; `tell(state)` shows the connection state.
@@ -21,44 +21,44 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   const carried = new Set(); // streams currently delivered by the socket
   let queue = Promise.resolve(); // one step at a time
   let answered = true;
-  let asked = false; // whether every stream has been polled since the connection was lost
+  let polled = false; // whether every stream has been polled since the connection was lost
   let stopped = false;
   let timer;
   let pusher;
-  let tried = 0; // time of the last forced reconnect
+  let lastAttempt = 0; // time of the last forced reconnect
 
   const isLive = () => streams.length > 0 && carried.size === streams.length;
-  const announce = () => stopped || tell(isLive() ? "live" : !answered ? "offline" : asked ? "polling" : "reconnecting");
+  const announce = () => stopped || tell(isLive() ? "live" : !answered ? "offline" : polled ? "polling" : "reconnecting");
   const next = (step) => (queue = queue.then(() => stopped || step()).catch(later).finally(announce));
 
   function later(error) {
     if (!(error instanceof Refusal)) console.error(error);
-    askIn(ASK_EVERY);
+    pollIn(POLL_INTERVAL);
   }
 
-  function askIn(milliseconds) {
+  function pollIn(milliseconds) {
     clearTimeout(timer);
-    if (!stopped) timer = setTimeout(() => next(askAll), milliseconds);
+    if (!stopped) timer = setTimeout(() => next(pollAll), milliseconds);
   }
 
-  async function askAll() {
-    for (const stream of streams) await bring(stream);
-    asked = true;
+  async function pollAll() {
+    for (const stream of streams) await sync(stream);
+    polled = true;
     if (isLive()) return;
-    askIn(ASK_EVERY);
+    pollIn(POLL_INTERVAL);
     reconnect();
   }
 
   // By itself pusher-js waits 15 to 60 seconds after a refused connection before it reconnects.
   function reconnect() {
-    if (!pusher || pusher.connection.state === "connected" || performance.now() - tried < ONE_TRY) return;
-    tried = performance.now();
+    if (!pusher || pusher.connection.state === "connected" || performance.now() - lastAttempt < CONNECT_TIMEOUT) return;
+    lastAttempt = performance.now();
     pusher.disconnect();
     pusher.connect();
   }
 
   // Pusher does not replay: the socket takes over a stream only after all earlier events have been shown.
-  async function bring(stream) {
+  async function sync(stream) {
     await catchUp(stream);
     if (channels[stream]?.subscribed) carried.add(stream);
     if (isLive()) clearTimeout(timer);
@@ -107,9 +107,9 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
       ...own,
       cluster: cluster || "mt1", // required by pusher-js even with a host
       forceTLS: tls,
-      enabledTransports: ["ws"], // uses TLS if forced; "wss" would be tried even if not
+      enabledTransports: ["ws"], // uses TLS if forced; "wss" would be used even if not
       activityTimeout: QUIET,
-      pongTimeout: TRIAL,
+      pongTimeout: PONG_TIMEOUT,
       channelAuthorization: { endpoint: "/pusher/auth", headers: { "X-CSRFToken": token } },
     });
     pusher.connection.bind("state_change", ({ current }) => current === "connected" || lose());
@@ -118,7 +118,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
 
   function subscribe(stream) {
     const channel = channels[stream] = pusher.subscribe(`private-${slug}.${stream}`);
-    channel.bind("pusher:subscription_succeeded", () => next(() => bring(stream)));
+    channel.bind("pusher:subscription_succeeded", () => next(() => sync(stream)));
     channel.bind("pusher:subscription_error", ({ status }) => {
       if (status === 401 || status === 403) next(reloadState); // shows it if the user is signed out
       setTimeout(() => stopped || pusher.subscribe(channel.name), SUBSCRIBE_AGAIN);
@@ -129,8 +129,8 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   function lose() {
     if (!carried.size) return;
     carried.clear();
-    asked = false;
-    askIn(PATIENCE);
+    polled = false;
+    pollIn(GRACE);
     announce();
   }
 
@@ -145,10 +145,10 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   // pusher-js may load after this module, or never.
   const script = document.getElementById("pusher-js");
   script?.addEventListener("load", connect);
-  script?.addEventListener("error", () => askIn(0));
+  script?.addEventListener("error", () => pollIn(0));
   connect();
-  askIn(realtime && script ? PATIENCE : 0);
-  for (const change of ["online", "offline"]) window.addEventListener(change, () => askIn(0));
+  pollIn(realtime && script ? GRACE : 0);
+  for (const change of ["online", "offline"]) window.addEventListener(change, () => pollIn(0));
 
   return {
     refresh: () => next(reloadState),
