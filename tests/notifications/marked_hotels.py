@@ -1,7 +1,7 @@
 """Two hotels in which every text and name carries a mark, and every operation that publishes an event.
 
 A mark names its owner and field: ``zqA_primary_email_qz`` is the e-mail address of guest A. Owners: A, the guest whom
-an operation is about; O, another guest of the house; S, its staff; B, anybody in the other hotel.
+an operation is about; O, another guest of the hotel; S, its staff; B, anybody in the other hotel.
 """
 
 import re

@@ -111,7 +111,7 @@ def delivered() -> list[str]:
 
 
 def mail_states(booking: RoomBooking) -> list[tuple[str, str, int, str]]:
-    """Kind, state, tries and reason of each mail of a booking, the oldest first."""
+    """Kind, state, attempts and reason of each mail of a booking, oldest first."""
     mails = BookingMail.objects.filter(booking=booking).order_by("pk")
     return [(mail.kind, mail.state, mail.tries, mail.reason) for mail in mails]
 

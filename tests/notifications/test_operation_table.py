@@ -346,7 +346,7 @@ def test_failed_commit_publishes_nothing(publishing_commits_fail):
                 try:
                     answer = work[name]()
                 except OperationalError as error:
-                    assert "at the last moment" in str(error)  # noqa: PT017 - a service has no answer
+                    assert "at the last moment" in str(error)  # noqa: PT017 - a service has no response
                 else:
                     assert name == "tick" or name.startswith("admin: ") or answer.status_code == 503, name
                 # A tick keeps its changes that publish no event.

@@ -61,7 +61,7 @@ stay = st.tuples(
     st.none() | st.integers(0, 4),  # the room, of either type
     st.integers(1, 4),  # adults
 )
-houses = st.tuples(
+drawn_hotels = st.tuples(
     st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["", "", "", "inactive", "OUT_OF_ORDER"])), max_size=5),
     st.lists(stay, max_size=8),
     st.sampled_from([3, 9, 15]),
@@ -144,7 +144,7 @@ def left(drawn_hotel: DrawnHotel, kind: int, night: int, *, without: Stay | None
 
 
 @cheap
-@given(drawn=houses, first=st.integers(-2, 6), length=st.integers(1, 5), which=st.integers(0, 7))
+@given(drawn=drawn_hotels, first=st.integers(-2, 6), length=st.integers(1, 5), which=st.integers(0, 7))
 def test_availability_matches_a_count_one_by_one(drawn, first, length, which, small_hotel):
     at = NOW.replace(hour=drawn[2] - 1)  # Dublin
     with transaction.atomic(), clock.set_to(at):
@@ -177,7 +177,7 @@ def test_availability_matches_a_count_one_by_one(drawn, first, length, which, sm
 
 
 @cheap
-@given(drawn=houses)
+@given(drawn=drawn_hotels)
 @example(drawn=([(1, ""), (0, "")], [("CONFIRMED", 0, 0, 0, 0, 3)], 3))  # too many for a room of the booked type
 def test_offered_rooms_are_exactly_the_assignable_ones(drawn, small_hotel):
     at = NOW.replace(hour=drawn[2] - 1)
