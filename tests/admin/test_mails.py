@@ -46,13 +46,13 @@ def button(mail: BookingMail) -> str:
     return f'formaction="/admin/notifications/bookingmail/{mail.pk}/send-again/"'
 
 
-def press(client: Client, mail: BookingMail):
+def press_button(client: Client, mail: BookingMail):
     """Post the booking's whole form to the button's URL, as the browser does."""
     form = {"internal_notes": "half a sentence that nob", "version": 99}
     return client.post(f"/admin/notifications/bookingmail/{mail.pk}/send-again/", form, follow=True)
 
 
-def said(answer) -> list[str]:
+def page_messages(answer) -> list[str]:
     return [str(message) for message in answer.context["messages"]]
 
 
@@ -70,9 +70,9 @@ def test_a_booking_shows_its_mails_and_why_they_wait(boss, booking, settings, mo
 def test_the_button_resends_and_redirects_to_the_booking(boss, booking):
     first = queue(booking)
     send_queued()
-    answer = press(boss, first)
+    answer = press_button(boss, first)
     assert answer.redirect_chain == [(admin_url(RoomBooking, "change", booking.pk), 302)]
-    assert said(answer) == ["Queued again: 1 of 1 e-mails."]
+    assert page_messages(answer) == ["Queued again: 1 of 1 e-mails."]
     again = BookingMail.objects.get(state="QUEUED")
     assert (again.kind, again.queued_by) == ("CONFIRMATION", boss.member)
     assert button(again) in answer.content.decode()
@@ -87,7 +87,7 @@ def test_an_overtaken_mail_cannot_be_resent(boss, booking):
     assert button(mail) not in html
     assert button(BookingMail.objects.get(kind="CANCELLATION")) in html
     before = table_rows([BookingMail])
-    assert said(press(boss, mail)) == [
+    assert page_messages(press_button(boss, mail)) == [
         f"{booking.booking_id}: Booking {booking.booking_id} is cancelled: this e-mail no longer applies."
     ]
     assert table_rows([BookingMail]) == before
@@ -111,7 +111,7 @@ def test_without_the_right_mails_are_hidden_and_not_sent(hotel, booking):
     assert button(mail) not in html
     assert client.get(admin_url(BookingMail, "changelist")).status_code == 403
     before = table_rows([BookingMail])
-    assert press(client, mail).status_code == 404
+    assert press_button(client, mail).status_code == 404
     assert table_rows([BookingMail]) == before
 
 
@@ -120,7 +120,7 @@ def test_another_hotels_mail_is_hidden_and_not_sent(boss, booking):
     queue(booking)
     stranger = queue(elsewhere)
     before = table_rows([BookingMail])
-    assert press(boss, stranger).status_code == 404
+    assert press_button(boss, stranger).status_code == 404
     listed = boss.get(admin_url(BookingMail, "changelist")).content.decode()
     assert "ada@example.com" in listed
     assert "grace@example.com" not in listed
@@ -134,8 +134,8 @@ def test_a_superuser_without_a_hotel_sees_all_mails_and_sends_none(booking):
     assert "ada@example.com" in html
     assert button(mail) not in html
     before = table_rows([BookingMail])
-    answer = press(client, mail)
-    assert said(answer) == [f"{booking.booking_id}: only the staff of {booking.hotel} may do this."]
+    answer = press_button(client, mail)
+    assert page_messages(answer) == [f"{booking.booking_id}: only the staff of {booking.hotel} may do this."]
     assert table_rows([BookingMail]) == before
 
 
@@ -149,9 +149,9 @@ def test_a_superuser_with_a_profile_sends_only_mails_of_their_hotel(hotel, booki
     send_queued()
     before = table_rows([BookingMail])
     refusal = f"{elsewhere.booking_id}: only the staff of {elsewhere.hotel} may do this."
-    assert said(press(client, stranger)) == [refusal]
+    assert page_messages(press_button(client, stranger)) == [refusal]
     assert table_rows([BookingMail]) == before
-    assert said(press(client, own)) == ["Queued again: 1 of 1 e-mails."]
+    assert page_messages(press_button(client, own)) == ["Queued again: 1 of 1 e-mails."]
 
 
 def test_users_without_a_hotel_are_offered_no_action(booking):
@@ -183,7 +183,7 @@ def test_all_failed_mails_can_be_resent_together(boss, hotel):
     chosen = {"action": "send_again", "_selected_action": numbers}
     gone = bookings[1].booking_id
     answer = boss.post(admin_url(BookingMail, "changelist") + "?state__exact=FAILED", chosen, follow=True)
-    assert said(answer) == [
+    assert page_messages(answer) == [
         f"{gone}: Booking {gone} is cancelled: this e-mail no longer applies.",
         "Queued again: 1 of 2 e-mails.",
     ]

@@ -180,7 +180,7 @@ def test_too_many_rooms_for_a_form_are_refused_with_a_message(manager_browser, h
 CARD = ["AUTHORISED", "CAPTURING", "CAPTURED", "VOIDING", "REFUNDING"]
 
 
-def every_kind(hotel: Hotel) -> list[RoomBooking]:
+def bookings_of_every_kind(hotel: Hotel) -> list[RoomBooking]:
     """Bookings in every status, with every possible card payment state, on both sides of every deadline."""
     room_type = RoomTypeFactory(hotel=hotel)
     NewRoomFactory.create_batch(20, hotel=hotel, room_type=room_type)
@@ -209,7 +209,7 @@ def test_the_booking_preview_agrees_with_the_service(action, key, hotel, manager
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"  # no server listens there
     step, request = STEPS[action], rf.get("/")
     request.user = manager.user
-    every_kind(hotel)
+    bookings_of_every_kind(hotel)
     bookings = list(RoomBooking.objects.select_related("hotel", "room_type"))
     with nothing_written():
         found = preview(step, request, bookings)
@@ -261,7 +261,7 @@ def test_the_booking_preview_takes_a_constant_number_of_statements_and_no_lock(
     action, manager_browser, hotel, statements
 ):
     counts = []
-    bookings = every_kind(hotel)
+    bookings = bookings_of_every_kind(hotel)
     for number in (1, 3, len(bookings)):
         with statements() as made:
             choose(manager_browser, action, *bookings[:number])

@@ -30,7 +30,7 @@ TYPED = ("zoe MULLER", "Zoë müller", unicodedata.normalize("NFD", NAME), "Ｚ�
 UNSEARCHED = {"AuthToken"}
 
 
-def named() -> dict[type[Model], Model]:
+def searchable_rows() -> dict[type[Model], Model]:
     """A row of each registered model with the name in its searchable fields."""
     hotel = HotelFactory(name=NAME, slug="zoe")
     room_type = RoomTypeFactory(hotel=hotel, name=NAME)
@@ -64,7 +64,7 @@ def found(client: Client, model: type[Model], **query: Any) -> list[Model]:
 
 
 def test_every_list_is_searched_without_accents_and_in_any_unicode_form():
-    rows = named()
+    rows = searchable_rows()
     assert {model.__name__ for model in registered_models()} - {model.__name__ for model in rows} == UNSEARCHED
     client = superuser_browser()
     for model, row in rows.items():

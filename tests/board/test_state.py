@@ -129,7 +129,7 @@ def test_the_state_has_exactly_these_keys(browser, grand, manager, settings):
     }
 
 
-def stay(booking, *, late: bool = False, overdue: bool = False) -> dict[str, Any]:
+def stay_json(booking, *, late: bool = False, overdue: bool = False) -> dict[str, Any]:
     return {
         "booking_id": booking.booking_id,
         "guest_name": "Ada Lovelace",
@@ -146,8 +146,8 @@ def stay(booking, *, late: bool = False, overdue: bool = False) -> dict[str, Any
 def test_the_front_desk_sees_arrivals_and_departures(browser, grand, agent):
     data = create_board_data(grand, agent)
     state = browser(agent).get(STATE).json()
-    assert state["arrivals"] == [stay(data.arriving), stay(data.without_room)]
-    assert state["departures"] == [stay(data.overdue, overdue=True), stay(data.leaving)]
+    assert state["arrivals"] == [stay_json(data.arriving), stay_json(data.without_room)]
+    assert state["departures"] == [stay_json(data.overdue, overdue=True), stay_json(data.leaving)]
 
 
 def test_departures_are_overdue_after_the_grace_period(browser, grand, agent):
@@ -186,15 +186,15 @@ def test_late_arrivals_are_listed_until_the_last_night_is_over(browser, grand, r
     )
     arrivals = browser(StaffFactory(hotel=grand, role=role)).get(STATE).json()["arrivals"]
     nobody = {} if role in SEES_BOOKINGS else {"booking_id": None, "guest_name": None}
-    assert arrivals == [stay(late, late=True) | nobody], over
+    assert arrivals == [stay_json(late, late=True) | nobody], over
 
 
 def test_housekeeping_sees_arrival_and_departure_rooms_without_guests(browser, grand, housekeeper):
     data = create_board_data(grand, housekeeper)
     state = browser(housekeeper).get(STATE).json()
     nobody = {"booking_id": None, "guest_name": None}
-    assert state["arrivals"] == [stay(data.arriving) | nobody]
-    assert state["departures"] == [stay(data.overdue, overdue=True) | nobody, stay(data.leaving) | nobody]
+    assert state["arrivals"] == [stay_json(data.arriving) | nobody]
+    assert state["departures"] == [stay_json(data.overdue, overdue=True) | nobody, stay_json(data.leaving) | nobody]
 
 
 @pytest.mark.parametrize("role", [HOUSEKEEPER, SUPERVISOR])
@@ -254,14 +254,14 @@ def test_the_state_has_a_seq_for_each_permitted_stream(browser, grand, role):
 def test_with_booking_rights_only_there_is_no_rooms_stream(browser, grand):
     staff = StaffFactory(hotel=grand, role=HOUSEKEEPER)
     staff.role.permissions.set([])
-    give(staff, "bookings.checkin")
+    grant(staff, "bookings.checkin")
     log_of(grand, 4)
     state = browser(staff).get(STATE).json()
     assert state["seq"] == {"rooms": None, "room-bookings": 0}
     assert state["me"]["sees_bookings"] is True
 
 
-def give(staff, right: str) -> None:
+def grant(staff, right: str) -> None:
     """Grant the right to the user."""
     app_label, _, codename = rights.permission(right).partition(".")
     staff.user.user_permissions.add(Permission.objects.get(content_type__app_label=app_label, codename=codename))

@@ -14,7 +14,7 @@ class Taken(Conflict):
     code = "TAKEN"
 
 
-def plain(code: str, message: str, **more) -> dict:
+def expected_body(code: str, message: str, **more) -> dict:
     return {"code": code, "message": message, "detail": message, "error": message, "details": {}, **more}
 
 
@@ -30,17 +30,17 @@ def plain(code: str, message: str, **more) -> dict:
 )
 def test_a_refusal_carries_its_status_and_code(error, status, code):
     response = exception_handler(error, {})
-    assert (response.status_code, response.data) == (status, plain(code, "No."))
+    assert (response.status_code, response.data) == (status, expected_body(code, "No."))
 
 
 def test_details_and_extra_top_level_keys():
     response = exception_handler(Taken("No.", details={"room": 1}, extra={"conflicts": [1]}), {})
-    assert response.data == plain("TAKEN", "No.", details={"room": 1}, conflicts=[1])
+    assert response.data == expected_body("TAKEN", "No.", details={"room": 1}, conflicts=[1])
 
 
 def test_a_field_error_appears_in_details_and_at_the_top_level():
     response = exception_handler(FieldError("room", "No such room."), {})
-    assert response.data == plain(
+    assert response.data == expected_body(
         "VALIDATION_ERROR", "No such room.", details={"room": ["No such room."]}, room=["No such room."]
     )
 
@@ -48,7 +48,7 @@ def test_a_field_error_appears_in_details_and_at_the_top_level():
 @pytest.mark.parametrize("field", ["code", "message", "detail", "error", "details"])
 def test_a_field_never_overwrites_one_of_the_five_keys(field):
     response = exception_handler(exceptions.ValidationError({field: ["Too short."]}), {})
-    assert response.data == plain("VALIDATION_ERROR", f"{field}: Too short.", details={field: ["Too short."]})
+    assert response.data == expected_body("VALIDATION_ERROR", f"{field}: Too short.", details={field: ["Too short."]})
 
 
 def test_nested_messages_become_plain_strings():
@@ -59,7 +59,7 @@ def test_nested_messages_become_plain_strings():
 
 def test_messages_without_a_field():
     response = exception_handler(exceptions.ValidationError("Nothing fits."), {})
-    assert response.data == plain(
+    assert response.data == expected_body(
         "VALIDATION_ERROR",
         "Nothing fits.",
         details={"non_field_errors": ["Nothing fits."]},

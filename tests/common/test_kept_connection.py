@@ -21,7 +21,7 @@ def kept():
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[object]:
+def health_checks(monkeypatch) -> list[object]:
     """An entry for each health check that is sent to PostgreSQL."""
     times: list[object] = []
     ask = base.DatabaseWrapper.is_usable
@@ -36,23 +36,23 @@ def backend() -> int:
         return cursor.fetchone()[0]
 
 
-def test_a_healthy_connection_is_used_without_a_check(asked):
+def test_a_healthy_connection_is_used_without_a_check(health_checks):
     before = connection.connection.info.backend_pid
     assert backend() == before
-    assert not asked
+    assert not health_checks
 
 
-def test_a_closed_connection_is_replaced(asked):
+def test_a_closed_connection_is_replaced(health_checks):
     before = connection.connection.info.backend_pid
     other = connection.copy()
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
     other.close()
     assert backend() != before
-    assert asked
+    assert health_checks
 
 
-def test_a_connection_with_pending_input_is_checked_and_kept(asked):
+def test_a_connection_with_pending_input_is_checked_and_kept(health_checks):
     with connection.cursor() as cursor:
         cursor.execute("LISTEN kept")
     connection.health_check_done = False
@@ -63,13 +63,13 @@ def test_a_connection_with_pending_input_is_checked_and_kept(asked):
     other.close()
     assert select.select([connection.connection], [], [], 5)[0]  # the notification has arrived
     assert backend() == before
-    assert len(asked) == 1
+    assert len(health_checks) == 1
 
 
-def test_a_connection_with_errors_is_checked(asked):
+def test_a_connection_with_errors_is_checked(health_checks):
     connection.errors_occurred = True
     backend()
-    assert len(asked) == 1
+    assert len(health_checks) == 1
 
 
 def test_cursor_names_are_unique():

@@ -16,7 +16,7 @@ NEVER_CONFIRMED = ("IN_HOUSE", "COMPLETED", "DECLINED", "CANCELLED", "EXPIRED", 
 
 
 @pytest.fixture
-def senior(api, office_manager):
+def office_manager_client(api, office_manager):
     """An API client signed in as the front office manager."""
     return api(office_manager)
 
@@ -200,14 +200,16 @@ def test_a_request_must_be_declined_not_cancelled(agent_client, agent, book):
     assert body["details"]["required_endpoint"] == booking_url(agent, request, "decline/")
 
 
-def test_an_in_house_stay_is_cancelled_by_a_supervisor_with_a_reason(agent_client, senior, agent, book, rooms):
+def test_an_in_house_stay_is_cancelled_by_a_supervisor_with_a_reason(
+    agent_client, office_manager_client, agent, book, rooms
+):
     stay = book("IN_HOUSE", assigned_room=rooms[0])
     path = booking_url(agent, stay, "cancel/")
     with nothing_written():
         assert_error(agent_client.post(path, {"reason": "guest ill"}), 409, "BOOKING_ALREADY_CHECKED_IN")
-        assert_error(senior.post(path), 409, "BOOKING_ALREADY_CHECKED_IN")
-        assert_error(senior.post(path, {"reason": " "}), 409, "BOOKING_ALREADY_CHECKED_IN")
-    answer = senior.post(path, {"reason": "guest ill"})
+        assert_error(office_manager_client.post(path), 409, "BOOKING_ALREADY_CHECKED_IN")
+        assert_error(office_manager_client.post(path, {"reason": " "}), 409, "BOOKING_ALREADY_CHECKED_IN")
+    answer = office_manager_client.post(path, {"reason": "guest ill"})
     assert answer.status_code == 200
     booking = answer.json()["booking"]
     assert (booking["status"], booking["checked_out_at"]) == ("CANCELLED", NOW_ISO)
@@ -217,10 +219,10 @@ def test_an_in_house_stay_is_cancelled_by_a_supervisor_with_a_reason(agent_clien
 
 @pytest.mark.parametrize("reason", ["x" * 2001, "\u0000", "a\u0000b", {"a": 1}, ["x"], True])
 @pytest.mark.parametrize("step", ["cancel/", "no-show/", "reinstate/", "undo-check-in/"])
-def test_an_invalid_cancellation_reason_is_named(senior, agent, book, step, reason):
+def test_an_invalid_cancellation_reason_is_named(office_manager_client, agent, book, step, reason):
     booking = book()
     with nothing_written():
-        answer = senior.post(booking_url(agent, booking, step), {"reason": reason})
+        answer = office_manager_client.post(booking_url(agent, booking, step), {"reason": reason})
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["reason"]
 
 
@@ -265,13 +267,13 @@ def test_only_a_confirmed_booking_can_be_a_no_show(agent_client, agent, book, ro
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "NO_SHOW"])
-def test_a_supervisor_reinstates_a_booking(senior, agent, book, rooms, status):
+def test_a_supervisor_reinstates_a_booking(office_manager_client, agent, book, rooms, status):
     booking = book(status, cancellation_reason="wrong one" if status == "CANCELLED" else "")
     path = booking_url(agent, booking)
-    before = senior.get(path).json()
-    answer = senior.post(path + "reinstate/", {"reason": "it was another guest"})
+    before = office_manager_client.get(path).json()
+    answer = office_manager_client.post(path + "reinstate/", {"reason": "it was another guest"})
     assert answer.status_code == 200
-    assert answer.json() == senior.get(path).json()
+    assert answer.json() == office_manager_client.get(path).json()
     taken_back = {"cancelled_at": None, "cancellation_reason": ""} if status == "CANCELLED" else {}
     assert changed_fields(before, answer.json()) == taken_back | {
         "status": "CONFIRMED",
@@ -281,22 +283,22 @@ def test_a_supervisor_reinstates_a_booking(senior, agent, book, rooms, status):
     }
     assert event_types() == ["booking_updated"]
     with nothing_written():
-        assert_error(senior.post(path + "reinstate/", {"reason": "again"}), 409, "BOOKING_NOT_ELIGIBLE")
+        assert_error(office_manager_client.post(path + "reinstate/", {"reason": "again"}), 409, "BOOKING_NOT_ELIGIBLE")
 
 
-def test_a_booking_cannot_be_reinstated_in_a_full_hotel(senior, agent, book, rooms):
+def test_a_booking_cannot_be_reinstated_in_a_full_hotel(office_manager_client, agent, book, rooms):
     cancelled = book("CANCELLED")
     for _ in rooms:
         book()
     with nothing_written():
-        answer = senior.post(booking_url(agent, cancelled, "reinstate/"), {"reason": "mistake"})
+        answer = office_manager_client.post(booking_url(agent, cancelled, "reinstate/"), {"reason": "mistake"})
     assert_error(answer, 409, "NO_AVAILABILITY")
 
 
 @pytest.mark.parametrize("body", [None, {}, {"reason": ""}, {"reason": "   "}, {"reason": None}])
 @pytest.mark.parametrize("step", ["reinstate/", "undo-check-in/"])
-def test_reinstating_requires_a_reason(senior, agent, book, step, body):
+def test_reinstating_requires_a_reason(office_manager_client, agent, book, step, body):
     cancelled = book("CANCELLED")
     with nothing_written():
-        answer = senior.post(booking_url(agent, cancelled, step), body)
+        answer = office_manager_client.post(booking_url(agent, cancelled, step), body)
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == ["reason"]

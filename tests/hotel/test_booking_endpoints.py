@@ -210,7 +210,7 @@ def test_every_field_of_the_detail(agent_client, agent, booking, rooms):
 # --- create -----------------------------------------------------------------------------------------------------------
 
 
-def wish(standard, **fields):
+def new_booking(standard, **fields):
     """The body of a new booking."""
     return {
         "room_type_id": standard.pk,
@@ -224,7 +224,7 @@ def wish(standard, **fields):
 
 
 def make(agent_client, agent, standard, **fields):
-    return agent_client.post(url(agent, "room-bookings/"), wish(standard, **fields))
+    return agent_client.post(url(agent, "room-bookings/"), new_booking(standard, **fields))
 
 
 def test_creating_a_booking(agent_client, agent, standard, rooms):
@@ -271,7 +271,9 @@ def test_creating_a_booking(agent_client, agent, standard, rooms):
 
 
 def test_the_required_fields_are_few(agent_client, agent, standard, rooms):
-    body = wish(standard, primary_email=None, primary_phone="", party=[], total_amount=None, special_requests=None)
+    body = new_booking(
+        standard, primary_email=None, primary_phone="", party=[], total_amount=None, special_requests=None
+    )
     del body["adults"], body["children"]
     answer = agent_client.post(url(agent, "room-bookings/"), body)
     made = answer.json()

@@ -23,7 +23,7 @@ NO_IDS = ["x", 0, -1, 1.5, True, [], {}, 10**30, "\u0000", ""]
 
 
 @pytest.fixture
-def senior(api, office_manager):
+def office_manager_client(api, office_manager):
     """An API client signed in as the front office manager."""
     return api(office_manager)
 
@@ -278,13 +278,13 @@ def test_only_a_confirmed_booking_can_check_in(agent_client, agent, book, rooms,
 
 
 @pytest.mark.parametrize("status", ["CHECKOUT_DIRTY", "CLEANED_UNINSPECTED", "MAINTENANCE_REQUIRED"])
-def test_check_in_requires_a_ready_room(agent_client, senior, agent, book, rooms, status):
+def test_check_in_requires_a_ready_room(agent_client, office_manager_client, agent, book, rooms, status):
     booking = book(assigned_room=rooms[0])
     if status == "CLEANED_UNINSPECTED":
         set_status(rooms[0], "CHECKOUT_DIRTY")
     set_status(rooms[0], status)
     with nothing_written():
-        for client in (agent_client, senior):
+        for client in (agent_client, office_manager_client):
             answer = client.post(booking_url(agent, booking, "check-in/"), {"override_reason": "guest insists"})
             assert assert_error(answer, 409, "ROOM_NOT_READY")["message"].startswith("Room not ready")
 
@@ -298,7 +298,7 @@ def test_check_in_requires_a_ready_room(agent_client, senior, agent, book, rooms
     ],
 )
 def test_check_in_outside_the_window_requires_a_supervisor_and_a_reason(
-    agent_client, senior, agent, book, rooms, check_in, check_out, hour, code
+    agent_client, office_manager_client, agent, book, rooms, check_in, check_out, hour, code
 ):
     booking = book(assigned_room=rooms[0], check_in=day(check_in), check_out=day(check_out))
     path = booking_url(agent, booking, "check-in/")
@@ -306,9 +306,11 @@ def test_check_in_outside_the_window_requires_a_supervisor_and_a_reason(
         with nothing_written():
             assert_error(agent_client.post(path), 409, code)
             assert_error(agent_client.post(path, {"override_reason": "friend of the house"}), 409, code)
-            assert_error(senior.post(path), 409, code)
-            assert_error(senior.post(path, {"override_reason": "  "}), 409, code)
-        assert senior.post(path, {"override_reason": "friend of the house"}).json()["status"] == "IN_HOUSE"
+            assert_error(office_manager_client.post(path), 409, code)
+            assert_error(office_manager_client.post(path, {"override_reason": "  "}), 409, code)
+        assert (
+            office_manager_client.post(path, {"override_reason": "friend of the house"}).json()["status"] == "IN_HOUSE"
+        )
     assert BookingChange.objects.get().reason == "friend of the house"
 
 
@@ -327,14 +329,14 @@ def test_an_invalid_check_in_is_named(agent_client, agent, book, rooms, body, na
     assert list(assert_error(answer, 400, "VALIDATION_ERROR")["details"]) == [named]
 
 
-def test_a_check_in_can_be_undone_on_the_same_day(senior, agent, book, rooms):
+def test_a_check_in_can_be_undone_on_the_same_day(office_manager_client, agent, book, rooms):
     booking = book(assigned_room=rooms[0])
     path = booking_url(agent, booking)
-    before = senior.get(path).json()
-    assert senior.post(path + "check-in/").status_code == 200
-    answer = senior.post(path + "undo-check-in/", {"reason": "wrong guest"})
+    before = office_manager_client.get(path).json()
+    assert office_manager_client.post(path + "check-in/").status_code == 200
+    answer = office_manager_client.post(path + "undo-check-in/", {"reason": "wrong guest"})
     assert answer.status_code == 200
-    assert answer.json() == senior.get(path).json()
+    assert answer.json() == office_manager_client.get(path).json()
     assert changed_fields(before, answer.json()) == {
         "room": shown(rooms[0], room_status="CHECKOUT_DIRTY", is_bookable=False),
         "version": 2,
@@ -342,13 +344,15 @@ def test_a_check_in_can_be_undone_on_the_same_day(senior, agent, book, rooms):
     assert event_types()[-3:] == ["room_updated", "room_occupancy_updated", "booking_updated"]
     assert invariants.violations() == []
     with nothing_written():
-        assert_error(senior.post(path + "undo-check-in/", {"reason": "x"}), 409, "BOOKING_NOT_CHECKED_IN")
+        assert_error(
+            office_manager_client.post(path + "undo-check-in/", {"reason": "x"}), 409, "BOOKING_NOT_CHECKED_IN"
+        )
 
 
-def test_yesterdays_check_in_cannot_be_undone(senior, agent, book, rooms):
+def test_yesterdays_check_in_cannot_be_undone(office_manager_client, agent, book, rooms):
     stay = book("IN_HOUSE", assigned_room=rooms[0], check_in=day(-1), checked_in_at=NOW - timedelta(days=1))
     with nothing_written():
-        answer = senior.post(booking_url(agent, stay, "undo-check-in/"), {"reason": "wrong guest"})
+        answer = office_manager_client.post(booking_url(agent, stay, "undo-check-in/"), {"reason": "wrong guest"})
     assert_error(answer, 409, "CHECKIN_TOO_LONG_AGO")
 
 
@@ -509,7 +513,7 @@ def test_an_invalid_move_is_named(agent_client, agent, book, rooms, body, named)
 
 
 @pytest.fixture
-def packed(book, rooms):
+def sold_out(book, rooms):
     """Every room is sold from tomorrow."""
     for _ in rooms:
         book(check_in=day(1), check_out=day(2))
@@ -523,35 +527,41 @@ BEYOND = [
 
 @pytest.mark.parametrize(("status", "method", "step", "body"), BEYOND)
 def test_extending_in_a_sold_out_hotel_requires_a_supervisor_and_a_reason(
-    agent_client, agent, senior, office_manager, book, rooms, packed, status, method, step, body
+    agent_client, agent, office_manager_client, office_manager, book, rooms, sold_out, status, method, step, body
 ):
     stay = book(status, assigned_room=rooms[0], check_out=day(1))
     with nothing_written():
         for more in ({}, {"override_reason": "a regular guest"}):
             refused = getattr(agent_client, method)(booking_url(agent, stay, step), body | more)
             assert_error(refused, 409, "NO_AVAILABILITY")
-        assert_error(getattr(senior, method)(booking_url(agent, stay, step), body), 409, "NO_AVAILABILITY")
+        assert_error(
+            getattr(office_manager_client, method)(booking_url(agent, stay, step), body), 409, "NO_AVAILABILITY"
+        )
     path = booking_url(office_manager, stay, step)
-    assert getattr(senior, method)(path, body | {"override_reason": "a regular guest"}).status_code == 200
+    assert (
+        getattr(office_manager_client, method)(path, body | {"override_reason": "a regular guest"}).status_code == 200
+    )
     beyond = Overbooking.objects.get()
     assert (beyond.booking, beyond.staff, beyond.reason) == (stay, office_manager, "a regular guest")
     assert invariants.violations(now=NOW) == []
 
 
 def test_unassigning_an_upgrade_in_a_sold_out_hotel_requires_a_supervisor_and_a_reason(
-    agent_client, agent, senior, book, rooms, packed, hotel
+    agent_client, agent, office_manager_client, book, rooms, sold_out, hotel
 ):
     stay = book(assigned_room=NewRoomFactory(hotel=hotel), room_type=rooms[0].room_type)
     path = booking_url(agent, stay, "unassign-room/")
     with nothing_written():
         assert_error(agent_client.post(path), 409, "NO_AVAILABILITY")
         assert_error(agent_client.post(path, {"override_reason": "leak"}), 409, "NO_AVAILABILITY")
-    assert senior.post(path, {"override_reason": "leak"}).status_code == 200
+    assert office_manager_client.post(path, {"override_reason": "leak"}).status_code == 200
     assert Overbooking.objects.get().reason == "leak"
 
 
 @pytest.mark.parametrize("step", ["create", "edit", "party", "assign", "check-in"])
-def test_a_party_above_capacity_requires_a_supervisor_and_a_reason(agent_client, agent, senior, book, rooms, step):
+def test_a_party_above_capacity_requires_a_supervisor_and_a_reason(
+    agent_client, agent, office_manager_client, book, rooms, step
+):
     """The rooms have a capacity of four."""
     stay = None if step == "create" else book(adults=5 if step in ("assign", "check-in") else 1)
     five = [{"first_name": f"Guest {n}", "last_name": "S"} for n in range(4)]
@@ -564,9 +574,9 @@ def test_a_party_above_capacity_requires_a_supervisor_and_a_reason(agent_client,
         "check-in": ("post", stay and booking_url(agent, stay, "check-in/"), {"room_id": rooms[0].pk}),
     }[step]
     with nothing_written():
-        assert_error(getattr(senior, method)(path, body), 409, "ROOM_CAPACITY_EXCEEDED")
+        assert_error(getattr(office_manager_client, method)(path, body), 409, "ROOM_CAPACITY_EXCEEDED")
         assert_error(
             getattr(agent_client, method)(path, body | {"override_reason": "a cot"}), 409, "ROOM_CAPACITY_EXCEEDED"
         )
-    assert getattr(senior, method)(path, body | {"override_reason": "a cot"}).status_code in (200, 201)
+    assert getattr(office_manager_client, method)(path, body | {"override_reason": "a cot"}).status_code in (200, 201)
     assert RoomBooking.objects.get().extra_beds == 1

@@ -16,7 +16,7 @@ from tests.http import assert_error, nothing_written
 from tests.races import overlap
 
 
-def wish(room_type, **fields):
+def new_booking(room_type, **fields):
     """The body of a new booking."""
     return {
         "room_type_id": room_type.pk,
@@ -37,13 +37,13 @@ def stay(book, rooms) -> RoomBooking:
 @pytest.mark.usefixtures("afternoon")
 def test_a_retry_gets_the_first_response_without_the_guest_token(agent_client, agent, standard, rooms):
     path = url(agent, "room-bookings/")
-    first = agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="a key")
+    first = agent_client.post(path, new_booking(standard), HTTP_IDEMPOTENCY_KEY="a key")
     RoomBooking.objects.update(adults=3)  # the stored response is returned, regardless of later changes
     with nothing_written():
         # The same request in another notation.
         repeat = agent_client.post(
             path,
-            wish(standard, room_type_id=str(standard.pk), total_amount=190, colour="blue"),
+            new_booking(standard, room_type_id=str(standard.pk), total_amount=190, colour="blue"),
             HTTP_IDEMPOTENCY_KEY="a key",
         )
     assert (first.status_code, repeat.status_code) == (201, 201)
@@ -58,7 +58,7 @@ def test_a_retry_gets_the_first_response_without_the_guest_token(agent_client, a
 @pytest.mark.usefixtures("afternoon")
 def test_without_a_key_every_request_is_a_new_one(agent_client, agent, standard, rooms):
     for key in ({}, {"HTTP_IDEMPOTENCY_KEY": ""}, {"HTTP_IDEMPOTENCY_KEY": "  "}):
-        assert agent_client.post(url(agent, "room-bookings/"), wish(standard), **key).status_code == 201
+        assert agent_client.post(url(agent, "room-bookings/"), new_booking(standard), **key).status_code == 201
     assert RoomBooking.objects.count() == 3
     assert not IdempotentAnswer.objects.exists()
 
@@ -66,11 +66,11 @@ def test_without_a_key_every_request_is_a_new_one(agent_client, agent, standard,
 @pytest.mark.usefixtures("afternoon")
 def test_another_body_or_path_with_the_same_key_is_422(agent_client, agent, standard, stay):
     path = url(agent, "room-bookings/")
-    assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
+    assert agent_client.post(path, new_booking(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
     with nothing_written():
         for where, body in (
-            (path, wish(standard, adults=2)),
-            (path, wish(standard, party=[])),
+            (path, new_booking(standard, adults=2)),
+            (path, new_booking(standard, party=[])),
             (booking_url(agent, stay, "overstay/extend/"), {"add_nights": 1}),
         ):
             assert_error(agent_client.post(where, body, HTTP_IDEMPOTENCY_KEY="k"), 422, "IDEMPOTENCY_KEY_REUSED")
@@ -105,7 +105,7 @@ def test_a_refusal_does_not_use_up_the_key(agent_client, agent, stay, book, room
 @pytest.mark.usefixtures("afternoon")
 def test_keys_are_per_user(api, agent, manager, standard, rooms):
     for staff in (agent, manager):
-        answer = api(staff).post(url(staff, "room-bookings/"), wish(standard), HTTP_IDEMPOTENCY_KEY="k")
+        answer = api(staff).post(url(staff, "room-bookings/"), new_booking(standard), HTTP_IDEMPOTENCY_KEY="k")
         assert answer.json()["guest_token"]
     assert RoomBooking.objects.count() == 2
 
@@ -113,7 +113,7 @@ def test_keys_are_per_user(api, agent, manager, standard, rooms):
 @pytest.mark.usefixtures("afternoon")
 @pytest.mark.parametrize(("key", "status"), [("x" * 255, 201), ("x" * 256, 400), ("a\x00b", 400), ("a\nb", 400)])
 def test_a_key_has_at_most_255_printable_characters(agent_client, agent, standard, rooms, key, status):
-    answer = agent_client.post(url(agent, "room-bookings/"), wish(standard), HTTP_IDEMPOTENCY_KEY=key)
+    answer = agent_client.post(url(agent, "room-bookings/"), new_booking(standard), HTTP_IDEMPOTENCY_KEY=key)
     assert answer.status_code == status
     assert RoomBooking.objects.count() == (status == 201)
 
@@ -121,11 +121,11 @@ def test_a_key_has_at_most_255_printable_characters(agent_client, agent, standar
 @pytest.mark.usefixtures("afternoon")
 def test_a_key_expires_after_a_day(agent_client, agent, standard, rooms):
     path = url(agent, "room-bookings/")
-    assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
+    assert agent_client.post(path, new_booking(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
     for later, bookings in ((timedelta(hours=23), 1), (timedelta(hours=25), 2)):
         with clock.set_to(NOW + later):
             tick()
-            assert agent_client.post(path, wish(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
+            assert agent_client.post(path, new_booking(standard), HTTP_IDEMPOTENCY_KEY="k").status_code == 201
         assert RoomBooking.objects.count() == bookings
 
 
@@ -140,7 +140,7 @@ def test_concurrent_requests_with_one_key_are_executed_once(what):
         room = NewRoomFactory(hotel=hotel, room_type=room_type)
         if what == "booking":
             NewRoomFactory(hotel=hotel, room_type=room_type)
-            path, body, made = url(staff, "room-bookings/"), wish(room_type), RoomBooking
+            path, body, made = url(staff, "room-bookings/"), new_booking(room_type), RoomBooking
         else:
             stay = booking_in("IN_HOUSE", assigned_room=room, check_in=day(0), check_out=day(2))
             path, body, made = booking_url(staff, stay, "overstay/extend/"), {"add_nights": 2}, BookingExtension
@@ -168,7 +168,7 @@ def test_concurrent_requests_without_a_key_are_executed_twice():
 
     def send():
         with clock.set_to(NOW):
-            return token_client(staff).post(url(staff, "room-bookings/"), wish(room_type))
+            return token_client(staff).post(url(staff, "room-bookings/"), new_booking(room_type))
 
     first, [second] = overlap(send, send)
     assert (first.status_code, second.status_code) == (201, 201)

@@ -29,9 +29,9 @@ def test_an_unchecked_constraint_is_a_logged_500(client, manager, caplog, state)
     assert not RoomType.objects.exists()
     [line] = [record for record in caplog.records if record.name == "django.request"]
     assert line.levelno == logging.ERROR
-    told = RedactingFormatter().format(line)
-    assert f"SQLSTATE {state} rooms_roomtype planted_rule" in told
-    assert "Planted" not in told  # the row itself is not disclosed
+    reported = RedactingFormatter().format(line)
+    assert f"SQLSTATE {state} rooms_roomtype planted_rule" in reported
+    assert "Planted" not in reported  # the row itself is not disclosed
 
 
 @pytest.mark.django_db

@@ -20,7 +20,7 @@ NINE = datetime(2026, 7, 1, 9, 0, tzinfo=UTC)
 TEN = NINE + timedelta(hours=1)
 
 
-def put_right() -> None:
+def run_migration() -> None:
     migration.put_right(None, SimpleNamespace(connection=connection))
 
 
@@ -55,7 +55,7 @@ def test_a_migrated_database_keeps_every_rule():
         "of nobody": TaskFactory(room=room, task_type="AMENITY"),
     }
     assert {violation.rule for violation in invariants.violations()} == {"turnovers", "stayovers", "tasks_of_guests"}
-    put_right()
+    run_migration()
     assert invariants.violations() == []
     tasks = {name: HousekeepingTask.objects.get(pk=task.pk) for name, task in left.items()}
     assert {name: task.status for name, task in tasks.items()} == {
@@ -72,7 +72,7 @@ def test_a_migrated_database_keeps_every_rule():
     ]
     assert all(HousekeepingTask.objects.get(pk=task.pk).status == TaskStatus.OPEN for task in kept.values())
     before = list(HousekeepingTask.objects.order_by("pk").values())
-    put_right()
+    run_migration()
     assert list(HousekeepingTask.objects.order_by("pk").values()) == before
 
 
@@ -81,14 +81,14 @@ def test_many_tasks_are_migrated_in_batches(monkeypatch):
     room = clean(HotelFactory(), TEN)
     for _ in range(5):
         TaskFactory(room=room, created_at=NINE)
-    put_right()
+    run_migration()
     assert set(HousekeepingTask.objects.values_list("status", flat=True)) == {"DONE"}
 
 
 def test_a_room_cleaned_before_the_task_was_opened_is_unchanged():
     room = clean(HotelFactory(), NINE)
     task = TaskFactory(room=room, created_at=TEN)
-    put_right()
+    run_migration()
     task.refresh_from_db()
     assert task.status == "OPEN"
     set_room_status(room=room, to_status="READY_FOR_GUEST", source="SYSTEM")
