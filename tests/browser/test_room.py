@@ -229,10 +229,12 @@ def test_a_refusal_after_the_panel_closed_reloads_its_room(board_hotel, board, c
 def test_a_late_older_history_is_replaced(board_hotel, board):
     room = board_hotel.room(101, DIRTY)
     page = board(board_hotel.member())
+    requested: list[Route] = []
     late: list[tuple[Route, APIResponse]] = []
 
     def hold_the_first(route: Route) -> None:
-        if late:
+        requested.append(route)  # before the fetch, during which the second request may come
+        if len(requested) > 1:
             route.continue_()
         else:
             late.append((route, route.fetch()))
