@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from local.memory import make_counters_folder, remove_counters_folders, shared_memory
+from local.metrics_folder import make_counters_folder, remove_counters_folders, shared_memory
 
 bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
 wsgi_app = "hotelmate.wsgi:application"

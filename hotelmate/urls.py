@@ -18,7 +18,7 @@ from hotel.staff_views import (
     StaffBookingView,
 )
 from hotel.views import AccessConfigViewSet, LoginView, LogoutView, MeViewSet
-from hotelmate.documents import DocumentView
+from hotelmate.openapi_view import DocumentView
 from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from notifications.catch_up_views import EventViewSet
 from notifications.mail_views import StaffBookingMailView

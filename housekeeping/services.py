@@ -19,7 +19,7 @@ from housekeeping.selectors import latest_events
 from housekeeping.task_following import finish_turnovers
 from notifications import notification_manager
 from room_bookings.models import Overbooking
-from room_bookings.needs import RoomDemand
+from room_bookings.room_demand import RoomDemand
 from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Priority, Room, RoomStatus
 from rooms.selectors import room_list, room_lock

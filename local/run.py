@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from local import LocalError, npm
 from local.datadir import PROJECT, DataDir, try_lock
 from local.environment import database, environment, uses_embedded_pusher
-from local.memory import make_counters_folder, remove_counters_folders
+from local.metrics_folder import make_counters_folder, remove_counters_folders
 from local.service import Pause, Service, free_port, port_is_free, wait_until
 from local.signals import StopRequestedError, StopSignals
 

@@ -17,7 +17,7 @@ from notifications import notification_manager
 from room_bookings.capacity import CapacityExceeded, parties_too_large, parties_too_large_in
 from room_bookings.inventory import conflict
 from room_bookings.models import RoomBooking
-from room_bookings.needs import RoomDemand
+from room_bookings.room_demand import RoomDemand
 from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room, RoomType
 from rooms.selectors import room_list, room_lock

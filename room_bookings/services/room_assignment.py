@@ -12,7 +12,7 @@ from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds, require_capacity
 from room_bookings.inventory import nights_held, type_of
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
-from room_bookings.needs import is_in_service
+from room_bookings.room_demand import is_in_service
 from room_bookings.services.checks import require_free, sell_nights
 from room_bookings.services.errors import BookingAlreadyCheckedIn, not_eligible, refusal_details
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings

@@ -11,7 +11,7 @@ from housekeeping.services import set_room_status
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.inventory import Inventory, NightsRequest, allows_overselling, lock_types, nights_held
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
-from room_bookings.needs import arrivals_of
+from room_bookings.room_demand import arrivals_of
 from room_bookings.selectors import booking_lock
 from room_bookings.services.checks import overbookings_of, require_supervisor
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings

@@ -4,7 +4,7 @@ import re
 import tomllib
 
 from local.datadir import PROJECT
-from tools.upward_imports import order
+from tools.release.upward_imports import order
 
 PAGE = (PROJECT / "docs" / "architecture.md").read_text()
 CONTRACTS = {

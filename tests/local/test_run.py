@@ -15,7 +15,7 @@ import pytest
 
 from local import LocalError
 from local.datadir import PROJECT, DataDir
-from local.memory import shared_memory
+from local.metrics_folder import shared_memory
 from local.run import check_port, stop_all, wanted_port, welcome
 from local.service import free_port, wait_until
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
-from local.memory import shared_memory
+from local.metrics_folder import shared_memory
 from notifications.models import RealtimeEvent
 from tests.factories import HotelFactory, room_in
 from tests.notifications.conftest import COUNTERS, PATIENCE, STARTING, sending_to, until

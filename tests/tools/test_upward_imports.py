@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tools.upward_imports import LIMIT, PROJECT, Upward, order, unit_of, upward_imports
+from tools.release.upward_imports import LIMIT, PROJECT, Upward, order, unit_of, upward_imports
 
 
 def test_number_of_upward_imports_is_limited():

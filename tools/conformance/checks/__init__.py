@@ -6,6 +6,7 @@ from tools.conformance.checks import (
     booking_rooms,
     bookings,
     conventions,
+    details,
     housekeeping,
     inventory,
     live,
@@ -13,7 +14,6 @@ from tools.conformance.checks import (
     rooms,
     served,
     sign_in,
-    small_print,
     statuses,
 )
 
@@ -30,6 +30,6 @@ TABLES = (
     overstays.TABLE,
     inventory.TABLE,
     live.TABLE,
-    small_print.TABLE,
+    details.TABLE,
     served.TABLE,
 )

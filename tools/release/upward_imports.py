@@ -1,4 +1,4 @@
-"""``python -m tools.upward_imports``: lists the names that an app imports from one above it in pyproject.toml's order.
+"""``python -m tools.release.upward_imports``: lists the names that an app imports from one above it (pyproject.toml).
 
 It counts names in ``from … import`` and modules in ``import``, once for each file, including imports for type checking.
 It skips migrations and the interface modules that the contract "the order of the apps" puts above every app.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 CONTRACT = "the order of the apps"
 LIMIT = 20
 
