@@ -28,11 +28,11 @@ HARMLESS: tuple[type[BaseException], ...] = (
     TypeError,
 )
 # Of these only the exact types, which the operating system raises: subclasses may quote what they were sent.
-OF_THE_MACHINE = (ConnectionError, FileNotFoundError, PermissionError, TimeoutError, OSError)
+OPERATING_SYSTEM_ERRORS = (ConnectionError, FileNotFoundError, PermissionError, TimeoutError, OSError)
 
 # gunicorn's messages about a request that it could not read or handle; the rest of the line quotes the request, which
 # may contain a token or a name.
-OF_REQUESTS = ("Invalid request from ip=", "Error handling request")
+GUNICORN_REQUEST_MESSAGES = ("Invalid request from ip=", "Error handling request")
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -59,7 +59,7 @@ def redact_server_log(log: logging.Logger) -> None:
 
 
 def _without_request(record: logging.LogRecord) -> bool:
-    for beginning in OF_REQUESTS:
+    for beginning in GUNICORN_REQUEST_MESSAGES:
         if str(record.msg).startswith(beginning):
             record.msg, record.args = beginning.partition(" from")[0], ()
     return record.levelno > logging.DEBUG  # at DEBUG it logs every client address
@@ -95,6 +95,6 @@ def harmless_message(error: BaseException) -> str:
         diagnosis = getattr(driver, "diag", None)
         names = (getattr(diagnosis, what, None) for what in ("table_name", "column_name", "constraint_name"))
         return " ".join([f"SQLSTATE {code}", *filter(None, names)])
-    if isinstance(error, HARMLESS) or type(error) in OF_THE_MACHINE:
+    if isinstance(error, HARMLESS) or type(error) in OPERATING_SYSTEM_ERRORS:
         return str(error)
     return ""

@@ -21,19 +21,19 @@ class KeyReused(HotelMateError):
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
-class Answer(NamedTuple):
+class StoredResponse(NamedTuple):
     status: int
     body: dict[str, Any]
 
 
-def answer_once(
+def run_once(
     *,
     staff: Staff,
     key: str,
     request: Any,
-    act: Callable[[], Answer],
+    act: Callable[[], StoredResponse],
     forget: frozenset[str] = frozenset(),
-) -> Answer:
+) -> StoredResponse:
     """Run ``act`` and store its response in the same transaction, to return it for a retry of ``request`` (JSON-safe).
 
     Without a key, ``act`` just runs. Of two concurrent requests the second waits and returns the first's response. A
@@ -53,11 +53,11 @@ def answer_once(
         )
         row = IdempotentAnswer.objects.filter(staff=staff, key=key).first()
         if row is None:
-            raise Conflict("This Idempotency-Key is just expiring. Try again.")
+            raise Conflict("This Idempotency-Key has just expired. Try again.")
         if row.fingerprint != fingerprint:
             raise KeyReused("This Idempotency-Key has already been used for another request.")
         if row.status:
-            return Answer(row.status, row.body)
+            return StoredResponse(row.status, row.body)
         answer = act()
         row.status, row.body = answer.status, {**answer.body, **dict.fromkeys(forget & answer.body.keys())}
         row.save(update_fields=["status", "body"])

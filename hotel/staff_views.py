@@ -14,7 +14,7 @@ from common.formats import iso
 from common.handlers import error_body
 from common.openapi import ERROR_EXAMPLES, IDEMPOTENCY_KEY, IF_MATCH_BOOKING, endpoint
 from common.views import HotelViewSet, etag, if_match_versions
-from hotel.idempotency import Answer, answer_once
+from hotel.idempotency import StoredResponse, run_once
 from room_bookings import serializers as shapes
 from room_bookings.examples import (
     BY_CARD,
@@ -101,11 +101,13 @@ class BookingViewSet(HotelViewSet):
         """The booking that a service returned, with its version as the ``ETag``."""
         return Response(booking_detail(booking), headers={"ETag": etag(booking.version)})
 
-    def once(self, body: dict[str, Any], act: Callable[[], Answer], forget: frozenset[str] = frozenset()) -> Answer:
+    def once(
+        self, body: dict[str, Any], act: Callable[[], StoredResponse], forget: frozenset[str] = frozenset()
+    ) -> StoredResponse:
         """Run ``act``, or return the stored response to the same request with the same ``Idempotency-Key``."""
         given = [self.request.method, self.request.path, json.loads(json.dumps(body, cls=DjangoJSONEncoder))]
         key = self.request.headers.get("Idempotency-Key", "").strip()
-        return answer_once(staff=self.staff, key=key, request=given, act=act, forget=forget)
+        return run_once(staff=self.staff, key=key, request=given, act=act, forget=forget)
 
 
 class StaffBookingView(BookingViewSet):
@@ -174,9 +176,9 @@ class StaffBookingView(BookingViewSet):
     def create(self, request: Request, slug: str) -> Response:
         body = self.body(shapes.BookingInput)
 
-        def act() -> Answer:
+        def act() -> StoredResponse:
             booking = create_booking(hotel=self.hotel, staff=self.staff, **body)
-            return Answer(201, {**booking_detail(booking), GUEST_TOKEN: booking.guest_token})  # type: ignore[attr-defined]
+            return StoredResponse(201, {**booking_detail(booking), GUEST_TOKEN: booking.guest_token})  # type: ignore[attr-defined]
 
         answer = self.once(body, act, forget=frozenset({GUEST_TOKEN}))
         return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["version"])})
@@ -503,7 +505,7 @@ class StaffBookingOverstayView(BookingViewSet):
         error_examples={
             409: {
                 **error_body(
-                    "ROOM_OVERLAP_CONFLICT", "Room 101 is promised to BK-2026-0009 from 2026-07-05.", details={}
+                    "ROOM_OVERLAP_CONFLICT", "Room 101 is assigned to BK-2026-0009 from 2026-07-05.", details={}
                 ),
                 "conflicts": OVERLAP["details"]["conflicts"],
                 "suggested_rooms": [{"room_number": 102, "room_type": "Standard"}],
@@ -518,10 +520,12 @@ class StaffBookingOverstayView(BookingViewSet):
         found = self.booking(bid)
         body = self.body(shapes.ExtendInput)
 
-        def act() -> Answer:
+        def act() -> StoredResponse:
             booking = extend_stay(booking=found, staff=self.staff, **body)
             message = f"The stay of booking {booking.booking_id} now ends on {booking.check_out}."
-            return Answer(200, {"message": message, "booking": booking_detail(booking), **overstay_state(booking)})
+            return StoredResponse(
+                200, {"message": message, "booking": booking_detail(booking), **overstay_state(booking)}
+            )
 
         answer = self.once(body, act)
         return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["booking"]["version"])})

@@ -42,7 +42,7 @@ UNAVAILABLE: dict[str, Any] = {
 
 
 @contextmanager
-def patient_connection() -> Iterator[BaseDatabaseWrapper]:
+def probe_connection() -> Iterator[BaseDatabaseWrapper]:
     """A separate connection with short timeouts: the thread's own may be stuck in a statement."""
     other = connections["default"].copy()
     options = other.settings_dict.setdefault("OPTIONS", {})
@@ -84,7 +84,7 @@ class Readiness:
     def _look(self) -> tuple[int, dict[str, Any]]:
         body = dict(UNAVAILABLE)
         try:
-            with patient_connection() as connection:
+            with probe_connection() as connection:
                 connection.ensure_connection()
                 body["database"] = "read-only" if is_read_only(connection) else "ok"
                 if body["database"] != "ok":
@@ -126,7 +126,7 @@ class DatabaseGauges:
     def collect(self) -> Iterator[Metric]:
         is_up, found = False, list[Metric]()
         try:
-            with patient_connection() as connection:
+            with probe_connection() as connection:
                 connection.ensure_connection()
                 is_up = True
                 found += backlog_gauges(backlog(connection))

@@ -63,7 +63,7 @@ def can_change_room_status(
     if source == Source.SYSTEM:
         return True, ""
     if staff is None:
-        return False, "Permission denied: a status change names the member of staff who makes it."
+        return False, "Permission denied: a status change requires a staff member."
     if source == Source.MANAGER_OVERRIDE:
         if not staff.can(OVERRIDE):
             return False, "Permission denied: Manager privileges are needed to override a room status."
@@ -71,7 +71,7 @@ def can_change_room_status(
             return False, "Permission denied: an override needs a note that says why."
         return True, ""
     if not any(staff.can(right) for right in SOURCE_RIGHTS[Source(source)]):
-        return False, f"Permission denied: your role does not record changes as {Source(source).label.lower()}."
+        return False, f"Permission denied: your role can't use the source {Source(source).label}."
     if staff.can(OVERRIDE) or _granted(staff, room.room_status, to_status):
         return True, ""
     return False, (

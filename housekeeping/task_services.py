@@ -241,15 +241,15 @@ def open_stayover_tasks(hotel: Hotel, day: date) -> int:
     Idempotent for each ``day``: a guest who moves later in the day gets no second task, as the new room is made up.
     Tasks of earlier days that nobody has started are cancelled. Returns the number of tasks opened.
     """
-    have = HousekeepingTask.objects.filter(hotel=hotel, task_type=TaskType.STAYOVER, for_date=day)
-    there = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, check_out__gt=day).alias(
+    existing_tasks = HousekeepingTask.objects.filter(hotel=hotel, task_type=TaskType.STAYOVER, for_date=day)
+    staying = RoomBooking.objects.filter(hotel=hotel, status=BookingStatus.IN_HOUSE, check_out__gt=day).alias(
         since=Coalesce("room_moved_at", "checked_in_at")
     )
-    woke_up = there.filter(since__lt=calendar.at(hotel, day, MORNING))
-    without = woke_up.exclude(assigned_room__in=have.values("room")).order_by("pk")
+    here_this_morning = staying.filter(since__lt=calendar.at(hotel, day, MORNING))
+    without_task = here_this_morning.exclude(assigned_room__in=existing_tasks.values("room")).order_by("pk")
     # Locked, so that the task follows a guest who leaves or moves concurrently; then re-read.
-    locked = list(without.select_for_update(no_key=True).values_list("pk", flat=True))
-    stays = without.filter(pk__in=locked).values_list("pk", "assigned_room_id") if locked else []
+    locked = list(without_task.select_for_update(no_key=True).values_list("pk", flat=True))
+    stays = without_task.filter(pk__in=locked).values_list("pk", "assigned_room_id") if locked else []
     now = clock.now()
     tasks = [
         HousekeepingTask(

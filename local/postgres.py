@@ -169,7 +169,7 @@ class EmbeddedPostgres:
                 self._initialize(cluster)
             self._launch(cluster)
             if not self._becomes_ready(cluster, pause):
-                raise LocalError(f"PostgreSQL did not start; {self.service.log} ends:\n{self.service.last_words()}")
+                raise LocalError(f"PostgreSQL did not start; {self.service.log} ends:\n{self.service.log_tail()}")
         self._create_database()
 
     def _home(self) -> Path:

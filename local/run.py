@@ -24,8 +24,8 @@ ROLES = ("manager", "supervisor", "housekeeper", "frontdesk")
 
 
 def say(line: str = "") -> None:
-    """Print immediately. Neither a closed terminal nor one that cannot print a character of a folder's name may keep us
-    from stopping what we started."""
+    """Print immediately. A closed terminal, or one that cannot print a character of a folder's name, must not prevent
+    ``run`` from stopping the services."""
     with suppress(OSError):
         coding = sys.stdout.encoding or "ascii"
         print(line.encode(coding, "backslashreplace").decode(coding), flush=True)
@@ -162,7 +162,7 @@ def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
         return True
 
     if not wait_until(lambda: not service.is_running() or responds(), 60, pause):
-        raise LocalError(f"{name} doesn't respond on port {service.port}; {last_words(service)}")
+        raise LocalError(f"{name} doesn't respond on port {service.port}; {log_tail(service)}")
     require_running({name: service})
 
 
@@ -176,13 +176,13 @@ def watch(services: Mapping[str, Service], pause: Pause) -> None:
 def require_running(services: Mapping[str, Service]) -> None:
     for name, service in services.items():
         if not service.is_running():
-            raise LocalError(f"{name} ended unexpectedly; {last_words(service)}")
+            raise LocalError(f"{name} ended unexpectedly; {log_tail(service)}")
 
 
-def last_words(service: Service) -> str:
+def log_tail(service: Service) -> str:
     if not service.log:
         return "see its output above."
-    return f"{service.log} ends:\n{service.last_words()}"
+    return f"{service.log} ends:\n{service.log_tail()}"
 
 
 def welcome(env: Mapping[str, str], seconds: float, worker_log: str) -> str:

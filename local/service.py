@@ -134,7 +134,7 @@ class Service:
         if self._child:
             self._child.wait()
 
-    def last_words(self, lines: int = 10) -> str:
+    def log_tail(self, lines: int = 10) -> str:
         """The end of the log, for error messages."""
         if not self.log or not self.log.exists():
             return ""

@@ -83,7 +83,7 @@ def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None
     worker tries it. ``booking`` is locked or new, with its hotel and room type loaded; ``by`` is the staff member who
     had an e-mail sent again.
     """
-    if not (booking.primary_email and is_true(booking, kind)):
+    if not (booking.primary_email and mail_still_applies(booking, kind)):
         return None
     # The Message-ID is assigned here, not at each try, so that duplicates can be recognised.
     message = Message()
@@ -140,7 +140,7 @@ REPLACE_QUEUED = f"""
 """  # noqa: S608 - words of our own
 
 
-def is_true(booking: RoomBooking, kind: str) -> bool:
+def mail_still_applies(booking: RoomBooking, kind: str) -> bool:
     """Whether an e-mail of this kind applies to the booking's current status."""
     return booking.status in TRUE_WHILE[MailKind(kind)]
 
@@ -198,10 +198,10 @@ def mail_row(mail: BookingMail) -> dict[str, Any]:
 def can_send_again(mail: BookingMail) -> bool:
     """Whether ``send_again`` would currently accept it."""
     booking = mail.booking
-    return is_true(booking, mail.kind) and bool(booking.primary_email) and mail.state != MailState.SENDING
+    return mail_still_applies(booking, mail.kind) and bool(booking.primary_email) and mail.state != MailState.SENDING
 
 
-def tell(booking: RoomBooking) -> None:
+def publish_booking(booking: RoomBooking) -> None:
     """Publish ``booking_updated`` for a booking whose e-mail failed, was dropped or is sent again.
 
     Skipped for a hotel whose timezone this machine does not know: no event can be built, and e-mails must still go out.
@@ -218,7 +218,7 @@ def send_again(*, mail: BookingMail, staff: Staff) -> BookingMail:
     MailOvertaken, GuestHasNoAddress, MailBeingSent. Returns the e-mail that will be sent.
     """
     [booking] = booking_lock([mail.booking_id])
-    if not is_true(booking, mail.kind):
+    if not mail_still_applies(booking, mail.kind):
         raise MailOvertaken(
             f"Booking {booking.booking_id} is {status_of(booking)}: this e-mail no longer applies.",
             details={"booking_id": booking.booking_id, "status": str(booking.status)},
@@ -231,7 +231,7 @@ def send_again(*, mail: BookingMail, staff: Staff) -> BookingMail:
     again = queue_booking_mail(booking, MailKind(mail.kind), by=staff)
     if again is None:
         raise GuestHasNoAddress(f"Booking {booking.booking_id} has no e-mail address.")
-    tell(booking)
+    publish_booking(booking)
     return again
 
 
@@ -257,7 +257,7 @@ def settle_lost() -> int:
             [booking] = booking_lock([mail.booking_id])
             if lost.filter(pk=mail.pk).exists():
                 settle(mail, MailState.DROPPED, LOST)
-                tell(booking)
+                publish_booking(booking)
                 settled += 1
     return settled
 

@@ -20,7 +20,7 @@ from mailer.models import PRIORITY_DEFERRED, RESULT_FAILURE, RESULT_SUCCESS, Mes
 
 from common import clock
 from common.database import advisory_lock, is_unreachable
-from notifications.mail import NEWER, compose, is_true, new_identity, settle, status_of, tell
+from notifications.mail import NEWER, compose, mail_still_applies, new_identity, publish_booking, settle, status_of
 from notifications.models import OPEN_MAIL, BookingMail, MailState
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import booking_lock
@@ -162,7 +162,7 @@ def _claim_of(booking_id: int) -> Claim | None:
     if any(other.claimed_at and other.claimed_at > clock.now() - LONGEST_TALK for other in older):
         return None
     overtaken = [(other, NEWER) for other in older]
-    if not is_true(booking, mail.kind):
+    if not mail_still_applies(booking, mail.kind):
         overtaken.append((mail, f"The booking's status is now {status_of(booking)}."))
     elif not booking.primary_email:
         overtaken.append((mail, "The booking no longer has an e-mail address."))
@@ -170,7 +170,7 @@ def _claim_of(booking_id: int) -> Claim | None:
         begun = " A worker had started to send it: it may have arrived." if dropped.state == MailState.SENDING else ""
         settle(dropped, MailState.DROPPED, reason + begun)
     if overtaken:
-        tell(booking)
+        publish_booking(booking)
     message = Message.objects.filter(_due(), pk=mail.queue_number).first()
     if message is None:
         return None
@@ -246,7 +246,7 @@ def _put_back(message: Message, mail: BookingMail, booking: RoomBooking, error: 
         mail.state, mail.claimed_at, mail.reason = MailState.QUEUED, None, explained(error)
         mail.save(update_fields=["state", "claimed_at", "reason"])
         return
-    tell(booking)
+    publish_booking(booking)
 
 
 def _log(message: Message, error: Exception, tries: int, pause: timedelta) -> None:

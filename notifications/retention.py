@@ -21,7 +21,7 @@ JUMP_AHEAD = """
 
 
 @transaction.atomic
-def begin_anew() -> int:
+def reset_after_restore() -> int:
     """After a restore: make every client reload everything; returns how many events are still to be sent.
 
     A backup's numbers are behind those that clients have seen, and clients would ignore an event with a number that

@@ -12,7 +12,7 @@ from django.db import connection
 CHANNEL = "hotelmate_events"
 
 _running = threading.Event()
-_in_no_hurry = threading.Event()
+_no_wakeups = threading.Event()
 # Written after a commit, read by the relay: unlike an Event, it can be polled together with the database connection.
 _reader, _writer = os.pipe()
 for _end in (_reader, _writer):
@@ -30,20 +30,20 @@ def relay_stopped() -> None:
 
 
 @contextmanager
-def no_hurry() -> Iterator[None]:
+def without_wakeups() -> Iterator[None]:
     """Within the block this process wakes no other process's relay: polling is soon enough for backdated events."""
-    _in_no_hurry.set()
+    _no_wakeups.set()
     try:
         yield
     finally:
-        _in_no_hurry.clear()
+        _no_wakeups.clear()
 
 
 def wake() -> None:
     """Wake a relay after a commit: the one in this process, otherwise those listening on the database."""
     if _running.is_set():
         wake_local()
-    elif not _in_no_hurry.is_set():
+    elif not _no_wakeups.is_set():
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {CHANNEL}")
 

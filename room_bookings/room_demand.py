@@ -93,7 +93,7 @@ class RoomDemand:
         if oversold:
             conflicts += [conflict(booking, None) for booking in self._without_room(room, oversold)]
         if arrivals:
-            why = f"it is promised to {arrivals[0].booking_id} from {arrivals[0].check_in}"
+            why = f"it is assigned to {arrivals[0].booking_id} from {arrivals[0].check_in}"
         else:
             why = f"every {room.room_type.name} is sold for the night of {oversold[0]}"
         raise RoomNeeded(

@@ -457,7 +457,7 @@ class SuggestedRoom(serializers.Serializer[Any]):
 
 
 class ExtendRefused(ErrorBody):
-    """``conflicts`` and ``suggested_rooms`` only if the room is promised to another booking or the type is sold out."""
+    """``conflicts`` and ``suggested_rooms`` only if the room is assigned to another booking or the type is sold out."""
 
     conflicts = Conflict(many=True, required=False)
     suggested_rooms = SuggestedRoom(many=True, required=False)

@@ -80,7 +80,7 @@ CONFLICTS_EXAMPLE = [
 ]
 ROOM_NEEDED_EXAMPLE = error_body(
     "ROOM_NEEDED",
-    "Room 101 is needed: it is promised to BK-2026-0009 from 2026-07-05.",
+    "Room 101 is needed: it is assigned to BK-2026-0009 from 2026-07-05.",
     details={
         "room_id": 17,
         "room_number": 101,

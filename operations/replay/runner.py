@@ -120,7 +120,7 @@ def deal(replays: Sequence[Replay], workers: int) -> list[Share]:
 def _run(replays: Sequence[Replay], share: Share, progress: Progress, wait: Callable[[], Any]) -> Meter:
     meter = Meter()
     simulations = [_simulation(replay, types, meter) for replay, types in zip(replays, share.types, strict=True)]
-    with _quick_session(), wakeup.no_hurry(), meter.reading():
+    with _quick_session(), wakeup.without_wakeups(), meter.reading():
         for day in _days(replays):
             wait()
             done = 0

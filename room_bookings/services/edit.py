@@ -26,7 +26,7 @@ from room_bookings.services.booker import booker_columns
 from room_bookings.services.checks import added_nights, require_dates, require_free, sell_nights
 from room_bookings.services.errors import BookingAlreadyCheckedIn, BookingChanged, not_eligible, refusal_details
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
-from room_bookings.services.locks import lock_beds, lock_booking
+from room_bookings.services.locks import lock_booking, lock_type_capacity
 from room_bookings.services.overstay import DEPARTURE, put_off_departure
 from room_bookings.services.read_only import refuse_read_only
 from room_bookings.snapshots import PARTY_EDITABLE
@@ -104,7 +104,7 @@ def _fit(booking: RoomBooking, party_before: int, staff: Staff | None, reason: s
     supervisor's reason was needed."""
     party, lifted = guests(booking), False
     if party > party_before:
-        lock_beds(type_of(booking))
+        lock_type_capacity(type_of(booking))
         lifted = require_capacity(booking, type_of(booking), staff=staff, reason=reason)
     if party != party_before:
         booking.extra_beds = extra_beds(booking)

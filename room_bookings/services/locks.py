@@ -34,7 +34,7 @@ def lock_type(hotel: Hotel | int, room_type_id: int) -> RoomType | None:
     return locked.order_by("pk").first()
 
 
-def lock_beds(room_type: RoomType) -> None:
+def lock_type_capacity(room_type: RoomType) -> None:
     """Lock the type, after bookings and rooms, and re-read its ``max_occupancy``, so that it cannot be reduced while a
     party is being assigned."""
     fresh = lock_type(room_type.hotel_id, room_type.pk)

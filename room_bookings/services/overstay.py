@@ -161,7 +161,7 @@ def extend_stay(
     longer = StayRow(locked.status, locked.check_in, new, locked.arrived_on)
     if in_the_way := holders(hotel, *nights_held(hotel, longer), without=locked, assigned_room=room.pk):
         raise RoomOverlap(
-            f"Room {room.room_number} is promised to {in_the_way[0].booking_id} from {in_the_way[0].check_in}.",
+            f"Room {room.room_number} is assigned to {in_the_way[0].booking_id} from {in_the_way[0].check_in}.",
             extra={
                 "conflicts": [conflict(other, room) for other in in_the_way],
                 "suggested_rooms": _suggestions(locked, new),

@@ -14,7 +14,7 @@ from room_bookings.models import BookingAction, RoomBooking
 from room_bookings.services.check_in import RoomNotReady
 from room_bookings.services.checks import require_free, require_in_house, take_nights
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
-from room_bookings.services.locks import lock_beds, lock_booking
+from room_bookings.services.locks import lock_booking, lock_type_capacity
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
 from room_bookings.services.vacating import vacate
 from rooms.errors import RoomNotFound, RoomOccupied
@@ -50,7 +50,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     _require_usable(new)
     changes_type = new.room_type_id != old.room_type_id
     if changes_type:
-        lock_beds(new.room_type)
+        lock_type_capacity(new.room_type)
     if new.room_type.max_occupancy < old.room_type.max_occupancy:
         require_capacity(locked, new, staff=staff, reason=reason)
     require_free(new, *held, without=locked)

@@ -348,13 +348,13 @@ def test_another_hotels_room_type_is_refused_with_the_reason(superuser_browser, 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("state", "told"), [("23505", "another row already has this name"), ("23503", "something has changed")]
+    ("state", "message"), [("23505", "another row already has this name"), ("23503", "something has changed")]
 )
-def test_a_constraint_violation_at_commit_becomes_a_message(superuser_browser, state, told):
+def test_a_constraint_violation_at_commit_becomes_a_message(superuser_browser, state, message):
     """Also for rows without a hotel: a name that was just taken, or a row that was just deleted."""
     with unknown_constraint("auth_group", state):
         answer = superuser_browser.post(page(Group, "add"), {"name": "Planted"}, follow=True)
-    assert f"Not saved: {told}" in answer.content.decode()
+    assert f"Not saved: {message}" in answer.content.decode()
     assert not Group.objects.filter(name="Planted").exists()
 
 

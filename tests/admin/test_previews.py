@@ -213,14 +213,14 @@ def test_the_booking_preview_agrees_with_the_service(action, key, hotel, manager
     bookings = list(RoomBooking.objects.select_related("hotel", "room_type"))
     with nothing_written():
         found = preview(step, request, bookings)
-    told = {row.booking.pk: row.reason for row in found["refused"]}
+    refusals = {row.booking.pk: row.reason for row in found["refused"]}
     already = {row.booking.pk for row in found["already"]}
-    assert len(told) + len(already) + len(found["rows"]) == len(bookings)
-    assert told
+    assert len(refusals) + len(already) + len(found["rows"]) == len(bookings)
+    assert refusals
     assert found["rows"]
     for booking in bookings:
         asks = bool(booking.payment_provider) and action in ("approve", "decline")
-        if asks and booking.pk not in told and booking.pk not in already:
+        if asks and booking.pk not in refusals and booking.pk not in already:
             continue
         reason, version = "", None
         with rolled_back():
@@ -228,7 +228,7 @@ def test_the_booking_preview_agrees_with_the_service(action, key, hotel, manager
                 version = step.take(booking, manager, "asked for").version
             except Exception as refusal:
                 reason = str(refusal)
-        assert reason == told.get(booking.pk, ""), (booking.status, booking.payment_state)
+        assert reason == refusals.get(booking.pk, ""), (booking.status, booking.payment_state)
         assert reason or (version == booking.version) == (booking.pk in already), (booking.status, version)
 
 

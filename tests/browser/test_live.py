@@ -14,7 +14,7 @@ from hotel import calendar, rights
 from housekeeping.models import RoomStatusEvent
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
-from notifications.retention import begin_anew
+from notifications.retention import reset_after_restore
 from room_bookings.models import RoomBooking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out
@@ -315,7 +315,7 @@ def restore(backup: dict[str, Any]) -> None:
         Room.objects.filter(pk=backup["id"]).update(**backup)
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
-    begin_anew()
+    reset_after_restore()
 
 
 def test_changes_without_an_event_are_shown_within_a_minute(board_hotel, dirty, window):

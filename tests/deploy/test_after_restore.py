@@ -11,7 +11,7 @@ from housekeeping.services import set_room_status
 from notifications import relay
 from notifications.mail import queue_booking_mail
 from notifications.models import ROOMS, STREAMS, BookingMail, EventStream, MailKind, RealtimeEvent
-from notifications.retention import begin_anew
+from notifications.retention import reset_after_restore
 from operations.invariants import violations
 from tests.conftest import url
 from tests.factories import NewRoomFactory, booking_in
@@ -32,7 +32,7 @@ def last_number(hotel, stream: str = ROOMS) -> int:
 @pytest.mark.parametrize("seen", [0, 430, 437, 1_000_000])
 def test_clients_with_any_seq_are_told_to_reload(api, hotel, manager, seen):
     log_of(hotel, 430)
-    begin_anew()
+    reset_after_restore()
     answer = ask(api, manager, after=seen)
     assert_error(answer, 410, "EVENTS_EXPIRED")
     assert answer.json()["details"]["latest_seq"] == last_number(hotel)
@@ -41,7 +41,7 @@ def test_clients_with_any_seq_are_told_to_reload(api, hotel, manager, seen):
 
 def test_the_next_event_is_a_gap_for_every_client(api, hotel, manager):
     log_of(hotel, 430)
-    begin_anew()
+    reset_after_restore()
     jumped = last_number(hotel)
     set_room_status(room=NewRoomFactory(hotel=hotel), to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
     relay.number(EventStream.objects.get(hotel=hotel, name=ROOMS))
@@ -52,7 +52,7 @@ def test_the_next_event_is_a_gap_for_every_client(api, hotel, manager):
 
 
 def test_streams_without_an_event_in_the_backup_also_jump(api, hotel, manager):
-    begin_anew()
+    reset_after_restore()
     assert EventStream.objects.filter(hotel=hotel).count() == 3
     assert_error(ask(api, manager, channel="room-bookings", after=3), 410, "EVENTS_EXPIRED")
 
@@ -61,7 +61,7 @@ def test_waiting_events_are_sent_in_order_with_new_numbers(hotel):
     log_of(hotel, 3)
     log_of(hotel, 1, sent_at=None, parked_at=clock.now(), last_error="413")
     waiting = [*log_of(hotel, 2, sent_at=None), unnumbered(hotel)]
-    assert begin_anew() == 3
+    assert reset_after_restore() == 3
     jumped = last_number(hotel)
     relay.number(EventStream.objects.get(hotel=hotel, name=ROOMS))
     assert numbers(hotel) == [jumped + 1, jumped + 2, jumped + 3]
@@ -72,12 +72,12 @@ def test_waiting_events_are_sent_in_order_with_new_numbers(hotel):
 
 
 def test_a_second_restore_of_the_same_backup_jumps_further(hotel):
-    begin_anew()
+    reset_after_restore()
     first = [last_number(hotel, stream) for stream in STREAMS]
     log_of(hotel, 50)
     EventStream.objects.update(last_seq=0)
     with clock.set_to(clock.now() + timedelta(hours=1)):
-        begin_anew()
+        reset_after_restore()
     assert all(last_number(hotel, stream) > before + 50 for stream, before in zip(STREAMS, first, strict=True))
 
 

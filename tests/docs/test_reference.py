@@ -415,10 +415,10 @@ def events_of_operations(pages: Pages) -> Iterator[str]:
     }
     yield from difference("operations with events", set(said), set(OPERATIONS))
     tried = set()
-    for name, told in EXPECTED.items():
-        if not told:
+    for name, expected_events in EXPECTED.items():
+        if not expected_events:
             continue
-        events, times = _events(told)
+        events, times = _events(expected_events)
         parts = COMPOSED.get(name)
         if parts is None:
             matching = [each for each, pattern in OPERATIONS.items() if re.fullmatch(pattern, name)]
@@ -432,11 +432,11 @@ def events_of_operations(pages: Pages) -> Iterator[str]:
     yield from difference("operations that are tried", set(OPERATIONS), tried)
 
 
-def _events(told: str) -> tuple[Counter[tuple[str, str]], int]:
+def _events(expected_events: str) -> tuple[Counter[tuple[str, str]], int]:
     """The events that an operation sends, and the number of bookings (or else rooms) that they are about."""
     events: Counter[tuple[str, str]] = Counter()
     subjects: dict[str, set[str]] = {stream: set() for stream in STREAMS}
-    for word in told.split():
+    for word in expected_events.split():
         event, _, subject = word.lstrip(">").partition(":")
         stream = "guest" if word.startswith(">") else "room-bookings" if subject else "rooms"
         subjects[stream].add(subject or word[1:])
@@ -551,7 +551,7 @@ def replace_page(place: int, text: str) -> Pages:
     return Pages(*(text if number == place else page for number, page in enumerate(PAGES)))
 
 
-def test_every_mistake_is_noticed_and_every_check_notices():
+def test_each_check_detects_its_mistake():
     unnoticed, count, checks, silent = [], 0, list(CHECKS), set(CHECKS)
     for what, pages in mistakes():
         count += 1

@@ -469,17 +469,17 @@ def test_unsuitable_target_rooms_are_refused(agent_client, agent, book, hotel, r
     path = booking_url(agent, stay, "move-room/")
     small = NewRoomFactory(hotel=hotel, room_type=RoomTypeFactory(hotel=hotel, max_occupancy=2), room_number=201)
     large = RoomTypeFactory(hotel=hotel, max_occupancy=4)
-    taken, promised, dirty, broken = (
+    taken, assigned, dirty, broken = (
         NewRoomFactory(hotel=hotel, room_type=large, room_number=901 + n) for n in range(4)
     )
     book("IN_HOUSE", assigned_room=taken)
-    book(assigned_room=promised, check_in=day(1), check_out=day(4))
+    book(assigned_room=assigned, check_in=day(1), check_out=day(4))
     set_status(dirty, "CHECKOUT_DIRTY")
     set_status(broken, "OUT_OF_ORDER")
     theirs = NewRoomFactory(hotel=HotelFactory(slug="other"))
     expected = {
         taken: (409, "ROOM_OCCUPIED"),
-        promised: (409, "ROOM_OVERLAP_CONFLICT"),
+        assigned: (409, "ROOM_OVERLAP_CONFLICT"),
         dirty: (409, "ROOM_NOT_READY"),
         broken: (409, "ROOM_OUT_OF_ORDER"),
         small: (409, "ROOM_CAPACITY_EXCEEDED"),

@@ -34,7 +34,7 @@ def test_arrivals_are_checked_in_and_each_refusal_says_why(agent_client, agent, 
     first, second = (book(assigned_room=room) for room in rooms[:2])
     set_room_status(room=rooms[1], to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
     book(assigned_room=rooms[2], check_in=day(1), check_out=day(3))
-    told = len(event_types())
+    earlier_events = len(event_types())
     ids = [str(rooms[0].pk), rooms[1].pk, rooms[2].pk, theirs.pk, 123_456_789, rooms[0].pk]
     answer = agent_client.post(url(agent, "rooms/checkin/"), {"room_ids": ids})
     assert answer.status_code == 200
@@ -63,7 +63,7 @@ def test_arrivals_are_checked_in_and_each_refusal_says_why(agent_client, agent, 
     assert statuses(rooms) == ["OCCUPIED", "CHECKOUT_DIRTY", "READY_FOR_GUEST", "READY_FOR_GUEST"]
     audit = RoomStatusEvent.objects.latest("pk")
     assert (audit.source, audit.changed_by) == ("SYSTEM", agent)
-    assert event_types()[told:] == [
+    assert event_types()[earlier_events:] == [
         "room_updated",
         "room_occupancy_updated",
         "booking_checked_in",

@@ -8,7 +8,7 @@ from django.db import connection
 
 from common import clock
 from common.errors import Conflict
-from hotel.idempotency import answer_once
+from hotel.idempotency import run_once
 from hotel.models import IdempotentAnswer
 from housekeeping import task_services
 from room_bookings.models import RoomBooking
@@ -87,8 +87,8 @@ def test_an_idempotency_key_deleted_between_two_statements(agent):
                 cursor.cursor.execute(f"DELETE FROM {IdempotentAnswer._meta.db_table}")
         return execute(sql, *rest)
 
-    with connection.execute_wrapper(forget), pytest.raises(Conflict, match="just expiring"):
-        answer_once(staff=agent, key="a key", request={}, act=lambda: pytest.fail("it acted"))
+    with connection.execute_wrapper(forget), pytest.raises(Conflict, match="just expired"):
+        run_once(staff=agent, key="a key", request={}, act=lambda: pytest.fail("it acted"))
 
 
 def test_a_payment_with_a_call_in_progress(stripe):

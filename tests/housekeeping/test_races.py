@@ -26,10 +26,10 @@ def assert_unbroken(room: Room) -> list[str]:
     for earlier, later in pairwise(events):
         assert earlier.to_status == later.from_status
     assert events[-1].to_status == row.room_status
-    told = RealtimeEvent.objects.filter(type="room_updated", envelope__meta__scope__room_number=room.room_number)
+    updates = RealtimeEvent.objects.filter(type="room_updated", envelope__meta__scope__room_number=room.room_number)
     changes = [
         (event.envelope["payload"]["from_status"], event.envelope["payload"]["to_status"])
-        for event in told.order_by("pk")
+        for event in updates.order_by("pk")
         if "room_status" in event.envelope["payload"]["changed_fields"]
     ]
     assert changes == [(event.from_status, event.to_status) for event in events]

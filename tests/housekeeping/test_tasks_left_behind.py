@@ -41,14 +41,14 @@ def test_a_migrated_database_keeps_every_rule():
     day = NINE.date()
     left = {
         "turnover": TaskFactory(room=room, booking=gone, created_at=NINE),
-        "begun": TaskFactory(room=room, booking=gone, created_at=NINE, status="IN_PROGRESS", started_at=NINE),
+        "in progress": TaskFactory(room=room, booking=gone, created_at=NINE, status="IN_PROGRESS", started_at=NINE),
         "moved away": TaskFactory(room=room, booking=here, task_type="STAYOVER", for_date=day - timedelta(days=2)),
         "gone": TaskFactory(room=room, booking=gone, task_type="STAYOVER", for_date=day - timedelta(days=1)),
-        "wish of who left": TaskFactory(room=room, booking=gone, task_type="AMENITY"),
-        "wish of who does not come": TaskFactory(room=room, booking=cancelled, task_type="DEEP_CLEAN"),
+        "request of a guest who left": TaskFactory(room=room, booking=gone, task_type="AMENITY"),
+        "request of a guest who will not arrive": TaskFactory(room=room, booking=cancelled, task_type="DEEP_CLEAN"),
     }
     kept = {
-        "wanted of a clean room": TaskFactory(room=room, created_by=clerk, created_at=TEN + timedelta(minutes=1)),
+        "requested for a clean room": TaskFactory(room=room, created_by=clerk, created_at=TEN + timedelta(minutes=1)),
         "dirty": TaskFactory(room=room_in("CHECKOUT_DIRTY", hotel=hotel), booking=gone, created_at=NINE),
         "stays": TaskFactory(room=here.assigned_room, booking=here, task_type="STAYOVER", for_date=day),
         "of the room": TaskFactory(room=room, booking=gone, task_type="DEEP_CLEAN"),
@@ -60,13 +60,13 @@ def test_a_migrated_database_keeps_every_rule():
     tasks = {name: HousekeepingTask.objects.get(pk=task.pk) for name, task in left.items()}
     assert {name: task.status for name, task in tasks.items()} == {
         "turnover": "DONE",
-        "begun": "DONE",
+        "in progress": "DONE",
         "moved away": "CANCELLED",
         "gone": "CANCELLED",
-        "wish of who left": "CANCELLED",
-        "wish of who does not come": "CANCELLED",
+        "request of a guest who left": "CANCELLED",
+        "request of a guest who will not arrive": "CANCELLED",
     }
-    assert [(tasks[name].started_at, tasks[name].completed_at) for name in ("turnover", "begun")] == [
+    assert [(tasks[name].started_at, tasks[name].completed_at) for name in ("turnover", "in progress")] == [
         (TEN, TEN),
         (NINE, TEN),
     ]

@@ -226,7 +226,7 @@ def test_signals_to_any_process_leave_nothing_behind(
     launch: Launch, data: DataDir, nothing_left: Callable[[], bool], number: int, target: str
 ):
     if target == "make" and number != signal.SIGTERM and not Path("/proc/self/status").exists():
-        pytest.skip("this system does not show that make was told to stop")
+        pytest.skip("this system does not show that make was asked to stop")
     launched = launch("make", "run", f"PYTHON={sys.executable}").says(UP)
     launcher = json.loads((data.run / "launcher").read_text())["pid"]
     for _ in range(3):

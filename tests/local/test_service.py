@@ -65,7 +65,7 @@ def test_stop_ends_children_that_outlived_their_parent(data: DataDir):
 def test_stop_kills_after_an_ignored_signal(data: DataDir):
     service = data.service("web")
     service.start(STUBBORN, port=0)
-    assert wait_until(lambda: "deaf" in service.last_words(), 10)
+    assert wait_until(lambda: "deaf" in service.log_tail(), 10)
     service.stop(seconds=0.3)
     assert not service.is_running()
     assert service.exit_code == -signal.SIGKILL
@@ -109,9 +109,9 @@ def test_a_running_service_without_a_pid_is_an_error_not_a_guess(data: DataDir):
     assert wait_until(lambda: not service.is_running(), 10)
 
 
-def test_last_words_is_the_end_of_the_log(data: DataDir):
+def test_log_tail_is_the_end_of_the_log(data: DataDir):
     service = data.service("web")
-    assert service.last_words() == ""
+    assert service.log_tail() == ""
     service.start(["sh", "-c", "seq 20"], port=0)
     assert wait_until(lambda: not service.is_running(), 10)
-    assert service.last_words(2) == "19\n20"
+    assert service.log_tail(2) == "19\n20"

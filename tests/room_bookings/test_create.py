@@ -216,16 +216,16 @@ AVAILABILITY = [
 ]
 
 
-@pytest.mark.parametrize(("sold", "wish", "full"), AVAILABILITY)
-def test_a_night_is_sold_once_per_room(sold, wish, full, small_hotel):
+@pytest.mark.parametrize(("sold", "dates", "full"), AVAILABILITY)
+def test_a_night_is_sold_once_per_room(sold, dates, full, small_hotel):
     for first, last in sold:
         BookingFactory(
             hotel=small_hotel.hotel, room_type=small_hotel.room_type, check_in=day(first), check_out=day(last)
         )
     if full is None:
-        assert create(small_hotel, *wish).status == "CONFIRMED"
+        assert create(small_hotel, *dates).status == "CONFIRMED"
     else:
-        refusal = refusal_of(lambda: create(small_hotel, *wish))
+        refusal = refusal_of(lambda: create(small_hotel, *dates))
         assert (refusal.code, refusal.status) == ("NO_AVAILABILITY", 409)
         assert refusal.details == {"room_type_id": small_hotel.room_type.pk, "date": day(full).isoformat()}
 

@@ -175,12 +175,12 @@ def test_unflagged_overstay_can_be_acknowledged(small_hotel, guest):
 
 
 @pytest.mark.parametrize(
-    ("wish", "new"), [({"add_nights": 1}, 1), ({"add_nights": 14}, 14), ({"new_checkout_date": day(3)}, 3)]
+    ("nights", "new"), [({"add_nights": 1}, 1), ({"add_nights": 14}, 14), ({"new_checkout_date": day(3)}, 3)]
 )
-def test_nights_are_added_to_the_departure_date(wish, new, small_hotel, guest):
+def test_nights_are_added_to_the_departure_date(nights, new, small_hotel, guest):
     flag_overstays(small_hotel.hotel)
     since = last_event()
-    extended = extend_stay(booking=guest, staff=small_hotel.agent, **wish)
+    extended = extend_stay(booking=guest, staff=small_hotel.agent, **nights)
     stored = RoomBooking.objects.get()
     assert (stored.check_out, stored.version, extended.check_out) == (day(new), 2, day(new))
     assert (stored.overstay_flagged_at, stored.overstay_acknowledged_at) == (None, None)
@@ -207,7 +207,7 @@ def test_extension_counts_from_the_departure_even_if_long_overdue(small_hotel):
 
 
 @pytest.mark.parametrize(
-    ("wish", "field"),
+    ("nights", "field"),
     [
         ({"add_nights": 0}, "add_nights"),
         ({"new_checkout_date": day(0)}, "new_checkout_date"),
@@ -215,13 +215,13 @@ def test_extension_counts_from_the_departure_even_if_long_overdue(small_hotel):
         ({"new_checkout_date": day(364)}, "new_checkout_date"),
     ],
 )
-def test_extension_by_no_nights_or_too_many(wish, field, small_hotel, guest):
-    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=small_hotel.agent, **wish))
+def test_extension_by_no_nights_or_too_many(nights, field, small_hotel, guest):
+    refusal = refusal_of(lambda: extend_stay(booking=guest, staff=small_hotel.agent, **nights))
     assert (refusal.code, list(refusal.details)) == ("VALIDATION_ERROR", [field])
 
 
 def test_refused_extension_names_the_conflict_and_other_rooms(small_hotel, guest):
-    promised = BookingFactory(
+    assigned = BookingFactory(
         hotel=small_hotel.hotel,
         room_type=small_hotel.room_type,
         assigned_room=small_hotel.rooms[0],
@@ -243,7 +243,7 @@ def test_refused_extension_names_the_conflict_and_other_rooms(small_hotel, guest
     assert refusal.extra == {
         "conflicts": [
             {
-                "booking_id": promised.booking_id,
+                "booking_id": assigned.booking_id,
                 "room_number": 101,
                 "start_date": "2026-07-02",
                 "end_date": "2026-07-03",
@@ -335,12 +335,12 @@ def cancelled_and_reinstated(small_hotel, guest):
     reinstate_booking(booking=guest, staff=small_hotel.manager, reason="The right guest after all")
 
 
-@pytest.mark.parametrize("anew", [undone, cancelled_and_reinstated])
-def test_stay_checked_in_again_starts_without_an_overstay(anew, small_hotel):
+@pytest.mark.parametrize("restart", [undone, cancelled_and_reinstated])
+def test_stay_checked_in_again_starts_without_an_overstay(restart, small_hotel):
     """Checked in on the departure day, flagged, undone, and checked in again."""
     guest = staying(small_hotel, -1, 0, checked_in_at=NOW)
     flag_overstays(small_hotel.hotel)
-    anew(small_hotel, guest)
+    restart(small_hotel, guest)
     stored = RoomBooking.objects.get()
     assert (stored.status, stored.overstay_flagged_at, stored.overstay_acknowledged_at) == ("CONFIRMED", None, None)
     assert incidents() == [("2026-07-01", "RESOLVED")]

@@ -303,11 +303,11 @@ def test_early_guests_nights_count_as_sold(small_hotel, early):
     assert_invariants_hold()
 
 
-@pytest.mark.parametrize("promised", [True, False])
-def test_early_hours_of_the_departure_day_hold_no_further_night(promised, small_hotel):
+@pytest.mark.parametrize("assigned", [True, False])
+def test_early_hours_of_the_departure_day_hold_no_further_night(assigned, small_hotel):
     """At 3 a.m. the business date is the departure day: the next night is free for others."""
     late = coming(small_hotel, 0, 1, assigned_room=small_hotel.rooms[0])
-    coming(small_hotel, 1, 3, assigned_room=small_hotel.rooms[0] if promised else None)
+    coming(small_hotel, 1, 3, assigned_room=small_hotel.rooms[0] if assigned else None)
     coming(small_hotel, 1, 3)
     with clock.set_to(NOW + timedelta(hours=12)):
         refusal = refusal_of(lambda: check_in(booking=late, staff=small_hotel.agent))

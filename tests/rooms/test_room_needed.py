@@ -69,7 +69,7 @@ def test_assigned_room_cannot_be_taken_away(way, api, hotel, manager, rooms):
     conflict = {"booking_id": booking.booking_id, "room_number": 101}
     conflict |= {"start_date": day(1).isoformat(), "end_date": day(3).isoformat()}
     assert body["conflicts"] == body["details"]["conflicts"] == [conflict]
-    assert body["message"] == f"Room 101 is needed: it is promised to {booking.booking_id} from {day(1)}."
+    assert body["message"] == f"Room 101 is needed: it is assigned to {booking.booking_id} from {day(1)}."
     assert way(api(manager), manager, rooms[1]).status_code == 200  # not assigned
     assert_invariants_hold()
 
@@ -242,4 +242,4 @@ def test_admin_refuses_to_take_away_a_needed_room(manager, rooms):
             answer = browser.post(page, data, follow=True)
         assert answer.status_code == 200
         [message] = [str(each) for each in answer.context["messages"]]
-        assert message.startswith(f"Room 101 is needed: it is promised to {booking.booking_id}"), (page, message)
+        assert message.startswith(f"Room 101 is needed: it is assigned to {booking.booking_id}"), (page, message)

@@ -167,7 +167,7 @@ def measure(installation: Installation, scale: Scale, report: Report) -> None:
                 bar.update()
         memory = meters.resident_megabytes(installation.web_processes())
     except LocalError as error:
-        raise LocalError(f"{error}\n{installation.web.last_words(20)}") from error
+        raise LocalError(f"{error}\n{installation.web.log_tail(20)}") from error
     finally:
         bar.close()
         wakeup.relay_stopped()

@@ -96,8 +96,8 @@ def check_state(hotelmate: HotelMate, signals: StopSignals) -> list[str]:
     for name, service in hotelmate.services.items():
         if not service.is_running():
             wrong.append(f"the {name} process has ended")
-        if "Traceback" in service.last_words(1_000_000):
-            wrong.append(f"the {name} process has logged a traceback:\n{service.last_words(40)}")
+        if "Traceback" in service.log_tail(1_000_000):
+            wrong.append(f"the {name} process has logged a traceback:\n{service.log_tail(40)}")
     return wrong
 
 

@@ -429,7 +429,7 @@ class PusherFuzz:
             return [*wrong, "the Pusher server has ended"]
         if (grown := self.target.resident() - before) > GROWTH:
             wrong.append(f"the Pusher server has grown by {grown // 2**20} MB")
-        if logged := [line for line in self.service.last_words(1000).splitlines() if "listening on" not in line]:
+        if logged := [line for line in self.service.log_tail(1000).splitlines() if "listening on" not in line]:
             wrong.append("the Pusher server has logged:\n" + "\n".join(logged[-40:]))
         return wrong
 

@@ -170,7 +170,7 @@ class Installation:
         wait_until(lambda: not task.is_running(), 300, self.pause)
         task.stop()  # afterwards it has an exit code, even if it had to be stopped
         if task.exit_code != 0:
-            raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.last_words(40)}")
+            raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.log_tail(40)}")
 
     def start_web(self, *, processes: int, relay: str) -> None:
         """Start gunicorn as deployed; ``relay``: thread or off."""
@@ -234,7 +234,7 @@ class Installation:
         return self._start(name, "manage.py", "worker")
 
     def _await_worker(self, worker: Service) -> None:
-        self._await(lambda: WORKER_HELLO in worker.last_words(1000), worker.name)
+        self._await(lambda: WORKER_HELLO in worker.log_tail(1000), worker.name)
 
     def _await(self, condition: Callable[[], bool], what: str) -> None:
         if not wait_until(condition, 60, self.pause):

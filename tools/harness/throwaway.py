@@ -74,7 +74,7 @@ def throwaway_hotelmate(pause: Pause, **more: str) -> Iterator[HotelMate]:
             task = started("task", *words)
             wait_until(lambda: not task.is_running(), 300, pause)
             if task.exit_code != 0:
-                raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.last_words(40)}")
+                raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.log_tail(40)}")
 
         done("manage.py", "migrate")
         pusher = started("pusher", "-m", "local.pusher_server", "--port", pusher_port, port=pusher_port)

@@ -326,7 +326,7 @@ class SoakInstallation(Installation):
         return [
             f"{service.name}: {line}"
             for service in (self.web, *self.workers)
-            for line in service.last_words(1_000_000).splitlines()
+            for line in service.log_tail(1_000_000).splitlines()
             if any(words in line for words in BUG_MESSAGES)
         ]
 

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from mailer.models import Message
 
 from notifications.mail import drop_all_queued
-from notifications.retention import begin_anew
+from notifications.retention import reset_after_restore
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, drop_mails: bool, **options: Any) -> None:
-        waiting = begin_anew()
+        waiting = reset_after_restore()
         if drop_mails:
             dropped = drop_all_queued("It was queued in a restored backup: it may have been sent since.")
             self.stdout.write(f"Dropped: {dropped} e-mails.")

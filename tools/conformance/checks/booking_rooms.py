@@ -105,14 +105,14 @@ def move_refused(s: Session) -> None:
     path, free = s.path(booking, "move-room/"), s.room()
     why = {"reason": "noise"}
     _, occupied = s.arrived()
-    promised = s.room()
-    s.frontdesk.post(s.path(s.book(1, 2), "safe-assign-room/"), {"room_id": promised["id"]})
+    assigned = s.room()
+    s.frontdesk.post(s.path(s.book(1, 2), "safe-assign-room/"), {"room_id": assigned["id"]})
     for room, code in (
         (occupied, "ROOM_OCCUPIED"),
         (s.room("CHECKOUT_DIRTY"), "ROOM_NOT_READY"),
         (s.room("OUT_OF_ORDER"), "ROOM_OUT_OF_ORDER"),
         (s.small_room, "ROOM_CAPACITY_EXCEEDED"),
-        (promised, "ROOM_OVERLAP_CONFLICT"),
+        (assigned, "ROOM_OVERLAP_CONFLICT"),
     ):
         s.frontdesk.post(path, {"to_room_id": str(room["id"]), **why}, status=409, code=code)
     s.frontdesk.post(path, {"to_room_id": free["id"]}, status=400)
