@@ -8,7 +8,7 @@ from local.metrics_folder import make_counters_folder, remove_counters_folders, 
 bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
 wsgi_app = "hotelmate.wsgi:application"
 # Threads, because a request mostly waits for PostgreSQL; processes, to use the cores. Each thread keeps a database
-# connection, and so do the six threads of a relay: two processes of four threads take up to 20.
+# connection, and so do the five threads of a relay: two processes of four threads take up to 18.
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
