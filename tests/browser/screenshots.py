@@ -96,13 +96,13 @@ def test_screenshots(belvedere: BoardHotel, window: Callable[..., BrowserContext
     phone = live(window(housekeeper, **PHONE), belvedere.path)
     take(phone, "board-phone")
     open_room(phone, 203)
-    phone.get_by_label("Note").fill("bed for a child is gone")
+    phone.get_by_label("Note").fill("cot removed")
     step(phone, "CLEANED_UNINSPECTED").tap()
     expect(phone.locator("dialog#room #done")).not_to_be_empty()
 
     desk = live(window(supervisor), belvedere.path)
     panel = open_room(desk, 203)
-    expect(panel.locator("#history > li").first).to_contain_text("bed for a child is gone")
+    expect(panel.locator("#history > li").first).to_contain_text("cot removed")
     take(desk, "board-desk-room")
 
     # After the boards, because it adds floors to them.
