@@ -53,6 +53,24 @@ def test_links_resolve(page):
     assert list(dead(page, page.read_text())) == []
 
 
+def missing_paths(text: str) -> list[str]:
+    """Paths in backticks, such as `rooms/models.py` and `tests/model/`, that the project does not have."""
+    paths = re.findall(r"`((?:[a-z_.]+/)+(?:[\w-]+\.(?:py|md|toml|html|js))?)`", text)
+    folders = {path.name for path in PROJECT.iterdir() if path.is_dir()}
+    return [path for path in paths if path.partition("/")[0] in folders and not (PROJECT / path).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_paths_exist(page):
+    if page.name != "CHANGELOG.md":  # which speaks of what was
+        assert missing_paths(page.read_text()) == []
+
+
+def test_a_missing_path_is_found():
+    text = "`rooms/models.py`, `rooms/gone.py`, `tests/model/`, `tests/gone/`, `room_type/id`, `other/models.py`"
+    assert missing_paths(text) == ["rooms/gone.py", "tests/gone/"]
+
+
 def test_a_dead_link_is_found():
     page = PROJECT / "docs" / "README.md"
     text = "# A `b` & c, again\n[1](#a-b--c-again) [2](guides/sign-in.md#get-a-token) [3](../LICENSE) ![4](https://x.y)"
