@@ -80,7 +80,7 @@ class NoteField(OptionalLinesField):
 
 
 # For model serializers: model field → serializer field.
-OF_A_MODEL = serializers.ModelSerializer.serializer_field_mapping | {
+MODEL_FIELD_MAPPING = serializers.ModelSerializer.serializer_field_mapping | {
     models.CharField: LineField,
     models.TextField: LinesField,
     models.EmailField: MailField,

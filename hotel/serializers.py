@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.serializers import OF_A_MODEL
+from common.serializers import MODEL_FIELD_MAPPING
 from hotel.models import Hotel, Staff
 from hotel.rights import ACTIONS, ALL_RIGHTS
 
@@ -167,7 +167,7 @@ class ClockField(serializers.TimeField):
 class AccessConfig(serializers.ModelSerializer[Hotel]):
     """The settings that drive a hotel's deadlines. Times are ``HH:MM`` in the hotel's timezone."""
 
-    serializer_field_mapping = OF_A_MODEL | {models.TimeField: ClockField}
+    serializer_field_mapping = MODEL_FIELD_MAPPING | {models.TimeField: ClockField}
 
     class Meta:
         model = Hotel

@@ -62,10 +62,10 @@ def only_here(data: DataDir, port: int) -> Iterator[None]:
     with open(data.run / "launcher", "a+") as file:
         if not try_lock(file.fileno(), fcntl.LOCK_EX):
             file.seek(0)
-            there = json.loads(file.read() or "{}")
+            running = json.loads(file.read() or "{}")
             raise LocalError(
-                f"HotelMate is already running from {data.path} at http://127.0.0.1:{there.get('port')}: "
-                f"use that one, or stop it first (Ctrl-C there, or `kill {there.get('pid')}`)."
+                f"HotelMate is already running from {data.path} at http://127.0.0.1:{running.get('port')}: "
+                f"use that one, or stop it first (Ctrl-C there, or `kill {running.get('pid')}`)."
             )
         file.truncate(0)
         json.dump({"pid": os.getpid(), "port": port}, file)

@@ -51,21 +51,21 @@ def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Sta
     )
 
 
-def parties_too_large(room_type: RoomType, beds: int) -> QuerySet[RoomBooking]:
-    """Parties in, or booked into, rooms of the type that fit now but would not with only ``beds`` beds."""
+def parties_too_large(room_type: RoomType, max_occupancy: int) -> QuerySet[RoomBooking]:
+    """Parties in, or booked into, rooms of the type that fit now but would not with this ``max_occupancy``."""
     found = RoomBooking.objects.filter(status__in=[*ACTIVE_STATUSES, BookingStatus.PENDING_APPROVAL])
-    found = found.alias(kind=Coalesce(F("assigned_room__room_type"), F("room_type")), beds=_beds())
-    return found.filter(kind=room_type.pk, beds__gt=beds, beds__lte=room_type.max_occupancy)
+    found = found.alias(kind=Coalesce(F("assigned_room__room_type"), F("room_type")), occupants=_occupants())
+    return found.filter(kind=room_type.pk, occupants__gt=max_occupancy, occupants__lte=room_type.max_occupancy)
 
 
-def parties_too_large_in(room: Room, beds: int) -> QuerySet[RoomBooking]:
-    """Parties assigned to the room that would not fit with only ``beds`` beds."""
+def parties_too_large_in(room: Room, max_occupancy: int) -> QuerySet[RoomBooking]:
+    """Parties assigned to the room that would not fit with this ``max_occupancy``."""
     found = RoomBooking.objects.filter(status__in=ACTIVE_STATUSES, assigned_room=room.pk)
-    return found.alias(beds=_beds()).filter(beds__gt=beds)
+    return found.alias(occupants=_occupants()).filter(occupants__gt=max_occupancy)
 
 
-def _beds() -> Any:
-    """How many beds a booking takes, excluding extra beds."""
+def _occupants() -> Any:
+    """How many guests of a booking count towards ``max_occupancy``: all but those in extra beds."""
     named = BookingGuest.objects.filter(booking=OuterRef("pk")).order_by().values("booking")
     party = Greatest(
         Cast("adults", IntegerField()) + F("children"),

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from common.money import money
 from common.openapi import ErrorBody
-from common.serializers import OF_A_MODEL, NoteField, StrictBooleanField
+from common.serializers import MODEL_FIELD_MAPPING, NoteField, StrictBooleanField
 from rooms.models import Priority, RoomStatus, RoomType
 
 LARGEST_ROOM_NUMBER = 999_999
@@ -181,7 +181,7 @@ class RoomChangeInput(RoomInput):
 
 
 class RoomTypeInput(serializers.ModelSerializer[RoomType]):
-    serializer_field_mapping = OF_A_MODEL
+    serializer_field_mapping = MODEL_FIELD_MAPPING
 
     class Meta:
         model = RoomType

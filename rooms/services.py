@@ -111,9 +111,9 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
         demand.require_spare(locked, forced=forced)
         overbooked = demand.take(locked, staff=staff, reason=reason)
     if "room_type" in changed:
-        to_type, beds = fields["room_type"], fields["room_type"].max_occupancy
-        what = f"Room {locked.room_number} can't be a {to_type.name}, which sleeps {beds}"
-        _require_parties_fit(what, beds, parties_too_large_in(locked, beds))
+        to_type, max_occupancy = fields["room_type"], fields["room_type"].max_occupancy
+        what = f"Room {locked.room_number} can't be a {to_type.name}, which sleeps {max_occupancy}"
+        _require_parties_fit(what, max_occupancy, parties_too_large_in(locked, max_occupancy))
     for name in changed:
         setattr(locked, name, fields[name])
     locked.updated_at = clock.now()
@@ -166,9 +166,11 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
     locked = RoomType.objects.select_for_update(no_key=True).filter(pk=room_type.pk).order_by("pk").first()
     if locked is None:
         raise RoomTypeNotFound("There is no such room type.")
-    beds = fields.get("max_occupancy", locked.max_occupancy)
-    if beds < locked.max_occupancy:
-        _require_parties_fit(f"{locked.name} can't sleep only {beds}", beds, parties_too_large(locked, beds))
+    max_occupancy = fields.get("max_occupancy", locked.max_occupancy)
+    if max_occupancy < locked.max_occupancy:
+        _require_parties_fit(
+            f"{locked.name} can't sleep only {max_occupancy}", max_occupancy, parties_too_large(locked, max_occupancy)
+        )
     for name, value in fields.items():
         setattr(locked, name, value)
     if money := [name for name in ("starting_price_from", "currency") if name in fields]:
@@ -178,14 +180,14 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
     return locked
 
 
-def _require_parties_fit(what: str, beds: int, too_large: QuerySet[RoomBooking]) -> None:
-    """Raise CapacityExceeded, its message starting with ``what``, if any party is too large for ``beds``."""
+def _require_parties_fit(what: str, max_occupancy: int, too_large: QuerySet[RoomBooking]) -> None:
+    """Raise CapacityExceeded, its message starting with ``what``, if any party is too large for ``max_occupancy``."""
     parties = list(too_large.select_related("assigned_room").order_by("check_in", "pk")[:100])
     if parties:
         conflicts = [conflict(booking, booking.assigned_room) for booking in parties]
         raise CapacityExceeded(
             f"{what}: the party of {parties[0].booking_id} is larger.",
-            details={"max_occupancy": beds, "conflicts": conflicts},
+            details={"max_occupancy": max_occupancy, "conflicts": conflicts},
             extra={"conflicts": conflicts},
         )
 

@@ -57,10 +57,10 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
         *ASSIGNMENT,
     )
     save_history([history_row(locked, BookingAction.CANCELLED, was=was, staff=staff, reason=reason, from_room=room)])
-    left = [(locked, room)] if in_house and room else []
-    if left:
+    vacated = [(locked, room)] if in_house and room else []
+    if vacated:
         resolve_overstays([locked])
-        vacate(left, staff=staff, note=f"stay of {locked.booking_id} cancelled", for_good=True)
+        vacate(vacated, staff=staff, note=f"stay of {locked.booking_id} cancelled", for_good=True)
     else:
         end_arrivals([locked])
     realtime_booking_updated(
@@ -68,7 +68,7 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
         "booking_cancelled",
         guest_type="booking_cancelled",
         reason=reason,
-        rooms=[vacated for _, vacated in left],
+        rooms=[room for _, room in vacated],
     )
     queue_booking_mail(locked, MailKind.CANCELLATION)
     return locked

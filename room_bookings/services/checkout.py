@@ -57,9 +57,9 @@ def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> B
     }
     result = BulkResult(bookings=list(guests.values()))
     result.rooms = _leave(result.bookings, staff, "check-out of several rooms") if guests else []
-    without = [room_id for room_id in dict.fromkeys(room_ids) if room_id not in guests]
-    numbers = dict(Room.objects.filter(hotel=hotel, pk__in=without).values_list("pk", "room_number")) if without else {}
-    for room_id in without:
+    vacant = [room_id for room_id in dict.fromkeys(room_ids) if room_id not in guests]
+    numbers = dict(Room.objects.filter(hotel=hotel, pk__in=vacant).values_list("pk", "room_number")) if vacant else {}
+    for room_id in vacant:
         refusal: NobodyInHouse | RoomNotFound
         if room_id in numbers:
             refusal = NobodyInHouse(f"Nobody is in house in room {numbers[room_id]}.")
@@ -72,17 +72,17 @@ def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> B
 def _leave(bookings: Sequence[RoomBooking], staff: Staff | None, note: str) -> list[Room]:
     """Complete locked in-house bookings; returns the rooms that their guests have left."""
     moment = clock.now()
-    left = [(booking, booking.assigned_room) for booking in bookings if booking.assigned_room]
+    vacated = [(booking, booking.assigned_room) for booking in bookings if booking.assigned_room]
     for booking in bookings:
         booking.status, booking.checked_out_at = BookingStatus.COMPLETED, not_before_arrival(booking, moment)
     save_bookings(bookings, "status", "checked_out_at")
     resolve_overstays(bookings)
     save_history(
         history_row(booking, BookingAction.CHECKED_OUT, was=BookingStatus.IN_HOUSE, staff=staff, from_room=room)
-        for booking, room in left
+        for booking, room in vacated
     )
-    vacate(left, staff=staff, note=note, for_good=True)
-    rooms = [room for _, room in left]
+    vacate(vacated, staff=staff, note=note, for_good=True)
+    rooms = [room for _, room in vacated]
     realtime_bookings_updated(
         [BookingUpdate(booking, "booking_checked_out", "booking_checked_out") for booking in bookings], rooms=rooms
     )

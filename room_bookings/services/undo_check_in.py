@@ -49,7 +49,7 @@ def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBoo
     save_history(
         [history_row(locked, BookingAction.CHECK_IN_UNDONE, was=was, staff=staff, reason=reason, to_room=room)]
     )
-    left = [(locked, room)] if room else []
-    vacate(left, staff=staff, note=f"check-in of {locked.booking_id} undone", for_good=False)
-    realtime_booking_updated(locked, "booking_updated", rooms=[vacated for _, vacated in left])
+    vacated = [(locked, room)] if room else []
+    vacate(vacated, staff=staff, note=f"check-in of {locked.booking_id} undone", for_good=False)
+    realtime_booking_updated(locked, "booking_updated", rooms=[room for _, room in vacated])
     return locked

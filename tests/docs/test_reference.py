@@ -552,22 +552,22 @@ def replace_page(place: int, text: str) -> Pages:
 
 
 def test_each_check_detects_its_mistake():
-    unnoticed, count, checks, silent = [], 0, list(CHECKS), set(CHECKS)
+    undetected, count, checks, silent = [], 0, list(CHECKS), set(CHECKS)
     for what, pages in mistakes():
         count += 1
-        silent -= {check for check in silent if noticed(check, pages)}
-        first = next((check for check in checks if noticed(check, pages)), None)
+        silent -= {check for check in silent if detected(check, pages)}
+        first = next((check for check in checks if detected(check, pages)), None)
         if first is None:
-            unnoticed.append(what)
+            undetected.append(what)
         else:  # it comes first from now on: the next mistake is in the same table
             checks.remove(first)
             checks.insert(0, first)
-    assert unnoticed == []
+    assert undetected == []
     assert silent == set()
     assert count > 700
 
 
-def noticed(check: Callable[[Pages], Iterator[str]], pages: Pages) -> list[str]:
+def detected(check: Callable[[Pages], Iterator[str]], pages: Pages) -> list[str]:
     """The result of a check on pages that may be too broken to parse."""
     try:
         return list(check(pages))
@@ -575,7 +575,7 @@ def noticed(check: Callable[[Pages], Iterator[str]], pages: Pages) -> list[str]:
         return [str(error)]
 
 
-def test_a_field_that_changes_its_marks_is_noticed():
+def test_a_field_that_changes_its_marks_is_detected():
     said = fields("id, room*{id, name?}, guests[{id}], kind{Kind}")
     assert said == {
         "id": Field(),

@@ -67,7 +67,7 @@ def booking(book, rooms) -> RoomBooking:
 
 # --- lookup -----------------------------------------------------------------------------------------------------------
 
-OF_ONE = [endpoint for endpoint in ENDPOINTS if "<str:bid>" in endpoint.route]
+BOOKING_ENDPOINTS = [endpoint for endpoint in ENDPOINTS if "<str:bid>" in endpoint.route]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ OF_ONE = [endpoint for endpoint in ENDPOINTS if "<str:bid>" in endpoint.route]
 def test_invalid_booking_references_are_not_found(api, manager, booking, reference):
     client = api(manager)
     with nothing_written():
-        for endpoint in OF_ONE:
+        for endpoint in BOOKING_ENDPOINTS:
             path = url(manager, endpoint.route.replace("<str:bid>", reference).replace("<int:mail>", "1"))
             body = assert_error(client.generic(endpoint.method, path), 404, "BOOKING_NOT_FOUND")
             assert body["message"] == "There is no such booking.", endpoint.name
@@ -89,7 +89,7 @@ def test_another_hotels_booking_is_not_found(api, manager, book):
     theirs = book(hotel=elsewhere, room_type=RoomTypeFactory(hotel=elsewhere))
     client = api(manager)
     with nothing_written():
-        for endpoint in OF_ONE:
+        for endpoint in BOOKING_ENDPOINTS:
             path = url(manager, endpoint.route.replace("<str:bid>", theirs.booking_id).replace("<int:mail>", "1"))
             assert_error(client.generic(endpoint.method, path), 404, "BOOKING_NOT_FOUND")
 

@@ -25,7 +25,7 @@ from tests.room_bookings.small_hotel import last_event
 
 pytestmark = pytest.mark.django_db
 
-OF_THE_CHANGE = {"changed_fields", "source", "from_status", "to_status", "changed_by_name"}
+CHANGE_FIELDS = {"changed_fields", "source", "from_status", "to_status", "changed_by_name"}
 NOBODY = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
 
 
@@ -36,9 +36,9 @@ def as_received(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
         envelope = json.loads(notification_manager.messages(event)[0]["data"])
         payload = envelope["payload"]
         if envelope["type"] == "room_updated":
-            assert payload.keys() >= OF_THE_CHANGE
+            assert payload.keys() >= CHANGE_FIELDS
             assert payload["to_status"] == payload["room_status"]
-            payload = {name: value for name, value in payload.items() if name not in OF_THE_CHANGE}
+            payload = {name: value for name, value in payload.items() if name not in CHANGE_FIELDS}
         if event.stream == ROOMS:
             received[ROOMS, payload["room_number"], event.type] = payload
         else:

@@ -287,11 +287,11 @@ def admin_pages(hotel: Hotel, other: Hotel) -> Iterable[str]:
         for verb, ask in verbs(model).items():
             marks = {name: requester.mark(ask, client, rows[model]) for name, client in clients.items()}
             allowed = [client for name, client in own.items() if marks[name] == DONE]
-            elsewhere = (requester.mark(ask, client, theirs[model]) for client in allowed if verb in OF_A_ROW)
+            elsewhere = (requester.mark(ask, client, theirs[model]) for client in allowed if verb in ROW_PERMISSIONS)
             yield row(f"{model._meta.verbose_name_plural}: {verb}", *marks.values(), together(elsewhere))
 
 
-OF_A_ROW = ("view", "change", "delete")
+ROW_PERMISSIONS = ("view", "change", "delete")
 
 
 def verbs(model: type[Model]) -> dict[str, Callable[[Client, Model], Any]]:

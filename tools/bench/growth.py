@@ -93,9 +93,9 @@ def _grow(installation: Installation, hotels: int, scale: Scale, report: Report)
     _add_hotels(hotels - 1)
     rows: list[Row] = []
     bases: dict[str, list[Statement]] = {}
-    there = 0
+    stored = 0
     for total in scale.audit_rows:
-        there += _add_history(installation, (total - there) // (hotels * ROOMS)) * hotels * ROOMS
+        stored += _add_history(installation, (total - stored) // (hotels * ROOMS)) * hotels * ROOMS
         with connection.cursor() as cursor:
             cursor.execute("VACUUM FULL rooms_room")  # back to its size before the loading
             cursor.execute("VACUUM (ANALYZE, FREEZE)")

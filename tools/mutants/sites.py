@@ -38,10 +38,10 @@ SQL_HOTEL = re.compile(r"\b(?:\w+\.)?hotel_id = (%s|%\(hotel\)s|hotel\.id)")
 NARROWING = {"filter", "exclude", "get", "Q", "aggregate", "find", "get_or_create", "read"}
 HOTEL_KEYWORD = re.compile(r"hotel(_id|__\w+)?$")
 # A comparison that checks that both sides belong to one hotel or one guest.
-OF_A_HOTEL = re.compile(r"\bhotel_id\b|\.hotel\.slug\b|\bguest_channel\(")
+HOTEL_COMPARISON = re.compile(r"\bhotel_id\b|\.hotel\.slug\b|\bguest_channel\(")
 LIVE_CREDENTIALS = re.compile(r"(.*__)?(is_active|expiry__gt|digest|guest_token_hash)$")
 # The caller's status, where it is checked and not only returned.
-OF_A_CALLER = re.compile(r"(.*\buser|user_obj|staff|profile|found\[0\])\.is_active|.*\buser\.is_superuser")
+CALLER_STATUS = re.compile(r"(.*\buser|user_obj|staff|profile|found\[0\])\.is_active|.*\buser\.is_superuser")
 CAN = {"can", "can_any", "has_perm"}
 UNLOCKED = '__import__("tools.mutants.without", fromlist=["unlocked"]).unlocked({})'
 NO_ONE_ELSE = '__import__("contextlib").nullcontext(True)'
@@ -212,7 +212,7 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> None:
         operator = node.ops[0]
-        if isinstance(operator, ast.Eq | ast.NotEq) and OF_A_HOTEL.search(self._source(node)):
+        if isinstance(operator, ast.Eq | ast.NotEq) and HOTEL_COMPARISON.search(self._source(node)):
             self._add(SCOPE, self._short(node), self._span(node), str(isinstance(operator, ast.Eq)))
         self.generic_visit(node)
 
@@ -221,13 +221,13 @@ class _Finder(ast.NodeVisitor):
         only_returned = self.path.endswith("serializers.py") or re.fullmatch(
             r"has_\w+_permission", (self._names or [""])[-1]
         )
-        if OF_A_CALLER.fullmatch(self._source(node)) and not only_returned:
+        if CALLER_STATUS.fullmatch(self._source(node)) and not only_returned:
             self._add(POLICY, self._short(node), self._span(node), "True")
         self.generic_visit(node)
 
     def visit_Dict(self, node: ast.Dict) -> None:
         for value in node.values:
-            if not OF_A_CALLER.fullmatch(self._source(value)):  # only returned
+            if not CALLER_STATUS.fullmatch(self._source(value)):  # only returned
                 self.visit(value)
 
     def visit_Raise(self, node: ast.Raise) -> None:

@@ -166,15 +166,15 @@ def _created(requests_by_tag: Mapping[str, Sequence["Attempt"]], snapshot: Snaps
         if attempts[0].op != "create":
             continue
         confirmed = {attempt.facts["booking_id"] for attempt in attempts if is_granted(attempt)}
-        there = set(made[tag])
-        if confirmed - there:
+        stored = set(made[tag])
+        if confirmed - stored:
             found.append(
-                f"lost: {', '.join(sorted(confirmed - there))} was confirmed to {tag} and is not in the database"
+                f"lost: {', '.join(sorted(confirmed - stored))} was confirmed to {tag} and is not in the database"
             )
-        elif len(there) > 1:
-            found.append(f"twice: one request with one Idempotency-Key, {tag}, made {', '.join(sorted(there))}")
-        elif there and all(is_refused(attempt) for attempt in attempts):
-            found.append(f"refused and done: {tag} was refused with {attempts[-1].code} and made {', '.join(there)}")
+        elif len(stored) > 1:
+            found.append(f"twice: one request with one Idempotency-Key, {tag}, made {', '.join(sorted(stored))}")
+        elif stored and all(is_refused(attempt) for attempt in attempts):
+            found.append(f"refused and done: {tag} was refused with {attempts[-1].code} and made {', '.join(stored)}")
     found += [f"no request attempt for {', '.join(bids)}" for tag, bids in made.items() if tag not in requests_by_tag]
     return some(found)
 
@@ -365,11 +365,11 @@ def subscribers(snapshot: Snapshot, applied: Sequence[Applied], published: Itera
             )
             where = f"differ at {at + 1}" if at is not None else f"{len(rows[stream])} of {len(stored[stream])}"
             found.append(f"{'.'.join(stream)}: the subscriber did not apply the log ({where})")
-    there = set(published)
+    published_ids = set(published)
     found += [
         f"{event_.hotel}: {event_.type} {event_.event_id} is marked as sent, and the Pusher server never published it"
         for event_ in snapshot.events
-        if event_.done and event_.event_id not in there
+        if event_.done and event_.event_id not in published_ids
     ]
     return some(found)
 
@@ -415,11 +415,11 @@ def money(snapshot: Snapshot, intents: Mapping[str, tuple[str, bool, Mapping[str
         if not booking.payment_reference:
             continue
         status, refunded, moved = intents.get(booking.payment_reference, ("requires_capture", False, {}))
-        there = "REFUNDED" if refunded else {"succeeded": "CAPTURED", "canceled": "VOIDED"}.get(status, "AUTHORISED")
-        if there != booking.payment_state:
+        actual = "REFUNDED" if refunded else {"succeeded": "CAPTURED", "canceled": "VOIDED"}.get(status, "AUTHORISED")
+        if actual != booking.payment_state:
             found.append(
                 f"{booking.booking} ({booking.status}): payment_state is {booking.payment_state},"
-                f" the provider has {there}"
+                f" the provider has {actual}"
             )
         if any(count > 1 for count in moved.values()):
             found.append(f"{booking.booking}: money was moved twice, {dict(moved)}")
