@@ -117,7 +117,7 @@ def test_second_subscription_is_refused_and_changes_nothing(server, channel):
         }
         server.library().trigger(channel, "room_updated", {})
         assert client.receive()["event"] == "room_updated"
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 def test_leaving_client_frees_its_channels(server, channel):
@@ -133,7 +133,7 @@ def test_leaving_client_frees_its_channels(server, channel):
         library.trigger(channel, "room_updated", {})
         assert stays.receive()["event"] == "room_updated"
         stays.send("pusher:unsubscribe", {"channel": channel})
-        assert stays.heard_nothing()
+        assert stays.received_nothing()
         assert library.channel_info(channel) == {"occupied": False}
 
 
@@ -154,7 +154,7 @@ def test_channel_of_a_kind_that_is_not_supported_is_refused_on_that_channel(serv
         assert (answer["event"], answer["channel"]) == ("pusher:subscription_error", name)
         assert (answer["data"]["type"], answer["data"]["status"]) == ("ChannelError", 400)
         assert message in answer["data"]["error"]
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a/b", "café", "#rooms", "rooms\n", "r" * 165, "\ud800"])
@@ -164,7 +164,7 @@ def test_invalid_channel_name_is_refused(server, name):
         error = client.subscribe(name)
         assert (error["event"], error["data"]["code"]) == ("pusher:error", None)
         assert "Invalid channel name" in error["data"]["message"]
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 @pytest.mark.parametrize("name", ["r" * 164, "-", "aZ09_-=@,.;", "Private-Rooms", "PRESENCE-rooms", "private"])
@@ -176,7 +176,7 @@ def test_every_valid_channel_name_works(server, name):
         other.subscribe(name.swapcase())
         server.library().trigger(name, "room_updated", {})
         assert client.receive() == {"event": "room_updated", "channel": name, "data": "{}"}
-        assert name == name.swapcase() or other.heard_nothing()
+        assert name == name.swapcase() or other.received_nothing()
         assert server.library().channel_info(name) == {"occupied": True}
 
 
@@ -186,7 +186,7 @@ def test_private_channel_needs_a_new_signature_after_unsubscribing(server, chann
         auth = server.auth(client.established(), private)
         client.subscribe(private, auth)
         client.send("pusher:unsubscribe", {"channel": private})
-        assert client.heard_nothing()
+        assert client.received_nothing()
         server.library().trigger(private, "missed", {})
         assert client.subscribe(private)["event"] == "pusher:error"
         assert client.subscribe(private, auth)["event"] == SUBSCRIBED
@@ -228,7 +228,7 @@ def test_client_events_are_refused_and_reach_nobody(server, channel):
         error = client.ask("client-typing", {"text": "hi"}, channel=private)
         assert (error["event"], error["data"]["code"]) == ("pusher:error", None)
         assert "not supported" in error["data"]["message"]
-        assert other.heard_nothing()
+        assert other.received_nothing()
 
 
 def test_signing_in_is_refused(server):
@@ -273,7 +273,7 @@ def test_malformed_frame_gets_an_error_and_leaves_the_connection_working(server,
         error = client.receive()
         assert (error["event"], error["data"]["code"]) == ("pusher:error", None)
         assert error["data"]["message"]
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 def test_no_message_breaks_a_connection(server):
@@ -327,7 +327,7 @@ def test_garbage_instead_of_frames_ends_only_its_own_connection(server):
         raw.sendall(b"\xff" * 512)
         while raw.recv(4096):
             pass
-        assert bystander.heard_nothing()
+        assert bystander.received_nothing()
 
 
 def test_silent_client_is_pinged_and_closed_unless_it_answers(launch, channel):

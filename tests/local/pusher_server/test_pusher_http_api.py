@@ -51,7 +51,7 @@ def test_unauthenticated_call_is_401_and_publishes_nothing(server, channel, quer
         client.subscribe(channel)
         answer = server.post("/events", event(channel), **query)
         assert (answer.status_code, message in answer.text) == (401, True), answer.text
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 def test_timestamp_within_ten_minutes_is_accepted(server, channel):
@@ -196,7 +196,7 @@ def test_batch_with_one_bad_event_publishes_nothing(server, channel, bad):
         client.subscribe(channel)
         answer = server.post("/batch_events", {"batch": [event(channel)] * 9 + [event(channel) | bad]})
         assert answer.status_code in (400, 413)
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 def test_trigger_with_one_bad_channel_publishes_nothing(server, channel):
@@ -204,7 +204,7 @@ def test_trigger_with_one_bad_channel_publishes_nothing(server, channel):
         client.established()
         client.subscribe(channel)
         assert server.post("/events", event(channel, channels=[channel, "presence-lobby"])).status_code == 400
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 def test_publisher_can_request_the_subscription_count(server, channel):

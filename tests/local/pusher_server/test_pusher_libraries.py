@@ -127,7 +127,7 @@ def test_wrong_credentials_publish_nothing(server, channel, changes, error, mess
         client.subscribe(channel)
         with pytest.raises(error, match=message):
             server.library(**changes).trigger(channel, "evil", {})
-        assert client.heard_nothing()
+        assert client.received_nothing()
 
 
 def test_pysher_reconnects_after_a_restart(launch, channel, unused_port):
