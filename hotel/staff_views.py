@@ -340,14 +340,14 @@ class StaffBookingCancelView(BookingViewSet):
 
     @booking_endpoint(
         "Reinstate a cancelled or no-show booking",
-        request=shapes.NeededReasonInput,
+        request=shapes.RequiredReasonInput,
         request_example={"reason": "cancelled the wrong one"},
         errors=[409],
         error_examples={409: SOLD_OUT},
         description="The booking is confirmed again, without a room.",
     )
     def reinstate(self, request: Request, slug: str, bid: str) -> Response:
-        return self.step(bid, reinstate_booking, shapes.NeededReasonInput)
+        return self.step(bid, reinstate_booking, shapes.RequiredReasonInput)
 
 
 class StaffBookingRoomView(BookingViewSet):
@@ -439,14 +439,14 @@ class StaffBookingStayView(BookingViewSet):
 
     @booking_endpoint(
         "Undo today's check-in",
-        request=shapes.NeededReasonInput,
+        request=shapes.RequiredReasonInput,
         request_example={"reason": "wrong guest"},
         errors=[409],
         error_examples={409: NOT_IN_HOUSE},
         description="The booking is confirmed again; the room stays assigned and becomes dirty.",
     )
     def undo_check_in(self, request: Request, slug: str, bid: str) -> Response:
-        return self.step(bid, undo_check_in, shapes.NeededReasonInput)
+        return self.step(bid, undo_check_in, shapes.RequiredReasonInput)
 
     @booking_endpoint(
         "Check a guest out",

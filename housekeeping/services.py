@@ -284,7 +284,7 @@ def _check(
     if not facts_allow(to_status, is_occupied(room)):
         if is_occupied(room):
             raise RoomOccupied(
-                f"Room occupied: a guest is in house in room {room.room_number}.", details=current_state(room)
+                f"Room occupied: room {room.room_number} has a guest in house.", details=current_state(room)
             )
         raise NobodyInHouse(
             f"Invalid transition: nobody is checked in to room {room.room_number}.", details=current_state(room)

@@ -157,7 +157,7 @@ class ReasonInput(serializers.Serializer[Any]):
     reason = NoteField(default="")
 
 
-class NeededReasonInput(serializers.Serializer[Any]):
+class RequiredReasonInput(serializers.Serializer[Any]):
     reason = LinesField(max_length=2000, help_text="Must not be blank.")
 
 

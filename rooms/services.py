@@ -102,7 +102,7 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
     if not changed:
         return locked
     if "is_active" in changed and is_occupied(locked):
-        raise RoomOccupied(f"Room occupied: a guest is in house in room {locked.room_number}.")
+        raise RoomOccupied(f"Room occupied: room {locked.room_number} has a guest in house.")
     overbooked = []
     if "room_type" in changed or ("is_active" in changed and locked.is_active):
         demand = RoomDemand(

@@ -64,7 +64,7 @@ TURNOVER_EXAMPLE = {
     "room": ROOM_EXAMPLE,
     "status_event": STATUS_EVENT_EXAMPLE,
 }
-FAILED_EXAMPLE = {"room_id": 18, "code": "NOBODY_IN_HOUSE", "message": "Nobody is in house in room 102."}
+FAILED_EXAMPLE = {"room_id": 18, "code": "NOBODY_IN_HOUSE", "message": "Room 102 has no guest in house."}
 NO_ARRIVAL_EXAMPLE = {"room_id": 18, "code": "NO_ARRIVAL_DUE", "message": "No arrival due today has room 102."}
 CHECK_IN_RESULTS = {"checked_in_bookings": ["BK-2026-0005"], "failed": [NO_ARRIVAL_EXAMPLE]}
 NOBODY_CHECKED_IN = {**CHECK_IN_RESULTS, "checked_in_bookings": []}

@@ -49,7 +49,9 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
     locked.cancelled_at, locked.cancelled_by, locked.cancellation_reason = moment, staff, reason
     if in_house:
         locked.checked_out_at = moment
-    locked.special_requests = "\n\n".join(part for part in (locked.special_requests, _block(locked, staff)) if part)
+    locked.special_requests = "\n\n".join(
+        part for part in (locked.special_requests, _cancellation_note(locked, staff)) if part
+    )
     release_room(locked)
     save_bookings(
         [locked],
@@ -96,7 +98,7 @@ def check_cancellation(booking: RoomBooking, staff: Staff, reason: str) -> bool:
     return True
 
 
-def _block(booking: RoomBooking, staff: Staff) -> str:
+def _cancellation_note(booking: RoomBooking, staff: Staff) -> str:
     """The cancellation note that is appended to the special requests."""
     moment = calendar.local_time(booking.hotel, booking.cancelled_at or clock.now())
     reason = booking.cancellation_reason or "no reason given"

@@ -160,7 +160,7 @@ def _outside_window(booking: RoomBooking) -> Conflict | None:
     }
     if now.date() < booking.check_in:
         return CheckInWrongDate(
-            f"Booking {booking.booking_id} arrives on {booking.check_in}, not today.", details=details
+            f"The guest of booking {booking.booking_id} is due on {booking.check_in}, not today.", details=details
         )
     opens, closes = calendar.arrival_window(hotel, booking.check_in, booking.check_out)
     if clock.now() < opens:
@@ -174,11 +174,12 @@ def _outside_window(booking: RoomBooking) -> Conflict | None:
 def _require_ready(room: Room) -> None:
     if is_occupied(room):
         raise RoomNotReady(
-            f"Room not ready: a guest is still in house in room {room.room_number}.", details=_room_state(room)
+            f"Room not ready: room {room.room_number} still has a guest in house.", details=_room_state(room)
         )
     if not room.is_bookable:
-        why = room_status_label(room.room_status) if room.is_active else "not in service"
-        raise RoomNotReady(f"Room not ready: room {room.room_number} is {why}.", details=_room_state(room))
+        label = RoomStatus(room.room_status).label
+        why = f'has the status "{label}"' if room.is_active else "is not in service"
+        raise RoomNotReady(f"Room not ready: room {room.room_number} {why}.", details=_room_state(room))
 
 
 def _room_state(room: Room) -> dict[str, object]:

@@ -62,7 +62,7 @@ def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> B
     for room_id in vacant:
         refusal: NobodyInHouse | RoomNotFound
         if room_id in numbers:
-            refusal = NobodyInHouse(f"Nobody is in house in room {numbers[room_id]}.")
+            refusal = NobodyInHouse(f"Room {numbers[room_id]} has no guest in house.")
         else:
             refusal = RoomNotFound("Room not found: this hotel has no such room.")
         result.failed.append(BulkFailure(room_id, refusal))

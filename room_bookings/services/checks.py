@@ -98,9 +98,9 @@ def require_settled(booking: RoomBooking) -> None:
         raise in_progress(booking)
 
 
-def require_free(room: Room, first: date, free: date, *, without: RoomBooking) -> None:
-    """Raise if another stay holds the locked room on any night from ``first`` to before ``free``."""
-    taken = holders(without.hotel, first, free, without=without, assigned_room=room.pk)
+def require_free(room: Room, first: date, first_free_day: date, *, without: RoomBooking) -> None:
+    """Raise if another stay holds the locked room on any night from ``first`` to before ``first_free_day``."""
+    taken = holders(without.hotel, first, first_free_day, without=without, assigned_room=room.pk)
     if taken:
         other = taken[0]
         still = ", and the guest is in house" if other.status == BookingStatus.IN_HOUSE else ""
@@ -114,13 +114,13 @@ def require_free(room: Room, first: date, free: date, *, without: RoomBooking) -
 def sell_nights(
     booking: RoomBooking, room_type_id: int, *stays: tuple[date, date], staff: Staff | None = None, reason: str = ""
 ) -> list[Overbooking]:
-    """Lock the room type, then ``take_nights``; of all locks only the reference counter's comes later."""
+    """Lock the room type and ``require_nights`` of it. Only the booking reference counter is locked after a type."""
     room_type = lock_type(booking.hotel, room_type_id)
     assert room_type is not None  # a booking or room references it, so it cannot have been deleted
-    return take_nights(booking, room_type, *stays, staff=staff, reason=reason)
+    return require_nights(booking, room_type, *stays, staff=staff, reason=reason)
 
 
-def take_nights(
+def require_nights(
     booking: RoomBooking, room_type: RoomType, *stays: tuple[date, date], staff: Staff | None = None, reason: str = ""
 ) -> list[Overbooking]:
     """Check that nights of the locked room type are available for a booking.
@@ -183,6 +183,6 @@ def require_availability(booking: RoomBooking, nights: Mapping[int, date]) -> No
 
 def added_nights(before: tuple[date, date], after: tuple[date, date]) -> list[tuple[date, date]]:
     """The nights that ``after`` (first night, first free day) has and ``before`` had not, as stays."""
-    (had, had_until), (first, free) = before, after
-    stays = [(first, min(had, free)), (max(had_until, first), free)]
+    (old_first, old_free), (first, free) = before, after
+    stays = [(first, min(old_first, free)), (max(old_free, first), free)]
     return [(begin, end) for begin, end in stays if begin < end]

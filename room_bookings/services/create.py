@@ -31,7 +31,7 @@ from room_bookings.models import (
 )
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
-from room_bookings.services.checks import require_dates, take_nights
+from room_bookings.services.checks import require_dates, require_nights
 from room_bookings.services.history import history_row, save_history
 from room_bookings.services.locks import lock_type
 
@@ -110,7 +110,7 @@ def create_booking(
     booking.party = list(party)  # type: ignore[attr-defined]
     require_capacity(booking, room_type, staff=staff, reason=override_reason)
     booking.extra_beds = extra_beds(booking)
-    take_nights(booking, room_type, nights_held(hotel, booking))
+    require_nights(booking, room_type, nights_held(hotel, booking))
     # The last lock: until the commit, every other new booking in any hotel waits for this counter.
     booking.booking_id = next_reference(calendar.local_now(hotel).year)
     try:

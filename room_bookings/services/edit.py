@@ -27,7 +27,7 @@ from room_bookings.services.checks import added_nights, require_dates, require_f
 from room_bookings.services.errors import BookingAlreadyCheckedIn, BookingChanged, not_eligible, refusal_details
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking, lock_type_capacity
-from room_bookings.services.overstay import DEPARTURE, put_off_departure
+from room_bookings.services.overstay import DEPARTURE, set_departure
 from room_bookings.services.read_only import refuse_read_only
 from room_bookings.snapshots import PARTY_EDITABLE
 from rooms.selectors import room_lock
@@ -72,7 +72,7 @@ def edit_booking(
         more, overbooked = _change_dates(locked, changed, staff, override_reason)
         written |= more
     party_before = guests(locked)
-    for name, value in (changed | _fitted_amount(locked, changed)).items():
+    for name, value in (changed | _amount_to_save(locked, changed)).items():
         setattr(locked, name, value)
     lifted = _fit(locked, party_before, staff, override_reason)
     save_bookings([locked], *written, "extra_beds")
@@ -89,7 +89,7 @@ def edit_booking(
     return locked
 
 
-def _fitted_amount(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str, Any]:
+def _amount_to_save(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str, Any]:
     """The new amount as stored; raises FieldError if it, or the old amount in a new currency, cannot be stored."""
     currency = changed.get("currency", booking.currency)
     if "total_amount" in changed:
@@ -139,7 +139,7 @@ def _change_dates(
     if added := added_nights(nights_booked(booking), nights_booked(stay)):
         overbooked = sell_nights(booking, type_of(booking).pk, *added, staff=staff, reason=reason)
     if in_house:
-        put_off_departure(booking, check_out)
+        set_departure(booking, check_out)
         return set(DEPARTURE), overbooked
     return set(), overbooked
 

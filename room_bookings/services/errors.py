@@ -93,10 +93,10 @@ def not_eligible(booking: RoomBooking, what: str) -> BookingNotEligible:
 
 
 def in_progress(booking: RoomBooking) -> PaymentInProgress:
-    """The error for an action that must wait for a decision."""
-    what = "The refund of" if booking.payment_state == PaymentState.REFUNDING else "The decision on"
+    """The error for an action that must wait for a payment decision."""
+    what = "refund" if booking.payment_state == PaymentState.REFUNDING else "card payment"
     return PaymentInProgress(
-        f"{what} booking {booking.booking_id} is still in progress. Try again in a moment.",
+        f"The {what} of booking {booking.booking_id} is still being processed. Try again in a moment.",
         details=refusal_details(booking),
     )
 

@@ -59,5 +59,5 @@ def save_history(changes: Iterable[BookingChange]) -> None:
 
 
 def save_overbookings(overbookings: Iterable[Overbooking]) -> None:
-    """Save the overbookings returned by ``take_nights``, in one statement."""
+    """Save the overbookings returned by ``require_nights``, in one statement."""
     prepared.insert(overbookings)

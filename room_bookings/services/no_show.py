@@ -45,7 +45,7 @@ def check_no_show(booking: RoomBooking) -> bool:
     if booking.status == BookingStatus.NO_SHOW:
         return False
     if booking.status != BookingStatus.CONFIRMED:
-        raise not_eligible(booking, "a no-show")
+        raise not_eligible(booking, "marked as a no-show")
     require_settled(booking)
     if calendar.business_date(booking.hotel) <= booking.check_in:
         raise ArrivalNotOver(

@@ -173,7 +173,7 @@ def extend_stay(
     except NoAvailability as refusal:
         refusal.extra |= {"conflicts": [], "suggested_rooms": _suggestions(locked, new)}
         raise
-    put_off_departure(locked, new)
+    set_departure(locked, new)
     save_bookings([locked], *DEPARTURE)
     BookingExtension.objects.create(
         hotel=hotel, booking=locked, old_check_out=old, new_check_out=new, staff=staff, created_at=clock.now()
@@ -190,7 +190,7 @@ def extend_stay(
 DEPARTURE = ("check_out", "overstay_flagged_at", "overstay_acknowledged_at")
 
 
-def put_off_departure(booking: RoomBooking, check_out: date) -> None:
+def set_departure(booking: RoomBooking, check_out: date) -> None:
     """Set a new departure date on a locked in-house booking; the caller saves ``DEPARTURE``."""
     resolve_overstays([booking])
     booking.check_out = check_out

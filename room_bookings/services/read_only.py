@@ -23,14 +23,14 @@ def refuse_read_only(booking: RoomBooking, sent: Mapping[str, Any]) -> None:
     if not sent:
         return
     now = {**booking_detail(booking), "room_type_id": booking.room_type_id}
-    differing = [name for name in sent if name in now and not _is_no_change(name, sent[name], now)]
+    differing = [name for name in sent if name in now and not _is_unchanged(name, sent[name], now)]
     if differing:
         raise ReadOnlyField(
             {name: f"{name} can't be changed here: send its current value or leave it out." for name in differing}
         )
 
 
-def _is_no_change(name: str, sent: Any, now: Mapping[str, Any]) -> bool:
+def _is_unchanged(name: str, sent: Any, now: Mapping[str, Any]) -> bool:
     current = now[name]
     if sent == current or (sent in (None, "") and current in (None, "")):
         return True

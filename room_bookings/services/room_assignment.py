@@ -87,7 +87,7 @@ def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = 
     before = locked.assigned_room
     if before is None:
         return locked
-    require_assignable(locked, "taken out of its room")
+    require_assignable(locked, "unassigned from its room")
     held = nights_held(locked.hotel, locked)
     if type_of(locked).pk != locked.room_type_id:
         require_capacity(locked, locked.room_type, staff=staff, reason=override_reason)

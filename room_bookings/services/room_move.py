@@ -12,7 +12,7 @@ from room_bookings.capacity import require_capacity
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, RoomBooking
 from room_bookings.services.check_in import RoomNotReady
-from room_bookings.services.checks import require_free, require_in_house, take_nights
+from room_bookings.services.checks import require_free, require_in_house, require_nights
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking, lock_type_capacity
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
@@ -54,7 +54,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     if new.room_type.max_occupancy < old.room_type.max_occupancy:
         require_capacity(locked, new, staff=staff, reason=reason)
     require_free(new, *held, without=locked)
-    overbooked = take_nights(locked, new.room_type, held, staff=staff, reason=reason) if changes_type else []
+    overbooked = require_nights(locked, new.room_type, held, staff=staff, reason=reason) if changes_type else []
     token = old.guest_fcm_token
     take_room(locked, new, staff, notes)
     locked.room_moved_at = clock.now()
@@ -92,7 +92,7 @@ def _require_usable(room: Room) -> None:
         why = "out of order" if room.is_active else "not in service"
         raise RoomOutOfOrder(f"Room {room.room_number} is {why}.", details=details)
     if is_occupied(room):
-        raise RoomOccupied(f"Room occupied: a guest is in house in room {room.room_number}.", details=details)
+        raise RoomOccupied(f"Room occupied: room {room.room_number} has a guest in house.", details=details)
     if not room.is_bookable:
         raise RoomNotReady(
             f"Room not ready: room {room.room_number} is {room_status_label(room.room_status)}.", details=details

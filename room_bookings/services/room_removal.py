@@ -49,7 +49,7 @@ def _force(
     Bookings are locked before the room. If it is assigned to another booking in between, ``RoomNeeded`` is still
     raised.
     """
-    require_supervisor(staff, "taking a room that bookings need")
+    require_supervisor(staff, "taking away a room that bookings need")
     arrivals = [
         booking
         for booking in booking_lock(arrivals_of([room.pk], room.hotel).order_by().values_list("pk", flat=True))
@@ -71,7 +71,7 @@ def _force(
 
 
 def _sell_again(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
-    """Count arrivals that had this room of another type under their booked types again, even if those are sold out.
+    """Count arrivals that lost this upgrade as sold nights of their booked types again, even beyond their rooms.
 
     Their types are locked. Returns the resulting overbookings. No two of the arrivals share a night. A constant number
     of statements.

@@ -253,7 +253,7 @@ def test_the_action_goes_through_the_service(manager_browser, manager):
     assert (audit.changed_by, audit.source, audit.note) == (manager, "MANAGER_OVERRIDE", "burst pipe")
     text = unescape(answer.content.decode())
     assert "Changed 1 of 3 rooms." in text
-    assert f"Room occupied: a guest is in house in room {occupied.room_number}." in text
+    assert f"Room occupied: room {occupied.room_number} has a guest in house." in text
     assert f"Room {same.room_number} already has this status." in text
 
 

@@ -62,11 +62,11 @@ def test_the_preview_groups_rooms_by_outcome(manager_browser, hotel):
     assert [room.pk for room in asked.context["done"]] == [dirty.pk]
     assert [room.pk for room in asked.context["already"]] == [same.pk]
     assert [(room.pk, why) for room, why in asked.context["refused"]] == [
-        (occupied.pk, f"Room occupied: a guest is in house in room {occupied.room_number}.")
+        (occupied.pk, f"Room occupied: room {occupied.room_number} has a guest in house.")
     ]
     text = unescape(asked.content.decode())
     assert f"Room {dirty.room_number}, now checkout dirty" in text
-    assert f"Room occupied: a guest is in house in room {occupied.room_number}." in text
+    assert f"Room occupied: room {occupied.room_number} has a guest in house." in text
     assert "Already out of order (1)" in text
     assert 'value="Change 1 room"' in text
     # The form contains only the room that will change.
@@ -102,7 +102,7 @@ def test_a_change_since_the_preview_is_refused_with_its_reason(manager_browser, 
     in_house(room)
     answer = choose(manager_browser, "change_status", room, apply="1", **fields)
     assert [str(message) for message in answer.context["messages"]] == [
-        f"Room occupied: a guest is in house in room {room.room_number}."
+        f"Room occupied: room {room.room_number} has a guest in house."
     ]
 
 

@@ -47,7 +47,7 @@ def test_arrivals_are_checked_in_and_each_refusal_says_why(agent_client, agent, 
                 {
                     "room_id": rooms[1].pk,
                     "code": "ROOM_NOT_READY",
-                    "message": "Room not ready: room 102 is checkout dirty.",
+                    "message": 'Room not ready: room 102 has the status "Checkout dirty".',
                 },
                 {
                     "room_id": rooms[2].pk,
@@ -110,7 +110,7 @@ def test_only_in_house_guests_are_checked_out(agent_client, agent, book, rooms, 
             "checked_out_bookings": [stay.booking_id],
             "rooms_cleared": [101],
             "failed": [
-                {"room_id": rooms[1].pk, "code": "NOBODY_IN_HOUSE", "message": "Nobody is in house in room 102."},
+                {"room_id": rooms[1].pk, "code": "NOBODY_IN_HOUSE", "message": "Room 102 has no guest in house."},
                 {
                     "room_id": theirs.pk,
                     "code": "ROOM_NOT_FOUND",
@@ -142,7 +142,7 @@ def test_if_no_check_out_succeeds_it_is_409_and_nothing_is_written(agent_client,
     assert assert_error(answer, 409, "NOTHING_DONE")["results"] == {
         "checked_out_bookings": [],
         "rooms_cleared": [],
-        "failed": [{"room_id": rooms[0].pk, "code": "NOBODY_IN_HOUSE", "message": "Nobody is in house in room 101."}],
+        "failed": [{"room_id": rooms[0].pk, "code": "NOBODY_IN_HOUSE", "message": "Room 101 has no guest in house."}],
         "destructive_mode": True,
     }
 

@@ -69,7 +69,7 @@ def test_a_room_whose_guest_has_not_left_accepts_no_other():
         small_hotel = open_small_hotel()
         arrival = booking_in("CONFIRMED", assigned_room=small_hotel.rooms[0], check_in=day(0), check_out=day(2))
         booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-2), check_out=day(0))
-        with pytest.raises(RoomNotReady, match="a guest is still in house"):
+        with pytest.raises(RoomNotReady, match="still has a guest in house"):
             check_in(booking=arrival, staff=small_hotel.agent)
 
 
