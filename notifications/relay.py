@@ -36,12 +36,12 @@ POLL_SECONDS = 1.0  # the longest wait of an event if the relay was not woken
 # While another relay numbers a stream, we cannot know whether it has seen the latest commits: check again soon.
 OVERLAP_SECONDS = 0.02
 SENDERS = 4  # threads; each keeps a database connection
-SUSPECTS = 2  # how many of them may work on streams that have failed; the others serve the healthy ones
+MAX_RETRYING = 2  # how many of them may work on streams that have failed; the others serve the healthy ones
 BATCH = 10  # Pusher's limit per call
 NUMBERED_AT_ONCE = 1000
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.5, 30.0  # seconds
 # After this many failures in a row the relay finds out whether the provider or a single event is at fault.
-SUSPICIOUS, TRIALS = 5, 3
+ISOLATE_AFTER, ISOLATION_TRIES = 5, 3
 ADVISORY_NAMESPACE = 7_301  # the first key of our advisory locks; the second is the stream's id
 # Pusher will never accept this event: it is malformed or too large.
 REFUSED_FOR_GOOD = ("400", "413")
@@ -139,7 +139,7 @@ class Relay:
             sender.start()
         while not self._stopping.is_set():
             self._overlapped = False
-            with _survived("relay"):
+            with _errors_logged("relay"):
                 if wakeup.listen():
                     self._streams.clear()  # while we were disconnected, the database may have been restored
                 self._hand_out()
@@ -158,21 +158,21 @@ class Relay:
 
     def _hand_out(self) -> None:
         for stream in self._number_waiting():
-            if stream.pk not in self._sending and self._may_try(stream) and not self._too_many_like(stream):
+            if stream.pk not in self._sending and self._may_try(stream) and not self._retry_slots_full(stream):
                 self._sending.add(stream.pk)
                 self._queue.put(stream)
 
-    def _too_many_like(self, stream: EventStream) -> bool:
-        suspects = sum(pk in self._back_off for pk in self._sending.copy())
-        return stream.pk in self._back_off and suspects >= SUSPECTS
+    def _retry_slots_full(self, stream: EventStream) -> bool:
+        retrying = sum(pk in self._back_off for pk in self._sending.copy())
+        return stream.pk in self._back_off and retrying >= MAX_RETRYING
 
     def _run_sender(self) -> None:
         while (stream := self._queue.get()) is not None:
-            was_suspect = stream.pk in self._back_off
-            with _survived("relay's sender"):
+            was_retrying = stream.pk in self._back_off
+            with _errors_logged("relay sender"):
                 self._send(stream)
             self._sending.discard(stream.pk)
-            if was_suspect and stream.pk not in self._back_off:
+            if was_retrying and stream.pk not in self._back_off:
                 wakeup.wake_local()  # the provider works again for this stream: perhaps for others, too
         connection.close()
 
@@ -182,7 +182,7 @@ class Relay:
         """Number the committed events; yields the streams with events to send."""
         for stream, unnumbered in self._waiting_streams():
             if unnumbered:
-                with _survived("relay"):
+                with _errors_logged("relay"):
                     while (count := number(stream)) == NUMBERED_AT_ONCE:
                         pass  # a long backlog is numbered in parts: each locks the stream's row only briefly
                     self._overlapped |= count is None
@@ -194,10 +194,10 @@ class Relay:
             cursor.execute(WAITING, [list(STREAMS)])
             waiting = [((hotel_id, name), unnumbered) for hotel_id, name, unnumbered in cursor.fetchall()]
         if any(key not in self._streams for key, _ in waiting):
-            self._learn([key for key, _ in waiting])
+            self._load_streams([key for key, _ in waiting])
         return [(self._streams[key], unnumbered) for key, unnumbered in waiting]
 
-    def _learn(self, keys: Sequence[tuple[int, str]]) -> None:
+    def _load_streams(self, keys: Sequence[tuple[int, str]]) -> None:
         """Load these streams; a stream's row is created on its first event."""
         EventStream.objects.bulk_create(
             [EventStream(hotel_id=hotel_id, name=name) for hotel_id, name in keys], ignore_conflicts=True
@@ -224,12 +224,12 @@ class Relay:
     def _send_batches(self, stream: EventStream) -> bool:
         """Send the numbered events until stopped; returns whether everything succeeded."""
         failures = self._back_off.get(stream.pk, BackOff()).failures
-        singles = BATCH if failures >= SUSPICIOUS else 0  # how many to send singly: the one at fault is among them
+        singles = BATCH if failures >= ISOLATE_AFTER else 0  # how many to send singly: the one at fault is among them
         batch: list[RealtimeEvent] = []
         try:
             while not self._stopping.is_set() and (batch := _next(stream, 1 if singles else BATCH)):
                 if singles:
-                    singles = singles - 1 if self._single_out(batch[0]) else 0
+                    singles = singles - 1 if self._isolate(batch[0]) else 0
                 else:
                     self._deliver(batch)
         except DATABASE_FAILURES:
@@ -263,13 +263,13 @@ class Relay:
                 return
             self._deliver([event])
 
-    def _single_out(self, event: RealtimeEvent) -> bool:
+    def _isolate(self, event: RealtimeEvent) -> bool:
         """Send one event that may be why a batch keeps failing; returns whether it was sent, otherwise parks it.
 
         It is parked only if every try fails between two successful pings, so that an outage that is just ending is not
         blamed on the event.
         """
-        for _ in range(TRIALS):
+        for _ in range(ISOLATION_TRIES):
             transport.ping()
             try:
                 self._deliver([event])
@@ -300,15 +300,15 @@ class Relay:
 
 
 @contextmanager
-def _survived(what: str) -> Iterator[None]:
+def _errors_logged(what: str) -> Iterator[None]:
     """Log errors and continue: no error may stop live events until somebody restarts the process."""
     try:
         yield
     except DATABASE_FAILURES:
-        logger.warning("the %s lost the database; it tries again", what, exc_info=True)
+        logger.warning("%s: database connection lost, retrying", what, exc_info=True)
         connection.close()
     except Exception:
-        logger.exception("the %s failed; it tries again", what)
+        logger.exception("%s failed, retrying", what)
 
 
 @transaction.atomic

@@ -76,23 +76,23 @@ def require_configured() -> None:
 
 
 @contextmanager
-def place_at_provider() -> Iterator[None]:
+def provider_slot() -> Iterator[None]:
     """Occupy one of this process's slots for provider calls made within a request.
 
     Raises PaymentsBusy immediately if all are taken: a hanging provider blocks at most ``PAYMENT_CALLS_AT_ONCE``
     threads, and the others keep serving requests.
     """
-    places = _places(settings.PAYMENT_CALLS_AT_ONCE)
-    if not places.acquire(blocking=False):
+    slots = _slots(settings.PAYMENT_CALLS_AT_ONCE)
+    if not slots.acquire(blocking=False):
         raise PaymentsBusy("Other card payments are in progress; nothing was changed. Try again in a few seconds.")
     try:
         yield
     finally:
-        places.release()
+        slots.release()
 
 
 @cache
-def _places(number: int) -> threading.BoundedSemaphore:
+def _slots(number: int) -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(number)
 
 

@@ -20,17 +20,17 @@ from room_bookings.services.settlement import (
     APPROVAL,
     DECLINE,
     Outcome,
-    ask,
     check_join,
-    claim,
     join,
+    record_request,
     refusal,
+    send_or_look_up,
     settle,
     write_confirmed,
     write_declined,
 )
 
-# How often a caller that was overtaken retries before giving up.
+# How often a superseded caller retries before giving up.
 ROUNDS = 4
 NOTHING_TO_CAPTURE = ("", PaymentState.CAPTURED)
 DECIDED = (BookingStatus.CONFIRMED, BookingStatus.DECLINED)
@@ -96,18 +96,18 @@ def _decide(
     do. If that state is not in ``wanted``, the provider is only asked for the payment's status.
     """
     for _ in range(ROUNDS):
-        with ExitStack() as place:
+        with ExitStack() as slot:
             # Durable, so that no transaction is open during the call. (A booking's provider never changes.)
             with transaction.atomic(durable=booking.payment_provider == STRIPE):
                 locked = lock_booking(booking)
                 under_way = begin(locked)
                 if under_way is not None:
-                    place.enter_context(payments.place_at_provider())  # raising rolls back what ``begin`` has written
+                    slot.enter_context(payments.provider_slot())  # raising rolls back what ``begin`` has written
             if under_way is None:
                 return locked
-            standing = ask(locked, wanted)
+            standing = send_or_look_up(locked, wanted)
         settled, outcome = settle(locked, standing)
-        if outcome is Outcome.PUT_BACK and under_way in wanted:
+        if outcome is Outcome.REVERTED and under_way in wanted:
             raise refusal(settled, under_way, standing)
         if outcome is Outcome.FINISHED and settled.status in DECIDED and under_way in wanted:
             return settled
@@ -124,7 +124,7 @@ def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
     if locked.payment_state in NOTHING_TO_CAPTURE:
         write_confirmed(locked, BookingAction.APPROVED, staff)
         return None
-    return claim(locked, PaymentState.CAPTURING, staff)
+    return record_request(locked, PaymentState.CAPTURING, staff)
 
 
 def preview_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
@@ -159,7 +159,7 @@ def _begin_decline(locked: RoomBooking, staff: Staff, code: str, note: str) -> P
     if not locked.payment_state:
         write_declined(locked, staff)
         return None
-    return claim(locked, PaymentState.REFUNDING if captured else PaymentState.VOIDING, staff)
+    return record_request(locked, PaymentState.REFUNDING if captured else PaymentState.VOIDING, staff)
 
 
 def check_decline(booking: RoomBooking) -> bool:

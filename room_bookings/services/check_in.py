@@ -9,7 +9,7 @@ from common.errors import Conflict, HotelMateError
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
-from housekeeping.services import room_status_label, set_room_statuses
+from housekeeping.services import set_room_statuses
 from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.capacity import extra_beds, require_capacity

@@ -39,8 +39,8 @@ class PaymentNotParked(Conflict):
 def settle_payments(older_than: timedelta = timedelta(minutes=2)) -> dict[str, int]:
     """Finish payment requests started more than ``older_than`` ago; any number of sweeps can run at once.
 
-    Returns the number of bookings by outcome: ``payments_finished``, ``…_put_back`` (nothing had happened), ``…_again``
-    (to be requested again), ``…_unanswered``, ``…_overtaken``, ``…_failed``, ``…_not_configured``, and how many were
+    Returns the number of bookings by outcome: ``payments_finished``, ``…_reverted`` (nothing had happened), ``…_retry``
+    (to be requested again), ``…_unanswered``, ``…_superseded``, ``…_failed``, ``…_not_configured``, and how many were
     then ``…_parked``. Do not call within a transaction. Raises if the database is unavailable.
     """
     now = clock.now()
@@ -88,7 +88,7 @@ def _settled(booking: RoomBooking) -> tuple[str, str]:
             raise
         logger.exception("the payment of %s could not be settled: %s", _name(booking), type(error).__name__)
         return "failed", type(error).__name__
-    return outcome.name.lower(), "Refused" if outcome is Outcome.AGAIN else ""
+    return outcome.name.lower(), "Refused" if outcome is Outcome.RETRY else ""
 
 
 @transaction.atomic

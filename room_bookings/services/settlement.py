@@ -139,9 +139,9 @@ class Outcome(Enum):
     """The result of recording a provider's response."""
 
     FINISHED = auto()
-    PUT_BACK = auto()  # it did not happen: the payment is back in its previous state
-    AGAIN = auto()  # the same or another request has to be sent again
-    OVERTAKEN = auto()  # another caller has recorded a response since
+    REVERTED = auto()  # it did not happen: the payment is back in its previous state
+    RETRY = auto()  # the same or another request has to be sent again
+    SUPERSEDED = auto()  # another caller has recorded a response since
 
 
 def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
@@ -175,7 +175,7 @@ def forget_failures(locked: RoomBooking) -> None:
         locked.payment_retry = None
 
 
-def claim(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> PaymentState:
+def record_request(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> PaymentState:
     """Record the request about to be sent to the provider. Clients do not see it, so the version stays the same."""
     payments.require_configured()
     locked.payment_state = request
@@ -187,7 +187,7 @@ def claim(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> Pa
     return request
 
 
-def ask(booking: RoomBooking, wanted: Collection[PaymentState]) -> Standing:
+def send_or_look_up(booking: RoomBooking, wanted: Collection[PaymentState]) -> Standing:
     """Send the current request to the provider if it is in ``wanted``; otherwise only look up the payment.
 
     If the provider can't be reached, the state stays unchanged, for a retry or the sweep.
@@ -218,7 +218,7 @@ def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome
     """Record the provider's response to the request of ``asked``, together with the decision that depended on it."""
     locked = lock_booking(asked)
     if (locked.payment_state, locked.payment_attempt) != (asked.payment_state, asked.payment_attempt):
-        return locked, Outcome.OVERTAKEN
+        return locked, Outcome.SUPERSEDED
     under_way, staff = PaymentState(locked.payment_state), locked.payment_requested_by
     if under_way == PaymentState.CAPTURING and standing == Standing.CAPTURED:
         _end(locked, PaymentState.CAPTURED)
@@ -240,11 +240,11 @@ def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome
         _end(locked, REQUESTS[under_way].back_to)
         locked.decline_reason_code = locked.decline_reason_note = ""
         locked.save(update_fields=[*PAYMENT, *REASON])
-        return locked, Outcome.PUT_BACK
+        return locked, Outcome.REVERTED
     locked.payment_attempt += 1
     locked.payment_requested_at = clock.now()
     locked.save(update_fields=PAYMENT)
-    return locked, Outcome.AGAIN
+    return locked, Outcome.RETRY
 
 
 def _end(locked: RoomBooking, payment_state: PaymentState) -> None:
@@ -261,7 +261,7 @@ def settle_one(booking: RoomBooking) -> Outcome:
     standing = _send(booking) if booking.status in ABANDONED else payments.look_up(booking.payment_reference)
     _, outcome = settle(booking, standing)
     logger.log(
-        logging.WARNING if outcome is Outcome.AGAIN else logging.INFO,
+        logging.WARNING if outcome is Outcome.RETRY else logging.INFO,
         "%s of %s: %s, %s",
         REQUESTS[PaymentState(booking.payment_state)].word,
         booking.booking_id,

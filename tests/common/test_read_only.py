@@ -118,7 +118,7 @@ def test_saving_the_session_after_the_view(manager, demoted, settings, kind):
 def test_worker_jobs_wait_and_reconnect(hotel, demoted, caplog):
     steps = [lambda: demote(session=True), lambda: write(hotel), lambda: write(hotel)]
     assert run_job(*steps) == 3
-    assert caplog.messages == ["the job lost the database (InternalError); again in 0.01 s"]
+    assert caplog.messages == ["the job: database connection lost (InternalError), retrying in 0.01 s"]
 
 
 def write(hotel):

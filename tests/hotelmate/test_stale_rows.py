@@ -95,10 +95,10 @@ def test_a_payment_with_a_call_in_progress(stripe):
     booking = booking_in("PENDING_APPROVAL", card="CAPTURING", payment_attempt=1, payment_requested_at=NOW)
     stripe.authorise(booking.payment_reference)
     stripe.before_work = lambda _call: stripe.wait_for("capture", 4)
-    first = threading.Thread(target=settlement.ask, args=[booking, settlement.APPROVAL])
+    first = threading.Thread(target=settlement.send_or_look_up, args=[booking, settlement.APPROVAL])
     first.start()
     stripe.wait_for("capture", 1)
     with pytest.raises(PaymentInProgress):
-        settlement.ask(booking, settlement.APPROVAL)
+        settlement.send_or_look_up(booking, settlement.APPROVAL)
     first.join()
     assert stripe.moved(booking.payment_reference) == {"captured": 1}

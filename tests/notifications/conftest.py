@@ -48,7 +48,7 @@ STARTING = 20
 COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 
 # A worker's first log line.
-HELLO = "Sending events and mail, and keeping the deadlines. Ctrl-C ends it.\n"
+HELLO = "Worker running: events, mail, deadlines and payments. Press Ctrl-C to stop.\n"
 
 
 def hmac_hex(text: str, secret: str = SECRET) -> str:

@@ -59,7 +59,7 @@ def parked() -> list[int]:
 def test_repeatedly_failing_event_is_parked_and_others_arrive_in_order(sent, tries, error):
     events = make_events(5)
     sent.refuses = fails_for(events[2], error)
-    relaying = tries(relay.SUSPICIOUS)
+    relaying = tries(relay.ISOLATE_AFTER)
     assert (sent.numbers, parked()) == ([], [])  # not yet: the provider may be at fault
     tries(1, relaying)
     assert (sent.numbers, parked()) == ([1, 2, 4, 5], [3])
@@ -73,7 +73,7 @@ def test_nothing_is_parked_during_an_outage(sent, tries):
     make_events(4)
     sent.refuses = lambda _message: BROKEN
     sent.pings = [BROKEN] * 100
-    relaying = tries(relay.SUSPICIOUS * 3)
+    relaying = tries(relay.ISOLATE_AFTER * 3)
     assert (sent.numbers, parked()) == ([], [])
     sent.refuses, sent.pings = lambda _message: None, []
     tries(1, relaying)
@@ -85,7 +85,7 @@ def test_nothing_is_parked_with_an_unstable_provider(sent, tries, answers):
     """Its status check succeeds, while sending an event fails, but not every time."""
     make_events(2)
     sent.refuses = lambda _message: BROKEN
-    relaying = tries(relay.SUSPICIOUS)
+    relaying = tries(relay.ISOLATE_AFTER)
     sent.pings = list(answers)
     tries(1, relaying)
     assert (sent.numbers, parked(), sent.pings) == ([], [], [])
@@ -93,7 +93,7 @@ def test_nothing_is_parked_with_an_unstable_provider(sent, tries, answers):
 
     def recovers_at_the_last_attempt(message):
         tried.append(1)
-        return BROKEN if len(tried) < relay.TRIALS else None
+        return BROKEN if len(tried) < relay.ISOLATION_TRIES else None
 
     sent.refuses = recovers_at_the_last_attempt
     tries(1, relaying)
@@ -103,14 +103,14 @@ def test_nothing_is_parked_with_an_unstable_provider(sent, tries, answers):
 def test_failing_event_is_parked_even_if_it_is_the_last(sent, tries):
     [bad] = make_events(1)
     sent.refuses = fails_for(bad)
-    tries(relay.SUSPICIOUS + 1)
+    tries(relay.ISOLATE_AFTER + 1)
     assert parked() == [1]
 
 
 def test_batches_resume_after_ten_single_sends(sent, tries):
     make_events(25)
     sent.refuses = lambda _message: BROKEN
-    relaying = tries(relay.SUSPICIOUS)
+    relaying = tries(relay.ISOLATE_AFTER)
     sent.refuses = lambda _message: None
     tries(1, relaying)
     assert [len(batch) for batch in sent.batches] == [1] * 10 + [10, 5]
@@ -127,7 +127,7 @@ def test_event_that_cannot_be_encoded_is_logged_as_a_bug_and_skipped(sent, tries
         return real(event)
 
     monkeypatch.setattr(notification_manager, "messages", messages)
-    tries(relay.SUSPICIOUS + 1)
+    tries(relay.ISOLATE_AFTER + 1)
     assert (sent.numbers, parked()) == ([2, 3], [1])
     assert caplog.records[0].exc_info[0] is KeyError
 
@@ -191,7 +191,7 @@ def test_read_only_connection_is_dropped(sent):
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
     one = relay.Relay()
-    with relay._survived("relay"):
+    with relay._errors_logged("relay"):
         one.run_once()
     assert (connection.connection, sent.numbers) == (None, [])
     one.run_once()

@@ -79,7 +79,7 @@ def test_nothing_is_lost_or_parked_if_the_provider_accepts_nothing(status, body,
         transport.client.cache_clear()
         try:
             trying = relay.Relay()
-            for _ in range(relay.SUSPICIOUS + 3):
+            for _ in range(relay.ISOLATE_AFTER + 3):
                 trying.run_once()
         finally:
             transport.client.cache_clear()
@@ -146,10 +146,10 @@ def test_failing_streams_never_use_all_senders(monkeypatch, relay_to, unused_por
 
     monkeypatch.setattr(transport, "send", send)
     relay_to(unused_port)
-    until(lambda: len(tried) == 3 and len(at_it) == relay.SUSPECTS)
+    until(lambda: len(tried) == 3 and len(at_it) == relay.MAX_RETRYING)
     set_room_status(room=NewRoomFactory(hotel=quick), to_status="CHECKOUT_DIRTY", source=Source.SYSTEM)
     until(lambda: RealtimeEvent.objects.filter(hotel=quick, sent_at__isnull=False).exists())
-    assert len(at_it) == relay.SUSPECTS
+    assert len(at_it) == relay.MAX_RETRYING
     let_go.set()
     until(lambda: not RealtimeEvent.objects.filter(sent_at=None).exists())
 

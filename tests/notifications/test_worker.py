@@ -209,7 +209,7 @@ def lose_the_connection() -> None:
 def test_failing_job_is_logged_and_run_again(caplog):
     assert run_job(raises(ZeroDivisionError()), query_the_database, query_the_database) == 3
     [record] = caplog.records
-    assert (record.levelno, record.getMessage()) == (logging.ERROR, "the job failed; again in 0.01 s")
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "the job failed, retrying in 0.01 s")
     assert record.exc_info[0] is ZeroDivisionError
 
 
@@ -224,7 +224,7 @@ def test_job_that_loses_the_database_reconnects(caplog):
     ]
     assert run_job(*steps) == 5
     assert caplog.messages == [
-        f"the job lost the database ({error}); again in 0.01 s"
+        f"the job: database connection lost ({error}), retrying in 0.01 s"
         for error in (OperationalError.__name__, psycopg2.InterfaceError.__name__)
     ]
 

@@ -18,7 +18,7 @@ from hotel.models import Hotel, Staff
 from notifications.mail import SUBJECTS
 from notifications.models import BookingMail, MailKind, RealtimeEvent
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
-from room_bookings.payments import Standing, place_at_provider
+from room_bookings.payments import Standing, provider_slot
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.check_in import check_in
 from room_bookings.services.errors import PaymentInProgress
@@ -518,7 +518,7 @@ def test_sweep_completes_executed_payments_and_resets_others(stripe, hotel, mana
     for booking in refunds:
         stripe.intents[booking.payment_reference].status = "succeeded"
     stripe.intents[refunds[0].payment_reference].refunded = True
-    sweep(finished=3, put_back=3)
+    sweep(finished=3, reverted=3)
     rows = {row.pk: row for row in RoomBooking.objects.all()}
     found = [
         (rows[pair[i].pk].status, rows[pair[i].pk].payment_state, rows[pair[i].pk].decline_reason_code)
@@ -546,7 +546,7 @@ def test_void_without_a_caller_is_never_lost(stripe, hotel, status, fields):
         stripe, hotel, PaymentState.VOIDING, status=status, payment_requested_at=clock.now() - LATER, **fields
     )
     stripe.fail("cancel", "error")
-    sweep(again=1)
+    sweep(retry=1)
     assert stored(booking) == (status, "VOIDING")
     sweep()  # no immediate retry
     with clock.set_to(clock.now() + LATER):
@@ -574,7 +574,7 @@ def test_an_expired_request_that_was_captured_after_all_is_refunded(stripe, hote
         payment_requested_at=clock.now() - LATER,
     )
     stripe.intents[booking.payment_reference].status = "succeeded"
-    sweep(again=1)
+    sweep(retry=1)
     with clock.set_to(clock.now() + LATER):
         sweep(finished=1)
     assert stored(booking) == ("EXPIRED", "REFUNDED")
@@ -691,7 +691,7 @@ def test_calls_beyond_the_stripe_limit_are_refused_immediately(
             writer.start()
             late.append(writer.outcome())
             assert trace(second) == before
-            sweep(put_back=1)
+            sweep(reverted=1)
             connection.close()
 
     stripe.before_work = meanwhile
@@ -708,7 +708,7 @@ def test_calls_beyond_the_stripe_limit_are_refused_immediately(
 def test_decisions_without_a_card_need_no_stripe_slot(stripe, settings, hotel, agent):
     settings.PAYMENT_CALLS_AT_ONCE = 1
     booking, other = waiting(hotel), captured(stripe, hotel)
-    with place_at_provider():
+    with provider_slot():
         assert approve_booking(booking=booking, staff=agent).status == "CONFIRMED"
         assert approve_booking(booking=other, staff=agent).status == "CONFIRMED"
         refused(
@@ -764,7 +764,7 @@ def test_two_callers_with_stripes_response_write_it_once(hotel, agent):
         return settle(RoomBooking.objects.get(pk=booking.pk), Standing.REFUNDED)[1].name
 
     _, outcomes = overlap(held, answered, answered)
-    assert sorted(outcomes) == ["FINISHED", "OVERTAKEN"]
+    assert sorted(outcomes) == ["FINISHED", "SUPERSEDED"]
     assert (published_pairs(), len(mails())) == (DECLINED_EVENTS, 1)
 
 
@@ -824,7 +824,7 @@ def test_approval_that_the_sweep_had_reset(stripe, hotel, agent):
     def sweep_meanwhile(call) -> None:
         if call.action == "capture" and stripe.count("capture") == 1:
             with clock.set_to(clock.now() + LATER):
-                sweep(put_back=1)
+                sweep(reverted=1)
             connection.close()
 
     stripe.before_work = sweep_meanwhile
@@ -842,7 +842,7 @@ def test_two_sweeps_at_once_finish_once(stripe, hotel, manager):
     for writer in writers:
         writer.start()
     counts = [writer.outcome() for writer in writers]
-    assert sorted((found["payments_finished"], found["payments_overtaken"]) for found in counts) == [(0, 1), (1, 0)]
+    assert sorted((found["payments_finished"], found["payments_superseded"]) for found in counts) == [(0, 1), (1, 0)]
     assert (len(history(booking)), len(published_pairs()), len(mails())) == (1, 2, 1)
 
 

@@ -122,7 +122,7 @@ def test_refusal_by_stripe_counts_as_a_failure(stripe, lapsed, fault):
     for number in range(1, GIVE_UP_AFTER + 1):
         stripe.fail("cancel", fault)
         with clock.set_to(moment):
-            sweep(again=1, **({"parked": 1} if number == GIVE_UP_AFTER else {}))
+            sweep(retry=1, **({"parked": 1} if number == GIVE_UP_AFTER else {}))
         moment += LONGEST_PAUSE
     with clock.set_to(moment + 10 * LONGEST_PAUSE):
         sweep()
@@ -147,7 +147,7 @@ def test_failing_payment_delays_no_other(stripe, hotel, lapsed, manager):
     sweep(unanswered=1)
     stripe.faults.clear()
     other = card(stripe, hotel, "CAPTURING", **long_ago(manager))
-    sweep(put_back=1)
+    sweep(reverted=1)
     assert stored(other) == ("PENDING_APPROVAL", "AUTHORISED")
     assert retry_of(other) is None
 
@@ -171,7 +171,7 @@ def test_refund_instead_of_a_void_starts_a_new_count(stripe, lapsed):
     stripe.faults.clear()
     stripe.intents[lapsed.payment_reference].status = "succeeded"
     with later(3 * MINUTE):
-        sweep(again=1)
+        sweep(retry=1)
         assert retry_of(lapsed) is None
         assert stored(lapsed) == ("EXPIRED", "REFUNDING")
 
@@ -279,7 +279,7 @@ def test_failed_staff_retry_leaves_it_to_the_sweep(stripe, hotel, agent, manager
     refused(lambda: approve_booking(booking=booking, staff=agent), 502, "PAYMENT_CAPTURE_FAILED")
     assert retry_of(booking) is None
     with later(5 * MINUTE):
-        sweep(put_back=1)
+        sweep(reverted=1)
 
 
 def test_opposite_decision_too_early_changes_nothing(stripe, hotel, agent):

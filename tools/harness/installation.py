@@ -31,7 +31,7 @@ from tools.harness.writer import Request
 INHERITED = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH")
 # Below the kernel's ephemeral ports, so that no other process gets the Pusher server's port while it is down.
 PORTS = range(20_000, 32_000)
-WORKER_HELLO = "Sending events and mail"
+WORKER_HELLO = "Worker running"
 PULSE, GAP = 0.2, 0.05  # seconds for which a slowed server is stopped, and runs
 
 

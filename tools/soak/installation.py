@@ -33,7 +33,7 @@ WEB_PROCESSES, WORKERS = 3, 2
 START = 8.0  # seconds until the web server is up; the hotels' clock starts then
 MINE = "soak"  # application_name of this process's connections, which no fault ends
 # Log messages that only a bug causes, not an unavailable provider or database.
-BUG_MESSAGES = ("Internal Server Error", "failed; again in", "failed; it tries again", "could not be settled")
+BUG_MESSAGES = ("Internal Server Error", "failed, retrying", "could not be settled")
 STAFF_STREAMS = ("rooms", "room-bookings")
 HELD = ("rooms_room", "room_bookings_roombooking", "rooms_roomtype")
 

@@ -8,10 +8,27 @@ from django.core.management.base import BaseCommand
 from operations.periodic import tick
 from room_bookings.services.payment_sweep import settle_payments
 
+LABELS = {
+    "expired": "requests expired",
+    "drafts_dropped": "drafts dropped",
+    "overstays_flagged": "overstays flagged",
+    "stayovers_opened": "stayover tasks opened",
+    "events_forgotten": "old events deleted",
+    "answers_forgotten": "old idempotency records deleted",
+    "payments_finished": "payments settled",
+    "payments_reverted": "payments reverted",
+    "payments_retry": "payments to be requested again",
+    "payments_superseded": "payments settled by another process",
+    "payments_unanswered": "payments without a response from the provider",
+    "payments_failed": "payments failed",
+    "payments_not_configured": "payments waiting for an API key",
+    "payments_parked": "payments parked",
+}
+
 
 class Command(BaseCommand):
     help = "Expire requests, flag overstays, drop drafts, open stayover tasks, delete old events, settle payments."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for what, count in (tick() | settle_payments()).items():
-            self.stdout.write(f"{what.replace('_', ' ')}: {count}")
+        for name, count in (tick() | settle_payments()).items():
+            self.stdout.write(f"{LABELS.get(name, name.replace('_', ' '))}: {count}")

@@ -50,9 +50,11 @@ def repeat(job: Job, stopping: threading.Event) -> None:
             close_old_connections()  # including one that was lost since the last run
             job.run()
         except DATABASE_FAILURES as error:
-            logger.warning("%s lost the database (%s); again in %g s", job.name, type(error).__name__, job.seconds)
+            logger.warning(
+                "%s: database connection lost (%s), retrying in %g s", job.name, type(error).__name__, job.seconds
+            )
         except Exception:  # a bug must not stop the job permanently
-            logger.exception("%s failed; again in %g s", job.name, job.seconds)
+            logger.exception("%s failed, retrying in %g s", job.name, job.seconds)
         stopping.wait(job.seconds)
     connection.close()
 
@@ -71,7 +73,7 @@ class Command(BaseCommand):
         ]
         for thread in threads:
             thread.start()
-        self.stdout.write("Sending events and mail, and keeping the deadlines. Ctrl-C ends it.")
+        self.stdout.write("Worker running: events, mail, deadlines and payments. Press Ctrl-C to stop.")
         self.stdout.flush()  # pipes and logs would buffer it
         signal.sigwait(STOP_SIGNALS)
         patience = time.monotonic() + STOP_PATIENCE
