@@ -75,9 +75,9 @@ def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: R
     accepted = [stay for stay in stays if stay not in requests]
     plan = _plan(accepted, hotel, today)
     with clock.set_to(plan[0].moment):
-        opened = make_rooms(hotel, spec, stays)
+        setup = make_rooms(hotel, spec, stays)
     simulation = HotelSimulation(
-        opened, accepted, plan, Meter(), works_off_tasks=True, extras=lambda stay: {"party": companions(stay)}
+        setup, accepted, plan, Meter(), works_off_tasks=True, extras=lambda stay: {"party": companions(stay)}
     )
     _take_out_of_service(simulation, now)
     with connection.cursor() as cursor:

@@ -108,15 +108,15 @@ def make_rooms(hotel: Hotel, spec: HotelSpec, stays: Iterable[Stay] = ()) -> Hot
     Types are mixed over the floors and large enough for the parties of the ``stays``. A type that only the ``stays``
     have gets no room.
     """
-    largest = {code: 2 + place // 3 for place, code in enumerate(spec.rooms)}
+    beds_by_type = {code: 2 + place // 3 for place, code in enumerate(spec.rooms)}
     for stay in sorted(stays, key=lambda stay: stay.room_type):
-        largest[stay.room_type] = max(largest.get(stay.room_type, 2), stay.adults + stay.children)
-    types = {code: _make_type(hotel, code, place, beds) for place, (code, beds) in enumerate(largest.items())}
-    doors = [types[code] for code, count in spec.rooms.items() for _ in range(count)]
-    random.Random(spec.slug).shuffle(doors)  # noqa: S311 - the same layout every time
+        beds_by_type[stay.room_type] = max(beds_by_type.get(stay.room_type, 2), stay.adults + stay.children)
+    types = {code: _make_type(hotel, code, place, beds) for place, (code, beds) in enumerate(beds_by_type.items())}
+    room_types = [types[code] for code, count in spec.rooms.items() for _ in range(count)]
+    random.Random(spec.slug).shuffle(room_types)  # noqa: S311 - the same layout every time
     # The database requires new rooms to be ready; every other status is set by the services.
     rooms = Room.objects.bulk_create(
-        Room(hotel=hotel, room_type=room_type, room_number=_number(place)) for place, room_type in enumerate(doors)
+        Room(hotel=hotel, room_type=room_type, room_number=_number(place)) for place, room_type in enumerate(room_types)
     )
     by_type: dict[str, list[Room]] = defaultdict(list)
     for room in rooms:

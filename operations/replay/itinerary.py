@@ -38,9 +38,9 @@ class Step(NamedTuple):
     operation: Operation
 
 
-AUDIT = time(2, 30)  # after the default late_arrival_cutoff, when the business day has ended
+NO_SHOW_TIME = time(2, 30)  # after the default late_arrival_cutoff, when the business day has ended
 LATE_SHARE = 0.04  # of overnight arrivals; these come between 22:00 and 00:50
-SOON = timedelta(minutes=10)
+SHORT_DELAY = timedelta(minutes=10)
 
 
 def steps(stay: Stay, hotel: Hotel, first_day: date) -> Iterator[Step]:
@@ -49,16 +49,16 @@ def steps(stay: Stay, hotel: Hotel, first_day: date) -> Iterator[Step]:
     created = _at(hotel, max(stay.booked, first_day), chance, 7, 21)
     if stay.outcome is Outcome.CANCELED:
         # Right after creation, where ``first_day`` has moved that past the cancellation.
-        cancelled = max(_at(hotel, stay.decided, chance, 9, 21.75), created + SOON)
+        cancelled = max(_at(hotel, stay.decided, chance, 9, 21.75), created + SHORT_DELAY)
         yield Step(created, stay.number, Operation.CREATE)
         yield Step(cancelled, stay.number, Operation.CANCEL)
         return
     arrives = _arrival(stay, hotel, chance)
     # A walk-in is booked at the front desk.
-    yield Step(min(created, arrives - SOON), stay.number, Operation.CREATE)
+    yield Step(min(created, arrives - SHORT_DELAY), stay.number, Operation.CREATE)
     if stay.outcome is Outcome.NO_SHOW:
-        audit = calendar.at(hotel, stay.arrival + timedelta(days=1), AUDIT)
-        yield Step(audit + timedelta(minutes=chance.uniform(0, 30)), stay.number, Operation.NO_SHOW)
+        no_show_at = calendar.at(hotel, stay.arrival + timedelta(days=1), NO_SHOW_TIME)
+        yield Step(no_show_at + timedelta(minutes=chance.uniform(0, 30)), stay.number, Operation.NO_SHOW)
         return
     yield Step(arrives, stay.number, Operation.CHECK_IN)
     leaves = _at(hotel, stay.left, chance, *((16, 17) if stay.is_day_use else (7.5, 10.9)))

@@ -67,7 +67,7 @@ def outcome_lines(result: Result) -> Iterator[str]:
 def refusal_lines(meter: Meter) -> Iterator[str]:
     """The refusals by operation and code, each with its first message."""
     if not meter.refusals:
-        yield "No refusal."
+        yield "No refusals."
         return
     yield f"{'refusals':<24}{'code':<28}{'count':>8}"
     for (operation, code), count in meter.refusals.most_common():

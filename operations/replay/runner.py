@@ -60,13 +60,13 @@ class Share(NamedTuple):
 @transaction.atomic
 def create_hotels(stays: Sequence[Stay], *, prefix: str) -> list[Replay]:
     """Create a hotel for each hotel of the data set that has ``stays``. Raises HotelExistsError."""
-    opened = []
+    hotels = []
     for original in HOTELS:
         mine = [stay for stay in stays if stay.hotel == original.slug]
         if mine:
             spec = replace(original, slug=f"{prefix}-{original.slug}", name=f"{original.name}, replayed")
-            opened.append(_create(spec, mine))
-    return opened
+            hotels.append(_create(spec, mine))
+    return hotels
 
 
 def _create(spec: HotelSpec, stays: Sequence[Stay]) -> Replay:
@@ -83,9 +83,9 @@ def _create(spec: HotelSpec, stays: Sequence[Stay]) -> Replay:
     if not is_new:
         raise HotelExistsError(spec.slug)
     make_staff(hotel)
-    opened = make_rooms(hotel, spec, stays)
+    setup = make_rooms(hotel, spec, stays)
     first_day = min(stay.arrival for stay in stays)
-    return Replay(opened, stays, [step for stay in stays for step in steps(stay, hotel, first_day)])
+    return Replay(setup, stays, [step for stay in stays for step in steps(stay, hotel, first_day)])
 
 
 def replay_all(replays: Sequence[Replay], *, workers: int, progress: Progress) -> Meter:

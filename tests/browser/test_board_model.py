@@ -95,7 +95,7 @@ def test_an_older_snapshot_never_replaces_a_newer_one(page, incoming, known, exp
 
 @pytest.mark.parametrize(("seq", "expected"), [(4, "drop"), (5, "drop"), (6, "take"), (7, "gap")])
 def test_events_are_applied_once_and_in_order(page, seq, expected):
-    assert page.evaluate(CALL, ["sequel", seq, 5]) == expected
+    assert page.evaluate(CALL, ["sequenceAction", seq, 5]) == expected
 
 
 def test_an_event_changes_only_the_fields_it_contains(page):

@@ -156,7 +156,7 @@ def test_tick_deletes_in_every_hotel_and_reports_it(hotel, capsys):
     assert tick()["events_forgotten"] == 4
     assert [numbers(each) for each in (hotel, other)] == [[3], [3]]
     call_command("tick")
-    assert "events forgotten: 0\n" in capsys.readouterr().out
+    assert "old events deleted: 0\n" in capsys.readouterr().out
 
 
 # --- concurrency ------------------------------------------------------------------------------------------------------

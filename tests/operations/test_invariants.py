@@ -632,7 +632,7 @@ def test_command_on_a_sound_hotel(sound_hotel):
     code, said = run()
     assert code == 0
     assert [line.split()[:2] for line in said[:-1]] == [[rule.name, "0"] for rule in RULES]
-    assert said[-1] == "No violation."
+    assert said[-1] == "No violations."
 
 
 def test_command_lists_violations(unguarded):
@@ -650,7 +650,7 @@ def test_command_lists_violations(unguarded):
         "A payment belongs to one booking and is not captured for a declined or expired one (payments):",
         "  grand, BK-8: is captured without paid_at",
         "",
-        "2 in all.",
+        "2 violations in total.",
     ]
 
 
@@ -664,4 +664,9 @@ def test_command_truncates_a_long_list_but_counts_all_of_it(unguarded):
         "A room in maintenance has an open fault, a ready room has none (room_fault):",
         "  grand, room 200: is ready with an open fault",
     ]
-    assert said[-4:] == ["  grand, room 219: is ready with an open fault", "  … and 3 more", "", "23 in all."]
+    assert said[-4:] == [
+        "  grand, room 219: is ready with an open fault",
+        "  … and 3 more",
+        "",
+        "23 violations in total.",
+    ]

@@ -80,7 +80,7 @@ def test_everything_due_is_done_once(small_hotel):
 def test_command_prints_what_it_did(small_hotel, capsys):
     late(small_hotel)
     call_command("tick")
-    assert "expired" in capsys.readouterr().out
+    assert "requests expired: 1" in capsys.readouterr().out
     assert RoomBooking.objects.get().status == "EXPIRED"
 
 

@@ -80,7 +80,7 @@ def test_sweep_is_a_separate_job_and_part_of_the_tick_command(stripe, lapsed, ca
     assert not any(name.startswith("payments") for name in tick())
     assert stripe.calls == []
     call_command("tick")
-    assert "payments finished: 1\n" in capsys.readouterr().out
+    assert "payments settled: 1\n" in capsys.readouterr().out
     assert stored(lapsed) == ("EXPIRED", "VOIDED")
 
 

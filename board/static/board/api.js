@@ -9,11 +9,11 @@ export class Refusal extends Error {
     Object.assign(this, { status, code, details });
   }
 
-  get isSilence() { return this.status === 0; }
+  get isNoResponse() { return this.status === 0; }
 }
 
-// `heard(answered)` is called after every request; `over(sentence)` when the session has ended.
-export function client({ token, heard, over }) {
+// `onResponse(answered)` is called after every request; `onSessionEnd(sentence)` when the session has ended.
+export function client({ token, onResponse, onSessionEnd }) {
   async function call(method, url, { body, headers = {}, isOurs = false } = {}) {
     const response = await fetch(url, {
       method,
@@ -26,14 +26,14 @@ export function client({ token, heard, over }) {
     const data = await response?.json().catch(() => null);
     // A truncated response counts as none.
     const answered = Boolean(response) && !NO_ANSWER.has(response.status) && (Boolean(data) || !response.ok);
-    heard(answered);
+    onResponse(answered);
     if (!answered) throw new Refusal(0, "NO_ANSWER", "The server is not responding.");
     if (response.ok) return data;
     const { code, details } = data ?? {};
     const message = data?.message ?? "Something went wrong on the server.";
-    if (response.status === 401) over("You are signed out.");
-    else if (response.status === 403 && isOurs) over(message);
-    else if (response.status === 403 && message.startsWith("CSRF")) over("You have signed in again in another window.");
+    if (response.status === 401) onSessionEnd("You are signed out.");
+    else if (response.status === 403 && isOurs) onSessionEnd(message);
+    else if (response.status === 403 && message.startsWith("CSRF")) onSessionEnd("You have signed in again in another window.");
     throw new Refusal(response.status, code, message, details);
   }
 

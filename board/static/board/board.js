@@ -3,7 +3,7 @@
 import { client } from "./api.js";
 import { boardOf, now, takeBooking, takeRoom, takeState } from "./state.js";
 import { follow } from "./live.js";
-import { painter, setText } from "./painting.js";
+import { renderer, setText } from "./painting.js";
 import { panel } from "./panel.js";
 import { clock } from "./words.js";
 
@@ -16,8 +16,8 @@ const { token } = $("#csrf").dataset;
 const { slug } = state.hotel;
 
 const board = boardOf(state);
-const picture = painter(board);
-picture.paintAll();
+const view = renderer(board);
+view.paintAll();
 
 let lastUpdate = now(board);
 let connection = "";
@@ -25,11 +25,11 @@ let isOver = false;
 
 const api = client({
   token,
-  heard(answered) {
+  onResponse(answered) {
     if (answered) lastUpdate = now(board);
-    feed.heard(answered);
+    feed.onResponse(answered);
   },
-  over(sentence) {
+  onSessionEnd(sentence) {
     isOver = true;
     feed.stop();
     trouble(`${sentence} This page is no longer updated.`, true);
@@ -49,10 +49,10 @@ const room = panel({
 // --- changes ---
 
 function paintChange(news, number) {
-  if (news === "others") picture.paintAll();
+  if (news === "others") view.paintAll();
   if (news === "changed") {
-    picture.paintRoom(number);
-    picture.paintSummaries();
+    view.paintRoom(number);
+    view.paintSummaries();
   }
   if (news) room.refreshIf(number);
   // A task of the user's there may now be done: tasks follow the room, but have no events.
@@ -71,10 +71,10 @@ function show(stream, { payload }) {
   if (!isSubscribed("rooms")) soon();
   room.readIf(payload.room_number);
   for (const number of takeBooking(board, payload)) {
-    picture.paintRoom(number);
+    view.paintRoom(number);
     room.refreshIf(number);
   }
-  picture.paintSummaries();
+  view.paintSummaries();
 }
 
 async function reload() {
@@ -87,7 +87,7 @@ async function reload() {
     location.reload();
     return new Promise(() => {});
   }
-  if (takeState(board, fresh)) picture.paintAll();
+  if (takeState(board, fresh)) view.paintAll();
   else repaint();
   room.refresh();
   return fresh.seq;
@@ -97,8 +97,8 @@ const subscribedStreams = ({ seq }) => Object.keys(seq).filter((stream) => seq[s
 const isSubscribed = (stream) => state.seq[stream] !== null;
 
 function repaint() {
-  picture.paintTimes();
-  picture.paintSummaries();
+  view.paintTimes();
+  view.paintSummaries();
 }
 
 // --- connection ---
@@ -159,5 +159,5 @@ for (const place of ["#floors", "#arrivals", "#departures"]) {
 }
 $("#room").addEventListener("close", () => {
   $(opener)?.focus();
-  if (!document.activeElement.matches(opener)) picture.focusNear(opened);
+  if (!document.activeElement.matches(opener)) view.focusNear(opened);
 });

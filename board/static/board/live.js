@@ -1,13 +1,13 @@
 // Owns the connection: delivers every event of the hotel's channels once and in order, over pusher-js or by polling.
 
 import { Refusal } from "./api.js";
-import { sequel } from "./state.js";
+import { sequenceAction } from "./state.js";
 
 const GRACE = 3_000; // before polling replaces a lost connection
 const POLL_INTERVAL = 4_000;
 const CONNECT_TIMEOUT = 7_000; // time for a slow network to connect
 const SUBSCRIBE_AGAIN = 2_000;
-const AT_ONCE = 500;
+const PAGE_SIZE = 500;
 // After this long without a message pusher-js pings the server, and closes the socket if there is no reply.
 const QUIET = 15_000;
 const PONG_TIMEOUT = 10_000;
@@ -18,7 +18,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   const streams = Object.keys(seq).filter((stream) => seq[stream] !== null);
   const last = { ...seq };
   const channels = {}; // of pusher-js, per stream
-  const carried = new Set(); // streams currently delivered by the socket
+  const liveStreams = new Set(); // streams currently delivered by the socket
   let queue = Promise.resolve(); // one step at a time
   let answered = true;
   let polled = false; // whether every stream has been polled since the connection was lost
@@ -27,7 +27,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   let pusher;
   let lastAttempt = 0; // time of the last forced reconnect
 
-  const isLive = () => streams.length > 0 && carried.size === streams.length;
+  const isLive = () => streams.length > 0 && liveStreams.size === streams.length;
   const announce = () => stopped || tell(isLive() ? "live" : !answered ? "offline" : polled ? "polling" : "reconnecting");
   const next = (step) => (queue = queue.then(() => stopped || step()).catch(later).finally(announce));
 
@@ -60,7 +60,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   // Pusher does not replay: the socket takes over a stream only after all earlier events have been shown.
   async function sync(stream) {
     await catchUp(stream);
-    if (channels[stream]?.subscribed) carried.add(stream);
+    if (channels[stream]?.subscribed) liveStreams.add(stream);
     if (isLive()) clearTimeout(timer);
   }
 
@@ -76,7 +76,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
 
   async function missed(stream) {
     try {
-      return await api.look(`/api/staff/hotel/${slug}/events/?channel=${stream}&after=${last[stream]}&limit=${AT_ONCE}`);
+      return await api.look(`/api/staff/hotel/${slug}/events/?channel=${stream}&after=${last[stream]}&limit=${PAGE_SIZE}`);
     } catch (refusal) {
       // 403: the rights have changed. The state shows what the user may still see.
       if (refusal.status === 410 || refusal.status === 403) return null;
@@ -85,7 +85,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   }
 
   function take(stream, event) {
-    if (sequel(event.meta.seq, last[stream]) === "drop") return;
+    if (sequenceAction(event.meta.seq, last[stream]) === "drop") return;
     last[stream] = event.meta.seq;
     show(stream, event);
   }
@@ -95,7 +95,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   }
 
   async function receive(stream, event) {
-    if (sequel(event.meta.seq, last[stream]) === "gap") await catchUp(stream);
+    if (sequenceAction(event.meta.seq, last[stream]) === "gap") await catchUp(stream);
     take(stream, event);
   }
 
@@ -112,7 +112,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
       pongTimeout: PONG_TIMEOUT,
       channelAuthorization: { endpoint: "/pusher/auth", headers: { "X-CSRFToken": token } },
     });
-    pusher.connection.bind("state_change", ({ current }) => current === "connected" || lose());
+    pusher.connection.bind("state_change", ({ current }) => current === "connected" || onDisconnect());
     for (const stream of streams) subscribe(stream);
   }
 
@@ -126,16 +126,16 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
     channel.bind_global((name, event) => name.startsWith("pusher:") || next(() => receive(stream, event)));
   }
 
-  function lose() {
-    if (!carried.size) return;
-    carried.clear();
+  function onDisconnect() {
+    if (!liveStreams.size) return;
+    liveStreams.clear();
     polled = false;
     pollIn(GRACE);
     announce();
   }
 
   // A socket can look open for 30 seconds after the network is lost; a failed request shows it sooner.
-  function heard(isAnswer) {
+  function onResponse(isAnswer) {
     answered = isAnswer;
     if (!answered) pusher?.disconnect();
     else if (pusher?.connection.state === "disconnected" && !stopped) pusher.connect();
@@ -152,7 +152,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
 
   return {
     refresh: () => next(reloadState),
-    heard,
+    onResponse,
     stop: () => {
       stopped = true;
       clearTimeout(timer);

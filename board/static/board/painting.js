@@ -12,13 +12,13 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-export function painter(board) {
+export function renderer(board) {
   const floors = $("#floors");
   const form = $("#filters");
   const wall = $("#wall");
   const template = $("#tile-template");
   const tiles = new Map();
-  let lost = null; // the room whose tile had the focus when a filter hid it
+  let hiddenFocus = null; // the room whose tile had the focus when a filter hid it
 
   // Renders everything: at the start, and when the set of rooms has changed.
   function paintAll() {
@@ -83,7 +83,7 @@ export function painter(board) {
     const name = [`Room ${room.room_number}`, room.room_type_name, label, fault, since.long, ...dues].filter(Boolean).join(", ");
     if (tile.getAttribute("aria-label") !== name) tile.setAttribute("aria-label", name);
     const hides = !isShown(room);
-    if (hides && item.contains(document.activeElement)) lost = room.room_number;
+    if (hides && item.contains(document.activeElement)) hiddenFocus = room.room_number;
     item.hidden = hides;
   }
 
@@ -97,8 +97,8 @@ export function painter(board) {
   function paintSummaries() {
     paintCounts();
     for (const section of floors.children) section.hidden = !section.querySelector("li:not([hidden])");
-    if (lost !== null) focusNear(lost);
-    lost = null;
+    if (hiddenFocus !== null) focusNear(hiddenFocus);
+    hiddenFocus = null;
     const shown = floors.querySelectorAll("li:not([hidden])").length;
     setText($("#shown"), shown === tiles.size ? `${shown} rooms` : `${shown} of ${tiles.size} rooms`);
     $("button[type=reset]", form).hidden = shown === tiles.size && !new FormData(form).get("mine");
@@ -146,7 +146,7 @@ export function painter(board) {
       state.classList.toggle("overdue", stay.is_overdue);
       return row;
     });
-    if (!rows.length) rows.push(before.get("nobody") ?? nobodyRow(nobody));
+    if (!rows.length) rows.push(before.get("nobody") ?? emptyRow(nobody));
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.open : null;
     for (const row of before.values()) if (!rows.includes(row)) row.remove();
     rows.forEach((row, place) => { if (body.children[place] !== row) body.insertBefore(row, body.children[place] ?? null); });
@@ -168,7 +168,7 @@ export function painter(board) {
     return row;
   }
 
-  function nobodyRow(sentence) {
+  function emptyRow(sentence) {
     const row = element("tr", {}, element("td", { colSpan: 3, className: "nobody", textContent: sentence }));
     row.dataset.key = "nobody";
     return row;

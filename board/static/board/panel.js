@@ -34,26 +34,26 @@ export function panel({ board, api, slug, took }) {
   const isOpen = () => number !== null && dialog.open;
 
   function paint() {
-    const it = room();
+    const current = room();
     // Messages about an earlier version no longer apply.
-    if (it && !once("version", [it.id, it.status_version]) && !busy) say("", "");
-    if (!it) {
+    if (current && !once("version", [current.id, current.status_version]) && !busy) say("", "");
+    if (!current) {
       painted = {}; // render everything if the room comes back
       say("", `Room ${number} is no longer on the board.`);
       for (const part of ["#steps", "#fault"]) $(part).hidden = true;
       return;
     }
     $("#steps").hidden = false;
-    setText($("#room-heading"), `Room ${it.room_number}`);
-    $("#room-status").dataset.status = it.room_status;
-    setText($("#room-status .label"), labelOf(board, it.room_status));
-    setText($("#room-status .since"), ago(it.status_changed_at, now(board)).long);
-    paintFacts(it);
-    paintSteps(it);
-    paintFault(it);
-    if (!once("history", [it.id, it.status_version])) readHistory(it);
+    setText($("#room-heading"), `Room ${current.room_number}`);
+    $("#room-status").dataset.status = current.room_status;
+    setText($("#room-status .label"), labelOf(board, current.room_status));
+    setText($("#room-status .since"), ago(current.status_changed_at, now(board)).long);
+    paintFacts(current);
+    paintSteps(current);
+    paintFault(current);
+    if (!once("history", [current.id, current.status_version])) readHistory(current);
     // On opening; after a check-in, as events contain no guests; and when an event's notes were cut.
-    if (!once("guest", [it.id, it.is_occupied]) || (isCut(it) && !once("whole", [it.id, it.updated_at]))) read();
+    if (!once("guest", [current.id, current.is_occupied]) || (isCut(current) && !once("whole", [current.id, current.updated_at]))) read();
   }
 
   const read = () => readRoom(number).catch(() => { painted.guest = null; });
@@ -66,22 +66,22 @@ export function panel({ board, api, slug, took }) {
     return same;
   }
 
-  function paintFacts(it) {
+  function paintFacts(current) {
     const zone = board.hotel.timezone;
-    const { leaving, coming } = duesOf(board, it.room_number);
+    const { leaving, coming } = duesOf(board, current.room_number);
     const when = (time, who) => time && [moment(time, zone), who].filter(Boolean).join(", ");
-    const guest = it.primary_guest && `${it.primary_guest.first_name} ${it.primary_guest.last_name}`;
-    const until = it.current_booking && `until ${day(it.current_booking.check_out)}`;
-    const tasks = board.my_tasks.filter((task) => task.room_number === it.room_number);
+    const guest = current.primary_guest && `${current.primary_guest.first_name} ${current.primary_guest.last_name}`;
+    const until = current.current_booking && `until ${day(current.current_booking.check_out)}`;
+    const tasks = board.my_tasks.filter((task) => task.room_number === current.room_number);
     const facts = [
-      ["Type", it.room_type_name],
+      ["Type", current.room_type_name],
       ["Guest", guest && [guest, until].filter(Boolean).join(", ")],
       ["Today", dueWords({ leaving, coming }).join(", ")],
       ["Arriving", [coming?.guest_name, lateWords(coming, board.hotel.business_date)].filter(Boolean).join(", ")],
       ["My task", tasks.map((task) => [task.task_type_display, task.note].filter(Boolean).join(": ")).join("\n")],
-      ["Cleaned", when(it.last_cleaned_at, it.cleaned_by_staff_name)],
-      ["Inspected", when(it.last_inspected_at, it.inspected_by_staff_name)],
-      ["Notes", it.turnover_notes],
+      ["Cleaned", when(current.last_cleaned_at, current.cleaned_by_staff_name)],
+      ["Inspected", when(current.last_inspected_at, current.inspected_by_staff_name)],
+      ["Notes", current.turnover_notes],
     ].filter(([, value]) => value);
     if (once("facts", facts)) return;
     $("#facts").replaceChildren(...facts.flatMap(([term, value]) => [
@@ -89,30 +89,30 @@ export function panel({ board, api, slug, took }) {
     ]));
   }
 
-  function paintSteps(it) {
-    const steps = stepsFor(it, board.me);
-    if (once("steps", [it.id, it.status_version, steps])) return;
+  function paintSteps(current) {
+    const steps = stepsFor(current, board.me);
+    if (once("steps", [current.id, current.status_version, steps])) return;
     const group = $("#steps .buttons");
     const held = group.contains(document.activeElement);
     group.replaceChildren(...steps.map((status) => {
-      const button = element("button", { type: "button" }, element("span", { className: "mark" }), verb(it.room_status, status));
+      const button = element("button", { type: "button" }, element("span", { className: "mark" }), verb(current.room_status, status));
       button.dataset.to = button.dataset.status = status;
       return button;
     }));
     $("#steps .none").hidden = steps.length > 0;
     clearTimeout(unsettled);
     unsettled = setTimeout(settle, SETTLE);
-    markHeld();
+    disableButtons();
     if (held) $("#room-heading").focus();
   }
 
-  function paintFault(it) {
+  function paintFault(current) {
     const { flag, clear } = board.me.may;
-    const fault = faultWords(it);
-    const known = fault && [fault[0].toUpperCase() + fault.slice(1), it.maintenance_notes].filter(Boolean).join("\n");
+    const fault = faultWords(current);
+    const known = fault && [fault[0].toUpperCase() + fault.slice(1), current.maintenance_notes].filter(Boolean).join("\n");
     setText($("#fault .known"), known);
     $("#fault [data-flag]").hidden = !flag;
-    $("#fault [data-fault=mended]").hidden = !(clear && (fault || it.room_status === "MAINTENANCE_REQUIRED"));
+    $("#fault [data-fault=repaired]").hidden = !(clear && (fault || current.room_status === "MAINTENANCE_REQUIRED"));
     $("#fault").hidden = !(flag || fault);
   }
 
@@ -122,13 +122,13 @@ export function panel({ board, api, slug, took }) {
     if (isOpen() && asked === number) paint();
   }
 
-  async function readHistory(it) {
+  async function readHistory(current) {
     const { history } = board.me.may;
     setText($("#history-note"), history ? "" : "Your role can't view the history of a room.");
     if (!history) return;
-    const answer = await api.look(`${base}/rooms/${it.id}/status-history/?limit=20`).catch(() => null);
+    const answer = await api.look(`${base}/rooms/${current.id}/status-history/?limit=20`).catch(() => null);
     // A request for a later version is already in flight.
-    if (!isOpen() || room()?.id !== it.id || room().status_version !== it.status_version) return;
+    if (!isOpen() || room()?.id !== current.id || room().status_version !== current.status_version) return;
     if (!answer) {
       setText($("#history-note"), "The history can't be loaded right now.");
       painted.history = null;
@@ -158,7 +158,7 @@ export function panel({ board, api, slug, took }) {
   async function send(url, body, headers) {
     const at = number;
     busy = true;
-    markHeld();
+    disableButtons();
     say("", "");
     try {
       const answer = await api.post(url, body, headers);
@@ -171,7 +171,7 @@ export function panel({ board, api, slug, took }) {
       await explain(refusal, at);
     } finally {
       busy = false;
-      markHeld();
+      disableButtons();
       if (isOpen()) paint();
     }
   }
@@ -180,10 +180,10 @@ export function panel({ board, api, slug, took }) {
   async function explain(refusal, at) {
     const read = await readRoom(at).then(() => true, () => false);
     if (at !== number) return;
-    const sentence = refusal.isSilence && read ? "The server did not respond in time." : refusal.message;
+    const sentence = refusal.isNoResponse && read ? "The server did not respond in time." : refusal.message;
     const name = refusal.details?.changed_by_name;
     const who = name ? ` It was changed by ${name}.` : "";
-    const unknown = refusal.isSilence ? " The change may or may not have been saved." : "";
+    const unknown = refusal.isNoResponse ? " The change may or may not have been saved." : "";
     const truth = read && room() ? ` Room ${number} is now: ${labelOf(board, room().room_status)}.` : unknown;
     say("", sentence + who + truth);
   }
@@ -191,11 +191,11 @@ export function panel({ board, api, slug, took }) {
   function settle() {
     clearTimeout(unsettled);
     unsettled = undefined;
-    markHeld();
+    disableButtons();
   }
 
   // Marks buttons that ignore taps at the moment as disabled.
-  function markHeld() {
+  function disableButtons() {
     for (const button of dialog.querySelectorAll("[data-to], [data-fault]")) {
       if (busy || (unsettled && button.dataset.to)) button.setAttribute("aria-disabled", "true");
       else button.removeAttribute("aria-disabled");
@@ -216,7 +216,7 @@ export function panel({ board, api, slug, took }) {
       send(`${base}/rooms/${id}/status/`, { to_status: button.dataset.to, note: note.value }, { "If-Match": `"${version}"` });
     } else if (button.dataset.fault === "report") {
       send(`${base}/rooms/${number}/mark-maintenance/`, { priority: $("#priority").value, notes: note.value });
-    } else if (button.dataset.fault === "mended") {
+    } else if (button.dataset.fault === "repaired") {
       send(`${base}/rooms/${number}/complete-maintenance/`, { notes: note.value });
     }
   });

@@ -91,7 +91,7 @@ export function duesOf(board, number) {
 }
 
 // Keeps a channel's events in order: "take" the next one, "drop" a duplicate, or fill a "gap" first.
-export function sequel(seq, last) {
+export function sequenceAction(seq, last) {
   if (seq <= last) return "drop";
   return seq === last + 1 ? "take" : "gap";
 }

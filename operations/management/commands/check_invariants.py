@@ -15,13 +15,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         found = violations(report=self._report)
         if not found:
-            self.stdout.write("No violation.")
+            self.stdout.write("No violations.")
             return
         for rule in RULES:
             broken = [violation for violation in found if violation.rule == rule.name]
             if broken:
                 self._list(rule, broken)
-        self.stdout.write(f"\n{len(found)} in all.")
+        self.stdout.write(f"\n{len(found)} violation{'' if len(found) == 1 else 's'} in total.")
         raise SystemExit(1)
 
     def _report(self, rule: Rule, broken: list[Violation], seconds: float) -> None:

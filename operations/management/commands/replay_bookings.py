@@ -91,9 +91,14 @@ class Command(BaseCommand):
     def _check(self) -> bool:
         found = violations()
         if found:
-            self._say([f"{len(found)} violations of invariants:", *(str(each) for each in found[:LISTED])])
+            self._say(
+                [
+                    f"{len(found)} violation{'' if len(found) == 1 else 's'} of invariants:",
+                    *(str(each) for each in found[:LISTED]),
+                ]
+            )
         else:
-            self._say([f"Invariants: {len(RULES)} rules checked over the whole database, no violation."])
+            self._say([f"Invariants: {len(RULES)} rules checked over the whole database, no violations."])
         return not found
 
     def _say(self, lines: Sequence[str] | Iterator[str]) -> None:
