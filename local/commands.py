@@ -12,7 +12,7 @@ from local import LocalError
 from local.datadir import PROJECT, DataDir
 from local.environment import database, environment
 from local.postgres import NAME, EmbeddedPostgres, InUseError, public_place
-from local.run import only_here, say, stop_all, wanted_port
+from local.run import say, single_instance, stop_all, wanted_port
 from local.signals import StopRequestedError, StopSignals
 
 
@@ -63,7 +63,7 @@ def reset(environ: Mapping[str, str] = os.environ) -> int:
     data = DataDir.from_environment(environ)
     port = wanted_port(environ)
     data.prepare()
-    with suppress(StopRequestedError), only_here(data, port):
+    with suppress(StopRequestedError), single_instance(data, port):
         for service in map(data.service, ("web", "worker", "setup", "pusher")):
             if service.is_running():
                 say(f"Stopping {service.name}, left over from last time ...")

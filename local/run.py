@@ -39,7 +39,7 @@ def run(environ: Mapping[str, str] = os.environ) -> None:
     data = DataDir.from_environment(environ)
     port = wanted_port(environ)
     data.prepare()
-    with only_here(data, port), ExitStack() as stack:
+    with single_instance(data, port), ExitStack() as stack:
         try:
             services, env = start(data, port, environ, stack, signals.pause)
             say(welcome(env, time.monotonic() - began, str(data.logs / "worker.log")))
@@ -57,7 +57,7 @@ def wanted_port(environ: Mapping[str, str]) -> int:
 
 
 @contextmanager
-def only_here(data: DataDir, port: int) -> Iterator[None]:
+def single_instance(data: DataDir, port: int) -> Iterator[None]:
     """Allow only one HotelMate per data folder; the lock is released with the process, however it ends."""
     with open(data.run / "launcher", "a+") as file:
         if not try_lock(file.fileno(), fcntl.LOCK_EX):
@@ -125,7 +125,7 @@ def start(
     command += ["--no-control-socket", "hotelmate.wsgi"]
     web.start(command, port=port, env=env, cwd=PROJECT)
     services["The web server"] = web
-    await_answer("The web server", web, "/api/docs/", pause)
+    wait_for_response("The web server", web, "/api/docs/", pause)
     return services, env
 
 
@@ -144,10 +144,10 @@ def start_pusher(pusher: Service, env: Mapping[str, str], pause: Pause) -> None:
     port = free_port(pusher.port)
     command = [sys.executable, "-m", "local.pusher_server", "--port", str(port)]
     pusher.start(command, port=port, env=env, cwd=PROJECT)
-    await_answer("The Pusher server", pusher, "/healthz", pause)
+    wait_for_response("The Pusher server", pusher, "/healthz", pause)
 
 
-def await_answer(name: str, service: Service, path: str, pause: Pause) -> None:
+def wait_for_response(name: str, service: Service, path: str, pause: Pause) -> None:
     """Wait until the service returns any HTTP response. Raises LocalError if it ends or takes over a minute."""
 
     def responds() -> bool:

@@ -30,11 +30,11 @@ from tools.harness.installation import Installation, throwaway_installation
 from tools.harness.writer import Request
 
 WRITERS = 4
-RATE = 50  # changes a second; limited during the chaos too, or a fast machine would finish before the first strikes
+RATE = 50  # changes a second; limited during the chaos too, or a fast machine would finish before the first fault
 WARM_UP = 2.0  # seconds: a process loads modules in its first requests
 WEB_PROCESSES, WORKERS = 3, 2  # in the first part
 ROLLING = 1.0  # seconds between two restarts in the second part
-STATES = {"up": "none", "down": "stopped", "hanging": "hung"}  # of the Pusher server, and chaos.TROUBLES
+STATES = {"up": "none", "down": "stopped", "hanging": "hung"}  # of the Pusher server, and chaos.FAULTS
 TARGET_P50, TARGET_P99 = 10.0, 50.0  # milliseconds from the commit to the client
 
 
@@ -157,9 +157,9 @@ def run_chaos(installation: Installation, seed: int, scale: Scale, report: Repor
     began = time.monotonic()
     with progress(installation, scale.changes):
         installation.start_writers(WRITERS, seed=seed, rate=RATE)
-        strikes = chaos.plan(seed)
+        planned_faults = chaos.plan(seed)
         while installation.committed() < scale.changes:
-            installation.perform(next(strikes), rng)
+            installation.perform(next(planned_faults), rng)
     seconds = time.monotonic() - began
     say("Waiting for all events to arrive ...")
     drained = settle(installation, "chaos", report)
@@ -169,9 +169,11 @@ def run_chaos(installation: Installation, seed: int, scale: Scale, report: Repor
         f"Chaos: {WRITERS} clients write, 3 hotels, {WEB_PROCESSES} web processes with a relay each, {WORKERS} workers"
     )
     report.fact("committed", f"{changes:,} changes in {seconds:.0f} s: {changes / seconds:.0f} events/s in all")
-    report.fact("killed with SIGKILL", listed(installation.kills + Counter(pusher=installation.troubles["crashed"])))
     report.fact(
-        "Pusher server faults", listed(Counter({k: v for k, v in installation.troubles.items() if k != "none"}))
+        "killed with SIGKILL", listed(installation.kills + Counter(pusher=installation.fault_counts["crashed"]))
+    )
+    report.fact(
+        "Pusher server faults", listed(Counter({k: v for k, v in installation.fault_counts.items() if k != "none"}))
     )
     report.fact("requests", outcomes(installation.requests))
     report.fact("sent", f"{len(installation.sent):,} times, {repeats(installation.sent):,} of them repeats")

@@ -67,7 +67,7 @@ class PusherApp:
         else:
             await serve_http(scope, receive, send, hub=self._hub, credentials=self._credentials)
 
-    async def send_away(self, patience: float) -> None:
+    async def ask_to_reconnect(self, patience: float) -> None:
         """Tell every client to reconnect in a moment; wait until that is sent, but at most ``patience`` seconds.
 
         Not with 42xx (reconnect immediately): while the server is down, pusher-js may then wait for 15 s, much longer
@@ -81,7 +81,7 @@ class PusherApp:
             await asyncio.sleep(0.01)
 
 
-class PromptServer(uvicorn.Server):
+class FastStoppingServer(uvicorn.Server):
     """uvicorn's server, but it sends clients the reason when it stops, and a slow client cannot delay the stop."""
 
     def __init__(self, config: uvicorn.Config, app: PusherApp) -> None:
@@ -93,7 +93,7 @@ class PromptServer(uvicorn.Server):
         for server in self.servers:
             server.close()  # clients must not reconnect to this process
         asyncio.get_running_loop().call_later(STOP_PATIENCE, self._cut_off)
-        await self._app.send_away(STOP_PATIENCE)
+        await self._app.ask_to_reconnect(STOP_PATIENCE)
         await super().shutdown(sockets)
 
     def _cut_off(self) -> None:
@@ -191,7 +191,7 @@ def open_listener(host: str, port: int, *, allow_remote: bool) -> socket.socket:
     return listener
 
 
-def build_server(app: PusherApp) -> PromptServer:
+def build_server(app: PusherApp) -> FastStoppingServer:
     """Return uvicorn, configured to log only errors and to leave the heartbeat to the Pusher protocol."""
     config = uvicorn.Config(
         app,
@@ -210,11 +210,11 @@ def build_server(app: PusherApp) -> PromptServer:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
     )
-    logging.getLogger("uvicorn.error").addFilter(is_our_own_error)
-    return PromptServer(config, app)
+    logging.getLogger("uvicorn.error").addFilter(is_not_client_error)
+    return FastStoppingServer(config, app)
 
 
-def is_our_own_error(record: logging.LogRecord) -> bool:
+def is_not_client_error(record: logging.LogRecord) -> bool:
     """Filter out the traceback that uvicorn logs when a client sends text that is not UTF-8."""
     return not (record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError) and "from client" in record.msg)
 

@@ -17,7 +17,7 @@ import pytest
 from local.datadir import PROJECT
 from local.service import wait_until
 from rooms.models import TRANSITIONS, RoomStatus
-from tools.harness.chaos import TROUBLES, plan
+from tools.harness.chaos import FAULTS, plan
 from tools.harness.delivery import Applied, Arrival, Change, Sent, Stored, delivery_times, failures, percentile, repeats
 from tools.harness.writer import NEXT
 
@@ -215,18 +215,18 @@ def test_delivery_times_use_the_first_live_arrival(log: Log):
 
 
 def test_same_seed_gives_the_same_plan_with_every_fault_in_each_round():
-    strikes = list(islice(plan(7), 22))
-    assert strikes == list(islice(plan(7), 22))
-    assert strikes != list(islice(plan(8), 22))
-    long_away, long_hang = strikes[5:7]
-    del strikes[5:7]
-    assert (long_away.trouble, long_hang.trouble, long_away.calm) == ("crashed", "hung", 0)
-    assert Counter(strike.trouble for strike in strikes) == dict.fromkeys(TROUBLES, 4)
-    for strike in strikes:
-        shortest, longest = TROUBLES[strike.trouble]
-        assert shortest <= strike.seconds <= longest
-        assert all(0 <= moment <= strike.seconds for moment, _ in strike.kills)
-    assert {kind for strike in strikes for _, kind in strike.kills} == {"web", "worker"}
+    planned_faults = list(islice(plan(7), 22))
+    assert planned_faults == list(islice(plan(7), 22))
+    assert planned_faults != list(islice(plan(8), 22))
+    long_away, long_hang = planned_faults[5:7]
+    del planned_faults[5:7]
+    assert (long_away.fault, long_hang.fault, long_away.recovery) == ("crashed", "hung", 0)
+    assert Counter(planned.fault for planned in planned_faults) == dict.fromkeys(FAULTS, 4)
+    for planned in planned_faults:
+        shortest, longest = FAULTS[planned.fault]
+        assert shortest <= planned.seconds <= longest
+        assert all(0 <= moment <= planned.seconds for moment, _ in planned.kills)
+    assert {kind for planned in planned_faults for _, kind in planned.kills} == {"web", "worker"}
 
 
 def test_writers_follow_the_workflow_map_and_need_no_guest():

@@ -353,13 +353,13 @@ def test_other_payments_explain_that_the_provider_is_busy():
 
 
 def test_same_seed_gives_the_same_plan_beginning_with_each_kind_once():
-    strikes = list(islice(plan(7), 40))
-    assert strikes == list(islice(plan(7), 40))
-    assert strikes != list(islice(plan(8), 40))
-    assert Counter(strike.kind for strike in strikes[: len(KINDS)]) == dict.fromkeys(KINDS, 1)
-    for strike in strikes:
-        shortest, longest, _ = KINDS[strike.kind]
-        assert shortest <= strike.seconds <= longest
+    planned_faults = list(islice(plan(7), 40))
+    assert planned_faults == list(islice(plan(7), 40))
+    assert planned_faults != list(islice(plan(8), 40))
+    assert Counter(planned.kind for planned in planned_faults[: len(KINDS)]) == dict.fromkeys(KINDS, 1)
+    for planned in planned_faults:
+        shortest, longest, _ = KINDS[planned.kind]
+        assert shortest <= planned.seconds <= longest
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------
@@ -426,6 +426,6 @@ def test_card_provider_authorises_every_payment_and_fails_on_demand():
         assert response is not None
         assert response[0] == 200
         assert server.moved(f"{PREFIX}1") == {"captured": 1}
-        provider.mood = "failing"
+        provider.fault_mode = "failing"
         calls = [server.respond(Call("POST", "cancel", f"{PREFIX}{n}", f"key {n}"), "") for n in range(2, 200)]
         assert {response and response[0] for response in calls} == {200, 402, 500, None}

@@ -21,9 +21,9 @@ from local import LocalError
 from local.datadir import PROJECT, DataDir
 from local.environment import environment
 from local.postgres import EmbeddedPostgres, public_place
-from local.run import await_answer
+from local.run import wait_for_response
 from local.service import Pause, Service, port_is_free, wait_until
-from tools.harness.chaos import Strike
+from tools.harness.chaos import PlannedFault
 from tools.harness.delivery import Applied, Arrival, Change, Sent, Stored
 from tools.harness.writer import Request
 
@@ -86,7 +86,7 @@ class Installation:
         self.on_pause: Callable[[], None] = lambda: None  # called after every pause
         self._pause = pause
         self.kills: Counter[str] = Counter()
-        self.troubles: Counter[str] = Counter()
+        self.fault_counts: Counter[str] = Counter()
         # In the folders that `python -m local clean` removes.
         self._hotels, self._record, self._tmp = data.run / "hotels", data.logs / "published.jsonl", data.run / "tmp"
         free = (port for port in random.sample(PORTS, len(PORTS)) if port_is_free(port))
@@ -178,7 +178,7 @@ class Installation:
         bind = f"127.0.0.1:{self.web_port}"
         words = ("-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", bind, "--no-control-socket")
         self.web = self._start("web", *words, port=self.web_port)
-        await_answer("The web server", self.web, "/api/docs/", self.pause)
+        wait_for_response("The web server", self.web, "/api/docs/", self.pause)
         self._await(lambda: len(self.web_processes()) == processes, "all web processes")
 
     def start_workers(self, count: int) -> None:
@@ -197,7 +197,7 @@ class Installation:
         """Start the embedded Pusher server, always on the same port."""
         words = ("-m", "tools.harness.recording_pusher", self._record, "--port", self.pusher_port)
         self.pusher = self._start("pusher", *words, port=self.pusher_port)
-        await_answer("The Pusher server", self.pusher, "/healthz", self.pause)
+        wait_for_response("The Pusher server", self.pusher, "/healthz", self.pause)
 
     def start_writers(self, count: int, *, seed: object, rate: float) -> None:
         """Start clients that change rooms, ``rate`` times a second in total, or as fast as they get responses."""
@@ -242,16 +242,16 @@ class Installation:
 
     # --- faults -------------------------------------------------------------------------------------------------------
 
-    def perform(self, strike: Strike, rng: random.Random) -> None:
-        """Perform a strike, and repair what it broke."""
-        self.troubles[strike.trouble] += 1
+    def perform(self, planned: PlannedFault, rng: random.Random) -> None:
+        """Inject a fault, and repair what it broke."""
+        self.fault_counts[planned.fault] += 1
         began = time.monotonic()
-        with self.pusher_in(strike.trouble):
-            for moment, kind in (*strike.kills, (strike.seconds, "")):
-                self._pass_time(began + moment, pulsing=strike.trouble == "slowed")
+        with self.pusher_in(planned.fault):
+            for moment, kind in (*planned.kills, (planned.seconds, "")):
+                self._pass_time(began + moment, pulsing=planned.fault == "slowed")
                 if kind:
                     self.kill(kind, rng)
-        self._pass_time(time.monotonic() + strike.calm, pulsing=False)
+        self._pass_time(time.monotonic() + planned.recovery, pulsing=False)
 
     def kill(self, kind: str, rng: random.Random) -> None:
         """SIGKILL one web process, which gunicorn replaces, or one worker, which is restarted here."""
@@ -273,14 +273,14 @@ class Installation:
         return []
 
     @contextmanager
-    def pusher_in(self, trouble: str) -> Iterator[None]:
-        """Within the block the Pusher server has this fault (of ``chaos.TROUBLES``; ``slowed`` does nothing here)."""
-        if trouble in ("crashed", "stopped"):
-            self.pusher.stop(signal.SIGKILL if trouble == "crashed" else signal.SIGTERM)
-        elif trouble == "hung":
+    def pusher_in(self, fault: str) -> Iterator[None]:
+        """Within the block the Pusher server has this fault (of ``chaos.FAULTS``; ``slowed`` does nothing here)."""
+        if fault in ("crashed", "stopped"):
+            self.pusher.stop(signal.SIGKILL if fault == "crashed" else signal.SIGTERM)
+        elif fault == "hung":
             self._signal_pusher(signal.SIGSTOP)
         yield
-        if trouble in ("crashed", "stopped"):
+        if fault in ("crashed", "stopped"):
             self.start_pusher()
         else:
             self._signal_pusher(signal.SIGCONT)

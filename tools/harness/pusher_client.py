@@ -46,7 +46,7 @@ class Message(NamedTuple):
 
 
 class PusherConnection:
-    """One WebSocket that speaks Pusher protocol 7: it parses messages, answers pings and keeps the socket id."""
+    """One WebSocket with Pusher protocol 7: parses messages, answers pings, keeps the socket id."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -78,11 +78,11 @@ class PusherConnection:
 
 
 class SubscriptionError(Exception):
-    """The Pusher server does not greet, or does not grant a subscription."""
+    """The Pusher server did not establish the connection, or refused a subscription."""
 
 
 class EventRecorder:
-    """One connection in a thread of its own, for synchronous callers: keeps every event received, by channel."""
+    """One connection in its own thread, for synchronous callers: keeps every event received, by channel."""
 
     def __init__(self, url: str) -> None:
         self._received: dict[str, list[Message]] = defaultdict(list)
@@ -93,7 +93,7 @@ class EventRecorder:
         self._loop = asyncio.new_event_loop()
         self._listening = asyncio.run_coroutine_threadsafe(self._listen(url), self._loop)
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._await(lambda: bool(self.socket_id), "the Pusher server does not greet")
+        self._await(lambda: bool(self.socket_id), "no connection_established from the Pusher server")
 
     @property
     def socket_id(self) -> str:
@@ -103,7 +103,7 @@ class EventRecorder:
         """Subscribe to a channel; raises SubscriptionError when the server refuses."""
         assert self._connection
         asyncio.run_coroutine_threadsafe(self._connection.subscribe(channel, auth), self._loop).result(TIMEOUT)
-        self._await(lambda: channel in self._subscribed, f"no subscription to {channel}")
+        self._await(lambda: channel in self._subscribed, f"subscription to {channel} not confirmed")
 
     def on(self, channel: str) -> list[Message]:
         """The events received on ``channel`` up to now."""
@@ -157,7 +157,7 @@ class EventRecorder:
 
 
 class UnexpectedResponse(Exception):
-    """The API or the Pusher server does not respond as documented."""
+    """A response of the API or the Pusher server that is not documented."""
 
 
 class Subscriber:
@@ -180,7 +180,7 @@ class Subscriber:
         self._last: int | None = None
 
     async def follow(self) -> None:
-        """Listen for ever; reconnect whenever the connection is lost."""
+        """Listen until cancelled; reconnect whenever the connection is lost."""
         try:
             self._last = (await self._events(after=None))["latest_seq"]
             while True:
@@ -190,7 +190,7 @@ class Subscriber:
                 except (OSError, TimeoutError, websockets.WebSocketException) as error:
                     self._print("lost", error=type(error).__name__)
                 await asyncio.sleep(PAUSE)
-        except Exception as error:  # the run must be notified of every kind of failure
+        except Exception as error:  # the parent process reads failures from the output
             self._print("failed", error=f"{type(error).__name__}: {error}")
             raise
 
@@ -209,7 +209,7 @@ class Subscriber:
             elif message.name.startswith(self.events):
                 await self._live(message.envelope, now)
             else:
-                raise UnexpectedResponse(f"the Pusher server sent {message.text!r:.200}")
+                raise UnexpectedResponse(f"unexpected message from the Pusher server: {message.text!r:.200}")
 
     async def _live(self, envelope: dict[str, Any], now: float) -> None:
         self._arrived(envelope, "live", now)
@@ -269,7 +269,7 @@ class Subscriber:
                 pass  # the web process was killed meanwhile
             await asyncio.sleep(PAUSE)
         if response.status_code != 200:
-            raise UnexpectedResponse(f"{method} {path}: {response.status_code} {response.text:.200}")
+            raise UnexpectedResponse(f"{method} {path} returned {response.status_code}: {response.text:.200}")
         content: dict[str, Any] = response.json()
         return content
 

@@ -59,10 +59,10 @@ class StripeServer(ThreadingHTTPServer):
         # The fault of a call for which none was ordered with ``fail``.
         self.choose_fault: Callable[[Call], Fault | None] = lambda _call: None
         self.hang_seconds: float | None = None
-        # References that begin so are authorised when they are first seen; None: only those given to ``authorise``.
+        # References with this prefix are authorised when first seen; with None, only those given to ``authorise``.
         self.authorised_prefix: str | None = None
-        # Called in the request's own thread: when it gets lost, when its key is stored and nothing is done, and when
-        # everything is done but the response is not sent.
+        # Called in the request's thread: when the request is lost; when its key is stored but nothing is done yet; and
+        # when everything is done but the response is not sent yet.
         self.on_loss: Callable[[Call], None] = lambda _call: None
         self.before_work: Callable[[Call], None] = lambda _call: None
         self.before_answer: Callable[[Call], None] = lambda _call: None

@@ -16,7 +16,7 @@ from local import LocalError
 from local.datadir import PROJECT, DataDir
 from local.environment import environment
 from local.postgres import EmbeddedPostgres, public_place
-from local.run import await_answer
+from local.run import wait_for_response
 from local.service import Pause, Service, free_port, wait_until
 from tools.conformance.client import ORIGIN
 from tools.harness.stripe_server import KEY, stripe_server
@@ -81,8 +81,8 @@ def throwaway_hotelmate(pause: Pause, **more: str) -> Iterator[HotelMate]:
         done("-m", "tools.harness.two_hotels")
         command = ("-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}")
         web = started("web", *command, "--no-control-socket", port=port)
-        await_answer("The Pusher server", pusher, "/healthz", pause)
-        await_answer("The web server", web, "/healthz", pause)
+        wait_for_response("The Pusher server", pusher, "/healthz", pause)
+        wait_for_response("The web server", web, "/healthz", pause)
         address = f"http://127.0.0.1:{port}"
         # The worker's first round deletes old sent events and lets the late request expire.
         _until_sent(address, pause)

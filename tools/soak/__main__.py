@@ -115,7 +115,7 @@ def soak(installation: SoakInstallation, seed: int, options: argparse.Namespace,
         installation.pause(0.1)
     log(f"The hotels' clock runs {timeline.speed:,.0f} times as fast, in {len(timeline.starts)} windows.")
     installation.start_clients(options.clients, seed=seed, stays=options.bookings, rest=REST)
-    strikes, rng = plan(seed), random.Random(seed)
+    planned, rng = plan(seed), random.Random(seed)
     began = time.monotonic()
     total = options.minutes * 60
     with tqdm(total=round(total), unit="s", disable=None) as bar:
@@ -128,7 +128,7 @@ def soak(installation: SoakInstallation, seed: int, options: argparse.Namespace,
 
         installation.on_pause = show
         while time.monotonic() - began < total:
-            installation.strike(next(strikes), rng)
+            installation.inject(next(planned), rng)
         installation.on_pause = lambda: None
     log("Waiting for everything to settle ...")
     installation.stop_clients()

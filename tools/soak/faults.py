@@ -19,17 +19,17 @@ KINDS = {
     "pusher stopped": (0.2, 4.0, 1),
     "pusher hung": (1.0, 8.0, 2),
 }
-CALM = (0.3, 2.5)
+RECOVERY = (0.3, 2.5)
 LONGEST = 20.0  # seconds that a response may take during any fault: a few lock waits, and a provider that hangs
 # Seconds for which a fault has effects after its end. A request that waited for a locked row locked others meanwhile (3
 # s each); the client's timestamps are slightly off.
 SLACK, AFTER_LOCKS, AFTER_CARDS = 0.3, 3.5, 1.0
 
 
-class Strike(NamedTuple):
+class PlannedFault(NamedTuple):
     kind: str
     seconds: float
-    calm: float
+    recovery: float
 
 
 class Fault(NamedTuple):
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
     ended: float
 
 
-def plan(seed: int) -> Iterator[Strike]:
+def plan(seed: int) -> Iterator[PlannedFault]:
     """Endless strikes: first each kind once, then by frequency."""
     rng = random.Random(f"faults {seed}")
     first = sorted(KINDS)
@@ -49,7 +49,7 @@ def plan(seed: int) -> Iterator[Strike]:
     while True:
         kind = first.pop() if first else rng.choices(list(KINDS), weights)[0]
         shortest, longest, _ = KINDS[kind]
-        yield Strike(kind, rng.uniform(shortest, longest), rng.uniform(*CALM))
+        yield PlannedFault(kind, rng.uniform(shortest, longest), rng.uniform(*RECOVERY))
 
 
 def explanation(attempt: Attempt, faults: Iterable[Fault]) -> str:

@@ -24,7 +24,7 @@ from tools.harness.installation import Installation, Lines
 from tools.harness.stripe_server import KEY, stripe_server
 from tools.soak.client import Attempt
 from tools.soak.comparison import Applied, Audit, Booking, Event, HistoryRow, Snapshot
-from tools.soak.faults import Fault, Strike
+from tools.soak.faults import Fault, PlannedFault
 from tools.soak.hotels import ZONES
 from tools.soak.provider import Provider
 from tools.soak.timeline import Timeline, timeline
@@ -131,28 +131,28 @@ class SoakInstallation(Installation):
 
     # --- faults -------------------------------------------------------------------------------------------------------
 
-    def strike(self, strike: Strike, rng: random.Random) -> None:
-        """Perform a strike, and record its start and end."""
+    def inject(self, planned: PlannedFault, rng: random.Random) -> None:
+        """Inject a fault, and record its start and end."""
         began = time.time()
-        trouble = strike.kind.removeprefix("pusher ")
-        match strike.kind:
+        fault = planned.kind.removeprefix("pusher ")
+        match planned.kind:
             case "web" | "worker":
-                self.kill(strike.kind, rng)
+                self.kill(planned.kind, rng)
             case "backends":
                 self._terminate_backends(rng)
             case "crash":
                 self._crash_database(rng)
             case "locks":
-                self._hold_rows(strike.seconds, rng)
+                self._hold_rows(planned.seconds, rng)
             case "card failing" | "card hanging":
-                self.cards.mood = "failing" if strike.kind == "card failing" else "hanging"
-                self._pass_time(time.monotonic() + strike.seconds, pulsing=False)
-                self.cards.mood = "none"
+                self.cards.fault_mode = "failing" if planned.kind == "card failing" else "hanging"
+                self._pass_time(time.monotonic() + planned.seconds, pulsing=False)
+                self.cards.fault_mode = "none"
             case _:
-                with self.pusher_in(trouble):
-                    self._pass_time(time.monotonic() + strike.seconds, pulsing=False)
-        self.faults.append(Fault(strike.kind, began, time.time()))
-        self._pass_time(time.monotonic() + strike.calm, pulsing=False)
+                with self.pusher_in(fault):
+                    self._pass_time(time.monotonic() + planned.seconds, pulsing=False)
+        self.faults.append(Fault(planned.kind, began, time.time()))
+        self._pass_time(time.monotonic() + planned.recovery, pulsing=False)
 
     def _terminate_backends(self, rng: random.Random) -> None:
         statement = "SELECT pid, state <> 'idle' FROM pg_stat_activity WHERE backend_type = 'client backend'"

@@ -11,16 +11,16 @@ FAULTS: tuple[Fault, ...] = ("refuse", "error", "lost before", "lost after")
 
 
 class Provider:
-    """Configures ``server``: while ``mood`` is failing or hanging, about every other call fails so."""
+    """Configures ``server``: while ``fault_mode`` is failing or hanging, about every other call fails so."""
 
     def __init__(self, server: StripeServer) -> None:
-        self.mood: Literal["none", "failing", "hanging"] = "none"
+        self.fault_mode: Literal["none", "failing", "hanging"] = "none"
         self.server = server
         server.authorised_prefix = PREFIX
         server.hang_seconds = HANG
         server.choose_fault = self._choose_fault
 
     def _choose_fault(self, _call: Call) -> Fault | None:
-        if self.mood == "none" or random.random() < 0.5:
+        if self.fault_mode == "none" or random.random() < 0.5:
             return None
-        return "hang" if self.mood == "hanging" else random.choice(FAULTS)
+        return "hang" if self.fault_mode == "hanging" else random.choice(FAULTS)
