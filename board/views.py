@@ -47,11 +47,11 @@ class Page(View):
 
 def content_security_policy(script: Script | None) -> str:
     """Allow only this server and the live events' server, plus the CDN if ``script`` comes from there."""
-    theirs = [script.url] if script and script.integrity else []
+    cdn = [script.url] if script and script.integrity else []
     return "; ".join(
         [
             "default-src 'none'",
-            " ".join(["script-src 'self'", *theirs]),
+            " ".join(["script-src 'self'", *cdn]),
             "style-src 'self'",
             " ".join(["connect-src 'self'", *transport.listener_origins()]),
             "img-src 'self' data:",

@@ -124,10 +124,10 @@ def _plan(stays: Iterable[Stay], hotel: Hotel, today: date) -> list[Step]:
     overstays = last(
         (stay for stay in overnight if stay.left == stay.departure == today - timedelta(days=1)), OVERSTAYS
     )
-    left = {(number, Operation.CHECK_IN) for number in arrivals}
-    left |= {(number, Operation.CHECK_OUT) for number in arrivals | departures | overstays}
+    omitted = {(number, Operation.CHECK_IN) for number in arrivals}
+    omitted |= {(number, Operation.CHECK_OUT) for number in arrivals | departures | overstays}
     every = (step for stay in stays for step in steps(stay, hotel, date.min))
-    return sorted(step for step in every if (step.subject, step.operation) not in left)
+    return sorted(step for step in every if (step.subject, step.operation) not in omitted)
 
 
 def _parts(moments: Sequence[datetime], now: datetime) -> list[datetime]:

@@ -62,10 +62,10 @@ def create_hotels(stays: Sequence[Stay], *, prefix: str) -> list[Replay]:
     """Create a hotel for each hotel of the data set that has ``stays``. Raises HotelExistsError."""
     hotels = []
     for original in HOTELS:
-        mine = [stay for stay in stays if stay.hotel == original.slug]
-        if mine:
+        of_hotel = [stay for stay in stays if stay.hotel == original.slug]
+        if of_hotel:
             spec = replace(original, slug=f"{prefix}-{original.slug}", name=f"{original.name}, replayed")
-            hotels.append(_create(spec, mine))
+            hotels.append(_create(spec, of_hotel))
     return hotels
 
 
@@ -114,7 +114,7 @@ def deal(replays: Sequence[Replay], workers: int) -> list[Share]:
         lightest = loads.index(min(loads))
         loads[lightest] += weight
         dealt[lightest][place].add(code)
-    return [Share([frozenset(types) for types in mine]) for mine, load in zip(dealt, loads, strict=True) if load]
+    return [Share([frozenset(types) for types in share]) for share, load in zip(dealt, loads, strict=True) if load]
 
 
 def _run(replays: Sequence[Replay], share: Share, progress: Progress, wait: Callable[[], Any]) -> Meter:

@@ -144,7 +144,7 @@ def hotel_with_turn_times(site: Site, password: str) -> BoardHotel:
 class Complaints:
     """Console warnings, exceptions, and requests to other hosts, from all pages of a test."""
 
-    heard: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     _expected: list[str] = field(default_factory=list)
 
     def expect(self, pattern: str) -> None:
@@ -153,21 +153,21 @@ class Complaints:
 
     def follow(self, context: BrowserContext, site: Site) -> None:
         context.on("console", self._console)
-        context.on("weberror", lambda error: self.heard.append(f"thrown: {error.error}"))
+        context.on("weberror", lambda error: self.messages.append(f"thrown: {error.error}"))
         context.on("request", lambda request: self._require_ours(request.url))
         context.on("page", lambda page: page.on("websocket", lambda socket: self._require_ours(socket.url)))
 
     def unexpected(self) -> list[str]:
-        return [text for text in self.heard if not any(re.search(pattern, text) for pattern in self._expected)]
+        return [text for text in self.messages if not any(re.search(pattern, text) for pattern in self._expected)]
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.heard.append(f"{message.type}: {message.text} [{message.location.get('url')}]")
+            self.messages.append(f"{message.type}: {message.text} [{message.location.get('url')}]")
 
     def _require_ours(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
-            self.heard.append(f"asked elsewhere: {url}")
+            self.messages.append(f"request to another host: {url}")
 
 
 @pytest.fixture

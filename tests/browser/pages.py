@@ -72,36 +72,36 @@ def set_active(board_hotel: BoardHotel, manager: Staff, room: Room, *, is_active
 class RoomEventFilter:
     """The room events that reached a page over its live connection, and those that were withheld."""
 
-    heard: list[str] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)
+    delivered: list[str] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)
     socket: WebSocketRoute | None = None
 
-    def hear_again(self, message: str) -> None:
+    def redeliver(self, message: str) -> None:
         assert self.socket is not None
         self.socket.send(message)
 
 
 def withhold_room_events(page_or_context: Any, events: float = math.inf) -> RoomEventFilter:
     """Withhold the next ``events`` room events (all by default) from the page, which stays connected."""
-    ear = RoomEventFilter()
+    room_events = RoomEventFilter()
 
-    def between(socket: WebSocketRoute) -> None:
-        ear.socket = socket
+    def route(socket: WebSocketRoute) -> None:
+        room_events.socket = socket
         server = socket.connect_to_server()
 
         def pass_on(message: str | bytes) -> None:
             if '"room_updated"' not in str(message):
                 socket.send(message)
-            elif len(ear.missed) < events:
-                ear.missed.append(str(message))
+            elif len(room_events.withheld) < events:
+                room_events.withheld.append(str(message))
             else:
-                ear.heard.append(str(message))
+                room_events.delivered.append(str(message))
                 socket.send(message)
 
         server.on_message(pass_on)
 
-    page_or_context.route_web_socket("ws://127.0.0.1:*/**", between)
-    return ear
+    page_or_context.route_web_socket("ws://127.0.0.1:*/**", route)
+    return room_events
 
 
 def serious_findings(page: Page) -> list[str]:

@@ -258,7 +258,7 @@ def test_without_pusher_js_the_board_polls(board_hotel, dirty, window, complaint
 def test_a_lost_event_is_fetched_when_the_next_one_arrives(board_hotel, dirty, window):
     other, housekeeper = board_hotel.room(102, "CHECKOUT_DIRTY"), board_hotel.member(rights.HOUSEKEEPER)
     context = window(board_hotel.member())
-    ear = withhold_room_events(context, events=1)
+    room_events = withhold_room_events(context, events=1)
     page = context.new_page()
     page.goto(board_hotel.path)
     expect_state(page, "live")
@@ -266,13 +266,13 @@ def test_a_lost_event_is_fetched_when_the_next_one_arrives(board_hotel, dirty, w
     change(other, "CLEANING_IN_PROGRESS", housekeeper)
     expect_status(page, 102, "CLEANING_IN_PROGRESS")
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
-    assert len(ear.missed) == 1
+    assert len(room_events.withheld) == 1
 
 
 def test_a_repeated_event_changes_nothing(board_hotel, dirty, window):
     housekeeper = board_hotel.member(rights.HOUSEKEEPER)
     context = window(board_hotel.member())
-    ear = withhold_room_events(context, events=0)
+    room_events = withhold_room_events(context, events=0)
     page = context.new_page()
     page.goto(board_hotel.path)
     expect_state(page, "live")
@@ -281,7 +281,7 @@ def test_a_repeated_event_changes_nothing(board_hotel, dirty, window):
     expect_status(page, 101, "CLEANING_IN_PROGRESS")
     change(dirty, "CLEANED_UNINSPECTED", housekeeper)
     expect_status(page, 101, "CLEANED_UNINSPECTED")
-    ear.hear_again(ear.heard[0])
+    room_events.redeliver(room_events.delivered[0])
     change(dirty, "CHECKOUT_DIRTY", housekeeper)
     expect_status(page, 101, "CHECKOUT_DIRTY")
     assert seen(page) == ["CLEANING_IN_PROGRESS", "CLEANED_UNINSPECTED", "CHECKOUT_DIRTY"]

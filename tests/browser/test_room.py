@@ -128,7 +128,7 @@ def test_a_stale_change_is_refused_and_shows_the_current_status(board_hotel, win
     complaints.expect("status of 412")
     room = board_hotel.room(101, DIRTY)
     context = window(board_hotel.member(rights.HOUSEKEEPER))
-    ear = withhold_room_events(context)
+    room_events = withhold_room_events(context)
     page = context.new_page()
     page.goto(board_hotel.path)
     expect_state(page, "live")
@@ -149,7 +149,7 @@ def test_a_stale_change_is_refused_and_shows_the_current_status(board_hotel, win
     step(page, DIRTY).click()
     expect_status(page, 101, DIRTY)
     expect(refusal).to_be_hidden()
-    assert ear.missed
+    assert room_events.withheld
 
 
 def test_a_fault_prevents_ready_and_the_reason_is_shown(board_hotel, board, complaints):

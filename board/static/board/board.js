@@ -103,7 +103,7 @@ function repaint() {
 
 // --- connection ---
 
-function tell(how) {
+function showConnection(how) {
   if (how === connection) return;
   connection = how;
   $("#connection").dataset.state = how;
@@ -121,7 +121,7 @@ function trouble(sentence, withLink = false) {
   box.hidden = !sentence;
 }
 
-const feed = follow({ realtime: state.realtime, slug, token, seq: state.seq, api, show, reload, tell });
+const feed = follow({ realtime: state.realtime, slug, token, seq: state.seq, api, show, reload, showConnection });
 
 // --- what has no events ---
 

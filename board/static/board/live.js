@@ -13,8 +13,8 @@ const QUIET = 15_000;
 const PONG_TIMEOUT = 10_000;
 
 // `seq`: the newest number shown per channel, null for channels the user may not read. `show(channel, event)` renders;
-// `reload()` fetches and renders the state and returns its numbers; `tell(state)` shows the connection state.
-export function follow({ realtime, slug, token, seq, api, show, reload, tell }) {
+// `reload()` fetches and renders the state and returns its numbers; `showConnection(state)` shows the connection state.
+export function follow({ realtime, slug, token, seq, api, show, reload, showConnection }) {
   const streams = Object.keys(seq).filter((stream) => seq[stream] !== null);
   const last = { ...seq };
   const channels = {}; // of pusher-js, per stream
@@ -28,7 +28,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
   let lastAttempt = 0; // time of the last forced reconnect
 
   const isLive = () => streams.length > 0 && liveStreams.size === streams.length;
-  const announce = () => stopped || tell(isLive() ? "live" : !answered ? "offline" : polled ? "polling" : "reconnecting");
+  const announce = () => stopped || showConnection(isLive() ? "live" : !answered ? "offline" : polled ? "polling" : "reconnecting");
   const next = (step) => (queue = queue.then(() => stopped || step()).catch(later).finally(announce));
 
   function later(error) {
@@ -157,7 +157,7 @@ export function follow({ realtime, slug, token, seq, api, show, reload, tell }) 
       stopped = true;
       clearTimeout(timer);
       pusher?.disconnect();
-      tell("offline");
+      showConnection("offline");
     },
   };
 }
