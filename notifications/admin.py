@@ -115,7 +115,7 @@ def send(request: HttpRequest, mails: Sequence[BookingMail]) -> None:
             send_again(mail=mail, staff=staff)
             sent += 1
         except (HotelMateError, OperationalError) as error:
-            sentence, _ = explain(error)
-            messages.error(request, f"{mail.booking}: {sentence}")
+            message, _ = explain(error)
+            messages.error(request, f"{mail.booking}: {message}")
     if sent:
         messages.success(request, f"Queued again: {sent} of {len(mails)} e-mails.")

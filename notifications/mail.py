@@ -25,7 +25,7 @@ from hotel import calendar
 from hotel.models import Staff
 from notifications.models import OPEN_MAIL, BookingMail, MailKind, MailState
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.models import BookingStatus, RoomBooking
+from room_bookings.models import BookingStatus, PaymentState, RoomBooking
 from room_bookings.selectors import booking_lock
 
 SUBJECTS = {
@@ -293,6 +293,8 @@ def compose(booking: RoomBooking, kind: str, identity: str) -> EmailMultiAlterna
         "details": _details(booking),
         "reason": reasons.get(MailKind(kind), "").strip(),
         "in_house": booking.status == BookingStatus.IN_HOUSE,
+        "was_confirmed": bool(booking.confirmation_number),  # a request has none
+        "is_refunded": booking.payment_state == PaymentState.REFUNDED,
     }
     template = f"notifications/mail/{kind.lower()}"
     email = EmailMultiAlternatives(

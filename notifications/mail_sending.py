@@ -36,6 +36,7 @@ ADVISORY_NAMESPACE = 7_302  # the first key of our advisory locks; the second is
 LOOK_AHEAD = 50  # e-mails that other workers may be sending: more than there are workers
 # A server can reply to any command that it requires a sign-in, or another kind of sign-in.
 SIGN_IN_CODES = (530, 534, 535, 538)
+MAYBE_DELIVERED = " A worker was already sending it, so it may have been delivered."
 
 
 class Outcome(Enum):
@@ -167,8 +168,8 @@ def _claim_of(booking_id: int) -> Claim | None:
     elif not booking.primary_email:
         overtaken.append((mail, "The booking no longer has an e-mail address."))
     for dropped, reason in overtaken:
-        begun = " A worker had started to send it: it may have arrived." if dropped.state == MailState.SENDING else ""
-        settle(dropped, MailState.DROPPED, reason + begun)
+        note = MAYBE_DELIVERED if dropped.state == MailState.SENDING else ""
+        settle(dropped, MailState.DROPPED, reason + note)
     if overtaken:
         publish_booking(booking)
     message = Message.objects.filter(_due(), pk=mail.queue_number).first()
@@ -219,8 +220,8 @@ def _failed(claim: Claim, error: Exception) -> Outcome:
     message.when_added = clock.now() + pause
     if mail is None or booking is None:
         _save(message)
-    elif _is_still_ours(mail):
-        _put_back(message, mail, booking, error)
+    elif _still_claimed(mail):
+        _settle_failed_try(message, mail, booking, error)
     return Outcome.REFUSED if permanent else Outcome.FAILED
 
 
@@ -228,13 +229,13 @@ def _save(message: Message) -> None:
     message.save(update_fields=["retry_count", "priority", "when_added"])
 
 
-def _is_still_ours(mail: BookingMail) -> bool:
-    """False if our database connection was lost and another worker has taken over the e-mail."""
+def _still_claimed(mail: BookingMail) -> bool:
+    """Whether this worker still holds the e-mail: after a lost database connection another may have taken it over."""
     return BookingMail.objects.filter(pk=mail.pk, state=MailState.SENDING, claimed_at=mail.claimed_at).exists()
 
 
-def _put_back(message: Message, mail: BookingMail, booking: RoomBooking, error: Exception) -> None:
-    """The same for a locked booking's e-mail; publishes the booking if the e-mail is not tried again."""
+def _settle_failed_try(message: Message, mail: BookingMail, booking: RoomBooking, error: Exception) -> None:
+    """Queue a locked booking's e-mail for a retry, or settle it and publish the booking."""
     newer = BookingMail.objects.filter(booking=booking, state=MailState.QUEUED).exists()
     if newer and not is_permanent(error):
         settle(mail, MailState.DROPPED, NEWER)
@@ -257,7 +258,7 @@ def _log(message: Message, error: Exception, tries: int, pause: timedelta) -> No
     elif tries >= GIVE_UP_AFTER:
         logger.error("mail %s failed after %d tries (%s); staff can send it again", message.pk, tries, failure)
     else:
-        level = logging.ERROR if _is_ours(error) else logging.WARNING
+        level = logging.ERROR if _is_configuration_error(error) else logging.WARNING
         seconds = pause.total_seconds()
         logger.log(level, "mail %s: try %d failed (%s); next in %d s", message.pk, tries, failure, seconds)
 
@@ -276,7 +277,7 @@ def is_permanent(error: Exception) -> bool:
     return isinstance(error, UnsendableError)
 
 
-def _is_ours(error: Exception) -> bool:
+def _is_configuration_error(error: Exception) -> bool:
     """Whether our settings or our account at the provider must be fixed before anything can be sent."""
     final = any(500 <= code <= 599 for code in _codes(error))
     return final and not is_permanent(error)

@@ -158,11 +158,15 @@ STEPS = {
 }
 
 
+# Stands for the reason in a preview: the page requires one, so there will be one.
+REASON_GIVEN = "given"
+
+
 class OtherHotel(NotAllowed):
     """A superuser sees the bookings of all hotels, but can only act on those of their own."""
 
     def __init__(self, booking: RoomBooking):
-        super().__init__(f"only the staff of {booking.hotel} may do this.")
+        super().__init__(f"Only the staff of {booking.hotel} may do this.")
 
 
 class ReasonForm(forms.Form):
@@ -228,8 +232,7 @@ def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
         try:
             if booking.hotel_id != staff.hotel_id:
                 raise OtherHotel(booking)
-            # The page requires a reason, so there will be one.
-            outcome = "rows" if step.check(booking, staff, "asked for", known) else "already"
+            outcome = "rows" if step.check(booking, staff, REASON_GIVEN, known) else "already"
             outcomes[outcome].append(Preview(*named))
         except HotelMateError as refusal:
             outcomes["refused"].append(Preview(*named, refusal.message))
@@ -250,9 +253,9 @@ def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: 
                 raise OtherHotel(booking)
             after = step.take(booking, staff, reason)
         except (HotelMateError, DatabaseError) as error:
-            sentence, is_the_bookings = explain(error)
-            messages.error(request, f"{booking.booking_id}: {sentence}")
-            if is_the_bookings:
+            message, is_booking_error = explain(error)
+            messages.error(request, f"{booking.booking_id}: {message}")
+            if is_booking_error:
                 continue
             if tried < len(bookings):
                 messages.warning(request, f"Not tried: {', '.join(each.booking_id for each in bookings[tried:])}.")

@@ -483,7 +483,7 @@ def test_a_superuser_with_a_profile_writes_only_in_their_hotel(hotel):
         assert client.post(page(other), form_of(other, internal_notes="x")).status_code == 403
     answer = apply(client, "cancel", own, other)
     assert page_messages(answer) == [
-        f"{other.booking_id}: only the staff of The Other may do this.",
+        f"{other.booking_id}: Only the staff of The Other may do this.",
         "Cancelled: 1 of 2 bookings.",
     ]
 

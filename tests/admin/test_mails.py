@@ -135,7 +135,7 @@ def test_a_superuser_without_a_hotel_sees_all_mails_and_sends_none(booking):
     assert button(mail) not in html
     before = table_rows([BookingMail])
     answer = press_button(client, mail)
-    assert page_messages(answer) == [f"{booking.booking_id}: only the staff of {booking.hotel} may do this."]
+    assert page_messages(answer) == [f"{booking.booking_id}: Only the staff of {booking.hotel} may do this."]
     assert table_rows([BookingMail]) == before
 
 
@@ -148,7 +148,7 @@ def test_a_superuser_with_a_profile_sends_only_mails_of_their_hotel(hotel, booki
     assert button(stranger) not in of_booking(client, elsewhere)
     send_queued()
     before = table_rows([BookingMail])
-    refusal = f"{elsewhere.booking_id}: only the staff of {elsewhere.hotel} may do this."
+    refusal = f"{elsewhere.booking_id}: Only the staff of {elsewhere.hotel} may do this."
     assert page_messages(press_button(client, stranger)) == [refusal]
     assert table_rows([BookingMail]) == before
     assert page_messages(press_button(client, own)) == ["Queued again: 1 of 1 e-mails."]

@@ -252,7 +252,7 @@ def test_the_preview_refuses_another_hotels_bookings_to_a_superuser(hotel):
     member = StaffFactory(hotel=hotel, user__is_staff=True, user__is_superuser=True)
     other = BookingFactory(hotel=HotelFactory(name="The Other"))
     text = choose(signed_in_browser(member.user), "cancel", other).content.decode()
-    assert "only the staff of The Other may do this." in text
+    assert "Only the staff of The Other may do this." in text
     assert 'name="apply"' not in text
 
 

@@ -15,7 +15,7 @@ from notifications import mail as mail_module
 from notifications.mail import queue_booking_mail, send_again
 from notifications.mail_sending import send_queued
 from notifications.models import BookingMail, MailKind, MailState
-from room_bookings.models import RoomBooking
+from room_bookings.models import PaymentState, RoomBooking
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.edit import edit_booking
 from room_bookings.services.overstay import extend_stay
@@ -141,7 +141,8 @@ def test_a_cancellation_as_html():
 
 
 def test_decline():
-    queue_booking_mail(make_booking("DECLINED", decline_reason_note="fully booked"), MailKind.DECLINE)
+    request = make_booking("DECLINED", decline_reason_note="fully booked", confirmation_number="")
+    queue_booking_mail(request, MailKind.DECLINE)
     [email] = queued()
     assert email.subject == "[The Grand & Co] Your booking BK-2026-0007 was declined"
     assert "We are sorry, but The Grand & Co is unable to accept your booking.\n\nReason: fully booked\n" in email.body
@@ -149,6 +150,19 @@ def test_decline():
         "<p>We are sorry, but The Grand &amp; Co is unable to accept your booking.</p>\n<p>Reason: fully booked</p>"
         in html(email)
     )
+
+
+def test_decline_of_a_confirmed_and_paid_booking():
+    booking = make_booking("DECLINED", decline_reason_note="flooded")
+    booking.payment_state = PaymentState.REFUNDED
+    queue_booking_mail(booking, MailKind.DECLINE)
+    [email] = queued()
+    sentences = (
+        "We are sorry, but {} has had to cancel your confirmed booking. "
+        "The amount charged to your card is being refunded."
+    )
+    assert f"{sentences.format('The Grand & Co')}\n\nReason: flooded\n" in email.body
+    assert f"<p>{sentences.format('The Grand &amp; Co')}</p>" in html(email)
 
 
 def test_unknown_details_are_left_out():

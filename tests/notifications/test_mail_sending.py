@@ -783,7 +783,7 @@ def test_mail_of_a_killed_worker_superseded_meanwhile_may_have_arrived(
     since = last_event()
     with clock.set_to(clock.now() + LONGEST_TALK):
         assert send_queued() == 1
-    reason = f"{NEWER} A worker had started to send it: it may have arrived."
+    reason = f"{NEWER} A worker was already sending it, so it may have been delivered."
     assert mail_states(booking) == [("CONFIRMATION", "DROPPED", 1, reason), ("CANCELLATION", "SENT", 1, "")]
     assert published_events(since) == [("room-bookings", "booking_updated")]
 

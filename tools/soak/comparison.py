@@ -184,7 +184,7 @@ def _tag_of(email: str) -> str:
 
 
 def _reasons(requests_by_tag: Mapping[str, Sequence["Attempt"]], snapshot: Snapshot) -> list[str]:
-    """Each tag in the history or the audit log has a request, and each that must be there is."""
+    """No tag is in the history or the audit log more often than requests can have written it, and none is missing."""
     written: Counter[str] = Counter()
     for text in (*(row.reason for row in snapshot.history), *(row.note for row in snapshot.audit)):
         written.update({word for word in text.replace(",", " ").split() if word in requests_by_tag})
@@ -409,7 +409,7 @@ def _differences(what: str, event: Event, shown: Mapping[str, Any] | None, witho
 
 
 def money(snapshot: Snapshot, intents: Mapping[str, tuple[str, bool, Mapping[str, int]]]) -> list[str]:
-    """Payment states agree with the provider's: ``intents`` are status, whether refunded, and how often what moved."""
+    """Payment states agree with the provider's: ``intents`` are (status, whether refunded, movements by kind)."""
     found = []
     for booking in snapshot.bookings:
         if not booking.payment_reference:
