@@ -336,8 +336,8 @@ def by_reading_the_state(page: Page, other: Room, staff: Any) -> None:
     page.evaluate("""() => document.dispatchEvent(new Event("visibilitychange"))""")
 
 
-@pytest.mark.parametrize("noticed", [by_the_next_event, by_reading_the_state])
-def test_after_a_restore_the_board_shows_the_restored_state(board_hotel, dirty, board, complaints, noticed):
+@pytest.mark.parametrize("discover", [by_the_next_event, by_reading_the_state])
+def test_after_a_restore_the_board_shows_the_restored_state(board_hotel, dirty, board, complaints, discover):
     complaints.expect("status of 410")
     housekeeper, other = board_hotel.member(rights.HOUSEKEEPER), board_hotel.room(102, "CHECKOUT_DIRTY")
     page = board(board_hotel.member())
@@ -347,7 +347,7 @@ def test_after_a_restore_the_board_shows_the_restored_state(board_hotel, dirty, 
     change(dirty, "CLEANED_UNINSPECTED", housekeeper)
     expect_status(page, 101, "CLEANED_UNINSPECTED")
     restore(backup)
-    noticed(page, other, housekeeper)
+    discover(page, other, housekeeper)
     expect_status(page, 101, "CHECKOUT_DIRTY")
     expect_state(page, "live")
     # Later changes are shown too, although the board has seen their version numbers before.
