@@ -66,15 +66,14 @@ def _force(
     upgraded = [booking for booking in arrivals if booking.room_type_id != room.room_type_id]
     taken = take_away(room=room)
     if upgraded:
-        save_overbookings(_sell_again(upgraded, staff, reason))
+        save_overbookings(_lost_upgrade_overbookings(upgraded, staff, reason))
     return taken
 
 
-def _sell_again(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
-    """Count arrivals that lost this upgrade as sold nights of their booked types again, even beyond their rooms.
+def _lost_upgrade_overbookings(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
+    """The overbookings of arrivals that lost an upgrade: they count towards their booked types again, even sold-out ones.
 
-    Their types are locked. Returns the resulting overbookings. No two of the arrivals share a night. A constant number
-    of statements.
+    Their types are locked. No two of the arrivals share a night. A constant number of statements.
     """
     hotel = bookings[0].hotel
     if allows_overselling(hotel):
