@@ -71,7 +71,7 @@ def _force(
 
 
 def _lost_upgrade_overbookings(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
-    """The overbookings of arrivals that lost an upgrade: they count towards their booked types again, even sold-out ones.
+    """The overbookings of arrivals that lost an upgrade: they count as their booked types again, even if sold out.
 
     Their types are locked. No two of the arrivals share a night. A constant number of statements.
     """
