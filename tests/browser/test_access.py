@@ -291,4 +291,4 @@ def test_the_connection_and_a_refusal_are_announced(busy_hotel, board, complaint
     expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
     open_room(page, 108)
     step(page, "READY_FOR_GUEST").click()
-    expect(page.get_by_role("alert")).to_contain_text("maintenance", ignore_case=True)
+    expect(page.get_by_role("alert")).to_contain_text("open fault", ignore_case=True)

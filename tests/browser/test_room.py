@@ -158,7 +158,7 @@ def test_a_fault_prevents_ready_and_the_reason_is_shown(board_hotel, board, comp
     page = board(board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR))
     open_room(page, 101)
     step(page, READY).click()
-    expect(page.locator("#refusal:visible")).to_contain_text("maintenance", ignore_case=True)
+    expect(page.locator("#refusal:visible")).to_contain_text("open fault", ignore_case=True)
     expect_status(page, 101, CLEANED)
     room.refresh_from_db()
     assert room.room_status == CLEANED
