@@ -35,7 +35,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "pgtrigger",
-    "mailer",
     "hotel",
     "rooms",
     "room_bookings",
@@ -265,10 +264,9 @@ if not 1 <= EVENT_RETENTION_DAYS <= 3650:
 
 # --- mail to guests ---------------------------------------------------------------------------------------------------
 
-# Mail is queued in the current transaction, and the worker sends it from the queue (notifications/mail.py).
-EMAIL_BACKEND = "mailer.backend.DbBackend"
+# Guests' mail is queued in the current transaction (notifications/mail.py); the worker sends it.
 _provider = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
-MAILER_EMAIL_BACKEND = _provider["EMAIL_BACKEND"]
+EMAIL_BACKEND = _provider["EMAIL_BACKEND"]
 EMAIL_HOST = _provider["EMAIL_HOST"] or "localhost"
 EMAIL_HOST_USER = _provider["EMAIL_HOST_USER"] or ""
 EMAIL_HOST_PASSWORD = _provider["EMAIL_HOST_PASSWORD"] or ""
@@ -278,8 +276,6 @@ EMAIL_PORT = _provider["EMAIL_PORT"] or (465 if EMAIL_USE_SSL else 587 if EMAIL_
 EMAIL_FILE_PATH = _provider["EMAIL_FILE_PATH"] or None
 EMAIL_TIMEOUT = 10  # seconds for each SMTP step; only the worker waits for it
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "HotelMate <hotelmate@localhost>"
-# The log of sent mail keeps no copy of the messages.
-MAILER_EMAIL_LOG_MESSAGE_DATA = False
 
 # --- card payments ----------------------------------------------------------------------------------------------------
 
@@ -318,7 +314,5 @@ LOGGING = {
         "notifications.relay": {"level": env.str("LOG_LEVEL", default="WARNING" if DEVELOPMENT else "INFO")},
         # At INFO it logs each call, and Stripe's reason for refusing a card.
         "stripe": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        # Below that, its own commands log subjects and e-mail addresses.
-        "mailer": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

@@ -1,7 +1,4 @@
-"""Guest e-mails in the admin: their delivery status, and sending them again.
-
-django-mailer's own admin pages are removed: they allow editing stored e-mails, which the worker unpickles.
-"""
+"""Guest e-mails in the admin: their delivery status, and sending them again."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +10,6 @@ from django.db import OperationalError
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
-from mailer.models import DontSendEntry, Message, MessageLog
 
 from common.admin import ReadOnlyAdmin
 from common.errors import HotelMateError
@@ -22,8 +18,6 @@ from notifications.models import BookingMail
 from room_bookings.admin import MOST_AT_ONCE, OtherHotel, explain, member, next_try, writes_to_guests
 from room_bookings.models import RoomBooking
 from room_bookings.search import mentioning
-
-admin.site.unregister([Message, MessageLog, DontSendEntry])
 
 
 @admin.register(BookingMail)

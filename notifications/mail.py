@@ -1,21 +1,19 @@
 """Guest e-mails: their text, queueing in the transaction that they report, and their delivery status.
 
-The queue is django-mailer's (its tables, and its backend for all other mail); the front desk sees an e-mail's
-``BookingMail``. ``notifications/mail_sending.py`` sends. An e-mail reflects its booking at the time of sending, and one
-that no longer applies is not sent: ``docs/decisions/0006-mail-queue.md``.
+A ``BookingMail`` holds no text: ``notifications/mail_sending.py`` composes it from the booking when it sends, and does
+not send an e-mail that no longer applies: ``docs/decisions/0006-mail-queue.md``.
 """
 
 from datetime import timedelta
-from email.utils import make_msgid, parseaddr
+from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db import connection, transaction
-from django.db.models import Case, Exists, OuterRef, QuerySet, Subquery, When
+from django.db import transaction
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.utils.dateformat import format as format_date
-from mailer.models import PRIORITY_MEDIUM, RESULT_FAILURE, RESULT_SUCCESS, Message, MessageLog
 
 from common import clock
 from common.errors import Conflict, NotFound
@@ -42,9 +40,7 @@ TRUE_WHILE = {
     MailKind.DECLINE: (BookingStatus.DECLINED,),
 }
 NEWER = "Replaced by a newer e-mail."
-LOST = "Removed from the queue by something other than HotelMate's worker: it may have been sent."
 
-KEEP_TRIES_DAYS = 30
 # E-mails can be looked up until this long after the guest's departure.
 KEEP_MAILS = timedelta(days=30)
 AT_ONCE = 1000
@@ -76,7 +72,7 @@ class MailBeingSent(Conflict):
 
 
 def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None = None) -> BookingMail | None:
-    """Queue an e-mail to the guest, in the caller's transaction and in one statement.
+    """Queue an e-mail to the guest, in the caller's transaction.
 
     It replaces one that is still queued. Returns ``None`` if the guest has no address, or if the e-mail does not apply
     to the booking, such as new dates of a request awaiting approval. An undeliverable address only fails when the
@@ -85,59 +81,19 @@ def queue_booking_mail(booking: RoomBooking, kind: MailKind, *, by: Staff | None
     """
     if not (booking.primary_email and mail_still_applies(booking, kind)):
         return None
-    # The Message-ID is assigned here, not at each try, so that duplicates can be recognised.
-    message = Message()
-    message.email = compose(booking, kind, new_identity())
-    mail = BookingMail(
+    now = clock.now()
+    BookingMail.objects.filter(booking=booking, state=MailState.QUEUED).update(
+        state=MailState.DROPPED, reason=NEWER, settled_at=now
+    )
+    return BookingMail.objects.create(
         hotel_id=booking.hotel_id,
         booking=booking,
         kind=kind,
         to_address=booking.primary_email,
-        queued_at=clock.now(),
+        queued_at=now,
+        due_at=now,
         queued_by=by,
     )
-    parameters = {
-        "hotel": booking.hotel_id,
-        "booking": booking.pk,
-        "kind": str(kind),
-        "to_address": mail.to_address,
-        "now": mail.queued_at,
-        "by": by and by.pk,
-        "message": message.message_data,
-        "newer": NEWER,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(REPLACE_QUEUED, parameters)
-        mail.pk, mail.queue_number = cursor.fetchone()
-    mail._state.adding = False
-    return mail
-
-
-# Drops the queued e-mail, removes it from django-mailer's queue, then queues the new one. (A CTE runs after those that
-# it reads from, and a booking may never have two queued e-mails: hence the count.)
-REPLACE_QUEUED = f"""
-    WITH overtaken AS (
-        UPDATE notifications_bookingmail mail
-        SET state = '{MailState.DROPPED}', reason = %(newer)s, settled_at = %(now)s, queue_number = NULL
-        FROM (
-            SELECT id, queue_number FROM notifications_bookingmail
-            WHERE booking_id = %(booking)s AND state = '{MailState.QUEUED}'
-        ) waiting
-        WHERE mail.id = waiting.id
-        RETURNING waiting.queue_number
-    ), emptied AS (
-        DELETE FROM mailer_message message USING overtaken WHERE message.id = overtaken.queue_number
-    ), written AS (
-        INSERT INTO mailer_message (message_data, when_added, priority, retry_count)
-        SELECT %(message)s, %(now)s, {PRIORITY_MEDIUM}, 0 FROM (SELECT count(*) FROM overtaken) before_that
-        RETURNING id
-    )
-    INSERT INTO notifications_bookingmail
-        (hotel_id, booking_id, kind, state, to_address, queued_at, queued_by_id, tries, reason, queue_number)
-    SELECT %(hotel)s, %(booking)s, %(kind)s, '{MailState.QUEUED}', %(to_address)s, %(now)s, %(by)s, 0, '', written.id
-    FROM written
-    RETURNING id, queue_number
-"""  # noqa: S608 - words of our own
 
 
 def mail_still_applies(booking: RoomBooking, kind: str) -> bool:
@@ -150,28 +106,25 @@ def status_of(booking: RoomBooking) -> str:
     return BookingStatus(booking.status).label.lower()
 
 
-def new_identity() -> str:
-    """A new Message-ID, created without looking up this machine's host name, which may take seconds."""
-    return make_msgid(domain=parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2])
+def message_id(mail: BookingMail) -> str:
+    """The e-mail's Message-ID: the same at each try, so that mail servers can recognise a duplicate."""
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    return f"<{mail.queued_at.timestamp():.6f}.{mail.pk}@{domain}>"
 
 
 def settle(mail: BookingMail, state: MailState, reason: str = "") -> None:
-    """Record the final state of an open e-mail, and remove it from the queue."""
-    Message.objects.filter(pk=mail.queue_number).delete()
-    mail.state, mail.reason, mail.settled_at = state, reason, clock.now()
-    mail.claimed_at = mail.queue_number = None
-    mail.save(update_fields=["state", "reason", "settled_at", "claimed_at", "queue_number"])
+    """Record the final state of an open e-mail."""
+    mail.state, mail.reason, mail.settled_at, mail.claimed_at = state, reason, clock.now(), None
+    mail.save(update_fields=["state", "reason", "settled_at", "claimed_at"])
 
 
 # --- for the front desk -----------------------------------------------------------------------------------------------
 
 
 def mail_list(booking: RoomBooking | None = None) -> QuerySet[BookingMail]:
-    """The e-mails of one booking or of all, newest first, each with ``next_try_at`` (``None`` unless queued)."""
-    due = Message.objects.filter(pk=OuterRef("queue_number")).values("when_added")
+    """The e-mails of one booking or of all, newest first."""
     mails = BookingMail.objects.all() if booking is None else BookingMail.objects.filter(booking=booking)
-    waiting = Case(When(state=MailState.QUEUED, then=Subquery(due)))
-    return mails.select_related("booking", "queued_by__user").annotate(next_try_at=waiting).order_by("-pk")
+    return mails.select_related("booking", "queued_by__user").order_by("-pk")
 
 
 def mail_row(mail: BookingMail) -> dict[str, Any]:
@@ -186,7 +139,7 @@ def mail_row(mail: BookingMail) -> dict[str, Any]:
         "to_address": mail.to_address,
         "queued_at": iso(mail.queued_at),
         "queued_by_name": mail.queued_by.name if mail.queued_by else None,
-        "next_try_at": iso(mail.next_try_at),  # type: ignore[attr-defined]  # of mail_list
+        "next_try_at": iso(mail.next_try_at),
         "tries": mail.tries,
         "sent_at": iso(mail.settled_at) if sent else None,
         "settled_at": iso(mail.settled_at),
@@ -235,41 +188,24 @@ def send_again(*, mail: BookingMail, staff: Staff) -> BookingMail:
     return again
 
 
-@transaction.atomic
 def drop_all_queued(reason: str) -> int:
-    """Drop all queued mail, including mail not about bookings; returns how many."""
-    mails = list(BookingMail.objects.filter(state__in=OPEN_MAIL))
-    for mail in mails:
-        settle(mail, MailState.DROPPED, reason)
-    return len(mails) + Message.objects.all().delete()[0]
+    """Drop all open e-mails; returns how many."""
+    return open_mails().update(state=MailState.DROPPED, reason=reason, settled_at=clock.now(), claimed_at=None)
 
 
-def settle_lost() -> int:
-    """Drop open e-mails that something else has removed from django-mailer's queue; returns how many.
-
-    During an upgrade that is the old release's worker, which sends them; otherwise somebody deleted them by hand.
-    """
-    in_queue = Message.objects.filter(pk=OuterRef("queue_number"))
-    lost = BookingMail.objects.filter(~Exists(in_queue), state__in=OPEN_MAIL)
-    settled = 0
-    for mail in list(lost.order_by("pk")[:AT_ONCE]):
-        with transaction.atomic():
-            [booking] = booking_lock([mail.booking_id])
-            if lost.filter(pk=mail.pk).exists():
-                settle(mail, MailState.DROPPED, LOST)
-                publish_booking(booking)
-                settled += 1
-    return settled
+def retry_all() -> int:
+    """Make all queued e-mails due now; returns how many."""
+    return BookingMail.objects.filter(state=MailState.QUEUED).update(due_at=clock.now())
 
 
-def forget_history() -> int:
-    """Delete old delivery records; returns how many rows. Queued mail is never deleted.
+def open_mails() -> QuerySet[BookingMail]:
+    """The e-mails that are queued or being sent."""
+    return BookingMail.objects.filter(state__in=OPEN_MAIL)
 
-    django-mailer's log of tries is kept for ``KEEP_TRIES_DAYS``, e-mails until ``KEEP_MAILS`` after both they were
-    settled and the stay ended.
-    """
-    forgotten = int(MessageLog.objects.purge_old_entries(KEEP_TRIES_DAYS, [RESULT_SUCCESS, RESULT_FAILURE]))
-    before = clock.now() - KEEP_MAILS
+
+def forget_settled() -> int:
+    """Delete e-mails ``KEEP_MAILS`` after both they were settled and the stay ended; returns how many."""
+    before, forgotten = clock.now() - KEEP_MAILS, 0
     old = BookingMail.objects.filter(settled_at__lt=before, booking__check_out__lt=before.date()).order_by("pk")
     while numbers := list(old.values_list("pk", flat=True)[:AT_ONCE]):
         forgotten += BookingMail.objects.filter(pk__in=numbers).delete()[0]
@@ -279,8 +215,9 @@ def forget_history() -> int:
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
-def compose(booking: RoomBooking, kind: str, identity: str) -> EmailMultiAlternatives:
-    """The e-mail from the booking's current data; ``identity`` is its Message-ID."""
+def compose(mail: BookingMail, booking: RoomBooking) -> EmailMultiAlternatives:
+    """The e-mail's text from the booking's current data."""
+    kind = MailKind(mail.kind)
     hotel_name = _one_line(booking.hotel.name)
     reasons = {
         MailKind.CANCELLATION: booking.cancellation_reason,
@@ -291,17 +228,17 @@ def compose(booking: RoomBooking, kind: str, identity: str) -> EmailMultiAlterna
         "hotel_phone": _one_line(booking.hotel.phone),
         "guest_name": _one_line(f"{booking.primary_first_name} {booking.primary_last_name}"),
         "details": _details(booking),
-        "reason": reasons.get(MailKind(kind), "").strip(),
+        "reason": reasons.get(kind, "").strip(),
         "in_house": booking.status == BookingStatus.IN_HOUSE,
         "was_confirmed": bool(booking.confirmation_number),  # a request has none
         "is_refunded": booking.payment_state == PaymentState.REFUNDED,
     }
     template = f"notifications/mail/{kind.lower()}"
     email = EmailMultiAlternatives(
-        subject=f"[{hotel_name}] {SUBJECTS[MailKind(kind)].format(booking.booking_id)}",
+        subject=f"[{hotel_name}] {SUBJECTS[kind].format(booking.booking_id)}",
         body=str(render_to_string(f"{template}.txt", context)),
         to=[booking.primary_email],
-        headers={"Message-ID": identity},
+        headers={"Message-ID": message_id(mail)},
     )
     email.attach_alternative(str(render_to_string(f"{template}.html", context)), "text/html")
     return email

@@ -1,7 +1,6 @@
 """Sends the mail queue: a booking's e-mails one at a time, only while they apply, with retries.
 
-A queued e-mail is a row of ``mailer_message``: ``when_added`` is the time of its next try, ``retry_count`` the number
-of failed ones. Its ``BookingMail`` holds its state; an e-mail without one is sent as it was stored.
+Any number of workers can run at once; an e-mail's ``due_at`` is the time of its next try.
 """
 
 import logging
@@ -12,16 +11,14 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import NamedTuple
 
-from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import get_connection
 from django.db import OperationalError, transaction
-from django.db.models import OuterRef, Q, Subquery
-from mailer.models import PRIORITY_DEFERRED, RESULT_FAILURE, RESULT_SUCCESS, Message, MessageLog, get_message_id
+from django.db.models import Q
 
 from common import clock
 from common.database import advisory_lock, is_unreachable
-from notifications.mail import NEWER, compose, mail_still_applies, new_identity, publish_booking, settle, status_of
-from notifications.models import OPEN_MAIL, BookingMail, MailState
+from notifications.mail import NEWER, compose, mail_still_applies, open_mails, publish_booking, settle, status_of
+from notifications.models import BookingMail, MailState
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import booking_lock
 
@@ -53,11 +50,10 @@ class UnsendableError(Exception):
 
 
 class Claim(NamedTuple):
-    """The message that only this worker is sending, with ``mail`` and ``booking`` if it is about a booking."""
+    """The e-mail that only this worker is sending, and its booking."""
 
-    message: Message
-    mail: BookingMail | None = None
-    booking: RoomBooking | None = None
+    mail: BookingMail
+    booking: RoomBooking
 
 
 def send_queued(*, should_stop: Callable[[], bool] = lambda: False) -> int:
@@ -79,64 +75,44 @@ def send_next() -> Outcome:
     killed before the provider accepts the e-mail, it stays queued; if between that and the commit, it is sent a second
     time with the same Message-ID, unless it no longer applies.
     """
-    of_booking = BookingMail.objects.filter(queue_number=OuterRef("pk")).values("booking")
-    waiting = Message.objects.filter(_due()).order_by("priority", "when_added", "pk")
-    for number, booking_id in list(waiting.values_list("pk", Subquery(of_booking))[:LOOK_AHEAD]):
-        with advisory_lock(ADVISORY_NAMESPACE, (booking_id or number) % 2**31) as alone:
-            claim = _claim(number, booking_id) if alone else None
+    due = open_mails().filter(due_at__lte=clock.now()).annotate(is_retry=Q(tries__gt=0))
+    for pk, booking_id in list(due.order_by("is_retry", "due_at", "pk").values_list("pk", "booking_id")[:LOOK_AHEAD]):
+        with advisory_lock(ADVISORY_NAMESPACE, booking_id % 2**31) as alone:
+            claim = _claim(pk, booking_id) if alone else None
             if claim is not None:
                 return _try(claim)
     return Outcome.NONE_DUE
 
 
-def _due() -> Q:
-    return Q(priority__lt=PRIORITY_DEFERRED) | Q(retry_count__lt=GIVE_UP_AFTER, when_added__lte=clock.now())
-
-
 def _try(claim: Claim) -> Outcome:
     try:
-        identity = _send(claim)
+        _send(claim)
     except Exception as error:  # providers and their libraries can raise anything
         return _failed(claim, error)
-    _sent(claim, identity)
+    settle(claim.mail, MailState.SENT)
     return Outcome.SENT
 
 
-def _send(claim: Claim) -> str:
-    """Hand the e-mail to the provider, composed from the booking's current data; returns its Message-ID."""
+def _send(claim: Claim) -> None:
+    """Hand the e-mail to the provider, composed from the booking's current data."""
     try:
-        email = _composed(claim)
+        email = compose(claim.mail, claim.booking)
         email.message()
     except Exception as error:
         raise UnsendableError(f"{type(error).__name__}: {error}") from error
-    provider = email.connection = get_connection(settings.MAILER_EMAIL_BACKEND)
+    provider = email.connection = get_connection()
     try:
         email.send()
     finally:
         with suppress(Exception):  # the e-mail was accepted or not; an error on closing changes nothing
             provider.close()
-    return str(get_message_id(email))
-
-
-def _composed(claim: Claim) -> EmailMessage:
-    if claim.mail is None or claim.booking is None:
-        written: EmailMessage = claim.message.email
-        return written
-    try:
-        identity = get_message_id(claim.message.email)
-    except Exception:  # unpickling what an older release has stored can raise anything
-        identity = None
-    return compose(claim.booking, claim.mail.kind, identity or new_identity())
 
 
 # --- before -----------------------------------------------------------------------------------------------------------
 
 
-def _claim(number: int, booking_id: int | None) -> Claim | None:
-    """The message to send now, if any: re-read under the lock, as its previous holder may have sent it."""
-    if booking_id is None:
-        message = Message.objects.filter(_due(), pk=number).first()
-        return message and Claim(message)
+def _claim(pk: int, booking_id: int) -> Claim | None:
+    """The e-mail to send now, if any: re-read under the lock, as its previous holder may have sent it."""
     try:
         return _claim_of(booking_id)
     except Exception as error:  # the other e-mails must still go out
@@ -144,7 +120,7 @@ def _claim(number: int, booking_id: int | None) -> Claim | None:
             raise
         # A lock held for a long time is not a bug.
         level = logging.WARNING if isinstance(error, OperationalError) else logging.ERROR
-        logger.log(level, "mail %s has to wait: %s", number, type(error).__name__, exc_info=error)
+        logger.log(level, "mail %s has to wait: %s", pk, type(error).__name__, exc_info=error)
         return None
 
 
@@ -155,7 +131,7 @@ def _claim_of(booking_id: int) -> Claim | None:
     Decided on the locked booking: an action that commits later drops this e-mail or sends another after it.
     """
     [booking] = booking_lock([booking_id])
-    mails = list(BookingMail.objects.filter(booking=booking, state__in=OPEN_MAIL).order_by("pk"))
+    mails = list(open_mails().filter(booking=booking).order_by("pk"))
     if not mails:
         return None
     *older, mail = mails
@@ -172,61 +148,27 @@ def _claim_of(booking_id: int) -> Claim | None:
         settle(dropped, MailState.DROPPED, reason + note)
     if overtaken:
         publish_booking(booking)
-    message = Message.objects.filter(_due(), pk=mail.queue_number).first()
-    if message is None:
+    if mail.settled_at or mail.due_at > clock.now():
         return None
     mail.state, mail.claimed_at, mail.to_address = MailState.SENDING, clock.now(), booking.primary_email
     mail.tries += 1
     mail.save(update_fields=["state", "claimed_at", "to_address", "tries"])
-    return Claim(message, mail, booking)
+    return Claim(mail, booking)
 
 
 # --- after ------------------------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
-def _sent(claim: Claim, identity: str) -> None:
-    message = claim.message
-    MessageLog.objects.create(
-        message_data=None,
-        message_id=identity,
-        when_added=message.when_added,
-        priority=message.priority,
-        result=RESULT_SUCCESS,
-    )
-    if claim.mail is None:
-        message.delete()
-    else:
-        settle(claim.mail, MailState.SENT)
-
-
-@transaction.atomic
 def _failed(claim: Claim, error: Exception) -> Outcome:
-    """Queue the message for a retry, or give up, or drop it if a newer one has been queued."""
-    message, mail = claim.message, claim.mail
-    booking = None if mail is None else booking_lock([mail.booking_id])[0]
-    MessageLog.objects.create(
-        message_data=None,
-        when_added=message.when_added,
-        priority=message.priority,
-        result=RESULT_FAILURE,
-        log_message=f"mail {message.pk}: {type(error).__name__}: {error}"[:1000],
-    )
-    permanent = is_permanent(error)
-    tries = GIVE_UP_AFTER if permanent else message.retry_count + 1
-    pause = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
-    _log(message, error, tries, pause)
-    message.retry_count, message.priority = tries, PRIORITY_DEFERRED
-    message.when_added = clock.now() + pause
-    if mail is None or booking is None:
-        _save(message)
-    elif _still_claimed(mail):
-        _settle_failed_try(message, mail, booking, error)
-    return Outcome.REFUSED if permanent else Outcome.FAILED
-
-
-def _save(message: Message) -> None:
-    message.save(update_fields=["retry_count", "priority", "when_added"])
+    """Queue the e-mail for a retry, or give up, or drop it if a newer one has been queued."""
+    mail = claim.mail
+    [booking] = booking_lock([mail.booking_id])
+    pause = min(FIRST_PAUSE * 2 ** min(mail.tries - 1, GIVE_UP_AFTER), LONGEST_PAUSE)
+    _log(mail, error, pause)
+    if _still_claimed(mail):
+        _settle_failed_try(mail, booking, error, pause)
+    return Outcome.REFUSED if is_permanent(error) else Outcome.FAILED
 
 
 def _still_claimed(mail: BookingMail) -> bool:
@@ -234,33 +176,34 @@ def _still_claimed(mail: BookingMail) -> bool:
     return BookingMail.objects.filter(pk=mail.pk, state=MailState.SENDING, claimed_at=mail.claimed_at).exists()
 
 
-def _settle_failed_try(message: Message, mail: BookingMail, booking: RoomBooking, error: Exception) -> None:
+def _settle_failed_try(mail: BookingMail, booking: RoomBooking, error: Exception, pause: timedelta) -> None:
     """Queue a locked booking's e-mail for a retry, or settle it and publish the booking."""
     newer = BookingMail.objects.filter(booking=booking, state=MailState.QUEUED).exists()
     if newer and not is_permanent(error):
         settle(mail, MailState.DROPPED, NEWER)
-    elif message.retry_count >= GIVE_UP_AFTER:
-        given_up = "" if is_permanent(error) else f"Given up after {mail.tries} tries. "
-        settle(mail, MailState.FAILED, given_up + explained(error))
+    elif is_permanent(error):
+        settle(mail, MailState.FAILED, explained(error))
+    elif mail.tries >= GIVE_UP_AFTER:
+        settle(mail, MailState.FAILED, f"Given up after {mail.tries} tries. {explained(error)}")
     else:
-        _save(message)
         mail.state, mail.claimed_at, mail.reason = MailState.QUEUED, None, explained(error)
-        mail.save(update_fields=["state", "claimed_at", "reason"])
+        mail.due_at = clock.now() + pause
+        mail.save(update_fields=["state", "claimed_at", "reason", "due_at"])
         return
     publish_booking(booking)
 
 
-def _log(message: Message, error: Exception, tries: int, pause: timedelta) -> None:
+def _log(mail: BookingMail, error: Exception, pause: timedelta) -> None:
     """Logs numbers, exception types and codes; never the provider's text, which may name the guest."""
     failure = _brief(error)
     if is_permanent(error):
-        logger.warning("mail %s was permanently refused (%s), no retry", message.pk, failure)
-    elif tries >= GIVE_UP_AFTER:
-        logger.error("mail %s failed after %d tries (%s); staff can send it again", message.pk, tries, failure)
+        logger.warning("mail %s was permanently refused (%s), no retry", mail.pk, failure)
+    elif mail.tries >= GIVE_UP_AFTER:
+        logger.error("mail %s failed after %d tries (%s); staff can send it again", mail.pk, mail.tries, failure)
     else:
         level = logging.ERROR if _is_configuration_error(error) else logging.WARNING
         seconds = pause.total_seconds()
-        logger.log(level, "mail %s: try %d failed (%s); next in %d s", message.pk, tries, failure, seconds)
+        logger.log(level, "mail %s: try %d failed (%s); next in %d s", mail.pk, mail.tries, failure, seconds)
 
 
 # --- what went wrong --------------------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """Realtime events, with outbox and log in one table, and the delivery records of guests' e-mails."""
 
 import uuid
+from datetime import datetime
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from common import clock
 from common.fields import MailField
@@ -89,7 +91,7 @@ class MailState(models.TextChoices):
     DROPPED = "DROPPED", "Dropped"
 
 
-# In these states the e-mail is in django-mailer's queue.
+# In these states the e-mail is in the queue.
 OPEN_MAIL = (MailState.QUEUED, MailState.SENDING)
 
 
@@ -109,9 +111,8 @@ class BookingMail(models.Model):
     settled_at = models.DateTimeField(null=True, help_text="When it was sent, given up or dropped.")
     tries = models.PositiveSmallIntegerField(default=0)
     reason = models.CharField(max_length=200, blank=True, help_text="Why it waits, failed or was dropped.")
-    # No foreign key: during an upgrade the old release's worker keeps running, and deletes the messages that it sends.
-    queue_number = models.BigIntegerField(
-        null=True, unique=True, help_text="Its number in django-mailer's queue, while it is there."
+    due_at = models.DateTimeField(
+        default=clock.now, db_default=Now(), help_text="When it is tried next, while it is open."
     )
 
     class Meta:
@@ -120,8 +121,8 @@ class BookingMail(models.Model):
             models.CheckConstraint(condition=Q(kind__in=MailKind.values), name="booking_mail_kind_known"),
             models.CheckConstraint(condition=Q(state__in=MailState.values), name="booking_mail_state_known"),
             models.CheckConstraint(
-                condition=Q(state__in=OPEN_MAIL, queue_number__isnull=False, settled_at__isnull=True)
-                | ~Q(state__in=OPEN_MAIL) & Q(queue_number__isnull=True, settled_at__isnull=False),
+                condition=Q(state__in=OPEN_MAIL, settled_at__isnull=True)
+                | ~Q(state__in=OPEN_MAIL) & Q(settled_at__isnull=False),
                 name="booking_mail_open_or_settled",
             ),
             models.CheckConstraint(
@@ -141,6 +142,7 @@ class BookingMail(models.Model):
                 fields=["booking"], condition=Q(state=MailState.SENDING), name="booking_mail_one_being_sent"
             ),
         ]
+        indexes = [models.Index(fields=["due_at"], name="booking_mail_due", condition=Q(state__in=OPEN_MAIL))]
         triggers = [
             SameHotel(
                 name="booking_mail_one_hotel",
@@ -150,3 +152,8 @@ class BookingMail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.booking_id}: {self.get_kind_display()}"
+
+    @property
+    def next_try_at(self) -> datetime | None:
+        """``None`` unless it is queued."""
+        return self.due_at if self.state == MailState.QUEUED else None

@@ -433,11 +433,8 @@ BOOKING_MAILS = """
     ) mail
     JOIN room_bookings_roombooking booking ON booking.id = mail.booking_id
     JOIN hotel_hotel hotel ON hotel.id = mail.hotel_id
-    LEFT JOIN mailer_message waiting ON waiting.id = mail.queue_number
     CROSS JOIN LATERAL (SELECT concat_ws(
         '; ',
-        CASE WHEN mail.is_open AND waiting.id IS NULL THEN 'it is not in the queue' END,
-        CASE WHEN NOT mail.is_open AND waiting.id IS NOT NULL THEN 'it is still in the queue' END,
         CASE WHEN mail.is_open AND mail.alike > 1 THEN 'another of the booking has the same state' END,
         CASE WHEN mail.is_open = (mail.settled_at IS NOT NULL) THEN 'its settled_at disagrees' END
     ) AS detail) found
@@ -556,7 +553,7 @@ RULES = (
     Rule("turnovers", "A clean room has no open turnover of a departure", TURNOVERS),
     Rule("stayovers", "An open stayover of a morning is for a guest in that room", STAYOVERS),
     Rule("tasks_of_guests", "No task is open for guests who have left or will not arrive", TASKS_OF_GUESTS),
-    Rule("booking_mails", "A waiting mail is in the queue, and is the only one of its booking", BOOKING_MAILS),
+    Rule("booking_mails", "A waiting mail is the only one of its booking, and is not settled", BOOKING_MAILS),
     Rule("one_hotel", "Linked rows belong to the same hotel", ONE_HOTEL),
     Rule("event_numbers", "A channel's events are numbered without gaps up to its last number", EVENT_NUMBERS),
 )

@@ -390,8 +390,8 @@ class ExtensionsInline(ReadOnlyInline):
 
 
 def next_try(mail: BookingMail) -> Any:
-    """The next try of an e-mail from ``mail_list``, if it is queued."""
-    return mail.next_try_at  # type: ignore[attr-defined]
+    """The next try of an e-mail, if it is queued."""
+    return mail.next_try_at
 
 
 class MailsInline(ReadOnlyInline):

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
@@ -21,12 +20,6 @@ from tools.harness.stripe_server import KEY as STRIPE_KEY
 from tools.harness.stripe_server import StripeServer, stripe_server
 
 fast_flush.install()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _mail_is_queued(django_test_environment: None) -> None:
-    """Restore the mail queue, which Django's test environment replaces: mail must be part of the transaction."""
-    settings.EMAIL_BACKEND = "mailer.backend.DbBackend"
 
 
 @pytest.fixture(autouse=True)

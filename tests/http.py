@@ -12,7 +12,6 @@ from django.http import HttpResponse
 from django.urls import Resolver404, resolve
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator, FormatChecker
-from mailer.models import Message
 from rest_framework.renderers import JSONRenderer
 from rest_framework.test import APIClient
 
@@ -55,7 +54,6 @@ WRITTEN: tuple[type[Model], ...] = (
     ReferenceCounter,
     RealtimeEvent,
     BookingMail,
-    Message,
 )
 
 formats = FormatChecker(formats=())

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Sum
-from mailer.models import Message
 
 from housekeeping.models import RoomStatusEvent
+from notifications.mail import open_mails
 from notifications.models import RealtimeEvent
 from operations.replay.hotels import HotelSetup
 from operations.replay.meter import Meter
@@ -51,7 +51,7 @@ def _outcomes(stays: Sequence[Stay]) -> dict[str, int]:
 
 def mails_waiting() -> int:
     """The number of mails in the queue."""
-    return int(Message.objects.count())
+    return open_mails().count()
 
 
 def outcome_lines(result: Result) -> Iterator[str]:

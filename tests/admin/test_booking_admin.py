@@ -6,13 +6,11 @@ from html import unescape
 
 import psycopg2
 import pytest
-from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
-from mailer.models import DontSendEntry, Message, MessageLog
 
 from common import clock
 from hotel import calendar, rights
@@ -812,17 +810,6 @@ def test_invalid_selections_are_no_error_page(data, hotel, manager):
     client.force_login(manager.user)
     with nothing_written():
         assert client.post(LIST, data, follow=True).status_code == 200
-
-
-# --- the mail queue ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("model", [Message, MessageLog, DontSendEntry], ids=lambda model: model.__name__)
-def test_the_mail_queue_is_not_in_the_admin(model, manager, superuser_browser, hotel):
-    assert model not in admin.site._registry
-    manager.user.user_permissions.set(Permission.objects.all())
-    for client in (browser(manager), superuser_browser):
-        assert client.get(f"/admin/mailer/{model._meta.model_name}/").status_code == 404
 
 
 def test_the_manager_role_can_view_bookings():

@@ -57,7 +57,7 @@ def page_messages(answer) -> list[str]:
 
 
 def test_a_booking_shows_its_mails_and_why_they_wait(boss, booking, settings, monkeypatch):
-    settings.MAILER_EMAIL_BACKEND = "tests.notifications.test_mail_sending.Provider"
+    settings.EMAIL_BACKEND = "tests.notifications.test_mail_sending.Provider"
     monkeypatch.setattr(Provider, "failures", [TimeoutError()])
     mail = queue(booking)
     assert send_queued() == 0

@@ -1,8 +1,8 @@
 """Confirm, approve, decline, cancel, no-show and reinstate (docs/api.md, Bookings)."""
 
 import pytest
-from mailer.models import Message
 
+from notifications.models import BookingMail
 from operations import invariants
 from room_bookings.models import BookingChange, RoomBooking
 from rooms.models import Room
@@ -44,7 +44,7 @@ def test_confirming_a_request(agent_client, agent, book, rooms):
         "version": 1,
     }
     assert event_types() == ["booking_confirmed", "booking_confirmed"]
-    assert Message.objects.count() == 1
+    assert BookingMail.objects.count() == 1
     with nothing_written():
         assert agent_client.post(booking_url(agent, request, "confirm/")).json() == answer.json()
 
@@ -111,7 +111,7 @@ def test_declining_a_request(agent_client, agent, book):
         "version": 1,
     }
     assert event_types() == ["booking_updated", "booking_declined"]
-    assert Message.objects.count() == 1
+    assert BookingMail.objects.count() == 1
     with nothing_written():
         assert agent_client.post(path, {"reason_code": "OTHER"}).json() == answer.json()
 
@@ -172,7 +172,7 @@ def test_cancelling_a_booking(agent_client, agent, book, rooms):
         "version": 1,
     }
     assert event_types() == ["booking_cancelled", "booking_cancelled"]
-    assert Message.objects.count() == 1
+    assert BookingMail.objects.count() == 1
     with nothing_written():
         again = agent_client.post(path + "cancel/", {"reason": "another reason"})
         assert again.status_code == 200

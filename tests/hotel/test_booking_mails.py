@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail as django_mail
-from mailer.models import Message
 
 from common import clock
 from notifications.mail import queue_booking_mail
@@ -33,7 +32,7 @@ def test_the_list_shows_each_mails_state(agent_client, agent, booking):
     first = queue(booking)
     assert send_queued() == 1
     second = queue(booking, MailKind.CHANGE)
-    Message.objects.update(priority=4, retry_count=1, when_added=clock.now() + timedelta(minutes=1))
+    BookingMail.objects.update(due_at=clock.now() + timedelta(minutes=1))
     BookingMail.objects.filter(pk=second.pk).update(
         tries=1, reason="The mail server temporarily refused the address (450)."
     )

@@ -56,7 +56,7 @@ def one_of_each():
     Overbooking.objects.create(hotel=room.hotel, room_type=room.room_type, staff=staff, **nights)
     IdempotentAnswer.objects.create(staff=staff, key="a key", fingerprint="f")
     EventStream.objects.create(hotel=room.hotel, name="rooms")
-    BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com", queue_number=1)
+    BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com")
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
     check_deferred_constraints()
     with connection.cursor() as cursor:
@@ -123,15 +123,13 @@ def test_counts_cannot_be_negative(one_of_each):
         ("overbooking_has_a_night", Overbooking, {"free_from": F("first_night")}),
         ("overbooking_of_a_room", Overbooking, {"rooms": 0}),
         ("booking_mail_kind_known", BookingMail, {"kind": "GREETING"}),
-        ("booking_mail_state_known", BookingMail, {"state": "LOST", "queue_number": None, "settled_at": NOW}),
-        ("booking_mail_open_or_settled", BookingMail, {"queue_number": None}),
+        ("booking_mail_state_known", BookingMail, {"state": "LOST", "settled_at": NOW}),
         ("booking_mail_open_or_settled", BookingMail, {"settled_at": NOW}),
-        ("booking_mail_open_or_settled", BookingMail, {"state": "SENT", "settled_at": NOW}),
-        ("booking_mail_open_or_settled", BookingMail, {"state": "SENT", "queue_number": None}),
+        ("booking_mail_open_or_settled", BookingMail, {"state": "SENT"}),
         ("booking_mail_sending_iff_claimed", BookingMail, {"state": "SENDING"}),
         ("booking_mail_sending_iff_claimed", BookingMail, {"claimed_at": NOW}),
-        ("booking_mail_failure_has_reason", BookingMail, {"state": "FAILED", "queue_number": None, "settled_at": NOW}),
-        ("booking_mail_failure_has_reason", BookingMail, {"state": "DROPPED", "queue_number": None, "settled_at": NOW}),
+        ("booking_mail_failure_has_reason", BookingMail, {"state": "FAILED", "settled_at": NOW}),
+        ("booking_mail_failure_has_reason", BookingMail, {"state": "DROPPED", "settled_at": NOW}),
         ("room_in_maintenance_has_flag", Room, {"room_status": "MAINTENANCE_REQUIRED"}),
         ("room_type_price_not_negative", RoomType, {"starting_price_from": -1}),
         ("room_type_currency_is_a_code", RoomType, {"currency": "eu"}),
@@ -178,8 +176,7 @@ EVENT = UUID(int=1)
         ("event_stream_unique", EventStream, {}),
         ("notifications_realtimeevent_event_id_key", RealtimeEvent, {"seq": None}),
         ("realtime_event_seq_unique", RealtimeEvent, {"event_id": EVENT}),
-        ("booking_mail_one_queued", BookingMail, {"queue_number": 2}),
-        ("notifications_bookingmail_queue_number_key", BookingMail, {"state": "SENDING", "claimed_at": NOW}),
+        ("booking_mail_one_queued", BookingMail, {}),
         ("room_status_event_version_unique", RoomStatusEvent, {}),
         ("room_number_unique", Room, {}),
         ("room_type_code_unique", RoomType, {"name": "Another"}),
@@ -196,7 +193,7 @@ def test_unique_constraints(one_of_each, rule, model, fields):
 def test_only_one_mail_of_a_booking_is_being_sent(one_of_each):
     BookingMail.objects.update(state="SENDING", claimed_at=NOW)
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
-        twin(BookingMail, queue_number=2)
+        twin(BookingMail)
     assert refused.value.__cause__.diag.constraint_name == "booking_mail_one_being_sent"
 
 

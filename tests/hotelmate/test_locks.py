@@ -441,7 +441,6 @@ SERVICES = {
         "booking",
         lambda small_hotel: partial(mail.send_again, mail=mailed(small_hotel, tries=1), staff=small_hotel.agent),
     ),
-    "settle_lost": ("booking", lambda small_hotel: mailed(small_hotel, queue_number=-1) and mail.settle_lost),
     "drop_drafts": (
         "booking task",
         lambda small_hotel: (

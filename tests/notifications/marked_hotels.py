@@ -17,13 +17,12 @@ from django.contrib.auth import get_user_model
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, models
 from django.test import override_settings
-from mailer.models import Message
 
 from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping import task_services, turnover
 from housekeeping.services import set_room_status, set_room_statuses
-from notifications.mail import queue_booking_mail, send_again, settle_lost
+from notifications.mail import queue_booking_mail, send_again
 from notifications.mail_sending import send_queued
 from notifications.models import BookingMail, MailKind
 from operations.periodic import tick
@@ -365,12 +364,7 @@ def mail_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callabl
 
     def refused() -> Callable[[], Any]:
         waiting()
-        return override_settings(MAILER_EMAIL_BACKEND=f"{__name__}.RefusingBackend")(send_queued)
-
-    def lost() -> Callable[[], Any]:
-        waiting()
-        Message.objects.all().delete()
-        return settle_lost
+        return override_settings(EMAIL_BACKEND=f"{__name__}.RefusingBackend")(send_queued)
 
     def again() -> Callable[[], Any]:
         mail = waiting()
@@ -379,7 +373,6 @@ def mail_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callabl
 
     yield "a mail that is overtaken", overtaken
     yield "a mail that is refused", refused
-    yield "a mail that is lost", lost
     yield "a mail sent again", again
 
 

@@ -140,7 +140,7 @@ class Log(logging.Handler):
 def collected(django_db_setup: None, django_db_blocker: Any) -> Iterator[Collected]:
     """Run every operation once, each from the same state of the hotels, with the public channels on."""
     found, log = Collected(), Log()
-    loggers = [logging.getLogger(name) for name in ("", "django", "stripe", "mailer")]
+    loggers = [logging.getLogger(name) for name in ("", "django", "stripe")]
     for logger in loggers:
         logger.addHandler(log)
     try:

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
-from mailer.models import Message
 
 from common import clock
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from notifications.models import BookingMail
 from operations import demo
 from operations.invariants import violations
 from operations.replay.hotels import HOTELS
@@ -146,7 +146,7 @@ def test_there_is_work_at_every_hour(monkeypatch, hour: str):
         # A ready room needs no turnover.
         waiting = HousekeepingTask.objects.filter(task_type="TURNOVER", status="OPEN")
         assert not waiting.filter(room__room_status__in=["READY_FOR_GUEST", "OCCUPIED"]).exists()
-        assert not Message.objects.exists()
+        assert not BookingMail.objects.exists()
     assert violations() == []
 
 

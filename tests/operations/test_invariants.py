@@ -11,7 +11,6 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, connection, models
-from mailer.models import Message
 
 from common import clock
 from hotel import rights
@@ -128,14 +127,7 @@ def sound_hotel(hotel: Hotel) -> Hotel:
     for state in ("SENT", "QUEUED"):
         waits = state == "QUEUED"
         mail = {"kind": "CONFIRMATION", "to_address": "ada@example.com", "queued_by": clerk, "state": state}
-        message = Message.objects.create(message_data="") if waits else None
-        BookingMail.objects.create(
-            hotel=hotel,
-            booking=coming,
-            queue_number=message and message.pk,
-            settled_at=None if waits else now,
-            **mail,
-        )
+        BookingMail.objects.create(hotel=hotel, booking=coming, settled_at=None if waits else now, **mail)
     number(EventStream.objects.create(hotel=hotel, name=ROOMS))
     RealtimeEvent.objects.create(hotel=hotel, stream=BOOKINGS, type="booking_created", envelope={}, seq=1)
     EventStream.objects.create(hotel=hotel, name=BOOKINGS, last_seq=1)
@@ -192,11 +184,7 @@ def audit(number: int, version: int, changes: str) -> str:
 
 
 def mail(state: str, changes: str) -> str:
-    return (
-        "WITH message AS (INSERT INTO mailer_message (message_data, when_added, priority, retry_count)"
-        f" VALUES ('', now(), 2, 0) RETURNING id) UPDATE notifications_bookingmail SET {changes} FROM message"
-        f" WHERE state = '{state}'"
-    )
+    return f"UPDATE notifications_bookingmail SET {changes} WHERE state = '{state}'"
 
 
 BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
@@ -470,10 +458,8 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     *(
         (statement, f"a mail is {detail}", {("booking_mails", "BK-3")})
         for statement, detail in (
-            (mail("QUEUED", "queue_number = NULL"), "QUEUED: it is not in the queue"),
             (mail("QUEUED", "settled_at = now()"), "QUEUED: its settled_at disagrees"),
             (mail("SENT", "settled_at = NULL"), "SENT: its settled_at disagrees"),
-            (mail("SENT", "queue_number = message.id"), "SENT: it is still in the queue"),
         )
     ),
     (
@@ -510,7 +496,7 @@ def test_broken_rule_is_named(unguarded, statement, detail, expected):
 
 def test_second_queued_mail(unguarded):
     [waiting] = BookingMail.objects.filter(state="QUEUED")
-    waiting.pk, waiting.queue_number = None, Message.objects.create(message_data="").pk
+    waiting.pk = None
     waiting.save(force_insert=True)
     detail = "a mail is QUEUED: another of the booking has the same state"
     assert violations() == [Violation("booking_mails", "grand", "BK-3", detail)] * 2

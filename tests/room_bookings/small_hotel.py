@@ -8,14 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.mail import EmailMultiAlternatives
 from django.db import connection, models
-from mailer.models import Message
 
 from common import clock
 from common.errors import HotelMateError
 from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from notifications.mail import compose, open_mails
 from notifications.models import GUESTS, BookingMail, RealtimeEvent
 from operations import invariants
 from room_bookings.models import (
@@ -48,9 +49,14 @@ WRITTEN: tuple[type[models.Model], ...] = (
     HousekeepingTask,
     RealtimeEvent,
     BookingMail,
-    Message,
 )
 TABLES = {model._meta.db_table: model.__name__ for model in (*WRITTEN, RoomType, Hotel)}
+
+
+def queued_mails() -> list[EmailMultiAlternatives]:
+    """The e-mails in the queue, as they would be sent now."""
+    mails = open_mails().select_related("booking__hotel", "booking__room_type").order_by("pk")
+    return [compose(mail, mail.booking) for mail in mails]
 
 
 def day(offset: int) -> date:

@@ -10,7 +10,6 @@ from unittest.mock import Mock
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
-from mailer.models import Message
 
 from common import clock
 from common.errors import HotelMateError
@@ -28,6 +27,7 @@ from room_bookings.services.payment_sweep import settle_payments
 from room_bookings.services.settlement import Outcome, settle
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, StaffFactory
 from tests.races import Writer, locks_removed, overlap
+from tests.room_bookings.small_hotel import queued_mails
 from tools.harness.stripe_server import StripeServer
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +79,7 @@ def trace(booking: RoomBooking, *, without: tuple[str, ...] = ()) -> tuple[Any, 
         {name: value for name, value in row.items() if name not in without},
         list(BookingChange.objects.filter(booking=booking).order_by("pk").values()),
         list(RealtimeEvent.objects.order_by("pk").values_list("event_id", flat=True)),
-        list(Message.objects.order_by("pk").values_list("pk", flat=True)),
+        list(BookingMail.objects.order_by("pk").values_list("pk", flat=True)),
     )
 
 
@@ -186,7 +186,7 @@ def test_decline_without_a_card(hotel, agent):
     assert published_pairs() == DECLINED_EVENTS
     assert RealtimeEvent.objects.get(type="booking_declined").envelope["payload"]["reason"] == "A wedding party."
     assert mails() == [f"Your booking {booking.booking_id} was declined"]
-    assert "A wedding party." in Message.objects.get().email.body
+    assert "A wedding party." in queued_mails()[0].body
     with unchanged(booking):
         assert decline_booking(booking=booking, staff=agent, reason_note="again").status == "DECLINED"
 

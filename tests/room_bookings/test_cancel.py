@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from mailer.models import Message
 
 from common import clock
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
@@ -23,6 +22,7 @@ from tests.room_bookings.small_hotel import (
     locks_and_writes,
     nothing_written,
     published_events,
+    queued_mails,
     refusal_of,
 )
 
@@ -74,9 +74,9 @@ def test_it_is_recorded_published_and_mailed(small_hotel, booking):
     assert published_events() == [("room-bookings", "booking_cancelled"), ("guest", "booking_cancelled")]
     guest = RealtimeEvent.objects.latest("pk").envelope["payload"]
     assert (guest["status"], guest["reason"], guest["room_number"]) == ("CANCELLED", "Ferry cancelled", None)
-    mail = Message.objects.get()
+    [mail] = queued_mails()
     assert mail.subject == f"[{small_hotel.hotel.name}] Your booking {booking.booking_id} is cancelled"
-    assert "Ferry cancelled" in mail.email.body
+    assert "Ferry cancelled" in mail.body
     assert not RoomStatusEvent.objects.exists()  # nobody was in the room
     assert_invariants_hold()
 
@@ -134,7 +134,7 @@ def test_a_request_is_declined_instead(small_hotel):
 def test_no_mail_without_an_address(small_hotel, booking):
     RoomBooking.objects.update(primary_email="")
     cancel_booking(booking=booking, staff=small_hotel.agent)
-    assert not Message.objects.exists()
+    assert queued_mails() == []
 
 
 def test_it_locks_before_it_writes(small_hotel, booking, statements):
@@ -146,6 +146,7 @@ def test_it_locks_before_it_writes(small_hotel, booking, statements):
         "INSERT BookingChange",
         "UPDATE HousekeepingTask",
         "INSERT RealtimeEvent",
+        "UPDATE BookingMail",
         "INSERT BookingMail",
     ]
 
@@ -222,6 +223,7 @@ def test_cancelling_a_stay_locks_and_writes_booking_then_room(small_hotel, booki
         "UPDATE HousekeepingTask",
         "INSERT HousekeepingTask",
         "INSERT RealtimeEvent",
+        "UPDATE BookingMail",
         "INSERT BookingMail",
     ]
 

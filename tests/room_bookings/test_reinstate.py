@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import pytest
-from mailer.models import Message
 
 from common import clock
 from hotel import rights
@@ -26,6 +25,7 @@ from tests.room_bookings.small_hotel import (
     nothing_written,
     open_small_hotel,
     published_events,
+    queued_mails,
     refusal_of,
 )
 
@@ -61,7 +61,8 @@ def test_it_is_confirmed_again_without_a_room(status, small_hotel):
     assert (change.action, change.from_status, change.to_status) == ("REINSTATED", status, "CONFIRMED")
     assert (change.staff, change.reason) == (small_hotel.manager, "A mistake")
     assert published_events() == [("room-bookings", "booking_updated")]
-    assert Message.objects.get().subject.endswith("is confirmed")
+    [mail] = queued_mails()
+    assert mail.subject.endswith("is confirmed")
     assert_invariants_hold()
 
 

@@ -3,9 +3,8 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from mailer.models import Message
 
-from notifications.mail import drop_all_queued
+from notifications.mail import drop_all_queued, open_mails
 from notifications.retention import reset_after_restore
 
 
@@ -22,5 +21,5 @@ class Command(BaseCommand):
         if drop_mails:
             dropped = drop_all_queued("It was queued in a restored backup: it may have been sent since.")
             self.stdout.write(f"Dropped: {dropped} e-mails.")
-        mails = Message.objects.count()
+        mails = open_mails().count()
         self.stdout.write(f"Every client will reload everything. Still to be sent: {waiting} events, {mails} e-mails.")

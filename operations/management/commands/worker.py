@@ -38,8 +38,7 @@ def jobs(stopping: threading.Event) -> list[Job]:
         Job("mail", 3, lambda: mail_sending.send_queued(should_stop=stopping.is_set)),
         Job("tick", 60, periodic.tick),
         Job("payments", 60, payment_sweep.settle_payments),
-        Job("lost mail", 600, mail.settle_lost),
-        Job("mail history", 3600, mail.forget_history),
+        Job("mail history", 3600, mail.forget_settled),
     ]
 
 
