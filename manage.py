@@ -8,6 +8,9 @@ import sys
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hotelmate.settings")
+    # Only web processes use a pooler that shares sessions: the worker, for one, holds session locks.
+    if direct := os.environ.get("DATABASE_DIRECT_URL"):
+        os.environ.update(DATABASE_URL=direct, DATABASE_POOLER="")
 
     from django.core.management import execute_from_command_line
 

@@ -1,13 +1,11 @@
 """Single-row statements that Django builds once and PostgreSQL plans once per connection: for a wide row, both take
 longer than reading or writing it (measured: two thirds of a status update).
 
-A statement's name is a hash of its text, so on a connection that a pooler shares, a name always means the same
-statement. Once a pooler is detected, this process stops preparing and sends plain statements.
+Behind a pooler that shares sessions (``DATABASE_POOLER``) nothing can be prepared, and Django's own statements do the
+same. A statement's name is a hash of its text, so even with a wrong configuration a name means one statement only.
 """
 
 import hashlib
-import logging
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,24 +31,14 @@ BITS = 63  # of a bigint, without the sign
 # Statements that one connection keeps, each 30 to 600 kB of the server's memory. Clients choose which fields to change,
 # so there can be many; the least recently used one is dropped.
 KEPT = 100
-# SQLSTATEs: a migration changed the result's type; a statement that we prepared is missing; one that we did not prepare
-# exists.
-RETYPED, MISSING, THERE = "0A000", "26000", "42P05"
-
-logger = logging.getLogger(__name__)
-_pooler_seen = threading.Event()
+# SQLSTATE: a migration changed the type of a statement's result.
+RETYPED = "0A000"
 
 
 @dataclass(frozen=True, eq=False)
 class _Statement:
     name: str
     text: str  # with ``$1``, ``$2`` for the values that vary
-    sql: str  # the same for the driver, with ``%s`` for each of ``params``
-    params: Sequence[Any]
-
-    def with_values(self, values: Sequence[Any]) -> list[Any]:
-        """The parameters of ``sql``."""
-        return [values[param.number - 1] if isinstance(param, _Place) else param for param in self.params]
 
 
 # By name, for reading logs.
@@ -80,6 +68,8 @@ class PreparedRead(Generic[M]):
 
     def read(self, **keys: Any) -> list[M]:
         """The row with these ``keys`` (lookups of equality, by plain values), or nothing; one statement."""
+        if _is_pooled():
+            return list(self.queryset(**keys))
         names = tuple(keys)
         made = self._made.get(names) or self._made.setdefault(names, self._compile(names))
         if made.locks and not connection.in_atomic_block:
@@ -139,7 +129,7 @@ def insert(instances: Iterable[Model]) -> None:
     if not things:
         return
     thing, model = things[0], type(things[0])
-    if len(things) > 1 or thing.pk is not None:
+    if len(things) > 1 or thing.pk is not None or _is_pooled():
         model._base_manager.bulk_create(things)
         return
     made = _insert_of(model)
@@ -157,15 +147,23 @@ def update(thing: Model, names: Sequence[str]) -> None:
     """
     if not names:
         return
-    model = type(thing)
-    ordered = tuple(sorted(names))
-    made = _update_of(model, ordered)
-    fields: list[Any] = [model._meta.get_field(name) for name in ordered]
+    with mark_for_rollback_on_error():
+        fields: list[Any] = [thing._meta.get_field(name) for name in sorted(names)]
+        if (_update_plainly if _is_pooled() else _update_prepared)(thing, fields) != 1:
+            raise DatabaseError(f"{thing._meta.label} {thing.pk} does not exist: nothing was updated.")
+
+
+def _update_plainly(thing: Model, fields: "Sequence[Field[Any, Any]]") -> int:
+    values = {field.name: field.pre_save(thing, add=False) for field in fields}
+    return type(thing)._base_manager.filter(pk=thing.pk).update(**values)
+
+
+def _update_prepared(thing: Model, fields: "Sequence[Field[Any, Any]]") -> int:
     database = connections[DEFAULT_DB_ALIAS]
+    made = _update_of(type(thing), tuple(field.name for field in fields))
     values = [_stored(thing, field, database, add=False) for field in fields]
-    with mark_for_rollback_on_error(), _run(database, made, [*values, thing.pk]) as cursor:
-        if cursor.rowcount != 1:
-            raise DatabaseError(f"{model._meta.label} {thing.pk} does not exist: nothing was updated.")
+    with _run(database, made, [*values, thing.pk]) as cursor:
+        return int(cursor.rowcount)
 
 
 def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
@@ -206,6 +204,10 @@ def _update_of(model: type[Model], names: Sequence[str]) -> _Statement:
 # --- preparing --------------------------------------------------------------------------------------------------------
 
 
+def _is_pooled() -> bool:
+    return bool(connections[DEFAULT_DB_ALIAS].is_pooled)  # type: ignore[attr-defined]  # common.postgres.base's
+
+
 class _Place:
     """A placeholder for a value that varies: ``$1`` in the prepared statement."""
 
@@ -224,7 +226,7 @@ def _named(verb: str, model: type[Model], sql: str, params: Sequence[Any]) -> _S
     with connection.cursor() as cursor:
         text = cursor.mogrify(sql, params).decode()
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    made = _Statement(f"{verb}_{model._meta.db_table[:30]}_{digest}", text, sql, params)
+    made = _Statement(f"{verb}_{model._meta.db_table[:30]}_{digest}", text)
     return STATEMENTS.setdefault(made.name, made)
 
 
@@ -234,9 +236,6 @@ def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
     It is prepared once on each connection to PostgreSQL, where it survives rollbacks until the connection ends.
     """
     cursor = database.cursor()  # first: it may take a new connection, on which nothing is prepared
-    if _pooler_seen.is_set():
-        cursor.execute(made.sql, made.with_values(values))
-        return cursor
     driver = database.connection
     # For this driver connection: the EXECUTE of each statement that it has prepared, the most recently used last.
     prepared_for, calls = getattr(database, "prepared", (None, OrderedDict[str, str]()))
@@ -249,18 +248,9 @@ def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
         calls.move_to_end(made.name)
         cursor.execute(calls[made.name], values)
     except DatabaseError as error:
-        state = sqlstate(error)
-        if state in (MISSING, THERE):
-            _pooler_seen.set()
-            logger.warning(
-                "prepared statements of another session were found (%s), so a transaction pooler is in use: this "
-                "process stops preparing statements",
-                state,
-            )
-        elif state == RETYPED and not is_new:
-            database.close()  # all its prepared statements may have old types
-        else:
+        if is_new or sqlstate(error) != RETYPED:
             raise
+        database.close()  # all its prepared statements may have old types
         if database.in_atomic_block:
             raise OperationalError("A prepared statement can no longer be used; a retry runs without it.") from error
         return _run(database, made, values)

@@ -62,12 +62,12 @@ def post_worker_init(worker: Any) -> None:
     from gunicorn import util
 
     from common.logs import redact_server_log
-    from common.postgres.validation import log_problems
+    from common.postgres.validation import require_guarantees
     from hotelmate.malformed_requests import write_error
 
     redact_server_log(worker.log.error_log)
     util.write_error = write_error
-    log_problems()
+    require_guarantees()
 
     if settings.REALTIME_RELAY == "thread":
         from notifications import relay

@@ -43,12 +43,14 @@ UNAVAILABLE: dict[str, Any] = {
 
 @contextmanager
 def probe_connection() -> Iterator[BaseDatabaseWrapper]:
-    """A separate connection with short timeouts: the thread's own may be stuck in a statement."""
+    """A separate connection with short timeouts, in a transaction: the thread's own may be stuck in a statement."""
     other = connections["default"].copy()
-    options = other.settings_dict.setdefault("OPTIONS", {})
-    options["connect_timeout"] = PATIENCE
-    options["options"] = f"{options.get('options', '')} -c statement_timeout={PATIENCE}s"
+    other.settings_dict["OPTIONS"]["connect_timeout"] = PATIENCE
     try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            # Not by a start-up option, which a pooler does not pass on.
+            cursor.execute(f"SET LOCAL statement_timeout = '{PATIENCE}s'")
         yield other
     finally:
         other.close()
@@ -85,7 +87,6 @@ class Readiness:
         body = dict(UNAVAILABLE)
         try:
             with probe_connection() as connection:
-                connection.ensure_connection()
                 body["database"] = "read-only" if is_read_only(connection) else "ok"
                 if body["database"] != "ok":
                     return 503, body
@@ -127,7 +128,6 @@ class DatabaseGauges:
         is_up, found = False, list[Metric]()
         try:
             with probe_connection() as connection:
-                connection.ensure_connection()
                 is_up = True
                 found += backlog_gauges(backlog(connection))
                 found += payment_gauges(connection)

@@ -83,12 +83,43 @@ TEMPLATES = [
 
 # --- database ---------------------------------------------------------------------------------------------------------
 
+# "transaction": DATABASE_URL leads to a pooler that shares PostgreSQL's sessions, so a web process relies on none.
+# Everything else connects to DATABASE_DIRECT_URL (manage.py). See docs/scaling.md.
+DATABASE_POOLER = env.str("DATABASE_POOLER", default="")
+if DATABASE_POOLER not in ("", "transaction"):
+    raise ImproperlyConfigured("DATABASE_POOLER must be 'transaction', or unset without a pooler that shares sessions.")
+if DATABASE_POOLER and not env.str("DATABASE_DIRECT_URL", default=""):
+    raise ImproperlyConfigured(
+        "DATABASE_POOLER=transaction needs DATABASE_DIRECT_URL as well: worker and commands need sessions of their own."
+    )
+# Set on each connection, or by the database role if a pooler shares the connections (common/postgres/validation.py).
+SESSION_SETTINGS = {
+    # A request waits this long for a locked row, then returns 503 (docs/locking.md).
+    "lock_timeout": "3s",
+    # PostgreSQL, too, detects a dead client within a minute: otherwise its locks would be held for hours.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60s",
+    # On flash and in memory, random reads cost hardly more than sequential ones; else lists scan whole tables.
+    "random_page_cost": "1.1",
+    # Cursors here are read to the end: do not optimize plans for the first tenth of the rows.
+    "cursor_tuple_fraction": "1",
+    # No statement runs long enough for JIT to pay off, and compilation cannot be cancelled.
+    "jit": "off",
+}
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="common.postgres")}
 # DATABASE_URL overrides each of the following: ``?connect_timeout=10`` or, for a session setting,
 # ``?options=-c%20lock_timeout%3D60s``. (PostgreSQL uses the last value of a setting that is given twice.)
 DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
 DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
+# Django's name for "a pooler shares the connections"; it is also what our own code asks (common/postgres/base.py).
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = bool(DATABASE_POOLER)
 _options = DATABASES["default"].get("OPTIONS", {})
+if DATABASE_POOLER and "options" in _options:
+    raise ImproperlyConfigured(
+        "DATABASE_URL has `options`, which a transaction pooler does not pass on: use ALTER ROLE … SET instead."
+    )
 DATABASES["default"]["OPTIONS"] = {
     # Seconds. A machine that is down, or a network that is cut, sends nothing: without these a thread would wait for a
     # quarter of an hour. A server that is merely slow acknowledges packets, so these do not end its statements.
@@ -98,23 +129,11 @@ DATABASES["default"]["OPTIONS"] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 5_000,  # milliseconds
     **_options,
-    "options": " ".join(
-        [
-            # A request waits this long for a locked row, then returns 503 (docs/locking.md).
-            "-c lock_timeout=3s",
-            # PostgreSQL, too, detects a dead client within a minute: otherwise its locks would be held for hours.
-            "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
-            "-c tcp_user_timeout=60s",
-            # On flash and in memory, random reads cost hardly more than sequential ones; else lists scan whole tables.
-            "-c random_page_cost=1.1",
-            # Cursors here are read to the end: do not optimize plans for the first tenth of the rows.
-            "-c cursor_tuple_fraction=1",
-            # No statement runs long enough for JIT to pay off, and compilation cannot be cancelled.
-            "-c jit=off",
-            _options.get("options", ""),
-        ]
-    ).rstrip(),
 }
+if not DATABASE_POOLER:
+    DATABASES["default"]["OPTIONS"]["options"] = " ".join(
+        [*(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items()), _options.get("options", "")]
+    ).rstrip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Shared by all web processes, as login throttling requires; status changes do not use it.
 CACHES = {
@@ -252,9 +271,14 @@ PUSHER_HOST = env.str("PUSHER_HOST", default="")
 PUSHER_PORT = env.int("PUSHER_PORT", default=443)
 PUSHER_SSL = env.bool("PUSHER_SSL", default=True)
 PUSHER_TIMEOUT = 5  # seconds for one call to Pusher; only the relay waits for it
-REALTIME_RELAY = env.str("REALTIME_RELAY", default="thread")
+REALTIME_RELAY = env.str("REALTIME_RELAY", default="off" if DATABASE_POOLER else "thread")
 if REALTIME_RELAY not in ("thread", "off"):
     raise ImproperlyConfigured("REALTIME_RELAY must be 'thread' (the default: web processes send events) or 'off'.")
+if REALTIME_RELAY == "thread" and DATABASE_POOLER:
+    raise ImproperlyConfigured(
+        "REALTIME_RELAY=thread needs sessions, which DATABASE_POOLER=transaction does not give: unset it, and the "
+        "worker sends the events."
+    )
 # For clients that cannot sign in to private channels: no names, contact data, notes (notifications/public_channels.py).
 REALTIME_PUBLIC_CHANNELS = env.bool("REALTIME_PUBLIC_CHANNELS", default=False)
 # How long missed events can be fetched; ``tick`` deletes older ones.

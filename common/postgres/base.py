@@ -1,5 +1,5 @@
-"""Django's PostgreSQL connection with two changes: a persistent connection is checked without a query before it is
-reused, and closing a server-side cursor does not hide the error that ended it."""
+"""Django's PostgreSQL connection with three changes: a persistent connection is checked without a query before it is
+reused, closing a server-side cursor does not hide the error that ended it, and it knows whether a pooler shares it."""
 
 import secrets
 import select
@@ -22,6 +22,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """With ``CONN_HEALTH_CHECKS``, Django would send ``SELECT 1`` before the first statement of each request."""
 
     validation_class = DatabaseValidation
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler may run each transaction in another session of PostgreSQL (``DATABASE_POOLER``)."""
+        return bool(self.settings_dict["DISABLE_SERVER_SIDE_CURSORS"])
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:

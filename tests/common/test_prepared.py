@@ -75,19 +75,10 @@ def test_each_thread_uses_its_own_connection():
     assert connection.connection.info.backend_pid not in {pid for _, pid in answers}
 
 
-@pytest.fixture
-def pooler_seen():
-    """The process-wide flag that a pooler was detected; cleared after the test."""
-    yield writing._pooler_seen
-    writing._pooler_seen.clear()
-    connection.close()
-
-
 @pytest.fixture(params=["prepared", "plain"])
 def either_way(request, monkeypatch):
-    """Run the test once with prepared statements and once as behind a pooler."""
-    if request.param == "plain":
-        monkeypatch.setattr(writing._pooler_seen, "is_set", lambda: True)
+    """Run the test once with prepared statements and once as behind a pooler that shares connections."""
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", request.param == "plain")
 
 
 def prepared_statements() -> list[str]:
@@ -208,6 +199,7 @@ def test_a_prepared_read_locks_as_the_queryset_does():
         other.close()
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db(transaction=True)
 def test_locking_requires_a_transaction():
     hotel = HotelFactory()
@@ -219,24 +211,14 @@ def test_locking_requires_a_transaction():
             assert prepared.read(pk=hotel.pk) == [hotel.pk]
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1, 2**63, -(2**63), 10**40])
 def test_numbers_out_of_range_find_nothing(number):
     assert PreparedRead(Hotel.objects.all).read(pk=number) == []
 
 
-# --- behind a pooler --------------------------------------------------------------------------------------------------
-
-
-def another_server():
-    """Simulate a pooler that switches to another server connection, where nothing is prepared."""
-    with connection.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")
-
-
-def prepared_by_another_process(statement):
-    with connection.cursor() as cursor:
-        cursor.execute(f"PREPARE {statement.name} AS {statement.text}")
+# --- names ------------------------------------------------------------------------------------------------------------
 
 
 def statement_of(prepared, **keys):
@@ -259,70 +241,15 @@ def test_a_statements_name_is_derived_from_its_text():
     assert all(len(name) < 64 for name in prepared_statements())  # PostgreSQL truncates longer ones
 
 
-@pytest.mark.django_db(transaction=True)
-def test_behind_a_pooler_a_missing_statement_is_not_an_error(pooler_seen, caplog):
-    hotel, other = HotelFactory(), HotelFactory()
-    prepared = PreparedRead(Hotel.objects.all)
-    assert prepared.read(pk=hotel.pk) == [hotel]
-    another_server()
-    assert prepared.read(pk=other.pk) == [other]
-    assert pooler_seen.is_set()
-    [message] = caplog.messages
-    assert "pooler" in message
-    assert "26000" in message
-    assert prepared.read(pk=hotel.pk) == [hotel]
-    assert prepared_statements() == []
-    assert len(caplog.messages) == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_behind_a_pooler_a_duplicate_statement_is_not_an_error(pooler_seen, caplog):
-    hotel = HotelFactory()
-    prepared = PreparedRead(Hotel.objects.all)
-    statement = statement_of(prepared, pk=hotel.pk)
-    connection.close()
-    prepared_by_another_process(statement)
-    assert prepared.read(pk=hotel.pk) == [hotel]
-    assert pooler_seen.is_set()
-    assert "42P05" in caplog.text
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("trouble", ["gone", "there"])
-def test_in_a_transaction_a_pooler_costs_one_503(pooler_seen, trouble):
-    """The error aborts the transaction, so all of its writes are rolled back."""
-    hotel = HotelFactory()
-    prepared = PreparedRead(locking)
-    with transaction.atomic():
-        statement = statement_of(prepared, pk=hotel.pk)
-    if trouble == "gone":
-        another_server()
-    else:
-        connection.close()
-        prepared_by_another_process(statement)
-    with pytest.raises(OperationalError) as refusal, transaction.atomic():
-        Hotel.objects.update(name="undone")
-        prepared.read(pk=hotel.pk)
-    assert unavailability(refusal.value)[0] == "UNAVAILABLE"
-    with transaction.atomic():
-        assert prepared.read(pk=hotel.pk) == [hotel.pk]
-    assert not Hotel.objects.filter(name="undone").exists()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_writes_work_behind_a_pooler(pooler_seen):
-    event = an_event()
+@pytest.mark.django_db
+def test_behind_a_pooler_nothing_is_prepared(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", value=True)
+    hotel, before = HotelFactory(), prepared_statements()
+    event = an_event(channel="private-of-no-other-test")
+    assert PreparedRead(partial(Hotel.objects.exclude, name="of this test only")).read(pk=hotel.pk) == [hotel]
     writing.insert([event])
-    another_server()
-    writing.insert([an_event()])
-    assert pooler_seen.is_set()
-    pooler_seen.clear()
     writing.update(event, ["last_error"])
-    another_server()
-    event.last_error = "written"
-    writing.update(event, ["last_error"])
-    assert pooler_seen.is_set()
-    assert [event.last_error for event in RealtimeEvent.objects.order_by("pk")] == ["written", ""]
+    assert prepared_statements() == before
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -483,6 +410,7 @@ def test_expressions_are_refused_and_no_fields_write_nothing(django_assert_num_q
         writing.update(event, [])
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db(transaction=True)
 def test_after_a_failed_write_nothing_is_committed():
     """As with Django's own writes: even if the error is caught, on_commit callbacks do not run."""

@@ -1,20 +1,25 @@
 """Settings of connections to PostgreSQL, with any DATABASE_URL, and the time that a dead connection costs a request."""
 
 import os
+import re
 import runpy
 import socket
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
 from django.core.checks import ERROR, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
+from common.postgres import validation
 from common.postgres.base import DatabaseWrapper
-from common.postgres.validation import NO_LOCK_TIMEOUT, log_problems
+from common.postgres.validation import NO_LOCK_TIMEOUT, NO_OPTIONS, NO_SESSION, require_guarantees
 from tests.conftest import url
 from tests.factories import StaffFactory
 from tests.http import assert_error
@@ -26,9 +31,13 @@ SETTINGS = settings.BASE_DIR / "hotelmate" / "settings.py"
 def configured(monkeypatch):
     """``configured(query)`` returns the database settings for a DATABASE_URL with that query string."""
 
-    def read(query):
+    def read(query, **environ):
         monkeypatch.setenv("DATABASE_URL", f"{os.environ['DATABASE_URL'].partition('?')[0]}?{query}")
-        return runpy.run_path(str(SETTINGS))["DATABASES"]["default"]
+        monkeypatch.delenv("REALTIME_RELAY", raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        found = runpy.run_path(str(SETTINGS))
+        return found["DATABASES"]["default"] | {"RELAY": found["REALTIME_RELAY"]}
 
     return read
 
@@ -144,15 +153,170 @@ def test_a_check_proves_the_lock_timeout_on_the_real_connection(transactional_db
         call_command("migrate", verbosity=0, skip_checks=False)
 
 
-def test_a_misconfigured_session_is_logged_at_start(transactional_db, session, monkeypatch, caplog):
-    log_problems()
+def test_a_process_with_a_lost_guarantee_does_not_start(transactional_db, session, caplog):
+    require_guarantees()
     assert caplog.messages == []
     session("lock_timeout=0")
-    log_problems()
-    [message] = caplog.messages
-    assert message == f"{NO_LOCK_TIMEOUT.msg} {NO_LOCK_TIMEOUT.hint}"
+    with pytest.raises(SystemExit) as refusal:
+        require_guarantees()
+    assert refusal.value.code == 3  # gunicorn stops, instead of starting the next process
+    assert caplog.messages == [f"{NO_LOCK_TIMEOUT.msg} {NO_LOCK_TIMEOUT.hint}"]
     assert connection.connection is None
-    caplog.clear()
-    monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
-    log_problems()
-    assert caplog.messages == ["the settings of the database could not be checked: OperationalError"]
+
+
+def test_an_unreachable_database_is_checked_when_it_is_back(transactional_db, session, monkeypatch, caplog):
+    """The process starts; if the database then loses a guarantee, it stops as on SIGTERM, and cannot start again."""
+    stopped = threading.Event()
+    monkeypatch.setattr(validation.os, "kill", lambda *_: stopped.set())
+    monkeypatch.setattr(validation, "PAUSE", 0.01)
+    session("lock_timeout=0")
+    database = connections["default"].settings_dict
+    port = database["PORT"]
+    database["PORT"] = "1"
+    try:
+        require_guarantees()
+        assert caplog.messages == ["the settings of the database could not be checked: OperationalError"]
+        assert not stopped.is_set()
+    finally:
+        database["PORT"] = port
+    assert stopped.wait(20)
+    assert caplog.messages[1:] == [f"{NO_LOCK_TIMEOUT.msg} {NO_LOCK_TIMEOUT.hint}"]
+
+
+def test_a_pooler_that_refuses_our_options_is_named(monkeypatch, caplog):
+    """The words are PgBouncer's."""
+
+    def refuse(_self):
+        raise OperationalError("FATAL:  unsupported startup parameter: options")
+
+    monkeypatch.setattr(DatabaseWrapper, "ensure_connection", refuse)
+    with pytest.raises(SystemExit):
+        require_guarantees()
+    assert caplog.messages == [f"{NO_OPTIONS.msg} {NO_OPTIONS.hint}"]
+
+
+def test_the_guide_sets_on_the_role_what_a_connection_sets():
+    page = (settings.BASE_DIR / "docs" / "scaling.md").read_text()
+    assert dict(re.findall(r"ALTER ROLE hotelmate SET (\w+) = '(.*)';", page)) == settings.SESSION_SETTINGS
+
+
+def test_a_database_of_ascii_letters_is_refused(transactional_db):
+    """In locale C, lower-casing knows no other letters: a search for елена would not find Елена."""
+    own = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE DATABASE {own}_ascii TEMPLATE template0 LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    other = connection.copy()
+    other.settings_dict["NAME"] = f"{own}_ascii"
+    try:
+        with closing(other):
+            assert [problem.id for problem in validation.problems(other)] == ["hotelmate.E004"]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {own}_ascii WITH (FORCE)")
+
+
+# --- behind a pooler that shares sessions -----------------------------------------------------------------------------
+
+POOLED = {"DATABASE_POOLER": "transaction", "DATABASE_DIRECT_URL": "postgres://hotelmate@direct/hotelmate"}
+
+
+def test_behind_a_pooler_web_processes_rely_on_no_session(configured):
+    found = configured("sslmode=require", **POOLED)
+    assert "options" not in found["OPTIONS"]  # PgBouncer would refuse them, or drop them
+    assert (found["OPTIONS"]["sslmode"], found["OPTIONS"]["connect_timeout"]) == ("require", 4)
+    assert found["DISABLE_SERVER_SIDE_CURSORS"]
+    assert found["RELAY"] == "off"
+    direct = configured("", DATABASE_POOLER="")
+    assert (direct["DISABLE_SERVER_SIDE_CURSORS"], direct["RELAY"]) == (False, "thread")
+
+
+@pytest.mark.parametrize(
+    ("query", "environ", "named"),
+    [
+        ("", POOLED | {"DATABASE_POOLER": "statement"}, "must be 'transaction'"),
+        ("", POOLED | {"DATABASE_DIRECT_URL": ""}, "DATABASE_DIRECT_URL"),
+        ("", POOLED | {"REALTIME_RELAY": "thread"}, "REALTIME_RELAY"),
+        ("options=-c%20statement_timeout%3D5s", POOLED, "ALTER ROLE"),
+    ],
+)
+def test_settings_that_contradict_the_pooler_are_refused(configured, query, environ, named):
+    with pytest.raises(ImproperlyConfigured, match=named):
+        configured(query, **environ)
+
+
+def test_commands_connect_directly(monkeypatch):
+    for name, value in POOLED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("django.core.management.execute_from_command_line", lambda _: None)
+    monkeypatch.setattr("sys.argv", ["manage.py", "worker"])
+    monkeypatch.setenv("DATABASE_URL", "postgres://hotelmate@pooler/hotelmate")
+    runpy.run_path(str(settings.BASE_DIR / "manage.py"), run_name="__main__")
+    assert (os.environ["DATABASE_URL"], os.environ["DATABASE_POOLER"]) == (POOLED["DATABASE_DIRECT_URL"], "")
+
+
+def test_a_worker_does_not_start_behind_a_pooler(monkeypatch, caplog):
+    """As with django-admin, which does not know DATABASE_DIRECT_URL."""
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", value=True)
+    with pytest.raises(SystemExit):
+        require_guarantees(session=True)
+    assert caplog.messages == [f"{NO_SESSION.msg} {NO_SESSION.hint}"]
+
+
+class Pooler:
+    """Hands out its sessions to clients: the one that was returned last, or each in turn; or one to each client."""
+
+    def __init__(self, kind, sessions):
+        self.kind, self.free, self.kept = kind, list(range(1, sessions + 1)), {}
+
+    def session_for(self, client):
+        if self.kind == "session":
+            return self.kept.setdefault(client, len(self.kept) + 1)
+        if self.kind == "in turn":
+            self.free.append(self.free.pop(0))
+        return self.free[-1]
+
+
+class Client:
+    """What ``shares_sessions`` uses of a connection."""
+
+    def __init__(self, pooler, reported):
+        self.pooler, self.connection = pooler, SimpleNamespace(info=SimpleNamespace(backend_pid=reported))
+
+    def copy(self):
+        return Client(self.pooler, -2)
+
+    @contextmanager
+    def cursor(self):
+        yield SimpleNamespace(execute=lambda _: None, fetchone=lambda: (self.pooler.session_for(self),))
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "sessions", "reported", "shared"),
+    [
+        ("last", 1, -1, True),
+        ("last", 5, -1, True),
+        *(("in turn", sessions, -1, True) for sessions in range(1, 6)),
+        ("session", 5, -1, False),
+        ("session", 5, 1, False),  # no pooler: the session is the one that PostgreSQL reported
+    ],
+)
+def test_a_pooler_that_shares_sessions_is_found_out(kind, sessions, reported, shared):
+    assert validation.shares_sessions(Client(Pooler(kind, sessions), reported)) == shared
+
+
+def test_settings_that_the_role_lacks_are_named(transactional_db, caplog, session, monkeypatch):
+    options = connections["default"].settings_dict["OPTIONS"]
+    monkeypatch.setitem(options, "options", "-c lock_timeout=3s -c random_page_cost=1.1")
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_settings WHERE source = 'default'")
+        plain = {name for (name,) in cursor.fetchall()}
+    require_guarantees()
+    [message] = caplog.messages
+    assert set(re.findall(r"\w+", message)) & set(settings.SESSION_SETTINGS) == plain & set(settings.SESSION_SETTINGS)
+    assert "jit" in message

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connection
 
 from common.database import DATABASE_FAILURES
-from common.postgres.validation import log_problems
+from common.postgres.validation import require_guarantees
 from notifications import mail, mail_sending, relay
 from operations import periodic
 from room_bookings.services import payment_sweep
@@ -64,7 +64,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # Signals are blocked in all threads and awaited here: a handler could run while this thread holds a lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        log_problems()
+        require_guarantees(session=True)
         stopping = threading.Event()
         sender = relay.start_thread()
         threads = [
