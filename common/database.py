@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 from django.db import Error as DatabaseError
@@ -14,7 +14,8 @@ DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
 
 def sqlstate(error: BaseException) -> str | None:
     """PostgreSQL's five-character code of the error; ``None`` if the server sent none."""
-    return getattr(error.__cause__, "pgcode", None)
+    driver = error if isinstance(error, psycopg2.Error) else error.__cause__
+    return getattr(driver, "pgcode", None)
 
 
 def constraint(error: BaseException) -> str:
@@ -22,8 +23,10 @@ def constraint(error: BaseException) -> str:
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "unnamed"
 
 
-# SQLSTATE classes of a broken connection, too many connections, a server that stops. No code at all: no connection.
-UNREACHABLE = ("08", "53", "57")
+CONNECTION_FAILURES = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+# SQLSTATE classes of a broken connection, too many connections, a server that stops, a disk that fails. No code at all:
+# no connection.
+UNREACHABLE = ("08", "53", "57", "58")
 # A write on a standby, or on a primary that became a standby while we were connected.
 READ_ONLY = "25006"
 
@@ -31,16 +34,24 @@ READ_ONLY = "25006"
 def is_unreachable(error: BaseException) -> bool:
     """Whether the database cannot be reached or written to, as opposed to being busy or refusing the statement."""
     state = sqlstate(error) or ""
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, CONNECTION_FAILURES):
         return not state or state.startswith(UNREACHABLE)
-    return isinstance(error, DatabaseError) and state == READ_ONLY
+    return isinstance(error, DATABASE_FAILURES) and state == READ_ONLY
 
 
-def is_read_only(connection: Any) -> bool:
-    """Whether this Django connection is read-only, for example because it leads to a standby."""
+class Server(NamedTuple):
+    """The server to which a connection leads: its role, primary or standby, and whether it refuses writes."""
+
+    role: str
+    is_read_only: bool
+
+
+def server_of(connection: Any) -> Server:
+    """The server of this Django connection. A primary, too, can be set to refuse writes."""
     with connection.cursor() as cursor:
-        cursor.execute("SHOW transaction_read_only")
-        return bool(cursor.fetchone() == ("on",))
+        cursor.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'")
+        is_standby, is_read_only = cursor.fetchone()
+    return Server("standby" if is_standby else "primary", is_read_only)
 
 
 def waits_without_limit(connection: Any) -> bool:

@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from common import metrics
-from common.database import DATABASE_FAILURES, is_read_only, waits_without_limit
+from common.database import DATABASE_FAILURES, server_of, waits_without_limit
 from common.handlers import error_body
 from notifications.metrics import backlog, backlog_gauges
 from room_bookings.metrics import payment_gauges
@@ -36,6 +36,7 @@ LATE = 60.0
 UNAVAILABLE: dict[str, Any] = {
     "status": "unavailable",
     "database": "unreachable",
+    "role": None,
     "migrations": "unknown",
     "relay": None,
 }
@@ -87,7 +88,8 @@ class Readiness:
         body = dict(UNAVAILABLE)
         try:
             with probe_connection() as connection:
-                body["database"] = "read-only" if is_read_only(connection) else "ok"
+                server = server_of(connection)
+                body.update(database="read-only" if server.is_read_only else "ok", role=server.role)
                 if body["database"] != "ok":
                     return 503, body
                 # Once applied, they stay applied until a restart brings new ones.
@@ -166,7 +168,7 @@ class ProbesMiddleware:
 
     def _readyz(self, request: HttpRequest) -> HttpResponse:
         status, body = self._readiness.look()
-        return JsonResponse(body, status=status)
+        return JsonResponse(body, status=status, headers={"Retry-After": "1"} if status == 503 else None)
 
     def _metrics(self, request: HttpRequest) -> HttpResponse:
         """For callers with ``METRICS_TOKEN``. If it is not set: 404, except in development."""

@@ -120,10 +120,12 @@ if DATABASE_POOLER and "options" in _options:
     raise ImproperlyConfigured(
         "DATABASE_URL has `options`, which a transaction pooler does not pass on: use ALTER ROLE … SET instead."
     )
+_hosts = str(DATABASES["default"].get("HOST", "")).count(",") + 1
 DATABASES["default"]["OPTIONS"] = {
     # Seconds. A machine that is down, or a network that is cut, sends nothing: without these a thread would wait for a
     # quarter of an hour. A server that is merely slow acknowledges packets, so these do not end its statements.
-    "connect_timeout": 4,
+    # (PostgreSQL's library tries several hosts one after the other, each for this long; 2 is the least it accepts.)
+    "connect_timeout": 4 if _hosts <= 2 else 2,
     "keepalives_idle": 4,
     "keepalives_interval": 2,
     "keepalives_count": 2,

@@ -35,8 +35,9 @@ def latest_seqs(hotel: Hotel) -> dict[str, int]:
 def events_after(hotel: Hotel, stream: str, *, after: int, limit: int) -> Missed:
     """The stream's numbered events after number ``after``, sent or not, in order and at most ``limit``.
 
-    Numbers have no gaps, so events missing at the beginning have been deleted: raises ``EventsExpired``. An ``after``
-    beyond the newest number returns no events.
+    Numbers have no gaps, so events missing at the beginning have been deleted: raises ``EventsExpired``. The events end
+    where the numbers jumped (notifications/timeline.py): after the last of them the client gets ``EventsExpired``. An
+    ``after`` beyond the newest number returns no events.
     """
     # The stream first: an event numbered between the two reads is then returned too, never counted but missing.
     latest = latest_seq(hotel, stream)
@@ -49,4 +50,5 @@ def events_after(hotel: Hotel, stream: str, *, after: int, limit: int) -> Missed
             f"The events after {after} are no longer available: reload, then continue from {latest}.",
             details={"oldest_seq": oldest, "latest_seq": latest},
         )
-    return Missed(events, max([latest, *numbers]))
+    gapless = [event for place, event in enumerate(events, start=after + 1) if event.seq == place]
+    return Missed(gapless, max([latest, *numbers]))

@@ -72,6 +72,17 @@ class RealtimeEvent(models.Model):
         return f"{self.type} {self.event_id}"
 
 
+class Timeline(models.Model):
+    """A timeline of PostgreSQL on which events were numbered (notifications/timeline.py)."""
+
+    number = models.IntegerField(primary_key=True)
+    began_at = models.DateTimeField(default=clock.now, help_text="When a relay first saw it.")
+    jumped_to = models.BigIntegerField(null=True, help_text="The number after which every stream continued on it.")
+
+    def __str__(self) -> str:
+        return f"timeline {self.number}"
+
+
 class MailKind(models.TextChoices):
     """The kinds of e-mail to a guest."""
 

@@ -24,10 +24,10 @@ import requests.exceptions
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from common import clock
-from common.database import DATABASE_FAILURES, advisory_lock
+from common import clock, outage
+from common.database import DATABASE_FAILURES, advisory_lock, is_unreachable
 from common.formats import printable
-from notifications import metrics, notification_manager, transport, wakeup
+from notifications import metrics, notification_manager, timeline, transport, wakeup
 from notifications.models import STREAMS, EventStream, RealtimeEvent
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,9 @@ class Relay:
             with _errors_logged("relay"):
                 if wakeup.listen():
                     self._streams.clear()  # while we were disconnected, the database may have been restored
+                    timeline.follow()
                 self._hand_out()
+                outage.database.over()
             wakeup.wait(OVERLAP_SECONDS if self._overlapped else POLL_SECONDS)
         for _ in senders:
             self._queue.put(None)
@@ -170,6 +172,7 @@ class Relay:
         while (stream := self._queue.get()) is not None:
             was_retrying = stream.pk in self._back_off
             with _errors_logged("relay sender"):
+                connection.close_if_unusable_or_obsolete()  # it may have been lost since the last stream
                 self._send(stream)
             self._sending.discard(stream.pk)
             if was_retrying and stream.pk not in self._back_off:
@@ -304,8 +307,11 @@ def _errors_logged(what: str) -> Iterator[None]:
     """Log errors and continue: no error may stop live events until somebody restarts the process."""
     try:
         yield
-    except DATABASE_FAILURES:
-        logger.warning("%s: database connection lost, retrying", what, exc_info=True)
+    except DATABASE_FAILURES as error:
+        if is_unreachable(error):
+            outage.database.noticed(error)
+        else:
+            logger.warning("%s: the database failed, retrying", what, exc_info=True)
         connection.close()
     except Exception:
         logger.exception("%s failed, retrying", what)
@@ -314,6 +320,7 @@ def _errors_logged(what: str) -> Iterator[None]:
 @transaction.atomic
 def number(stream: EventStream) -> int | None:
     """Assign ``seq`` to the stream's committed events; returns how many, ``None`` if another relay is doing it."""
+    timeline.follow()  # before the stream's row is locked, as another relay may be moving all numbers ahead
     locked = EventStream.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=stream.pk)
     if not locked.values_list("pk"):
         return None

@@ -4,20 +4,15 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from common import clock
 from hotel.models import Hotel
-from notifications.models import STREAMS, EventStream, RealtimeEvent
+from notifications.models import EventStream, RealtimeEvent
+from notifications.timeline import jump_ahead
 
 BATCH = 1000  # events in one transaction
-
-# Every stream continues from the current time in milliseconds: higher than any number it can have had, even after an
-# earlier restore, and still exact in JavaScript.
-JUMP_AHEAD = """
-    UPDATE notifications_eventstream SET last_seq = greatest(last_seq, (extract(epoch FROM %s) * 1000)::bigint)
-"""
 
 
 @transaction.atomic
@@ -31,11 +26,7 @@ def reset_after_restore() -> int:
     settled = Q(sent_at__isnull=False) | Q(parked_at__isnull=False)
     RealtimeEvent.objects.filter(settled).delete()
     RealtimeEvent.objects.filter(seq__isnull=False).update(seq=None)
-    # Including streams whose first event came after the backup.
-    streams = [EventStream(hotel=hotel, name=name) for hotel in Hotel.objects.all() for name in STREAMS]
-    EventStream.objects.bulk_create(streams, ignore_conflicts=True)
-    with connection.cursor() as cursor:
-        cursor.execute(JUMP_AHEAD, [clock.now()])
+    jump_ahead()
     return RealtimeEvent.objects.count()
 
 

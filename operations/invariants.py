@@ -509,7 +509,7 @@ ONE_HOTEL = " UNION ALL ".join(
     ]
 )
 
-# The oldest events may be missing, as they are deleted after the retention period.
+# The oldest events may be missing, as they are deleted after the retention period. After a failover numbers jump.
 EVENT_NUMBERS = """
     SELECT hotel.slug, 'events of ' || event.stream, 'number ' || event.seq || ' follows number ' || event.seq_before
     FROM (
@@ -519,6 +519,7 @@ EVENT_NUMBERS = """
     ) event
     JOIN hotel_hotel hotel ON hotel.id = event.hotel_id
     WHERE event.seq <> event.seq_before + 1
+        AND NOT EXISTS (SELECT FROM notifications_timeline timeline WHERE timeline.jumped_to + 1 = event.seq)
     UNION ALL
     SELECT hotel.slug, 'events of ' || event.stream,
         'number ' || event.newest || ' is the newest, the last given is ' || coalesce(given.last_seq, 0)
@@ -530,6 +531,7 @@ EVENT_NUMBERS = """
     JOIN hotel_hotel hotel ON hotel.id = event.hotel_id
     LEFT JOIN notifications_eventstream given ON given.hotel_id = event.hotel_id AND given.name = event.stream
     WHERE event.newest IS DISTINCT FROM given.last_seq
+        AND NOT EXISTS (SELECT FROM notifications_timeline timeline WHERE timeline.jumped_to = given.last_seq)
     ORDER BY 1, 2, 3
 """
 

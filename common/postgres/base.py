@@ -1,5 +1,6 @@
-"""Django's PostgreSQL connection with three changes: a persistent connection is checked without a query before it is
-reused, closing a server-side cursor does not hide the error that ended it, and it knows whether a pooler shares it."""
+"""Django's PostgreSQL connection with some changes: a persistent connection is checked without a query before it is
+reused, a commit that may get lost is an error, closing a server-side cursor does not hide the error that ended it, and
+it knows whether a pooler shares it."""
 
 import secrets
 import select
@@ -8,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg2
+from django.db import OperationalError
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
@@ -32,6 +34,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         """Converts the driver's errors to Django's, as Django's own wrapper does."""
         return ErrorWrapper(self)
+
+    def _commit(self) -> None:
+        """Commit; raises OperationalError if the server says anything about it, although it reports success.
+
+        With synchronous replication, a commit waits for the standby. If that wait is cancelled (by
+        ``statement_timeout`` or ``pg_cancel_backend``), PostgreSQL commits locally and merely warns, in its own
+        language and without an error code that the driver would show. Nothing else warns in a commit.
+        """
+        notices = self.connection.notices if self.connection is not None else []
+        del notices[:]
+        super()._commit()  # type: ignore[misc]  # Django's stubs lack it
+        if notices:
+            raise OperationalError("The change was committed, but may not have been replicated to the standby.")
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Django's cursor, or a named one, which reads in portions, under a random name.

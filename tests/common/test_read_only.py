@@ -118,7 +118,10 @@ def test_saving_the_session_after_the_view(manager, demoted, settings, kind):
 def test_worker_jobs_wait_and_reconnect(hotel, demoted, caplog):
     steps = [lambda: demote(session=True), lambda: write(hotel), lambda: write(hotel)]
     assert run_job(*steps) == 3
-    assert caplog.messages == ["the job: database connection lost (InternalError), retrying in 0.01 s"]
+    assert caplog.messages == [
+        "the database is away (django.db.utils.InternalError: SQLSTATE 25006): retrying",
+        "the database is back, after 0 s",
+    ]
 
 
 def write(hotel):
@@ -133,3 +136,24 @@ def test_periodic_work_stops_at_the_first_error(stripe, hotel, manager, demoted)
         with pytest.raises(InternalError) as found:
             work()
         assert is_unreachable(found.value)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_may_be_lost_is_503(api, hotel, manager):
+    """PostgreSQL commits locally and warns, if it stops waiting for the synchronous standby."""
+    room = room_in("READY_FOR_GUEST", hotel=hotel)
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            CREATE FUNCTION pg_temp.warn() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE WARNING 'storniere Warten auf synchrone Replikation'; RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON housekeeping_roomstatusevent
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.warn();
+        """)
+    client, path = api(manager), url(manager, f"rooms/{room.pk}/status/")
+    try:
+        answer = client.post(path, {"to_status": "CHECKOUT_DIRTY"})
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER warn ON housekeeping_roomstatusevent")
+    assert_error(answer, 503, "UNAVAILABLE")
+    assert client.post(path, {"to_status": "CLEANING_IN_PROGRESS"}).status_code == 200

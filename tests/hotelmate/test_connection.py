@@ -90,6 +90,24 @@ def test_connection_options_in_the_url_are_added(configured):
 
 
 @pytest.mark.django_db
+def test_several_hosts_are_tried_in_turn(monkeypatch):
+    """Those that are down are skipped; with three hosts, each gets less time."""
+    real = connection.settings_dict
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nothing listens
+        down = f"127.0.0.1:{taken.getsockname()[1]}"
+        for hosts, seconds in (([down], 4), ([down, down], 2)):
+            netloc = ",".join([*hosts, f"{real['HOST']}:{real['PORT']}"])
+            monkeypatch.setenv("DATABASE_URL", f"postgres://{real['USER']}@{netloc}/x?target_session_attrs=read-write")
+            found = runpy.run_path(str(SETTINGS))["DATABASES"]["default"]
+            assert found["OPTIONS"]["connect_timeout"] == seconds
+            other = DatabaseWrapper({**real, **{name: found[name] for name in ("HOST", "PORT", "OPTIONS")}})
+            with closing(other), other.cursor() as cursor:
+                cursor.execute("SHOW transaction_read_only")
+                assert cursor.fetchone() == ("off",)
+
+
+@pytest.mark.django_db
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
 def test_a_cut_connection_is_detected_within_seconds():
     """The options of the real socket: a peer that acknowledges nothing for 5 s counts as lost, even during a read."""

@@ -13,7 +13,7 @@ from django.db.models import F
 
 from hotel.models import Hotel, IdempotentAnswer, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from notifications.models import BookingMail, EventStream, RealtimeEvent
+from notifications.models import BookingMail, EventStream, RealtimeEvent, Timeline
 from room_bookings.models import (
     BookingAction,
     BookingChange,
@@ -56,6 +56,7 @@ def one_of_each():
     Overbooking.objects.create(hotel=room.hotel, room_type=room.room_type, staff=staff, **nights)
     IdempotentAnswer.objects.create(staff=staff, key="a key", fingerprint="f")
     EventStream.objects.create(hotel=room.hotel, name="rooms")
+    Timeline.objects.create(number=1)
     BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com")
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
     check_deferred_constraints()

@@ -28,10 +28,11 @@ PATHS = ("/healthz", "/readyz", "/metrics")
 READY = {
     "status": "ready",
     "database": "ok",
+    "role": "primary",
     "migrations": "applied",
     "relay": {"waiting": 0, "oldest_waiting_seconds": 0.0},
 }
-AWAY = {"status": "unavailable", "database": "unreachable", "migrations": "unknown", "relay": None}
+AWAY = {"status": "unavailable", "database": "unreachable", "role": None, "migrations": "unknown", "relay": None}
 
 
 @pytest.fixture(autouse=True)
@@ -177,7 +178,8 @@ def test_a_standby_is_not_ready(probe, session):
     """A read-only session, as on a standby."""
     session("default_transaction_read_only=on")
     answer = probe("/readyz")
-    assert (answer.status_code, answer.json()) == (503, AWAY | {"database": "read-only"})
+    assert (answer.status_code, answer.json()) == (503, AWAY | {"database": "read-only", "role": "primary"})
+    assert answer["Retry-After"] == "1"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -225,7 +227,7 @@ def test_a_missing_migration_is_not_ready_until_applied(probe, monkeypatch):
     try:
         answer = probe("/readyz")
         assert answer.status_code == 503
-        assert answer.json() == AWAY | {"database": "ok", "migrations": "pending"}
+        assert answer.json() == AWAY | {"database": "ok", "role": "primary", "migrations": "pending"}
     finally:
         recorder.record_applied("notifications", "0001_initial")
     assert probe("/readyz").json() == READY
@@ -249,7 +251,10 @@ def test_migrations_are_checked_only_until_applied(probe, made_statements, monke
     first = len(made_statements())
     assert probe("/readyz").json() == READY
     asked_again = made_statements()[first:]
-    assert asked_again[:2] == ["SHOW transaction_read_only", "SHOW lock_timeout"]
+    assert asked_again[:2] == [
+        "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'",
+        "SHOW lock_timeout",
+    ]
     [last] = asked_again[2:]
     assert "notifications_realtimeevent" in last
 

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 
 from housekeeping.models import Source
 from housekeeping.services import set_room_status, set_room_statuses
-from notifications import relay, transport, wakeup
+from notifications import relay, timeline, transport, wakeup
 from notifications.models import ROOMS, EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
 from tests.notifications.event_log import make_events
@@ -171,6 +171,7 @@ def test_numbers_are_unique(hotel):
 def test_relay_skips_a_stream_that_another_is_numbering():
     make_events(2, hotel := HotelFactory())
     stream = EventStream.objects.create(hotel=hotel, name=ROOMS)
+    timeline.follow()
     first, [second] = overlap(lambda: relay.number(stream), lambda: relay.number(stream), waits=False)
     assert (first, second) == (2, None)
 

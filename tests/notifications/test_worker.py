@@ -15,6 +15,7 @@ from django.db import OperationalError, connection
 
 from common import clock
 from hotel import rights
+from notifications import relay
 from notifications.mail import open_mails, queue_booking_mail
 from notifications.models import BookingMail, MailKind
 from operations.management.commands import worker
@@ -222,9 +223,23 @@ def test_job_that_loses_the_database_reconnects(caplog):
         query_the_database,
     ]
     assert run_job(*steps) == 5
-    assert caplog.messages == [
-        f"the job: database connection lost ({error}), retrying in 0.01 s"
-        for error in (OperationalError.__name__, psycopg2.InterfaceError.__name__)
+    first, back, second, back_again = caplog.messages
+    assert first.startswith("the database is away (django.db.utils.OperationalError: ")
+    assert second == "the database is away (psycopg2.InterfaceError): retrying"
+    assert back == back_again == "the database is back, after 0 s"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_outage_is_logged_when_it_begins_and_when_it_ends(caplog):
+    """Not at each attempt, and not by each thread."""
+    away = raises(OperationalError("no route to host\nthe rest"))
+    assert run_job(away, away, query_the_database, query_the_database) == 4
+    with relay._errors_logged("relay"):
+        away()
+    assert run_job(away, query_the_database) == 2
+    assert caplog.messages == 2 * [
+        "the database is away (django.db.utils.OperationalError: no route to host): retrying",
+        "the database is back, after 0 s",
     ]
 
 

@@ -106,7 +106,7 @@ OPEN = (
     ("GET /board/sign-in/", "nothing"),
     ("GET /admin/login/", "nothing"),
     ("GET /healthz", "nothing; returns that the process is alive"),
-    ("GET /readyz", "nothing; returns whether the database is available and how many events are waiting"),
+    ("GET /readyz", "nothing; returns whether the database is available, its role, and how many events are waiting"),
 )
 CLOSED = (
     ("POST /api/staff/logout/", 401, "a token or a session"),

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connection
 
-from common.database import DATABASE_FAILURES
+from common import outage
+from common.database import DATABASE_FAILURES, is_unreachable
+from common.logs import error_summary
 from common.postgres.validation import require_guarantees
 from notifications import mail, mail_sending, relay
 from operations import periodic
@@ -48,10 +50,12 @@ def repeat(job: Job, stopping: threading.Event) -> None:
         try:
             close_old_connections()  # including one that was lost since the last run
             job.run()
+            outage.database.over()
         except DATABASE_FAILURES as error:
-            logger.warning(
-                "%s: database connection lost (%s), retrying in %g s", job.name, type(error).__name__, job.seconds
-            )
+            if is_unreachable(error):
+                outage.database.noticed(error)
+            else:
+                logger.warning("%s: %s, retrying in %g s", job.name, error_summary(error), job.seconds)
         except Exception:  # a bug must not stop the job permanently
             logger.exception("%s failed, retrying in %g s", job.name, job.seconds)
         stopping.wait(job.seconds)
