@@ -127,6 +127,19 @@ TASK_DUE = {
 }
 
 
+class StayoverDay(models.Model):
+    """The last day whose stayover tasks were opened in a hotel, so that nobody looks for more until the next morning.
+
+    Written by ``housekeeping.task_services.open_stayover_tasks``.
+    """
+
+    hotel = models.OneToOneField(Hotel, on_delete=models.PROTECT, primary_key=True, related_name="+")
+    day = models.DateField()
+
+    def __str__(self) -> str:
+        return f"{self.hotel}: {self.day}"
+
+
 class HousekeepingTask(models.Model):
     """A piece of work in a room: OPEN → IN_PROGRESS → DONE, or CANCELLED."""
 

@@ -1,24 +1,27 @@
 """Writes of housekeeping tasks: OPEN → IN_PROGRESS → DONE, or CANCELLED; every action is idempotent."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateField, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from common import clock
 from common.errors import Conflict, FieldError, NotFound
+from common.joins import join_rows
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from hotel.selectors import staff_list
-from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskStatus, TaskType
+from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, StayoverDay, TaskStatus, TaskType
 from housekeeping.task_following import cancel_tasks, is_over
 from room_bookings.models import BookingStatus, RoomBooking
 from rooms.models import Room
 
 LONGEST_ID = 18  # digits that always fit a bigint
+# A check-in from before the morning has committed by then.
+LAST_COMMITS = timedelta(minutes=1)
 MORNING = time(6)  # hotel local time at which the day's stayover tasks are opened
 
 
@@ -265,4 +268,48 @@ def open_stayover_tasks(hotel: Hotel, day: date) -> int:
     cancel_tasks(Q(hotel=hotel, task_type=TaskType.STAYOVER, status=TaskStatus.OPEN, for_date__lt=day))
     # Another tick may run concurrently: a unique constraint allows one task per room and day.
     HousekeepingTask.objects.bulk_create(tasks, ignore_conflicts=True)
+    if now >= calendar.at(hotel, day, MORNING) + LAST_COMMITS:
+        StayoverDay.objects.bulk_create(
+            [StayoverDay(hotel=hotel, day=day)],
+            update_conflicts=True,
+            unique_fields=["hotel"],
+            update_fields=["day"],
+        )
     return len(tasks)
+
+
+def open_postponed_stayover(booking: RoomBooking) -> None:
+    """Open today's stayover task for a locked guest in house who was to leave today or earlier and now stays.
+
+    The morning's tasks were opened without one for them; if they are yet to be opened, nothing happens here.
+    """
+    now = calendar.local_now(booking.hotel)
+    since = booking.room_moved_at or booking.checked_in_at
+    if since is None or now.time() < MORNING or booking.check_out <= now.date():
+        return
+    if since < calendar.at(booking.hotel, now.date(), MORNING):
+        task = HousekeepingTask(
+            hotel_id=booking.hotel_id,
+            room=booking.assigned_room,
+            booking=booking,
+            task_type=TaskType.STAYOVER,
+            for_date=now.date(),
+            created_at=clock.now(),
+        )
+        HousekeepingTask.objects.bulk_create([task], ignore_conflicts=True)
+
+
+def hotels_without_stayovers() -> QuerySet[Hotel]:
+    """The hotels where it is past ``MORNING`` and today's stayover tasks are yet to be opened.
+
+    Hotels with an unknown timezone are left out.
+    """
+    moment, mornings = clock.now(), []
+    for timezone in Hotel.objects.order_by().values_list("timezone", flat=True).distinct():
+        if calendar.has_clock(hotel := Hotel(timezone=timezone)):
+            now = calendar.local_time(hotel, moment)
+            if now.time() >= MORNING:
+                mornings.append({"timezone": timezone, "today": now.date()})
+    hotels = join_rows(Hotel.objects.order_by(), mornings, on="timezone", columns={"today": DateField()})
+    opened = StayoverDay.objects.filter(hotel=OuterRef("pk"), day=OuterRef("today"))
+    return hotels.filter(~Exists(opened))

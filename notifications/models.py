@@ -18,6 +18,10 @@ from room_bookings.models import RoomBooking
 ROOMS, BOOKINGS, GUESTS = STREAMS = ("rooms", "room-bookings", "guest-bookings")
 
 
+# Events that are no longer waiting: sent, or given up.
+SETTLED = Q(sent_at__isnull=False) | Q(parked_at__isnull=False)
+
+
 class EventStream(models.Model):
     """One ordered stream of a hotel's events; numbering its events locks this row and no other."""
 
@@ -65,6 +69,8 @@ class RealtimeEvent(models.Model):
                 name="realtime_event_unsent",
                 condition=Q(seq__isnull=False, sent_at=None, parked_at=None),
             ),
+            # For deleting the oldest.
+            models.Index(fields=["created_at", "hotel"], name="realtime_event_settled", condition=SETTLED),
             models.Index(fields=["stream"], name="realtime_event_parked", condition=Q(parked_at__isnull=False)),
         ]
 

@@ -28,7 +28,7 @@ from common import clock, outage
 from common.database import DATABASE_FAILURES, advisory_lock, is_unreachable
 from common.formats import printable
 from notifications import metrics, notification_manager, timeline, transport, wakeup
-from notifications.models import STREAMS, EventStream, RealtimeEvent
+from notifications.models import EventStream, RealtimeEvent
 
 logger = logging.getLogger(__name__)
 
@@ -54,21 +54,42 @@ PROVIDER_FAILURES = (
     json.JSONDecodeError,
 )
 
-# Ordered, so that the planner uses one index lookup for each.
+# From one waiting stream to the next, by one lookup in a partial index for each: neither the number of hotels nor the
+# length of a backlog matters.
 WAITING = """
-    SELECT hotel.id, stream.name, unnumbered.id IS NOT NULL
-    FROM hotel_hotel hotel CROSS JOIN unnest(%s) stream(name) LEFT JOIN LATERAL (
-        SELECT event.id FROM notifications_realtimeevent event
-        WHERE event.hotel_id = hotel.id AND event.stream = stream.name AND event.seq IS NULL
-        ORDER BY event.id LIMIT 1
-    ) unnumbered ON true
-    WHERE unnumbered.id IS NOT NULL OR (
-        SELECT event.id FROM notifications_realtimeevent event
-        WHERE event.hotel_id = hotel.id AND event.stream = stream.name
-            AND event.seq IS NOT NULL AND event.sent_at IS NULL AND event.parked_at IS NULL
-        ORDER BY event.seq LIMIT 1
-    ) IS NOT NULL
-    ORDER BY hotel.id, stream.name
+    WITH RECURSIVE unnumbered AS (
+        (
+            SELECT hotel_id, stream FROM notifications_realtimeevent
+            WHERE seq IS NULL
+            ORDER BY hotel_id, stream LIMIT 1
+        )
+        UNION ALL
+        SELECT later.hotel_id, later.stream FROM unnumbered CROSS JOIN LATERAL (
+            SELECT hotel_id, stream FROM notifications_realtimeevent event
+            WHERE seq IS NULL AND (event.hotel_id, event.stream) > (unnumbered.hotel_id, unnumbered.stream)
+            ORDER BY hotel_id, stream LIMIT 1
+        ) later
+    ), unsent AS (
+        (
+            SELECT hotel_id, stream FROM notifications_realtimeevent
+            WHERE seq IS NOT NULL AND sent_at IS NULL AND parked_at IS NULL
+            ORDER BY hotel_id, stream LIMIT 1
+        )
+        UNION ALL
+        SELECT later.hotel_id, later.stream FROM unsent CROSS JOIN LATERAL (
+            SELECT hotel_id, stream FROM notifications_realtimeevent event
+            WHERE seq IS NOT NULL AND sent_at IS NULL AND parked_at IS NULL
+                AND (event.hotel_id, event.stream) > (unsent.hotel_id, unsent.stream)
+            ORDER BY hotel_id, stream LIMIT 1
+        ) later
+    )
+    SELECT hotel_id, stream, bool_or(is_unnumbered) FROM (
+        SELECT hotel_id, stream, true AS is_unnumbered FROM unnumbered
+        UNION ALL
+        SELECT hotel_id, stream, false FROM unsent
+    ) waiting
+    GROUP BY hotel_id, stream
+    ORDER BY hotel_id, stream
 """
 
 NUMBER = """
@@ -192,9 +213,9 @@ class Relay:
             yield stream
 
     def _waiting_streams(self) -> list[tuple[EventStream, bool]]:
-        """The streams with events to send, and whether any need numbering first; two index lookups per stream."""
+        """The streams with events to send, and whether any need numbering first."""
         with connection.cursor() as cursor:
-            cursor.execute(WAITING, [list(STREAMS)])
+            cursor.execute(WAITING)
             waiting = [((hotel_id, name), unnumbered) for hotel_id, name, unnumbered in cursor.fetchall()]
         if any(key not in self._streams for key, _ in waiting):
             self._load_streams([key for key, _ in waiting])

@@ -5,11 +5,11 @@ from itertools import takewhile
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from common import clock
 from hotel.models import Hotel
-from notifications.models import EventStream, RealtimeEvent
+from notifications.models import SETTLED, EventStream, RealtimeEvent
 from notifications.timeline import jump_ahead
 
 BATCH = 1000  # events in one transaction
@@ -23,11 +23,16 @@ def reset_after_restore() -> int:
     they have seen before. So the log is emptied and the numbers jump: a client that catches up gets 410, and the next
     event shows as a gap. Events that were unsent in the backup are sent with new numbers.
     """
-    settled = Q(sent_at__isnull=False) | Q(parked_at__isnull=False)
-    RealtimeEvent.objects.filter(settled).delete()
+    RealtimeEvent.objects.filter(SETTLED).delete()
     RealtimeEvent.objects.filter(seq__isnull=False).update(seq=None)
     jump_ahead()
     return RealtimeEvent.objects.count()
+
+
+def hotels_with_old_events() -> set[int]:
+    """The hotels (pks) with settled events that are older than ``EVENT_RETENTION_DAYS``."""
+    old = RealtimeEvent.objects.filter(SETTLED, created_at__lt=_limit())
+    return set(old.values_list("hotel", flat=True).distinct())
 
 
 def forget_events(hotel: Hotel) -> int:
@@ -36,7 +41,7 @@ def forget_events(hotel: Hotel) -> int:
     Each stream from its beginning, up to the first event that is neither sent nor parked, however old it is: no event
     is lost, and the remaining numbers have no gap. An error in one stream is raised after the others are done.
     """
-    before = clock.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
+    before = _limit()
     forgotten, failure = 0, None
     for stream in EventStream.objects.filter(hotel=hotel).order_by("pk"):
         try:
@@ -48,6 +53,10 @@ def forget_events(hotel: Hotel) -> int:
     return forgotten
 
 
+def _limit() -> datetime:
+    return clock.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
+
+
 def _forget(stream: EventStream, before: datetime) -> int:
     # Only events numbered before this started; later ones are ignored.
     numbered = RealtimeEvent.objects.filter(
@@ -56,8 +65,7 @@ def _forget(stream: EventStream, before: datetime) -> int:
     oldest = numbered.first()
     if oldest is None or not _is_due(oldest, before):
         return 0
-    settled = Q(sent_at__isnull=False) | Q(parked_at__isnull=False)
-    kept = numbered.exclude(settled, created_at__lt=before).first()
+    kept = numbered.exclude(SETTLED, created_at__lt=before).first()
     # Up to there and no further, so that numbering and sending never wait for us.
     due = numbered if kept is None else numbered.filter(seq__lt=kept.seq)
     forgotten = count = _forget_batch(due, before)

@@ -1,32 +1,67 @@
-"""The periodic work of ``manage.py tick``; it is idempotent and can run concurrently.
+"""The periodic work of ``manage.py tick``; it is idempotent, and several workers share it.
 
-An error in one hotel or one booking does not delay the others: each has its own transactions, and failures are logged
-and retried by the next tick.
+One statement per kind of work finds the hotels in which it is due; only these are visited, each by one worker at a
+time. An error in one hotel or one booking does not delay the others: each has its own transactions, and failures are
+logged and retried by the next tick.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 
 from django.db import OperationalError
 from django.db.models import QuerySet
 
 from common import clock
-from common.database import is_unreachable
+from common.database import advisory_lock, is_unreachable
 from hotel import calendar
 from hotel.models import Hotel, IdempotentAnswer
-from housekeeping.task_services import MORNING, open_stayover_tasks
-from notifications.retention import forget_events
+from housekeeping.task_services import MORNING, hotels_without_stayovers, open_stayover_tasks
+from notifications.retention import forget_events, hotels_with_old_events
 from room_bookings.models import RoomBooking
-from room_bookings.services.expire import drop_drafts, expire_approvals, late_requests, stale_drafts
-from room_bookings.services.overstay import flag_overstays, unflagged_overstays
+from room_bookings.services.expire import (
+    drop_drafts,
+    expire_approvals,
+    late_requests,
+    late_requests_anywhere,
+    stale_drafts,
+    stale_drafts_anywhere,
+)
+from room_bookings.services.overstay import flag_overstays, hotels_with_unflagged_overstays, unflagged_overstays
 
 logger = logging.getLogger(__name__)
 
 ANSWERS_KEPT = timedelta(hours=24)
+ADVISORY_NAMESPACE = 7_304  # the first key of our advisory locks; the second is the hotel's pk
 BATCH = 100  # bookings in one transaction
 LISTED = 10  # booking ids listed in one log record
+
+
+class Work(NamedTuple):
+    """A kind of work: the hotels (pks) in which it is due, and how it is done in one of them."""
+
+    due: Callable[[], Iterable[int]]
+    do: Callable[[Hotel], int]
+
+
+def works() -> dict[str, Work]:
+    """The kinds of work by name, in the order in which a hotel's are done."""
+    return {
+        "expired": Work(
+            lambda: _hotels_of(late_requests_anywhere()), partial(_in_batches, late_requests, expire_approvals)
+        ),
+        "drafts_dropped": Work(
+            lambda: _hotels_of(stale_drafts_anywhere()), partial(_in_batches, stale_drafts, drop_drafts)
+        ),
+        "overstays_flagged": Work(
+            lambda: hotels_with_unflagged_overstays().values_list("pk", flat=True),
+            partial(_in_batches, unflagged_overstays, flag_overstays),
+        ),
+        "stayovers_opened": Work(lambda: hotels_without_stayovers().values_list("pk", flat=True), _morning_tasks),
+        "events_forgotten": Work(hotels_with_old_events, forget_events),
+    }
 
 
 def tick() -> dict[str, int]:
@@ -34,23 +69,29 @@ def tick() -> dict[str, int]:
 
     Requests past their approval deadline expire, abandoned drafts are dropped, overdue guests are flagged, the
     morning's stayover tasks are opened, expired events are deleted. Card payments are a separate job
-    (``payment_sweep``). Raises if the database is unreachable.
+    (``payment_sweep``). A hotel that another worker is busy with is skipped. Raises if the database is unreachable.
     """
-    work: dict[str, Callable[[Hotel], int]] = {
-        "expired": partial(_in_batches, late_requests, expire_approvals),
-        "drafts_dropped": partial(_in_batches, stale_drafts, drop_drafts),
-        "overstays_flagged": partial(_in_batches, unflagged_overstays, flag_overstays),
-        "stayovers_opened": _morning_tasks,
-        "events_forgotten": forget_events,
-    }
-    done = dict.fromkeys(work, 0)
-    for hotel in Hotel.objects.order_by("pk"):
-        for name, do in work.items():
-            try:
-                done[name] += do(hotel)
-            except Exception as error:  # continue with the other hotels and the other work
-                _log_failure(f"{name} of hotel {hotel.slug}", error)
+    kinds = works()
+    done = dict.fromkeys(kinds, 0)
+    due: dict[int, list[str]] = {}
+    for name, work in kinds.items():
+        try:
+            for pk in work.due():
+                due.setdefault(pk, []).append(name)
+        except Exception as error:  # continue with the other work
+            _log_failure(name, error)
+    for hotel in Hotel.objects.filter(pk__in=due).order_by("pk") if due else ():
+        with advisory_lock(ADVISORY_NAMESPACE, hotel.pk % 2**31) as alone:
+            for name in due[hotel.pk] if alone else ():
+                try:
+                    done[name] += kinds[name].do(hotel)
+                except Exception as error:  # continue with the other hotels and the other work
+                    _log_failure(f"{name} of hotel {hotel.slug}", error)
     return done | {"answers_forgotten": _forget_answers()}
+
+
+def _hotels_of(due: QuerySet[RoomBooking]) -> Iterable[int]:
+    return due.order_by().values_list("hotel", flat=True).distinct()
 
 
 def _log_failure(what: str, error: Exception) -> None:

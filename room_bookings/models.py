@@ -320,6 +320,16 @@ class RoomBooking(models.Model):
                 condition=Q(status=BookingStatus.PENDING_APPROVAL),
             ),
             models.Index(
+                fields=["created_at"],
+                name="room_booking_draft",
+                condition=Q(status=BookingStatus.PENDING_PAYMENT),
+            ),
+            models.Index(
+                fields=["hotel", "check_out"],
+                name="room_booking_to_flag",
+                condition=Q(status=BookingStatus.IN_HOUSE, overstay_flagged_at=None),
+            ),
+            models.Index(
                 fields=["payment_requested_at"],
                 name="room_booking_payment_in_flight",
                 condition=Q(payment_state__in=IN_FLIGHT_PAYMENTS),

@@ -60,15 +60,17 @@ def days_of(hotels: Iterable[Hotel]) -> list[dict[str, Any]]:
     hotel."""
     now = clock.now()
     days = []
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}  # most hotels share their timezone and hours with others
     for hotel in hotels:
+        grace = timedelta(minutes=hotel.late_checkout_grace_minutes)
+        hours = (hotel.timezone, hotel.late_arrival_cutoff, hotel.standard_checkout_time, grace)
         try:
-            grace = timedelta(minutes=hotel.late_checkout_grace_minutes)
-            departure, day_use = departed_since(hotel, now - grace)
-            today = calendar.business_date(hotel, now)
+            if hours not in found:
+                departure, day_use = departed_since(hotel, now - grace)
+                today = calendar.business_date(hotel, now)
+                found[hours] = {"today": today, "overdue_departure": departure, "overdue_day_use": day_use}
         except Exception as error:
             logger.exception("the date of hotel %s can't be determined: %s", hotel.slug, type(error).__name__)
             continue
-        days.append(
-            {"hotel": hotel.pk, "now": now, "today": today, "overdue_departure": departure, "overdue_day_use": day_use}
-        )
+        days.append({"hotel": hotel.pk, "now": now, **found[hours]})
     return days

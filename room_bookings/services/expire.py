@@ -23,9 +23,12 @@ def late_requests(hotel: Hotel) -> QuerySet[RoomBooking]:
 
     Requests whose payment is currently being captured or voided are left out: a decision on them is in progress.
     """
-    late = RoomBooking.objects.filter(
-        hotel=hotel, status=BookingStatus.PENDING_APPROVAL, approval_deadline_at__lt=clock.now()
-    )
+    return late_requests_anywhere().filter(hotel=hotel)
+
+
+def late_requests_anywhere() -> QuerySet[RoomBooking]:
+    """The ``late_requests`` of all hotels."""
+    late = RoomBooking.objects.filter(status=BookingStatus.PENDING_APPROVAL, approval_deadline_at__lt=clock.now())
     return late.exclude(payment_state__in=IN_FLIGHT_PAYMENTS)
 
 
@@ -66,9 +69,12 @@ def expire_approvals(hotel: Hotel, only: Sequence[int] | None = None) -> int:
 
 def stale_drafts(hotel: Hotel) -> QuerySet[RoomBooking]:
     """The hotel's unpaid drafts that are older than ``DRAFT_LIFETIME``."""
-    return RoomBooking.objects.filter(
-        hotel=hotel, status=BookingStatus.PENDING_PAYMENT, created_at__lt=clock.now() - DRAFT_LIFETIME
-    )
+    return stale_drafts_anywhere().filter(hotel=hotel)
+
+
+def stale_drafts_anywhere() -> QuerySet[RoomBooking]:
+    """The ``stale_drafts`` of all hotels."""
+    return RoomBooking.objects.filter(status=BookingStatus.PENDING_PAYMENT, created_at__lt=clock.now() - DRAFT_LIFETIME)
 
 
 @transaction.atomic

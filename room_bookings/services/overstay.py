@@ -1,17 +1,20 @@
 """Overstays: flagging guests past their checkout time, acknowledging them, and extending stays."""
 
+import logging
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import DateField, OuterRef, QuerySet, Subquery
 
 from common import clock
 from common.errors import Conflict, FieldError
 from common.formats import iso
+from common.joins import join_rows
 from hotel import calendar
 from hotel.models import Hotel, Staff
+from housekeeping.task_services import open_postponed_stayover
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
@@ -33,12 +36,14 @@ from room_bookings.models import (
     OverstayStatus,
     RoomBooking,
 )
-from room_bookings.selectors import available_rooms, booking_lock, overdue
+from room_bookings.selectors import available_rooms, booking_lock, departed, departed_since, overdue
 from room_bookings.services.checks import LONGEST_STAY, added_nights, require_in_house, sell_nights
 from room_bookings.services.errors import NoAvailability, RoomOverlap
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
 from rooms.selectors import room_lock
+
+logger = logging.getLogger(__name__)
 
 SUGGESTIONS = 10
 
@@ -54,6 +59,36 @@ def unflagged_overstays(hotel: Hotel) -> QuerySet[RoomBooking]:
     return RoomBooking.objects.filter(
         overdue(hotel), hotel=hotel, status=BookingStatus.IN_HOUSE, overstay_flagged_at=None
     )
+
+
+# What a hotel's checkout deadlines depend on. Many hotels have them in common.
+HOURS = ("timezone", "standard_checkout_time", "late_arrival_cutoff", "late_checkout_grace_minutes")
+
+
+def hotels_with_unflagged_overstays() -> QuerySet[Hotel]:
+    """The hotels that have ``unflagged_overstays``. An unknown timezone is logged, and its hotels are left out."""
+    rows = []
+    for hours in Hotel.objects.order_by().values(*HOURS).distinct():
+        hotel = Hotel(**hours)
+        grace = timedelta(minutes=hotel.late_checkout_grace_minutes)
+        try:
+            departure, day_use = departed_since(hotel, clock.now() - grace)
+        except Exception as error:
+            logger.exception("no overstays in the timezone %r: %s", hotel.timezone, type(error).__name__)
+            continue
+        rows.append(hours | {"departure": departure, "day_use": day_use, "latest": max(departure, day_use)})
+    dates = {name: DateField() for name in ("departure", "day_use", "latest")}
+    hotels = join_rows(Hotel.objects.order_by(), rows, on=HOURS, columns=dates)
+    overstays = RoomBooking.objects.filter(
+        departed(OuterRef("departure"), OuterRef("day_use")),
+        hotel=OuterRef("pk"),
+        status=BookingStatus.IN_HOUSE,
+        overstay_flagged_at=None,
+        check_out__lte=OuterRef("latest"),  # for the index: the condition above is an OR
+    )
+    # Not EXISTS: PostgreSQL would join it, and read all guests in house.
+    first = overstays.order_by("check_out").values("check_out")[:1]
+    return hotels.alias(first=Subquery(first)).filter(first__isnull=False)
 
 
 @transaction.atomic
@@ -193,8 +228,11 @@ DEPARTURE = ("check_out", "overstay_flagged_at", "overstay_acknowledged_at")
 def set_departure(booking: RoomBooking, check_out: date) -> None:
     """Set a new departure date on a locked in-house booking; the caller saves ``DEPARTURE``."""
     resolve_overstays([booking])
+    was_leaving = booking.check_out <= calendar.local_now(booking.hotel).date()
     booking.check_out = check_out
     booking.overstay_flagged_at = booking.overstay_acknowledged_at = None
+    if was_leaving:
+        open_postponed_stayover(booking)
 
 
 def _new_check_out(booking: RoomBooking, add_nights: int | None, new_checkout_date: date | None) -> date:

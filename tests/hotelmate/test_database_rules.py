@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F
 
 from hotel.models import Hotel, IdempotentAnswer, Staff
-from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.models import HousekeepingTask, RoomStatusEvent, StayoverDay
 from notifications.models import BookingMail, EventStream, RealtimeEvent, Timeline
 from room_bookings.models import (
     BookingAction,
@@ -58,6 +58,7 @@ def one_of_each():
     EventStream.objects.create(hotel=room.hotel, name="rooms")
     Timeline.objects.create(number=1)
     BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com")
+    StayoverDay.objects.create(hotel=room.hotel, day=NOW)
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
     check_deferred_constraints()
     with connection.cursor() as cursor:

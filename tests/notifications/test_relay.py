@@ -15,9 +15,9 @@ from django.db import IntegrityError, connection, transaction
 from housekeeping.models import Source
 from housekeeping.services import set_room_status, set_room_statuses
 from notifications import relay, timeline, transport, wakeup
-from notifications.models import ROOMS, EventStream, RealtimeEvent
+from notifications.models import BOOKINGS, ROOMS, EventStream, RealtimeEvent
 from tests.factories import HotelFactory, NewRoomFactory, StaffFactory, room_in
-from tests.notifications.event_log import make_events
+from tests.notifications.event_log import log_of, make_events, unnumbered
 from tests.races import Writer, overlap
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +70,35 @@ def test_hotel_without_pending_events_is_skipped(sent):
         relay.Relay().run_once()
         assert [stream.hotel_id for stream in EventStream.objects.all()] == [event.hotel_id]
     assert sent.numbers == [1]
+
+
+@pytest.mark.parametrize("state", ["unnumbered", "numbered"])
+def test_one_statement_finds_the_waiting_streams_of_any_number_of_hotels(state, statements):
+    """It walks the partial indexes of waiting events, and reads no hotels."""
+    hotels = [HotelFactory() for _ in range(5)]
+    log_of(hotels[0], 3)
+    for hotel in hotels[1:4]:
+        for stream in (ROOMS, BOOKINGS):
+            for _ in range(2):
+                if state == "unnumbered":
+                    unnumbered(hotel, stream=stream)
+                else:
+                    log_of(hotel, 1, stream=stream, sent_at=None)
+    looking = relay.Relay()
+    looking._waiting_streams()  # the first time it loads the streams
+    with statements() as made:
+        found = looking._waiting_streams()
+    wanted = [(hotel.pk, stream) for hotel in hotels[1:4] for stream in sorted((ROOMS, BOOKINGS))]
+    assert [(stream.hotel_id, stream.name) for stream, _ in found] == wanted
+    assert {is_unnumbered for _, is_unnumbered in found} == {state == "unnumbered"}
+    assert len(made) == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {relay.WAITING}")
+        plan = str(cursor.fetchall())
+    assert plan.count("realtime_event_unnumbered") == plan.count("realtime_event_unsent") == 2
+    assert "Seq Scan" not in plan
+    assert "hotel_hotel" not in plan
 
 
 def test_numbering_goes_on_while_pusher_is_down_and_numbers_stay(sent):

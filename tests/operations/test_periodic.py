@@ -1,11 +1,14 @@
 """The periodic work: what ``tick`` does, and that it does it once."""
 
 import logging
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from common import clock
 from hotel.models import Hotel, IdempotentAnswer
@@ -19,6 +22,7 @@ from room_bookings.services import history
 from room_bookings.services.check_in import check_in
 from room_bookings.services.expire import expire_approvals
 from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
+from tests.races import Writer
 from tests.room_bookings.small_hotel import (
     NOW,
     assert_invariants_hold,
@@ -331,10 +335,10 @@ def test_an_error_in_one_hotel_stops_no_other(small_hotel, caplog):
     }
     assert statuses(*due) == ["EXPIRED", "CANCELLED_DRAFT", "IN_HOUSE", "IN_HOUSE"]
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 3
-    assert all(f"of hotel {small_hotel.hotel.slug}" in line and "ZoneInfoNotFoundError" in line for line in lines), (
-        lines
-    )
+    assert len(lines) == 2
+    assert lines[0] == "no overstays in the timezone 'Mars/Olympus': ZoneInfoNotFoundError"
+    assert f"of hotel {small_hotel.hotel.slug}" in lines[1]
+    assert "ZoneInfoNotFoundError" in lines[1]
     assert {record.levelname for record in caplog.records} == {"ERROR"}
     assert "Lovelace" not in caplog.text
     # It is processed once its timezone is valid again.
@@ -387,7 +391,7 @@ def test_failure_to_delete_stored_responses_is_only_logged(small_hotel, monkeypa
     ]
 
 
-@pytest.mark.parametrize("place", ["batch", "one by one", "hotel"])
+@pytest.mark.parametrize("place", ["batch", "one by one", "hotel", "due"])
 def test_lost_database_ends_the_tick(small_hotel, monkeypatch, place):
     late(small_hotel)
     away = OperationalError("server closed the connection unexpectedly")
@@ -400,8 +404,123 @@ def test_lost_database_ends_the_tick(small_hotel, monkeypatch, place):
         raise away
 
     if place == "hotel":
-        monkeypatch.setattr(periodic, "forget_events", gone)
+        monkeypatch.setattr(periodic, "drop_drafts", gone)
+        booking_in("PENDING_PAYMENT", hotel=small_hotel.hotel, created_at=NOW - 2 * DAY)
+    elif place == "due":
+        monkeypatch.setattr(periodic, "hotels_with_old_events", gone)
     else:
         monkeypatch.setattr("room_bookings.services.expire.save_bookings", fails if place == "one by one" else gone)
     with pytest.raises(OperationalError, match="server closed"):
         tick()
+
+
+def test_what_is_due_is_found_by_kind(small_hotel, monkeypatch, caplog):
+    """An error while looking for one kind of work stops no other."""
+    monkeypatch.setattr(periodic, "hotels_with_old_events", lambda: 1 / 0)
+    late(small_hotel)
+    assert done(tick())["expired"] == 1
+    [line] = caplog.records
+    assert line.getMessage() == "events_forgotten has to wait for the next tick: ZeroDivisionError"
+
+
+# --- many hotels ------------------------------------------------------------------------------------------------------
+
+MORNINGS = ("Pacific/Auckland", "Europe/Dublin", "Etc/GMT+7", "Etc/GMT+9")  # 2, 15, 7 and 5 o'clock at NOW
+
+
+def test_an_idle_tick_takes_as_many_statements_for_many_hotels_as_for_one(small_hotel, statements):
+    counts = []
+    for more in (0, 2, 12):
+        for number in range(more):
+            other = open_small_hotel(timezone=MORNINGS[number % len(MORNINGS)])
+            booking_in("IN_HOUSE", assigned_room=other.rooms[0], check_out=day(2))
+        tick()
+        with statements() as made:
+            assert done(tick()) == NOTHING
+        counts.append(len(made))
+    # Requests, drafts, hours and overstays, timezones and mornings, old events, stored responses.
+    assert counts == [8, 8, 8]
+
+
+def test_only_hotels_with_something_due_are_visited(small_hotel, monkeypatch):
+    """Guests due out at their hotels' times, and mornings: each hotel by its own clock."""
+    visited: list[tuple[str, str]] = []
+
+    def visit(name: str, work: periodic.Work, hotel: Hotel) -> int:
+        visited.append((name, hotel.timezone))
+        return work.do(hotel)
+
+    works = {name: work._replace(do=partial(visit, name, work)) for name, work in periodic.works().items()}
+    monkeypatch.setattr(periodic, "works", lambda: works)
+    for zone in MORNINGS:
+        other = open_small_hotel(timezone=zone)
+        booking_in("IN_HOUSE", assigned_room=other.rooms[0], check_in=day(-1), check_out=day(0))
+    tick()
+    assert sorted(visited) == [
+        ("overstays_flagged", "Europe/Dublin"),
+        ("overstays_flagged", "Pacific/Auckland"),
+        ("stayovers_opened", "Etc/GMT+7"),
+        *[("stayovers_opened", "Europe/Dublin")] * 2,
+    ]
+    visited.clear()
+    with clock.set_to(NOW + timedelta(hours=1)):  # it is six in the last one now
+        tick()
+        tick()
+    assert visited == [("stayovers_opened", "Etc/GMT+9")] * 2  # again, for check-ins that were about to commit
+    visited.clear()
+    with clock.set_to(NOW + timedelta(hours=1, minutes=1)):
+        tick()
+        tick()
+    assert visited == [("stayovers_opened", "Etc/GMT+9")]
+
+
+@pytest.mark.parametrize("work", periodic.works())
+def test_what_is_due_is_found_by_an_index(work, small_hotel):
+    indexes = {
+        "expired": "room_booking_to_approve",
+        "drafts_dropped": "room_booking_draft",
+        "overstays_flagged": "room_booking_to_flag",
+        "stayovers_opened": "housekeeping_stayoverday_pkey",
+        "events_forgotten": "realtime_event_settled",
+    }
+    with CaptureQueriesContext(connection) as made:
+        list(periodic.works()[work].due())
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {made.captured_queries[-1]['sql']}")
+        plan = str(cursor.fetchall())
+    assert indexes[work] in plan, plan
+
+
+@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.django_db(transaction=True)
+def test_a_hotel_is_visited_by_one_worker_at_a_time(small_hotel, monkeypatch, locked):
+    """Another worker's tick runs while this one is about to expire a request; without the lock both work on it."""
+    late(small_hotel)
+    others: list[dict[str, int]] = []
+
+    def expire(hotel, ids):
+        if not others:
+            others.append({})
+            worker = Writer(in_time(tick))
+            worker.start()
+            others[0] = worker.outcome()
+        return expire_approvals(hotel, ids)
+
+    monkeypatch.setattr(periodic, "expire_approvals", expire)
+    if not locked:
+        monkeypatch.setattr(periodic, "advisory_lock", lambda *_: nullcontext(enter_result=True))
+    mine = tick()
+    assert [others[0]["expired"], mine["expired"]] == ([0, 1] if locked else [1, 0])
+    assert done(tick()) == NOTHING  # the lock is free again
+
+
+def in_time(work):
+    """``work`` in another thread, at the same fixed time."""
+    now = clock.now()
+
+    def run():
+        with clock.set_to(now):
+            return work()
+
+    return run

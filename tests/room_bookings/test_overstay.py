@@ -298,6 +298,7 @@ def test_it_locks_booking_room_and_type_in_this_order(small_hotel, guest, statem
         "lock RoomBooking",
         "lock Room",
         "lock RoomType",
+        "INSERT HousekeepingTask",
         "UPDATE RoomBooking",
         "INSERT BookingExtension",
         "INSERT BookingChange",

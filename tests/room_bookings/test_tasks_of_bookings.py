@@ -25,6 +25,7 @@ from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out, check_out_rooms
 from room_bookings.services.expire import drop_drafts, expire_approvals
 from room_bookings.services.no_show import mark_no_show
+from room_bookings.services.overstay import extend_stay
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.settlement import settle
@@ -360,3 +361,31 @@ def test_opening_stayovers_locks_the_stays_and_writes_the_tasks_last(small_hotel
         assert tick()["stayovers_opened"] == 2
     steps = [step for step in locks_and_writes(made.sql()) if "Task" in step or "RoomBooking" in step]
     assert steps == ["lock RoomBooking", "UPDATE HousekeepingTask", "INSERT HousekeepingTask"]
+
+
+@pytest.mark.parametrize(
+    ("hour", "fields", "opened"),
+    [
+        (15, {}, 1),
+        (5, {}, 0),  # the morning will open it
+        (15, {"room_moved_at": NOW - timedelta(hours=1)}, 0),  # the new room is made up
+    ],
+)
+def test_guest_who_was_to_leave_and_stays_has_a_stayover(small_hotel, hour, fields, opened):
+    """Although the day's tasks have been opened: nobody looks for more until the next morning."""
+    booking = booking_in(
+        "IN_HOUSE",
+        assigned_room=small_hotel.rooms[0],
+        check_in=day(-2),
+        checked_in_at=NOW - timedelta(days=2),
+        check_out=day(0),
+        **fields,
+    )
+    tick()
+    with clock.set_to(NOW.replace(hour=hour - 1)):
+        extend_stay(booking=booking, staff=small_hotel.agent, add_nights=1)
+        assert tick()["stayovers_opened"] == 0
+        tasks = HousekeepingTask.objects.filter(task_type=STAYOVER, for_date=day(0), booking=booking)
+        assert tasks.count() == opened
+        extend_stay(booking=booking, staff=small_hotel.agent, add_nights=1)
+        assert tasks.count() == opened
