@@ -23,12 +23,13 @@ TEST = $(LOCAL) requirements/test.txt
 CHECK = $(TEST) requirements/check.txt
 MAINTENANCE = $(CHECK) requirements/maintenance.txt
 
-.PHONY: help run reset test test-browser screenshots check audit lock permissions contract bench drill-events soak fuzz mutants clean
+.PHONY: help run reset test test-pooled test-browser screenshots check audit lock permissions contract bench drill-events soak fuzz mutants clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
 	@echo "make reset         load a fresh demo for today (all changes to the demo are lost)"
 	@echo "make test          run the tests (some of them: ARGS='-k cancel')"
+	@echo "make test-pooled   run the tests behind PgBouncer in transaction mode (needs Debian's package pgbouncer)"
 	@echo "make test-browser  run the browser tests, in Chromium (or the browser set in HOTELMATE_CHROMIUM)"
 	@echo "make check         linters, bandit, types, layers, secrets, Django's deployment checks, migrations, API schema"
 	@echo "make audit         look up known vulnerabilities of every pinned package (needs the internet)"
@@ -54,6 +55,10 @@ reset:
 test:
 	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m pytest -n auto --dist worksteal $(ARGS)
+
+test-pooled:
+	$(call INSTALL,$(TEST))
+	@exec $(VENV) -m pytest -p tests.pooled -n auto --dist worksteal $(ARGS)
 
 test-browser:
 	$(call INSTALL,$(CHECK))

@@ -1,8 +1,9 @@
 """Single-row statements that Django builds once and PostgreSQL plans once per connection: for a wide row, both take
 longer than reading or writing it (measured: two thirds of a status update).
 
-Behind a pooler that shares sessions (``DATABASE_POOLER``) nothing can be prepared, and Django's own statements do the
-same. A statement's name is a hash of its text, so even with a wrong configuration a name means one statement only.
+Behind a pooler that shares sessions (``DATABASE_POOLER``) nothing can be prepared: the same statements are sent as text
+each time, still built only once. A statement's name is a hash of its text, so even with a wrong configuration a name
+means one statement only.
 """
 
 import hashlib
@@ -39,6 +40,12 @@ RETYPED = "0A000"
 class _Statement:
     name: str
     text: str  # with ``$1``, ``$2`` for the values that vary
+    sql: str  # the same for the driver, with ``%s`` for each of ``params``
+    params: Sequence[Any]
+
+    def with_values(self, values: Sequence[Any]) -> list[Any]:
+        """The parameters of ``sql``."""
+        return [values[param.number - 1] if isinstance(param, _Place) else param for param in self.params]
 
 
 # By name, for reading logs.
@@ -68,8 +75,6 @@ class PreparedRead(Generic[M]):
 
     def read(self, **keys: Any) -> list[M]:
         """The row with these ``keys`` (lookups of equality, by plain values), or nothing; one statement."""
-        if _is_pooled():
-            return list(self.queryset(**keys))
         names = tuple(keys)
         made = self._made.get(names) or self._made.setdefault(names, self._compile(names))
         if made.locks and not connection.in_atomic_block:
@@ -129,7 +134,7 @@ def insert(instances: Iterable[Model]) -> None:
     if not things:
         return
     thing, model = things[0], type(things[0])
-    if len(things) > 1 or thing.pk is not None or _is_pooled():
+    if len(things) > 1 or thing.pk is not None:
         model._base_manager.bulk_create(things)
         return
     made = _insert_of(model)
@@ -147,23 +152,15 @@ def update(thing: Model, names: Sequence[str]) -> None:
     """
     if not names:
         return
-    with mark_for_rollback_on_error():
-        fields: list[Any] = [thing._meta.get_field(name) for name in sorted(names)]
-        if (_update_plainly if _is_pooled() else _update_prepared)(thing, fields) != 1:
-            raise DatabaseError(f"{thing._meta.label} {thing.pk} does not exist: nothing was updated.")
-
-
-def _update_plainly(thing: Model, fields: "Sequence[Field[Any, Any]]") -> int:
-    values = {field.name: field.pre_save(thing, add=False) for field in fields}
-    return type(thing)._base_manager.filter(pk=thing.pk).update(**values)
-
-
-def _update_prepared(thing: Model, fields: "Sequence[Field[Any, Any]]") -> int:
+    model = type(thing)
+    ordered = tuple(sorted(names))
+    made = _update_of(model, ordered)
+    fields: list[Any] = [model._meta.get_field(name) for name in ordered]
     database = connections[DEFAULT_DB_ALIAS]
-    made = _update_of(type(thing), tuple(field.name for field in fields))
     values = [_stored(thing, field, database, add=False) for field in fields]
-    with _run(database, made, [*values, thing.pk]) as cursor:
-        return int(cursor.rowcount)
+    with mark_for_rollback_on_error(), _run(database, made, [*values, thing.pk]) as cursor:
+        if cursor.rowcount != 1:
+            raise DatabaseError(f"{model._meta.label} {thing.pk} does not exist: nothing was updated.")
 
 
 def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
@@ -204,10 +201,6 @@ def _update_of(model: type[Model], names: Sequence[str]) -> _Statement:
 # --- preparing --------------------------------------------------------------------------------------------------------
 
 
-def _is_pooled() -> bool:
-    return bool(connections[DEFAULT_DB_ALIAS].is_pooled)  # type: ignore[attr-defined]  # common.postgres.base's
-
-
 class _Place:
     """A placeholder for a value that varies: ``$1`` in the prepared statement."""
 
@@ -226,16 +219,20 @@ def _named(verb: str, model: type[Model], sql: str, params: Sequence[Any]) -> _S
     with connection.cursor() as cursor:
         text = cursor.mogrify(sql, params).decode()
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    made = _Statement(f"{verb}_{model._meta.db_table[:30]}_{digest}", text)
+    made = _Statement(f"{verb}_{model._meta.db_table[:30]}_{digest}", text, sql, params)
     return STATEMENTS.setdefault(made.name, made)
 
 
 def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
     """Run the statement with these values and return the cursor.
 
-    It is prepared once on each connection to PostgreSQL, where it survives rollbacks until the connection ends.
+    It is prepared once on each connection to PostgreSQL, where it survives rollbacks until the connection ends; unless
+    a pooler shares the connections.
     """
     cursor = database.cursor()  # first: it may take a new connection, on which nothing is prepared
+    if database.is_pooled:
+        cursor.execute(made.sql, made.with_values(values))
+        return cursor
     driver = database.connection
     # For this driver connection: the EXECUTE of each statement that it has prepared, the most recently used last.
     prepared_for, calls = getattr(database, "prepared", (None, OrderedDict[str, str]()))

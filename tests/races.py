@@ -54,11 +54,18 @@ class Writer(threading.Thread):
         return self.result
 
 
-def blocked_by_me(pid: int) -> bool:
-    """Whether backend ``pid`` waits for a lock that this thread's connection holds."""
+def waiting(condition: str = "true") -> int:
+    """How many sessions in the test database wait for a lock; ``condition`` is SQL about ``blockers``, their pids.
+
+    Behind a pooler a writer has no session of its own until its transaction begins, so none is asked for by its pid.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid() = ANY(pg_blocking_pids(%s))", [pid])
-        return bool(cursor.fetchone()[0])
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction keeps seeing its first result
+        cursor.execute(f"""
+            SELECT count(*) FROM pg_stat_activity CROSS JOIN LATERAL pg_blocking_pids(pid) blockers
+            WHERE datname = current_database() AND cardinality(blockers) > 0 AND {condition}
+        """)
+        return int(cursor.fetchone()[0])
 
 
 def overlap(first: Callable[[], Any], *others: Callable[[], Any], waits: bool = True) -> tuple[Any, list[Any]]:
@@ -76,21 +83,14 @@ def overlap(first: Callable[[], Any], *others: Callable[[], Any], waits: bool = 
             assert writer.connected.wait(PATIENCE)
         deadline = time.monotonic() + PATIENCE
         # Locks queue: the second may wait for the first, and the third for the second.
-        while waits and not any(blocked_by_me(writer.pid) for writer in writers):
+        while waits and not waiting("pg_backend_pid() = ANY(blockers)"):
             assert any(writer.is_alive() for writer in writers), [writer.result for writer in writers]
             assert time.monotonic() < deadline, "no writer waited: there is no lock"
             time.sleep(0.005)
-        while waits and not all(is_waiting(writer.pid) for writer in writers):
+        while waits and waiting() < len(writers):
             assert time.monotonic() < deadline, "some writer never waited"
             time.sleep(0.005)
         if not waits:
             for writer in writers:
                 writer.outcome()
     return result, [writer.outcome() for writer in writers]
-
-
-def is_waiting(pid: int) -> bool:
-    """Whether backend ``pid`` waits for any lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid])
-        return bool(cursor.fetchone()[0])

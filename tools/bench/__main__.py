@@ -25,12 +25,13 @@ from tools.harness.installation import Installation, throwaway_installation
 
 def sections() -> dict[str, Callable[[Installation, Scale, Report], None]]:
     """The sections by name, in the order in which they run. Call it after ``django.setup()``."""
-    from tools.bench import bulk, events, growth, http_level, profile, replay, service_level
+    from tools.bench import bulk, events, growth, http_level, pooled, profile, replay, service_level
 
     return {
         "events": events.measure,
         "service": service_level.measure,
         "http": http_level.measure,
+        "pooled": pooled.measure,
         "profile": profile.measure,
         "bulk": bulk.measure,
         "replay": replay.measure,
@@ -38,7 +39,7 @@ def sections() -> dict[str, Callable[[Installation, Scale, Report], None]]:
     }
 
 
-SECTIONS = ("events", "service", "http", "profile", "bulk", "replay", "growth")
+SECTIONS = ("events", "service", "http", "pooled", "profile", "bulk", "replay", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -185,18 +185,18 @@ def reads(scale: Scale) -> list[Case]:
         hotel = BenchHotel(f"rooms-{count}", count)
         hotel.occupy()
         share = min(1.0, 100 / count)
-        page = _page(hotel, "/turnover/rooms/")
+        page = page_calls(hotel, "/turnover/rooms/")
         found.append(Case(f"rooms by status, {count:,} rooms", page, share, is_huge=count > 1000))
         if count == 1000:
-            found.append(Case("dashboard, 1,000 rooms", _page(hotel, "/housekeeping/dashboard/"), share))
+            found.append(Case("dashboard, 1,000 rooms", page_calls(hotel, "/housekeeping/dashboard/"), share))
     for count in scale.bookings:
         hotel = BenchHotel(f"bookings-{count}", 60)
         hotel.add_past(count)
-        found.append(Case(f"bookings page of {count:,}", _page(hotel, "/room-bookings/"), 0.25))
+        found.append(Case(f"bookings page of {count:,}", page_calls(hotel, "/room-bookings/"), 0.25))
     return found
 
 
-def _page(hotel: BenchHotel, path: str) -> Callable[[int], list[Call]]:
+def page_calls(hotel: BenchHotel, path: str) -> Callable[[int], list[Call]]:
     return lambda count: [Call("GET", hotel.path + path, hotel.token)] * count
 
 

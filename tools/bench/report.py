@@ -10,6 +10,7 @@ AT_MOST = {
     ("status update", "statements"): 7,
     ("status update", "web ms"): 5.0,
     ("status update", "PostgreSQL ms"): 2.0,
+    ("status update, pooled", "× direct"): 1.6,
     ("rooms by status, 1,000 rooms", "statements"): 5,
     ("rooms by status, 1,000 rooms", "alone ms"): 60.0,
     ("dashboard, 1,000 rooms", "statements"): 5,

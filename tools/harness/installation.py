@@ -172,12 +172,12 @@ class Installation:
         if task.exit_code != 0:
             raise LocalError(f"{' '.join(map(str, words))} failed:\n{task.log_tail(40)}")
 
-    def start_web(self, *, processes: int, relay: str) -> None:
-        """Start gunicorn as deployed; ``relay``: thread or off."""
+    def start_web(self, *, processes: int, relay: str, name: str = "web", **environ: str) -> None:
+        """Start gunicorn as deployed, on ``web_port``; ``relay``: thread or off. From now on it is ``web``."""
         self._env |= {"WEB_CONCURRENCY": str(processes), "REALTIME_RELAY": relay}
         bind = f"127.0.0.1:{self.web_port}"
         words = ("-m", "gunicorn", "-c", "hotelmate/gunicorn.conf.py", "--bind", bind, "--no-control-socket")
-        self.web = self._start("web", *words, port=self.web_port)
+        self.web = self._start(name, *words, port=self.web_port, **environ)
         wait_for_response("The web server", self.web, "/api/docs/", self.pause)
         self._await(lambda: len(self.web_processes()) == processes, "all web processes")
 
@@ -225,9 +225,9 @@ class Installation:
         for service in self._services.values():
             service.stop(signal.SIGKILL)
 
-    def _start(self, name: str, *words: object, port: int = 0) -> Service:
+    def _start(self, name: str, *words: object, port: int = 0, **environ: str) -> Service:
         service = self._services.setdefault(name, self.data.service(name))
-        service.start([sys.executable, *map(str, words)], port=port, env=self._env, cwd=PROJECT)
+        service.start([sys.executable, *map(str, words)], port=port, env=self._env | environ, cwd=PROJECT)
         return service
 
     def _start_worker(self, name: str) -> Service:

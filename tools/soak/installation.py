@@ -64,7 +64,7 @@ class SoakInstallation(Installation):
         self._connect()
         stack.callback(lambda: self._database.close())
 
-    def _start(self, name: str, *words: object, port: int = 0) -> Service:
+    def _start(self, name: str, *words: object, port: int = 0, **environ: str) -> Service:
         if words[:2] == ("-m", "tools.harness.hotels"):
             words = ("-m", "tools.soak.hotels", *words[2:])
             self._env |= {
@@ -78,7 +78,7 @@ class SoakInstallation(Installation):
             words = ("-m", "tools.soak.process", *words[1:])
         elif words[:2] == ("-m", "gunicorn"):
             words = (*words, "tools.soak.wsgi:application")
-        return super()._start(name, *words, port=port)
+        return super()._start(name, *words, port=port, **environ)
 
     def timeline(self) -> Timeline:
         """The hotels' clock."""
