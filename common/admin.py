@@ -30,6 +30,11 @@ def own_hotel(request: HttpRequest) -> Any:
     return profile.hotel if profile else None
 
 
+def only_hotel(request: HttpRequest) -> Any:
+    """The hotel to which everything that the user sees belongs; ``None`` for a superuser, who sees all hotels."""
+    return None if request.user.is_superuser else own_hotel(request)
+
+
 class FoldedChangeList(ChangeList):
     """A change list that sorts names regardless of accents and case: Émile before Zoe, and anna before Berta."""
 

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 
-from common.admin import ReadOnlyAdmin
+from common.admin import ReadOnlyAdmin, only_hotel
 from common.errors import HotelMateError
 from notifications.mail import mail_list, send_again
 from notifications.models import BookingMail
@@ -58,7 +58,7 @@ class BookingMailAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[BookingMail], search_term: str
     ) -> tuple[QuerySet[BookingMail], bool]:
         """E-mails of matching bookings, and e-mails sent to a matching address that the booking no longer has."""
-        bookings = RoomBooking.objects.filter(mentioning(search_term))
+        bookings = RoomBooking.objects.filter(mentioning(search_term, only_hotel(request)))
         return queryset.filter(Q(booking__in=bookings) | Q(to_address__folded__contains=search_term)), False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -23,6 +24,7 @@ from room_bookings.today import TODAY_FILTERS
 from rooms.models import Priority, Room, RoomStatus
 
 IN_SERVICE = {"is_active__exact": 1}
+HOTELS_PER_PAGE = 50
 
 
 class HotelAdminSite(AdminSite):
@@ -69,23 +71,36 @@ def local_timezone(request: HttpRequest) -> tzinfo | None:
 
 
 def home(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
-    """Template context of the home page; rooms, bookings and tasks appear if the caller may view their lists."""
+    """Template context of the home page, for a superuser with a page (``p``) of the hotels that match ``q``.
+
+    Rooms, bookings and tasks appear if the caller may view their lists.
+    """
     hotel = own_hotel(request)
     sees = {
         name: site.get_model_admin(model).has_view_permission(request)
         for name, model in (("rooms", Room), ("bookings", RoomBooking), ("tasks", HousekeepingTask))
     }
+    search = request.GET.get("q", "").strip()
+    page = _page_of_hotels(site, request, search) if request.user.is_superuser else None
     own = [hotel] if hotel else []
-    hotels = list(Hotel.objects.all()) if request.user.is_superuser else own
     summaries = [
-        HotelSummary(figures, among_others=request.user.is_superuser) for figures in todays_figures(hotels, **sees)
+        HotelSummary(figures, among_others=page is not None)
+        for figures in todays_figures(own if page is None else list(page), **sees)
     ]
     return {
         "summaries": summaries,
+        "page": page,
+        "search": search,
         "sees": sees,
         "own_hotel": hotel,  # a board is only for the hotel's own staff
         "faults": [priority.label for priority in reversed(Priority)],
     }
+
+
+def _page_of_hotels(site: AdminSite, request: HttpRequest, search: str) -> Page[Hotel]:
+    """A page of the hotels by name, searched as in the list of hotels; an invalid page number gives the nearest one."""
+    hotels, _ = site.get_model_admin(Hotel).get_search_results(request, Hotel.objects.all(), search)
+    return Paginator(hotels, HOTELS_PER_PAGE).get_page(request.GET.get("p"))
 
 
 class HotelSummary:

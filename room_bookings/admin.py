@@ -21,7 +21,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import localtime
 
-from common.admin import HotelScopedAdmin, ReadOnlyAdmin, own_hotel
+from common.admin import HotelScopedAdmin, ReadOnlyAdmin, only_hotel, own_hotel
 from common.errors import HotelMateError, NotAllowed
 from common.forms import LinesField
 from common.handlers import unavailability
@@ -581,7 +581,7 @@ class RoomBookingAdmin(HotelScopedAdmin):
         self, request: HttpRequest, queryset: QuerySet[RoomBooking], search_term: str
     ) -> tuple[QuerySet[RoomBooking], bool]:
         """The same bookings as the API's ``q``, without duplicates."""
-        return queryset.filter(mentioning(search_term)), False
+        return queryset.filter(mentioning(search_term, only_hotel(request))), False
 
     @admin.display(description="guest", ordering=Folded(spaced("primary_last_name", "primary_first_name")))
     def guest(self, booking: RoomBooking) -> str:

@@ -300,7 +300,7 @@ def _narrowed(bookings: QuerySet[RoomBooking], hotel: Hotel, query: Mapping[str,
         wanted &= Q(status__in=query["status"])
     if "room_type" in query:
         wanted &= Q(room_type=_room_type_id(hotel, query["room_type"]))
-    wanted &= mentioning(query.get("q", ""))
+    wanted &= mentioning(query.get("q", ""), hotel)
     return bookings.alias(party_size=PARTY_SIZE).filter(wanted)
 
 

@@ -486,6 +486,12 @@ def test_a_superuser_with_a_profile_writes_only_in_their_hotel(hotel):
     ]
 
 
+def test_a_superuser_with_a_profile_searches_all_hotels(hotel):
+    member = StaffFactory(hotel=hotel, user__is_staff=True, user__is_superuser=True)
+    other = stay(HotelFactory(), primary_last_name="Elsewhere")
+    assert list(browser(member).get(LIST, {"q": "elsewhere"}).context["cl"].queryset) == [other]
+
+
 def test_bookings_cannot_be_added_or_deleted(manager_browser, superuser_browser, hotel):
     booking = stay(hotel)
     with nothing_written():

@@ -15,6 +15,7 @@ from hotel import calendar, rights
 from hotel.models import Hotel
 from housekeeping.models import HousekeepingTask
 from housekeeping.selectors import late_tasks
+from operations import admin_site
 from operations.figures import todays_figures
 from room_bookings.admin import TodayFilter
 from room_bookings.models import RoomBooking
@@ -156,7 +157,7 @@ def test_superuser_sees_a_row_per_hotel_in_a_fixed_number_of_statements(root_cli
         assert [summary.hotel for summary in answer.context["summaries"]] == hotels
         assert [summary.figures.bookable for summary in answer.context["summaries"]] == [1, 1, 1]
         assert all(dict(summary.figures.dues) == A_DAY["dues"] for summary in answer.context["summaries"])
-        assert len(made) == 6  # session, user, hotels, rooms, bookings, tasks
+        assert len(made) == 7  # session, user, number of hotels, hotels, rooms, bookings, tasks
         for summary in answer.context["summaries"]:
             assert summary.hotel.name in answer.content.decode()
 
@@ -200,7 +201,36 @@ def test_one_hotel_takes_as_many_statements_as_three(root_client, statements, ho
         create_noon_data(hotel)
         with statements() as made:
             assert len(root_client.get("/admin/").context["summaries"]) == 1
-    assert len(made) == 6
+    assert len(made) == 7
+
+
+def test_many_hotels_are_paged_and_searched_by_name(root_client, statements, monkeypatch):
+    monkeypatch.setattr(admin_site, "HOTELS_PER_PAGE", 2)
+    hotels = [HotelFactory(name=name) for name in ("Ábc", "Bcd", "cde")]
+
+    def shown(query: str) -> list[str]:
+        answer = root_client.get(f"/admin/{query}")
+        assert answer.status_code == 200
+        return [summary.hotel.name for summary in answer.context["summaries"]]
+
+    with statements() as made:
+        assert shown("") == ["Ábc", "Bcd"]
+    assert len(made) == 7
+    assert shown("?p=2") == shown("?p=9") == ["cde"]
+    assert shown("?p=x") == ["Ábc", "Bcd"]
+    assert shown("?q=bc") == ["Ábc", "Bcd"]
+    assert shown("?q=BC&p=2") == ["Ábc", "Bcd"]
+    assert shown(f"?q={hotels[2].slug}") == ["cde"]
+    page = root_client.get("/admin/?q=c").content.decode()
+    assert "Hotels 1 to 2 of 3" in page
+    assert 'href="?q=c&amp;p=2"' in page
+    assert "contains “nothing”" in root_client.get("/admin/?q=nothing").content.decode()
+
+
+def test_a_manager_cannot_page_to_other_hotels(manager_client, hotel):
+    HotelFactory()
+    for query in ("?p=2", "?q=x"):
+        assert [summary.hotel for summary in manager_client.get(f"/admin/{query}").context["summaries"]] == [hotel]
 
 
 def test_a_manager_takes_one_statement_less(manager_client, hotel, statements):

@@ -183,6 +183,13 @@ def test_search_uses_indexes_and_scans_neither_table(text):
     assert "Seq Scan" not in plan, plan
 
 
+def test_each_part_of_a_search_names_the_hotel(small_hotel):
+    """Otherwise PostgreSQL first finds a common word in the bookings of all hotels."""
+    sql = str(RoomBooking.objects.filter(mentioning("ada 5550177 smith", small_hotel.hotel)).query)
+    parts = sql.count("SELECT") - 1  # but the outermost
+    assert sql.count(f'"hotel_id" = {small_hotel.hotel.pk}') == parts == 9
+
+
 def test_order_by_name_uses_its_index(small_hotel):
     query = BookingQuery().run_validation({"ordering": "guest_name"})
     with planned_for_many_rows():
