@@ -25,7 +25,7 @@ from tools.harness.installation import Installation, throwaway_installation
 
 def sections() -> dict[str, Callable[[Installation, Scale, Report], None]]:
     """The sections by name, in the order in which they run. Call it after ``django.setup()``."""
-    from tools.bench import bulk, events, growth, http_level, pooled, profile, replay, service_level
+    from tools.bench import bulk, events, growth, http_level, many_hotels, pooled, profile, replay, service_level
 
     return {
         "events": events.measure,
@@ -36,18 +36,23 @@ def sections() -> dict[str, Callable[[Installation, Scale, Report], None]]:
         "bulk": bulk.measure,
         "replay": replay.measure,
         "growth": growth.measure,
+        "hotels": many_hotels.measure,
     }
 
 
-SECTIONS = ("events", "service", "http", "pooled", "profile", "bulk", "replay", "growth")
+SECTIONS = ("events", "service", "http", "pooled", "profile", "bulk", "replay", "growth", "hotels")
+ONLY_IF_NAMED = ("hotels",)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make bench ARGS='…'", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)} (default: all)")
+    named = f"any of {', '.join(SECTIONS)} (default: all but {', '.join(ONLY_IF_NAMED)})"
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=named)
     parser.add_argument("--quick", action="store_true", help="a run of a minute or two; no useful figures")
     parser.add_argument("--rounds", type=int, help=f"number of measurements of each block (default: {FULL.rounds})")
+    parser.add_argument("--hotels", type=int, help=f"hotels of the section hotels (default: {FULL.many_hotels})")
+    parser.add_argument("--bookings", type=int, help=f"their bookings (default: {FULL.many_bookings})")
     parser.add_argument("--json", type=Path, default=PROJECT / "bench.json", help="output file (default: bench.json)")
     options = parser.parse_args(arguments)
     if unknown := set(options.sections) - set(SECTIONS):
@@ -55,6 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     scale = QUICK if options.quick else FULL
     if options.rounds:
         scale = scale._replace(rounds=options.rounds)
+
+    scale = scale._replace(
+        many_hotels=options.hotels or scale.many_hotels, many_bookings=options.bookings or scale.many_bookings
+    )
+    chosen = options.sections or set(SECTIONS) - set(ONLY_IF_NAMED)
 
     signals = StopSignals()
     signals.install()
@@ -66,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
             django.setup()
             try:
                 for name, measure in sections().items():
-                    if name in (options.sections or SECTIONS):
+                    if name in chosen:
                         say(f"{name} ...")
                         measure(installation, scale, report)
             finally:

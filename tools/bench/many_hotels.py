@@ -3,13 +3,35 @@
 Every row is valid (``manage.py check_invariants`` finds nothing), and nothing periodic is due.
 """
 
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from statistics import median
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
+import psutil
+from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection, transaction
+from django.test import Client
 
+from hotel.models import Hotel
+from hotelmate.probes import Readiness
+from local import LocalError
+from local.datadir import PROJECT
 from local.run import say
+from notifications.metrics import backlog
+from notifications.relay import Relay
+from operations.invariants import violations
+from operations.periodic import tick
+from room_bookings.filters import BookingQuery, filtered_bookings
+from tools.bench import meters
+from tools.bench.report import Report, Row
+from tools.bench.scale import Scale
 from tools.harness.installation import Installation
 
 ROOMS = 100  # of each hotel, in four types
@@ -142,6 +164,10 @@ TASKS = """
     WHERE hotel_id BETWEEN %(first)s AND %(last)s AND booking.status = 'IN_HOUSE'
         AND check_out > (now() AT TIME ZONE hotel.timezone)::date
 """
+MORNINGS = """
+    INSERT INTO housekeeping_stayoverday (hotel_id, day)
+    SELECT id, (now() AT TIME ZONE timezone)::date FROM hotel_hotel
+"""
 STREAMS = """
     INSERT INTO notifications_eventstream (hotel_id, name, last_seq)
     SELECT hotel.id, stream.name, %(events)s FROM hotel_hotel hotel
@@ -166,7 +192,7 @@ class Size(NamedTuple):
     events: int = 40  # of each stream
 
 
-def fill(installation: Installation | None, size: Size) -> None:
+def fill(installation: Installation, size: Size) -> None:
     """Load the hotels into an empty database."""
     values = {
         "hotels": size.hotels,
@@ -178,6 +204,7 @@ def fill(installation: Installation | None, size: Size) -> None:
     with _without_triggers():
         _run(HOTELS, values)
         _run(TYPES, values)
+        _run(MORNINGS, values)
         _run(STREAMS, values)
     with connection.cursor() as cursor:
         cursor.execute("SELECT min(id), max(id) FROM hotel_hotel WHERE slug LIKE 'many-%%'")
@@ -189,8 +216,7 @@ def fill(installation: Installation | None, size: Size) -> None:
                 for statement in (ROOM_ROWS, AUDIT, BOOKINGS, GUESTS, HISTORY, OVERSTAYS, TASKS, EVENTS):
                     _run(statement, part)
             say(f"  {part['last'] - first + 1:,} of {size.hotels:,} hotels")
-            if installation:
-                installation.pause(0)
+            installation.pause(0)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE, FREEZE)")
 
@@ -222,3 +248,127 @@ def _built_later() -> Iterator[None]:
         for definition in definitions:
             cursor.execute(definition)
         cursor.execute("RESET maintenance_work_mem")
+
+
+# One hotel in a hundred, and in each: a late request, an abandoned draft, an overdue guest, a morning, an old event.
+DUE = (
+    """UPDATE room_bookings_roombooking SET approval_deadline_at = now() - interval '1 minute'
+    WHERE hotel_id %% 100 = 0 AND status = 'PENDING_APPROVAL'""",
+    """UPDATE room_bookings_roombooking SET status = 'PENDING_PAYMENT', created_at = now() - interval '2 days'
+    WHERE id IN (SELECT max(id) FROM room_bookings_roombooking
+        WHERE hotel_id %% 100 = 0 AND status = 'CONFIRMED' AND assigned_room_id IS NULL GROUP BY hotel_id)""",
+    """UPDATE room_bookings_roombooking SET overstay_flagged_at = NULL
+    WHERE hotel_id %% 100 = 0 AND overstay_flagged_at IS NOT NULL""",
+    """DELETE FROM housekeeping_housekeepingtask
+    WHERE hotel_id %% 100 = 0 AND task_type = 'STAYOVER' AND status = 'OPEN'""",
+    "DELETE FROM housekeeping_stayoverday WHERE hotel_id %% 100 = 0",
+    """UPDATE notifications_realtimeevent SET created_at = now() - interval '30 days'
+    WHERE hotel_id %% 100 = 0 AND seq = 1""",
+)
+# In three streams, numbered and not sent: the provider has been away.
+BACKLOG = """
+    INSERT INTO notifications_realtimeevent
+        (event_id, hotel_id, stream, channel, type, envelope, created_at, seq, last_error)
+    SELECT gen_random_uuid(), hotel_id, name, 'private-' || hotel_id || '.' || name, 'room_status_changed',
+        '{{"payload": {{}}}}', now(), last_seq + n, ''
+    FROM (SELECT * FROM notifications_eventstream ORDER BY id LIMIT 3) stream, generate_series(1, {events}) n
+"""
+BACKLOG_EVENTS = 100_000
+DATABASE = "many_hotels"
+START_UP = 20  # seconds until an idle worker has settled
+IDLE_SECONDS = 120  # two ticks, and each of the other frequent jobs many times
+
+
+def measure(installation: Installation, scale: Scale, report: Report) -> None:
+    """Load the hotels into a database of their own, then time everything that could visit all of them."""
+    with _own_database():
+        call_command("migrate", verbosity=0)
+        began = time.perf_counter()
+        fill(installation, Size(scale.many_hotels, scale.many_bookings))
+        report.notes.append(f"Many hotels: loaded in {time.perf_counter() - began:.0f} s.")
+        figures: dict[str, float] = {}
+        relay = Relay()
+        figures["relay's look"] = _median(relay._waiting_streams)
+        figures["backlog"] = _median(lambda: backlog(connection))
+        figures["tick, nothing due"] = _median(tick)
+        browser = _superuser()
+        for name, path in PAGES.items():
+            figures[name] = _median(partial(_get, browser, path))
+        figures["/readyz"] = _median(lambda: Readiness().look())
+        for word in ("smith", "smith mary"):
+            figures[f"search: {word}"] = _median(partial(_search, word))
+        began = time.perf_counter()
+        broken = len(violations())
+        figures["check_invariants"] = (time.perf_counter() - began) * 1000
+        report.notes.append(f"Many hotels: {broken} violations.")
+        busy = _idle_worker(installation)
+        for statement in DUE:
+            _run(statement, {})
+        figures["tick, 1 % due"] = meters.milliseconds(lambda: report.notes.append(f"Many hotels: {tick()}"))
+        _run(BACKLOG.format(events=BACKLOG_EVENTS // 3), {})
+        figures["relay's look, 100,000 unsent"] = _median(relay._waiting_streams)
+    rows = [Row(f"{name}, many hotels", {"ms": value}) for name, value in figures.items()]
+    rows.append(Row("idle worker with relay, many hotels", {"% of a core": busy}))
+    report.add(f"{scale.many_hotels:,} hotels, {scale.many_bookings:,} bookings", rows)
+
+
+PAGES = {
+    "admin home of a superuser": "/admin/",
+    "list of hotels, searched": "/admin/hotel/hotel/?q=12&o=-1",
+    "/metrics": "/metrics",
+}
+
+
+def _median(work: Callable[[], object], rounds: int = 7) -> float:
+    work()  # a warm-up
+    return median(meters.milliseconds(work) for _ in range(rounds))
+
+
+def _superuser() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("many-root"))
+    return client
+
+
+def _get(client: Client, path: str) -> None:
+    if (status := client.get(path, headers={"host": "127.0.0.1"}).status_code) != 200:
+        raise LocalError(f"{path} returned {status}")
+
+
+def _search(word: str) -> None:
+    hotel = Hotel.objects.get(slug="many-1")
+    query = BookingQuery().run_validation({"q": word})
+    list(filtered_bookings(hotel, query).values_list("pk", flat=True)[:20])
+
+
+def _idle_worker(installation: Installation) -> float:
+    """The processor time, in percent of one core, of a worker with its relay and of PostgreSQL, with nothing due."""
+    url = urlsplit(installation.environment["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl()
+    command = [sys.executable, "manage.py", "worker"]
+    with subprocess.Popen(command, cwd=PROJECT, env=installation.environment | {"DATABASE_URL": url}) as process:
+        try:
+            installation.pause(START_UP)
+            worker, postgres = psutil.Process(process.pid), meters.Processor(installation.postgres)
+            before = worker.cpu_times()
+            installation.pause(IDLE_SECONDS)
+            after = worker.cpu_times()
+            used = after.user + after.system - before.user - before.system + postgres.milliseconds() / 1000
+            return 100 * used / IDLE_SECONDS
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _own_database() -> Iterator[None]:
+    own = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {DATABASE}")
+    connection.close()
+    connection.settings_dict["NAME"] = DATABASE
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = own
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")

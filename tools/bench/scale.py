@@ -19,6 +19,8 @@ class Scale(NamedTuple):
     event_seconds: float  # of each rate in each round
     replay_hotels: int
     replay_rounds: int
+    many_hotels: int
+    many_bookings: int
 
 
 FULL = Scale(
@@ -35,6 +37,8 @@ FULL = Scale(
     event_seconds=20,
     replay_hotels=50,
     replay_rounds=3,
+    many_hotels=5000,
+    many_bookings=2_000_000,
 )
 QUICK = Scale(
     rounds=2,
@@ -50,4 +54,6 @@ QUICK = Scale(
     event_seconds=4,
     replay_hotels=4,
     replay_rounds=1,
+    many_hotels=100,
+    many_bookings=40_000,
 )
