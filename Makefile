@@ -22,8 +22,9 @@ LOCAL = requirements.txt requirements/local.txt
 TEST = $(LOCAL) requirements/test.txt
 CHECK = $(TEST) requirements/check.txt
 MAINTENANCE = $(CHECK) requirements/maintenance.txt
+CLUSTER = $(TEST) requirements/cluster.txt
 
-.PHONY: help run reset test test-pooled test-browser screenshots check audit lock permissions contract bench drill-events soak fuzz mutants clean
+.PHONY: help run reset test test-pooled test-browser screenshots check audit lock permissions contract bench drill-events drill-cluster soak fuzz mutants clean
 
 help:
 	@echo "make run           start HotelMate with demo data on http://127.0.0.1:8000 (or PORT=8001), until Ctrl-C"
@@ -38,6 +39,7 @@ help:
 	@echo "make contract      replay the existing staff app's API calls and check every response"
 	@echo "make bench         measure performance against the theoretical minimum (15 to 30 minutes; ARGS='--quick')"
 	@echo "make drill-events  kill the parts that deliver live events, and check that none is lost (5 minutes; ARGS='--quick')"
+	@echo "make drill-cluster fail over a PostgreSQL cluster under HotelMate (8 minutes; needs root and Debian's packages; ARGS='--full')"
 	@echo "make soak          soak test with fault injection: real stays in five hotels (3 minutes; ARGS='--minutes 20 --seed 7')"
 	@echo "make fuzz          fuzz the API and the Pusher server (5 minutes; ARGS='--minutes 10 --seed N')"
 	@echo "make mutants       mutation tests: remove each lock, rule and check; a test must fail (half an hour; ARGS='--only NAME')"
@@ -106,6 +108,10 @@ bench:
 drill-events:
 	$(call INSTALL,$(TEST))
 	@exec $(VENV) -m tools.drill_events $(ARGS)
+
+drill-cluster:
+	$(call INSTALL,$(CLUSTER))
+	@exec $(VENV) -m tools.drill_cluster $(ARGS)
 
 soak:
 	$(call INSTALL,$(TEST))

@@ -16,6 +16,7 @@ OUTPUTS = {
     "requirements/test.in": "requirements/test.txt",
     "requirements/check.in": "requirements/check.txt",
     "requirements/maintenance.in": "requirements/maintenance.txt",
+    "requirements/cluster.in": "requirements/cluster.txt",
 }
 
 
