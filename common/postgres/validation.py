@@ -85,16 +85,12 @@ def problems(database: Any) -> list[CheckMessage]:
 
 
 def shares_sessions(database: Any) -> bool:
-    """Whether a pooler shares PostgreSQL's sessions between clients, at the latest between transactions.
+    """Whether a pooler shares PostgreSQL's sessions between clients, after each transaction or statement.
 
-    Every pooler reports a process id of its own for a connection; a plain TCP proxy passes on PostgreSQL's. In session
-    mode two clients keep two sessions. A shared session shows when two clients meet in one, or one client in two.
+    Otherwise two clients keep two sessions. Shared sessions show when two clients meet in one, or one client in two.
     """
-    own = _backend(database)
-    if own == database.connection.info.backend_pid:
-        return False
     with closing(database.copy()) as other:
-        theirs = _backend(other)
+        own, theirs = _backend(database), _backend(other)
         # In this order, a pool that hands out its sessions in turn shows itself, too.
         order = [(other, theirs), (database, own)] * 3
         return own == theirs or any(_backend(client) != before for client, before in order)
