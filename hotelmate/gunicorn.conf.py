@@ -48,6 +48,8 @@ accesslog = None
 if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(make_counters_folder())
 
+# Seconds for which a statement may go unanswered. None of a request takes as long.
+DATABASE_PATIENCE = 10
 # Seconds; the next relay resends the events of an interrupted batch.
 STOP_PATIENCE = 6
 _relays: list[Any] = []
@@ -62,12 +64,14 @@ def post_worker_init(worker: Any) -> None:
     from gunicorn import util
 
     from common.logs import redact_server_log
+    from common.postgres.patience import limit_waits
     from common.postgres.validation import require_guarantees
     from hotelmate.malformed_requests import write_error
 
     redact_server_log(worker.log.error_log)
     util.write_error = write_error
     require_guarantees()
+    limit_waits(DATABASE_PATIENCE)
 
     if settings.REALTIME_RELAY == "thread":
         from notifications import relay

@@ -17,6 +17,7 @@ from psycopg2 import extensions
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
 from common.database import READ_ONLY
+from common.postgres import patience
 from common.postgres.validation import DatabaseValidation
 
 
@@ -24,6 +25,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """With ``CONN_HEALTH_CHECKS``, Django would send ``SELECT 1`` before the first statement of each request."""
 
     validation_class = DatabaseValidation
+    in_driver_since: float | None = None  # of this thread's call to the driver (common/postgres/patience.py)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        patience.watch(self)
 
     @property
     def is_pooled(self) -> bool:
@@ -76,9 +82,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
-    """Closes a read-only connection after use: it leads to a standby, and a new one may lead to the primary."""
+    """Notes how long a call lasts, and closes a read-only connection after use.
+
+    That leads to a standby, and a new one may lead to the primary.
+    """
+
+    def __enter__(self) -> None:
+        self.wrapper.in_driver_since = time.monotonic()  # type: ignore[attr-defined]  # ours
+        super().__enter__()
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self.wrapper.in_driver_since = None  # type: ignore[attr-defined]
         if getattr(error, "pgcode", None) == READ_ONLY:
             self.wrapper.close_at = time.monotonic()  # type: ignore[attr-defined]  # as if its maximum age were reached
         super().__exit__(kind, error, traceback)

@@ -1,10 +1,14 @@
 """A database that goes away during a request causes a 503, in the API and on pages."""
 
+import threading
+
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
+from common.database import is_unreachable
 from common.postgres.base import PortionsCursor
+from common.postgres.patience import end_waits
 from common.renderers import JsonList
 from rooms import rows
 from tests.conftest import url
@@ -120,3 +124,33 @@ def test_a_connection_lost_after_the_last_row(api, lose_connection, monkeypatch)
 
     monkeypatch.setattr(PortionsCursor, "close", lose_first)
     assert client.get(url(member, "turnover/rooms/")).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_does_not_answer():
+    """As if its disk hung: the machine acknowledges every packet. Only the connection that waits is dropped."""
+    connection.ensure_connection()
+    other = connection.copy()
+    errors = []
+
+    def wait() -> None:
+        with other.cursor() as cursor, pytest.raises(OperationalError) as found:
+            cursor.execute("SELECT pg_sleep(60)")
+        errors.append(found.value)
+        other.close()
+
+    other.inc_thread_sharing()
+    other.ensure_connection()
+    pid = other.connection.info.backend_pid
+    thread = threading.Thread(target=wait)
+    thread.start()
+    with connection.cursor() as cursor:
+        sleeping = False
+        while not sleeping:
+            end_waits(3600)  # ends nothing
+            cursor.execute("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s", [pid])
+            [sleeping] = cursor.fetchone()
+        end_waits(0)
+        thread.join()
+        assert is_unreachable(errors[0])
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])

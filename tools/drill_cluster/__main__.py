@@ -316,6 +316,7 @@ class Drill:
         for number in range(self._counts.cut):
             self._row(f"primary cut off, {number + 1}", self._cut, TTL + 5)
         self._row("primary frozen, then woken", self._freeze, TTL + 5)
+        self._row("primary's processes hang, then wake", self._hang, TTL + 5)
         self._row("synchronous standby killed", self._kill_standby, None)
         self._row("etcd without a quorum", self._stop_etcd, None)
         self._stop_traffic("synchronous")
@@ -346,6 +347,14 @@ class Drill:
         self._await_another(machine)
         self._pause(CALM)
         machine.wake()
+
+    def _hang(self) -> None:
+        """As if its disk hung: the kernel acknowledges what it is sent."""
+        machine = self._cluster.primary()
+        machine.signal(signal.SIGSTOP)
+        self._await_another(machine)
+        self._pause(CALM)
+        machine.signal(signal.SIGCONT)
 
     def _kill_standby(self) -> None:
         members = self._cluster.state()

@@ -13,6 +13,7 @@ from django.db import close_old_connections, connection
 from common import outage
 from common.database import DATABASE_FAILURES, is_unreachable
 from common.logs import error_summary
+from common.postgres.patience import limit_waits
 from common.postgres.validation import require_guarantees
 from notifications import mail, mail_sending, relay
 from operations import periodic
@@ -20,6 +21,8 @@ from room_bookings.services import payment_sweep
 
 logger = logging.getLogger(__name__)
 
+# Seconds for which a statement may go unanswered: longer than any of a job takes.
+DATABASE_PATIENCE = 60
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 # Seconds to wait on shutdown, less than process supervisors wait before they kill. Interrupted work is retried by the
 # next worker.
@@ -69,6 +72,7 @@ class Command(BaseCommand):
         # Signals are blocked in all threads and awaited here: a handler could run while this thread holds a lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         require_guarantees(session=True)
+        limit_waits(DATABASE_PATIENCE)
         stopping = threading.Event()
         sender = relay.start_thread()
         threads = [
