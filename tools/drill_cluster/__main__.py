@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -44,7 +45,7 @@ CALM = 4.0  # seconds of undisturbed traffic after each fault
 HOSTS, POOLED = "hosts", "pooled"  # the two web machines
 PORTS = {HOSTS: 8001, POOLED: 8002}
 PUSHER_PORT = 8003
-DATABASE_PASSWORD = "drill-database"  # noqa: S105 - gone with the drill
+DATABASE_PASSWORD = secrets.token_hex()
 ROLE_SETTINGS = {
     "lock_timeout": "3s",
     "tcp_keepalives_idle": "30",
@@ -316,7 +317,7 @@ class Drill:
         for number in range(self._counts.cut):
             self._row(f"primary cut off, {number + 1}", self._cut, TTL + 5)
         self._row("primary frozen, then woken", self._freeze, TTL + 5)
-        self._row("primary's processes hang, then wake", self._hang, TTL + 5)
+        self._row("primary's processes hang, then wake", self._hang, None)
         self._row("synchronous standby killed", self._kill_standby, None)
         self._row("etcd without a quorum", self._stop_etcd, None)
         self._stop_traffic("synchronous")

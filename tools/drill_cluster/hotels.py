@@ -1,6 +1,7 @@
 """``python -m tools.drill_cluster.hotels FILE``: creates the drill's hotels, where it is early afternoon now."""
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,6 @@ def main(file: Path) -> None:
     from hotel.models import Hotel
     from operations.replay.hotels import make_staff
     from rooms.models import Room
-    from tools.drill_cluster.traffic import PASSWORD
 
     # Guests can check in; the signs in the names of these zones are reversed.
     offset = 14 - datetime.now(UTC).hour
@@ -25,7 +25,7 @@ def main(file: Path) -> None:
     made = json.loads(file.read_text())
     for hotel in made:
         row = Hotel.objects.get(slug=hotel["slug"])
-        staff = make_staff(row, password=PASSWORD)
+        staff = make_staff(row, password=os.environ["DEMO_PASSWORD"])
         # A new password has signed everyone out.
         hotel["tokens"] = {name: AuthToken.objects.create(staff[name].user)[1] for name in hotel["tokens"]}
         hotel["timezone"] = row.timezone

@@ -5,6 +5,7 @@ touched, and all ends with the drill.
 """
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from local.service import Pause, wait_until
 
 DEPLOY = PROJECT / "deploy" / "cluster"
 WEB = "10.0.0.1"  # the address of everything that is no database machine
-SUPERUSER_PASSWORD, REPLICATION_PASSWORD = "drill-superuser", "drill-replication"
+SUPERUSER_PASSWORD, REPLICATION_PASSWORD = secrets.token_hex(), secrets.token_hex()
 PACKAGES = {
     "etcd": "etcd-server",
     "haproxy": "haproxy",
