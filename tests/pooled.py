@@ -23,6 +23,10 @@ from tools.harness.pgbouncer import pgbouncer
 DIRECT = {
     "tests/common/test_prepared.py": "prepares statements, and ends a session by its process id",
     "tests/common/test_kept_connection.py": "ends a session by its process id, listens in it",
+    "tests/common/test_database_away.py": "ends a session by its process id",
+    "tests/common/test_read_only.py": "makes a session read-only",
+    "tests/hotelmate/test_busy.py": "sets a session's lock_timeout",
+    "tests/room_bookings/test_booking_races.py::test_twenty": "sets a session's lock_timeout",
     "tests/hotelmate/test_connection.py": "tests the start-up options of a direct connection",
     "tests/hotelmate/test_probes.py::test_a_standby_is_not_ready": "sets a start-up option",
     "tests/hotelmate/test_probes.py::test_a_session_without_lock_timeout": "sets a start-up option",
@@ -30,6 +34,7 @@ DIRECT = {
     "tests/notifications/test_mail_sending.py": "mail is sent by the worker, under session locks",
     "tests/notifications/test_worker.py": "the worker connects directly",
     "tests/notifications/test_web_process.py": "web processes with a relay",
+    "tests/operations/test_periodic.py": "periodic work runs in the worker",
     "tests/operations/test_replay.py": "a command, with session settings",
     "tests/deploy/test_migrations.py": "`migrate` connects directly",
 }

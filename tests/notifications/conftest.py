@@ -338,8 +338,9 @@ def start_hotelmate() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
         name = connection.settings_dict["NAME"]  # the test database, not the one in the URL
+        urls = {key: os.environ[key] for key in ("DATABASE_URL", "DATABASE_DIRECT_URL") if key in os.environ}
         ours = {
-            "DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl(),
+            **{variable: urlsplit(url)._replace(path=f"/{name}").geturl() for variable, url in urls.items()},
             "DJANGO_SETTINGS_MODULE": "hotelmate.settings",  # not the test settings, which send nothing
             "DEVELOPMENT": "1",
         }
