@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 
 from common.database import constraint, is_race, is_unreachable, sqlstate
 from common.errors import HotelMateError
+from common.logs import error_summary
 from common.parsers import BodyTooLarge
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def unavailability(error: BaseException | None) -> tuple[str, str] | None:
     if sqlstate(error) in BUSY:
         return "BUSY", "Somebody else is changing this right now. Try again in a moment."
     if is_unreachable(error):
-        logger.error("the database cannot be reached: %s", type(error).__name__, exc_info=error)
+        logger.error("the database cannot be reached: %s", error_summary(error))
         return "UNAVAILABLE", "The database cannot be reached right now. Try again in a moment."
     return None
 

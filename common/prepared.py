@@ -1,5 +1,5 @@
-"""Single-row statements that Django builds once and PostgreSQL plans once per connection: for a wide row, both take
-longer than reading or writing it (measured: two thirds of a status update).
+"""Statements that Django builds once and PostgreSQL plans once per connection: for a wide row, both take longer than
+reading or writing it (measured: two thirds of a status update).
 
 Behind a pooler that shares sessions (``DATABASE_POOLER``) nothing can be prepared: the same statements are sent as text
 each time, still built only once. A statement's name is a hash of its text, so even with a wrong configuration a name
@@ -8,18 +8,18 @@ means one statement only.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, Lookup, Model, QuerySet
 from django.db.models.expressions import Combinable, RawSQL
-from django.db.models.query import ModelIterable, get_related_populators
+from django.db.models.query import ModelIterable, ValuesListIterable, get_related_populators
 from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.transaction import TransactionManagementError, mark_for_rollback_on_error
 from psycopg2.extensions import AsIs
@@ -62,45 +62,91 @@ class _Read(NamedTuple):
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-class PreparedRead(Generic[M]):
-    """Reads one row of the queryset that ``build`` makes, by unique keys, with the same result as the queryset.
+@Field.register_lookup
+class AnyOf(Lookup):
+    """``pk__any=[1, 2]``: like ``in``, but with one array, so that the statement is the same for any number of them."""
 
-    The queryset returns instances or one value, and can join (not ``prefetch_related``), annotate and lock. Its filters
-    keep the values of the first read.
+    lookup_name = "any"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        left, left_params = self.process_lhs(compiler, connection)
+        if hasattr(self.rhs, "as_sql"):
+            right, right_params = compiler.compile(self.rhs)
+        else:
+            right, right_params = "%s", [list(self.rhs)]
+        return f"{left} = ANY({right})", [*left_params, *right_params]
+
+
+class PreparedRead(Generic[M]):
+    """Reads rows of the queryset that ``build`` makes, by their keys, with the same result as the queryset.
+
+    The queryset returns instances, tuples or one value, and can join (not ``prefetch_related``), annotate and lock. Its
+    filters keep the values of the first read.
     """
 
-    def __init__(self, build: Callable[[], QuerySet[Any, M]]) -> None:
+    def __init__(self, build: Callable[..., QuerySet[Any, M]]) -> None:
         self._build = build
         self._made: dict[tuple[str, ...], _Read] = {}
 
     def read(self, **keys: Any) -> list[M]:
-        """The row with these ``keys`` (lookups of equality, by plain values), or nothing; one statement."""
-        names = tuple(keys)
-        made = self._made.get(names) or self._made.setdefault(names, self._compile(names))
+        """The rows with these ``keys``: lookups of equality or ``any``, by plain values; one statement."""
+        made, values = self._made_for(tuple(keys)), list(keys.values())
         if made.locks and not connection.in_atomic_block:
             raise TransactionManagementError("Rows can only be locked inside a transaction.")  # as Django does
-        values = tuple(keys.values())
-        if any(isinstance(value, int) and value.bit_length() > BITS for value in values):
+        values = [[one for one in value if _fits(one)] if isinstance(value, list) else value for value in values]
+        if not all(map(_fits, values)):
             return []  # no row has it, and PostgreSQL would raise an error
         with _run(connections[DEFAULT_DB_ALIAS], made.statement, values) as cursor:
             return [made.make(row) for row in made.convert(cursor.fetchall())]
 
+    def stream(self, at_once: int, **keys: Any) -> Iterator[M]:
+        """The same rows, ``at_once`` per round trip, for many; the statement is sent as text, like the queryset's."""
+        made, database = self._made_for(tuple(keys)), connections[DEFAULT_DB_ALIAS]
+        is_whole = database.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+        with database.cursor() if is_whole else database.chunked_cursor() as cursor:
+            cursor.execute(made.statement.sql, made.statement.with_values(tuple(keys.values())))
+            while rows := cursor.fetchmany(at_once):
+                yield from map(made.make, made.convert(rows))
+
     def queryset(self, **keys: Any) -> QuerySet[Any, M]:
         """The same rows as ``read``, not prepared."""
         return self._build().filter(**keys)
+
+    def _made_for(self, names: tuple[str, ...]) -> _Read:
+        return self._made.get(names) or self._made.setdefault(names, self._compile(names))
 
     def _compile(self, names: tuple[str, ...]) -> _Read:
         queryset = self.queryset(**{name: _place(number) for number, name in enumerate(names, start=1)})
         compiler = queryset.query.get_compiler(connection.alias)
         locks = queryset.query.select_for_update
         statement = _named("lock" if locks else "read", queryset.model, *compiler.as_sql())
-        make = _instance_maker(compiler) if queryset._iterable_class is ModelIterable else itemgetter(0)
-        return _Read(statement, locks, _converter(compiler), make)
+        return _Read(statement, locks, _converter(compiler), _maker(queryset, compiler))
+
+
+class PreparedQuery(PreparedRead[M]):
+    """The same for a query whose values are not plain keys: ``build`` makes the queryset from them.
+
+    It sees placeholders instead of the values, and must not look into them.
+    """
+
+    def queryset(self, **keys: Any) -> QuerySet[Any, M]:
+        return self._build(**keys)
+
+
+def _fits(value: Any) -> bool:
+    return not isinstance(value, int) or value.bit_length() <= BITS
 
 
 def _converter(compiler: Any) -> Callable[[Rows], Iterable[Sequence[Any]]]:
     converters = compiler.get_converters([column for column, *_ in compiler.select])
     return partial(compiler.apply_converters, converters=converters) if converters else iter
+
+
+def _maker(queryset: QuerySet[Any, Any], compiler: Any) -> Callable[[Sequence[Any]], Any]:
+    if queryset._iterable_class is ModelIterable:
+        return _instance_maker(compiler)
+    return tuple if queryset._iterable_class is ValuesListIterable else itemgetter(0)
 
 
 def _instance_maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
@@ -126,41 +172,47 @@ def _instance_maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
 
 
 def insert(instances: Iterable[Model]) -> None:
-    """Store new instances of one model, as ``bulk_create`` does: a single one prepared, many in one statement.
+    """Store new instances of one model in this order, as ``bulk_create`` does; one statement.
 
     Plain values only, no expressions; related rows must already be stored.
     """
     things = list(instances)
     if not things:
         return
-    thing, model = things[0], type(things[0])
-    if len(things) > 1 or thing.pk is not None:
+    model, database = type(things[0]), connections[DEFAULT_DB_ALIAS]
+    if any(thing.pk is not None for thing in things):
         model._base_manager.bulk_create(things)
         return
-    made = _insert_of(model)
-    database = connections[DEFAULT_DB_ALIAS]
-    values = [_stored(thing, field, database, add=True) for field in _columns(model)]
+    columns = [[_stored(thing, field, database, add=True) for thing in things] for field in _columns(model)]
+    if len(things) == 1:
+        made, values = _insert_of(model), [value for [value] in columns]
+    else:
+        made, values = _insert_of_many(model), columns
     with mark_for_rollback_on_error(), _run(database, made, values) as cursor:
-        [thing.pk] = cursor.fetchone()
-    thing._state.adding, thing._state.db = False, database.alias
+        for thing, (pk,) in zip(things, cursor.fetchall(), strict=True):
+            thing.pk, thing._state.adding, thing._state.db = pk, False, database.alias
 
 
-def update(thing: Model, names: Sequence[str]) -> None:
-    """Write these fields, each named once, of a row that exists, as ``save(update_fields=names)`` does.
+def update(instances: Sequence[Model], names: Sequence[str]) -> None:
+    """Write these fields, each named once, of rows of one model that exist, as ``bulk_update`` does; one statement.
 
     Plain values only, no expressions; Django's signals are not sent.
     """
-    if not names:
+    if not (instances and names):
         return
-    model = type(thing)
-    ordered = tuple(sorted(names))
-    made = _update_of(model, ordered)
-    fields: list[Any] = [model._meta.get_field(name) for name in ordered]
+    model, ordered = type(instances[0]), tuple(sorted(names))
     database = connections[DEFAULT_DB_ALIAS]
-    values = [_stored(thing, field, database, add=False) for field in fields]
-    with mark_for_rollback_on_error(), _run(database, made, [*values, thing.pk]) as cursor:
-        if cursor.rowcount != 1:
-            raise DatabaseError(f"{model._meta.label} {thing.pk} does not exist: nothing was updated.")
+    fields: list[Any] = [model._meta.get_field(name) for name in ordered]
+    columns = [
+        [_stored(thing, field, database, add=False) for thing in instances] for field in [*fields, model._meta.pk]
+    ]
+    if len(instances) == 1:
+        made, values = _update_of(model, ordered), [value for [value] in columns]
+    else:
+        made, values = _update_of_many(model, ordered), columns
+    with mark_for_rollback_on_error(), _run(database, made, values) as cursor:
+        if cursor.rowcount != len(instances):
+            raise DatabaseError(f"{cursor.rowcount} of {len(instances)} rows of {model._meta.label} exist.")
 
 
 def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
@@ -187,6 +239,37 @@ def _insert_of(model: type[Model]) -> _Statement:
     compiler.returning_fields = [model._meta.pk]
     [(sql, params)] = compiler.as_sql()
     return _named("insert", model, sql, params)
+
+
+@lru_cache
+def _insert_of_many(model: type[Model]) -> _Statement:
+    quote, pk = connection.ops.quote_name, cast(Any, model._meta.pk)
+    fields: list[Any] = _columns(model)
+    columns = ", ".join(quote(field.column) for field in fields)
+    table, rows = quote(model._meta.db_table), _rows_of(fields)
+    sql = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {rows} RETURNING {quote(pk.column)}"  # noqa: S608
+    return _named("insert", model, sql, [_Place(number) for number in range(1, len(fields) + 1)])
+
+
+@lru_cache(maxsize=4 * KEPT)
+def _update_of_many(model: type[Model], names: Sequence[str]) -> _Statement:
+    quote, pk = connection.ops.quote_name, cast(Any, model._meta.pk)
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    changes = ", ".join(f"{quote(field.column)} = new.{quote(field.column)}" for field in fields)
+    table, key, rows = quote(model._meta.db_table), quote(pk.column), _rows_of([*fields, pk])
+    sql = f"UPDATE {table} SET {changes} FROM {rows} WHERE {table}.{key} = new.{key}"  # noqa: S608
+    return _named("update", model, sql, [_Place(number) for number in range(1, len(fields) + 2)])
+
+
+def _rows_of(fields: Sequence[Any]) -> str:
+    """SQL for the rows of ``new``, from an array for each column: the text is the same for any number of rows."""
+    arrays = ", ".join(f"%s::{_type_of(field)}[]" for field in fields)
+    return f"unnest({arrays}) AS new ({', '.join(connection.ops.quote_name(field.column) for field in fields)})"
+
+
+def _type_of(field: Any) -> str:
+    """The column's type, without its default as ``bigserial`` has one."""
+    return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection))
 
 
 @lru_cache(maxsize=4 * KEPT)

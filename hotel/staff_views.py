@@ -33,7 +33,7 @@ from room_bookings.examples import (
 )
 from room_bookings.filters import BUCKETS, BookingQuery, bookings_in_order, bucket_counts, filtered_bookings
 from room_bookings.models import RoomBooking
-from room_bookings.selectors import available_rooms, booking_list
+from room_bookings.selectors import available_rooms, booking_list, booking_of
 from room_bookings.serializers import BookingDetail
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.cancel import cancel_booking
@@ -76,15 +76,11 @@ class BookingViewSet(HotelViewSet):
 
     def booking(self, bid: str, bookings: QuerySet[RoomBooking] | None = None) -> RoomBooking:
         """One booking of the caller's hotel, to pass to a service; from ``booking_list`` if it is to be returned."""
-        refusal = "There is no such booking."
-        if not REFERENCE.fullmatch(bid):
-            raise BookingNotFound(refusal)
-        found: RoomBooking = self.find(
-            RoomBooking.objects.filter(hotel=self.hotel) if bookings is None else bookings,
-            BookingNotFound,
-            refusal,
-            booking_id=bid,
-        )
+        found: RoomBooking | None = None
+        if REFERENCE.fullmatch(bid):
+            found = booking_of(self.hotel, bid) if bookings is None else bookings.filter(booking_id=bid).first()
+        if found is None:
+            raise BookingNotFound("There is no such booking.")
         found.hotel = self.hotel
         return found
 

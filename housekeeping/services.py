@@ -232,10 +232,11 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
         changed.append((room, event, fields))
         outcomes.append(StatusOutcome(room, event))
     if changed:
-        _save([room for room, _, _ in changed], sorted({field for _, _, fields in changed for field in fields}))
+        rooms, names = [room for room, _, _ in changed], {field for _, _, fields in changed for field in fields}
+        prepared.update(rooms, sorted(names))
         prepared.insert([event for _, event, _ in changed])
         prepared.insert(overbooked)
-        _finish_turnovers([room for room, _, _ in changed], request.staff)
+        _finish_turnovers(rooms, request.staff)
         notification_manager.realtime_rooms_updated(
             [
                 notification_manager.RoomUpdate(room, fields, event.source, event.from_status, request.staff)
@@ -388,13 +389,6 @@ def clear_fault(room: Room) -> None:
 def append_note(text: str, note: str) -> str:
     """``text`` with ``note`` appended on a new line; either may be empty."""
     return "\n".join(part for part in (text, note) if part)
-
-
-def _save(rooms: list[Room], fields: list[str]) -> None:
-    if len(rooms) == 1:
-        prepared.update(rooms[0], fields)
-    else:
-        Room.objects.bulk_update(rooms, fields)
 
 
 def _finish_turnovers(rooms: Sequence[Room], staff: Staff | None) -> None:

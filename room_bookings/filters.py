@@ -20,7 +20,7 @@ from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.models import DRAFT_STATUSES, GUEST_NAME, BookingStatus, RoomBooking
 from room_bookings.search import LONGEST, mentioning
-from room_bookings.selectors import booking_list, late_arrivals, past_departure
+from room_bookings.selectors import bookings_read, late_arrivals, past_departure
 from rooms.models import RoomType
 
 BUCKETS = (
@@ -185,7 +185,7 @@ def filtered_bookings(hotel: Hotel, query: Mapping[str, Any]) -> QuerySet[RoomBo
 def bookings_in_order(ids: Iterable[int]) -> list[RoomBooking]:
     """The bookings with these ids, in this order, with everything that ``booking_row`` needs; one statement."""
     ids = list(ids)
-    found = booking_list().in_bulk(ids)
+    found = {booking.pk: booking for booking in bookings_read(ids)}
     return [found[pk] for pk in ids if pk in found]
 
 
@@ -196,13 +196,14 @@ def bucket_counts(hotel: Hotel, query: Mapping[str, Any]) -> dict[str, int]:
     (``PagePagination.known_count``).
     """
     buckets = _buckets(hotel, query)
-    counts = {bucket: Count("status", filter=condition or None) for bucket, (_, condition) in buckets.items()}
+    names = {condition: f"count_{place}" for place, condition in enumerate({one for _, one in buckets.values()})}
+    counts = {name: Count("status", filter=condition or None) for condition, name in names.items()}
     # Grouped by status, so that an index-only scan suffices and rows are compared only where the status is not enough.
     found = _narrowed(RoomBooking.objects.filter(hotel=hotel), hotel, query).order_by()
     groups: list[Any] = list(found.values("status").annotate(**counts))
     return {
-        bucket: sum(group[bucket] for group in groups if group["status"] in statuses)
-        for bucket, (statuses, _) in buckets.items()
+        bucket: sum(group[names[condition]] for group in groups if group["status"] in statuses)
+        for bucket, (statuses, condition) in buckets.items()
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.db.models import CharField, Count, DateField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from common.prepared import PreparedQuery
 from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, PaymentState, RoomBooking
@@ -86,10 +87,18 @@ def holders(
 
     One statement.
     """
-    found = RoomBooking.objects.filter(holding(first, free), hotel=hotel, assigned_room__isnull=False, **rooms)
     if without is not None:
-        found = found.exclude(pk=without.pk)
-    return [stay for stay in found.order_by("check_in", "pk") if holds(hotel, stay, first, free)]
+        rooms["without"] = without.pk
+    found = _holders.read(first=first, free=free, hotel=hotel.pk, **rooms)
+    return [stay for stay in found if holds(hotel, stay, first, free)]
+
+
+def _holding_rooms(*, first: date, free: date, without: int | None = None, **lookups: Any) -> QuerySet[RoomBooking]:
+    found = RoomBooking.objects.filter(holding(first, free), assigned_room__isnull=False, **lookups)
+    return (found if without is None else found.exclude(pk=without)).order_by("check_in", "pk")
+
+
+_holders = PreparedQuery(_holding_rooms)
 
 
 def conflict(stay: RoomBooking, room: Room | None) -> dict[str, Any]:
@@ -140,7 +149,8 @@ class Inventory:
             return
         hotels = {request.room_type_id: request.hotel for request in requests}
         first, free = min(request.first for request in requests), max(request.free for request in requests)
-        for room_type_id, rooms, *stay in _rooms_and_stays(hotels, first, free, without):
+        asking = {} if without is None else {"without": without.pk}
+        for room_type_id, rooms, *stay in _rooms_and_stays.read(kinds=list(hotels), first=first, free=free, **asking):
             if rooms:
                 self.rooms[room_type_id] = rooms
             else:
@@ -156,24 +166,20 @@ class Inventory:
         return [night for night in request.nights() if self.left(request.room_type_id, night) <= 0]
 
 
-def _rooms_and_stays(
-    types: Iterable[int], first: date, free: date, without: RoomBooking | None
+def _count_rooms_and_stays(
+    *, kinds: list[int], first: date, free: date, without: int | None = None
 ) -> QuerySet[Any, tuple[Any, ...]]:
     """Rows of (type, number of rooms in service, nulls), and of (type, 0, ``StayRow`` fields).
 
     A union, as each part has its own index.
     """
-    kinds = list(types)
-    rooms = Room.objects.filter(IN_SERVICE, room_type__in=kinds).order_by()
+    booked, assigned = Q(room_type__pk__any=kinds), Q(assigned_room__room_type__pk__any=kinds)
+    rooms = Room.objects.filter(IN_SERVICE, room_type__pk__any=kinds).order_by()
     stays = RoomBooking.objects.filter(holding(first, free)).order_by()
-    being_sold = RoomBooking.objects.filter(BEING_SOLD, room_type__in=kinds, check_in__lt=free, check_out__gte=first)
-    parts = [
-        stays.filter(Q(assigned_room=None) | Q(assigned_room__room_type__in=kinds), room_type__in=kinds),
-        stays.filter(assigned_room__room_type__in=kinds).exclude(room_type__in=kinds),
-        being_sold.order_by(),
-    ]
+    being_sold = RoomBooking.objects.filter(BEING_SOLD, booked, check_in__lt=free, check_out__gte=first).order_by()
+    parts = [stays.filter(Q(assigned_room=None) | assigned, booked), stays.filter(assigned, ~booked), being_sold]
     if without is not None:
-        parts = [part.exclude(pk=without.pk) for part in parts]
+        parts = [part.exclude(pk=without) for part in parts]
     counted = Coalesce(F("assigned_room__room_type"), F("room_type"))
     no_day = Value(None, output_field=DateField())
     counts = rooms.values(kind=F("room_type")).annotate(rooms=Count("pk"))
@@ -181,6 +187,9 @@ def _rooms_and_stays(
     return counts.values_list("kind", "rooms", *no_stay).union(
         *(part.values_list(counted, Value(0), *StayRow._fields) for part in parts), all=True
     )
+
+
+_rooms_and_stays = PreparedQuery(_count_rooms_and_stays)
 
 
 def sold_out_nights(requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> list[date | None]:

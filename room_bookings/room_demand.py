@@ -77,7 +77,8 @@ class RoomDemand:
         # Nights whose stay moves to the other type together with its room: nothing changes for them.
         self._moving: dict[int | None, set[date]] = {}
         if to_type is not None:
-            for stay in holders(self._hotel, self._today, END_OF_TIME, assigned_room__in=rooms):
+            ids = [room.pk for room in rooms]
+            for stay in holders(self._hotel, self._today, END_OF_TIME, assigned_room__pk__any=ids):
                 self._moving.setdefault(stay.assigned_room_id, set()).update(nights(*nights_held(self._hotel, stay)))
 
     def require_spare(self, room: Room, *, forced: bool = False) -> None:

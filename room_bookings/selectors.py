@@ -1,6 +1,6 @@
 """Reads of bookings and of the rooms that are available to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -35,25 +35,33 @@ def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
 
     Two statements, for the reason given in ``rooms.selectors.room_lock``.
     """
-    ids = list(booking_ids)
-    locked = _one_lock.read(pk=ids[0]) if len(ids) == 1 else list(_booking_ids().filter(pk__in=ids))
-    if len(locked) == 1:
-        return _one_booking.read(pk=locked[0])
-    return list(booking_list().filter(pk__in=locked).order_by("pk"))
+    locked = _lock.read(pk__any=list(booking_ids))
+    return _bookings.read(pk__any=locked) if locked else []
+
+
+def booking_of(hotel: Hotel, reference: str) -> RoomBooking | None:
+    """The hotel's booking with this reference, to pass to a service."""
+    return next(iter(_by_reference.read(hotel=hotel.pk, booking_id=reference)), None)
 
 
 def booking_read(booking_id: int) -> RoomBooking:
     """One existing booking, re-read with everything that a list row shows."""
-    [booking] = _one_booking.read(pk=booking_id)
+    [booking] = bookings_read([booking_id])
     return booking
+
+
+def bookings_read(booking_ids: Sequence[int]) -> list[RoomBooking]:
+    """These bookings in pk order, with everything that a list row shows; one statement."""
+    return _bookings.read(pk__any=booking_ids)
 
 
 def _booking_ids() -> QuerySet[RoomBooking, int]:
     return RoomBooking.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
 
 
-_one_lock = PreparedRead(_booking_ids)
-_one_booking = PreparedRead(booking_list)
+_lock = PreparedRead(_booking_ids)
+_by_reference = PreparedRead(RoomBooking.objects.all)
+_bookings = PreparedRead(lambda: booking_list().order_by("pk"))
 
 
 def booking_of_guest(token: str) -> RoomBooking | None:

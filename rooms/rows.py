@@ -5,7 +5,9 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 
+from common.prepared import PreparedRead
 from hotel.models import Hotel, Staff
 from rooms.models import Room, RoomType
 from rooms.selectors import room_list
@@ -58,9 +60,6 @@ def rooms_in_service(hotel: Hotel) -> Iterator[RoomRow]:
 
     Can be iterated once. Rows arrive in batches through a server-side cursor.
     """
-    columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
-    for who in ("cleaned_by_staff", "inspected_by_staff"):
-        columns += [f"{who}_id", *(f"{who}__user__{name}" for name in PERSON)]
     types: dict[int, RoomType] = {}
     people: dict[int, Staff] = {}
 
@@ -77,8 +76,17 @@ def rooms_in_service(hotel: Hotel) -> Iterator[RoomRow]:
         kind, cleaner, inspector = rest[: -2 * ONE_PERSON], rest[-2 * ONE_PERSON : -ONE_PERSON], rest[-ONE_PERSON:]
         return RoomRow._make((*own, hotel, room_type(*kind), person(*cleaner), person(*inspector)))
 
-    rooms = room_list(hotel).filter(is_active=True).order_by("room_number")
-    return map(room, rooms.values_list(*columns).iterator(AT_ONCE))
+    return map(room, _in_service.stream(AT_ONCE, hotel=hotel.pk))
+
+
+def _rows() -> QuerySet[Room, tuple[Any, ...]]:
+    columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
+    for who in ("cleaned_by_staff", "inspected_by_staff"):
+        columns += [f"{who}_id", *(f"{who}__user__{name}" for name in PERSON)]
+    return room_list().filter(is_active=True).order_by("room_number").values_list(*columns)
+
+
+_in_service = PreparedRead(_rows)
 
 
 def _member(pk: int, values: tuple[str, ...]) -> Staff:

@@ -50,14 +50,8 @@ def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> l
     Two statements, the lock first: after a lock wait PostgreSQL re-reads the locked row, but not the rows joined to it.
     """
     ids = list(room_ids)
-    if len(ids) == 1 and hotel is not None:
-        locked = _one_lock.read(pk=ids[0], hotel=getattr(hotel, "pk", hotel))
-    else:
-        rooms = _room_ids() if hotel is None else _room_ids().filter(hotel=hotel)
-        locked = list(rooms.filter(pk__in=ids))
-    if len(locked) == 1:
-        return _one_room.read(pk=locked[0])
-    return list(_locked_rooms().filter(pk__in=locked).order_by("pk"))
+    locked = _lock.read(pk__any=ids) if hotel is None else _lock.read(pk__any=ids, hotel=getattr(hotel, "pk", hotel))
+    return _rooms.read(pk__any=locked) if locked else []
 
 
 def _room_ids() -> QuerySet[Room, int]:
@@ -68,8 +62,8 @@ def _locked_rooms() -> QuerySet[Room]:
     turnovers = HousekeepingTask.objects.filter(
         room=OuterRef("pk"), task_type=TaskType.TURNOVER, status__in=OPEN_TASK_STATUSES
     )
-    return room_list().annotate(has_turnover=Exists(turnovers))
+    return room_list().annotate(has_turnover=Exists(turnovers)).order_by("pk")
 
 
-_one_lock = PreparedRead(_room_ids)
-_one_room = PreparedRead(_locked_rooms)
+_lock = PreparedRead(_room_ids)
+_rooms = PreparedRead(_locked_rooms)

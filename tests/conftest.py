@@ -86,7 +86,8 @@ def in_full(sql: str) -> str:
     text = STATEMENTS[prepared[1]].text
     if not text.startswith("SELECT"):
         return text
-    for number, value in enumerate(prepared[2].split(", "), start=1):
+    values = re.split(r", (?![^\[]*\])", prepared[2])  # not within ARRAY[1, 2]
+    for number, value in enumerate(values, start=1):
         text = text.replace(f"${number}", value)
     return text
 

@@ -19,11 +19,7 @@ def save_bookings(bookings: Sequence[RoomBooking], *fields: str) -> None:
     for booking in bookings:
         booking.version += 1
         booking.updated_at = moment
-    names = [*fields, "version", "updated_at"]
-    if len(bookings) == 1:
-        prepared.update(bookings[0], names)
-    else:
-        RoomBooking.objects.bulk_update(bookings, names)
+    prepared.update(bookings, [*fields, "version", "updated_at"])
 
 
 def history_row(

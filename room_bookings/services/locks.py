@@ -1,5 +1,6 @@
 """Locks on a booking, a room and a room type, taken in this order (docs/locking.md)."""
 
+from common.prepared import PreparedRead
 from hotel.models import Hotel
 from room_bookings.models import (
     RoomBooking,
@@ -29,9 +30,11 @@ def lock_room(hotel: Hotel, room_id: int) -> Room:
 
 def lock_type(hotel: Hotel | int, room_type_id: int) -> RoomType | None:
     """Lock the room type, which serialises the sales of its nights."""
-    # Explicit order: the model's default order joins the hotel, whose row would also be locked.
-    locked = RoomType.objects.select_for_update(no_key=True).filter(hotel=hotel, pk=room_type_id)
-    return locked.order_by("pk").first()
+    return next(iter(_type_lock.read(hotel=getattr(hotel, "pk", hotel), pk=room_type_id)), None)
+
+
+# Explicit order: the model's default order joins the hotel, whose row would also be locked.
+_type_lock = PreparedRead(lambda: RoomType.objects.select_for_update(no_key=True).order_by("pk"))
 
 
 def lock_type_capacity(room_type: RoomType) -> None:

@@ -215,7 +215,21 @@ def test_locking_requires_a_transaction():
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1, 2**63, -(2**63), 10**40])
 def test_numbers_out_of_range_find_nothing(number):
+    hotel = HotelFactory()
     assert PreparedRead(Hotel.objects.all).read(pk=number) == []
+    assert PreparedRead(Hotel.objects.all).read(pk__any=[number, hotel.pk]) == [hotel]
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.django_db
+def test_many_rows_are_read_by_one_statement(django_assert_num_queries):
+    rooms = [NewRoomFactory() for _ in range(3)]
+    prepared = PreparedRead(lambda: room_list().order_by("pk"))
+    for some in (rooms, rooms[1:], rooms[:1], []):
+        with django_assert_num_queries(1):
+            found = prepared.read(pk__any=[room.pk for room in some])
+        assert [facts(room) for room in found] == [facts(room_list().get(pk=room.pk)) for room in some]
+        assert [room.pk for room in prepared.stream(2, pk__any=[room.pk for room in some])] == [r.pk for r in some]
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -248,7 +262,7 @@ def test_behind_a_pooler_nothing_is_prepared(monkeypatch):
     event = an_event(channel="private-of-no-other-test")
     assert PreparedRead(partial(Hotel.objects.exclude, name="of this test only")).read(pk=hotel.pk) == [hotel]
     writing.insert([event])
-    writing.update(event, ["last_error"])
+    writing.update([event], ["last_error"])
     assert prepared_statements() == before
 
 
@@ -276,7 +290,7 @@ def test_field_order_does_not_make_another_statement():
     found = []
     for names in (["seq", "last_error"], ["last_error", "seq"]):
         event.seq, event.last_error = len(names[0]), names[0]
-        writing.update(event, names)
+        writing.update([event], names)
         assert RealtimeEvent.objects.filter(seq=len(names[0]), last_error=names[0]).exists()
         found.append(prepared_statements())
     assert found[0] == found[1]
@@ -354,7 +368,7 @@ def test_constraint_violations_are_raised():
         writing.insert([an_event(event_id=event.event_id)])
     with pytest.raises(IntegrityError), transaction.atomic():
         event.hotel_id = None
-        writing.update(event, ["hotel"])
+        writing.update([event], ["hotel"])
     with pytest.raises(DataError), transaction.atomic():
         writing.insert([an_event(stream="x" * 21)])
     assert RealtimeEvent.objects.count() == 1
@@ -362,10 +376,12 @@ def test_constraint_violations_are_raised():
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
-def test_update_writes_what_save_writes(django_assert_num_queries):
-    one, other = an_event(), an_event()
-    for event in (one, other):
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_update_writes_what_bulk_update_writes(django_assert_num_queries, count):
+    events = [an_event() for _ in range(2 * count)]
+    for event in events:
         event.save()
+    ours, djangos = events[:count], events[count:]
     new = {
         "last_error": AWKWARD,
         "seq": 5,
@@ -376,15 +392,18 @@ def test_update_writes_what_save_writes(django_assert_num_queries):
     none = {"sent_at": None, "seq": None}
     for values, names in ((new, [*new]), (none, [*none]), ({"seq": 6, "last_error": "not named"}, ["seq"])):
         for name, value in values.items():
-            setattr(one, name, value)
-            setattr(other, name, value)
+            for place, event in enumerate(events):
+                # A seq is unique; of several rows, the first has no value.
+                own = value if place % count else None if count > 1 and name in none else value
+                setattr(event, name, own + place % count if name == "seq" and own else own)
         with django_assert_num_queries(1):
-            writing.update(one, names)
-        by_us = stored(but=("id", "event_id", "created_at"))
-        RealtimeEvent.objects.filter(pk=one.pk).update(seq=None, sent_at=None)  # a seq is unique
-        other.save(update_fields=names)
-        by_django = stored(but=("id", "event_id", "created_at"))
-        assert by_us[0] == by_django[1]
+            writing.update(ours, names)
+        by_us = stored(but=("id", "event_id", "created_at"))[:count]
+        RealtimeEvent.objects.filter(pk__in=[event.pk for event in ours]).update(seq=None, sent_at=None)
+        RealtimeEvent.objects.bulk_update(djangos, names)
+        by_django = stored(but=("id", "event_id", "created_at"))[count:]
+        assert by_us == by_django
+        RealtimeEvent.objects.update(seq=None, sent_at=None)
 
 
 @pytest.mark.usefixtures("either_way")
@@ -392,8 +411,8 @@ def test_update_writes_what_save_writes(django_assert_num_queries):
 def test_updating_a_missing_row_is_an_error():
     event = an_event(pk=4711)
     event._state.adding = False
-    with pytest.raises(DatabaseError, match="4711"):
-        writing.update(event, ["last_error"])
+    with pytest.raises(DatabaseError, match="0 of 1 rows of notifications.RealtimeEvent exist"):
+        writing.update([event], ["last_error"])
 
 
 @pytest.mark.django_db
@@ -404,10 +423,11 @@ def test_expressions_are_refused_and_no_fields_write_nothing(django_assert_num_q
     another = an_event(last_error=F("channel"))
     with django_assert_num_queries(0):
         with pytest.raises(TypeError, match="last_error"):
-            writing.update(event, ["last_error"])
+            writing.update([event], ["last_error"])
         with pytest.raises(TypeError, match="last_error"):
             writing.insert([another])
-        writing.update(event, [])
+        writing.update([event], [])
+        writing.update([], ["seq"])
 
 
 @pytest.mark.usefixtures("either_way")
@@ -417,7 +437,7 @@ def test_after_a_failed_write_nothing_is_committed():
     event, done = an_event(), []
     writing.insert([event])
     twin, nobody = an_event(event_id=event.event_id), an_event(pk=1)
-    for write in (lambda: writing.insert([twin]), lambda: writing.update(nobody, ["seq"])):
+    for write in (lambda: writing.insert([twin]), lambda: writing.update([nobody], ["seq"])):
         with transaction.atomic():
             transaction.on_commit(lambda: done.append(1))
             with suppress(DatabaseError):
@@ -429,9 +449,9 @@ def test_after_a_failed_write_nothing_is_committed():
 def test_each_connection_prepares_its_own_writes():
     event = an_event()
     writing.insert([event])
-    writing.update(event, ["last_error"])
+    writing.update([event], ["last_error"])
     connection.close()
     event.last_error = "after the pause"
-    writing.update(event, ["last_error"])
+    writing.update([event], ["last_error"])
     writing.insert([an_event()])
     assert [event.last_error for event in RealtimeEvent.objects.order_by("pk")] == ["after the pause", ""]

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 WRITER = ROOT / "housekeeping" / "services.py"
 # The bench writes to its own hotels: the same change by hand, for comparison, and rooms with years of history.
-MEASURED = {ROOT / "tools" / "bench" / name for name in ("floor.py", "growth.py")}
+MEASURED = {ROOT / "tools" / "bench" / name for name in ("floor.py", "growth.py", "many_hotels.py")}
 APPS = (
     *("board", "common", "hotel", "hotelmate", "housekeeping", "local"),
     *("notifications", "operations", "room_bookings", "rooms", "tools"),

@@ -123,8 +123,9 @@ def test_the_row_is_locked_before_writing(hotel, housekeeper, statements):
     with statements() as made:
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
     lock, read, update, audit, event = made.sql()
-    assert lock.startswith("SELECT") and lock.endswith(f"= ({room.pk})) ORDER BY 1 ASC FOR NO KEY UPDATE")
-    assert read.startswith('SELECT "rooms_room"."id"') and f"= ({room.pk}) ORDER" in read
+    assert lock.startswith("SELECT") and lock.endswith(" ORDER BY 1 ASC FOR NO KEY UPDATE")
+    assert f'"rooms_room"."id" = ANY((ARRAY[{room.pk}]))' in lock
+    assert read.startswith('SELECT "rooms_room"."id"') and f"= ANY((ARRAY[{room.pk}])) ORDER" in read
     assert update.startswith('UPDATE "rooms_room" SET "room_status"')
     assert audit.startswith('INSERT INTO "housekeeping_roomstatusevent"')
     assert event.startswith('INSERT INTO "notifications_realtimeevent"')

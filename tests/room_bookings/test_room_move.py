@@ -189,7 +189,7 @@ def test_room_of_another_hotel_is_not_locked(small_hotel, guest, statements):
     with statements() as made, pytest.raises(RoomNotFound):
         move_room(booking=guest, to_room_id=NewRoomFactory().pk, staff=small_hotel.agent, reason="x")
     [lock] = [sql for sql in made.sql() if 'FROM "rooms_room"' in sql and sql.endswith("FOR NO KEY UPDATE")]
-    assert f'"hotel_id" = {small_hotel.hotel.pk} AND' in lock
+    assert f'"hotel_id" = ({small_hotel.hotel.pk}) AND' in lock
 
 
 @pytest.mark.parametrize(

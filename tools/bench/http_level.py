@@ -28,7 +28,7 @@ from tools.harness.installation import Installation
 CONNECTIONS = 16
 TURNS = 3  # of the status change and its floors in each round: a machine's speed varies within seconds
 PROCESSES = 2
-NOTHING, SQL = "view that does nothing", "view with SQL by hand"
+NOTHING, SQL, UPDATE = "view that does nothing", "view with SQL by hand", "status update"
 
 
 class Call(NamedTuple):
@@ -138,7 +138,7 @@ def measure(installation: Installation, scale: Scale, report: Report) -> None:
     compared = [
         Case(NOTHING, lambda count: [Call("GET", "/floor/nothing/")] * count),
         Case(SQL, Changes(hotel, hotel.rooms[:size], by_hand=True).calls),
-        Case("status update", Changes(hotel, hotel.rooms[size:], by_hand=False).calls),
+        Case(UPDATE, Changes(hotel, hotel.rooms[size:], by_hand=False).calls),
     ]
     others = sorted([*reads(scale), *front_desk.cases()], key=lambda case: case.is_huge)
     cases = [*compared * TURNS, *others]
@@ -224,8 +224,9 @@ def block(installation: Installation, case: Case, scale: Scale) -> dict[str, flo
 
 
 def add_ratios(rounds: dict[str, list[dict[str, float]]], names: list[str]) -> None:
-    """Add to the newest figures their share of the floors' newest throughput."""
+    """Add to the newest figures their share of the floors' newest throughput, and their CPU time in status updates."""
     bases = {"× nothing": rounds[NOTHING][-1]["requests/s"], "× SQL view": rounds[SQL][-1]["requests/s"]}
     for figures in (rounds[name][-1] for name in names):
         for name, base in bases.items():
             figures[name] = figures["requests/s"] / base
+        figures["web × update"] = figures["web ms"] / rounds[UPDATE][-1]["web ms"]

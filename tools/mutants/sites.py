@@ -35,7 +35,7 @@ LOCK, POLICY, SCOPE = "lock", "policy", "scope"
 LOCKING = re.compile(r"(^|_)lock(_|$)")
 SQL_LOCK = re.compile(r"\bpg_(?:try_)?advisory_(?:xact_)?lock\(([^)]*)\)")
 SQL_HOTEL = re.compile(r"\b(?:\w+\.)?hotel_id = (%s|%\(hotel\)s|hotel\.id)")
-NARROWING = {"filter", "exclude", "get", "Q", "aggregate", "find", "get_or_create", "read"}
+NARROWING = {"filter", "exclude", "get", "Q", "aggregate", "find", "get_or_create", "read", "stream"}
 HOTEL_KEYWORD = re.compile(r"hotel(_id|__\w+)?$")
 # A comparison that checks that both sides belong to one hotel or one guest.
 HOTEL_COMPARISON = re.compile(r"\bhotel_id\b|\.hotel\.slug\b|\bguest_channel\(")
