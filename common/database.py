@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import psycopg2
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import QuerySet
 
 # Any failure of the database or the connection: as Django wraps it or, where it does not, as the driver raises it.
 DATABASE_FAILURES = (DatabaseError, psycopg2.Error)
@@ -88,3 +89,20 @@ def advisory_lock(namespace: int, number: int) -> Iterator[bool]:
         if alone and connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [namespace, number])
+
+
+PORTION = 1000  # rows that one transaction deletes
+
+
+def delete_in_portions(rows: QuerySet[Any]) -> int:
+    """Delete ``rows``, a portion in each transaction, in their order; returns how many.
+
+    So nobody waits for a million rows. ``rows`` are ordered by what they are selected by, so that an index finds them.
+    """
+    deleted = 0
+    while found := list(rows.values_list("pk", flat=True)[:PORTION]):
+        # The condition is checked again: a row may have been renewed meanwhile.
+        deleted += rows.order_by().filter(pk__in=found).delete()[0]
+        if len(found) < PORTION:
+            break
+    return deleted

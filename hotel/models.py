@@ -1,10 +1,12 @@
 """Hotels and their staff."""
 
 from datetime import time
+from typing import Any
 from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
@@ -15,6 +17,7 @@ from common.fields import LineField, not_blank
 from common.search import Folded
 from common.triggers import FixedField, SameHotel
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
+from hotel.sessions import SessionStore
 
 
 def validate_timezone(name: str) -> None:
@@ -147,6 +150,20 @@ class Staff(models.Model):
     def can(self, right: str) -> bool:
         """Whether this member holds ``right``, such as ``rooms.inspect``; an inactive one holds none."""
         return self.is_active and self.user.has_perm(permission(right))
+
+
+class UserSession(AbstractBaseSession):
+    """A row of Django's ``django_session``, to which migration 0012 adds the user."""
+
+    user_id = models.BigIntegerField(null=True, help_text="Null before the sign-in.")
+
+    class Meta:
+        managed = False  # django.contrib.sessions creates the table
+        db_table = "django_session"
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        return SessionStore
 
 
 class IdempotentAnswer(models.Model):

@@ -5,13 +5,12 @@ from typing import Any
 
 from django.contrib.auth import SESSION_KEY, authenticate, get_user_model
 from django.contrib.auth.models import Group
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from knox.models import AuthToken
 
 from common import clock
 from common.errors import FieldError, HotelMateError, NotAllowed
-from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, NOON, Hotel, Staff
+from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, NOON, Hotel, Staff, UserSession
 from hotel.rights import ROLE_RIGHTS
 from hotel.selectors import outranks, roles_to_give
 from room_bookings.inventory import record_allowed_overbookings
@@ -66,8 +65,9 @@ def sign_out(token: AuthToken) -> None:
 def sign_out_everywhere(user: Any) -> None:
     """Delete every token and session of the user, so that a lost phone stays out when its owner is reactivated."""
     AuthToken.objects.filter(user=user).delete()
-    # The session's user is inside its encoded data.
-    for session in Session.objects.filter(expire_date__gt=clock.now()).iterator():
+    UserSession.objects.filter(user_id=user.pk).delete()
+    # The previous release makes sessions without their user: two weeks after the upgrade there are none left.
+    for session in UserSession.objects.filter(user_id=None, expire_date__gt=clock.now()).iterator():
         if session.get_decoded().get(SESSION_KEY) == str(user.pk):
             session.delete()
 

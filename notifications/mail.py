@@ -16,6 +16,7 @@ from django.template.loader import render_to_string
 from django.utils.dateformat import format as format_date
 
 from common import clock
+from common.database import delete_in_portions
 from common.errors import Conflict, NotFound
 from common.formats import iso
 from common.money import money
@@ -43,7 +44,6 @@ NEWER = "Replaced by a newer e-mail."
 
 # E-mails can be looked up until this long after the guest's departure.
 KEEP_MAILS = timedelta(days=30)
-AT_ONCE = 1000
 
 
 class MailNotFound(NotFound):
@@ -205,11 +205,9 @@ def open_mails() -> QuerySet[BookingMail]:
 
 def forget_settled() -> int:
     """Delete e-mails ``KEEP_MAILS`` after both they were settled and the stay ended; returns how many."""
-    before, forgotten = clock.now() - KEEP_MAILS, 0
-    old = BookingMail.objects.filter(settled_at__lt=before, booking__check_out__lt=before.date()).order_by("pk")
-    while numbers := list(old.values_list("pk", flat=True)[:AT_ONCE]):
-        forgotten += BookingMail.objects.filter(pk__in=numbers).delete()[0]
-    return forgotten
+    before = clock.now() - KEEP_MAILS
+    old = BookingMail.objects.filter(settled_at__lt=before, booking__check_out__lt=before.date())
+    return delete_in_portions(old.order_by("pk"))
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

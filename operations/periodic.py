@@ -9,15 +9,16 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import OperationalError
 from django.db.models import QuerySet
+from knox.models import AuthToken
 
 from common import clock
-from common.database import advisory_lock, is_unreachable
+from common.database import advisory_lock, delete_in_portions, is_unreachable
 from hotel import calendar
-from hotel.models import Hotel, IdempotentAnswer
+from hotel.models import Hotel, IdempotentAnswer, UserSession
 from housekeeping.task_services import MORNING, hotels_without_stayovers, open_stayover_tasks
 from notifications.retention import forget_events, hotels_with_old_events
 from room_bookings.models import RoomBooking
@@ -37,6 +38,16 @@ ANSWERS_KEPT = timedelta(hours=24)
 ADVISORY_NAMESPACE = 7_304  # the first key of our advisory locks; the second is the hotel's pk
 BATCH = 100  # bookings in one transaction
 LISTED = 10  # booking ids listed in one log record
+
+
+# The rows that are deleted in all hotels at once, oldest first; an index finds each.
+OLD_ROWS: dict[str, Callable[[], QuerySet[Any]]] = {
+    "answers_forgotten": lambda: IdempotentAnswer.objects.filter(created_at__lt=clock.now() - ANSWERS_KEPT).order_by(
+        "created_at"
+    ),
+    "sessions_forgotten": lambda: UserSession.objects.filter(expire_date__lt=clock.now()).order_by("expire_date"),
+    "tokens_forgotten": lambda: AuthToken.objects.filter(expiry__lt=clock.now()).order_by("expiry"),
+}
 
 
 class Work(NamedTuple):
@@ -68,8 +79,9 @@ def tick() -> dict[str, int]:
     """Do all work that is due in every hotel; returns the counts by name.
 
     Requests past their approval deadline expire, abandoned drafts are dropped, overdue guests are flagged, the
-    morning's stayover tasks are opened, expired events are deleted. Card payments are a separate job
-    (``payment_sweep``). A hotel that another worker is busy with is skipped. Raises if the database is unreachable.
+    morning's stayover tasks are opened; old events, stored responses, sessions and tokens are deleted. Card payments
+    are a separate job (``payment_sweep``). A hotel that another worker is busy with is skipped. Raises if the database
+    is unreachable.
     """
     kinds = works()
     done = dict.fromkeys(kinds, 0)
@@ -87,7 +99,13 @@ def tick() -> dict[str, int]:
                     done[name] += kinds[name].do(hotel)
                 except Exception as error:  # continue with the other hotels and the other work
                     _log_failure(f"{name} of hotel {hotel.slug}", error)
-    return done | {"answers_forgotten": _forget_answers()}
+    for name, rows in OLD_ROWS.items():
+        done[name] = 0
+        try:
+            done[name] = delete_in_portions(rows())
+        except Exception as error:
+            _log_failure(name, error)
+    return done
 
 
 def _hotels_of(due: QuerySet[RoomBooking]) -> Iterable[int]:
@@ -139,11 +157,3 @@ def _one_by_one(work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel, batch
 def _morning_tasks(hotel: Hotel) -> int:
     now = calendar.local_now(hotel)
     return open_stayover_tasks(hotel, now.date()) if now.time() >= MORNING else 0
-
-
-def _forget_answers() -> int:
-    try:
-        return IdempotentAnswer.objects.filter(created_at__lt=clock.now() - ANSWERS_KEPT).delete()[0]
-    except Exception as error:
-        _log_failure("answers_forgotten", error)
-        return 0

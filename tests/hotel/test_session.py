@@ -4,7 +4,8 @@ import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from hotel.models import Staff
+from hotel.models import Staff, UserSession
+from hotel.services import update_staff
 from tests.conftest import url
 from tests.factories import UserFactory, room_in
 from tests.http import assert_error, nothing_written
@@ -18,6 +19,25 @@ def browser(manager) -> APIClient:
     client = APIClient(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(manager.user)
     return client
+
+
+def test_deactivation_ends_the_members_own_sessions_without_reading_others(manager, agent, statements):
+    """Those of the previous release, too, which does not record the user."""
+    browsers = {staff: [APIClient(), APIClient(), APIClient()] for staff in (manager, agent)}
+    for staff, theirs in browsers.items():
+        for browser in theirs:
+            browser.force_login(staff.user)
+    for staff, theirs in browsers.items():
+        old = theirs[0].cookies[settings.SESSION_COOKIE_NAME].value
+        assert UserSession.objects.filter(session_key=old, user_id=staff.user_id).update(user_id=None) == 1
+    with statements() as made:
+        update_staff(staff=agent, by=manager.user, is_active=False)
+    ended = [sql for sql in made.sql() if '"django_session" WHERE' in sql]
+    assert len(ended) == 3  # by user; those without one are read; one of them is the member's
+    assert all("session_key" in sql.partition("WHERE")[2] or '"user_id"' in sql for sql in ended)
+    update_staff(staff=agent, by=manager.user, is_active=True)
+    assert [browser.get(url(agent, "me/")).status_code for browser in browsers[agent]] == [401] * 3
+    assert [browser.get(url(manager, "me/")).status_code for browser in browsers[manager]] == [200] * 3
 
 
 def csrf_token(browser: APIClient) -> str:

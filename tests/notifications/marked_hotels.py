@@ -384,6 +384,7 @@ def text_fields() -> dict[str, tuple[str, str]]:
     return {
         f"{model.__name__}.{field.name}": (model._meta.db_table, field.column)
         for model in [USER, *(model for app in APPS for model in apps.get_app_config(app).get_models())]
+        if model._meta.managed
         for field in model._meta.concrete_fields
         if isinstance(field, models.CharField | models.TextField) and not field.choices
     }

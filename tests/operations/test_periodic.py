@@ -9,9 +9,11 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from knox.models import AuthToken
 
-from common import clock
-from hotel.models import Hotel, IdempotentAnswer
+from common import clock, database
+from hotel.models import Hotel, IdempotentAnswer, UserSession
 from housekeeping.models import HousekeepingTask, TaskStatus
 from housekeeping.task_services import start_task
 from operations import periodic
@@ -44,6 +46,8 @@ NOTHING = {
     "stayovers_opened": 0,
     "events_forgotten": 0,
     "answers_forgotten": 0,
+    "sessions_forgotten": 0,
+    "tokens_forgotten": 0,
 }
 
 
@@ -274,6 +278,34 @@ def test_stored_responses_are_deleted_after_a_day(small_hotel):
     assert IdempotentAnswer.objects.get().key == "23"
 
 
+def test_expired_sessions_and_tokens_are_deleted_in_portions(small_hotel, monkeypatch, statements):
+    user = small_hotel.agent.user
+    for hours in (-50, -25, -1, 1):
+        UserSession.objects.create(session_key=f"s{hours}", expire_date=NOW + timedelta(hours=hours))
+        AuthToken.objects.create(user=user, expiry=timedelta(hours=hours))
+    AuthToken.objects.filter(expiry__lt=timezone.now()).update(expiry=NOW - DAY)
+    monkeypatch.setattr(database, "PORTION", 2)
+    with statements() as made:
+        result = tick()
+    assert (result["sessions_forgotten"], result["tokens_forgotten"]) == (3, 3)
+    assert UserSession.objects.get().session_key == "s1"
+    assert AuthToken.objects.get().expiry > NOW
+    assert sum(sql.startswith('DELETE FROM "django_session"') for sql in made.sql()) == 2
+
+
+@pytest.mark.parametrize("rows", periodic.OLD_ROWS)
+def test_old_rows_are_found_by_an_index(rows, small_hotel):
+    indexes = {
+        "answers_forgotten": "hotel_idempotentanswer_created_at",
+        "sessions_forgotten": "django_session_expire_date",
+        "tokens_forgotten": "knox_authtoken_expiry",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+    plan = periodic.OLD_ROWS[rows]().values_list("pk", flat=True)[:1000].explain()
+    assert indexes[rows] in plan, plan
+
+
 def test_locked_booking_delays_no_other(small_hotel, monkeypatch, caplog):
     """One of the hotel's late requests is locked for long: the others expire now, and this one at the next tick."""
     other = open_small_hotel()
@@ -332,6 +364,8 @@ def test_an_error_in_one_hotel_stops_no_other(small_hotel, caplog):
         "stayovers_opened": 1,
         "events_forgotten": 0,
         "answers_forgotten": 1,
+        "sessions_forgotten": 0,
+        "tokens_forgotten": 0,
     }
     assert statuses(*due) == ["EXPIRED", "CANCELLED_DRAFT", "IN_HOUSE", "IN_HOUSE"]
     lines = [record.getMessage() for record in caplog.records]
@@ -438,8 +472,9 @@ def test_an_idle_tick_takes_as_many_statements_for_many_hotels_as_for_one(small_
         with statements() as made:
             assert done(tick()) == NOTHING
         counts.append(len(made))
-    # Requests, drafts, hours and overstays, timezones and mornings, old events, stored responses.
-    assert counts == [8, 8, 8]
+    # Requests, drafts, hours and overstays, timezones and mornings, old events, stored responses,
+    # sessions, tokens.
+    assert counts == [10, 10, 10]
 
 
 def test_only_hotels_with_something_due_are_visited(small_hotel, monkeypatch):

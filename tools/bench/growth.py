@@ -52,6 +52,16 @@ EXPLAIN = """
 """
 
 
+class Notices(deque[str]):
+    """All notices, which are only plans here: a connection discards them at a commit, and takes one for a warning."""
+
+    def __delitem__(self, index: object) -> None:
+        pass
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class Statement(NamedTuple):
     """One statement that PostgreSQL ran."""
 
@@ -168,7 +178,7 @@ def _observe(hotel: BenchHotel) -> dict[str, list[Statement]]:
     """The statements of a status update and of a page of history, for the room with the median buffers."""
     connection.close()  # an old connection has cached plans for the old table
     connection.ensure_connection()
-    notices: deque[str] = deque()
+    notices = Notices()
     connection.connection.notices = notices
     with connection.cursor() as cursor:
         cursor.execute(EXPLAIN)

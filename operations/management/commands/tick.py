@@ -15,6 +15,8 @@ LABELS = {
     "stayovers_opened": "stayover tasks opened",
     "events_forgotten": "old events deleted",
     "answers_forgotten": "old idempotency records deleted",
+    "sessions_forgotten": "expired sessions deleted",
+    "tokens_forgotten": "expired tokens deleted",
     "payments_finished": "payments settled",
     "payments_reverted": "payments reverted",
     "payments_retry": "payments to be requested again",
@@ -27,7 +29,7 @@ LABELS = {
 
 
 class Command(BaseCommand):
-    help = "Expire requests, flag overstays, drop drafts, open stayover tasks, delete old events, settle payments."
+    help = "Expire requests, flag overstays, drop drafts, open stayover tasks, delete what is old, settle payments."
 
     def handle(self, *args: Any, **options: Any) -> None:
         for name, count in (tick() | settle_payments()).items():

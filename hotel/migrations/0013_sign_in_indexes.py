@@ -1,0 +1,23 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    """Indexes on tables of Django and knox: to end a user's sessions, and to delete expired tokens."""
+
+    atomic = False
+
+    dependencies = [
+        ("hotel", "0012_session_user"),
+        ("knox", "0009_extend_authtoken_field"),
+    ]
+
+    operations = [
+        migrations.RunSQL(
+            "CREATE INDEX CONCURRENTLY django_session_user ON django_session (user_id)",
+            "DROP INDEX CONCURRENTLY django_session_user",
+        ),
+        migrations.RunSQL(
+            "CREATE INDEX CONCURRENTLY knox_authtoken_expiry ON knox_authtoken (expiry)",
+            "DROP INDEX CONCURRENTLY knox_authtoken_expiry",
+        ),
+    ]
