@@ -25,9 +25,9 @@ def constraint(error: BaseException) -> str:
 
 
 CONNECTION_FAILURES = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
-# SQLSTATE classes of a broken connection, too many connections, a server that stops, a disk that fails. No code at all:
-# no connection.
-UNREACHABLE = ("08", "53", "57", "58")
+# How SQLSTATEs begin of a broken connection, too many connections, a server that stops, a disk that fails. No code at
+# all: no connection. (Not all of class 57: 57014 is a statement that took too long.)
+UNREACHABLE = ("08", "53", "57P", "58")
 # A write on a standby, or on a primary that became a standby while we were connected.
 READ_ONLY = "25006"
 

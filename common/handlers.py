@@ -23,8 +23,9 @@ from common.parsers import BodyTooLarge
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 1
-# SQLSTATEs: lock not acquired within lock_timeout, deadlock, serialization failure.
-BUSY = {"55P03", "40P01", "40001"}
+# SQLSTATEs: lock not acquired within lock_timeout, deadlock, serialization failure; a statement that statement_timeout
+# or an administrator cancelled.
+BUSY = {"55P03", "40P01", "40001", "57014"}
 RESERVED = ("code", "message", "detail", "error", "details")
 CODES = {
     exceptions.ParseError: "MALFORMED_REQUEST",

@@ -70,8 +70,8 @@ def post_worker_init(worker: Any) -> None:
 
     redact_server_log(worker.log.error_log)
     util.write_error = write_error
-    require_guarantees()
     limit_waits(DATABASE_PATIENCE)
+    require_guarantees()
 
     if settings.REALTIME_RELAY == "thread":
         from notifications import relay

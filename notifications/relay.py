@@ -137,6 +137,7 @@ class Relay:
         self._sending: set[int] = set()
         self._queue: queue.SimpleQueue[EventStream | None] = queue.SimpleQueue()
         self._overlapped = False
+        self._is_away = False  # the database, as one of the threads has found since the last round
         self._stopping = threading.Event()
         self.thread: threading.Thread | None = None
 
@@ -160,12 +161,14 @@ class Relay:
             sender.start()
         while not self._stopping.is_set():
             self._overlapped = False
-            with _errors_logged("relay"):
+            with self._errors_logged("relay"):
                 if wakeup.listen():
                     self._streams.clear()  # while we were disconnected, the database may have been restored
                     timeline.follow()
                 self._hand_out()
-                outage.database.over()
+                was_away, self._is_away = self._is_away, False
+                if not was_away:
+                    outage.database.over("relay")
             wakeup.wait(OVERLAP_SECONDS if self._overlapped else POLL_SECONDS)
         for _ in senders:
             self._queue.put(None)
@@ -192,7 +195,7 @@ class Relay:
     def _run_sender(self) -> None:
         while (stream := self._queue.get()) is not None:
             was_retrying = stream.pk in self._back_off
-            with _errors_logged("relay sender"):
+            with self._errors_logged("relay sender"):
                 connection.close_if_unusable_or_obsolete()  # it may have been lost since the last stream
                 self._send(stream)
             self._sending.discard(stream.pk)
@@ -206,7 +209,7 @@ class Relay:
         """Number the committed events; yields the streams with events to send."""
         for stream, unnumbered in self._waiting_streams():
             if unnumbered:
-                with _errors_logged("relay"):
+                with self._errors_logged("relay"):
                     while (count := number(stream)) == NUMBERED_AT_ONCE:
                         pass  # a long backlog is numbered in parts: each locks the stream's row only briefly
                     self._overlapped |= count is None
@@ -322,20 +325,20 @@ class Relay:
             exc_info=not isinstance(error, PROVIDER_FAILURES),
         )
 
-
-@contextmanager
-def _errors_logged(what: str) -> Iterator[None]:
-    """Log errors and continue: no error may stop live events until somebody restarts the process."""
-    try:
-        yield
-    except DATABASE_FAILURES as error:
-        if is_unreachable(error):
-            outage.database.noticed(error)
-        else:
-            logger.warning("%s: the database failed, retrying", what, exc_info=True)
-        connection.close()
-    except Exception:
-        logger.exception("%s failed, retrying", what)
+    @contextmanager
+    def _errors_logged(self, what: str) -> Iterator[None]:
+        """Log errors and continue: no error may stop live events until somebody restarts the process."""
+        try:
+            yield
+        except DATABASE_FAILURES as error:
+            if is_unreachable(error):
+                self._is_away = True
+                outage.database.noticed("relay", error)
+            else:
+                logger.warning("%s: the database failed, retrying", what, exc_info=True)
+            connection.close()
+        except Exception:
+            logger.exception("%s failed, retrying", what)
 
 
 @transaction.atomic

@@ -101,7 +101,9 @@ def test_one_statement_finds_the_waiting_streams_of_any_number_of_hotels(state, 
     assert "hotel_hotel" not in plan
 
 
-def test_numbering_goes_on_while_pusher_is_down_and_numbers_stay(sent):
+def test_numbering_goes_on_while_pusher_is_down_and_numbers_stay(sent, monkeypatch):
+    monkeypatch.setattr(relay, "FIRST_BACK_OFF", 600)
+    monkeypatch.setattr(relay, "LONGEST_BACK_OFF", 600)
     make_events(2, hotel := HotelFactory())
     sent.failures = [requests.exceptions.ConnectionError()]
     down = relay.Relay()

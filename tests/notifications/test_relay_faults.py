@@ -16,6 +16,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from common import outage
 from common.database import advisory_lock
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
@@ -186,12 +187,13 @@ def test_event_that_a_real_server_times_out_on_is_parked(server, relay_to, monke
 
 
 @pytest.mark.django_db(transaction=True)
-def test_read_only_connection_is_dropped(sent):
+def test_read_only_connection_is_dropped(sent, monkeypatch):
+    monkeypatch.setattr(outage, "database", outage.Outage())
     make_events(1)
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
     one = relay.Relay()
-    with relay._errors_logged("relay"):
+    with one._errors_logged("relay"):
         one.run_once()
     assert (connection.connection, sent.numbers) == (None, [])
     one.run_once()

@@ -3,6 +3,7 @@
 import logging
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from datetime import timedelta
 
 import psycopg2
 import pytest
-from django.db import OperationalError, connection
+from django.core.management import call_command
+from django.db import OperationalError, connection, transaction
 
-from common import clock
+from common import clock, outage
 from hotel import rights
 from notifications import relay
 from notifications.mail import open_mails, queue_booking_mail
@@ -230,17 +232,35 @@ def test_job_that_loses_the_database_reconnects(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_outage_is_logged_when_it_begins_and_when_it_ends(caplog):
-    """Not at each attempt, and not by each thread."""
+def test_an_outage_is_logged_when_it_begins_and_when_it_ends(caplog, monkeypatch):
+    """Not at each attempt, and not by each thread. It lasts as long as any of those that noticed it cannot write."""
+    monkeypatch.setattr(outage, "database", outage.Outage())
     away = raises(OperationalError("no route to host\nthe rest"))
     assert run_job(away, away, query_the_database, query_the_database) == 4
-    with relay._errors_logged("relay"):
+    with relay.Relay()._errors_logged("relay"):
         away()
-    assert run_job(away, query_the_database) == 2
+    assert run_job(query_the_database, away, query_the_database) == 3
+    assert len(caplog.messages) == 3  # the relay has not recovered
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+        outage.database.over("relay")
+    assert len(caplog.messages) == 3  # it has, but only for reading
+    outage.database.over("relay")
     assert caplog.messages == 2 * [
         "the database is away (django.db.utils.OperationalError: no route to host): retrying",
         "the database is back, after 0 s",
     ]
+
+
+def test_waits_are_limited_before_the_first_statement(monkeypatch):
+    """Otherwise a worker would hang in its first check of the database, and ignore SIGTERM."""
+    done: list[str] = []
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: done.append("block signals"))
+    monkeypatch.setattr(worker, "limit_waits", lambda seconds: done.append(f"limit waits to {seconds} s"))
+    monkeypatch.setattr(worker, "require_guarantees", lambda **_: sys.exit())
+    with pytest.raises(SystemExit):
+        call_command("worker")
+    assert done == ["block signals", "limit waits to 60 s"]
 
 
 @pytest.mark.django_db(transaction=True)

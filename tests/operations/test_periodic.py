@@ -13,6 +13,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from common import clock, database
+from common.handlers import exception_handler
 from hotel.models import Hotel, IdempotentAnswer, UserSession
 from housekeeping.models import HousekeepingTask, TaskStatus
 from housekeeping.task_services import start_task
@@ -446,6 +447,30 @@ def test_lost_database_ends_the_tick(small_hotel, monkeypatch, place):
         monkeypatch.setattr("room_bookings.services.expire.save_bookings", fails if place == "one by one" else gone)
     with pytest.raises(OperationalError, match="server closed"):
         tick()
+
+
+def test_a_statement_that_takes_too_long_delays_only_its_hotel(small_hotel, monkeypatch, caplog):
+    """It is no sign that the database is away. A request gets a 503."""
+    late(small_hotel)
+    late(open_small_hotel())
+    errors: list[OperationalError] = []
+
+    def expire(hotel, ids):
+        if hotel != small_hotel.hotel:
+            return expire_approvals(hotel, ids)
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = 1")
+                cursor.execute("SELECT pg_sleep(60)")
+        except OperationalError as error:
+            errors.append(error)
+            raise
+
+    monkeypatch.setattr(periodic, "expire_approvals", expire)
+    assert done(tick())["expired"] == 1
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    response = exception_handler(errors[0], {})
+    assert (response.status_code, response.data["code"], response["Retry-After"]) == (503, "BUSY", "1")
 
 
 def test_what_is_due_is_found_by_kind(small_hotel, monkeypatch, caplog):

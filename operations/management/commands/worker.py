@@ -53,10 +53,10 @@ def repeat(job: Job, stopping: threading.Event) -> None:
         try:
             close_old_connections()  # including one that was lost since the last run
             job.run()
-            outage.database.over()
+            outage.database.over(job.name)
         except DATABASE_FAILURES as error:
             if is_unreachable(error):
-                outage.database.noticed(error)
+                outage.database.noticed(job.name, error)
             else:
                 logger.warning("%s: %s, retrying in %g s", job.name, error_summary(error), job.seconds)
         except Exception:  # a bug must not stop the job permanently
@@ -71,8 +71,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # Signals are blocked in all threads and awaited here: a handler could run while this thread holds a lock.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        limit_waits(DATABASE_PATIENCE)  # first: with the signals blocked, nothing else ends a wait
         require_guarantees(session=True)
-        limit_waits(DATABASE_PATIENCE)
         stopping = threading.Event()
         sender = relay.start_thread()
         threads = [
