@@ -79,9 +79,10 @@ class RealtimeEvent(models.Model):
 
 
 class Timeline(models.Model):
-    """A timeline of PostgreSQL on which events were numbered (notifications/timeline.py)."""
+    """A timeline of PostgreSQL on which events were numbered, the current one last (notifications/timeline.py)."""
 
-    number = models.IntegerField(primary_key=True)
+    system = models.BigIntegerField(help_text="The cluster's system identifier.")
+    number = models.IntegerField()
     began_at = models.DateTimeField(default=clock.now, help_text="When a relay first saw it.")
     jumped_to = models.BigIntegerField(null=True, help_text="The number after which every stream continued on it.")
 

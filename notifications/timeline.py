@@ -2,8 +2,8 @@
 
 If replication was asynchronous, the promoted standby lacks the old primary's latest commits, and among them event
 numbers that clients have seen: they would ignore other events with these numbers. Nobody can tell whether it did, but
-every promotion starts a new timeline of PostgreSQL. So the relay remembers the timelines; on a new one the numbers
-jump, and every client reloads.
+every promotion starts a new timeline of PostgreSQL. So the relay remembers where it numbered last: elsewhere the
+numbers jump, and every client reloads.
 """
 
 from django.db import connection, transaction
@@ -13,13 +13,12 @@ from common import clock
 from hotel.models import Hotel
 from notifications.models import STREAMS, EventStream, Timeline
 
-# The name of the file that PostgreSQL is writing starts with the timeline, in eight hexadecimal digits. (The control
-# file knows it only after the next checkpoint.) A second relay waits here for the first, and inserts nothing.
-REMEMBER = """
-    INSERT INTO notifications_timeline (number, began_at)
-    VALUES (('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int, now())
-    ON CONFLICT DO NOTHING
-    RETURNING number, (SELECT count(*) FROM notifications_timeline) -- those before
+# A restored or upgraded cluster counts its timelines from 1 again, but has another identifier. The name of the file
+# that PostgreSQL is writing starts with the timeline, in eight hexadecimal digits. (The control file knows it only
+# after the next checkpoint.)
+HERE = """
+    SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
+    FROM pg_control_system()
 """
 
 
@@ -35,12 +34,20 @@ def follow() -> None:
         return
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(REMEMBER)
-            new = cursor.fetchone()
-        if new and new[1]:
-            Timeline.objects.filter(pk=new[0]).update(jumped_to=jump_ahead())
+            cursor.execute(HERE)
+            here = cursor.fetchone()
+            if _last() != here:
+                # A second relay waits here for the first, then finds it done.
+                cursor.execute("LOCK TABLE notifications_timeline IN SHARE ROW EXCLUSIVE MODE")
+                if (last := _last()) != here:
+                    jumped_to = jump_ahead() if last else None
+                    Timeline.objects.create(system=here[0], number=here[1], jumped_to=jumped_to)
         # Only then: if the transaction is rolled back, the next one asks again.
         transaction.on_commit(lambda: setattr(connection, "timeline_followed_on", driver))
+
+
+def _last() -> tuple[int, int] | None:
+    return Timeline.objects.order_by("-pk").values_list("system", "number").first()
 
 
 @transaction.atomic

@@ -14,7 +14,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Timeline',
             fields=[
-                ('number', models.IntegerField(primary_key=True, serialize=False)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('system', models.BigIntegerField(help_text="The cluster's system identifier.")),
+                ('number', models.IntegerField()),
                 ('began_at', models.DateTimeField(default=common.clock.now, help_text='When a relay first saw it.')),
                 ('jumped_to', models.BigIntegerField(help_text='The number after which every stream continued on it.', null=True)),
             ],

@@ -535,7 +535,7 @@ class Drill:
         say(f"\n  requests {len(self._answers):,}, acknowledged changes {changes:,}")
         say("  refused: " + (" · ".join(f"{what} {count}" for what, count in refused.most_common()) or "nothing"))
         say(f"  screens: {self._screens_counted['drawn']:,} rooms drawn, {self._screens_counted['reloaded']} reloads")
-        timelines = self._query("SELECT number, jumped_to FROM notifications_timeline ORDER BY number")
+        timelines = self._query("SELECT number, jumped_to FROM notifications_timeline ORDER BY id")
         say(f"  timelines: {' · '.join(str(number) for number, _ in timelines)}")
 
 
