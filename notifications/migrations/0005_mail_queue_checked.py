@@ -14,6 +14,22 @@ FORGET_STORED_TEXTS = """
         END IF;
     END $$
 """
+# The previous release's web processes still queue there until they are reloaded. Its worker would delete such a message
+# when the e-mail is sent; the new one does not know of it.
+EMPTY_THE_OLD_QUEUE = """
+    DO $$ BEGIN
+        IF to_regclass('mailer_message') IS NOT NULL THEN
+            CREATE FUNCTION leave_old_mail_queue() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN
+                DELETE FROM mailer_message WHERE id = NEW.queue_number;
+                NEW.queue_number := NULL;
+                RETURN NEW;
+            END $body$;
+            CREATE TRIGGER leave_old_mail_queue BEFORE UPDATE ON notifications_bookingmail FOR EACH ROW
+                WHEN (NEW.settled_at IS NOT NULL AND NEW.queue_number IS NOT NULL)
+                EXECUTE FUNCTION leave_old_mail_queue();
+        END IF;
+    END $$
+"""
 
 
 class Migration(migrations.Migration):
@@ -33,4 +49,5 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('state__in', ('QUEUED', 'SENDING'))), fields=['due_at'], name='booking_mail_due'),
         ),
         migrations.RunSQL(FORGET_STORED_TEXTS, migrations.RunSQL.noop),
+        migrations.RunSQL(EMPTY_THE_OLD_QUEUE, 'DROP FUNCTION IF EXISTS leave_old_mail_queue() CASCADE'),
     ]
