@@ -268,8 +268,8 @@ def _rows_of(fields: Sequence[Any]) -> str:
 
 
 def _type_of(field: Any) -> str:
-    """The column's type, without its default as ``bigserial`` has one."""
-    return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection))
+    """The column's type, without its default, as ``bigserial`` has one, or length: a cast would cut longer values."""
+    return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection)).partition("(")[0]
 
 
 @lru_cache(maxsize=4 * KEPT)

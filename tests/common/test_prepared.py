@@ -369,8 +369,9 @@ def test_constraint_violations_are_raised():
     with pytest.raises(IntegrityError), transaction.atomic():
         event.hotel_id = None
         writing.update([event], ["hotel"])
-    with pytest.raises(DataError), transaction.atomic():
-        writing.insert([an_event(stream="x" * 21)])
+    for count in (1, 2):
+        with pytest.raises(DataError), transaction.atomic():
+            writing.insert([an_event(stream="x" * 21) for _ in range(count)])
     assert RealtimeEvent.objects.count() == 1
 
 
