@@ -36,11 +36,12 @@ DIRECT = {
     "tests/notifications/test_web_process.py": "web processes with a relay",
     "tests/operations/test_periodic.py": "periodic work runs in the worker",
     "tests/operations/test_replay.py": "a command, with session settings",
-    "tests/deploy/test_migrations.py": "`migrate` connects directly",
+    "tests/deploy/": "`migrate`, backups and other commands connect directly",
+    "tests/docs/test_pages.py": "web processes with a relay",
 }
 
 POOLED, DIRECTLY = "transaction", ""
-VARIABLES = {POOLED: "DATABASE_POOLED_URL", DIRECTLY: "DATABASE_DIRECT_URL"}
+VARIABLES = {POOLED: "TESTS_POOLED_URL", DIRECTLY: "TESTS_DIRECT_URL"}
 SWITCHED = ("HOST", "PORT", "OPTIONS", "DISABLE_SERVER_SIDE_CURSORS")
 _found: dict[str, dict[str, Any]] = {}
 
@@ -114,3 +115,6 @@ def use(pooler: str) -> None:
 
 def _use_environment(pooler: str) -> None:
     os.environ.update(DATABASE_POOLER=pooler, DATABASE_URL=os.environ[VARIABLES[pooler]])
+    os.environ.pop("DATABASE_DIRECT_URL", None)
+    if pooler:
+        os.environ["DATABASE_DIRECT_URL"] = os.environ[VARIABLES[DIRECTLY]]
