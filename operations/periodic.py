@@ -19,6 +19,7 @@ from common import clock
 from common.database import advisory_lock, delete_in_portions, is_unreachable
 from hotel import calendar
 from hotel.models import Hotel, IdempotentAnswer, UserSession
+from housekeeping.models import StayoverDay
 from housekeeping.task_services import MORNING, hotels_without_stayovers, open_stayover_tasks
 from notifications.retention import forget_events, hotels_with_old_events
 from room_bookings.models import RoomBooking
@@ -92,7 +93,8 @@ def tick() -> dict[str, int]:
                 due.setdefault(pk, []).append(name)
         except Exception as error:  # continue with the other work
             _log_failure(name, error)
-    for hotel in Hotel.objects.filter(pk__in=due).order_by("pk") if due else ():
+    # In random order, so that workers that start together share the hotels, instead of following one another.
+    for hotel in Hotel.objects.filter(pk__in=due).order_by("?") if due else ():
         with advisory_lock(ADVISORY_NAMESPACE, hotel.pk % 2**31) as alone:
             for name in due[hotel.pk] if alone else ():
                 try:
@@ -156,4 +158,7 @@ def _one_by_one(work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel, batch
 
 def _morning_tasks(hotel: Hotel) -> int:
     now = calendar.local_now(hotel)
-    return open_stayover_tasks(hotel, now.date()) if now.time() >= MORNING else 0
+    # Looked up again under the hotel's lock: another worker may have opened them since the hotels were listed.
+    if now.time() < MORNING or StayoverDay.objects.filter(hotel=hotel, day=now.date()).exists():
+        return 0
+    return open_stayover_tasks(hotel, now.date())

@@ -15,8 +15,8 @@ from knox.models import AuthToken
 from common import clock, database
 from common.handlers import exception_handler
 from hotel.models import Hotel, IdempotentAnswer, UserSession
-from housekeeping.models import HousekeepingTask, TaskStatus
-from housekeeping.task_services import start_task
+from housekeeping.models import HousekeepingTask, StayoverDay, TaskStatus
+from housekeeping.task_services import open_stayover_tasks, start_task
 from operations import periodic
 from operations.periodic import BATCH, tick
 from room_bookings.models import BookingChange, RoomBooking
@@ -532,6 +532,26 @@ def test_only_hotels_with_something_due_are_visited(small_hotel, monkeypatch):
         tick()
         tick()
     assert visited == [("stayovers_opened", "Etc/GMT+9")]
+
+
+def test_workers_share_the_hotels(small_hotel, monkeypatch, statements):
+    """Each takes them in another order, and skips a morning that another worker has opened since it listed them."""
+    opened: list[str] = []
+
+    def open_tasks(hotel: Hotel, today: date) -> int:
+        opened.append(hotel.slug)
+        return open_stayover_tasks(hotel, today)
+
+    monkeypatch.setattr(periodic, "open_stayover_tasks", open_tasks)
+    work = periodic.works()["stayovers_opened"]
+    monkeypatch.setattr(periodic, "works", lambda: {"stayovers_opened": work._replace(due=lambda: [hotel.pk])})
+    hotel = small_hotel.hotel
+    StayoverDay.objects.create(hotel=open_small_hotel().hotel, day=day(0))
+    with statements() as made:
+        tick()
+        tick()
+    assert opened == [hotel.slug]
+    assert sum("ORDER BY RANDOM()" in sql for sql in map(str, made)) == 2
 
 
 @pytest.mark.parametrize("work", periodic.works())
