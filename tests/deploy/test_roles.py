@@ -1,22 +1,29 @@
-"""The SQL of docs/scaling.md: with its rights HotelMate works, and the database refuses more."""
+"""The SQL of docs/scaling.md: with its rights HotelMate works, and the database refuses more; a guest is erased."""
 
 import re
+from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import ProgrammingError, connection, transaction
 
+from common import clock
+from common.fields import LineField, LinesField
 from local.datadir import PROJECT
 from notifications import relay
 from notifications.mail_sending import send_queued
-from notifications.models import EventStream
+from notifications.models import BookingMail, EventStream
 from operations.invariants import violations
 from operations.periodic import tick
+from room_bookings.models import BookingChange, BookingGuest, Overbooking, OverstayIncident, RoomBooking
 from room_bookings.services.payment_sweep import settle_payments
 from tests.endpoints import ENDPOINTS, endpoint_targets
-from tests.refusals import check_deferred_constraints
+from tests.factories import RoomTypeFactory, TaskFactory, booking_in, room_in
+from tests.refusals import Refused, check_deferred_constraints
 
 pytestmark = pytest.mark.django_db
 
+OURS = ("hotel", "housekeeping", "notifications", "room_bookings", "rooms")
 PAGE = (PROJECT / "docs" / "scaling.md").read_text()
 
 
@@ -88,3 +95,49 @@ def test_more_is_refused(web_rights):
     for sql in REFUSED:
         with pytest.raises(ProgrammingError, match="permission denied|must be owner"), transaction.atomic():
             run(sql)
+
+
+def with_texts(mark: str, status: str, **fields: Any) -> RoomBooking:
+    """A booking with a history, in which every text of a guest's or about one is ``mark``."""
+    mail = f"{mark}@example.com"
+    texts = {field.name: mark for field in RoomBooking._meta.fields if isinstance(field, LineField | LinesField)}
+    texts |= {"primary_email": mail, "booker_email": mail, "payment_reference": "", "decline_reason_code": ""}
+    booking = booking_in(status, **texts, booker_type="THIRD_PARTY", **fields)
+    of_booking = {"hotel": booking.hotel, "booking": booking}
+    BookingGuest.objects.create(booking=booking, first_name=mark, last_name=mark)
+    BookingChange.objects.create(**of_booking, action="CANCELLED", to_status=booking.status, reason=mark)
+    OverstayIncident.objects.create(**of_booking, expected_checkout_date=booking.check_out, note=mark)
+    night = {"first_night": booking.check_in, "free_from": booking.check_out}
+    Overbooking.objects.create(**of_booking, room_type=booking.room_type, **night, reason=mark)
+    BookingMail.objects.create(**of_booking, kind="CANCELLATION", to_address=mail, state="SENT", settled_at=clock.now())
+    TaskFactory(room=room_in("READY_FOR_GUEST", hotel=booking.hotel), booking=booking, note=mark)
+    return booking
+
+
+def tables_with(mark: str) -> set[str]:
+    """Our tables with ``mark`` in some row."""
+    tables = [model._meta.db_table for app in OURS for model in apps.get_app_config(app).get_models()]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ".join(f"SELECT '{one}' FROM {one} t WHERE t::text LIKE '%{mark}%'" for one in tables))
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_a_guest_is_erased_after_the_stay(hotel):
+    left = with_texts("Gone", "CANCELLED", hotel=hotel, room_type=RoomTypeFactory(hotel=hotel))
+    staying = with_texts("Here", "IN_HOUSE", assigned_room=room_in("READY_FOR_GUEST", hotel=hotel))
+    everywhere = tables_with("Here")
+    assert len(everywhere) == 7
+    assert tables_with("Gone") == everywhere
+    for booking in (left, staying):
+        check_deferred_constraints()
+        sql = documented("Tables that grow").replace(":'ref'", f"'{booking.booking_id}'")
+        begun, ended = (
+            sql.replace("BEGIN;", "").replace("COMMIT;", "").split("ALTER TABLE room_bookings_bookingchange E")
+        )
+        run(begun)
+        check_deferred_constraints()  # rows of the same transaction, as in this test, have their constraints pending
+        run(f"ALTER TABLE room_bookings_bookingchange E{ended}", "DROP TABLE gone")
+    assert tables_with("Gone") == set()
+    assert tables_with("Here") == everywhere
+    with Refused("booking_change_never_changed", "booking changes are never changed or deleted"):
+        BookingChange.objects.update(reason="")
