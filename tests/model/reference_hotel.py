@@ -222,6 +222,7 @@ class ReferenceHotel:
         self.rooms = {number: Room(number, room_type) for number, room_type in rooms.items()}
         self.bookings: list[Booking] = []
         self.tasks: list[Task] = []
+        self.stayover_day: date | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -734,10 +735,13 @@ class ReferenceHotel:
         if then.party > party:
             self.require_beds(then, it.counts_as, who, reason)
         if moves:
+            was_leaving = it.check_out <= self.local_time.date()
             if it.status == IN_HOUSE:
                 self._settle_overstay(it)
                 it.flagged_at = it.acknowledged_at = None
             it.check_in, it.check_out = begins, ends
+            if it.status == IN_HOUSE and was_leaving:
+                self._open_stayover(it)
         it.notes = it.notes if notes is None else notes
         it.adults, it.children = then.adults, then.children
         if it.party != party:
@@ -1107,7 +1111,10 @@ class ReferenceHotel:
             more = [day for day in stay_nights(it.check_in, until) if day not in had]
             self.require_left(it, it.room.type, more, who, reason)
         self._settle_overstay(it)
+        was_leaving = it.check_out <= self.local_time.date()
         it.check_out, it.flagged_at, it.acknowledged_at = until, None, None
+        if was_leaving:
+            self._open_stayover(it)
         self.publish(it, "booking_overstay_extended")
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -1123,25 +1130,26 @@ class ReferenceHotel:
         for it in self.bookings:
             if it.status == IN_HOUSE and it.flagged_at is None and self.overdue(it):
                 self._flag(it)
-        if self.local_time.time() >= MORNING:
-            today = self.local_time.date()
+        today = self.local_time.date()
+        if self.local_time.time() >= MORNING and self.stayover_day != today:
             for task in self.tasks:
                 if task.status == OPEN and not task.gone and task.for_date and task.for_date < today:
                     task.status = CANCELLED
             for it in self.bookings:
-                # Read as: a stayover is a guest who woke up in the room and stays another night.
-                since = it.moved_at or it.checked_in_at
-                if (
-                    it.status == IN_HOUSE
-                    and it.room
-                    and since
-                    and since < self.at(today, MORNING)
-                    and today < it.check_out
-                    and not any(
-                        task.room is it.room and task.for_date == today and not task.gone for task in self.tasks
-                    )
-                ):
-                    self.tasks.append(Task(it.room, "STAYOVER", for_date=today, booking=it))
+                if it.status == IN_HOUSE:
+                    self._open_stayover(it)
+            # Read as: the day's stayovers are opened once, when check-ins from before the morning are all stored.
+            if self.local_time.time() >= time(MORNING.hour, MORNING.minute + 1):
+                self.stayover_day = today
+
+    def _open_stayover(self, it: Booking) -> None:
+        """Today's task for a guest in house. Read as: for a guest who woke up in the room and stays another night."""
+        today, since = self.local_time.date(), it.moved_at or it.checked_in_at
+        if self.local_time.time() < MORNING or not (it.room and since) or it.check_out <= today:
+            return
+        has_one = any(task.room is it.room and task.for_date == today and not task.gone for task in self.tasks)
+        if since < self.at(today, MORNING) and not has_one:
+            self.tasks.append(Task(it.room, "STAYOVER", for_date=today, booking=it))
 
 
 def stay_nights(check_in: date, check_out: date) -> list[date]:
