@@ -94,8 +94,8 @@ if DATABASE_POOLER and not env.str("DATABASE_DIRECT_URL", default=""):
     )
 # Set on each connection, or by the database role if a pooler shares the connections (common/postgres/validation.py).
 SESSION_SETTINGS = {
-    # A request waits this long for a locked row, then returns 503 (docs/locking.md).
-    "lock_timeout": "3s",
+    # A request waits this long for a locked row, then returns 503 (docs/locking.md). Migrations may wait for longer.
+    "lock_timeout": env.str("DATABASE_LOCK_TIMEOUT", default="3s"),
     # PostgreSQL, too, detects a dead client within a minute: otherwise its locks would be held for hours.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -110,7 +110,7 @@ SESSION_SETTINGS = {
 }
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///hotelmate", engine="common.postgres")}
 # DATABASE_URL overrides each of the following: ``?connect_timeout=10`` or, for a session setting,
-# ``?options=-c%20lock_timeout%3D60s``. (PostgreSQL uses the last value of a setting that is given twice.)
+# ``?options=-c%20jit%3Don``. (PostgreSQL uses the last value of a setting that is given twice.)
 DATABASES["default"].setdefault("CONN_MAX_AGE", env.int("DATABASE_CONN_MAX_AGE", default=60))
 DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 # Django's name for "a pooler shares the connections"; it is also what our own code asks (common/postgres/base.py).
