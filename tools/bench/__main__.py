@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, help=f"number of measurements of each block (default: {FULL.rounds})")
     parser.add_argument("--hotels", type=int, help=f"hotels of the section hotels (default: {FULL.many_hotels})")
     parser.add_argument("--bookings", type=int, help=f"their bookings (default: {FULL.many_bookings})")
+    parser.add_argument("--audit-rows", type=int, help="of the section growth, in the larger number of hotels only")
     parser.add_argument("--json", type=Path, default=PROJECT / "bench.json", help="output file (default: bench.json)")
     options = parser.parse_args(arguments)
     if unknown := set(options.sections) - set(SECTIONS):
@@ -64,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     scale = scale._replace(
         many_hotels=options.hotels or scale.many_hotels, many_bookings=options.bookings or scale.many_bookings
     )
+    if options.audit_rows:
+        rows = (*(count for count in scale.audit_rows[:2] if count < options.audit_rows), options.audit_rows)
+        scale = scale._replace(audit_rows=rows, hotels=scale.hotels[-1:])
     chosen = options.sections or set(SECTIONS) - set(ONLY_IF_NAMED)
 
     signals = StopSignals()
