@@ -1,6 +1,8 @@
 import django.contrib.postgres.operations
 from django.db import migrations, models
 
+import common.migrations
+
 # From here on the text is composed when an e-mail is sent, also by the previous release's worker if it is missing. What
 # django-mailer has stored about guests is deleted; waiting e-mails keep the time of their next try.
 FORGET_STORED_TEXTS = """
@@ -44,7 +46,7 @@ class Migration(migrations.Migration):
             model_name='bookingmail',
             name='booking_mail_open_or_settled',
         ),
-        django.contrib.postgres.operations.AddIndexConcurrently(
+        common.migrations.AddIndexConcurrently(
             model_name='bookingmail',
             index=models.Index(condition=models.Q(('state__in', ('QUEUED', 'SENDING'))), fields=['due_at'], name='booking_mail_due'),
         ),

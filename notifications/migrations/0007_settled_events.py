@@ -1,5 +1,6 @@
-import django.contrib.postgres.operations
 from django.db import migrations, models
+
+import common.migrations
 
 
 class Migration(migrations.Migration):
@@ -10,7 +11,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        django.contrib.postgres.operations.AddIndexConcurrently(
+        common.migrations.AddIndexConcurrently(
             model_name='realtimeevent',
             index=models.Index(condition=models.Q(('sent_at__isnull', False), ('parked_at__isnull', False), _connector='OR'), fields=['created_at', 'hotel'], name='realtime_event_settled'),
         ),

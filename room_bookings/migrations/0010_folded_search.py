@@ -1,8 +1,9 @@
 from django.contrib.postgres.indexes import GinIndex, OpClass
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
+from django.contrib.postgres.operations import RemoveIndexConcurrently
 from django.db import migrations, models
 from django.db.models import F, Func, TextField, Value
 
+from common.migrations import AddIndexConcurrently
 from common.search import Folded
 
 

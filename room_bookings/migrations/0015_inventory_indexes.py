@@ -1,6 +1,8 @@
 import django.contrib.postgres.operations
 from django.db import migrations, models
 
+import common.migrations
+
 # Parties that were taken in before there was a rule keep the beds that they have.
 COUNT_EXTRA_BEDS = """
     UPDATE room_bookings_roombooking booking
@@ -31,7 +33,7 @@ class Migration(migrations.Migration):
             model_name='bookingchange',
             name='booking_change_action_known',
         ),
-        django.contrib.postgres.operations.AddIndexConcurrently(
+        common.migrations.AddIndexConcurrently(
             model_name='roombooking',
             index=models.Index(condition=models.Q(('assigned_room__isnull', False), ('status__in', ('CONFIRMED', 'IN_HOUSE'))), fields=['assigned_room', 'check_out'], name='room_booking_holding'),
         ),

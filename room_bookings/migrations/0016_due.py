@@ -1,5 +1,6 @@
-import django.contrib.postgres.operations
 from django.db import migrations, models
+
+import common.migrations
 
 
 class Migration(migrations.Migration):
@@ -10,11 +11,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        django.contrib.postgres.operations.AddIndexConcurrently(
+        common.migrations.AddIndexConcurrently(
             model_name='roombooking',
             index=models.Index(condition=models.Q(('status', 'PENDING_PAYMENT')), fields=['created_at'], name='room_booking_draft'),
         ),
-        django.contrib.postgres.operations.AddIndexConcurrently(
+        common.migrations.AddIndexConcurrently(
             model_name='roombooking',
             index=models.Index(condition=models.Q(('overstay_flagged_at', None), ('status', 'IN_HOUSE')), fields=['hotel', 'check_out'], name='room_booking_to_flag'),
         ),

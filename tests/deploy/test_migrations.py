@@ -5,7 +5,9 @@ import time
 
 import pytest
 from django.db import OperationalError, connection, models, transaction
+from django.db.migrations.loader import MigrationLoader
 
+from common.migrations import AddIndexConcurrently
 from rooms.models import Room
 from tests.factories import NewRoomFactory
 from tests.notifications.conftest import until
@@ -52,6 +54,29 @@ def test_a_migration_blocked_by_a_long_report_times_out():
             column.name for column in connection.introspection.get_table_description(cursor, Room._meta.db_table)
         }
     assert "example" not in columns
+
+
+def test_an_index_whose_creation_was_interrupted_is_created_again():
+    """An invalid index is left over, as when PostgreSQL gives up waiting for a backup; a valid one stays."""
+    operation = AddIndexConcurrently("room", models.Index(fields=["room_number"], name="example"))
+    before = MigrationLoader(None).project_state(("rooms", "0001_initial"))
+    after = before.clone()
+    operation.state_forwards("rooms", after)
+    found = "SELECT oid, indisvalid FROM pg_class JOIN pg_index ON indexrelid = oid WHERE relname = 'example'"
+    seen = []
+    with connection.cursor() as cursor:
+        for _ in range(3):
+            with connection.schema_editor(atomic=False) as editor:
+                operation.database_forwards("rooms", editor, before, after)
+            cursor.execute(found)
+            seen.append(cursor.fetchone())
+            if len(seen) == 2:
+                cursor.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s", [seen[0][0]])
+        cursor.execute("DROP INDEX example")
+    (first, _), kept, (new, is_valid) = seen
+    assert kept == (first, True)
+    assert new != first
+    assert is_valid
 
 
 def test_more_decimals_do_not_rewrite_the_table():
