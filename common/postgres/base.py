@@ -20,6 +20,8 @@ from common.database import READ_ONLY
 from common.postgres import patience
 from common.postgres.validation import DatabaseValidation
 
+BELOW_WARNING = ("DEBUG:", "LOG:", "INFO:", "NOTICE:")
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """With ``CONN_HEALTH_CHECKS``, Django would send ``SELECT 1`` before the first statement of each request."""
@@ -42,16 +44,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return ErrorWrapper(self)
 
     def _commit(self) -> None:
-        """Commit; raises OperationalError if the server says anything about it, although it reports success.
+        """Commit; raises OperationalError if the server warns of it, although it reports success.
 
         With synchronous replication, a commit waits for the standby. If that wait is cancelled (by
         ``statement_timeout`` or ``pg_cancel_backend``), PostgreSQL commits locally and merely warns, in its own
-        language and without an error code that the driver would show. Nothing else warns in a commit.
+        language and without an error code that the driver would show. Nothing else warns in a commit. In English,
+        messages below a warning can be told from it; in other languages everything counts.
         """
         notices = self.connection.notices if self.connection is not None else []
         del notices[:]
         super()._commit()  # type: ignore[misc]  # Django's stubs lack it
-        if notices:
+        if any(not notice.startswith(BELOW_WARNING) for notice in notices):
             raise OperationalError("The change was committed, but may not have been replicated to the standby.")
 
     def create_cursor(self, name: str | None = None) -> Any:

@@ -15,6 +15,8 @@ def test_timings_hold_patronis_rule_and_are_those_of_the_drill():
     config = yaml.safe_load((nodes.DEPLOY / "patroni.yml").read_text())["bootstrap"]["dcs"]
     assert config["ttl"] == TTL >= config["loop_wait"] + 2 * config["retry_timeout"]
     assert config["synchronous_mode"] is config["synchronous_mode_strict"] is True
+    [limit] = re.findall(r"ALTER ROLE hotelmate CONNECTION LIMIT (\d+);", SCALING)
+    assert int(limit) <= config["postgresql"]["parameters"]["max_connections"] - 20
     assert f"`ttl: {TTL}`, `loop_wait: {config['loop_wait']}`, `retry_timeout: {config['retry_timeout']}`" in SCALING
 
 
