@@ -20,6 +20,7 @@ from common.database import READ_ONLY
 from common.postgres import patience
 from common.postgres.validation import DatabaseValidation
 
+# How those messages begin, in English, that are no warnings.
 BELOW_WARNING = ("DEBUG:", "LOG:", "INFO:", "NOTICE:")
 
 
