@@ -13,7 +13,7 @@ import pytest
 import requests.exceptions
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from common import outage
@@ -198,6 +198,25 @@ def test_read_only_connection_is_dropped(sent, monkeypatch):
     assert (connection.connection, sent.numbers) == (None, [])
     one.run_once()
     assert sent.numbers == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_relay_is_back_when_none_of_its_threads_has_failed_since_the_last_round(monkeypatch, caplog):
+    monkeypatch.setattr(outage, "database", outage.Outage())
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0)
+    one, lines = relay.Relay(), []
+
+    def hand_out() -> None:
+        lines.append(len(caplog.messages))
+        if len(lines) < 3:
+            with one._errors_logged("relay sender"):
+                raise OperationalError
+        if len(lines) == 4:
+            one.stop()
+
+    monkeypatch.setattr(one, "_hand_out", hand_out)
+    one.run()
+    assert lines == [0, 1, 1, 2]  # away, still away, back
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
