@@ -35,7 +35,8 @@ def booking_lock(booking_ids: Iterable[int]) -> list[RoomBooking]:
 
     Two statements, for the reason given in ``rooms.selectors.room_lock``.
     """
-    locked = _lock.read(pk__any=list(booking_ids))
+    ids = list(booking_ids)
+    locked = _lock.read(pk__any=ids) if ids else []
     return _bookings.read(pk__any=locked) if locked else []
 
 

@@ -1,10 +1,12 @@
 """A database that has become read-only, such as a demoted primary: writes cause a 503 and close the connection."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from django.db import InternalError, close_old_connections, connection
 from django.test import Client
+from knox.models import AuthToken
 
 from common.database import is_unreachable
 from housekeeping.models import RoomStatusEvent
@@ -131,6 +133,7 @@ def write(hotel):
 def test_periodic_work_stops_at_the_first_error(stripe, hotel, manager, demoted):
     card(stripe, hotel, PaymentState.CAPTURING, **long_ago(manager))
     stripe.intents[next(iter(stripe.intents))].status = "succeeded"
+    AuthToken.objects.create(user=manager.user, expiry=timedelta(days=-1))  # to be deleted
     demoted()
     for work in (settle_payments, periodic.tick):
         with pytest.raises(InternalError) as found:

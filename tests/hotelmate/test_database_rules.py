@@ -56,7 +56,7 @@ def one_of_each():
     Overbooking.objects.create(hotel=room.hotel, room_type=room.room_type, staff=staff, **nights)
     IdempotentAnswer.objects.create(staff=staff, key="a key", fingerprint="f")
     EventStream.objects.create(hotel=room.hotel, name="rooms")
-    Timeline.objects.create(number=1)
+    Timeline.objects.create(system=1, number=1)
     BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com")
     StayoverDay.objects.create(hotel=room.hotel, day=NOW)
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
