@@ -105,6 +105,8 @@ SESSION_SETTINGS = {
     "random_page_cost": "1.1",
     # Cursors here are read to the end: do not optimize plans for the first tenth of the rows.
     "cursor_tuple_fraction": "1",
+    # Prepared statements are planned once, not anew for each array of keys.
+    "plan_cache_mode": "force_generic_plan",
     # No statement runs long enough for JIT to pay off, and compilation cannot be cancelled.
     "jit": "off",
 }
