@@ -54,6 +54,7 @@ ROLE_SETTINGS = {
     "tcp_user_timeout": "60s",
     "random_page_cost": "1.1",
     "cursor_tuple_fraction": "1",
+    "plan_cache_mode": "force_generic_plan",
     "jit": "off",
 }
 LISTED = 5  # of each kind of failure
