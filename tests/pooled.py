@@ -32,6 +32,8 @@ DIRECT = {
     "tests/hotelmate/test_probes.py::test_a_session_without_lock_timeout": "sets a start-up option",
     "tests/notifications/test_relay": "the relay runs in the worker, under session locks",
     "tests/notifications/test_mail_sending.py": "mail is sent by the worker, under session locks",
+    "tests/local/test_newcomer.py": "`make run` starts a PostgreSQL of its own",
+    "tests/notifications/test_public_channels.py::test_a_public_channel_over": "the relay runs in the worker",
     "tests/notifications/test_worker.py": "the worker connects directly",
     "tests/notifications/test_web_process.py": "web processes with a relay",
     "tests/operations/test_periodic.py": "periodic work runs in the worker",
