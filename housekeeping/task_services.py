@@ -254,17 +254,7 @@ def open_stayover_tasks(hotel: Hotel, day: date) -> int:
     locked = list(without_task.select_for_update(no_key=True).values_list("pk", flat=True))
     stays = without_task.filter(pk__in=locked).values_list("pk", "assigned_room_id") if locked else []
     now = clock.now()
-    tasks = [
-        HousekeepingTask(
-            hotel=hotel,
-            room_id=room_id,
-            booking_id=booking_id,
-            task_type=TaskType.STAYOVER,
-            for_date=day,
-            created_at=now,
-        )
-        for booking_id, room_id in stays
-    ]
+    tasks = [_stayover(hotel, day, booking_id=booking_id, room_id=room_id) for booking_id, room_id in stays]
     cancel_tasks(Q(hotel=hotel, task_type=TaskType.STAYOVER, status=TaskStatus.OPEN, for_date__lt=day))
     # Another tick may run concurrently: a unique constraint allows one task per room and day.
     HousekeepingTask.objects.bulk_create(tasks, ignore_conflicts=True)
@@ -278,24 +268,30 @@ def open_stayover_tasks(hotel: Hotel, day: date) -> int:
     return len(tasks)
 
 
+def _stayover(hotel: Hotel, day: date, *, booking_id: int, room_id: int) -> HousekeepingTask:
+    """The stayover task of ``day``, not yet stored."""
+    return HousekeepingTask(
+        hotel=hotel,
+        room_id=room_id,
+        booking_id=booking_id,
+        task_type=TaskType.STAYOVER,
+        for_date=day,
+        created_at=clock.now(),
+    )
+
+
 def open_postponed_stayover(booking: RoomBooking) -> None:
     """Open today's stayover task for a locked guest in house who was to leave today or earlier and now stays.
 
-    The morning's tasks were opened without one for them; if they are yet to be opened, nothing happens here.
+    The morning's run opened none for them. Before ``MORNING`` nothing happens: the run is still to come.
     """
     now = calendar.local_now(booking.hotel)
     since = booking.room_moved_at or booking.checked_in_at
     if since is None or now.time() < MORNING or booking.check_out <= now.date():
         return
     if since < calendar.at(booking.hotel, now.date(), MORNING):
-        task = HousekeepingTask(
-            hotel_id=booking.hotel_id,
-            room=booking.assigned_room,
-            booking=booking,
-            task_type=TaskType.STAYOVER,
-            for_date=now.date(),
-            created_at=clock.now(),
-        )
+        room_id: int = booking.assigned_room_id  # type: ignore[assignment]  # a guest in house has a room
+        task = _stayover(booking.hotel, now.date(), booking_id=booking.pk, room_id=room_id)
         HousekeepingTask.objects.bulk_create([task], ignore_conflicts=True)
 
 

@@ -15,7 +15,7 @@ from common.admin import ReadOnlyAdmin, only_hotel
 from common.errors import HotelMateError
 from notifications.mail import mail_list, send_again
 from notifications.models import BookingMail
-from room_bookings.admin import MOST_AT_ONCE, OtherHotel, explain, member, next_try, writes_to_guests
+from room_bookings.admin import MOST_AT_ONCE, OtherHotel, explain, member, writes_to_guests
 from room_bookings.models import RoomBooking
 from room_bookings.search import mentioning
 
@@ -49,7 +49,7 @@ class BookingMailAdmin(ReadOnlyAdmin):
 
     @admin.display(description="next try", empty_value="–")
     def next_try(self, mail: BookingMail) -> Any:
-        return next_try(mail)
+        return mail.next_try_at
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BookingMail]:
         return self.scoped(request, mail_list(), "hotel")

@@ -389,11 +389,6 @@ class ExtensionsInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("booking", "staff__user")
 
 
-def next_try(mail: BookingMail) -> Any:
-    """The next try of an e-mail, if it is queued."""
-    return mail.next_try_at
-
-
 class MailsInline(ReadOnlyInline):
     model = BookingMail
     verbose_name_plural = "e-mails to the guest"
@@ -402,7 +397,7 @@ class MailsInline(ReadOnlyInline):
 
     @admin.display(description="next try", empty_value="–")
     def next_try(self, mail: BookingMail) -> Any:
-        return next_try(mail)
+        return mail.next_try_at
 
     @admin.display(description="", empty_value="")
     def again(self, mail: BookingMail) -> str | None:

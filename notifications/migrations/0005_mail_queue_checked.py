@@ -21,12 +21,12 @@ FORGET_STORED_TEXTS = """
 EMPTY_THE_OLD_QUEUE = """
     DO $$ BEGIN
         IF to_regclass('mailer_message') IS NOT NULL THEN
-            CREATE FUNCTION leave_old_mail_queue() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN
+            CREATE OR REPLACE FUNCTION leave_old_mail_queue() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN
                 DELETE FROM mailer_message WHERE id = NEW.queue_number;
                 NEW.queue_number := NULL;
                 RETURN NEW;
             END $body$;
-            CREATE TRIGGER leave_old_mail_queue BEFORE UPDATE ON notifications_bookingmail FOR EACH ROW
+            CREATE OR REPLACE TRIGGER leave_old_mail_queue BEFORE UPDATE ON notifications_bookingmail FOR EACH ROW
                 WHEN (NEW.settled_at IS NOT NULL AND NEW.queue_number IS NOT NULL)
                 EXECUTE FUNCTION leave_old_mail_queue();
         END IF;

@@ -6,7 +6,7 @@ import yaml
 
 from local.datadir import PROJECT
 from tools.drill_cluster import nodes
-from tools.drill_cluster.__main__ import ROLE_SETTINGS, TTL
+from tools.drill_cluster.__main__ import TTL
 
 SCALING = (PROJECT / "docs" / "scaling.md").read_text()
 
@@ -28,7 +28,3 @@ def test_the_machines_are_the_same_everywhere():
     members = [f"10.0.0.2{number}" for number in (1, 2, 3)]
     assert f"hosts: {','.join(f'{one}:2379' for one in members)}\n" in patroni
     assert re.findall(r"etcd\d=http://(10\.0\.0\.\d+):2380", etcd) == members
-
-
-def test_the_drills_role_has_the_documented_settings():
-    assert dict(re.findall(r"ALTER ROLE hotelmate SET (\w+) = '(\w[\w.]*)';", SCALING)) == ROLE_SETTINGS

@@ -78,7 +78,7 @@ def test_session_options_in_the_url_are_added(in_force, query, theirs):
 
 @pytest.mark.django_db
 def test_a_command_may_wait_for_locks_for_longer(in_force, monkeypatch):
-    """Whatever DATABASE_URL is, with a query or without; the one that is set there counts."""
+    """It applies to any DATABASE_URL, with or without a query; a lock_timeout in its options wins."""
     monkeypatch.setenv("DATABASE_LOCK_TIMEOUT", "60s")
     assert [in_force(query)["lock_timeout"] for query in ("", "sslmode=prefer")] == ["60000", "60000"]
     assert in_force("options=-c%20lock_timeout%3D5s")["lock_timeout"] == "5000"

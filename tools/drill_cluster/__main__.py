@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -46,17 +47,7 @@ HOSTS, POOLED = "hosts", "pooled"  # the two web machines
 PORTS = {HOSTS: 8001, POOLED: 8002}
 PUSHER_PORT = 8003
 DATABASE_PASSWORD = secrets.token_hex()
-ROLE_SETTINGS = {
-    "lock_timeout": "3s",
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "60s",
-    "random_page_cost": "1.1",
-    "cursor_tuple_fraction": "1",
-    "plan_cache_mode": "force_generic_plan",
-    "jit": "off",
-}
+GUIDE = PROJECT / "docs" / "scaling.md"
 LISTED = 5  # of each kind of failure
 
 
@@ -178,8 +169,8 @@ class Drill:
         with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
             connection.autocommit = True
             cursor.execute(f"CREATE ROLE hotelmate LOGIN PASSWORD '{DATABASE_PASSWORD}'")
-            for name, value in ROLE_SETTINGS.items():
-                cursor.execute(f"ALTER ROLE hotelmate SET {name} = '{value}'")
+            for statement in re.findall(r"ALTER ROLE hotelmate SET .*;", GUIDE.read_text()):
+                cursor.execute(statement)
             cursor.execute("CREATE DATABASE hotelmate OWNER hotelmate")
         self._data.prepare()
         hosts = ",".join(f"{machine.address}:5432" for machine in self._cluster.machines)
