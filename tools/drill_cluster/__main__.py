@@ -274,6 +274,18 @@ class Drill:
         self._read_screens()
 
     def _query(self, statement: str) -> list[Any]:
+        """Its rows; tried for a minute, because HAProxy may have no primary, or change to another, at any time."""
+        rows: list[Any] = []
+
+        def ask() -> bool:
+            with suppress(psycopg2.OperationalError):
+                rows[:] = self._ask(statement)
+                return True
+            return False
+
+        return rows if wait_until(ask, 60, self._pause) else self._ask(statement)
+
+    def _ask(self, statement: str) -> list[Any]:
         url = self._env["proxied"]["DATABASE_URL"]
         with closing(psycopg2.connect(url, connect_timeout=5)) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
