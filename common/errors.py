@@ -4,7 +4,22 @@ A leaf class is declared next to the service that raises it and is named for the
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+
+
+class Lift(NamedTuple):
+    """What lifts a refusal: a caller with one of ``rights``, who gives ``needs`` (blank: nothing more)."""
+
+    rights: tuple[str, ...]
+    needs: str = ""
+
+
+class Blocker(NamedTuple):
+    """What stands in the way: ``id`` as in the API's paths, ``label`` for people, without a guest's name."""
+
+    type: str
+    id: int | str
+    label: str
 
 
 class HotelMateError(Exception):
@@ -12,6 +27,7 @@ class HotelMateError(Exception):
 
     ``message`` is one sentence for people; ``details`` is JSON-safe. ``extra`` goes to the body's top level, beside the
     five keys that every error has. ``retry_after`` is in seconds, for requests that may succeed in a moment.
+    ``lift`` and ``blocker`` are for those who ask before they act: they are not part of the error's response.
     """
 
     status: ClassVar[int] = 500
@@ -19,10 +35,18 @@ class HotelMateError(Exception):
     retry_after: ClassVar[int | None] = None
 
     def __init__(
-        self, message: str, *, details: Mapping[str, Any] | None = None, extra: Mapping[str, Any] | None = None
+        self,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        lift: Lift | None = None,
+        blocker: Blocker | None = None,
     ):
         super().__init__(message)
         self.message = message
+        self.lift = lift
+        self.blocker = blocker
         self.details = dict(details or {})
         self.extra = dict(extra or {})
 

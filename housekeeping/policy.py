@@ -1,7 +1,10 @@
 """Which rights allow which room status changes (docs/api.md, Rights)."""
 
+from functools import cache
 from typing import NamedTuple
 
+from common.errors import Lift, NotAllowed
+from common.guards import Guard
 from hotel.models import Staff
 from housekeeping.models import Source
 from rooms.models import TRANSITIONS, Room, RoomStatus
@@ -50,34 +53,48 @@ SOURCE_RIGHTS = {
 }
 
 
+class StatusChangeNotAllowed(NotAllowed):
+    """The caller has no right to make this change."""
+
+
 def can_change_room_status(
     staff: Staff | None, room: Room, to_status: str, source: str, note: str = ""
 ) -> tuple[bool, str]:
-    """Whether ``staff`` may move ``room`` from its current status to ``to_status``, and if not, a sentence saying why.
+    """Whether ``staff`` may move ``room`` from its status to ``to_status``, and if not, a sentence saying why."""
+    refusal = next(rights_refusals(staff, room, to_status, source, note), None)
+    return (True, "") if refusal is None else (False, refusal.message)
+
+
+def rights_refusals(staff: Staff | None, room: Room, to_status: str, source: str, note: str = "") -> Guard[None]:
+    """Why ``staff`` may not move ``room`` from its current status to ``to_status``: at most one reason.
 
     Checks rights only, not the workflow map or the physical facts. ``staff=None`` is the system itself and is allowed
     only with ``Source.SYSTEM``, whose callers have already checked their own right.
     """
     if staff is not None and (staff.hotel_id != room.hotel_id or not staff.is_active):
-        return False, "Permission denied: you are not on the staff of this hotel."
-    if source == Source.SYSTEM:
-        return True, ""
-    if staff is None:
-        return False, "Permission denied: a status change requires a staff member."
-    if source == Source.MANAGER_OVERRIDE:
+        yield StatusChangeNotAllowed("Permission denied: you are not on the staff of this hotel.")
+    elif source == Source.SYSTEM:
+        return
+    elif staff is None:
+        yield StatusChangeNotAllowed("Permission denied: a status change requires a staff member.")
+    elif source == Source.MANAGER_OVERRIDE:
         if not staff.can(OVERRIDE):
-            return False, "Permission denied: Manager privileges are needed to override a room status."
-        if not note.strip():
-            return False, "Permission denied: an override needs a note that says why."
-        return True, ""
-    if not any(staff.can(right) for right in SOURCE_RIGHTS[Source(source)]):
-        return False, f"Permission denied: your role can't use the source {Source(source).label}."
-    if staff.can(OVERRIDE) or _granted(staff, room.room_status, to_status):
-        return True, ""
-    return False, (
-        f"Permission denied: your role may not take a room from {_S(room.room_status).label.lower()} "
-        f"to {_S(to_status).label.lower()}."
-    )
+            yield StatusChangeNotAllowed(
+                "Permission denied: Manager privileges are needed to override a room status.", lift=Lift((OVERRIDE,))
+            )
+        elif not note.strip():
+            yield StatusChangeNotAllowed("Permission denied: an override needs a note that says why.")
+    elif not any(staff.can(right) for right in SOURCE_RIGHTS[Source(source)]):
+        yield StatusChangeNotAllowed(
+            f"Permission denied: your role can't use the source {Source(source).label}.",
+            lift=Lift(SOURCE_RIGHTS[Source(source)]),
+        )
+    elif not (staff.can(OVERRIDE) or _granted(staff, room.room_status, to_status)):
+        yield StatusChangeNotAllowed(
+            f"Permission denied: your role may not take a room from {_S(room.room_status).label.lower()} "
+            f"to {_S(to_status).label.lower()}.",
+            lift=Lift((*_rights_to(room.room_status, to_status), OVERRIDE)),
+        )
 
 
 def default_source(staff: Staff) -> Source:
@@ -100,8 +117,13 @@ def status_transitions(staff: Staff) -> dict[str, list[str]]:
 
 
 def _granted(staff: Staff, origin: str, target: str) -> bool:
+    return any(staff.can(right) for right in _rights_to(origin, target))
+
+
+@cache
+def _rights_to(origin: str, target: str) -> tuple[str, ...]:
+    """The rights that each allow this step."""
     # Setting the current status again changes nothing; it needs a right to reach that status from any origin.
-    return any(
-        target in grant.targets and (origin in grant.origins or origin == target) and staff.can(grant.right)
-        for grant in GRANTS
+    return tuple(
+        grant.right for grant in GRANTS if target in grant.targets and (origin in grant.origins or origin == target)
     )

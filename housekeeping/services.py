@@ -5,16 +5,17 @@ Housekeeping actions, which choose the new status from the locked room, are in `
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
 from common import clock, prepared
-from common.errors import Conflict, HotelMateError, InvalidInput, NotAllowed
+from common.errors import Blocker, Conflict, HotelMateError, InvalidInput, Lift
 from common.formats import iso
+from common.guards import Guard, require
 from hotel.models import Staff
 from housekeeping.models import TURNED_OVER, RoomStatusEvent, Source
-from housekeeping.policy import can_change_room_status
+from housekeeping.policy import OVERRIDE, rights_refusals
 from housekeeping.selectors import latest_events
 from housekeeping.task_following import finish_turnovers
 from notifications import notification_manager
@@ -34,10 +35,6 @@ class UnknownStatus(InvalidInput):
 
 class NoteRequired(InvalidInput):
     code = "NOTE_REQUIRED"
-
-
-class StatusChangeNotAllowed(NotAllowed):
-    """The caller has no right to make this change."""
 
 
 class StatusChanged(Conflict):
@@ -73,6 +70,7 @@ class MaintenanceOpen(Conflict):
 
 IN_REPAIR = (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
 FLAG, CLEAR = "rooms.maintenance_flag", "rooms.maintenance_clear"
+BY_OVERRIDE = Lift((OVERRIDE,), "note")
 
 # --- the writer -------------------------------------------------------------------------------------------------------
 
@@ -133,7 +131,8 @@ def set_room_status(
     request = StatusRequest(staff, source, note, expected_status, expected_versions, forced=forced)
     with transaction.atomic():
         [locked] = lock_rooms([room])
-        return copy_state_to(room, change_locked_room(locked, to_status, request))
+        _change([(locked, to_status)], request, all_or_nothing=True)
+        return copy_state_to(room, locked)
 
 
 def set_room_statuses(
@@ -194,7 +193,7 @@ def preview_room_statuses(
 
 def _preview(room: Room, to_status: str, request: StatusRequest, demand: RoomDemand | None) -> StatusForecast:
     try:
-        changes = _check(room, to_status, request, None, demand)
+        changes = require(status_refusals(room, to_status, request, None, demand))
     except HotelMateError as refusal:
         return StatusForecast(room, refusal=refusal)
     if changes and demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
@@ -203,9 +202,18 @@ def _preview(room: Room, to_status: str, request: StatusRequest, demand: RoomDem
 
 
 def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Room:
-    """``set_room_status`` for a service that has already locked the room (``lock_rooms``) and decided on it."""
-    _change([(room, to_status)], request, all_or_nothing=True)
+    """The change of a room that is locked, for a service whose own guard includes ``status_refusals``."""
+    if room.room_status != to_status:
+        _write([_begin(room, to_status, request)], [], request.staff)
     return room
+
+
+class _Change(NamedTuple):
+    """A change of a locked room, not yet stored."""
+
+    room: Room
+    event: RoomStatusEvent
+    fields: list[str]
 
 
 def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_nothing: bool) -> list[StatusOutcome]:
@@ -213,10 +221,10 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
     authors = latest_events(room for room, _ in changes if not request.expects(room))
     demand, overbooked = _demand(changes, request), list[Overbooking]()
     outcomes: list[StatusOutcome] = []
-    changed: list[tuple[Room, RoomStatusEvent, list[str]]] = []
+    changed: list[_Change] = []
     for room, to_status in changes:
         try:
-            needed = _check(room, to_status, request, authors.get(room.pk), demand)
+            needed = require(status_refusals(room, to_status, request, authors.get(room.pk), demand))
         except HotelMateError as refusal:
             if all_or_nothing:
                 raise
@@ -227,23 +235,30 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
             continue
         if demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
             overbooked += demand.take(room, staff=request.staff, reason=request.note)
-        event = room.status_event = _event(room, to_status, request)
-        fields = _apply(room, to_status, event, request)
-        changed.append((room, event, fields))
-        outcomes.append(StatusOutcome(room, event))
+        changed.append(_begin(room, to_status, request))
+        outcomes.append(StatusOutcome(room, room.status_event))
     if changed:
-        rooms, names = [room for room, _, _ in changed], {field for _, _, fields in changed for field in fields}
-        prepared.update(rooms, sorted(names))
-        prepared.insert([event for _, event, _ in changed])
-        prepared.insert(overbooked)
-        _finish_turnovers(rooms, request.staff)
-        notification_manager.realtime_rooms_updated(
-            [
-                notification_manager.RoomUpdate(room, fields, event.source, event.from_status, request.staff)
-                for room, event, fields in changed
-            ]
-        )
+        _write(changed, overbooked, request.staff)
     return outcomes
+
+
+def _begin(room: Room, to_status: str, request: StatusRequest) -> _Change:
+    event = room.status_event = _event(room, to_status, request)
+    return _Change(room, event, _apply(room, to_status, event, request))
+
+
+def _write(changed: Sequence[_Change], overbooked: Sequence[Overbooking], staff: Staff | None) -> None:
+    rooms, names = [room for room, _, _ in changed], {field for _, _, fields in changed for field in fields}
+    prepared.update(rooms, sorted(names))
+    prepared.insert([event for _, event, _ in changed])
+    prepared.insert(overbooked)
+    _finish_turnovers(rooms, staff)
+    notification_manager.realtime_rooms_updated(
+        [
+            notification_manager.RoomUpdate(room, fields, event.source, event.from_status, staff)
+            for room, event, fields in changed
+        ]
+    )
 
 
 def _demand(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock: bool = True) -> RoomDemand | None:
@@ -256,46 +271,59 @@ def _demand(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock
     return RoomDemand(leaving, lock=lock) if leaving else None
 
 
-def _check(
-    room: Room, to_status: str, request: StatusRequest, author: RoomStatusEvent | None, demand: RoomDemand | None
-) -> bool:
-    """Whether the room needs to change; raises the refusal if the change is not allowed."""
+def status_refusals(
+    room: Room,
+    to_status: str,
+    request: StatusRequest,
+    author: RoomStatusEvent | None = None,
+    demand: RoomDemand | None = None,
+) -> Guard[bool]:
+    """The refusals of ``set_room_status``; returns whether the room needs to change.
+
+    ``author`` is the room's latest change, for a caller who expected another state; ``demand`` is that of the rooms
+    that would go out of order.
+    """
     if to_status not in RoomStatus.values:
-        raise UnknownStatus(f"{to_status} is not a room status.")
+        yield UnknownStatus(f"{to_status} is not a room status.")
+        return False
     if not request.expects(room):
         refusal = VersionChanged if request.expected_status in (None, room.room_status) else StatusChanged
-        raise refusal(
+        yield refusal(
             f"Room {room.room_number} has changed since you read it; it is {room_status_label(room.room_status)} now.",
             details=current_state(room) | author_of(author),
         )
     overrides = request.source == Source.MANAGER_OVERRIDE
     if overrides and not request.note.strip():
-        raise NoteRequired("An override needs a note that says why.")
-    allowed, reason = can_change_room_status(request.staff, room, to_status, request.source, request.note)
-    if not allowed:
-        raise StatusChangeNotAllowed(reason)
+        yield NoteRequired("An override needs a note that says why.")
+    yield from rights_refusals(request.staff, room, to_status, request.source, request.note)
     if room.room_status == to_status:
         return False
     if not (overrides or room.can_transition_to(to_status)):
-        raise TransitionNotAllowed(
+        yield TransitionNotAllowed(
             f"Invalid transition: room {room.room_number} can't go from {room_status_label(room.room_status)} "
             f"to {room_status_label(to_status)}.",
             details=current_state(room),
+            lift=BY_OVERRIDE,
         )
     if not facts_allow(to_status, is_occupied(room)):
         if is_occupied(room):
-            raise RoomOccupied(
-                f"Room occupied: room {room.room_number} has a guest in house.", details=current_state(room)
+            yield RoomOccupied(
+                f"Room occupied: room {room.room_number} has a guest in house.",
+                details=current_state(room),
+                blocker=guest_of(room),
             )
-        raise NobodyInHouse(
-            f"Invalid transition: nobody is checked in to room {room.room_number}.", details=current_state(room)
-        )
+        else:
+            yield NobodyInHouse(
+                f"Invalid transition: nobody is checked in to room {room.room_number}.", details=current_state(room)
+            )
     if _clears_fault(room, to_status, request) and not _may_clear_fault(room, request):
-        raise MaintenanceOpen(
-            f"Room not ready: room {room.room_number} still has an open fault.", details=current_state(room)
+        yield MaintenanceOpen(
+            f"Room not ready: room {room.room_number} still has an open fault.",
+            details=current_state(room),
+            lift=BY_OVERRIDE,
         )
     if demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
-        demand.require_spare(room, forced=request.forced)
+        yield from demand.refusals(room, forced=request.forced)
     return True
 
 
@@ -432,6 +460,11 @@ def current_state(room: Room) -> dict[str, Any]:
         "status_version": room.status_version,
         "status_changed_at": iso(room.status_changed_at),
     }
+
+
+def guest_of(room: Room) -> Blocker:
+    """The stay in an occupied room, as what blocks an action; the room comes from ``rooms.selectors``."""
+    return Blocker("booking", room.stay_booking_id, f"booking {room.stay_booking_id}")  # type: ignore[attr-defined]
 
 
 def author_of(event: RoomStatusEvent | None) -> dict[str, Any]:

@@ -3,19 +3,21 @@
 Each locks the room, decides on the locked row, and leaves the status change to ``housekeeping.services``.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
 from common import clock
-from common.errors import Conflict
+from common.errors import Blocker, Conflict, Lift
+from common.guards import Guard, require
 from hotel.models import Staff
 from housekeeping.models import RoomStatusEvent, Source
+from housekeeping.policy import StatusChangeNotAllowed
 from housekeeping.selectors import latest_events
 from housekeeping.services import (
     CLEAR,
     FLAG,
-    StatusChangeNotAllowed,
     StatusRequest,
     TransitionNotAllowed,
     append_note,
@@ -28,6 +30,7 @@ from housekeeping.services import (
     lock_rooms,
     room_status_label,
     set_room_status,
+    status_refusals,
 )
 from notifications import notification_manager
 from rooms.models import Priority, Room, RoomStatus
@@ -40,19 +43,35 @@ class AlreadyInProgress(Conflict):
     code = "ALREADY_IN_PROGRESS"
 
 
+class Step(NamedTuple):
+    """The status change that an action comes to."""
+
+    to_status: str
+    request: StatusRequest
+
+
 @transaction.atomic
 def start_cleaning(*, room: Room, staff: Staff, note: str = "") -> Room:
     """Start cleaning → CLEANING_IN_PROGRESS; refused, naming the person, if somebody else is already cleaning."""
     [locked] = lock_rooms([room])
-    if locked.room_status == RoomStatus.CLEANING_IN_PROGRESS:
-        event = latest_events([locked]).get(locked.pk)
-        if event and event.changed_by and event.changed_by_id != staff.pk:
-            raise AlreadyInProgress(
-                f"{event.changed_by.name} is already cleaning room {locked.room_number}.",
-                details=current_state(locked) | author_of(event),
-            )
-    request = StatusRequest(staff, Source.HOUSEKEEPING, note)
-    return copy_state_to(room, change_locked_room(locked, RoomStatus.CLEANING_IN_PROGRESS, request))
+    in_progress = locked.room_status == RoomStatus.CLEANING_IN_PROGRESS
+    latest = latest_events([locked]).get(locked.pk) if in_progress else None
+    step = require(start_cleaning_refusals(locked, staff, note, latest))
+    return copy_state_to(room, change_locked_room(locked, *step))
+
+
+def start_cleaning_refusals(room: Room, staff: Staff, note: str, latest: RoomStatusEvent | None) -> Guard[Step]:
+    """The refusals of ``start_cleaning``; ``latest`` is the latest change of a room that is being cleaned."""
+    cleaner = latest and room.room_status == RoomStatus.CLEANING_IN_PROGRESS and latest.changed_by
+    if cleaner and cleaner.pk != staff.pk:
+        yield AlreadyInProgress(
+            f"{cleaner.name} is already cleaning room {room.room_number}.",
+            details=current_state(room) | author_of(latest),
+            blocker=Blocker("staff", cleaner.pk, cleaner.name),
+        )
+    step = Step(RoomStatus.CLEANING_IN_PROGRESS, StatusRequest(staff, Source.HOUSEKEEPING, note))
+    yield from status_refusals(room, *step)
+    return step
 
 
 def mark_cleaned(*, room: Room, staff: Staff, note: str = "") -> Room:
@@ -64,35 +83,52 @@ def mark_cleaned(*, room: Room, staff: Staff, note: str = "") -> Room:
 def inspect_room(*, room: Room, staff: Staff, passed: bool, note: str = "") -> Room:
     """Inspect: passed → READY_FOR_GUEST, or MAINTENANCE_REQUIRED if a fault is open; failed → CHECKOUT_DIRTY."""
     [locked] = lock_rooms([room])
+    step = require(inspection_refusals(locked, staff, passed=passed, note=note))
+    return copy_state_to(room, change_locked_room(locked, *step))
+
+
+def inspection_refusals(room: Room, staff: Staff, *, passed: bool, note: str) -> Guard[Step]:
+    """The refusals of ``inspect_room``."""
     if not passed:
         to_status = RoomStatus.CHECKOUT_DIRTY
-    elif locked.maintenance_required:
+    elif room.maintenance_required:
         to_status = RoomStatus.MAINTENANCE_REQUIRED
     else:
         to_status = RoomStatus.READY_FOR_GUEST
-    if locked.room_status not in (RoomStatus.CLEANED_UNINSPECTED, to_status):
-        raise TransitionNotAllowed(
-            f"Invalid transition: room {locked.room_number} is {room_status_label(locked.room_status)}, "
-            "and only a cleaned room can be inspected.",
-            details=current_state(locked),
-        )
     # Recorded even if a fault keeps the room from being ready, so that it is not cleaned again after the repair.
-    request = StatusRequest(staff, Source.HOUSEKEEPING, note, inspected=passed)
-    return copy_state_to(room, change_locked_room(locked, to_status, request))
+    step = Step(to_status, StatusRequest(staff, Source.HOUSEKEEPING, note, inspected=passed))
+    if room.room_status in (RoomStatus.CLEANED_UNINSPECTED, to_status):
+        yield from status_refusals(room, *step)
+    else:
+        yield TransitionNotAllowed(
+            f"Invalid transition: room {room.room_number} is {room_status_label(room.room_status)}, "
+            "and only a cleaned room can be inspected.",
+            details=current_state(room),
+        )
+    return step
 
 
 @transaction.atomic
 def flag_maintenance(*, room: Room, staff: Staff, priority: str = Priority.MED, note: str = "") -> Room:
     """Report a fault → MAINTENANCE_REQUIRED. If the room is already there, add the note and raise the priority."""
     [locked] = lock_rooms([room])
-    _require(staff, locked, FLAG)
-    if locked.room_status == RoomStatus.MAINTENANCE_REQUIRED:
-        before = {name: getattr(locked, name) for name in _FAULT_FIELDS}
-        flag_fault(locked, priority, note.strip())
-        _save_details(locked, before, staff)
-        return copy_state_to(room, locked)
-    request = StatusRequest(staff, Source.HOUSEKEEPING, note, priority=priority)
-    return copy_state_to(room, change_locked_room(locked, RoomStatus.MAINTENANCE_REQUIRED, request))
+    step = require(flag_refusals(locked, staff, priority=priority, note=note))
+    if step is not None:
+        return copy_state_to(room, change_locked_room(locked, *step))
+    before = {name: getattr(locked, name) for name in _FAULT_FIELDS}
+    flag_fault(locked, priority, note.strip())
+    _save_details(locked, before, staff)
+    return copy_state_to(room, locked)
+
+
+def flag_refusals(room: Room, staff: Staff, *, priority: str, note: str) -> Guard[Step | None]:
+    """The refusals of ``flag_maintenance``; without a step, only the fault's details change."""
+    yield from _right_refusals(staff, room, FLAG)
+    if room.room_status == RoomStatus.MAINTENANCE_REQUIRED:
+        return None
+    step = Step(RoomStatus.MAINTENANCE_REQUIRED, StatusRequest(staff, Source.HOUSEKEEPING, note, priority=priority))
+    yield from status_refusals(room, *step)
+    return step
 
 
 @transaction.atomic
@@ -103,26 +139,38 @@ def complete_maintenance(*, room: Room, staff: Staff, note: str = "") -> Room:
     departure, otherwise to CHECKOUT_DIRTY. A room without a fault is not changed.
     """
     [locked] = lock_rooms([room])
-    _require(staff, locked, CLEAR)
-    if locked.room_status != RoomStatus.MAINTENANCE_REQUIRED:
-        if locked.maintenance_required:
-            before = {name: getattr(locked, name) for name in _FAULT_FIELDS}
-            clear_fault(locked)
-            # There is no status change to carry the note, so it goes to the turnover notes.
-            locked.turnover_notes = append_note(locked.turnover_notes, note.strip())
-            _save_details(locked, before, staff)
-        return copy_state_to(room, locked)
-    if is_occupied(locked):
+    step = require(repair_refusals(locked, staff, note, _is_turned_over))
+    if step is not None:
+        return copy_state_to(room, change_locked_room(locked, *step))
+    if locked.maintenance_required:
+        before = {name: getattr(locked, name) for name in _FAULT_FIELDS}
+        clear_fault(locked)
+        # There is no status change to carry the note, so it goes to the turnover notes.
+        locked.turnover_notes = append_note(locked.turnover_notes, note.strip())
+        _save_details(locked, before, staff)
+    return copy_state_to(room, locked)
+
+
+def repair_refusals(room: Room, staff: Staff, note: str, is_turned_over: Callable[[Room], bool]) -> Guard[Step | None]:
+    """The refusals of ``complete_maintenance``; without a step, the status stays.
+
+    ``is_turned_over`` tells whether a vacant room was cleaned and inspected since the last departure.
+    """
+    yield from _right_refusals(staff, room, CLEAR)
+    if room.room_status != RoomStatus.MAINTENANCE_REQUIRED:
+        return None
+    if is_occupied(room):
         to_status = RoomStatus.OCCUPIED
     else:
-        to_status = RoomStatus.READY_FOR_GUEST if _is_turned_over(locked) else RoomStatus.CHECKOUT_DIRTY
-    request = StatusRequest(staff, Source.HOUSEKEEPING, note, clears_fault=True)
-    return copy_state_to(room, change_locked_room(locked, to_status, request))
+        to_status = RoomStatus.READY_FOR_GUEST if is_turned_over(room) else RoomStatus.CHECKOUT_DIRTY
+    step = Step(to_status, StatusRequest(staff, Source.HOUSEKEEPING, note, clears_fault=True))
+    yield from status_refusals(room, *step)
+    return step
 
 
-def _require(staff: Staff, room: Room, right: str) -> None:
+def _right_refusals(staff: Staff, room: Room, right: str) -> Guard[None]:
     if staff.hotel_id != room.hotel_id or not staff.can(right):
-        raise StatusChangeNotAllowed("Permission denied: your role does not include this.")
+        yield StatusChangeNotAllowed("Permission denied: your role does not include this.", lift=Lift((right,)))
 
 
 # The fields that reporting or clearing a fault can change without a status change.

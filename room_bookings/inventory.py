@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.db.models import CharField, Count, DateField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from common.errors import Blocker
 from common.prepared import PreparedQuery
 from hotel import calendar
 from hotel.models import Hotel
@@ -109,6 +110,11 @@ def conflict(stay: RoomBooking, room: Room | None) -> dict[str, Any]:
         "start_date": stay.check_in.isoformat(),
         "end_date": stay.check_out.isoformat(),
     }
+
+
+def blocked_by(stay: RoomBooking) -> Blocker:
+    """A stay as what blocks an action."""
+    return Blocker("booking", stay.booking_id, f"booking {stay.booking_id}")
 
 
 def nights(first: date, free: date) -> Iterator[date]:

@@ -6,7 +6,8 @@ from itertools import islice
 
 from django.db.models import Q, QuerySet
 
-from common.errors import Conflict
+from common.errors import Conflict, Lift
+from common.guards import Guard
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from room_bookings.inventory import (
@@ -15,6 +16,7 @@ from room_bookings.inventory import (
     Inventory,
     NightsRequest,
     allows_overselling,
+    blocked_by,
     conflict,
     holders,
     lock_types,
@@ -53,8 +55,8 @@ def arrivals_of(room_ids: Iterable[int], hotel: Hotel) -> QuerySet[RoomBooking]:
 class RoomDemand:
     """The demand for rooms of one hotel that are about to be taken away; a constant number of statements.
 
-    Call ``require_spare`` and then ``take`` for one room after the other, so that the second check counts the first
-    room as taken.
+    Call ``refusals`` and then ``take`` for one room after the other, so that the second check counts the first room as
+    taken.
     """
 
     def __init__(self, rooms: Sequence[Room], *, to_type: RoomType | None = None, lock: bool = True) -> None:
@@ -81,8 +83,8 @@ class RoomDemand:
             for stay in holders(self._hotel, self._today, END_OF_TIME, assigned_room__pk__any=ids):
                 self._moving.setdefault(stay.assigned_room_id, set()).update(nights(*nights_held(self._hotel, stay)))
 
-    def require_spare(self, room: Room, *, forced: bool = False) -> None:
-        """Raise RoomNeeded if arrivals have the room, or if nights of its type would be oversold without it.
+    def refusals(self, room: Room, *, forced: bool = False) -> Guard[None]:
+        """RoomNeeded if arrivals have the room, or if nights of its type would be oversold without it.
 
         ``forced``: a supervisor accepts the overselling, but the room is still refused while an arrival has it.
         """
@@ -97,10 +99,12 @@ class RoomDemand:
             why = f"it is assigned to {arrivals[0].booking_id} from {arrivals[0].check_in}"
         else:
             why = f"every {room.room_type.name} is sold for the night of {oversold[0]}"
-        raise RoomNeeded(
+        yield RoomNeeded(
             f"Room {room.room_number} is needed: {why}.",
             details={"room_id": room.pk, "room_number": room.room_number, "conflicts": conflicts},
             extra={"conflicts": conflicts},
+            lift=Lift(("bookings.supervise",), "force"),
+            blocker=blocked_by(arrivals[0]) if arrivals else None,
         )
 
     def oversold_without(self, room: Room) -> list[date]:

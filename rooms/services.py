@@ -10,6 +10,7 @@ from django.db.models import ProtectedError, QuerySet
 from common import clock, prepared
 from common.database import constraint
 from common.errors import Conflict, FieldConflict, FieldError, NotFound, ReadOnlyField
+from common.guards import require
 from common.money import amount_to_store
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
@@ -108,7 +109,7 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
         demand = RoomDemand(
             [locked], to_type=fields.get("room_type") if fields.get("is_active", locked.is_active) else None
         )
-        demand.require_spare(locked, forced=forced)
+        require(demand.refusals(locked, forced=forced))
         overbooked = demand.take(locked, staff=staff, reason=reason)
     if "room_type" in changed:
         to_type, max_occupancy = fields["room_type"], fields["room_type"].max_occupancy
@@ -145,7 +146,7 @@ def delete_room(*, room: Room) -> None:
             f"Room {room.room_number} has a history, bookings or tasks. Deactivate it instead (is_active: false)."
         ) from error
     if demand is not None:
-        demand.require_spare(locked[0])
+        require(demand.refusals(locked[0]))
 
 
 @transaction.atomic

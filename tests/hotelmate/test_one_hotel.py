@@ -6,7 +6,8 @@ import pytest
 
 from common import clock
 from housekeeping.models import HousekeepingTask, Source, TaskType
-from housekeeping.services import StatusChangeNotAllowed, set_room_statuses
+from housekeeping.policy import StatusChangeNotAllowed
+from housekeeping.services import set_room_statuses
 from housekeeping.task_services import open_stayover_tasks
 from housekeeping.turnover import flag_maintenance
 from room_bookings.filters import BookingQuery, filtered_bookings

@@ -5,9 +5,9 @@ from django.contrib.auth.models import Permission
 
 from board.state import board_state
 from housekeeping.models import Source
-from housekeeping.policy import default_source
-from housekeeping.services import MaintenanceOpen, StatusChangeNotAllowed, set_room_status
-from housekeeping.turnover import complete_maintenance, flag_maintenance
+from housekeeping.policy import StatusChangeNotAllowed, default_source
+from housekeeping.services import MaintenanceOpen, set_room_status
+from housekeeping.turnover import complete_maintenance, flag_maintenance, inspect_room, start_cleaning
 from rooms.models import Room
 from tests.factories import StaffFactory, room_in
 
@@ -32,6 +32,15 @@ def test_adding_to_a_fault_requires_the_right_to_flag(hotel):
         flag_maintenance(room=room, staff=member_with(hotel, "inspect"), note="and the window")
     flag_maintenance(room=room, staff=member_with(hotel, "maintenance_flag"), note="and the window")
     assert "and the window" in Room.objects.get().maintenance_notes
+
+
+def test_cleaning_and_inspecting_require_their_rights(hotel):
+    dirty, cleaned = room_in("CHECKOUT_DIRTY", hotel=hotel), room_in("CLEANED_UNINSPECTED", hotel=hotel)
+    with pytest.raises(StatusChangeNotAllowed):
+        start_cleaning(room=dirty, staff=member_with(hotel, "inspect"))
+    with pytest.raises(StatusChangeNotAllowed):
+        inspect_room(room=cleaned, staff=member_with(hotel, "maintenance_flag"), passed=True)
+    assert {room.room_status for room in Room.objects.all()} == {"CHECKOUT_DIRTY", "CLEANED_UNINSPECTED"}
 
 
 def test_clearing_a_remaining_fault_requires_the_right(hotel):

@@ -7,12 +7,12 @@ import pytest
 from common import clock
 from hotel import rights
 from housekeeping.models import RoomStatusEvent, Source
+from housekeeping.policy import StatusChangeNotAllowed
 from housekeeping.services import (
     MaintenanceOpen,
     NobodyInHouse,
     NoteRequired,
     StatusChanged,
-    StatusChangeNotAllowed,
     TransitionNotAllowed,
     UnknownStatus,
     VersionChanged,

@@ -44,6 +44,7 @@ LIVE_CREDENTIALS = re.compile(r"(.*__)?(is_active|expiry__gt|digest|guest_token_
 CALLER_STATUS = re.compile(r"(.*\buser|user_obj|staff|profile|found\[0\])\.is_active|.*\buser\.is_superuser")
 CAN = {"can", "can_any", "has_perm"}
 UNLOCKED = '__import__("tools.mutants.without", fromlist=["unlocked"]).unlocked({})'
+DISREGARDED = '(lambda guard: __import__("common.guards", fromlist=["examine"]).examine(guard).value)'
 NO_ONE_ELSE = '__import__("contextlib").nullcontext(True)'
 # Programming errors, and errors of shape in Django's forms and DRF's serializers.
 NO_REFUSALS = {
@@ -112,6 +113,7 @@ class _Finder(ast.NodeVisitor):
         self.sites: list[Site] = []
         self._names: list[str] = []
         self._functions = 0
+        self._yields_refusals = False  # within a guard (common.guards)
         lines = text.splitlines(keepends=True)
         self._line_starts = [0]
         for line in lines:
@@ -152,11 +154,16 @@ class _Finder(ast.NodeVisitor):
         self._names.append(node.name)
         for decorator in node.decorator_list:
             self.visit(decorator)
+        outer, self._yields_refusals = self._yields_refusals, self._is_guard(node)
         self._functions += 1
         for statement in node.body:
             self.visit(statement)
         self._functions -= 1
+        self._yields_refusals = outer
         self._names.pop()
+
+    def _is_guard(self, node: ast.FunctionDef) -> bool:
+        return node.returns is not None and self._source(node.returns).startswith("Guard[")
 
     # --- sites --------------------------------------------------------------------------------------------------------
 
@@ -168,6 +175,8 @@ class _Finder(ast.NodeVisitor):
             self._add(LOCK, name, self._span(node), NO_ONE_ELSE)
         elif LOCKING.search(name) and isinstance(node.func, ast.Name):
             self._add(LOCK, name, self._span(node.func), UNLOCKED.format(name))
+        if name == "require" and isinstance(node.func, ast.Name):
+            self._add(POLICY, f"require {_name_of(node.args[0])}", self._span(node.func), DISREGARDED)
         if name in CAN:
             self._add(POLICY, self._short(node), self._span(node), "True")
         if name == "_grant":
@@ -231,9 +240,16 @@ class _Finder(ast.NodeVisitor):
                 self.visit(value)
 
     def visit_Raise(self, node: ast.Raise) -> None:
-        raised = _raised(node)
+        raised = _name_of(node.exc) if node.exc is not None else ""
         if raised and raised not in NO_REFUSALS:
             self._add(POLICY, f"raise {raised}", self._span(node), "pass")
+        self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        value = node.value
+        if isinstance(value, ast.Yield | ast.YieldFrom) and value.value is not None and self._yields_refusals:
+            verb = "yield" if isinstance(value, ast.Yield) else "yield from"
+            self._add(POLICY, f"{verb} {_name_of(value.value)}", self._span(node), "yield from ()")
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:
@@ -289,7 +305,6 @@ def _called(node: ast.Call) -> str:
     return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
-def _raised(node: ast.Raise) -> str:
-    """The name of the raised error, or ``""`` for a bare ``raise``."""
-    raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-    return ast.unparse(raised) if raised is not None else ""
+def _name_of(error: ast.AST) -> str:
+    """The name of an error's class, or of what makes the error."""
+    return ast.unparse(error.func if isinstance(error, ast.Call) else error)
