@@ -5,7 +5,7 @@ happens cannot differ. A guard only looks at the rows that it is given, locked o
 """
 
 from collections.abc import Generator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from common.errors import HotelMateError
 
@@ -22,6 +22,11 @@ def require(guard: Guard[T]) -> T:
         return value
     guard.close()  # runs no further: it may lock and read as it goes
     raise refusal
+
+
+def refuses_nothing(*guards: Guard[Any]) -> bool:
+    """Whether none of the guards refuses."""
+    return all(next(guard, None) is None for guard in guards)
 
 
 class Verdict(NamedTuple, Generic[T]):

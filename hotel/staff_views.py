@@ -16,6 +16,7 @@ from common.openapi import ERROR_EXAMPLES, IDEMPOTENCY_KEY, IF_MATCH_BOOKING, en
 from common.views import HotelViewSet, etag, if_match_versions
 from hotel.idempotency import StoredResponse, run_once
 from room_bookings import serializers as shapes
+from room_bookings.errors import BookingNotFound
 from room_bookings.examples import (
     BY_CARD,
     DETAIL_EXAMPLE,
@@ -41,7 +42,6 @@ from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out
 from room_bookings.services.create import create_booking
 from room_bookings.services.edit import edit_booking, mark_seen, set_companions
-from room_bookings.services.errors import BookingNotFound
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.overstay import acknowledge_overstay, extend_stay, overstay_state
 from room_bookings.services.reinstate import reinstate_booking

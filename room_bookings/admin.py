@@ -24,6 +24,7 @@ from django.utils.timezone import localtime
 from common.admin import HotelScopedAdmin, ReadOnlyAdmin, only_hotel, own_hotel
 from common.errors import HotelMateError, NotAllowed
 from common.forms import LinesField
+from common.guards import Guard, examine, require
 from common.handlers import unavailability
 from common.money import money
 from common.search import Folded
@@ -42,14 +43,14 @@ from room_bookings.models import (
     spaced,
 )
 from room_bookings.search import mentioning
-from room_bookings.services.approval import approve_booking, check_decline, decline_booking, preview_approval
-from room_bookings.services.cancel import cancel_booking, check_cancellation
-from room_bookings.services.checkout import check_departure, check_out
-from room_bookings.services.checks import sold_out_for
+from room_bookings.services.approval import approval_refusals, approve_booking, decline_booking, decline_refusals
+from room_bookings.services.cancel import cancel_booking, cancellation_refusals
+from room_bookings.services.checkout import check_out, departure_refusals
 from room_bookings.services.edit import edit_booking
-from room_bookings.services.no_show import check_no_show, mark_no_show
-from room_bookings.services.payment_sweep import check_retry, retry_payment
-from room_bookings.services.reinstate import check_reinstatement, reinstate_booking
+from room_bookings.services.facts import Facts, ReadFacts
+from room_bookings.services.no_show import mark_no_show, no_show_refusals
+from room_bookings.services.payment_sweep import retry_payment, retry_refusals
+from room_bookings.services.reinstate import reinstate_booking, reinstatement_refusals
 from room_bookings.services.settlement import failures
 from room_bookings.snapshots import guest_name, is_late_arrival
 from room_bookings.today import TODAY_FILTERS, on_their_day
@@ -79,17 +80,16 @@ def writes_to_guests(request: HttpRequest) -> bool:
 
 
 class Step(NamedTuple):
-    """An action: the required right, its texts, the service's check and the service itself, and whether it asks for a
-    reason. ``read`` loads the other rows that the check needs, for all bookings at once."""
+    """An action: the required right, its texts, the service's guard and the service itself, and whether it asks for a
+    reason."""
 
     right: str
     title: str
     warning: str
     done: str
-    check: Callable[[RoomBooking, Staff, str, Any], bool]
+    guard: Callable[[RoomBooking, Staff, Facts], Guard[Any]]
     take: Callable[[RoomBooking, Staff, str], RoomBooking]
     asks_reason: bool = False
-    read: Callable[[list[RoomBooking]], Any] = lambda _: None
 
 
 STEPS = {
@@ -98,16 +98,15 @@ STEPS = {
         "Approve requests",
         "Card payments are captured, and the guests get a confirmation.",
         "Approved",
-        lambda booking, _staff, _reason, nights: preview_approval(booking, nights),
+        lambda booking, _, facts: approval_refusals(booking, facts),
         lambda booking, staff, _: approve_booking(booking=booking, staff=staff),
-        read=sold_out_for,
     ),
     "decline": Step(
         "bookings.cancel",
         "Decline requests",
         "Card payments are voided or refunded, and the guests are notified.",
         "Declined",
-        lambda booking, *_: check_decline(booking),
+        lambda booking, *_: decline_refusals(booking),
         lambda booking, staff, reason: decline_booking(booking=booking, staff=staff, reason_note=reason),
         asks_reason=True,
     ),
@@ -116,7 +115,7 @@ STEPS = {
         "Check out",
         "The guests have left; their rooms will be marked for cleaning.",
         "Checked out",
-        lambda booking, *_: check_departure(booking),
+        lambda booking, *_: departure_refusals(booking),
         lambda booking, staff, _: check_out(booking=booking, staff=staff),
     ),
     "cancel": Step(
@@ -124,7 +123,7 @@ STEPS = {
         "Cancel bookings",
         "The rooms are released, and the guests are notified. For a guest in house this ends the stay.",
         "Cancelled",
-        lambda booking, staff, reason, _: check_cancellation(booking, staff, reason),
+        lambda booking, staff, _: cancellation_refusals(booking, staff, REASON_GIVEN),
         lambda booking, staff, reason: cancel_booking(booking=booking, staff=staff, reason=reason),
         asks_reason=True,
     ),
@@ -133,7 +132,7 @@ STEPS = {
         "Mark as no-show",
         "The guests did not arrive; the rooms are released.",
         "Marked as no-show",
-        lambda booking, *_: check_no_show(booking),
+        lambda booking, *_: no_show_refusals(booking),
         lambda booking, staff, _: mark_no_show(booking=booking, staff=staff),
     ),
     "retry_payment": Step(
@@ -141,7 +140,7 @@ STEPS = {
         "Retry parked payments",
         "The worker retries within a minute or two, and keeps trying for about a day.",
         "Queued for retry",
-        lambda booking, *_: check_retry(booking),
+        lambda booking, *_: retry_refusals(booking),
         lambda booking, staff, _: retry_payment(booking=booking, staff=staff),
     ),
     "reinstate": Step(
@@ -150,10 +149,9 @@ STEPS = {
         "The bookings are confirmed again, without a room, and the guests get a confirmation. This page checks each "
         "booking on its own: of two that need the last room of a night, the second will be refused.",
         "Reinstated",
-        lambda booking, staff, _, nights: check_reinstatement(booking, staff, nights),
+        reinstatement_refusals,
         lambda booking, staff, reason: reinstate_booking(booking=booking, staff=staff, reason=reason),
         asks_reason=True,
-        read=sold_out_for,
     ),
 }
 
@@ -220,19 +218,23 @@ class Preview(NamedTuple):
 
 
 def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> dict[str, list[Preview]]:
-    """What the action would currently do to each booking, by the service's own check: nothing is locked or written.
+    """What the action would currently do to each booking, by the service's own guard: nothing is locked or written.
 
     The payment provider is not called: its refusals only show when the action is taken.
     """
     staff = request.user.staff_profile  # type: ignore[union-attr]
     outcomes: dict[str, list[Preview]] = {"rows": [], "already": [], "refused": []}
-    known = step.read(bookings)
+    facts = ReadFacts(staff.hotel)
+    for booking in bookings:
+        if booking.hotel_id == staff.hotel_id:
+            examine(step.guard(booking, staff, facts))  # asks for what ``load`` then reads, for all bookings at once
+    facts.load()
     for booking in bookings:
         named = booking, guest_name(booking), is_late(booking)
         try:
             if booking.hotel_id != staff.hotel_id:
                 raise OtherHotel(booking)
-            outcome = "rows" if step.check(booking, staff, REASON_GIVEN, known) else "already"
+            outcome = "rows" if require(step.guard(booking, staff, facts)) is not False else "already"
             outcomes[outcome].append(Preview(*named))
         except HotelMateError as refusal:
             outcomes["refused"].append(Preview(*named, refusal.message))

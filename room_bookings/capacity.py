@@ -6,10 +6,11 @@ from django.db.models import Count, F, IntegerField, OuterRef, QuerySet, Subquer
 from django.db.models.functions import Cast, Coalesce, Greatest
 
 from common.errors import Conflict
+from common.guards import Guard
 from hotel.models import Staff
 from room_bookings.inventory import type_of
 from room_bookings.models import ACTIVE_STATUSES, BookingGuest, BookingStatus, RoomBooking
-from room_bookings.overrides import is_override
+from room_bookings.overrides import BY_REASON, is_override
 from rooms.models import Room, RoomType
 
 
@@ -29,8 +30,10 @@ def extra_beds(booking: RoomBooking) -> int:
     return max(0, guests(booking) - type_of(booking).max_occupancy)
 
 
-def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Staff | None, reason: str = "") -> bool:
-    """Raise unless the party fits into the room, or into any room of the type, or a supervisor gives a ``reason``.
+def capacity_refusals(
+    booking: RoomBooking, place: RoomType | Room, *, staff: Staff | None, reason: str = ""
+) -> Guard[bool]:
+    """Refused unless the party fits into the room, or into any room of the type, or a supervisor gives a ``reason``.
 
     Extra beds that a supervisor has already allowed (``extra_beds``) need no second reason. Returns whether the reason
     was needed.
@@ -45,10 +48,12 @@ def require_capacity(booking: RoomBooking, place: RoomType | Room, *, staff: Sta
     details = {"room_type_id": room_type.pk, "max_occupancy": room_type.max_occupancy, "guests": party}
     if isinstance(place, Room):
         details |= {"room_id": place.pk, "room_number": place.room_number}
-    raise CapacityExceeded(
+    yield CapacityExceeded(
         f"{what} sleeps {room_type.max_occupancy}, and the party is {party}: this needs a supervisor's reason.",
         details=details,
+        lift=BY_REASON,
     )
+    return True
 
 
 def parties_too_large(room_type: RoomType, max_occupancy: int) -> QuerySet[RoomBooking]:

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from django.db.models import CharField, Count, DateField, F, Q, QuerySet, Value
+from django.db.models import BigIntegerField, CharField, Count, DateField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from common.errors import Blocker
@@ -39,7 +39,19 @@ class StayRow(NamedTuple):
     arrived_on: date | None
 
 
-Stay = RoomBooking | StayRow
+class ListedStay(NamedTuple):
+    """A stay as ``ReadInventory`` lists it."""
+
+    status: str
+    check_in: date
+    check_out: date
+    arrived_on: date | None
+    pk: int
+    booking_id: str
+    assigned_room_id: int | None
+
+
+Stay = RoomBooking | StayRow | ListedStay
 
 
 def nights_booked(stay: Stay) -> tuple[date, date]:
@@ -102,7 +114,7 @@ def _holding_rooms(*, first: date, free: date, without: int | None = None, **loo
 _holders = PreparedQuery(_holding_rooms)
 
 
-def conflict(stay: RoomBooking, room: Room | None) -> dict[str, Any]:
+def conflict(stay: RoomBooking | ListedStay, room: Room | None) -> dict[str, Any]:
     """A conflicting stay, with or without a room; JSON-safe."""
     return {
         "booking_id": stay.booking_id,
@@ -112,7 +124,7 @@ def conflict(stay: RoomBooking, room: Room | None) -> dict[str, Any]:
     }
 
 
-def blocked_by(stay: RoomBooking) -> Blocker:
+def blocked_by(stay: RoomBooking | ListedStay) -> Blocker:
     """A stay as what blocks an action."""
     return Blocker("booking", stay.booking_id, f"booking {stay.booking_id}")
 
@@ -172,13 +184,53 @@ class Inventory:
         return [night for night in request.nights() if self.left(request.room_type_id, night) <= 0]
 
 
+class ReadInventory(Inventory):
+    """The same for many who ask, with the stays themselves; nothing may be sold by it, as no type is locked."""
+
+    def __init__(self, requests: Sequence[NightsRequest]) -> None:
+        self.rooms, self.sold = Counter(), Counter()
+        self.stays: list[ListedStay] = []
+        self._kinds: dict[int, int] = {}
+        if not requests:
+            return
+        hotel, kinds = requests[0].hotel, sorted({request.room_type_id for request in requests})
+        first, free = min(request.first for request in requests), max(request.free for request in requests)
+        for kind, rooms, *stay in _rooms_and_listed_stays.read(kinds=kinds, first=first, free=free):
+            if rooms:
+                self.rooms[kind] = rooms
+                continue
+            listed = ListedStay(*stay)
+            self.stays.append(listed)
+            self._kinds[listed.pk] = kind
+            begins, ends = nights_held(hotel, listed)
+            self.sold.update((kind, night) for night in nights(max(begins, first), min(ends, free)))
+        self.stays.sort(key=lambda stay: (stay.check_in, stay.pk))
+        self._listed = {stay.pk: stay for stay in self.stays}
+
+    def sold_out_for(self, booking: RoomBooking, request: NightsRequest) -> list[date]:
+        """The requested nights on which no room is left for ``booking``, in order; its own stay takes none."""
+        own: set[date] = set()
+        if self._kinds.get(booking.pk) == request.room_type_id:
+            own.update(nights(*nights_held(request.hotel, self._listed[booking.pk])))
+        return [night for night in request.nights() if self.left(request.room_type_id, night) + (night in own) <= 0]
+
+
 def _count_rooms_and_stays(
     *, kinds: list[int], first: date, free: date, without: int | None = None
 ) -> QuerySet[Any, tuple[Any, ...]]:
-    """Rows of (type, number of rooms in service, nulls), and of (type, 0, ``StayRow`` fields).
+    """Rows of (type, number of rooms in service, nulls), and of (type, 0, ``StayRow`` fields)."""
+    return _counts_and_stays(StayRow._fields, kinds=kinds, first=first, free=free, without=without)
 
-    A union, as each part has its own index.
-    """
+
+def _count_rooms_and_list_stays(*, kinds: list[int], first: date, free: date) -> QuerySet[Any, tuple[Any, ...]]:
+    """The same with ``ListedStay`` fields."""
+    return _counts_and_stays(ListedStay._fields, kinds=kinds, first=first, free=free)
+
+
+def _counts_and_stays(
+    fields: Sequence[str], *, kinds: list[int], first: date, free: date, without: int | None = None
+) -> QuerySet[Any, tuple[Any, ...]]:
+    """A union, as each part has its own index."""
     booked, assigned = Q(room_type__pk__any=kinds), Q(assigned_room__room_type__pk__any=kinds)
     rooms = Room.objects.filter(IN_SERVICE, room_type__pk__any=kinds).order_by()
     stays = RoomBooking.objects.filter(holding(first, free)).order_by()
@@ -187,15 +239,26 @@ def _count_rooms_and_stays(
     if without is not None:
         parts = [part.exclude(pk=without) for part in parts]
     counted = Coalesce(F("assigned_room__room_type"), F("room_type"))
-    no_day = Value(None, output_field=DateField())
     counts = rooms.values(kind=F("room_type")).annotate(rooms=Count("pk"))
-    no_stay = (Value(None, output_field=CharField()), no_day, no_day, no_day)
-    return counts.values_list("kind", "rooms", *no_stay).union(
-        *(part.values_list(counted, Value(0), *StayRow._fields) for part in parts), all=True
+    return counts.values_list("kind", "rooms", *(NO_STAY[name] for name in fields)).union(
+        *(part.values_list(counted, Value(0), *fields) for part in parts), all=True
     )
 
 
+# What stands in a column of a stay, by its name, where a row counts rooms.
+_NO_DAY, _NO_ID = Value(None, output_field=DateField()), Value(None, output_field=BigIntegerField())
+_NO_TEXT = Value(None, output_field=CharField())
+NO_STAY = {
+    "status": _NO_TEXT,
+    "check_in": _NO_DAY,
+    "check_out": _NO_DAY,
+    "arrived_on": _NO_DAY,
+    "pk": _NO_ID,
+    "booking_id": _NO_TEXT,
+    "assigned_room_id": _NO_ID,
+}
 _rooms_and_stays = PreparedQuery(_count_rooms_and_stays)
+_rooms_and_listed_stays = PreparedQuery(_count_rooms_and_list_stays)
 
 
 def sold_out_nights(requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> list[date | None]:

@@ -1,8 +1,12 @@
 """When a limit may be exceeded: a supervisor gives a reason."""
 
+from common.errors import Lift
 from hotel.models import Staff
+
+SUPERVISE = "bookings.supervise"
+BY_REASON = Lift((SUPERVISE,), "reason")
 
 
 def is_override(staff: Staff | None, reason: str) -> bool:
     """Whether ``staff`` may supervise bookings and ``reason`` is not blank."""
-    return bool(reason.strip()) and staff is not None and staff.can("bookings.supervise")
+    return bool(reason.strip()) and staff is not None and staff.can(SUPERVISE)

@@ -18,6 +18,7 @@ from django.conf import settings
 from stripe import PaymentIntent, Refund, RequestsClient, StripeClient
 
 from common.errors import HotelMateError
+from common.guards import Guard
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +70,10 @@ def is_configured() -> bool:
     return bool(settings.STRIPE_SECRET_KEY)
 
 
-def require_configured() -> None:
-    """Raise PaymentsNotConfigured unless an API key is configured."""
+def configuration_refusals() -> Guard[None]:
+    """Refused unless an API key is configured."""
     if not is_configured():
-        raise PaymentsNotConfigured("Card payments are not configured: STRIPE_SECRET_KEY is missing.")
+        yield PaymentsNotConfigured("Card payments are not configured: STRIPE_SECRET_KEY is missing.")
 
 
 @contextmanager

@@ -5,33 +5,31 @@ from typing import Any
 
 from common import clock
 from common.formats import iso
+from common.guards import refuses_nothing
 from common.money import money
 from hotel import calendar
-from room_bookings.models import IN_FLIGHT_PAYMENTS, STRIPE, BookerType, BookingStatus, RoomBooking
+from room_bookings.eligibility import (
+    arrival_window_refusals,
+    assignable_refusals,
+    card_refusals,
+    in_house_refusals,
+    missing_guests,
+    party_complete,
+    party_edit_refusals,
+    party_refusals,
+    settled_refusals,
+)
+from room_bookings.models import BookerType, BookingStatus, RoomBooking
 from rooms.models import Room
 
 DUE_SOON = timedelta(hours=1)  # before the approval deadline
 CRITICAL_APPROVAL = timedelta(hours=1)  # after it
 CRITICAL_OVERSTAY = timedelta(hours=2)  # after the grace
-PARTY_EDITABLE = (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE)
 
 
 def guest_name(booking: RoomBooking) -> str:
     """The primary guest's full name."""
     return f"{booking.primary_first_name} {booking.primary_last_name}".strip()
-
-
-def missing_guests(booking: RoomBooking) -> int:
-    """How many of the adults have no name yet; children need none. ``booking`` comes from ``booking_list``."""
-    return max(0, booking.adults - 1 - len(booking.party))  # type: ignore[attr-defined]
-
-
-def party_complete(booking: RoomBooking) -> bool:
-    """Whether all names that the hotel requires are present; always true if it requires none.
-
-    The existing staff app offers rooms only to a complete party.
-    """
-    return not booking.hotel.require_complete_party or missing_guests(booking) == 0
 
 
 def is_late_arrival(booking: RoomBooking) -> bool:
@@ -200,18 +198,16 @@ def _room(room: Room) -> dict[str, Any]:
 
 
 def _flags(booking: RoomBooking) -> dict[str, bool]:
-    """The actions that the booking's state currently allows; the caller's rights are checked separately."""
+    """The actions that the booking's own state allows: not the caller's rights, nor the state of a room."""
     confirmed, in_house = booking.status == BookingStatus.CONFIRMED, booking.status == BookingStatus.IN_HOUSE
-    by_card = booking.payment_provider == STRIPE
-    opens, closes = calendar.arrival_window(booking.hotel, booking.check_in, booking.check_out)
-    may_arrive = opens <= clock.now() < closes and booking.payment_state not in IN_FLIGHT_PAYMENTS
+    assignable = refuses_nothing(assignable_refusals(booking))
     return {
         "is_checked_in": in_house,
-        "can_check_in": confirmed and may_arrive,
+        "can_check_in": confirmed and refuses_nothing(settled_refusals(booking), arrival_window_refusals(booking)),
         "can_check_out": in_house,
-        "can_assign_room": confirmed and party_complete(booking),
-        "can_unassign_room": confirmed and booking.assigned_room_id is not None,
-        "can_move_room": in_house,
-        "can_cancel": (confirmed or in_house) and not by_card,
-        "can_edit_party": booking.status in PARTY_EDITABLE,
+        "can_assign_room": assignable and refuses_nothing(party_refusals(booking)),
+        "can_unassign_room": assignable and booking.assigned_room_id is not None,
+        "can_move_room": refuses_nothing(in_house_refusals(booking)),
+        "can_cancel": (confirmed or in_house) and refuses_nothing(card_refusals(booking)),
+        "can_edit_party": refuses_nothing(party_edit_refusals(booking)),
     }

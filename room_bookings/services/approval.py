@@ -1,27 +1,29 @@
 """Decisions on a booking: confirm, approve, decline."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from datetime import date
 
 from django.db import transaction
 
 from common import clock
 from common.errors import Conflict
 from common.formats import iso
+from common.guards import Guard, require
 from hotel.models import Staff
 from room_bookings import payments
+from room_bookings.eligibility import card_refusals, is_in_flight
+from room_bookings.errors import endpoint_path, in_progress, not_eligible, refusal_details
 from room_bookings.inventory import nights_held
 from room_bookings.models import STRIPE, BookingAction, BookingStatus, PaymentState, RoomBooking
-from room_bookings.services.checks import is_in_flight, refuse_stripe, require_availability, sell_nights
-from room_bookings.services.errors import endpoint_path, in_progress, not_eligible, refusal_details
+from room_bookings.services.checks import night_refusals
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.settlement import (
     APPROVAL,
     DECLINE,
     Outcome,
-    check_join,
     join,
+    join_refusals,
     record_request,
     refusal,
     send_or_look_up,
@@ -33,6 +35,7 @@ from room_bookings.services.settlement import (
 # How often a superseded caller retries before giving up.
 ROUNDS = 4
 NOTHING_TO_CAPTURE = ("", PaymentState.CAPTURED)
+UNDECIDED = (BookingStatus.PENDING_APPROVAL, BookingStatus.PENDING_PAYMENT)
 DECIDED = (BookingStatus.CONFIRMED, BookingStatus.DECLINED)
 
 
@@ -55,14 +58,21 @@ def confirm_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     Raises StripeBooking, BookingExpired, NoAvailability. Returns the current booking.
     """
     locked = lock_booking(booking)
-    if locked.status == BookingStatus.CONFIRMED:
-        return locked
-    refuse_stripe(locked)
-    if locked.status != BookingStatus.PENDING_PAYMENT:
-        _require_open(locked, "confirmed")
-    sell_nights(locked, locked.room_type_id, nights_held(locked.hotel, locked))
-    write_confirmed(locked, BookingAction.CONFIRMED, staff)
+    if require(confirmation_refusals(locked, LockedFacts(locked.hotel))):
+        write_confirmed(locked, BookingAction.CONFIRMED, staff)
     return locked
+
+
+def confirmation_refusals(booking: RoomBooking, facts: Facts) -> Guard[bool]:
+    """The refusals of ``confirm_booking``; returns whether there is anything to confirm."""
+    if booking.status == BookingStatus.CONFIRMED:
+        return False
+    yield from card_refusals(booking)
+    if booking.status != BookingStatus.PENDING_PAYMENT:
+        yield from _open_refusals(booking, "confirmed")
+    if booking.status in UNDECIDED:
+        yield from night_refusals(booking, booking.room_type, nights_held(booking.hotel, booking), facts=facts)
+    return True
 
 
 def approve_booking(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
@@ -115,42 +125,35 @@ def _decide(
 
 
 def _begin_approval(locked: RoomBooking, staff: Staff) -> PaymentState | None:
-    if not check_approval(locked):
+    # From here on the nights belong to this guest, even during the provider call (inventory.BEING_SOLD).
+    if not require(approval_refusals(locked, LockedFacts(locked.hotel))):
         return None
     if is_in_flight(locked):
         return join(locked, APPROVAL)
-    # From here on the nights belong to this guest, even during the provider call (inventory.BEING_SOLD).
-    sell_nights(locked, locked.room_type_id, nights_held(locked.hotel, locked))
     if locked.payment_state in NOTHING_TO_CAPTURE:
         write_confirmed(locked, BookingAction.APPROVED, staff)
         return None
     return record_request(locked, PaymentState.CAPTURING, staff)
 
 
-def preview_approval(booking: RoomBooking, nights: Mapping[int, date]) -> bool:
-    """``check_approval``, and check that a room is left, with ``nights`` from ``sold_out_for``."""
-    wanted = check_approval(booking)
-    if wanted and not is_in_flight(booking):
-        require_availability(booking, nights)
-    return wanted
-
-
-def check_approval(booking: RoomBooking) -> bool:
-    """Whether there is anything to approve; raises if that is refused. Writes nothing, does not call the provider."""
+def approval_refusals(booking: RoomBooking, facts: Facts) -> Guard[bool]:
+    """The refusals of ``approve_booking`` but the provider's own; returns whether there is anything to approve."""
     if booking.status == BookingStatus.CONFIRMED:
         return False
     if is_in_flight(booking):
         # Already decided before the deadline, which is not checked again.
-        check_join(booking, APPROVAL)
+        yield from join_refusals(booking, APPROVAL)
         return True
-    _require_open(booking, "approved")
-    if booking.payment_state not in NOTHING_TO_CAPTURE:
-        payments.require_configured()
+    yield from _open_refusals(booking, "approved")
+    if booking.status in UNDECIDED:
+        if booking.payment_state not in NOTHING_TO_CAPTURE:
+            yield from payments.configuration_refusals()
+        yield from night_refusals(booking, booking.room_type, nights_held(booking.hotel, booking), facts=facts)
     return True
 
 
 def _begin_decline(locked: RoomBooking, staff: Staff, code: str, note: str) -> PaymentState | None:
-    if not check_decline(locked):
+    if not require(decline_refusals(locked)):
         return None
     if is_in_flight(locked):
         return join(locked, DECLINE)
@@ -162,34 +165,34 @@ def _begin_decline(locked: RoomBooking, staff: Staff, code: str, note: str) -> P
     return record_request(locked, PaymentState.REFUNDING if captured else PaymentState.VOIDING, staff)
 
 
-def check_decline(booking: RoomBooking) -> bool:
-    """Whether there is anything to decline; raises if that is refused. Writes nothing, does not call the provider."""
+def decline_refusals(booking: RoomBooking) -> Guard[bool]:
+    """The refusals of ``decline_booking`` but the provider's own; returns whether there is anything to decline."""
     if booking.status == BookingStatus.DECLINED:
         return False
     if is_in_flight(booking):
-        check_join(booking, DECLINE)
+        yield from join_refusals(booking, DECLINE)
         return True
     if booking.status == BookingStatus.CONFIRMED and booking.payment_state != PaymentState.CAPTURED:
-        raise CancelInstead(
+        yield CancelInstead(
             f"No card payment was taken for booking {booking.booking_id}: cancel it instead.",
             details=refusal_details(booking) | {"required_endpoint": endpoint_path(booking, "cancel")},
         )
-    if booking.status not in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
-        raise not_eligible(booking, "declined")
-    if booking.payment_state:
-        payments.require_configured()
+    elif booking.status not in (BookingStatus.PENDING_APPROVAL, BookingStatus.CONFIRMED):
+        yield not_eligible(booking, "declined")
+    elif booking.payment_state:
+        yield from payments.configuration_refusals()
     return True
 
 
-def _require_open(locked: RoomBooking, what: str) -> None:
-    """Raise unless the booking is pending approval and its deadline has not passed."""
-    deadline = locked.approval_deadline_at
-    if locked.status == BookingStatus.EXPIRED or (
-        locked.status == BookingStatus.PENDING_APPROVAL and deadline is not None and deadline < clock.now()
+def _open_refusals(booking: RoomBooking, what: str) -> Guard[None]:
+    """Refused unless the booking is pending approval and its deadline has not passed."""
+    deadline = booking.approval_deadline_at
+    if booking.status == BookingStatus.EXPIRED or (
+        booking.status == BookingStatus.PENDING_APPROVAL and deadline is not None and deadline < clock.now()
     ):
-        raise BookingExpired(
-            f"The approval deadline of booking {locked.booking_id} has passed.",
-            details=refusal_details(locked) | {"approval_deadline_at": iso(deadline)},
+        yield BookingExpired(
+            f"The approval deadline of booking {booking.booking_id} has passed.",
+            details=refusal_details(booking) | {"approval_deadline_at": iso(deadline)},
         )
-    if locked.status != BookingStatus.PENDING_APPROVAL:
-        raise not_eligible(locked, what)
+    elif booking.status != BookingStatus.PENDING_APPROVAL:
+        yield not_eligible(booking, what)

@@ -4,16 +4,17 @@ from django.db import transaction
 
 from common import clock
 from common.errors import Conflict
+from common.guards import Guard, require
 from hotel import calendar
 from hotel.models import Staff
 from housekeeping.task_following import end_arrivals
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
+from room_bookings.eligibility import card_refusals
+from room_bookings.errors import endpoint_path, not_eligible, refusal_details
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.overrides import is_override
-from room_bookings.services.checks import refuse_stripe
-from room_bookings.services.errors import endpoint_path, not_eligible, refusal_details
+from room_bookings.overrides import BY_REASON, is_override
 from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
@@ -41,7 +42,7 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
     nothing is written, sent or mailed. Returns the current booking.
     """
     locked = lock_booking(booking)
-    if not check_cancellation(locked, staff, reason):
+    if not require(cancellation_refusals(locked, staff, reason)):
         return locked
     was, room, moment = locked.status, locked.assigned_room, not_before_arrival(locked, clock.now())
     in_house = was == BookingStatus.IN_HOUSE
@@ -76,25 +77,26 @@ def cancel_booking(*, booking: RoomBooking, staff: Staff, reason: str = "") -> R
     return locked
 
 
-def check_cancellation(booking: RoomBooking, staff: Staff, reason: str) -> bool:
-    """Whether there is anything to cancel; raises if that is refused. Writes nothing."""
-    refuse_stripe(booking)
+def cancellation_refusals(booking: RoomBooking, staff: Staff, reason: str) -> Guard[bool]:
+    """The refusals of ``cancel_booking``; returns whether there is anything to cancel."""
+    yield from card_refusals(booking)
     if booking.status == BookingStatus.CANCELLED:
         return False
     if booking.status == BookingStatus.PENDING_APPROVAL:
-        raise DeclineInstead(
+        yield DeclineInstead(
             f"Booking {booking.booking_id} is pending approval: decline it instead.",
             details=refusal_details(booking) | {"required_endpoint": endpoint_path(booking, "decline")},
         )
-    if booking.status == BookingStatus.IN_HOUSE:
+    elif booking.status == BookingStatus.IN_HOUSE:
         if not is_override(staff, reason):
-            raise GuestInHouse(
+            yield GuestInHouse(
                 f"The guest of booking {booking.booking_id} is in house: check them out, or have a supervisor cancel "
                 "the stay with a reason.",
                 details=refusal_details(booking),
+                lift=BY_REASON,
             )
     elif booking.status != BookingStatus.CONFIRMED:
-        raise not_eligible(booking, "cancelled")
+        yield not_eligible(booking, "cancelled")
     return True
 
 

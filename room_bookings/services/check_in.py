@@ -6,45 +6,30 @@ from django.db import transaction
 
 from common import clock
 from common.errors import Conflict, HotelMateError
+from common.guards import Guard, require
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
-from housekeeping.services import set_room_statuses
+from housekeeping.services import guest_of, set_room_statuses
 from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
-from room_bookings.capacity import extra_beds, require_capacity
+from room_bookings.capacity import capacity_refusals, extra_beds
+from room_bookings.eligibility import arrival_window_refusals, settled_refusals
+from room_bookings.errors import BookingNotEligible, not_eligible, refusal_details
 from room_bookings.inventory import nights_booked, nights_held
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.overrides import is_override
 from room_bookings.selectors import arriving, booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
-from room_bookings.services.checks import added_nights, require_free, require_settled, sell_nights
-from room_bookings.services.errors import BookingNotEligible, not_eligible, refusal_details
+from room_bookings.services.checks import added_nights, free_refusals, night_refusals
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
-from room_bookings.services.locks import lock_booking, lock_room
-from room_bookings.services.room_assignment import ASSIGNMENT, require_assignment, take_room
+from room_bookings.services.locks import lock_booking
+from room_bookings.services.room_assignment import ASSIGNMENT, Assignment, room_refusals, take_room
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomStatus
 from rooms.selectors import room_lock
 from rooms.snapshots import is_occupied
-
-
-class CheckInTooEarly(Conflict):
-    """It is the arrival day, but before the hotel's earliest check-in time."""
-
-    code = "CHECKIN_TOO_EARLY"
-
-
-class CheckInWrongDate(Conflict):
-    """The arrival day has not come."""
-
-    code = "CHECKIN_WRONG_DATE"
-
-
-class CheckInTooLate(Conflict):
-    """The last night of the stay is over."""
-
-    code = "CHECKIN_TOO_LATE"
 
 
 class RoomNotReady(Conflict):
@@ -69,36 +54,56 @@ def check_in(
     were not booked. A guest already in house stays in their room: nothing is written. Returns the current booking.
     """
     locked = lock_booking(booking)
-    if locked.status == BookingStatus.IN_HOUSE:
+    facts = LockedFacts(locked.hotel)
+    assignment = require(check_in_refusals(locked, room_id, staff=staff, reason=override_reason, facts=facts))
+    if assignment is None:
         return locked
-    if locked.status != BookingStatus.CONFIRMED:
-        raise not_eligible(locked, "checked in")
-    require_settled(locked)
-    _require_window(locked, staff, override_reason)
-    wanted = room_id or locked.assigned_room_id
-    if wanted is None:
-        raise BookingNotEligible(
-            f"Booking {locked.booking_id} has no room yet: assign one first.", details=refusal_details(locked)
-        )
-    room = lock_room(locked.hotel, wanted)
+    room, overbooked = assignment
     is_other = room.pk != locked.assigned_room_id
     if is_other:
-        overbooked = require_assignment(locked, room, staff=staff, reason=override_reason)
         take_room(locked, room, staff)
-    else:
-        overbooked = list[Overbooking]()
-        require_capacity(locked, room, staff=staff, reason=override_reason)
-    # A guest who arrives early, or after the departure date, needs nights that were not booked.
-    held = nights_held(locked.hotel, locked, in_house=True)
-    if added := added_nights(nights_booked(locked), held):
-        require_free(room, *held, without=locked)
-        overbooked += sell_nights(locked, room.room_type_id, *added, staff=staff, reason=override_reason)
-    _require_ready(room)
     _move_in([(locked, room)], staff, Source.FRONT_DESK, f"check-in of {locked.booking_id}", override_reason)
     save_overbookings(overbooked)
     if is_other:
         follow_arrival(locked, room)
     return locked
+
+
+def check_in_refusals(
+    booking: RoomBooking, room_id: int | None, *, staff: Staff, reason: str, facts: Facts
+) -> Guard[Assignment | None]:
+    """The refusals of ``check_in``; ``None`` if the guest is in house already."""
+    if booking.status == BookingStatus.IN_HOUSE:
+        return None
+    if booking.status != BookingStatus.CONFIRMED:
+        yield not_eligible(booking, "checked in")
+        return None
+    yield from settled_refusals(booking)
+    yield from _window_refusals(booking, staff, reason)
+    wanted = room_id or booking.assigned_room_id
+    if wanted is None:
+        yield BookingNotEligible(
+            f"Booking {booking.booking_id} has no room yet: assign one first.", details=refusal_details(booking)
+        )
+        return None
+    room = facts.rooms([wanted]).get(wanted)
+    if room is None:
+        yield RoomNotFound("Room not found: this hotel has no such room.")
+        return None
+    if room.pk != booking.assigned_room_id:
+        overbooked = yield from room_refusals(booking, room, staff=staff, reason=reason, facts=facts)
+    else:
+        overbooked = list[Overbooking]()
+        yield from capacity_refusals(booking, room, staff=staff, reason=reason)
+    # A guest who arrives early, or after the departure date, needs nights that were not booked.
+    held = nights_held(booking.hotel, booking, in_house=True)
+    if added := added_nights(nights_booked(booking), held):
+        yield from free_refusals(room, *held, without=booking, facts=facts)
+        overbooked += yield from night_refusals(
+            booking, room.room_type, *added, facts=facts, staff=staff, reason=reason
+        )
+    yield from _readiness_refusals(room)
+    return Assignment(room, overbooked)
 
 
 @transaction.atomic
@@ -120,7 +125,9 @@ def check_in_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> Bu
     going: list[tuple[RoomBooking, Room]] = []
     for room_id in dict.fromkeys(room_ids):
         try:
-            going.append(_arrival(room_id, rooms, arrivals, staff))
+            arrival = require(arrival_refusals(rooms.get(room_id), arrivals.get(room_id), staff))
+            assert arrival is not None  # only refused ones have none
+            going.append(arrival)
         except HotelMateError as refusal:
             result.failed.append(BulkFailure(room_id, refusal))
     if going:
@@ -129,57 +136,40 @@ def check_in_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> Bu
     return result
 
 
-def _arrival(
-    room_id: int, rooms: dict[int, Room], arrivals: dict[int | None, RoomBooking], staff: Staff
-) -> tuple[RoomBooking, Room]:
-    room, booking = rooms.get(room_id), arrivals.get(room_id)
+def arrival_refusals(
+    room: Room | None, booking: RoomBooking | None, staff: Staff
+) -> Guard[tuple[RoomBooking, Room] | None]:
+    """The refusals of ``check_in_rooms`` for one room; ``booking`` is the arrival that has it."""
     if room is None:
-        raise RoomNotFound("Room not found: this hotel has no such room.")
+        yield RoomNotFound("Room not found: this hotel has no such room.")
+        return None
     if booking is None:
-        raise NothingDue(f"No arrival due today has room {room.room_number}.")
-    require_settled(booking)
-    _require_window(booking, staff)
-    require_capacity(booking, room, staff=None)
-    _require_ready(room)
+        yield NothingDue(f"No arrival due today has room {room.room_number}.")
+        return None
+    yield from settled_refusals(booking)
+    yield from _window_refusals(booking, staff)
+    yield from capacity_refusals(booking, room, staff=None)
+    yield from _readiness_refusals(room)
     return booking, room
 
 
-def _require_window(booking: RoomBooking, staff: Staff, override_reason: str = "") -> None:
-    """Raise outside the arrival window, unless a supervisor's reason lifts it."""
-    if (refusal := _outside_window(booking)) and not is_override(staff, override_reason):
-        raise refusal
+def _window_refusals(booking: RoomBooking, staff: Staff, reason: str = "") -> Guard[None]:
+    """Refused outside the arrival window, unless a supervisor's reason lifts it."""
+    if not is_override(staff, reason):
+        yield from arrival_window_refusals(booking)
 
 
-def _outside_window(booking: RoomBooking) -> Conflict | None:
-    hotel = booking.hotel
-    now = calendar.local_now(hotel)
-    details = refusal_details(booking) | {
-        "check_in": booking.check_in.isoformat(),
-        "check_out": booking.check_out.isoformat(),
-        "hotel_time": now.replace(tzinfo=None).isoformat(timespec="minutes"),
-    }
-    if now.date() < booking.check_in:
-        return CheckInWrongDate(
-            f"The guest of booking {booking.booking_id} is due on {booking.check_in}, not today.", details=details
-        )
-    opens, closes = calendar.arrival_window(hotel, booking.check_in, booking.check_out)
-    if clock.now() < opens:
-        return CheckInTooEarly(f"Check-in begins at {hotel.early_checkin_from:%H:%M} today.", details=details)
-    # The guest may arrive on any night of the stay; a night ends with the hotel's business day.
-    if clock.now() >= closes:
-        return CheckInTooLate(f"The last night of booking {booking.booking_id} is over.", details=details)
-    return None
-
-
-def _require_ready(room: Room) -> None:
+def _readiness_refusals(room: Room) -> Guard[None]:
     if is_occupied(room):
-        raise RoomNotReady(
-            f"Room not ready: room {room.room_number} still has a guest in house.", details=_room_state(room)
+        yield RoomNotReady(
+            f"Room not ready: room {room.room_number} still has a guest in house.",
+            details=_room_state(room),
+            blocker=guest_of(room),
         )
-    if not room.is_bookable:
+    elif not room.is_bookable:
         label = RoomStatus(room.room_status).label
         why = f'has the status "{label}"' if room.is_active else "is not in service"
-        raise RoomNotReady(f"Room not ready: room {room.room_number} {why}.", details=_room_state(room))
+        yield RoomNotReady(f"Room not ready: room {room.room_number} {why}.", details=_room_state(room))
 
 
 def _room_state(room: Room) -> dict[str, object]:

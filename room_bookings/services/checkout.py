@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from common import clock
+from common.guards import Guard, require
 from hotel.models import Hotel, Staff
 from housekeeping.services import NobodyInHouse
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
+from room_bookings.eligibility import in_house_refusals
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.selectors import booking_lock
 from room_bookings.services.bulk import BulkFailure, BulkResult
-from room_bookings.services.checks import require_in_house
 from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
@@ -27,16 +28,16 @@ def check_out(*, booking: RoomBooking, staff: Staff | None) -> RoomBooking:
     A completed stay is left unchanged: nothing is written. Returns the current booking.
     """
     locked = lock_booking(booking)
-    if check_departure(locked):
+    if require(departure_refusals(locked)):
         _leave([locked], staff, f"check-out of {locked.booking_id}")
     return locked
 
 
-def check_departure(booking: RoomBooking) -> bool:
-    """Whether there is a guest to check out; raises if the guest never arrived. Writes nothing."""
+def departure_refusals(booking: RoomBooking) -> Guard[bool]:
+    """The refusals of ``check_out``; returns whether there is a guest to check out."""
     if booking.status == BookingStatus.COMPLETED:
         return False
-    require_in_house(booking)
+    yield from in_house_refusals(booking)
     return True
 
 

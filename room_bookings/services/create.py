@@ -11,13 +11,14 @@ from django.db import IntegrityError, connection, transaction
 from common import clock, prepared
 from common.database import constraint
 from common.errors import FieldConflict, FieldError
+from common.guards import require
 from common.money import amount_to_store
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.capacity import extra_beds, require_capacity
+from room_bookings.capacity import capacity_refusals, extra_beds
 from room_bookings.inventory import nights_held
 from room_bookings.models import (
     STRIPE,
@@ -31,9 +32,9 @@ from room_bookings.models import (
 )
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
-from room_bookings.services.checks import require_dates, require_nights
+from room_bookings.services.checks import date_refusals, night_refusals
+from room_bookings.services.facts import LockedFacts
 from room_bookings.services.history import history_row, save_history
-from room_bookings.services.locks import lock_type
 
 
 class PaymentTaken(FieldConflict):
@@ -76,10 +77,11 @@ def create_booking(
     Raises NoAvailability, CapacityExceeded. Returns the booking; its ``guest_token`` attribute is the guest's access
     token, which is stored only as a hash and never shown again.
     """
-    room_type = lock_type(hotel, room_type_id)
+    facts = LockedFacts(hotel)
+    room_type = facts.room_type(room_type_id)
     if room_type is None or not room_type.is_active:
         raise FieldError("room_type_id", "This hotel does not sell this room type.")
-    require_dates(hotel, check_in, check_out)
+    require(date_refusals(hotel, check_in, check_out))
     now, token = clock.now(), secrets.token_urlsafe(24)
     waits = needs_approval or payment_provider == STRIPE
     booking = RoomBooking(
@@ -108,9 +110,9 @@ def create_booking(
         updated_at=now,
     )
     booking.party = list(party)  # type: ignore[attr-defined]
-    require_capacity(booking, room_type, staff=staff, reason=override_reason)
+    require(capacity_refusals(booking, room_type, staff=staff, reason=override_reason))
     booking.extra_beds = extra_beds(booking)
-    require_nights(booking, room_type, nights_held(hotel, booking))
+    require(night_refusals(booking, room_type, nights_held(hotel, booking), facts=facts))
     # The last lock: until the commit, every other new booking in any hotel waits for this counter.
     booking.booking_id = next_reference(calendar.local_now(hotel).year)
     try:

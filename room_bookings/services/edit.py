@@ -6,12 +6,15 @@ from typing import Any
 from django.db import transaction
 
 from common import clock
+from common.guards import Guard, require
 from common.money import amount_to_store
 from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.capacity import extra_beds, guests, require_capacity
+from room_bookings.capacity import capacity_refusals, extra_beds, guests
+from room_bookings.eligibility import PARTY_EDITABLE, party_edit_refusals
+from room_bookings.errors import BookingAlreadyCheckedIn, BookingChanged, refusal_details
 from room_bookings.inventory import StayRow, nights_booked, nights_held, type_of
 from room_bookings.models import (
     BookingAction,
@@ -23,14 +26,12 @@ from room_bookings.models import (
 )
 from room_bookings.selectors import booking_read
 from room_bookings.services.booker import booker_columns
-from room_bookings.services.checks import added_nights, require_dates, require_free, sell_nights
-from room_bookings.services.errors import BookingAlreadyCheckedIn, BookingChanged, not_eligible, refusal_details
+from room_bookings.services.checks import added_nights, date_refusals, free_refusals, night_refusals
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking, lock_type_capacity
 from room_bookings.services.overstay import DEPARTURE, set_departure
 from room_bookings.services.read_only import refuse_read_only
-from room_bookings.snapshots import PARTY_EDITABLE
-from rooms.selectors import room_lock
 
 # The fields that can be edited on a booking that is over.
 ALWAYS_EDITABLE = {"internal_notes"}
@@ -65,12 +66,12 @@ def edit_booking(
     changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
     if not changed:
         return locked
-    if locked.status not in PARTY_EDITABLE and set(changed) - ALWAYS_EDITABLE:
-        raise not_eligible(locked, "changed")
-    written, overbooked = set(changed), list[Overbooking]()
-    if {"check_in", "check_out"} & set(changed):
-        more, overbooked = _change_dates(locked, changed, staff, override_reason)
-        written |= more
+    facts = LockedFacts(locked.hotel)
+    overbooked = require(edit_refusals(locked, changed, staff=staff, reason=override_reason, facts=facts))
+    written = set(changed)
+    if "check_out" in changed and locked.status == BookingStatus.IN_HOUSE:
+        set_departure(locked, changed["check_out"])
+        written |= set(DEPARTURE)
     party_before = guests(locked)
     for name, value in (changed | _amount_to_save(locked, changed)).items():
         setattr(locked, name, value)
@@ -105,7 +106,7 @@ def _fit(booking: RoomBooking, party_before: int, staff: Staff | None, reason: s
     party, lifted = guests(booking), False
     if party > party_before:
         lock_type_capacity(type_of(booking))
-        lifted = require_capacity(booking, type_of(booking), staff=staff, reason=reason)
+        lifted = require(capacity_refusals(booking, type_of(booking), staff=staff, reason=reason))
     if party != party_before:
         booking.extra_beds = extra_beds(booking)
     return lifted
@@ -115,33 +116,32 @@ def _overridden(booking: RoomBooking, staff: Staff | None, reason: str) -> Booki
     return history_row(booking, BookingAction.OVERRIDDEN, was=booking.status, staff=staff, reason=reason)
 
 
-def _change_dates(
-    booking: RoomBooking, changed: Mapping[str, Any], staff: Staff, reason: str
-) -> tuple[set[str], list[Overbooking]]:
-    """Check the new dates of a locked booking; returns the other fields to save, and the resulting overbookings."""
-    in_house = booking.status == BookingStatus.IN_HOUSE
-    if in_house and "check_in" in changed:
-        raise BookingAlreadyCheckedIn(
+def edit_refusals(
+    booking: RoomBooking, changed: Mapping[str, Any], *, staff: Staff, reason: str, facts: Facts
+) -> Guard[list[Overbooking]]:
+    """The refusals of ``edit_booking`` for the fields that would change, without the party's size; returns the
+    overbookings that new dates cause."""
+    if set(changed) - ALWAYS_EDITABLE:
+        yield from party_edit_refusals(booking)
+    if booking.status not in PARTY_EDITABLE or not {"check_in", "check_out"} & set(changed):
+        return []
+    if "check_in" in changed and booking.status == BookingStatus.IN_HOUSE:
+        yield BookingAlreadyCheckedIn(
             f"The guest of booking {booking.booking_id} is in house: only the departure date can change.",
             details=refusal_details(booking),
         )
     check_in, check_out = changed.get("check_in", booking.check_in), changed.get("check_out", booking.check_out)
     field = "check_out" if "check_out" in changed else "check_in"
-    require_dates(booking.hotel, check_in, check_out, field)
+    yield from date_refusals(booking.hotel, check_in, check_out, field)
     stay = StayRow(booking.status, check_in, check_out, booking.arrived_on)
     if booking.assigned_room_id is not None:
         # Re-read: its type may have changed before it was locked.
-        room = booking.assigned_room = room_lock([booking.assigned_room_id])[0]
-        require_free(room, *nights_held(booking.hotel, stay), without=booking)
+        room = booking.assigned_room = facts.rooms([booking.assigned_room_id])[booking.assigned_room_id]
+        yield from free_refusals(room, *nights_held(booking.hotel, stay), without=booking, facts=facts)
     # After the room. A request holds no nights yet, but must not ask for nights that are sold out. Shortening a stay
     # needs no availability.
-    overbooked = list[Overbooking]()
-    if added := added_nights(nights_booked(booking), nights_booked(stay)):
-        overbooked = sell_nights(booking, type_of(booking).pk, *added, staff=staff, reason=reason)
-    if in_house:
-        set_departure(booking, check_out)
-        return set(DEPARTURE), overbooked
-    return set(), overbooked
+    added = added_nights(nights_booked(booking), nights_booked(stay))
+    return (yield from night_refusals(booking, type_of(booking), *added, facts=facts, staff=staff, reason=reason))
 
 
 @transaction.atomic
@@ -169,8 +169,7 @@ def set_companions(
     A party larger than the room sleeps needs a supervisor's ``override_reason``. Raises CapacityExceeded.
     """
     locked = lock_booking(booking)
-    if locked.status not in PARTY_EDITABLE:
-        raise not_eligible(locked, "changed")
+    require(party_edit_refusals(locked))
     names = ("first_name", "last_name", "email", "phone")
     before = [tuple(person[name] for name in names) for person in locked.party]  # type: ignore[attr-defined]
     if before == [tuple(person.get(name, "") for name in names) for person in companions]:

@@ -2,11 +2,11 @@
 
 from common.prepared import PreparedRead
 from hotel.models import Hotel
+from room_bookings.errors import BookingNotFound
 from room_bookings.models import (
     RoomBooking,
 )
 from room_bookings.selectors import booking_lock
-from room_bookings.services.errors import BookingNotFound
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType
 from rooms.selectors import room_lock

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import DateField, OuterRef, QuerySet, Subquery
@@ -11,6 +11,7 @@ from django.db.models import DateField, OuterRef, QuerySet, Subquery
 from common import clock
 from common.errors import Conflict, FieldError
 from common.formats import iso
+from common.guards import Guard, require
 from common.joins import join_rows
 from hotel import calendar
 from hotel.models import Hotel, Staff
@@ -18,11 +19,13 @@ from housekeeping.task_services import open_postponed_stayover
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import BookingUpdate, realtime_booking_updated, realtime_bookings_updated
+from room_bookings.eligibility import in_house_refusals
+from room_bookings.errors import NoAvailability, RoomOverlap
 from room_bookings.inventory import (
     NightsRequest,
     StayRow,
+    blocked_by,
     conflict,
-    holders,
     nights_booked,
     nights_held,
     sold_out_nights,
@@ -32,16 +35,16 @@ from room_bookings.models import (
     BookingAction,
     BookingExtension,
     BookingStatus,
+    Overbooking,
     OverstayIncident,
     OverstayStatus,
     RoomBooking,
 )
 from room_bookings.selectors import available_rooms, booking_lock, departed, departed_since, overdue
-from room_bookings.services.checks import LONGEST_STAY, added_nights, require_in_house, sell_nights
-from room_bookings.services.errors import NoAvailability, RoomOverlap
+from room_bookings.services.checks import LONGEST_STAY, added_nights, night_refusals
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
-from rooms.selectors import room_lock
 
 logger = logging.getLogger(__name__)
 
@@ -140,11 +143,7 @@ def acknowledge_overstay(*, booking: RoomBooking, staff: Staff, note: str = "", 
     An overstay that is not flagged yet is flagged first. Returns the current booking.
     """
     locked = lock_booking(booking)
-    require_in_house(locked)
-    if not calendar.is_overdue(locked.hotel, locked.check_in, locked.check_out):
-        raise NoOverstay(
-            f"The guest of booking {locked.booking_id} is due out on {locked.check_out} and is not overdue."
-        )
+    require(acknowledgement_refusals(locked))
     if locked.overstay_flagged_at is None:
         _flag([locked])
     incident = _current(locked)
@@ -159,6 +158,17 @@ def acknowledge_overstay(*, booking: RoomBooking, staff: Staff, note: str = "", 
     save_bookings([locked], "overstay_acknowledged_at")
     realtime_booking_updated(locked, "booking_overstay_acknowledged")
     return locked
+
+
+def acknowledgement_refusals(booking: RoomBooking) -> Guard[None]:
+    """The refusals of ``acknowledge_overstay``."""
+    yield from in_house_refusals(booking)
+    if booking.status == BookingStatus.IN_HOUSE and not calendar.is_overdue(
+        booking.hotel, booking.check_in, booking.check_out
+    ):
+        yield NoOverstay(
+            f"The guest of booking {booking.booking_id} is due out on {booking.check_out} and is not overdue."
+        )
 
 
 def _current(booking: RoomBooking) -> OverstayIncident:
@@ -190,24 +200,16 @@ def extend_stay(
     booking.
     """
     locked = lock_booking(booking)
-    require_in_house(locked)
-    hotel, old, new = locked.hotel, locked.check_out, _new_check_out(locked, add_nights, new_checkout_date)
-    room = room_lock([locked.assigned_room_id])[0]  # type: ignore[list-item]  # in house has a room
-    longer = StayRow(locked.status, locked.check_in, new, locked.arrived_on)
-    if in_the_way := holders(hotel, *nights_held(hotel, longer), without=locked, assigned_room=room.pk):
-        raise RoomOverlap(
-            f"Room {room.room_number} is assigned to {in_the_way[0].booking_id} from {in_the_way[0].check_in}.",
-            extra={
-                "conflicts": [conflict(other, room) for other in in_the_way],
-                "suggested_rooms": _suggestions(locked, new),
-            },
-        )
-    added = added_nights(nights_booked(locked), nights_booked(longer))
+    departure = NewDeparture(add_nights, new_checkout_date)
     try:
-        overbooked = sell_nights(locked, room.room_type_id, *added, staff=staff, reason=override_reason)
-    except NoAvailability as refusal:
-        refusal.extra |= {"conflicts": [], "suggested_rooms": _suggestions(locked, new)}
+        extension = require(
+            extension_refusals(locked, departure, staff=staff, reason=override_reason, facts=LockedFacts(locked.hotel))
+        )
+    except (RoomOverlap, NoAvailability) as refusal:
+        conflicts = refusal.details.pop("conflicts", [])
+        refusal.extra |= {"conflicts": conflicts, "suggested_rooms": _suggestions(locked, departure.of(locked))}
         raise
+    hotel, old, new, overbooked = locked.hotel, locked.check_out, extension.check_out, extension.overbooked
     set_departure(locked, new)
     save_bookings([locked], *DEPARTURE)
     BookingExtension.objects.create(
@@ -219,6 +221,56 @@ def extend_stay(
     realtime_booking_updated(locked, "booking_overstay_extended")
     queue_booking_mail(locked, MailKind.CHANGE)
     return locked
+
+
+class NewDeparture(NamedTuple):
+    """How a guest's stay is to be extended: one of the two."""
+
+    add_nights: int | None = None
+    new_checkout_date: date | None = None
+
+    def of(self, booking: RoomBooking) -> date:
+        """The new departure date."""
+        if self.add_nights is not None:
+            return booking.check_out + timedelta(days=self.add_nights)
+        if self.new_checkout_date is None:
+            raise ValueError("neither add_nights nor new_checkout_date")
+        return self.new_checkout_date
+
+
+class Extension(NamedTuple):
+    """A new departure date, and the overbookings that it causes."""
+
+    check_out: date
+    overbooked: list[Overbooking]
+
+
+def extension_refusals(
+    booking: RoomBooking, departure: NewDeparture | None, *, staff: Staff, reason: str, facts: Facts
+) -> Guard[Extension]:
+    """The refusals of ``extend_stay``, of the booking alone if no ``departure`` is named."""
+    yield from in_house_refusals(booking)
+    if departure is None or booking.assigned_room_id is None:
+        return Extension(booking.check_out, [])
+    hotel, new = booking.hotel, departure.of(booking)
+    field = "new_checkout_date" if departure.add_nights is None else "add_nights"
+    if new <= booking.check_out:
+        yield FieldError(field, f"The stay already ends on {booking.check_out}: give a later date.")
+    if (new - booking.check_in).days > LONGEST_STAY:
+        yield FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
+        return Extension(new, [])
+    room = facts.rooms([booking.assigned_room_id])[booking.assigned_room_id]
+    longer = StayRow(booking.status, booking.check_in, new, booking.arrived_on)
+    in_the_way = facts.holders(room, *nights_held(hotel, longer), without=booking)
+    if in_the_way:
+        yield RoomOverlap(
+            f"Room {room.room_number} is assigned to {in_the_way[0].booking_id} from {in_the_way[0].check_in}.",
+            details={"conflicts": [conflict(other, room) for other in in_the_way]},
+            blocker=blocked_by(in_the_way[0]),
+        )
+    added = added_nights(nights_booked(booking), nights_booked(longer))
+    overbooked = yield from night_refusals(booking, room.room_type, *added, facts=facts, staff=staff, reason=reason)
+    return Extension(new, overbooked)
 
 
 # The fields that change with the departure date of a guest in house.
@@ -233,20 +285,6 @@ def set_departure(booking: RoomBooking, check_out: date) -> None:
     booking.overstay_flagged_at = booking.overstay_acknowledged_at = None
     if was_leaving:
         open_postponed_stayover(booking)
-
-
-def _new_check_out(booking: RoomBooking, add_nights: int | None, new_checkout_date: date | None) -> date:
-    if add_nights is not None:
-        field, new = "add_nights", booking.check_out + timedelta(days=add_nights)
-    elif new_checkout_date is not None:
-        field, new = "new_checkout_date", new_checkout_date
-    else:
-        raise ValueError("neither add_nights nor new_checkout_date")
-    if new <= booking.check_out:
-        raise FieldError(field, f"The stay already ends on {booking.check_out}: give a later date.")
-    if (new - booking.check_in).days > LONGEST_STAY:
-        raise FieldError(field, f"A stay has at most {LONGEST_STAY} nights.")
-    return new
 
 
 def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, Any]]:

@@ -14,11 +14,12 @@ from django.db.models import Q
 from common import clock
 from common.database import is_unreachable
 from common.errors import Conflict
+from common.guards import Guard, require
 from hotel.models import Staff
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
+from room_bookings.errors import refusal_details
 from room_bookings.models import IN_FLIGHT_PAYMENTS, BookingAction, PaymentRetry, RoomBooking
-from room_bookings.services.errors import refusal_details
 from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.settlement import Outcome, failures, forget_failures, settle_one
@@ -130,7 +131,7 @@ def retry_payment(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     Raises PaymentNotParked. Returns the current booking.
     """
     locked = lock_booking(booking)
-    check_retry(locked)
+    require(retry_refusals(locked))
     forget_failures(locked)
     save_bookings([locked])
     save_history([history_row(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason="payment_retry")])
@@ -138,11 +139,11 @@ def retry_payment(*, booking: RoomBooking, staff: Staff) -> RoomBooking:
     return locked
 
 
-def check_retry(booking: RoomBooking) -> bool:
-    """Raise unless the payment is parked. Writes nothing and does not call the provider."""
+def retry_refusals(booking: RoomBooking) -> Guard[bool]:
+    """The refusals of ``retry_payment``: there is always something to do otherwise."""
     retry = failures(booking)
     if retry is None or retry.parked_at is None:
-        raise PaymentNotParked(
+        yield PaymentNotParked(
             f"No payment of booking {booking.booking_id} is parked.", details=refusal_details(booking)
         )
     return True

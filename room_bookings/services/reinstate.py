@@ -1,24 +1,24 @@
 """Reinstating a cancelled booking or a no-show."""
 
-from collections.abc import Mapping
-from datetime import date
-
 from django.db import transaction
 
+from common.guards import Guard, require
 from hotel import calendar
 from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import extra_beds
+from room_bookings.eligibility import supervisor_refusals
+from room_bookings.errors import BookingNotEligible, not_eligible, refusal_details
 from room_bookings.inventory import nights_held
-from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.services.checks import require_availability, require_supervisor, sell_nights
-from room_bookings.services.errors import BookingNotEligible, not_eligible, refusal_details
+from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
+from room_bookings.services.checks import night_refusals
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 
-SUPERVISED = "reinstating a booking"
+REINSTATING = "reinstating a booking"
 
 
 @transaction.atomic
@@ -28,10 +28,9 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     Raises NoAvailability. The cancellation note stays in the special requests and in the history. Returns the current
     booking.
     """
-    require_supervisor(staff, SUPERVISED)
+    require(supervisor_refusals(staff, REINSTATING))
     locked = lock_booking(booking)
-    _require_eligible(locked)
-    sell_nights(locked, locked.room_type_id, nights_held(locked.hotel, locked))
+    require(reinstatement_refusals(locked, staff, LockedFacts(locked.hotel)))
     was = locked.status
     locked.status = BookingStatus.CONFIRMED
     locked.cancelled_at = locked.cancelled_by = None
@@ -60,17 +59,12 @@ def reinstate_booking(*, booking: RoomBooking, staff: Staff, reason: str) -> Roo
     return locked
 
 
-def check_reinstatement(booking: RoomBooking, staff: Staff, nights: Mapping[int, date]) -> bool:
-    """Raise unless the booking can be reinstated, with ``nights`` from ``sold_out_for``. Writes nothing."""
-    require_supervisor(staff, SUPERVISED)
-    _require_eligible(booking)
-    require_availability(booking, nights)
-    return True
-
-
-def _require_eligible(booking: RoomBooking) -> None:
-    """Raise unless the booking is cancelled or a no-show, and its stay is not over."""
+def reinstatement_refusals(booking: RoomBooking, staff: Staff, facts: Facts) -> Guard[list[Overbooking]]:
+    """The refusals of ``reinstate_booking``."""
+    yield from supervisor_refusals(staff, REINSTATING)
     if booking.status not in (BookingStatus.CANCELLED, BookingStatus.NO_SHOW):
-        raise not_eligible(booking, "reinstated")
+        yield not_eligible(booking, "reinstated")
+        return []
     if booking.check_out < calendar.business_date(booking.hotel):
-        raise BookingNotEligible(f"The stay of booking {booking.booking_id} is over.", details=refusal_details(booking))
+        yield BookingNotEligible(f"The stay of booking {booking.booking_id} is over.", details=refusal_details(booking))
+    return (yield from night_refusals(booking, booking.room_type, nights_held(booking.hotel, booking), facts=facts))

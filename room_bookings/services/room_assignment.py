@@ -1,30 +1,27 @@
 """Assigning a room to a coming stay, and unassigning it."""
 
 from datetime import date
+from typing import NamedTuple
 
 from django.db import transaction
 
 from common import clock
 from common.errors import Conflict, InvalidInput
+from common.guards import Guard, require
 from hotel.models import Staff
 from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.capacity import extra_beds, require_capacity
+from room_bookings.capacity import capacity_refusals, extra_beds
+from room_bookings.eligibility import assignable_refusals, party_refusals
 from room_bookings.inventory import nights_held, type_of
-from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
+from room_bookings.models import BookingAction, Overbooking, RoomBooking
 from room_bookings.room_demand import is_in_service
-from room_bookings.services.checks import require_free, sell_nights
-from room_bookings.services.errors import BookingAlreadyCheckedIn, not_eligible, refusal_details
+from room_bookings.services.checks import free_refusals, night_refusals
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
-from room_bookings.services.locks import lock_booking, lock_room
-from room_bookings.snapshots import missing_guests, party_complete
+from room_bookings.services.locks import lock_booking
+from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType
-
-
-class PartyIncomplete(InvalidInput):
-    """The hotel requires every adult's name first."""
-
-    code = "PARTY_INCOMPLETE"
 
 
 class RoomTypeMismatch(InvalidInput):
@@ -49,11 +46,13 @@ def assign_room(
     a room that sleeps fewer than the party. Returns the current booking.
     """
     locked = lock_booking(booking)
-    require_assignable(locked)
-    room = lock_room(locked.hotel, room_id)
-    if locked.assigned_room_id == room.pk and notes in ("", locked.assignment_notes):
+    facts = LockedFacts(locked.hotel)
+    assignment = require(
+        assignment_refusals(locked, room_id, staff=staff, reason=override_reason, notes=notes, facts=facts)
+    )
+    if assignment is None:
         return locked
-    overbooked = require_assignment(locked, room, staff=staff, reason=override_reason)
+    room, overbooked = assignment
     before = locked.assigned_room
     take_room(locked, room, staff, notes)
     save_bookings([locked], *ASSIGNMENT)
@@ -76,6 +75,31 @@ def assign_room(
     return locked
 
 
+class Assignment(NamedTuple):
+    """A room for a booking, and the overbookings that it causes."""
+
+    room: Room
+    overbooked: list[Overbooking]
+
+
+def assignment_refusals(
+    booking: RoomBooking, room_id: int | None, *, staff: Staff, reason: str, notes: str, facts: Facts
+) -> Guard[Assignment | None]:
+    """The refusals of ``assign_room``, of the booking alone if no room is named; ``None`` if it has it already."""
+    yield from assignable_refusals(booking)
+    if room_id is None:
+        yield from party_refusals(booking)
+        return None
+    room = facts.rooms([room_id]).get(room_id)
+    if room is None:
+        yield RoomNotFound("Room not found: this hotel has no such room.")
+        return None
+    if booking.assigned_room_id == room.pk and notes in ("", booking.assignment_notes):
+        return None
+    overbooked = yield from room_refusals(booking, room, staff=staff, reason=reason, facts=facts)
+    return Assignment(room, overbooked)
+
+
 @transaction.atomic
 def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = "") -> RoomBooking:
     """Unassign the room of a booking whose guest is not in house; a booking without a room is left unchanged.
@@ -85,13 +109,10 @@ def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = 
     """
     locked = lock_booking(booking)
     before = locked.assigned_room
-    if before is None:
+    facts = LockedFacts(locked.hotel)
+    overbooked = require(unassignment_refusals(locked, staff=staff, reason=override_reason, facts=facts))
+    if overbooked is None:
         return locked
-    require_assignable(locked, "unassigned from its room")
-    held = nights_held(locked.hotel, locked)
-    if type_of(locked).pk != locked.room_type_id:
-        require_capacity(locked, locked.room_type, staff=staff, reason=override_reason)
-    overbooked = change_of_type(locked, locked.room_type, held, staff=staff, reason=override_reason)
     release_room(locked)
     save_bookings([locked], *ASSIGNMENT)
     save_history(
@@ -109,6 +130,19 @@ def unassign_room(*, booking: RoomBooking, staff: Staff, override_reason: str = 
     save_overbookings(overbooked)
     realtime_booking_updated(locked, "booking_updated")
     return locked
+
+
+def unassignment_refusals(
+    booking: RoomBooking, *, staff: Staff, reason: str, facts: Facts
+) -> Guard[list[Overbooking] | None]:
+    """The refusals of ``unassign_room``; returns the overbookings, or ``None`` if there is no room to release."""
+    if booking.assigned_room is None:
+        return None
+    yield from assignable_refusals(booking, "unassigned from its room")
+    if type_of(booking).pk != booking.room_type_id:
+        yield from capacity_refusals(booking, booking.room_type, staff=staff, reason=reason)
+    held = nights_held(booking.hotel, booking)
+    return (yield from type_change_refusals(booking, booking.room_type, held, staff=staff, reason=reason, facts=facts))
 
 
 # The fields that hold a booking's room and extra beds.
@@ -130,46 +164,32 @@ def release_room(booking: RoomBooking) -> None:
     booking.extra_beds = extra_beds(booking)
 
 
-def require_assignable(booking: RoomBooking, what: str = "given a room") -> None:
-    """Raise unless the booking's status allows assigning or unassigning a room (``what``, a past participle)."""
-    if booking.status == BookingStatus.IN_HOUSE:
-        raise BookingAlreadyCheckedIn(
-            f"The guest of booking {booking.booking_id} is in house: move them to another room instead.",
-            details=refusal_details(booking),
-        )
-    if booking.status != BookingStatus.CONFIRMED:
-        raise not_eligible(booking, what)
-
-
-def require_assignment(booking: RoomBooking, room: Room, *, staff: Staff, reason: str = "") -> list[Overbooking]:
-    """Raise unless the locked booking can have the locked room for its nights; returns the resulting overbookings."""
-    if not party_complete(booking):
-        missing = missing_guests(booking)
-        raise PartyIncomplete(
-            f"Name all {booking.adults} adults of booking {booking.booking_id} first: {missing} still missing.",
-            details={"party_missing_count": missing},
-        )
+def room_refusals(
+    booking: RoomBooking, room: Room, *, staff: Staff, reason: str = "", facts: Facts
+) -> Guard[list[Overbooking]]:
+    """Refused unless the booking can have the room for its nights; returns the resulting overbookings."""
+    yield from party_refusals(booking)
     if room.room_type_id != booking.room_type_id:
-        raise RoomTypeMismatch(
+        yield RoomTypeMismatch(
             f"Room {room.room_number} is of type {room.room_type.name}; {booking.room_type.name} is booked.",
             details={"room_type": room.room_type.name, "booked_type": booking.room_type.name},
         )
     if not is_in_service(room):
         why = "out of order" if room.is_active else "not in service"
-        raise RoomNotBookable(f"Room {room.room_number} is {why}.", details={"room_number": room.room_number})
-    require_capacity(booking, room, staff=staff, reason=reason)
+        yield RoomNotBookable(f"Room {room.room_number} is {why}.", details={"room_number": room.room_number})
+    yield from capacity_refusals(booking, room, staff=staff, reason=reason)
     held = nights_held(booking.hotel, booking)
-    require_free(room, *held, without=booking)
-    return change_of_type(booking, room.room_type, held, staff=staff, reason=reason)
+    yield from free_refusals(room, *held, without=booking, facts=facts)
+    return (yield from type_change_refusals(booking, room.room_type, held, staff=staff, reason=reason, facts=facts))
 
 
-def change_of_type(
-    booking: RoomBooking, to_type: RoomType, held: tuple[date, date], *, staff: Staff, reason: str
-) -> list[Overbooking]:
-    """Take the booking's nights under ``to_type``, if they currently count under another type.
+def type_change_refusals(
+    booking: RoomBooking, to_type: RoomType, held: tuple[date, date], *, staff: Staff, reason: str, facts: Facts
+) -> Guard[list[Overbooking]]:
+    """Refused unless the booking's nights are available under ``to_type``, if they count under another type now.
 
     Returns the resulting overbookings.
     """
     if type_of(booking).pk == to_type.pk:
         return []
-    return sell_nights(booking, to_type.pk, held, staff=staff, reason=reason)
+    return (yield from night_refusals(booking, to_type, held, facts=facts, staff=staff, reason=reason))

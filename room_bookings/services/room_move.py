@@ -1,25 +1,29 @@
 """Moving a guest in house to another room."""
 
+from typing import NamedTuple
+
 from django.db import transaction
 
 from common import clock
 from common.errors import Conflict
+from common.guards import Guard, require
 from hotel.models import Staff
-from housekeeping.services import room_status_label
+from housekeeping.services import guest_of, room_status_label
 from housekeeping.task_following import follow_guest
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.capacity import require_capacity
+from room_bookings.capacity import capacity_refusals
+from room_bookings.eligibility import in_house_refusals
 from room_bookings.inventory import nights_held
-from room_bookings.models import BookingAction, RoomBooking
+from room_bookings.models import BookingAction, Overbooking, RoomBooking
 from room_bookings.services.check_in import RoomNotReady
-from room_bookings.services.checks import require_free, require_in_house, require_nights
+from room_bookings.services.checks import free_refusals, night_refusals
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
-from room_bookings.services.locks import lock_booking, lock_type_capacity
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
 from room_bookings.services.vacating import vacate
 from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room, RoomStatus
-from rooms.selectors import room_lock
 from rooms.snapshots import is_occupied
 
 
@@ -38,23 +42,10 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     nothing is written. Raises NoAvailability, CapacityExceeded, RoomOverlap. Returns the current booking.
     """
     locked = lock_booking(booking)
-    require_in_house(locked)
-    if locked.assigned_room_id == to_room_id:
+    move = require(move_refusals(locked, to_room_id, staff=staff, reason=reason, facts=LockedFacts(locked.hotel)))
+    if move is None:
         return locked
-    rooms = {room.pk: room for room in room_lock([locked.assigned_room_id, to_room_id], hotel=locked.hotel)}  # type: ignore[list-item]  # in house has a room
-    if to_room_id not in rooms:
-        raise RoomNotFound("Room not found: this hotel has no such room.")
-    new, old = rooms[to_room_id], rooms[locked.assigned_room_id]  # type: ignore[index]
-    locked.assigned_room = old  # its type may have changed before it was locked
-    held = nights_held(locked.hotel, locked)
-    _require_usable(new)
-    changes_type = new.room_type_id != old.room_type_id
-    if changes_type:
-        lock_type_capacity(new.room_type)
-    if new.room_type.max_occupancy < old.room_type.max_occupancy:
-        require_capacity(locked, new, staff=staff, reason=reason)
-    require_free(new, *held, without=locked)
-    overbooked = require_nights(locked, new.room_type, held, staff=staff, reason=reason) if changes_type else []
+    old, new, overbooked = move
     token = old.guest_fcm_token
     take_room(locked, new, staff, notes)
     locked.room_moved_at = clock.now()
@@ -69,7 +60,7 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
                 reason="\n".join(part for part in (reason, notes) if part),
                 from_room=old,
                 to_room=new,
-                is_upgrade=changes_type,
+                is_upgrade=new.room_type_id != old.room_type_id,
             )
         ]
     )
@@ -85,15 +76,54 @@ def move_room(*, booking: RoomBooking, to_room_id: int, staff: Staff, reason: st
     return locked
 
 
-def _require_usable(room: Room) -> None:
-    """Raise unless the locked room can take a guest now."""
+class Move(NamedTuple):
+    """The room that the guest leaves, their new one, and the overbookings that the move causes."""
+
+    old: Room
+    new: Room
+    overbooked: list[Overbooking]
+
+
+def move_refusals(
+    booking: RoomBooking, to_room_id: int | None, *, staff: Staff, reason: str, facts: Facts
+) -> Guard[Move | None]:
+    """The refusals of ``move_room``, of the booking alone if no room is named; ``None`` if the guest is there."""
+    yield from in_house_refusals(booking)
+    if to_room_id is None or booking.assigned_room_id == to_room_id:
+        return None
+    from_room_id = booking.assigned_room_id
+    rooms = facts.rooms([to_room_id] if from_room_id is None else [from_room_id, to_room_id])
+    if to_room_id not in rooms:
+        yield RoomNotFound("Room not found: this hotel has no such room.")
+        return None
+    new = rooms[to_room_id]
+    yield from _usable_refusals(new)
+    if from_room_id is None or from_room_id not in rooms:
+        return None  # nobody in house
+    old = booking.assigned_room = rooms[from_room_id]  # its type may have changed before it was locked
+    held = nights_held(booking.hotel, booking)
+    changes_type = new.room_type_id != old.room_type_id
+    if changes_type:
+        facts.refresh_capacity(new.room_type)
+    if new.room_type.max_occupancy < old.room_type.max_occupancy:
+        yield from capacity_refusals(booking, new, staff=staff, reason=reason)
+    yield from free_refusals(new, *held, without=booking, facts=facts)
+    if not changes_type:
+        return Move(old, new, [])
+    overbooked = yield from night_refusals(booking, new.room_type, held, facts=facts, staff=staff, reason=reason)
+    return Move(old, new, overbooked)
+
+
+def _usable_refusals(room: Room) -> Guard[None]:
+    """Refused unless the room can take a guest now."""
     details = {"room_id": room.pk, "room_number": room.room_number, "current_status": str(room.room_status)}
     if not room.is_active or room.room_status == RoomStatus.OUT_OF_ORDER:
         why = "out of order" if room.is_active else "not in service"
-        raise RoomOutOfOrder(f"Room {room.room_number} is {why}.", details=details)
-    if is_occupied(room):
-        raise RoomOccupied(f"Room occupied: room {room.room_number} has a guest in house.", details=details)
-    if not room.is_bookable:
-        raise RoomNotReady(
+        yield RoomOutOfOrder(f"Room {room.room_number} is {why}.", details=details)
+    elif is_occupied(room):
+        message = f"Room occupied: room {room.room_number} has a guest in house."
+        yield RoomOccupied(message, details=details, blocker=guest_of(room))
+    elif not room.is_bookable:
+        yield RoomNotReady(
             f"Room not ready: room {room.room_number} is {room_status_label(room.room_status)}.", details=details
         )

@@ -6,14 +6,16 @@ from typing import Any
 
 from django.db import transaction
 
+from common.guards import require
 from hotel.models import Staff
 from housekeeping.services import set_room_status
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
+from room_bookings.eligibility import supervisor_refusals
 from room_bookings.inventory import Inventory, NightsRequest, allows_overselling, lock_types, nights_held
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.room_demand import arrivals_of
 from room_bookings.selectors import booking_lock
-from room_bookings.services.checks import overbookings_of, require_supervisor
+from room_bookings.services.checks import overbookings_of
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_room
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
@@ -49,7 +51,7 @@ def _force(
     Bookings are locked before the room. If it is assigned to another booking in between, ``RoomNeeded`` is still
     raised.
     """
-    require_supervisor(staff, "taking away a room that bookings need")
+    require(supervisor_refusals(staff, "taking away a room that bookings need"))
     arrivals = [
         booking
         for booking in booking_lock(arrivals_of([room.pk], room.hotel).order_by().values_list("pk", flat=True))

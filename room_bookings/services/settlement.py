@@ -15,16 +15,17 @@ from django.db import transaction
 
 from common import clock
 from common.errors import Conflict, HotelMateError
+from common.guards import Guard, require
 from hotel.models import Staff
 from housekeeping.task_following import end_arrivals
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings import payments
+from room_bookings.errors import booking_status_label, in_progress, refusal_details
 from room_bookings.models import BookingAction, BookingStatus, PaymentRetry, PaymentState, RoomBooking
 from room_bookings.payments import Standing
 from room_bookings.services.create import new_confirmation_number
-from room_bookings.services.errors import booking_status_label, in_progress, refusal_details
 from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
@@ -146,7 +147,7 @@ class Outcome(Enum):
 
 def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
     """Continue another caller's request if it is in ``wanted``; otherwise it must be older than ``FRESH``."""
-    check_join(locked, wanted)
+    require(join_refusals(locked, wanted))
     under_way = PaymentState(locked.payment_state)
     if under_way in wanted:
         forget_failures(locked)
@@ -155,12 +156,12 @@ def join(locked: RoomBooking, wanted: Collection[PaymentState]) -> PaymentState:
     return under_way
 
 
-def check_join(booking: RoomBooking, wanted: Collection[PaymentState]) -> None:
-    """Raise unless ``join`` would continue. Writes nothing and does not call the provider."""
-    payments.require_configured()
+def join_refusals(booking: RoomBooking, wanted: Collection[PaymentState]) -> Guard[None]:
+    """The refusals of ``join``; the provider is not called."""
+    yield from payments.configuration_refusals()
     since = booking.payment_requested_at
     if booking.payment_state not in wanted and since is not None and since > clock.now() - FRESH:
-        raise in_progress(booking)
+        yield in_progress(booking)
 
 
 def failures(booking: RoomBooking) -> PaymentRetry | None:
@@ -177,7 +178,7 @@ def forget_failures(locked: RoomBooking) -> None:
 
 def record_request(locked: RoomBooking, request: PaymentState, staff: Staff | None) -> PaymentState:
     """Record the request about to be sent to the provider. Clients do not see it, so the version stays the same."""
-    payments.require_configured()
+    require(payments.configuration_refusals())
     locked.payment_state = request
     # A new number, hence a new idempotency key: with the old key the provider would repeat its old response, even an
     # error.

@@ -3,16 +3,19 @@
 from django.db import transaction
 
 from common.errors import Conflict
+from common.guards import Guard, require
 from hotel import calendar
 from hotel.models import Staff
 from notifications.notification_manager import realtime_booking_updated
+from room_bookings.eligibility import in_house_refusals, supervisor_refusals
+from room_bookings.errors import refusal_details
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
-from room_bookings.services.checks import require_in_house, require_supervisor
-from room_bookings.services.errors import refusal_details
 from room_bookings.services.history import history_row, save_bookings, save_history
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import resolve_overstays
 from room_bookings.services.vacating import vacate
+
+UNDOING = "undoing a check-in"
 
 
 class CheckInTooLongAgo(Conflict):
@@ -27,16 +30,10 @@ def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBoo
 
     Returns the current booking.
     """
-    require_supervisor(staff, "undoing a check-in")
+    require(supervisor_refusals(staff, UNDOING))
     locked = lock_booking(booking)
-    require_in_house(locked)
-    hotel, room = locked.hotel, locked.assigned_room
-    if calendar.business_date(hotel, locked.checked_in_at) != calendar.business_date(hotel):
-        raise CheckInTooLongAgo(
-            f"Booking {locked.booking_id} was checked in on another day: check the guest out instead.",
-            details=refusal_details(locked),
-        )
-    was = locked.status
+    require(undo_check_in_refusals(locked, staff))
+    was, room = locked.status, locked.assigned_room
     resolve_overstays([locked])
     locked.status, locked.checked_in_at, locked.arrived_on = BookingStatus.CONFIRMED, None, None
     # The coming stay is neither overdue nor moved.
@@ -53,3 +50,15 @@ def undo_check_in(*, booking: RoomBooking, staff: Staff, reason: str) -> RoomBoo
     vacate(vacated, staff=staff, note=f"check-in of {locked.booking_id} undone", for_good=False)
     realtime_booking_updated(locked, "booking_updated", rooms=[room for _, room in vacated])
     return locked
+
+
+def undo_check_in_refusals(booking: RoomBooking, staff: Staff) -> Guard[None]:
+    """The refusals of ``undo_check_in``."""
+    yield from supervisor_refusals(staff, UNDOING)
+    yield from in_house_refusals(booking)
+    hotel, since = booking.hotel, booking.checked_in_at
+    if since is not None and calendar.business_date(hotel, since) != calendar.business_date(hotel):
+        yield CheckInTooLongAgo(
+            f"Booking {booking.booking_id} was checked in on another day: check the guest out instead.",
+            details=refusal_details(booking),
+        )

@@ -267,8 +267,8 @@ def test_the_booking_preview_takes_a_constant_number_of_statements_and_no_lock(
             choose(manager_browser, action, *bookings[:number])
         counts.append(len(made))
         assert not [sql for sql in made.sql() if "FOR " in sql or not sql.startswith(("SELECT", "(SELECT"))]
-    # Django also reads the list behind the page; then the bookings and the rooms left to sell.
-    assert counts == [9 if action in ("approve", "reinstate") else 8] * 3
+    # Django also reads the list behind the page; then the bookings and, if any asks for them, the rooms left to sell.
+    assert counts[-1] == max(counts) == (9 if action in ("approve", "reinstate") else 8)
 
 
 # --- histories --------------------------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from common.errors import Conflict
 from hotel.idempotency import run_once
 from hotel.models import IdempotentAnswer
 from housekeeping import task_services
+from room_bookings.errors import BookingNotFound, PaymentInProgress
 from room_bookings.models import RoomBooking
 from room_bookings.services import approval, settlement
 from room_bookings.services.check_in import RoomNotReady, check_in
 from room_bookings.services.edit import mark_seen
-from room_bookings.services.errors import BookingNotFound, PaymentInProgress
 from rooms import services as rooms
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType

@@ -16,11 +16,11 @@ from common.errors import HotelMateError
 from hotel.models import Hotel, Staff
 from notifications.mail import SUBJECTS
 from notifications.models import BookingMail, MailKind, RealtimeEvent
+from room_bookings.errors import PaymentInProgress
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
 from room_bookings.payments import Standing, provider_slot
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
 from room_bookings.services.check_in import check_in
-from room_bookings.services.errors import PaymentInProgress
 from room_bookings.services.expire import expire_approvals
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.payment_sweep import settle_payments

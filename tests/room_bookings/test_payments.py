@@ -6,6 +6,7 @@ import threading
 import pytest
 from django.test.utils import override_settings
 
+from common.guards import require
 from room_bookings import payments
 from room_bookings.payments import PaymentsNotConfigured, Standing, Unclear, UnderWay
 from tools.harness.stripe_server import PATIENCE, Intent, StripeServer
@@ -169,10 +170,10 @@ def test_concurrent_request_with_the_same_key(stripe, intent):
 def test_without_a_key_nothing_is_configured(settings):
     assert not payments.is_configured()
     with pytest.raises(PaymentsNotConfigured) as refused:
-        payments.require_configured()
+        require(payments.configuration_refusals())
     assert (refused.value.status, refused.value.code) == (503, "PAYMENTS_NOT_CONFIGURED")
     settings.STRIPE_SECRET_KEY = "sk_test"
-    payments.require_configured()
+    require(payments.configuration_refusals())
 
 
 def test_log_has_stripes_code_but_not_its_message(stripe, intent, caplog):

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common import clock
+from room_bookings.errors import RoomOverlap
 from room_bookings.models import BookingChange, BookingGuest, RoomBooking
 from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.cancel import cancel_booking
 from room_bookings.services.check_in import check_in
-from room_bookings.services.errors import RoomOverlap
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from rooms.models import Room
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in, room_in

@@ -7,8 +7,8 @@ from django.urls import reverse
 from common import clock
 from housekeeping.models import Source
 from housekeeping.services import set_room_statuses
+from room_bookings.errors import RightMissing
 from room_bookings.models import BookingChange, Overbooking, RoomBooking
-from room_bookings.services.errors import RightMissing
 from room_bookings.services.room_removal import force_room_update
 from rooms.models import Room
 from tests.conftest import url

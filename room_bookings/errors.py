@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from common.errors import Conflict, HotelMateError, NotAllowed, NotFound
+from common.errors import Blocker, Conflict, HotelMateError, Lift, NotAllowed, NotFound
 from room_bookings.models import (
     BookingStatus,
     PaymentState,
@@ -101,9 +101,11 @@ def in_progress(booking: RoomBooking) -> PaymentInProgress:
     )
 
 
-def sold_out(room_type: RoomType, night: date) -> NoAvailability:
+def sold_out(room_type: RoomType, night: date, *, lift: Lift | None = None) -> NoAvailability:
     """The error for a stay whose room type is sold out on that night."""
     return NoAvailability(
         f"No {room_type.name} is left for the night of {night}.",
         details={"room_type_id": room_type.pk, "date": night.isoformat()},
+        lift=lift,
+        blocker=Blocker("room_type", room_type.pk, room_type.name),
     )

@@ -1,0 +1,122 @@
+"""What guards look up beside the booking: rooms, the stays that hold them, and the nights that are sold out.
+
+A service's guard runs on ``LockedFacts``, which locks what it looks up, in the order of docs/locking.md. Pre-flight
+runs the same guard on ``ReadFacts``, which locks nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Protocol
+
+from hotel.models import Hotel
+from room_bookings.inventory import (
+    Inventory,
+    ListedStay,
+    NightsRequest,
+    ReadInventory,
+    allows_overselling,
+    holders,
+    holds,
+)
+from room_bookings.models import RoomBooking
+from room_bookings.services.locks import lock_type, lock_type_capacity
+from rooms.models import Room, RoomType
+from rooms.selectors import room_lock
+
+Holder = RoomBooking | ListedStay
+Stays = Sequence[tuple[date, date]]  # each the first night, and the first day that is free again
+
+
+class Facts(Protocol):
+    """What a guard may look up."""
+
+    def rooms(self, room_ids: Iterable[int]) -> dict[int, Room]:
+        """These rooms of the hotel, by id; those that it does not have are left out."""
+
+    def refresh_capacity(self, room_type: RoomType) -> None:
+        """Make ``max_occupancy`` current, for the rest of the action."""
+
+    def holders(self, room: Room, first: date, free: date, *, without: RoomBooking) -> Sequence[Holder]:
+        """The other stays that hold the room on a night from ``first`` to before ``free``, in order of arrival."""
+
+    def sold_out(self, booking: RoomBooking, room_type: RoomType, stays: Stays) -> list[date]:
+        """The nights of ``stays`` on which the type has no room left for the booking, in order.
+
+        Past nights are ignored; none are sold out if the hotel allows overbooking.
+        """
+
+
+class LockedFacts:
+    """Facts for a service, in its transaction: each is locked, and stays as it is until the commit."""
+
+    def __init__(self, hotel: Hotel) -> None:
+        self._hotel = hotel
+        self._types: set[int] = set()
+
+    def rooms(self, room_ids: Iterable[int]) -> dict[int, Room]:
+        return {room.pk: room for room in room_lock(room_ids, hotel=self._hotel)}
+
+    def room_type(self, room_type_id: int) -> RoomType | None:
+        """The hotel's type, locked."""
+        self._types.add(room_type_id)
+        return lock_type(self._hotel, room_type_id)
+
+    def refresh_capacity(self, room_type: RoomType) -> None:
+        self._types.add(room_type.pk)
+        lock_type_capacity(room_type)
+
+    def holders(self, room: Room, first: date, free: date, *, without: RoomBooking) -> Sequence[Holder]:
+        return holders(self._hotel, first, free, without=without, assigned_room=room.pk)
+
+    def sold_out(self, booking: RoomBooking, room_type: RoomType, stays: Stays) -> list[date]:
+        if room_type.pk not in self._types:  # only the booking reference counter is locked after a type
+            self.room_type(room_type.pk)
+        if allows_overselling(self._hotel):
+            return []
+        requests = [NightsRequest(self._hotel, room_type.pk, first, free) for first, free in stays]
+        inventory = Inventory(requests, without=booking if booking.pk else None)
+        return sorted({night for request in requests for night in inventory.sold_out(request)})
+
+
+class ReadFacts:
+    """Facts for pre-flight, for any number of bookings of one hotel: read in one statement, and nothing is locked.
+
+    Run the guards twice. The first time they ask, and are told that all is free; ``load`` then reads what was asked
+    for; the second time they get the answers.
+    """
+
+    def __init__(self, hotel: Hotel, rooms: Iterable[Room] = ()) -> None:
+        """``rooms`` come from ``rooms.selectors.room_list``, and are all that the guards will find."""
+        self._hotel = hotel
+        self._rooms = {room.pk: room for room in rooms}
+        self._asked: list[NightsRequest] = []
+        self._inventory: ReadInventory | None = None
+
+    def load(self) -> None:
+        """Read what has been asked for so far; at most one statement."""
+        self._inventory = ReadInventory(self._asked)
+
+    def rooms(self, room_ids: Iterable[int]) -> dict[int, Room]:
+        return {pk: self._rooms[pk] for pk in room_ids if pk in self._rooms}
+
+    def refresh_capacity(self, room_type: RoomType) -> None:
+        pass
+
+    def holders(self, room: Room, first: date, free: date, *, without: RoomBooking) -> Sequence[Holder]:
+        if self._inventory is None:
+            self._asked.append(NightsRequest(self._hotel, room.room_type_id, first, free))
+            return []
+        return [
+            stay
+            for stay in self._inventory.stays
+            if stay.assigned_room_id == room.pk and stay.pk != without.pk and holds(self._hotel, stay, first, free)
+        ]
+
+    def sold_out(self, booking: RoomBooking, room_type: RoomType, stays: Stays) -> list[date]:
+        if self._hotel.allow_overbooking:
+            return []
+        requests = [NightsRequest(self._hotel, room_type.pk, first, free) for first, free in stays]
+        if self._inventory is None:
+            self._asked += requests
+            return []
+        return sorted({night for request in requests for night in self._inventory.sold_out_for(booking, request)})
