@@ -34,6 +34,8 @@ BITS = 63  # of a bigint, without the sign
 KEPT = 100
 # SQLSTATE: a migration changed the type of a statement's result.
 RETYPED = "0A000"
+# Between statements of one round trip.
+AND = ";\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,7 @@ class _Statement:
         return [values[param.number - 1] if isinstance(param, _Place) else param for param in self.params]
 
 
+_Call = tuple[_Statement, Sequence[Any]]  # a statement and the values for its places
 # By name, for reading logs.
 STATEMENTS: "WeakValueDictionary[str, _Statement]" = WeakValueDictionary()
 
@@ -97,7 +100,7 @@ class PreparedRead(Generic[M]):
         values = [[one for one in value if _fits(one)] if isinstance(value, list) else value for value in values]
         if not all(map(_fits, values)):
             return []  # no row has it, and PostgreSQL would raise an error
-        with _run(connections[DEFAULT_DB_ALIAS], made.statement, values) as cursor:
+        with _run(connections[DEFAULT_DB_ALIAS], (made.statement, values)) as cursor:
             return [made.make(row) for row in made.convert(cursor.fetchall())]
 
     def stream(self, at_once: int, **keys: Any) -> Iterator[M]:
@@ -171,48 +174,86 @@ def _instance_maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def insert(instances: Iterable[Model]) -> None:
-    """Store new instances of one model in this order, as ``bulk_create`` does; one statement.
+class Insert:
+    """New instances of one model, without primary keys, to store in this order, as ``bulk_create`` does.
 
     Plain values only, no expressions; related rows must already be stored.
     """
-    things = list(instances)
-    if not things:
-        return
-    model, database = type(things[0]), connections[DEFAULT_DB_ALIAS]
-    if any(thing.pk is not None for thing in things):
-        model._base_manager.bulk_create(things)
-        return
-    columns = [[_stored(thing, field, database, add=True) for thing in things] for field in _columns(model)]
-    if len(things) == 1:
-        made, values = _insert_of(model), [value for [value] in columns]
-    else:
-        made, values = _insert_of_many(model), columns
-    with mark_for_rollback_on_error(), _run(database, made, values) as cursor:
-        for thing, (pk,) in zip(things, cursor.fetchall(), strict=True):
-            thing.pk, thing._state.adding, thing._state.db = pk, False, database.alias
+
+    def __init__(self, instances: Iterable[Model]) -> None:
+        self.instances = list(instances)
+
+    def call(self, database: BaseDatabaseWrapper) -> "_Call":
+        """The statement and its values."""
+        things = self.instances
+        model = type(things[0])
+        columns = [[_stored(thing, field, database, add=True) for thing in things] for field in _columns(model)]
+        if len(things) == 1:
+            return _insert_of(model), [value for [value] in columns]
+        return _insert_of_many(model), columns
+
+    def finish(self, cursor: Any, alias: str) -> None:
+        """Set the primary keys."""
+        for thing, (pk,) in zip(self.instances, cursor.fetchall(), strict=True):
+            thing.pk, thing._state.adding, thing._state.db = pk, False, alias
 
 
-def update(instances: Sequence[Model], names: Sequence[str]) -> None:
-    """Write these fields, each named once, of rows of one model that exist, as ``bulk_update`` does; one statement.
+class Update:
+    """Fields, each named once, of rows of one model to write, as ``bulk_update`` does.
 
     Plain values only, no expressions; Django's signals are not sent.
     """
-    if not (instances and names):
+
+    def __init__(self, instances: Sequence[Model], names: Iterable[str]) -> None:
+        self._names = tuple(sorted(names))
+        self.instances = instances if self._names else []
+
+    def call(self, database: BaseDatabaseWrapper) -> "_Call":
+        """The statement and its values."""
+        things = self.instances
+        model = type(things[0])
+        fields: list[Any] = [model._meta.get_field(name) for name in self._names]
+        columns = [
+            [_stored(thing, field, database, add=False) for thing in things] for field in [*fields, model._meta.pk]
+        ]
+        if len(things) == 1:
+            return _update_of(model, self._names), [value for [value] in columns]
+        return _update_of_many(model, self._names), columns
+
+    def finish(self, cursor: Any, _alias: str) -> None:
+        """Raise DatabaseError if a row does not exist."""
+        things = self.instances
+        if cursor.rowcount != len(things):
+            raise DatabaseError(f"{cursor.rowcount} of {len(things)} rows of {type(things[0])._meta.label} exist.")
+
+
+def write(*changes: Insert | Update) -> None:
+    """Make these changes in this order: a statement for each, all in one round trip.
+
+    The driver keeps only the last statement's result. So only the last change sets primary keys, or raises an error if
+    a row to update does not exist; lock the other changes' rows first.
+    """
+    changes = tuple(change for change in changes if change.instances)
+    if not changes:
         return
-    model, ordered = type(instances[0]), tuple(sorted(names))
     database = connections[DEFAULT_DB_ALIAS]
-    fields: list[Any] = [model._meta.get_field(name) for name in ordered]
-    columns = [
-        [_stored(thing, field, database, add=False) for thing in instances] for field in [*fields, model._meta.pk]
-    ]
-    if len(instances) == 1:
-        made, values = _update_of(model, ordered), [value for [value] in columns]
+    calls = [change.call(database) for change in changes]
+    with mark_for_rollback_on_error(), _run(database, *calls) as cursor:
+        changes[-1].finish(cursor, database.alias)
+
+
+def insert(instances: Iterable[Model]) -> None:
+    """One ``Insert``; the instances may have primary keys."""
+    things = list(instances)
+    if any(thing.pk is not None for thing in things):
+        type(things[0])._base_manager.bulk_create(things)
     else:
-        made, values = _update_of_many(model, ordered), columns
-    with mark_for_rollback_on_error(), _run(database, made, values) as cursor:
-        if cursor.rowcount != len(instances):
-            raise DatabaseError(f"{cursor.rowcount} of {len(instances)} rows of {model._meta.label} exist.")
+        write(Insert(things))
+
+
+def update(instances: Sequence[Model], names: Iterable[str]) -> None:
+    """One ``Update``."""
+    write(Update(instances, names))
 
 
 def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
@@ -306,40 +347,44 @@ def _named(verb: str, model: type[Model], sql: str, params: Sequence[Any]) -> _S
     return STATEMENTS.setdefault(made.name, made)
 
 
-def _run(database: Any, made: _Statement, values: Sequence[Any]) -> Any:
-    """Run the statement with these values and return the cursor.
+def _run(database: Any, *calls: _Call) -> Any:
+    """Run the statements with these values, in one round trip; return the cursor, which has the last one's result.
 
-    It is prepared once on each connection to PostgreSQL, where it survives rollbacks until the connection ends; unless
-    a pooler shares the connections.
+    Each is prepared once on each connection to PostgreSQL, where it survives rollbacks until the connection ends;
+    unless a pooler shares the connections.
     """
     cursor = database.cursor()  # first: it may take a new connection, on which nothing is prepared
     if database.is_pooled:
-        cursor.execute(made.sql, made.with_values(values))
+        plain = [value for made, values in calls for value in made.with_values(values)]
+        cursor.execute(AND.join(made.sql for made, _ in calls), plain)
         return cursor
     driver = database.connection
     # For this driver connection: the EXECUTE of each statement that it has prepared, the most recently used last.
-    prepared_for, calls = getattr(database, "prepared", (None, OrderedDict[str, str]()))
+    prepared_for, known = getattr(database, "prepared", (None, OrderedDict[str, str]()))
     if prepared_for is not driver:
-        prepared_for, calls = database.prepared = driver, OrderedDict()
-    is_new = made.name not in calls
+        prepared_for, known = database.prepared = driver, OrderedDict()
+    are_new = True
     try:
-        if is_new:
-            _prepare(database, made, calls, len(values))
-        calls.move_to_end(made.name)
-        cursor.execute(calls[made.name], values)
+        for made, values in calls:
+            if made.name in known:
+                are_new = False
+            else:
+                _prepare(database, made, known, len(values))
+            known.move_to_end(made.name)
+        cursor.execute(AND.join(known[made.name] for made, _ in calls), [one for _, values in calls for one in values])
     except DatabaseError as error:
-        if is_new or sqlstate(error) != RETYPED:
+        if are_new or sqlstate(error) != RETYPED:
             raise
         database.close()  # all its prepared statements may have old types
         if database.in_atomic_block:
             raise OperationalError("A prepared statement can no longer be used; a retry runs without it.") from error
-        return _run(database, made, values)
+        return _run(database, *calls)
     return cursor
 
 
-def _prepare(database: Any, made: _Statement, calls: OrderedDict[str, str], count: int) -> None:
+def _prepare(database: Any, made: _Statement, known: OrderedDict[str, str], count: int) -> None:
     with database.wrap_database_errors, database.connection.cursor() as cursor:
         cursor.execute(f"PREPARE {made.name} AS {made.text}")
-        calls[made.name] = f"EXECUTE {made.name}({', '.join(['%s'] * count)})"
-        if len(calls) > KEPT:
-            cursor.execute(f"DEALLOCATE {calls.popitem(last=False)[0]}")
+        known[made.name] = f"EXECUTE {made.name}({', '.join(['%s'] * count)})"
+        if len(known) > KEPT:
+            cursor.execute(f"DEALLOCATE {known.popitem(last=False)[0]}")

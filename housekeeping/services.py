@@ -249,16 +249,17 @@ def _begin(room: Room, to_status: str, request: StatusRequest) -> _Change:
 
 def _write(changed: Sequence[_Change], overbooked: Sequence[Overbooking], staff: Staff | None) -> None:
     rooms, names = [room for room, _, _ in changed], {field for _, _, fields in changed for field in fields}
-    prepared.update(rooms, sorted(names))
-    prepared.insert([event for _, event, _ in changed])
-    prepared.insert(overbooked)
-    _finish_turnovers(rooms, staff)
-    notification_manager.realtime_rooms_updated(
-        [
-            notification_manager.RoomUpdate(room, fields, event.source, event.from_status, staff)
-            for room, event, fields in changed
-        ]
+    updates = [
+        notification_manager.RoomUpdate(room, fields, event.source, event.from_status, staff)
+        for room, event, fields in changed
+    ]
+    prepared.write(
+        prepared.Update(rooms, names),
+        prepared.Insert(overbooked),
+        notification_manager.rooms_updated(updates),
+        prepared.Insert([event for _, event, _ in changed]),  # last, so that they get their keys
     )
+    _finish_turnovers(rooms, staff)
 
 
 def _demand(changes: Sequence[tuple[Room, str]], request: StatusRequest, *, lock: bool = True) -> RoomDemand | None:

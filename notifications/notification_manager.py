@@ -57,7 +57,12 @@ def realtime_room_updated(
 
 def realtime_rooms_updated(updates: Sequence[RoomUpdate]) -> None:
     """Publish ``room_updated`` for many rooms, in one statement."""
-    _store([_rooms_event("room_updated", update.room, _room_updated(update)) for update in updates])
+    prepared.write(rooms_updated(updates))
+
+
+def rooms_updated(updates: Sequence[RoomUpdate]) -> prepared.Insert:
+    """What ``realtime_rooms_updated`` writes, for a caller that writes it together with the change."""
+    return _publication([_rooms_event("room_updated", update.room, _room_updated(update)) for update in updates])
 
 
 def _room_updated(update: RoomUpdate) -> dict[str, Any]:
@@ -84,10 +89,12 @@ def realtime_bookings_updated(updates: Sequence[BookingUpdate], *, rooms: Sequen
     First ``room_occupancy_updated`` for ``rooms``, whose occupancy has just changed, then the bookings' events for
     staff, then those for guests. Bookings come from ``room_bookings.selectors.booking_list``.
     """
-    _store(
-        [_rooms_event("room_occupancy_updated", room, _without_departed(room)) for room in rooms]
-        + [_booking_event(update) for update in updates]
-        + [_guest_event(update) for update in updates if update.guest_type]
+    prepared.write(
+        _publication(
+            [_rooms_event("room_occupancy_updated", room, _without_departed(room)) for room in rooms]
+            + [_booking_event(update) for update in updates]
+            + [_guest_event(update) for update in updates if update.guest_type]
+        )
     )
 
 
@@ -208,9 +215,9 @@ def _message(channel: str, envelope: dict[str, Any]) -> dict[str, str]:
     return {"channel": channel, "name": envelope["type"], "data": encoded(envelope)}
 
 
-def _store(events: Sequence[RealtimeEvent]) -> None:
-    if not events:
-        return
-    prepared.insert(events)
-    # Robust: the change is already committed, and a relay that was not woken finds the event when it polls.
-    transaction.on_commit(lambda: wakeup.wake(), robust=True)
+def _publication(events: Sequence[RealtimeEvent]) -> prepared.Insert:
+    """The events, to be stored in this transaction; a relay is woken after its commit."""
+    if events:
+        # Robust: the change is already committed, and a relay that was not woken finds the event when it polls.
+        transaction.on_commit(lambda: wakeup.wake(), robust=True)
+    return prepared.Insert(events)

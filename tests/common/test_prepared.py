@@ -413,6 +413,45 @@ def test_update_writes_what_bulk_update_writes(django_assert_num_queries, count)
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.django_db
+@pytest.mark.parametrize("count", [1, 3])
+def test_several_changes_take_one_round_trip(django_assert_num_queries, count):
+    room = NewRoomFactory()
+    first, last = ([an_event(last_error=AWKWARD) for _ in range(count)] for _ in range(2))
+    room.turnover_notes = AWKWARD
+    with django_assert_num_queries(1):
+        writing.write(
+            writing.Update([room], ["turnover_notes"]),
+            writing.Update([room], []),
+            writing.Insert(first),
+            writing.Insert([]),
+            writing.Insert(last),
+        )
+    assert Room.objects.get(pk=room.pk).turnover_notes == AWKWARD
+    events = RealtimeEvent.objects.order_by("pk")
+    assert [event.event_id for event in events] == [event.event_id for event in [*first, *last]]
+    assert [event.pk for event in events[count:]] == [event.pk for event in last]
+    assert all(event.pk is None and event._state.adding for event in first)  # documented
+    with django_assert_num_queries(0):
+        writing.write(writing.Insert([]), writing.Update([], ["turnover_notes"]))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_that_makes_room_for_another_of_the_same_round_trip(monkeypatch):
+    event = an_event()
+    connection.close()
+    writing.insert([event])
+    writing.update([event], ["seq"])
+    monkeypatch.setattr(writing, "KEPT", 2)
+    event.seq, event.last_error = 7, AWKWARD
+    other = an_event()
+    writing.write(writing.Update([event], ["seq", "last_error"]), writing.Insert([other]))
+    assert RealtimeEvent.objects.get(pk=event.pk, seq=7).last_error == AWKWARD
+    assert RealtimeEvent.objects.get(pk=other.pk)
+    assert len(prepared_statements()) == 2
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.django_db
 def test_updating_a_missing_row_is_an_error():
     event = an_event(pk=4711)
     event._state.adding = False
@@ -442,7 +481,11 @@ def test_after_a_failed_write_nothing_is_committed():
     event, done = an_event(), []
     writing.insert([event])
     twin, nobody = an_event(event_id=event.event_id), an_event(pk=1)
-    for write in (lambda: writing.insert([twin]), lambda: writing.update([nobody], ["seq"])):
+    for write in (
+        lambda: writing.insert([twin]),
+        lambda: writing.update([nobody], ["seq"]),
+        lambda: writing.write(writing.Insert([twin]), writing.Update([event], ["seq"])),
+    ):
         with transaction.atomic():
             transaction.on_commit(lambda: done.append(1))
             with suppress(DatabaseError):

@@ -122,7 +122,7 @@ def test_the_row_is_locked_before_writing(hotel, housekeeper, statements):
     housekeeper.can("rooms.inspect")  # rights are cached per request
     with statements() as made:
         set_room_status(room=room, to_status="CLEANING_IN_PROGRESS", staff=housekeeper)
-    lock, read, update, audit, event = made.sql()
+    lock, read, update, event, audit = made.sql()
     assert lock.startswith("SELECT") and lock.endswith(" ORDER BY 1 ASC FOR NO KEY UPDATE")
     assert f'"rooms_room"."id" = ANY((ARRAY[{room.pk}]))' in lock
     assert read.startswith('SELECT "rooms_room"."id"') and f"= ANY((ARRAY[{room.pk}])) ORDER" in read

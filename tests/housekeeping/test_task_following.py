@@ -198,9 +198,9 @@ def test_many_rooms_take_one_statement(hotel, manager, statements, size):
     assert locks_and_writes(made.sql()) == [
         "lock Room",
         "UPDATE Room",
+        "INSERT RealtimeEvent",
         "INSERT RoomStatusEvent",
         "UPDATE HousekeepingTask",
-        "INSERT RealtimeEvent",
     ]
     assert set(HousekeepingTask.objects.values_list("status", flat=True)) == {"DONE"}
 

@@ -48,10 +48,12 @@ def statements() -> Iterator[list[str]]:
     """The SQL that Django sends on this thread's connection within the block, without BEGIN and COMMIT."""
     from django.db import connection
 
+    from common.prepared import AND
+
     seen: list[str] = []
 
     def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        seen.append(sql)
+        seen.extend(sql.split(AND))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):
