@@ -1,6 +1,6 @@
 """Writes of housekeeping tasks: OPEN → IN_PROGRESS → DONE, or CANCELLED; every action is idempotent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, time, timedelta
 from typing import Any
 
@@ -9,16 +9,19 @@ from django.db.models import DateField, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from common import clock
-from common.errors import Conflict, FieldError, NotFound
+from common.errors import Blocker, Conflict, FieldError, Lift, NotFound
+from common.guards import Guard, require
 from common.joins import join_rows
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from hotel.selectors import staff_list
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, StayoverDay, TaskStatus, TaskType
 from housekeeping.task_following import cancel_tasks, is_over
+from room_bookings.inventory import blocked_by
 from room_bookings.models import BookingStatus, RoomBooking
 from rooms.models import Room
 
+ASSIGN = "housekeeping.task_assign"
 LONGEST_ID = 18  # digits that always fit a bigint
 # A check-in from before the morning has committed by then.
 LAST_COMMITS = timedelta(minutes=1)
@@ -53,9 +56,24 @@ def create_task(*, hotel: Hotel, staff: Staff, **fields: Any) -> HousekeepingTas
     task = HousekeepingTask(hotel=hotel, created_by=staff)
     for name, value in _resolved(hotel, fields).items():
         setattr(task, name, value)
-    _require_guest(_lock_booking(task.booking_id), task)
+    require(creation_refusals(_lock_booking(task.booking_id), task.task_type))
     task.save(force_insert=True)
     return task
+
+
+def creation_refusals(booking: RoomBooking | None, task_type: str) -> Guard[None]:
+    """The refusals of ``create_task``: its guest, if it is for one, has left or will not arrive."""
+    if booking and is_over(booking, task_type):
+        status = BookingStatus(booking.status).label.lower()
+        yield BookingIsOver(
+            f"Booking {booking.booking_id} is {status}: there is nothing left to do for its guest.",
+            details={"booking_id": booking.booking_id, "status": str(booking.status)},
+            blocker=blocked_by(booking),
+        )
+
+
+# The fields that decide whether a task still has a guest.
+GUEST = {"booking", "task_type"}
 
 
 @transaction.atomic
@@ -65,25 +83,43 @@ def update_task(*, task: HousekeepingTask, **fields: Any) -> HousekeepingTask:
     Raises BookingIsOver.
     """
     resolved = _resolved(task.hotel, fields)
-    needs_guest_check = bool({"booking", "task_type"} & set(resolved))
     booking = resolved.get("booking", task.booking)
-    held = _lock_booking(booking and booking.pk) if needs_guest_check else None
+    held = _lock_booking(booking and booking.pk) if GUEST & set(resolved) else None
     locked = _lock(task)
-    _require_open(locked, "changed")
-    _require_place(locked, resolved)
+    require(update_refusals(locked, resolved, held))
     for name, value in resolved.items():
         setattr(locked, name, value)
-    if needs_guest_check:
-        _require_guest(held, locked)
     locked.save(update_fields=list(resolved))
     return locked
+
+
+def update_refusals(task: HousekeepingTask, fields: Mapping[str, Any], booking: RoomBooking | None) -> Guard[None]:
+    """The refusals of ``update_task``; ``booking`` is the one that the task would then be for, if ``fields`` contain
+    one of ``GUEST``."""
+    yield from _closed_refusals(task, "changed")
+    yield from _place_refusals(task, fields)
+    if GUEST & set(fields):
+        booking_id = fields["booking"] and fields["booking"].pk if "booking" in fields else task.booking_id
+        if booking_id != (booking and booking.pk):
+            yield TaskStepNotAllowed("Somebody else has just changed this task. Try again.")
+        yield from creation_refusals(booking, fields.get("task_type", task.task_type))
+
+
+def _place_refusals(task: HousekeepingTask, fields: Mapping[str, Any]) -> Guard[None]:
+    """Refused if an automatically opened task would change its room or booking."""
+    automatic = task.created_by_id is None and task.booking_id is not None
+    if automatic and any(name in fields and fields[name] != getattr(task, name) for name in ("room", "booking")):
+        yield TaskStepNotAllowed(
+            "An automatically opened task keeps its room and its booking: cancel it and open another.",
+            details={"status": str(task.status)},
+        )
 
 
 @transaction.atomic
 def assign_task(*, task: HousekeepingTask, assigned_to_id: int | None, note: str = "") -> HousekeepingTask:
     """Assign an open task to a member of staff, or unassign it; a note is appended to the task's note."""
     locked = _lock(task)
-    _require_open(locked, "assigned")
+    require(assignment_refusals(locked))
     locked.assigned_to = _member(locked.hotel, "assigned_to_id", assigned_to_id)
     if note:
         locked.note = "\n".join(part for part in (locked.note, note) if part)
@@ -91,15 +127,17 @@ def assign_task(*, task: HousekeepingTask, assigned_to_id: int | None, note: str
     return locked
 
 
+def assignment_refusals(task: HousekeepingTask) -> Guard[None]:
+    """The refusals of ``assign_task``."""
+    yield from _closed_refusals(task, "assigned")
+
+
 @transaction.atomic
 def start_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
     """Start a task; an unassigned one is assigned to the caller."""
     locked = _lock(task)
-    _require_mine(locked, staff)
-    if locked.status == TaskStatus.IN_PROGRESS and locked.assigned_to_id is not None:
+    if not require(start_refusals(locked, staff)):
         return locked
-    if locked.status not in OPEN_TASK_STATUSES:
-        raise _refusal(locked, "started")
     if locked.status == TaskStatus.OPEN:
         locked.status, locked.started_at = TaskStatus.IN_PROGRESS, clock.now()
     locked.assigned_to = locked.assigned_to or staff
@@ -107,39 +145,66 @@ def start_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
     return locked
 
 
+def start_refusals(task: HousekeepingTask, staff: Staff) -> Guard[bool]:
+    """The refusals of ``start_task``; returns whether there is anything to start."""
+    yield from _others_refusals(task, staff)
+    if task.status == TaskStatus.IN_PROGRESS and task.assigned_to_id is not None:
+        return False
+    yield from _closed_refusals(task, "started")
+    return True
+
+
 @transaction.atomic
 def complete_task(*, task: HousekeepingTask, staff: Staff) -> HousekeepingTask:
     """Complete a started task."""
     locked = _lock(task)
-    _require_mine(locked, staff)
-    if locked.status == TaskStatus.DONE:
+    if not require(completion_refusals(locked, staff)):
         return locked
-    if locked.status != TaskStatus.IN_PROGRESS:
-        raise _refusal(locked, "completed")
     locked.status, locked.completed_at = TaskStatus.DONE, clock.now()
     locked.save(update_fields=["status", "completed_at"])
     return locked
+
+
+def completion_refusals(task: HousekeepingTask, staff: Staff) -> Guard[bool]:
+    """The refusals of ``complete_task``; returns whether there is anything to complete."""
+    yield from _others_refusals(task, staff)
+    if task.status == TaskStatus.DONE:
+        return False
+    yield from _status_refusals(task, {TaskStatus.IN_PROGRESS}, "completed")
+    return True
 
 
 @transaction.atomic
 def cancel_task(*, task: HousekeepingTask) -> HousekeepingTask:
     """Cancel a task."""
     locked = _lock(task)
-    if locked.status == TaskStatus.CANCELLED:
+    if not require(cancellation_refusals(locked)):
         return locked
-    _require_open(locked, "cancelled")
     locked.status, locked.cancelled_at = TaskStatus.CANCELLED, clock.now()
     locked.save(update_fields=["status", "cancelled_at"])
     return locked
+
+
+def cancellation_refusals(task: HousekeepingTask) -> Guard[bool]:
+    """The refusals of ``cancel_task``; returns whether there is anything to cancel."""
+    if task.status == TaskStatus.CANCELLED:
+        return False
+    yield from _closed_refusals(task, "cancelled")
+    return True
 
 
 @transaction.atomic
 def delete_task(*, task: HousekeepingTask) -> None:
     """Delete a task that was never started."""
     locked = _lock(task)
-    if locked.started_at is not None:
-        raise TaskStepNotAllowed("A task that was started can't be deleted; cancel it instead.")
+    require(deletion_refusals(locked))
     locked.delete()
+
+
+def deletion_refusals(task: HousekeepingTask) -> Guard[None]:
+    """The refusals of ``delete_task``."""
+    if task.started_at is not None:
+        yield TaskStepNotAllowed("A task that was started can't be deleted; cancel it instead.")
 
 
 def _lock(task: HousekeepingTask) -> HousekeepingTask:
@@ -156,41 +221,27 @@ def _lock_booking(booking_id: int | None) -> RoomBooking | None:
     return RoomBooking.objects.select_for_update(no_key=True).order_by("pk").get(pk=booking_id)
 
 
-def _require_place(task: HousekeepingTask, resolved: Mapping[str, Any]) -> None:
-    """Raise if an automatically opened task would change its room or booking."""
-    automatic = task.created_by_id is None and task.booking_id is not None
-    if automatic and any(name in resolved and resolved[name] != getattr(task, name) for name in ("room", "booking")):
-        raise TaskStepNotAllowed(
-            "An automatically opened task keeps its room and its booking: cancel it and open another.",
-            details={"status": str(task.status)},
+def _closed_refusals(task: HousekeepingTask, what: str) -> Guard[None]:
+    """Refused once the task is done or cancelled."""
+    yield from _status_refusals(task, OPEN_TASK_STATUSES, what)
+
+
+def _status_refusals(task: HousekeepingTask, statuses: Collection[str], what: str) -> Guard[None]:
+    """Refused unless the task has one of ``statuses``; ``what`` is a past participle."""
+    if task.status not in statuses:
+        label = TaskStatus(task.status).label.lower()
+        yield TaskStepNotAllowed(f"A task that is {label} can't be {what}.", details={"status": str(task.status)})
+
+
+def _others_refusals(task: HousekeepingTask, staff: Staff) -> Guard[None]:
+    """Refused if the task is somebody else's, unless the caller may assign tasks."""
+    if task.assigned_to_id not in (None, staff.pk) and not staff.can(ASSIGN):
+        assignee = task.assigned_to
+        yield TaskTaken(
+            "This task is assigned to somebody else.",
+            lift=Lift((ASSIGN,)),
+            blocker=Blocker("staff", assignee.pk, assignee.name) if assignee else None,
         )
-
-
-def _require_guest(booking: RoomBooking | None, task: HousekeepingTask) -> None:
-    """Raise if the task is for a guest who has left or will not arrive; ``booking`` is the task's, locked."""
-    if task.booking_id != (booking and booking.pk):
-        raise TaskStepNotAllowed("Somebody else has just changed this task. Try again.")
-    if booking and is_over(booking, task.task_type):
-        status = BookingStatus(booking.status).label.lower()
-        raise BookingIsOver(
-            f"Booking {booking.booking_id} is {status}: there is nothing left to do for its guest.",
-            details={"booking_id": booking.booking_id, "status": str(booking.status)},
-        )
-
-
-def _require_open(task: HousekeepingTask, what: str) -> None:
-    if task.status not in OPEN_TASK_STATUSES:
-        raise _refusal(task, what)
-
-
-def _require_mine(task: HousekeepingTask, staff: Staff) -> None:
-    if task.assigned_to_id not in (None, staff.pk) and not staff.can("housekeeping.task_assign"):
-        raise TaskTaken("This task is assigned to somebody else.")
-
-
-def _refusal(task: HousekeepingTask, what: str) -> TaskStepNotAllowed:
-    label = TaskStatus(task.status).label.lower()
-    return TaskStepNotAllowed(f"A task that is {label} can't be {what}.", details={"status": str(task.status)})
 
 
 def _resolved(hotel: Hotel, fields: dict[str, Any]) -> dict[str, Any]:
