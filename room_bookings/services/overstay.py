@@ -319,7 +319,7 @@ def overstay_state(booking: RoomBooking) -> dict[str, Any]:
     is_overdue = booking.status == BookingStatus.IN_HOUSE and calendar.is_overdue(
         booking.hotel, booking.check_in, booking.check_out
     )
-    incident = OverstayIncident.objects.filter(booking=booking).order_by("-pk").first()
+    incident = OverstayIncident.objects.filter(booking=booking).order_by("-detected_at", "-pk").first()
     return {
         "is_overstay": is_overdue,
         "incident_state": "ACTIVE" if incident else "MISSING",
@@ -342,6 +342,6 @@ def _incident(incident: OverstayIncident, booking: RoomBooking) -> dict[str, Any
                 "nights": (extension.new_check_out - extension.old_check_out).days,
                 "created_at": iso(extension.created_at),
             }
-            for extension in BookingExtension.objects.filter(booking=booking).order_by("pk")
+            for extension in BookingExtension.objects.filter(booking=booking).order_by("created_at", "pk")
         ],
     }
