@@ -1,4 +1,5 @@
-"""Model fields for text that people type. It is stored composed (NFC), however it arrives (``common.text``)."""
+"""Model fields for keys, and for text that people type: it is stored composed (NFC), however it arrives
+(``common.text``)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
-from common import forms, text
+from common import dry_run, forms, text
 
 
 def validate_line(value: str) -> None:
@@ -82,3 +83,14 @@ class MailField(_Composed, models.EmailField):
     default_validators = [*models.EmailField.default_validators, validate_line]
     form_field = forms.MailField
     plain = "EmailField"
+
+
+class KeyField(models.BigAutoField):
+    """The primary key of every model (``DEFAULT_AUTO_FIELD``): numbered by PostgreSQL, except in a dry run."""
+
+    def get_pk_value_on_save(self, instance: models.Model) -> Any:
+        return dry_run.new_key()
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.BigAutoField", args, kwargs

@@ -26,7 +26,7 @@ RETRY_AFTER_SECONDS = 1
 # SQLSTATEs: lock not acquired within lock_timeout, deadlock, serialization failure; a statement that statement_timeout
 # or an administrator cancelled.
 BUSY = {"55P03", "40P01", "40001", "57014"}
-RESERVED = ("code", "message", "detail", "error", "details")
+RESERVED = ("code", "message", "detail", "error", "details", "dry_run", "effects")
 CODES = {
     exceptions.ParseError: "MALFORMED_REQUEST",
     exceptions.AuthenticationFailed: "NOT_AUTHENTICATED",
@@ -42,7 +42,7 @@ CODES = {
 def error_body(
     code: str, message: str, *, details: Mapping[str, Any] | None = None, extra: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The error body (docs/api.md, Errors); keys of ``extra`` go to the top level, except those named like its five."""
+    """The error body (docs/api.md, Errors); keys of ``extra`` go to the top level, unless they would hide its own."""
     top = {key: value for key, value in (extra or {}).items() if key not in RESERVED}
     return {
         "code": code,

@@ -5,17 +5,39 @@ from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import build_basic_type, build_parameter_type
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 
 from common.handlers import error_body
+from common.views import DRY_RUN, SAFE_METHODS
 
 F = TypeVar("F")
 
 
 class Schema(AutoSchema):
-    """drf-spectacular's schema, with operations grouped by the first path segment after the hotel."""
+    """drf-spectacular's schema, with operations grouped by the first path segment after the hotel, and dry runs."""
+
+    @property
+    def has_dry_run(self) -> bool:
+        return getattr(self.view, "show_effects", None) is not None and self.method not in SAFE_METHODS
+
+    def _get_parameters(self) -> list[Any]:
+        parameters = super()._get_parameters()
+        return [*parameters, DRY_RUN_PARAMETER] if self.has_dry_run else parameters
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        responses: dict[str, Any] = super()._get_response_bodies(direction)
+        if not self.has_dry_run:
+            return responses
+        for status, response in responses.items():
+            if status.startswith("2"):
+                for content in response.get("content", {}).values():
+                    content["schema"] = {"allOf": [content["schema"], self.resolve_serializer(DryRun, direction).ref]}
+        if "204" in responses:
+            responses["200"] = self._get_response_for_code(DryRunWithoutBody, "200", direction=direction)
+        return responses
 
     def map_parsers(self) -> list[str]:
         # The parser accepts any declared content type; this is the one that clients should send.
@@ -27,7 +49,116 @@ class Schema(AutoSchema):
         return [rest[0] if rest else "api"]
 
 
-class ErrorBody(serializers.Serializer[Any]):
+# --- dry runs ---------------------------------------------------------------------------------------------------------
+
+DRY_RUN_PARAMETER = build_parameter_type(
+    DRY_RUN,
+    build_basic_type(OpenApiTypes.BOOL) or {},
+    OpenApiParameter.QUERY,
+    description="`true`: nothing is changed, sent or charged. The response is the real call's, with `dry_run` and "
+    "`effects`: what would change. Ids and other values that only the real call can choose are null.",
+    examples={"DryRun": {"value": True, "summary": "What would happen?"}},
+)
+
+
+class Changes(serializers.DictField):
+    """The fields that change, under their names in the API: ``{field: [before, after]}``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        values = serializers.ListField(child=serializers.JSONField(allow_null=True), min_length=2, max_length=2)
+        super().__init__(child=values, **kwargs)
+
+
+class _Effect(serializers.Serializer[Any]):
+    changes = Changes(help_text="`{field: [before, after]}`; empty if you may not read the values.")
+
+
+class _VersionedEffect(_Effect):
+    if_match = serializers.CharField(
+        allow_null=True, help_text="For the real call's `If-Match`: the version now. Null for a new row."
+    )
+
+
+class RoomEffect(_VersionedEffect):
+    id = serializers.IntegerField(allow_null=True, help_text="Null for a new room.")
+    room_number = serializers.IntegerField()
+
+
+class BookingEffect(_VersionedEffect):
+    booking_id = serializers.CharField(allow_null=True, help_text="Null for a new booking.")
+
+
+class TaskEffect(_Effect):
+    id = serializers.IntegerField(allow_null=True, help_text="Null for a new task.")
+    room_number = serializers.IntegerField()
+    task_type = serializers.CharField()
+
+
+class RoomTypeEffect(_Effect):
+    id = serializers.IntegerField(allow_null=True, help_text="Null for a new room type.")
+    name = serializers.CharField()
+
+
+class SettingsEffect(_Effect):
+    """The hotel's settings."""
+
+
+class EventEffect(serializers.Serializer[Any]):
+    channel = serializers.CharField(help_text="Where it would be sent.")
+    type = serializers.CharField()
+    payload = serializers.DictField(allow_null=True, help_text="Null if you may not subscribe to the channel.")
+
+
+class MailEffect(_Effect):
+    id = serializers.IntegerField(allow_null=True, help_text="Null for a new e-mail.")
+    booking_id = serializers.CharField(allow_null=True)
+    kind = serializers.CharField()
+
+
+class PaymentEffect(serializers.Serializer[Any]):
+    """What the payment provider would be asked. It is assumed to agree."""
+
+    booking_id = serializers.CharField()
+    request = serializers.ChoiceField(
+        choices=["capture", "void", "refund", "look_up"],
+        help_text="`look_up`: another caller's request is unfinished, and is assumed to have succeeded.",
+    )
+    amount = serializers.CharField(allow_null=True)
+    currency = serializers.CharField()
+
+
+class Effects(serializers.Serializer[Any]):
+    """What a dry run would have changed, sent and charged (``operations.effects.show_effects``)."""
+
+    rooms = RoomEffect(many=True)
+    bookings = BookingEffect(many=True)
+    tasks = TaskEffect(many=True)
+    room_types = RoomTypeEffect(many=True)
+    settings = SettingsEffect(many=True)
+    events = EventEffect(many=True)
+    mails = MailEffect(many=True)
+    payments = PaymentEffect(many=True)
+
+
+class DryRun(serializers.Serializer[Any]):
+    """What a dry run adds to the real call's response."""
+
+    dry_run = serializers.BooleanField(required=False, help_text="True in a dry run; otherwise left out.")
+    effects = Effects(required=False, help_text="Only in a dry run.")
+
+
+class DryRunWithoutBody(serializers.Serializer[Any]):
+    """A dry run of a call whose real response has no body."""
+
+    status = serializers.IntegerField(help_text="The real call's status.")
+    dry_run = serializers.BooleanField()
+    effects = Effects()
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+class ErrorBody(DryRun):
     """The body of every error. Invalid fields are named in ``details`` and again at the top level."""
 
     code = serializers.CharField()

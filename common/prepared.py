@@ -24,6 +24,7 @@ from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.transaction import TransactionManagementError, mark_for_rollback_on_error
 from psycopg2.extensions import AsIs
 
+from common import dry_run
 from common.database import sqlstate
 
 M = TypeVar("M")  # the result for a row: a model instance or a value
@@ -237,9 +238,22 @@ def write(*changes: Insert | Update) -> None:
     if not changes:
         return
     database = connections[DEFAULT_DB_ALIAS]
+    if dry_run.is_on():
+        _write_in_dry_run(database, changes)
+        return
     calls = [change.call(database) for change in changes]
     with mark_for_rollback_on_error(), _run(database, *calls) as cursor:
         changes[-1].finish(cursor, database.alias)
+
+
+def _write_in_dry_run(database: BaseDatabaseWrapper, changes: Iterable[Insert | Update]) -> None:
+    """The same changes, one by one: Django gives the new rows keys that use up no number."""
+    for change in changes:
+        if isinstance(change, Insert):
+            type(change.instances[0])._base_manager.bulk_create(change.instances)
+            continue
+        with mark_for_rollback_on_error(), _run(database, change.call(database)) as cursor:
+            change.finish(cursor, database.alias)
 
 
 def insert(instances: Iterable[Model]) -> None:

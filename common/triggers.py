@@ -147,3 +147,24 @@ class SameHotel(Rule):
                 f"{refusal_sql(self.name, f'{field} belongs to another hotel')} END IF;"
             )
         return "\n".join([*checks, "RETURN NULL;"])
+
+
+class ReportedInDryRun(Rule):
+    """Notes each changed row of a dry run, for ``common.dry_run``; it refuses nothing.
+
+    A row that changes several times keeps its first ``before`` and its last ``after``. Two dry runs cannot wait for
+    each other here: whoever changes a row has locked it, and new rows have keys of their own. Outside of dry runs
+    PostgreSQL evaluates the condition and is done.
+    """
+
+    when = pgtrigger.After
+    operation = pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete
+    condition = pgtrigger.Condition("(current_setting('hotelmate.dry_run', true) = 'on')")
+
+    def get_func(self, model: Any) -> str:
+        return """
+            INSERT INTO hotel_dryrunchange (table_name, row_id, before, after)
+            VALUES (TG_TABLE_NAME, coalesce(NEW.id, OLD.id), to_jsonb(OLD), to_jsonb(NEW))
+            ON CONFLICT (table_name, row_id) DO UPDATE SET after = EXCLUDED.after;
+            RETURN NULL;
+        """

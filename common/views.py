@@ -9,9 +9,11 @@ from django.db.models import QuerySet
 from django.utils.http import parse_etags
 from rest_framework import serializers
 from rest_framework.request import Request
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from common.errors import InvalidInput, NotAllowed, NotFound
+from common import dry_run
+from common.errors import FieldError, InvalidInput, NotAllowed, NotFound
 
 
 class HotelAccessDenied(NotAllowed):
@@ -33,17 +35,49 @@ def staff_of(user: Any, slug: str | None) -> Any:
     return staff
 
 
+# The parameter that makes a writing request a dry run (docs/api.md, Dry run), and the methods that never write.
+DRY_RUN = "dry_run"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+NO_CONTENT = 204
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def is_dry_run(request: Any) -> bool:
+    """Whether a writing request is to be a dry run.
+
+    A value that is not clearly true or false is refused, even a blank one: the caller may have meant a dry run.
+    """
+    if request.method in SAFE_METHODS or DRY_RUN not in request.query_params:
+        return False
+    values = {BOOLEANS.get(value.lower()) for value in request.query_params.getlist(DRY_RUN)}
+    if len(values) > 1 or None in values:
+        raise FieldError(DRY_RUN, "Must be true or false.")
+    return True in values
+
+
+class WithoutDryRun(APIView):
+    """A view that has no dry run, and refuses to run for a caller who asks for one."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if is_dry_run(request):
+            raise FieldError(DRY_RUN, "This endpoint has no dry run.")
+        super().initial(request, *args, **kwargs)
+
+
 class HotelViewSet(GenericViewSet):
     """A view of one hotel's data, for that hotel's staff. Sets ``self.staff`` and ``self.hotel``.
 
     ``rights`` maps an action (or ``*``) to rights of which the caller needs one. An action that is not listed is open
-    to all the hotel's staff; its service checks rights.
+    to all the hotel's staff; its service checks rights. Every writing action can be a dry run (``common.dry_run``);
+    ``show_effects`` describes what it changed, as the caller may see it.
     """
 
     rights: ClassVar[Mapping[str, Iterable[str]]] = {}
     queryset: Any  # of any model; each request narrows it to the hotel
     staff: Any  # hotel.models.Staff and Hotel, which this layer must not import
     hotel: Any
+    show_effects: Any = None  # operations.effects.show_effects, passed by hotelmate/urls.py
+    rehearsal: dry_run.Rehearsal | None = None  # of a dry run
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().dispatch(request, *args, **kwargs)
@@ -52,12 +86,35 @@ class HotelViewSet(GenericViewSet):
         return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if is_dry_run(request):
+            self._rehearse(str(request.method).lower())
         super().initial(request, *args, **kwargs)
         self.staff = staff_of(request.user, kwargs["slug"])
         self.hotel = self.staff.hotel
         self._require_right()
         # Parsed even where no body is needed, so that a malformed one is refused before anything happens.
         request.data  # noqa: B018 - the property parses
+
+    def _rehearse(self, method: str) -> None:
+        """Replace the action by its dry run."""
+        action = getattr(self, method, self.http_method_not_allowed)
+        rehearsal = self.rehearsal = dry_run.Rehearsal()
+
+        def rehearsed(*args: Any, **kwargs: Any) -> Any:
+            with rehearsal.rolled_back(lambda: self.show_effects(rehearsal, self.staff)):
+                return action(*args, **kwargs)
+
+        setattr(self, method, rehearsed)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.rehearsal is not None:
+            # The version in it is not the resource's: nothing has changed.
+            response.headers.pop("ETag", None)
+            body = {"status": response.status_code} if response.data is None else response.data
+            response.data = self.rehearsal.answer(body)
+            if response.status_code == NO_CONTENT:
+                response.status_code = 200
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def _require_right(self) -> None:
         needed = self.rights.get(self.action, self.rights.get("*"))

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from common import clock
 from common.fields import LineField, not_blank
 from common.search import Folded
-from common.triggers import FixedField, SameHotel
+from common.triggers import FixedField, ReportedInDryRun, SameHotel
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
 from hotel.sessions import SessionStore
 
@@ -91,7 +91,7 @@ class Hotel(models.Model):
                 violation_error_message=ENDS_AFTER_ARRIVALS,
             ),
         ]
-        triggers = [FixedField(name="hotel_slug_fixed", field="slug")]
+        triggers = [FixedField(name="hotel_slug_fixed", field="slug"), ReportedInDryRun(name="hotel_in_dry_run")]
 
     def __str__(self) -> str:
         return self.name

@@ -7,11 +7,10 @@ from knox.models import AuthToken
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from common.handlers import error_body
 from common.openapi import ERROR_EXAMPLES, SignInBody, endpoint
-from common.views import HotelViewSet
+from common.views import HotelViewSet, WithoutDryRun
 from hotel.models import Staff
 from hotel.rights import ACTIONS
 from hotel.serializers import (
@@ -31,7 +30,7 @@ NO_PROFILE = "This user is not on the staff of a hotel."
 TOO_LARGE, THROTTLED = (ERROR_EXAMPLES[status]["message"] for status in (413, 429))
 
 
-class LoginView(APIView):
+class LoginView(WithoutDryRun):
     """Sign in with a user name and a password."""
 
     authentication_classes: Any = ()
@@ -67,7 +66,7 @@ class LoginView(APIView):
         return response
 
 
-class LogoutView(APIView):
+class LogoutView(WithoutDryRun):
     """Sign out: deletes the request's token, or ends the session."""
 
     @endpoint("Sign out", response=None, status=204, tags=["sign-in"])

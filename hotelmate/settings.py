@@ -138,7 +138,7 @@ if not DATABASE_POOLER:
     DATABASES["default"]["OPTIONS"]["options"] = " ".join(
         [*(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items()), _options.get("options", "")]
     ).rstrip()
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DEFAULT_AUTO_FIELD = "common.fields.KeyField"
 # Shared by all web processes, as login throttling requires; status changes do not use it.
 CACHES = {
     "default": {

@@ -23,12 +23,13 @@ from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from notifications.catch_up_views import EventViewSet
 from notifications.mail_views import StaffBookingMailView
 from notifications.views import PusherAuthView
+from operations.effects import show_effects
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 
 
 def view(viewset: type[ViewSetMixin], **actions: str) -> Callable[..., Any]:
-    """The viewset's actions by HTTP method."""
-    return viewset.as_view({**actions})
+    """The viewset's actions by HTTP method, each of which can be a dry run."""
+    return viewset.as_view({**actions}, show_effects=show_effects)
 
 
 def post(viewset: type[ViewSetMixin], action: str) -> Callable[..., Any]:

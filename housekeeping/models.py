@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from common import clock
 from common.fields import LinesField
-from common.triggers import NeverChanged, Rule, SameHotel, refusal_sql
+from common.triggers import NeverChanged, ReportedInDryRun, Rule, SameHotel, refusal_sql
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 from room_bookings.models import RoomBooking
@@ -199,7 +199,8 @@ class HousekeepingTask(models.Model):
                     "assigned_to": "hotel_staff",
                     "created_by": "hotel_staff",
                 },
-            )
+            ),
+            ReportedInDryRun(name="task_in_dry_run"),
         ]
 
     def __str__(self) -> str:

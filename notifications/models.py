@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from common import clock
 from common.fields import MailField
-from common.triggers import SameHotel
+from common.triggers import ReportedInDryRun, SameHotel
 from hotel.models import Hotel, Staff
 from room_bookings.models import RoomBooking
 
@@ -73,6 +73,7 @@ class RealtimeEvent(models.Model):
             models.Index(fields=["created_at", "hotel"], name="realtime_event_settled", condition=SETTLED),
             models.Index(fields=["stream"], name="realtime_event_parked", condition=Q(parked_at__isnull=False)),
         ]
+        triggers = [ReportedInDryRun(name="realtime_event_in_dry_run")]
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
@@ -165,7 +166,8 @@ class BookingMail(models.Model):
             SameHotel(
                 name="booking_mail_one_hotel",
                 links={"booking": "room_bookings_roombooking", "queued_by": "hotel_staff"},
-            )
+            ),
+            ReportedInDryRun(name="booking_mail_in_dry_run"),
         ]
 
     def __str__(self) -> str:

@@ -8,11 +8,11 @@ from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from common.errors import HotelMateError, NotAllowed
 from common.openapi import endpoint
 from common.parsers import BodyParser
+from common.views import WithoutDryRun
 from hotel.authentication import StaffSessionAuthentication, StaffTokenAuthentication
 from hotel.models import Staff
 from hotel.rights import ALL_RIGHTS
@@ -47,7 +47,7 @@ class PusherAuthOutput(serializers.Serializer[Any]):
     auth = serializers.CharField()
 
 
-class PusherAuthView(APIView):
+class PusherAuthView(WithoutDryRun):
     """Signs a socket into one of the caller's private channels: the hotel's for staff, the booking's for a guest."""
 
     authentication_classes = (GuestTokenAuthentication, StaffTokenAuthentication, StaffSessionAuthentication)

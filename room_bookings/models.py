@@ -15,7 +15,7 @@ from common import clock
 from common.fields import LineField, LinesField, MailField, not_blank
 from common.money import MOST_DECIMALS, currency_code
 from common.search import Folded
-from common.triggers import AmountFitsCurrency, NeverChanged, SameHotel
+from common.triggers import AmountFitsCurrency, NeverChanged, ReportedInDryRun, SameHotel
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 from rooms.models import Room, RoomType
@@ -351,6 +351,7 @@ class RoomBooking(models.Model):
                 },
             ),
             AmountFitsCurrency(name="room_booking_amount_fits_currency", amount="total_amount"),
+            ReportedInDryRun(name="room_booking_in_dry_run"),
         ]
 
     def __str__(self) -> str:
@@ -399,6 +400,7 @@ class BookingGuest(models.Model):
             models.CheckConstraint(condition=not_blank("first_name", "last_name"), name="booking_guest_has_a_name"),
         ]
         indexes = [GinIndex(OpClass(Folded(COMPANION_TEXT), name="gin_trgm_ops"), name="booking_guest_words")]
+        triggers = [ReportedInDryRun(name="booking_guest_in_dry_run")]
 
     def __str__(self) -> str:
         return f"{self.first_name} {self.last_name}"

@@ -17,6 +17,7 @@ import stripe
 from django.conf import settings
 from stripe import PaymentIntent, Refund, RequestsClient, StripeClient
 
+from common import dry_run
 from common.errors import HotelMateError
 from common.guards import Guard
 
@@ -81,8 +82,11 @@ def provider_slot() -> Iterator[None]:
     """Occupy one of this process's slots for provider calls made within a request.
 
     Raises PaymentsBusy immediately if all are taken: a hanging provider blocks at most ``PAYMENT_CALLS_AT_ONCE``
-    threads, and the others keep serving requests.
+    threads, and the others keep serving requests. A dry run makes no call and takes no slot from those who do.
     """
+    if dry_run.is_on():
+        yield
+        return
     slots = _slots(settings.PAYMENT_CALLS_AT_ONCE)
     if not slots.acquire(blocking=False):
         raise PaymentsBusy("Other card payments are in progress; nothing was changed. Try again in a few seconds.")
@@ -175,6 +179,8 @@ def _note(what: str, error: stripe.StripeError) -> None:
 
 
 def _client() -> StripeClient:
+    if dry_run.is_on():
+        raise RuntimeError("a dry run never calls the payment provider")
     return _client_for(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, settings.STRIPE_TIMEOUT)
 
 

@@ -12,7 +12,7 @@ from django.db.models import Q
 from common import clock
 from common.fields import LineField, LinesField, not_blank
 from common.money import MOST_DECIMALS, currency_code, decimals_refusal
-from common.triggers import AmountFitsCurrency, Rule, SameHotel, refusal_sql
+from common.triggers import AmountFitsCurrency, ReportedInDryRun, Rule, SameHotel, refusal_sql
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 
@@ -86,6 +86,7 @@ class RoomType(models.Model):
         triggers = [
             SameHotel(name="room_type_one_hotel", links={}),
             AmountFitsCurrency(name="room_type_price_fits_currency", amount="starting_price_from"),
+            ReportedInDryRun(name="room_type_in_dry_run"),
         ]
 
     def __str__(self) -> str:
@@ -211,6 +212,7 @@ class Room(models.Model):
                     "inspected_by_staff": "hotel_staff",
                 },
             ),
+            ReportedInDryRun(name="room_in_dry_run"),
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from django.db import transaction
 
-from common import clock
+from common import clock, dry_run
 from common.errors import Conflict
 from common.formats import iso
 from common.guards import Guard, require
@@ -108,7 +108,7 @@ def _decide(
     for _ in range(ROUNDS):
         with ExitStack() as slot:
             # Durable, so that no transaction is open during the call. (A booking's provider never changes.)
-            with transaction.atomic(durable=booking.payment_provider == STRIPE):
+            with dry_run.durable() if booking.payment_provider == STRIPE else transaction.atomic():
                 locked = lock_booking(booking)
                 under_way = begin(locked)
                 if under_way is not None:

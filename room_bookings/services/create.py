@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from common import clock, prepared
+from common import clock, dry_run, prepared
 from common.database import constraint
 from common.errors import FieldConflict, FieldError
 from common.guards import require
@@ -82,7 +82,7 @@ def create_booking(
     if room_type is None or not room_type.is_active:
         raise FieldError("room_type_id", "This hotel does not sell this room type.")
     require(date_refusals(hotel, check_in, check_out))
-    now, token = clock.now(), secrets.token_urlsafe(24)
+    now, token = clock.now(), dry_run.made_up(secrets.token_urlsafe(24))
     waits = needs_approval or payment_provider == STRIPE
     booking = RoomBooking(
         hotel=hotel,
@@ -143,7 +143,7 @@ def next_reference(year: int) -> str:
             [year],
         )
         number: Any = cursor.fetchone()
-    return f"BK-{year}-{number[0]:04d}"
+    return dry_run.made_up(f"BK-{year}-{number[0]:04d}")
 
 
 # Without letters and digits that are easily confused on the telephone.
@@ -152,4 +152,4 @@ CONFIRMATION_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 def new_confirmation_number() -> str:
     """A random number for the guest to quote, which cannot be guessed."""
-    return "".join(secrets.choice(CONFIRMATION_ALPHABET) for _ in range(8))
+    return dry_run.made_up("".join(secrets.choice(CONFIRMATION_ALPHABET) for _ in range(8)))

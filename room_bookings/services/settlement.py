@@ -11,11 +11,10 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from django.db import transaction
-
-from common import clock
+from common import clock, dry_run
 from common.errors import Conflict, HotelMateError
 from common.guards import Guard, require
+from common.money import money
 from hotel.models import Staff
 from housekeeping.task_following import end_arrivals
 from notifications.mail import queue_booking_mail
@@ -72,17 +71,33 @@ class Request(NamedTuple):
     refusal: type[HotelMateError]
     failed: str  # for the error message
     back_to: PaymentState
+    done: Standing
 
 
 REQUESTS = {
     PaymentState.CAPTURING: Request(
-        "capture", payments.capture, CaptureFailed, "the payment was not captured", PaymentState.AUTHORISED
+        "capture",
+        payments.capture,
+        CaptureFailed,
+        "the payment was not captured",
+        PaymentState.AUTHORISED,
+        Standing.CAPTURED,
     ),
     PaymentState.VOIDING: Request(
-        "void", payments.void, VoidFailed, "the authorisation was not voided", PaymentState.AUTHORISED
+        "void",
+        payments.void,
+        VoidFailed,
+        "the authorisation was not voided",
+        PaymentState.AUTHORISED,
+        Standing.VOIDED,
     ),
     PaymentState.REFUNDING: Request(
-        "refund", payments.refund, RefundFailed, "the payment was not refunded", PaymentState.CAPTURED
+        "refund",
+        payments.refund,
+        RefundFailed,
+        "the payment was not refunded",
+        PaymentState.CAPTURED,
+        Standing.REFUNDED,
     ),
 }
 # No caller is waiting for these any more, but the guest's money must be returned: requested until it is done.
@@ -191,9 +206,18 @@ def record_request(locked: RoomBooking, request: PaymentState, staff: Staff | No
 def send_or_look_up(booking: RoomBooking, wanted: Collection[PaymentState]) -> Standing:
     """Send the current request to the provider if it is in ``wanted``; otherwise only look up the payment.
 
-    If the provider can't be reached, the state stays unchanged, for a retry or the sweep.
+    If the provider can't be reached, the state stays unchanged, for a retry or the sweep. A dry run assumes that the
+    request under way succeeds, or has succeeded.
     """
     under_way = PaymentState(booking.payment_state)
+    if dry_run.is_on():
+        dry_run.note_payment(
+            booking_id=booking.booking_id,
+            request=REQUESTS[under_way].word if under_way in wanted else "look_up",
+            amount=money(booking.total_amount, booking.currency),
+            currency=booking.currency,
+        )
+        return REQUESTS[under_way].done
     try:
         return _send(booking) if under_way in wanted else payments.look_up(booking.payment_reference)
     except payments.UnderWay as busy:
@@ -214,7 +238,7 @@ def _send(booking: RoomBooking) -> Standing:
     return request.send(booking.payment_reference, key)
 
 
-@transaction.atomic(durable=True)
+@dry_run.durable()
 def settle(asked: RoomBooking, standing: Standing) -> tuple[RoomBooking, Outcome]:
     """Record the provider's response to the request of ``asked``, together with the decision that depended on it."""
     locked = lock_booking(asked)

@@ -119,8 +119,8 @@ def _plain(schema: Any, components: Mapping[str, Any]) -> tuple[Any, bool]:
         nullable = nullable or bool(schema.get("nullable"))
         if "$ref" in schema:
             schema = components[schema["$ref"].rpartition("/")[2]]
-        elif len(schema.get("allOf", ())) == 1:
-            [schema] = schema["allOf"]
+        elif "allOf" in schema:
+            schema = schema["allOf"][0]  # alone, or with what dry runs add
         elif "oneOf" in schema:
             names = [option.get("$ref", "").rpartition("/")[2] for option in schema["oneOf"]]
             nullable = nullable or "NullEnum" in names

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from common.dry_run import EFFECTS
 from hotel import rights
 from hotel.models import Hotel
 from hotel.serializers import AccessConfig
@@ -23,6 +24,7 @@ from notifications.public_channels import BOOKINGS_IN_PUBLIC, ROOMS_IN_PUBLIC
 from room_bookings.filters import BUCKETS, MOMENTS, ORDERINGS, BookingQuery, filtered_bookings
 from room_bookings.models import BookingStatus
 from room_bookings.selectors import booking_read
+from room_bookings.services.settlement import REQUESTS
 from rooms.models import TRANSITIONS, Priority, RoomStatus
 from rooms.selectors import room_list
 from rooms.snapshots import NOBODY, facts_allow
@@ -42,6 +44,8 @@ ROLES = {
 EVERYWHERE = {400, 401, 403, 404, 413, 503}
 NOT_IN_THE_DOCUMENT = {"GET /api/schema/", "GET /api/docs/"}
 PAGING = {"page", "page_size"}
+DRY_RUN = {"dry_run"}  # a section of its own
+PAYMENT_REQUESTS = {request.word for request in REQUESTS.values()}
 
 
 class Pages(NamedTuple):
@@ -258,12 +262,15 @@ def statuses(pages: Pages) -> Iterator[str]:
     for call, row, operation in documented_calls(pages):
         said = {int(number) for number in re.findall(r"\b[2-5]\d\d\b", re.sub(r"`[^`]*`", "", row["response"]))}
         code = {int(status) for status in operation["responses"]}
+        if 204 in code:
+            code.discard(200)  # a dry run has a body
         yield from difference(f"statuses of {call}", said - EVERYWHERE - {429}, code - EVERYWHERE - {429})
 
 
 def query_parameters(pages: Pages) -> Iterator[str]:
     for call, row, operation in documented_calls(pages):
-        given = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"} - PAGING
+        given = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+        given -= PAGING | DRY_RUN
         if call != "GET /api/staff/hotel/{slug}/room-bookings/":  # the filters have a table of their own
             said = {code.removeprefix("?") for code in codes(row["response"]) if code.startswith("?")}
             yield from difference(f"parameters of {call}", said, given)
@@ -294,6 +301,14 @@ def responses(pages: Pages) -> Iterator[str]:
         used |= {each.inner for each in shape.values() if isinstance(each.inner, str)}
     bases = set(re.findall(r"^\| \w+ \| (\w+) and `", pages.api, re.MULTILINE))
     yield from difference("shapes", set(shapes), used | bases)
+
+
+def effects(pages: Pages) -> Iterator[str]:
+    said = {codes(row["effect"])[0]: row for row in pages.table("Dry run", "effect").rows}
+    yield from difference("effects", list(said), list(EFFECTS))
+    for name, effect in code_facts.component_fields("Effects").items():
+        yield from _differing(f"effects, {name}", fields(codes(said[name]["fields of each"])[0]), effect.inner, {})  # type: ignore[arg-type]
+    yield from difference("payment requests", set(codes(said["payments"]["meaning"])), {*PAYMENT_REQUESTS, "look_up"})
 
 
 def _differing(
@@ -474,6 +489,7 @@ CHECKS: list[Callable[[Pages], Iterator[str]]] = [
     statuses,
     query_parameters,
     responses,
+    effects,
     error_codes,
     refusals_of_calls,
     codes_anywhere,

@@ -1,6 +1,7 @@
 """Every operation, each on targets on which it succeeds, and the events that it publishes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import time, timedelta
 from io import StringIO
 from types import SimpleNamespace
@@ -122,11 +123,26 @@ def card_bookings(stripe: StripeServer, stay: dict[str, Any], asked_at: Any) -> 
 
 
 def operations(targets: SimpleNamespace, manager: Staff, *, cards: bool = False) -> dict[str, Work]:
-    """Each operation as a call, by name: the endpoints first, then variants of them, then the rest."""
+    """Each operation as a call, by name: those of the API, then the rest."""
+    work: dict[str, Work] = {
+        "expire": lambda: expire_approvals(targets.hotel),
+        "drop drafts": lambda: drop_drafts(targets.hotel),
+        "flag overstays": lambda: flag_overstays(targets.hotel),
+        "tick": lambda: call_command("tick", stdout=StringIO()),
+    }
+    if cards:
+        work["settle payments"] = settle_payments
+    return api_operations(targets, manager, cards=cards) | work | in_the_admin(targets, manager)
+
+
+def api_operations(
+    targets: SimpleNamespace, manager: Staff, *, cards: bool = False, query: str = ""
+) -> dict[str, Work]:
+    """Each operation of the API as a call with this query string, by name: the endpoints, then variants of them."""
     client = token_client(manager)
 
     def http(name: str, target: str | None = None, body: Any = None) -> Work:
-        endpoint = endpoint_of(name, target, body)
+        endpoint = replace(endpoint_of(name, target, body), query=query)
         return lambda: call(endpoint, client, targets)
 
     def booking(step: str, target: str, body: Any = None, method: str = "POST") -> Work:
@@ -170,19 +186,14 @@ def operations(targets: SimpleNamespace, manager: Staff, *, cards: bool = False)
         "undo check-in, room in maintenance": booking("undo-check-in/", "dripping", WHY),
         "acknowledge, flagged": booking("overstay/acknowledge/", "flagged"),
         "dismiss": booking("overstay/acknowledge/", "flagged", {"dismiss": True}),
-        "expire": lambda: expire_approvals(targets.hotel),
-        "drop drafts": lambda: drop_drafts(targets.hotel),
-        "flag overstays": lambda: flag_overstays(targets.hotel),
-        "tick": lambda: call_command("tick", stdout=StringIO()),
     }
     if cards:
         work |= {
             "approve, by card": booking("approve/", "carded"),
             "decline, by card": booking("decline/", "carded"),
             "decline, refund": booking("decline/", "paid"),
-            "settle payments": settle_payments,
         }
-    return work | in_the_admin(targets, manager)
+    return work
 
 
 def endpoint_of(name: str, target: str | None = None, body: Any = None) -> Endpoint:

@@ -282,14 +282,19 @@ POST room-bookings/<str:bid>/mails/<int:mail>/send-again/ roomless 404
 """
 
 
+def refused_endpoint(line: str) -> tuple[Endpoint, dict[str, str]]:
+    """The call of a line of ``REFUSED``, and its headers."""
+    method, route, target, rest = line.split(" ", 3)
+    changes = json.loads(rest.rpartition(" ")[0].replace("If-Match", "") or "{}")
+    stale = {"HTTP_IF_MATCH": '"9999"'} if "If-Match" in rest else {}
+    known = endpoint_of(f"{method} {route}")
+    return Endpoint(method, route, known.roles, target.strip("-"), {**(known.body or {}), **changes}), stale
+
+
 def test_refused_operation_publishes_nothing(api, manager, targets):
     client, answered = api(manager), {}
     for line in REFUSED.strip().splitlines():
-        method, route, target, rest = line.split(" ", 3)
-        changes = json.loads(rest.rpartition(" ")[0].replace("If-Match", "") or "{}")
-        stale = {"HTTP_IF_MATCH": '"9999"'} if "If-Match" in rest else {}
-        known = endpoint_of(f"{method} {route}")
-        endpoint = Endpoint(method, route, known.roles, target.strip("-"), {**(known.body or {}), **changes})
+        endpoint, stale = refused_endpoint(line)
         with nothing_written():
             answer = endpoint.call(client, targets.hotel.slug, targets, **stale)
         answered[line] = str(answer.status_code)

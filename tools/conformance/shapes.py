@@ -30,6 +30,7 @@ ROOM_STATUS, BOOKING_STATUS = frozenset(ROOM_STATUSES), frozenset(BOOKING_STATUS
 
 # --- conventions ------------------------------------------------------------------------------------------------------
 
+DRY_RUN = ("dry_run", "effects")  # keys that no field's messages hide
 ERROR = {"code": "str", "message": "str", "detail": "str", "error": "str", "details": keyed("any")}
 
 
