@@ -205,10 +205,13 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api",
     "ENUM_NAME_OVERRIDES": {
+        "BlockerTypeEnum": "operations.serializers.BLOCKER_TYPES",
+        "BookerTypeEnum": "room_bookings.models.BookerType",
         "BookingStatusEnum": "room_bookings.models.BookingStatus",
         "MailKindEnum": "notifications.models.MailKind",
         "MailStateEnum": "notifications.models.MailState",
         "OverstayStatusEnum": "room_bookings.models.OverstayStatus",
+        "ReasonCodeEnum": "operations.serializers.REASON_CODES",
         "RoomStatusEnum": "rooms.models.RoomStatus",
         "PriorityEnum": "rooms.models.Priority",
         "StatusSourceEnum": "housekeeping.models.Source",

@@ -24,6 +24,7 @@ from notifications.catch_up_views import EventViewSet
 from notifications.mail_views import StaffBookingMailView
 from notifications.views import PusherAuthView
 from operations.effects import show_effects
+from operations.views import BookingActionsViewSet, RoomActionsViewSet
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 
 
@@ -56,6 +57,7 @@ hotel_urls: list[Any] = [
         post(RoomStatusViewSet, "manager_override"),
         name="manager-override",
     ),
+    path("rooms/<int:rid>/actions/", view(RoomActionsViewSet, get="actions"), name="room-actions"),
     path("housekeeping/dashboard/", view(RoomStatusViewSet, get="dashboard"), name="dashboard"),
     path("me/", view(MeViewSet, get="me"), name="me"),
     path("access-config/", view(AccessConfigViewSet, get="retrieve", patch="partial_update"), name="access-config"),
@@ -97,6 +99,7 @@ hotel_urls: list[Any] = [
     # bookings
     path("room-bookings/", view(StaffBookingView, get="list", post="create"), name="bookings"),
     booking("", view(StaffBookingView, get="retrieve", patch="partial_update")),
+    booking("actions/", view(BookingActionsViewSet, get="actions")),
     booking("mark-seen/", post(StaffBookingView, "mark_seen")),
     booking("party/", view(StaffBookingView, get="party")),
     booking("party/companions/", view(StaffBookingView, put="companions")),

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from django.db.models import BigIntegerField, CharField, Count, DateField, F, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce
 
 from common.errors import Blocker
 from common.prepared import PreparedQuery
@@ -49,6 +49,7 @@ class ListedStay(NamedTuple):
     pk: int
     booking_id: str
     assigned_room_id: int | None
+    room_type_id: int
 
 
 Stay = RoomBooking | StayRow | ListedStay
@@ -187,15 +188,12 @@ class Inventory:
 class ReadInventory(Inventory):
     """The same for many who ask, with the stays themselves; nothing may be sold by it, as no type is locked."""
 
-    def __init__(self, requests: Sequence[NightsRequest]) -> None:
+    def __init__(self, hotel: Hotel, first: date, free: date, rows: Iterable[Sequence[Any]]) -> None:
+        """``rows`` are those of ``counts_and_listed_stays`` for the nights from ``first`` to before ``free``."""
         self.rooms, self.sold = Counter(), Counter()
         self.stays: list[ListedStay] = []
         self._kinds: dict[int, int] = {}
-        if not requests:
-            return
-        hotel, kinds = requests[0].hotel, sorted({request.room_type_id for request in requests})
-        first, free = min(request.first for request in requests), max(request.free for request in requests)
-        for kind, rooms, *stay in _rooms_and_listed_stays.read(kinds=kinds, first=first, free=free):
+        for kind, rooms, *stay in rows:
             if rooms:
                 self.rooms[kind] = rooms
                 continue
@@ -222,13 +220,13 @@ def _count_rooms_and_stays(
     return _counts_and_stays(StayRow._fields, kinds=kinds, first=first, free=free, without=without)
 
 
-def _count_rooms_and_list_stays(*, kinds: list[int], first: date, free: date) -> QuerySet[Any, tuple[Any, ...]]:
-    """The same with ``ListedStay`` fields."""
+def counts_and_listed_stays(*, kinds: Any, first: date, free: date) -> QuerySet[Any, tuple[Any, ...]]:
+    """The same with ``ListedStay`` fields, for a ``ReadInventory``; ``kinds`` may be an expression for an array."""
     return _counts_and_stays(ListedStay._fields, kinds=kinds, first=first, free=free)
 
 
 def _counts_and_stays(
-    fields: Sequence[str], *, kinds: list[int], first: date, free: date, without: int | None = None
+    fields: Sequence[str], *, kinds: Any, first: date, free: date, without: int | None = None
 ) -> QuerySet[Any, tuple[Any, ...]]:
     """A union, as each part has its own index."""
     booked, assigned = Q(room_type__pk__any=kinds), Q(assigned_room__room_type__pk__any=kinds)
@@ -246,8 +244,7 @@ def _counts_and_stays(
 
 
 # What stands in a column of a stay, by its name, where a row counts rooms.
-_NO_DAY, _NO_ID = Value(None, output_field=DateField()), Value(None, output_field=BigIntegerField())
-_NO_TEXT = Value(None, output_field=CharField())
+_NO_DAY, _NO_ID, _NO_TEXT = (Cast(Value(None), kind()) for kind in (DateField, BigIntegerField, CharField))
 NO_STAY = {
     "status": _NO_TEXT,
     "check_in": _NO_DAY,
@@ -256,9 +253,9 @@ NO_STAY = {
     "pk": _NO_ID,
     "booking_id": _NO_TEXT,
     "assigned_room_id": _NO_ID,
+    "room_type_id": _NO_ID,
 }
 _rooms_and_stays = PreparedQuery(_count_rooms_and_stays)
-_rooms_and_listed_stays = PreparedQuery(_count_rooms_and_list_stays)
 
 
 def sold_out_nights(requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> list[date | None]:

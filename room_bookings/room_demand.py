@@ -14,7 +14,9 @@ from room_bookings.inventory import (
     BEING_SOLD,
     END_OF_TIME,
     Inventory,
+    ListedStay,
     NightsRequest,
+    ReadInventory,
     allows_overselling,
     blocked_by,
     conflict,
@@ -27,6 +29,7 @@ from room_bookings.inventory import (
 from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, RoomBooking
 from rooms.models import Room, RoomStatus, RoomType
 
+Holder = RoomBooking | ListedStay
 MOST_CONFLICTS = 100  # listed in a refusal
 
 
@@ -73,7 +76,7 @@ class RoomDemand:
         coming = arrivals_of([room.pk for room in rooms], self._hotel)
         if to_type is not None:
             coming = coming.exclude(room_type=to_type)
-        self._arrivals: dict[int | None, list[RoomBooking]] = {}
+        self._arrivals: dict[int | None, list[Holder]] = {}
         for booking in coming.order_by("check_in", "pk"):
             self._arrivals.setdefault(booking.assigned_room_id, []).append(booking)
         # Nights whose stay moves to the other type together with its room: nothing changes for them.
@@ -141,7 +144,7 @@ class RoomDemand:
             self._inventory.rooms[room.room_type_id] -= 1
         return taken
 
-    def _without_room(self, room: Room, oversold: Sequence[date]) -> list[RoomBooking]:
+    def _without_room(self, room: Room, oversold: Sequence[date]) -> Sequence[Holder]:
         """Bookings of the type without a room, on nights that would be oversold."""
         wanted = set(oversold)
         waiting = RoomBooking.objects.filter(
@@ -157,3 +160,43 @@ class RoomDemand:
             if wanted.intersection(nights(*nights_held(self._hotel, booking)))
         )
         return list(islice(found, MOST_CONFLICTS))
+
+
+class ReadDemand(RoomDemand):
+    """The same for pre-flight, for any number of rooms: nothing is locked, and each room is asked about by itself."""
+
+    def __init__(self, hotel: Hotel, inventory: ReadInventory) -> None:
+        """``inventory`` has the nights of the rooms' types from today to the end of time."""
+        self._hotel, self._today = hotel, calendar.business_date(hotel)
+        self._allows_overselling = hotel.allow_overbooking
+        self._inventory: ReadInventory = inventory
+        self._arrivals = {}
+        for stay in inventory.stays:
+            if stay.status == BookingStatus.CONFIRMED and (
+                stay.check_out > self._today or stay.check_in == self._today
+            ):
+                self._arrivals.setdefault(stay.assigned_room_id, []).append(stay)
+        self._moving = {}
+        self._oversold: dict[int, list[date]] = {}
+        self._waiting: dict[int, list[Holder]] = {}
+
+    def oversold_without(self, room: Room) -> list[date]:
+        if not is_in_service(room):
+            return []
+        kind = room.room_type_id
+        if kind not in self._oversold:
+            self._oversold[kind] = super().oversold_without(room)
+        return self._oversold[kind]
+
+    def _without_room(self, room: Room, oversold: Sequence[date]) -> list[Holder]:
+        kind, wanted = room.room_type_id, set(oversold)
+        if kind not in self._waiting:
+            found = (
+                stay
+                for stay in self._inventory.stays
+                if stay.assigned_room_id is None
+                and stay.room_type_id == kind
+                and wanted.intersection(nights(*nights_held(self._hotel, stay)))
+            )
+            self._waiting[kind] = list(islice(found, MOST_CONFLICTS))
+        return self._waiting[kind]

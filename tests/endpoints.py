@@ -99,6 +99,7 @@ ENDPOINTS = (
     Endpoint("POST", "room-types/<int:pk>/rooms/bulk-create/", (MANAGER,), "room_type", {"room_numbers": [700]}, 201),
     Endpoint("POST", "rooms/<int:rid>/status/", (AGENT, OFFICE, MANAGER), "ready", STATUS),
     Endpoint("POST", "housekeeping/rooms/<int:rid>/status/", (AGENT, OFFICE, MANAGER), "ready", STATUS),
+    Endpoint("GET", "rooms/<int:rid>/actions/", ROLES, "ready"),
     Endpoint("GET", "rooms/<int:rid>/status-history/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "dirty"),
     Endpoint("GET", "housekeeping/rooms/<int:rid>/status-history/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "dirty"),
     Endpoint(
@@ -126,6 +127,7 @@ ENDPOINTS = (
     Endpoint("GET", "room-bookings/", DESK),
     Endpoint("POST", "room-bookings/", DESK, "", NEW_BOOKING, 201),
     Endpoint("GET", BOOKING, DESK, "arrival"),
+    Endpoint("GET", f"{BOOKING}actions/", DESK, "arrival"),
     Endpoint("PATCH", BOOKING, DESK, "arrival", {"adults": 2}),
     Endpoint("POST", f"{BOOKING}mark-seen/", DESK, "arrival"),
     Endpoint("GET", f"{BOOKING}party/", DESK, "arrival"),

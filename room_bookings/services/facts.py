@@ -4,10 +4,12 @@ A service's guard runs on ``LockedFacts``, which locks what it looks up, in the 
 runs the same guard on ``ReadFacts``, which locks nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
+from common.prepared import PreparedQuery
+from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.inventory import (
     Inventory,
@@ -15,10 +17,11 @@ from room_bookings.inventory import (
     NightsRequest,
     ReadInventory,
     allows_overselling,
+    counts_and_listed_stays,
     holders,
     holds,
 )
-from room_bookings.models import RoomBooking
+from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.services.locks import lock_type, lock_type_capacity
 from rooms.models import Room, RoomType
 from rooms.selectors import room_lock
@@ -44,6 +47,9 @@ class Facts(Protocol):
 
         Past nights are ignored; none are sold out if the hotel allows overbooking.
         """
+
+
+_rows = PreparedQuery(counts_and_listed_stays)
 
 
 class LockedFacts:
@@ -86,15 +92,32 @@ class ReadFacts:
     """
 
     def __init__(self, hotel: Hotel, rooms: Iterable[Room] = ()) -> None:
-        """``rooms`` come from ``rooms.selectors.room_list``, and are all that the guards will find."""
+        """``rooms`` have their types, and are all that the guards will find; ``load`` says who is in them."""
         self._hotel = hotel
-        self._rooms = {room.pk: room for room in rooms}
+        self._rooms: dict[int, Any] = {room.pk: room for room in rooms}
+        for room in self._rooms.values():
+            room.stay_id = room.stay_booking_id = None
         self._asked: list[NightsRequest] = []
         self._inventory: ReadInventory | None = None
 
-    def load(self) -> None:
-        """Read what has been asked for so far; at most one statement."""
-        self._inventory = ReadInventory(self._asked)
+    def load(self, read: Callable[..., Iterable[Sequence[Any]]] | None = None) -> None:
+        """Read what has been asked for so far, in one statement, or in none if nothing was.
+
+        ``read`` reads the rows of ``counts_and_listed_stays`` instead, even for nothing.
+        """
+        today = calendar.business_date(self._hotel)
+        self._asked += [NightsRequest(self._hotel, room.room_type_id, today, today) for room in self._rooms.values()]
+        kinds = sorted({request.room_type_id for request in self._asked})
+        first = min((request.first for request in self._asked), default=date.max)
+        free = max((request.free for request in self._asked), default=date.min)
+        rows: Iterable[Sequence[Any]] = ()
+        if read or self._asked:
+            rows = (read or _rows.read)(kinds=kinds, first=first, free=free)
+        self._inventory = ReadInventory(self._hotel, first, free, rows)
+        for stay in self._inventory.stays:
+            if stay.status == BookingStatus.IN_HOUSE and stay.assigned_room_id in self._rooms:
+                room = self._rooms[stay.assigned_room_id]
+                room.stay_id, room.stay_booking_id = stay.pk, stay.booking_id
 
     def rooms(self, room_ids: Iterable[int]) -> dict[int, Room]:
         return {pk: self._rooms[pk] for pk in room_ids if pk in self._rooms}

@@ -1,0 +1,91 @@
+"""Shapes of the pre-flight answers (docs/api.md, Actions)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rest_framework import serializers
+
+from common.errors import HotelMateError
+from operations import actions
+from room_bookings.serializers import DayField, IdField
+from rooms.models import RoomStatus
+
+
+def _codes(kind: type[HotelMateError]) -> Iterator[str]:
+    yield kind.code
+    for each in kind.__subclasses__():
+        yield from _codes(each)
+
+
+# Of every refusal of a guard in ``operations.actions``, which imports them all.
+REASON_CODES = sorted({code for code in _codes(HotelMateError) if code != HotelMateError.code})
+assert actions.BOOKING_ACTIONS
+BLOCKER_TYPES = ["booking", "room", "room_type", "staff", "task"]
+
+
+class BlockerOutput(serializers.Serializer[Any]):
+    """What stands in the way."""
+
+    type = serializers.ChoiceField(choices=BLOCKER_TYPES)
+    id = serializers.JSONField(help_text="As in the API's paths: a booking reference, or a number.")
+    label = serializers.CharField()  # type: ignore[assignment]  # the name of a key
+
+
+class ReasonOutput(serializers.Serializer[Any]):
+    """Why an action would be refused, as the call itself would say it."""
+
+    code = serializers.ChoiceField(choices=REASON_CODES)
+    message = serializers.CharField()
+    who_can = serializers.ListField(
+        child=serializers.CharField(), help_text="The roles of this hotel that are not refused for this reason."
+    )
+    blocker = BlockerOutput(allow_null=True)
+
+
+class LiftOutput(serializers.Serializer[Any]):
+    """What lifts all the reasons at once."""
+
+    right = serializers.CharField()
+    needs = serializers.ChoiceField(choices=["reason", "note", "force"])
+
+
+class ActionOutput(serializers.Serializer[Any]):
+    """An action, whether the caller may take it now, and the call that takes it."""
+
+    action = serializers.CharField()
+    allowed = serializers.BooleanField(help_text="The call would be accepted, with what it `needs`.")
+    has_effect = serializers.BooleanField(help_text="The call would change something.")
+    method = serializers.CharField()
+    url = serializers.CharField()
+    body = serializers.DictField(help_text="The part of the call's body that this action fixes.")
+    needs = serializers.ListField(
+        child=serializers.ChoiceField(choices=["note", "reason", "room", "dates", "companions"]),
+        help_text="What else the call's body must have.",
+    )
+    reasons = ReasonOutput(many=True)
+    override = LiftOutput(allow_null=True)
+
+
+class RoomActionsOutput(serializers.Serializer[Any]):
+    room_id = serializers.IntegerField()
+    room_number = serializers.IntegerField()
+    status_version = serializers.IntegerField()
+    actions = ActionOutput(many=True)
+
+
+class BookingActionsOutput(serializers.Serializer[Any]):
+    booking_id = serializers.CharField()
+    version = serializers.IntegerField()
+    actions = ActionOutput(many=True)
+
+
+class RoomTargets(serializers.Serializer[Any]):
+    to_status = serializers.ChoiceField(
+        choices=RoomStatus.choices, required=False, help_text="Only the changes to this status."
+    )
+
+
+class BookingTargets(serializers.Serializer[Any]):
+    room_id = IdField(required=False, help_text="The room to assign, to move to, or to check in to.")
+    check_in = DayField(required=False, help_text="The arrival date to change to.")
+    check_out = DayField(required=False, help_text="The departure date to change or extend to.")

@@ -1,0 +1,148 @@
+"""Pre-flight says what the call then does: an action is allowed exactly when the call is accepted."""
+
+from datetime import timedelta
+
+import pytest
+
+from hotel.rights import HOTEL_MANAGER, HOUSEKEEPER, ROLE_RIGHTS
+from housekeeping.turnover import flag_maintenance, start_cleaning
+from rooms.models import RoomStatus
+from tests.conftest import token_client
+from tests.factories import NewRoomFactory, StaffFactory, booking_in, room_in
+from tests.http import rolled_back
+from tests.room_bookings.small_hotel import all_rows, day, open_small_hotel
+from tests.room_bookings.test_states import STATES, bookings
+
+pytestmark = pytest.mark.django_db
+DESK = [role for role, rights in ROLE_RIGHTS.items() if any(right.startswith("bookings.") for right in rights)]
+
+
+def call(client, action, target):
+    """The call that takes the action, with what it needs."""
+    given = {
+        "reason": {"reason": "a mistake"},
+        "note": {"note": "I saw it"},
+        "companions": {"companions": [{"first_name": "Charles", "last_name": "Babbage"}]},
+        "room": {},
+        "dates": {},
+    }
+    body = dict(action["body"])
+    for need in action["needs"]:
+        body |= given[need]
+    match action["action"]:
+        case "assign_room" | "check_in" if "room_id" in target:
+            body["room_id"] = target["room_id"]
+        case "move_room":
+            body["to_room_id"] = target["room_id"]
+        case "extend_stay":
+            body["new_checkout_date"] = target["check_out"]
+        case "change_dates":
+            body["check_out"] = target["check_out"]
+    return getattr(client, action["method"].lower())(action["url"], body, format="json")
+
+
+def differences(client, actions, target):
+    """Where the answers and the calls disagree."""
+    found = []
+    for action in actions:
+        before = all_rows()
+        with rolled_back():
+            answer = call(client, action, target)
+            accepted, changed = answer.status_code < 400, all_rows() != before
+            code = None if accepted else answer.json()["code"]
+        said = action["reasons"][0]["code"] if action["reasons"] else None
+        if (action["allowed"], action["has_effect"], said) != (accepted, changed, code):
+            found.append((action["action"], action["body"], action["reasons"], accepted, changed, code))
+    return found
+
+
+@pytest.mark.parametrize("role", DESK)
+@pytest.mark.parametrize("state", STATES)
+def test_booking_actions_say_what_the_calls_do(state, role, small_hotel):
+    booking = bookings(small_hotel)[state]()
+    client = token_client(StaffFactory(hotel=small_hotel.hotel, role=role))
+    url = f"/api/staff/hotel/{small_hotel.hotel.slug}/room-bookings/{booking.booking_id}/actions/"
+    later = (booking.check_out + timedelta(days=1)).isoformat()
+    target = {"room_id": small_hotel.rooms[1].pk, "check_out": later}
+    asked = client.get(url, target).json()
+    assert asked["version"] == booking.version
+    assert differences(client, asked["actions"], target) == []
+    plain = client.get(url).json()["actions"]
+    refused = {action["action"] for action in asked["actions"] if not action["allowed"]}
+    # Without a target the room and the dates are left open, so less is refused.
+    assert {action["action"] for action in plain if not action["allowed"]} - {"check_in"} <= refused
+    assert differences(client, [action for action in plain if action["action"] == "check_in"], {}) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_constant_number_of_statements(count, small_hotel, statements):
+    client = token_client(small_hotel.manager)
+    made = [bookings(small_hotel)[state]() for state in ("ask", "can", "conr")][:count]
+    base = f"/api/staff/hotel/{small_hotel.hotel.slug}"
+    with statements() as asked:
+        client.get(f"{base}/room-bookings/{made[-1].booking_id}/actions/", {"room_id": small_hotel.rooms[1].pk})
+    assert len(asked) <= 5
+    with statements() as asked:
+        client.get(f"{base}/rooms/{small_hotel.rooms[0].pk}/actions/")
+    assert len(asked) <= 5
+
+
+def rooms(small_hotel):
+    """Rooms of every status, with and without a fault, being cleaned by somebody, and needed by an arrival."""
+    fields = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    made = [room_in(status, **fields) for status in RoomStatus.values]
+    made += [room_in(status, fault=True, **fields) for status in ("OUT_OF_ORDER", "CLEANED_UNINSPECTED")]
+    dirty = room_in("CHECKOUT_DIRTY", **fields)
+    start_cleaning(room=dirty, staff=StaffFactory(hotel=small_hotel.hotel, role=HOUSEKEEPER))
+    broken = room_in("OCCUPIED", **fields)
+    flag_maintenance(room=broken, staff=small_hotel.manager)
+    needed = NewRoomFactory(**fields)
+    booking_in("CONFIRMED", assigned_room=needed, check_in=day(3), check_out=day(5))
+    closed = NewRoomFactory(**fields, is_active=False)
+    return [*made, dirty, broken, needed, closed]
+
+
+@pytest.mark.parametrize("role", ROLE_RIGHTS)
+def test_room_actions_say_what_the_calls_do(role, small_hotel):
+    client = token_client(StaffFactory(hotel=small_hotel.hotel, role=role))
+    for room in rooms(small_hotel):
+        url = f"/api/staff/hotel/{small_hotel.hotel.slug}/rooms/{room.pk}/actions/"
+        asked = client.get(url).json()
+        assert (asked["room_number"], len(asked["actions"])) == (room.room_number, 2 * len(RoomStatus) + 6)
+        assert differences(client, asked["actions"], {}) == [], room
+        [change, *_, override] = client.get(url, {"to_status": "OUT_OF_ORDER"}).json()["actions"]
+        assert change in asked["actions"]
+        assert override in asked["actions"]
+
+
+def test_the_last_room_of_a_type_is_needed(small_hotel):
+    client = token_client(StaffFactory(hotel=small_hotel.hotel, role=HOTEL_MANAGER))
+    kind = {"hotel": small_hotel.hotel, "room_type": small_hotel.room_type}
+    waiting = [booking_in("CONFIRMED", **kind, check_in=day(3), check_out=day(5)) for _ in small_hotel.rooms]
+    url = f"/api/staff/hotel/{small_hotel.hotel.slug}/rooms/{small_hotel.rooms[0].pk}/actions/"
+    actions = client.get(url, {"to_status": "OUT_OF_ORDER"}).json()["actions"]
+    assert differences(client, actions, {}) == []
+    assert actions[0]["reasons"] == [
+        {
+            "code": "ROOM_NEEDED",
+            "message": f"Room 101 is needed: every {small_hotel.room_type.name} is sold for the night of 2026-07-04.",
+            "who_can": ["front office manager", "hotel manager"],
+            "blocker": None,
+        }
+    ]
+    assert actions[0]["override"] == {"right": "bookings.supervise", "needs": "force"}
+    assert waiting
+
+
+def test_targets_and_roles_are_the_hotels_own(small_hotel):
+    """A room of another hotel is no target, and a role that nobody has here is not named."""
+    client, other = token_client(small_hotel.agent), open_small_hotel()
+    StaffFactory(hotel=other.hotel, role=HOTEL_MANAGER)
+    booking = bookings(small_hotel)["con"]()
+    url = f"/api/staff/hotel/{small_hotel.hotel.slug}/room-bookings/{booking.booking_id}/actions/"
+    found = {action["action"]: action for action in client.get(url, {"room_id": other.rooms[0].pk}).json()["actions"]}
+    assert [reason["code"] for reason in found["assign_room"]["reasons"]] == ["ROOM_NOT_FOUND"]
+    assert found["reinstate"]["reasons"][0]["who_can"] == ["front office manager"]
+    url = f"/api/staff/hotel/{small_hotel.hotel.slug}/rooms/{small_hotel.rooms[0].pk}/actions/"
+    [change, *_] = client.get(url, {"to_status": "OUT_OF_ORDER"}).json()["actions"]
+    assert change["reasons"][0]["who_can"] == ["front office manager"]
