@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 
 from common.errors import FieldError
+from common.guards import Guard
 
 _BY_DECIMALS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -41,10 +42,13 @@ def decimals_refusal(amount: Decimal | None, currency: str) -> str | None:
     return f"Amounts in {currency} have {f'at most {most}' if most else 'no'} decimals."
 
 
-def amount_to_store(amount: Decimal | None, currency: str, field: str) -> Decimal | None:
-    """The amount with the decimals of its currency; raises FieldError for ``field`` if it has more."""
+def amount_refusals(amount: Decimal | None, currency: str, field: str) -> Guard[Decimal | None]:
+    """Refused, naming ``field``, if the amount has more decimals than its currency.
+
+    Returns the amount to store: with the decimals of its currency.
+    """
     if refusal := decimals_refusal(amount, currency):
-        raise FieldError(field, refusal)
+        yield FieldError(field, refusal)
     return None if amount is None else Decimal(f"{amount:.{_decimals(currency)}f}")
 
 

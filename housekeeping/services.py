@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from common import clock, prepared
-from common.errors import Blocker, Conflict, HotelMateError, InvalidInput, Lift
+from common.errors import Conflict, HotelMateError, InvalidInput, Lift
 from common.formats import iso
 from common.guards import Guard, require
 from hotel.models import Staff
@@ -21,7 +21,7 @@ from housekeeping.task_following import finish_turnovers
 from notifications import notification_manager
 from room_bookings.models import Overbooking
 from room_bookings.room_demand import RoomDemand
-from rooms.errors import RoomNotFound, RoomOccupied
+from rooms.errors import RoomNotFound, RoomOccupied, guest_of
 from rooms.models import Priority, Room, RoomStatus
 from rooms.selectors import room_list, room_lock
 from rooms.snapshots import facts_allow, is_occupied
@@ -461,11 +461,6 @@ def current_state(room: Room) -> dict[str, Any]:
         "status_version": room.status_version,
         "status_changed_at": iso(room.status_changed_at),
     }
-
-
-def guest_of(room: Room) -> Blocker:
-    """The stay in an occupied room, as what blocks an action; the room comes from ``rooms.selectors``."""
-    return Blocker("booking", room.stay_booking_id, f"booking {room.stay_booking_id}")  # type: ignore[attr-defined]
 
 
 def author_of(event: RoomStatusEvent | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Errors about rooms that services of several apps raise."""
 
-from common.errors import Conflict, NotFound
+from common.errors import Blocker, Conflict, NotFound
+from rooms.models import Room
 
 
 class RoomNotFound(NotFound):
@@ -11,3 +12,8 @@ class RoomOccupied(Conflict):
     """A physical fact: a guest is in house."""
 
     code = "ROOM_OCCUPIED"
+
+
+def guest_of(room: Room) -> Blocker:
+    """The stay in an occupied room, as what blocks an action; the room comes from ``rooms.selectors``."""
+    return Blocker("booking", room.stay_booking_id, f"booking {room.stay_booking_id}")  # type: ignore[attr-defined]

@@ -1,16 +1,18 @@
 """Queries for rooms with their in-house guests, and the room lock."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import PROTECT, Exists, F, FilteredRelation, ManyToOneRel, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
 from common.prepared import PreparedRead
 from hotel.models import Hotel
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskType
 from room_bookings.models import BookingGuest, BookingStatus
-from rooms.models import Room, RoomStatus
+from rooms.models import Room, RoomStatus, RoomType
 
 
 def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
@@ -39,6 +41,16 @@ def bookable(room: str = "") -> Q:
     """``Room.is_bookable`` in SQL; ``room`` is the lookup prefix of the room, empty for the row itself."""
     facts = {"room_status": RoomStatus.READY_FOR_GUEST, "is_active": True, "maintenance_required": False}
     return Q(**{f"{room}{name}": value for name, value in facts.items()})
+
+
+def in_use(model: type[Room | RoomType]) -> Q:
+    """Rows of the model that others refer to, so that they cannot be deleted."""
+    fields = model._meta.get_fields(include_hidden=True)
+    protecting = [field for field in fields if isinstance(field, ManyToOneRel) and field.on_delete is PROTECT]
+    rows = (
+        relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")}) for relation in protecting
+    )
+    return reduce(or_, (Q(Exists(referring)) for referring in rows))
 
 
 def room_lock(room_ids: Iterable[int], *, hotel: Hotel | int | None = None) -> list[Room]:

@@ -1,7 +1,8 @@
 """The hotel's inventory of rooms and room types; nothing here writes a room's status."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
@@ -10,16 +11,16 @@ from django.db.models import ProtectedError, QuerySet
 from common import clock, prepared
 from common.database import constraint
 from common.errors import Conflict, FieldConflict, FieldError, NotFound, ReadOnlyField
-from common.guards import require
-from common.money import amount_to_store
+from common.guards import Guard, require
+from common.money import amount_refusals
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
 from notifications import notification_manager
 from room_bookings.capacity import CapacityExceeded, parties_too_large, parties_too_large_in
-from room_bookings.inventory import conflict
+from room_bookings.inventory import blocked_by, conflict
 from room_bookings.models import RoomBooking
 from room_bookings.room_demand import RoomDemand
-from rooms.errors import RoomNotFound, RoomOccupied
+from rooms.errors import RoomNotFound, RoomOccupied, guest_of
 from rooms.models import Room, RoomType
 from rooms.selectors import room_list, room_lock
 from rooms.snapshots import is_occupied
@@ -68,9 +69,15 @@ def refuse_status(fields: Any) -> None:
 def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active: bool = True) -> Room:
     """Create a room, ready for its first guest."""
     room_type = _room_type(hotel, room_type_id)
-    with _unless_taken(room_number_unique=RoomNumberTaken(room_number)):
+    with _unless_taken(room_number_unique=number_refusals(room_number, is_taken=True)):
         room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, is_active=is_active)
     return room_list(hotel).get(pk=room.pk)
+
+
+def number_refusals(number: int, *, is_taken: bool) -> Guard[None]:
+    """The refusals of ``create_room``; ``is_taken``: the hotel has a room with this number."""
+    if is_taken:
+        yield RoomNumberTaken(number)
 
 
 @transaction.atomic
@@ -99,26 +106,15 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
     [locked] = rooms
     if "room_type_id" in fields:
         fields["room_type"] = _room_type(locked.hotel, fields.pop("room_type_id"))
-    changed = [name for name, value in fields.items() if getattr(locked, name) != value]
+    changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
     if not changed:
         return locked
-    if "is_active" in changed and is_occupied(locked):
-        raise RoomOccupied(f"Room occupied: room {locked.room_number} has a guest in house.")
-    overbooked = []
-    if "room_type" in changed or ("is_active" in changed and locked.is_active):
-        demand = RoomDemand(
-            [locked], to_type=fields.get("room_type") if fields.get("is_active", locked.is_active) else None
-        )
-        require(demand.refusals(locked, forced=forced))
-        overbooked = demand.take(locked, staff=staff, reason=reason)
-    if "room_type" in changed:
-        to_type, max_occupancy = fields["room_type"], fields["room_type"].max_occupancy
-        what = f"Room {locked.room_number} can't be a {to_type.name}, which sleeps {max_occupancy}"
-        _require_parties_fit(what, max_occupancy, parties_too_large_in(locked, max_occupancy))
-    for name in changed:
-        setattr(locked, name, fields[name])
+    demand = require(update_refusals(locked, changed, forced=forced))
+    overbooked = demand.take(locked, staff=staff, reason=reason) if demand else []
+    for name, value in changed.items():
+        setattr(locked, name, value)
     locked.updated_at = clock.now()
-    with _unless_taken(room_number_unique=RoomNumberTaken(locked.room_number)):
+    with _unless_taken(room_number_unique=number_refusals(locked.room_number, is_taken=True)):
         locked.save(update_fields=[*changed, "updated_at"])
     prepared.insert(overbooked)
     notification_manager.realtime_room_updated(
@@ -131,6 +127,33 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
     return locked
 
 
+def update_refusals(
+    room: Room,
+    changed: Mapping[str, Any],
+    *,
+    forced: bool = False,
+    demand_of: Callable[..., RoomDemand] = RoomDemand,
+    number_is_taken: bool = False,
+) -> Guard[RoomDemand | None]:
+    """The refusals of ``update_room`` for the fields that would change, with their new values.
+
+    Returns the demand that a room which is taken away leaves to the others of its type. ``demand_of`` makes it; in
+    pre-flight, one that locks nothing. ``number_is_taken``: another room has the new number.
+    """
+    if "is_active" in changed and is_occupied(room):
+        yield RoomOccupied(f"Room occupied: room {room.room_number} has a guest in house.", blocker=guest_of(room))
+    to_type: RoomType | None = changed.get("room_type")
+    demand = None
+    if to_type or ("is_active" in changed and room.is_active):
+        demand = demand_of([room], to_type=to_type if changed.get("is_active", room.is_active) else None)
+        yield from demand.refusals(room, forced=forced)
+    if to_type:
+        what = f"Room {room.room_number} can't be a {to_type.name}, which sleeps {to_type.max_occupancy}"
+        yield from _fit_refusals(what, to_type.max_occupancy, parties_too_large_in(room, to_type.max_occupancy))
+    yield from number_refusals(changed.get("room_number", room.room_number), is_taken=number_is_taken)
+    return demand
+
+
 @transaction.atomic
 def delete_room(*, room: Room) -> None:
     """Delete a room that was never used; one with history, bookings or tasks must be deactivated instead.
@@ -138,27 +161,54 @@ def delete_room(*, room: Room) -> None:
     Raises RoomNeeded when every room of its type is sold.
     """
     locked = room_lock([room.pk])  # waits for a status change in progress
-    demand = RoomDemand(locked) if locked else None
-    try:
-        room.delete()
-    except ProtectedError as error:
-        raise RoomInUse(
+    if not locked:
+        return
+    demand = RoomDemand(locked)
+    require(deletion_refusals(locked[0], demand, is_in_use=not _delete(room)))
+
+
+def deletion_refusals(room: Room, demand: RoomDemand, *, is_in_use: bool) -> Guard[None]:
+    """The refusals of ``delete_room``; ``is_in_use``: it has a history, bookings or tasks (``selectors.in_use``)."""
+    if is_in_use:
+        yield RoomInUse(
             f"Room {room.room_number} has a history, bookings or tasks. Deactivate it instead (is_active: false)."
-        ) from error
-    if demand is not None:
-        require(demand.refusals(locked[0]))
+        )
+    yield from demand.refusals(room)
+
+
+def _delete(row: Room | RoomType) -> bool:
+    """Delete the row unless others refer to it; returns whether it was deleted."""
+    try:
+        row.delete()
+    except ProtectedError:
+        return False
+    return True
 
 
 @transaction.atomic
 def create_room_type(*, hotel: Hotel, **fields: Any) -> RoomType:
     """Create a room type."""
     room_type = RoomType(hotel=hotel, **fields)
-    room_type.starting_price_from = amount_to_store(
-        room_type.starting_price_from, room_type.currency, "starting_price_from"
-    )
-    with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
+    room_type.starting_price_from = require(type_creation_refusals(room_type))
+    with _unless_name_taken():
         room_type.save(force_insert=True)
     return room_type
+
+
+def type_creation_refusals(room_type: RoomType, *, taken: Collection[str] = ()) -> Guard[Decimal | None]:
+    """The refusals of ``create_room_type`` for a type that is not stored yet; ``taken`` as in ``name_refusals``.
+
+    Returns the price to store.
+    """
+    price = yield from amount_refusals(room_type.starting_price_from, room_type.currency, "starting_price_from")
+    yield from name_refusals(taken)
+    return price
+
+
+def name_refusals(taken: Collection[str]) -> Guard[None]:
+    """Refused for those of ``name`` and ``code`` that are ``taken``: another type of the hotel has them."""
+    for field in taken:
+        yield RoomTypeTaken(field)
 
 
 @transaction.atomic
@@ -167,52 +217,69 @@ def update_room_type(*, room_type: RoomType, **fields: Any) -> RoomType:
     locked = RoomType.objects.select_for_update(no_key=True).filter(pk=room_type.pk).order_by("pk").first()
     if locked is None:
         raise RoomTypeNotFound("There is no such room type.")
-    max_occupancy = fields.get("max_occupancy", locked.max_occupancy)
-    if max_occupancy < locked.max_occupancy:
-        _require_parties_fit(
-            f"{locked.name} can't sleep only {max_occupancy}", max_occupancy, parties_too_large(locked, max_occupancy)
-        )
+    price = require(type_update_refusals(locked, fields))
     for name, value in fields.items():
         setattr(locked, name, value)
-    if money := [name for name in ("starting_price_from", "currency") if name in fields]:
-        locked.starting_price_from = amount_to_store(locked.starting_price_from, locked.currency, money[0])
-    with _unless_taken(room_type_name_unique=RoomTypeTaken("name"), room_type_code_unique=RoomTypeTaken("code")):
+    locked.starting_price_from = price
+    with _unless_name_taken():
         locked.save(update_fields=list(fields))
     return locked
 
 
-def _require_parties_fit(what: str, max_occupancy: int, too_large: QuerySet[RoomBooking]) -> None:
-    """Raise CapacityExceeded, its message starting with ``what``, if any party is too large for ``max_occupancy``."""
+def type_update_refusals(
+    room_type: RoomType, fields: Mapping[str, Any], *, taken: Collection[str] = ()
+) -> Guard[Decimal | None]:
+    """The refusals of ``update_room_type``; ``taken`` as in ``name_refusals``. Returns the price to store."""
+    max_occupancy = fields.get("max_occupancy", room_type.max_occupancy)
+    if max_occupancy < room_type.max_occupancy:
+        what = f"{room_type.name} can't sleep only {max_occupancy}"
+        yield from _fit_refusals(what, max_occupancy, parties_too_large(room_type, max_occupancy))
+    price: Decimal | None = fields.get("starting_price_from", room_type.starting_price_from)
+    if money := [name for name in ("starting_price_from", "currency") if name in fields]:
+        price = yield from amount_refusals(price, fields.get("currency", room_type.currency), money[0])
+    yield from name_refusals(taken)
+    return price
+
+
+def _fit_refusals(what: str, max_occupancy: int, too_large: QuerySet[RoomBooking]) -> Guard[None]:
+    """Refused, with a message that begins with ``what``, if any party is too large for ``max_occupancy``."""
     parties = list(too_large.select_related("assigned_room").order_by("check_in", "pk")[:100])
     if parties:
         conflicts = [conflict(booking, booking.assigned_room) for booking in parties]
-        raise CapacityExceeded(
+        yield CapacityExceeded(
             f"{what}: the party of {parties[0].booking_id} is larger.",
             details={"max_occupancy": max_occupancy, "conflicts": conflicts},
             extra={"conflicts": conflicts},
+            blocker=blocked_by(parties[0]),
         )
 
 
 @transaction.atomic
 def delete_room_type(*, room_type: RoomType) -> None:
     """Delete a room type that no room and no booking uses."""
-    try:
-        room_type.delete()
-    except ProtectedError as error:
-        raise RoomTypeInUse("Rooms or bookings use this type. Deactivate it instead (is_active: false).") from error
+    require(type_deletion_refusals(is_in_use=not _delete(room_type)))
+
+
+def type_deletion_refusals(*, is_in_use: bool) -> Guard[None]:
+    """The refusals of ``delete_room_type``; ``is_in_use``: rooms or bookings have the type (``selectors.in_use``)."""
+    if is_in_use:
+        yield RoomTypeInUse("Rooms or bookings use this type. Deactivate it instead (is_active: false).")
+
+
+def _unless_name_taken() -> AbstractContextManager[None]:
+    return _unless_taken(room_type_name_unique=name_refusals(["name"]), room_type_code_unique=name_refusals(["code"]))
 
 
 @contextmanager
-def _unless_taken(**refusals: Conflict) -> Iterator[None]:
-    """Turn a violation of one of the named unique constraints into its refusal."""
+def _unless_taken(**guards: Guard[None]) -> Iterator[None]:
+    """Ask the guard of a unique constraint that is violated: only the database knows for certain what is taken."""
     try:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        refusal = refusals.get(constraint(error))
-        if refusal is None:
-            raise
-        raise refusal from error
+        if guard := guards.get(constraint(error)):
+            require(guard)
+        raise
 
 
 def _room_type(hotel: Hotel, room_type_id: int) -> RoomType:

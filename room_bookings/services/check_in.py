@@ -10,7 +10,7 @@ from common.guards import Guard, require
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
-from housekeeping.services import guest_of, set_room_statuses
+from housekeeping.services import set_room_statuses
 from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.capacity import capacity_refusals, extra_beds
@@ -26,7 +26,7 @@ from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, Assignment, room_refusals, take_room
-from rooms.errors import RoomNotFound
+from rooms.errors import RoomNotFound, guest_of
 from rooms.models import Room, RoomStatus
 from rooms.selectors import room_lock
 from rooms.snapshots import is_occupied

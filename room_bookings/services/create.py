@@ -12,7 +12,7 @@ from common import clock, dry_run, prepared
 from common.database import constraint
 from common.errors import FieldConflict, FieldError
 from common.guards import require
-from common.money import amount_to_store
+from common.money import amount_refusals
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import queue_booking_mail
@@ -100,7 +100,7 @@ def create_booking(
         primary_phone=primary_phone,
         **booker_columns({"type": BookerType.SELF} if booker is None else booker),
         special_requests=special_requests,
-        total_amount=amount_to_store(total_amount, currency, "total_amount"),
+        total_amount=require(amount_refusals(total_amount, currency, "total_amount")),
         currency=currency,
         payment_provider=payment_provider,
         payment_reference=payment_reference,

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from common import clock
 from common.guards import Guard, require
-from common.money import amount_to_store
+from common.money import amount_refusals
 from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
@@ -94,9 +94,9 @@ def _amount_to_save(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[st
     """The new amount as stored; raises FieldError if it, or the old amount in a new currency, cannot be stored."""
     currency = changed.get("currency", booking.currency)
     if "total_amount" in changed:
-        return {"total_amount": amount_to_store(changed["total_amount"], currency, "total_amount")}
+        return {"total_amount": require(amount_refusals(changed["total_amount"], currency, "total_amount"))}
     if "currency" in changed:
-        amount_to_store(booking.total_amount, currency, "currency")
+        require(amount_refusals(booking.total_amount, currency, "currency"))
     return {}
 
 

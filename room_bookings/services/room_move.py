@@ -8,7 +8,7 @@ from common import clock
 from common.errors import Conflict
 from common.guards import Guard, require
 from hotel.models import Staff
-from housekeeping.services import guest_of, room_status_label
+from housekeeping.services import room_status_label
 from housekeeping.task_following import follow_guest
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import capacity_refusals
@@ -22,7 +22,7 @@ from room_bookings.services.history import history_row, save_bookings, save_hist
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.room_assignment import ASSIGNMENT, take_room
 from room_bookings.services.vacating import vacate
-from rooms.errors import RoomNotFound, RoomOccupied
+from rooms.errors import RoomNotFound, RoomOccupied, guest_of
 from rooms.models import Room, RoomStatus
 from rooms.snapshots import is_occupied
 

@@ -6,7 +6,8 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from common.errors import FieldError
-from common.money import DECIMALS, amount_to_store, currency_code, decimals_refusal, money
+from common.guards import require
+from common.money import DECIMALS, amount_refusals, currency_code, decimals_refusal, money
 
 
 def test_the_table_agrees_with_iso_4217():
@@ -67,14 +68,14 @@ def test_too_many_decimals_are_refused(amount, currency, refusal):
     given = None if amount is None else Decimal(amount)
     assert decimals_refusal(given, currency) == refusal
     if refusal is None:
-        assert amount_to_store(given, currency, "amount") == given
+        assert require(amount_refusals(given, currency, "amount")) == given
     else:
         with pytest.raises(FieldError) as raised:
-            amount_to_store(given, currency, "amount")
+            require(amount_refusals(given, currency, "amount"))
         assert raised.value.details == {"amount": [refusal]}
 
 
 def test_stored_amounts_have_their_currencys_decimals():
-    assert str(amount_to_store(Decimal("1.1000"), "EUR", "amount")) == "1.10"
-    assert str(amount_to_store(Decimal("1E+3"), "JPY", "amount")) == "1000"
+    assert str(require(amount_refusals(Decimal("1.1000"), "EUR", "amount"))) == "1.10"
+    assert str(require(amount_refusals(Decimal("1E+3"), "JPY", "amount"))) == "1000"
     assert money(None, "EUR") is None

@@ -9,7 +9,7 @@ from django.db import connection
 from tools.mutants.__main__ import BROKEN, CAUGHT, EQUIVALENT, SURVIVED, Verdict, report
 from tools.mutants.named import Named, differences, followed, named_tests
 from tools.mutants.rules import CATALOG, KINDS, rules_of
-from tools.mutants.sites import LOCK, POLICY, PROJECT, SCOPE, all_sites, sites_of
+from tools.mutants.sites import DISREGARDED, LOCK, POLICY, PROJECT, SCOPE, all_sites, sites_of
 
 RULES = tuple(f"{kind} " for kind in KINDS)
 
@@ -128,6 +128,14 @@ def without_each(text: str) -> list[tuple[str, str]]:
             (POLICY, "class V:\n    rights: C = {'a': None, 'b': [Y]}"),
             (POLICY, "class V:\n    rights: C = {'a': X, 'b': None}"),
         ]),
+        ("def f() -> Guard[None]:\n    yield No()\n    yield from g()", [
+            (POLICY, "def f() -> Guard[None]:\n    yield from ()\n    yield from g()"),
+            (POLICY, "def f() -> Guard[None]:\n    yield No()\n    yield from ()"),
+        ]),
+        ("def f() -> Guard[int]:\n    return (yield from g())", [
+            (POLICY, f"def f() -> Guard[int]:\n    return ((yield from ()) or {DISREGARDED}(g()))"),
+        ]),
+        ("x = require(f())", [(POLICY, f"x = {DISREGARDED}(f())")]),
         ("create(hotel=hotel)\nA(hotel_id=1)\nx = pk == 1", []),
     ],
 )  # fmt: skip

@@ -250,6 +250,15 @@ class _Finder(ast.NodeVisitor):
         if isinstance(value, ast.Yield | ast.YieldFrom) and value.value is not None and self._yields_refusals:
             verb = "yield" if isinstance(value, ast.Yield) else "yield from"
             self._add(POLICY, f"{verb} {_name_of(value.value)}", self._span(node), "yield from ()")
+            self.visit(value.value)
+        else:
+            self.generic_visit(node)
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
+        """A guard whose value is used: it still runs, and its refusals are disregarded."""
+        if self._yields_refusals:
+            without = f"(yield from ()) or {DISREGARDED}({self._source(node.value)})"
+            self._add(POLICY, f"yield from {_name_of(node.value)}", self._span(node), without)
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:
