@@ -1,6 +1,7 @@
 """Writes sign-ins, staff profiles and the hotel's settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import time
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY, authenticate, get_user_model
@@ -10,6 +11,7 @@ from knox.models import AuthToken
 
 from common import clock
 from common.errors import FieldError, HotelMateError, NotAllowed
+from common.guards import Guard, require
 from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, NOON, Hotel, Staff, UserSession
 from hotel.rights import ROLE_RIGHTS
 from hotel.selectors import outranks, roles_to_give
@@ -103,30 +105,32 @@ def update_staff(*, staff: Staff, by: Any, **fields: Any) -> Staff:
     user = get_user_model().objects.select_for_update(no_key=True).get(pk=staff.user_id)
     locked = Staff.objects.select_for_update(no_key=True).order_by("pk").get(pk=staff.pk)
     locked.user = user
-    if outranks(user, by):
-        raise Outranked(locked)
-    changed = [name for name, value in fields.items() if getattr(locked, name) != value]
-    if user.pk == by.pk and "is_active" in changed:
-        raise OwnAccount("You can't deactivate yourself: ask somebody else.")
-    if "role" in changed:
-        _require_role(locked, fields["role"], by)
-    for name in changed:
-        setattr(locked, name, fields[name])
-    locked.save(update_fields=changed)
+    changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
+    require(staff_refusals(locked, changed, by))
+    for name, value in changed.items():
+        setattr(locked, name, value)
+    locked.save(update_fields=list(changed))
     if not locked.is_active:
         sign_out_everywhere(user)
     return locked
 
 
-def _require_role(staff: Staff, role: Group, by: Any) -> None:
-    if by.is_superuser:
-        return
+def staff_refusals(staff: Staff, changed: Mapping[str, Any], by: Any) -> Guard[None]:
+    """The refusals of ``update_staff`` for the fields that would change, with their new values."""
+    if outranks(staff.user, by):
+        yield Outranked(staff)
+    if staff.user_id == by.pk and "is_active" in changed:
+        yield OwnAccount("You can't deactivate yourself: ask somebody else.")
+    if "role" in changed and not by.is_superuser:
+        yield from _role_refusals(staff, changed["role"], by)
+
+
+def _role_refusals(staff: Staff, role: Group, by: Any) -> Guard[None]:
     if staff.user_id == by.pk:
-        raise RoleRefused("You can't change your own role: ask a superuser.")
-    within_reach = roles_to_give(by)
+        yield RoleRefused("You can't change your own role: ask a superuser.")
     # Only superusers give or take roles that a hotel has made itself.
-    if staff.role.name not in ROLE_RIGHTS or not within_reach.filter(pk=role.pk).exists():
-        raise RoleRefused(f"You can't give the role {role.name}: ask a superuser.")
+    if staff.role.name not in ROLE_RIGHTS or not roles_to_give(by).filter(pk=role.pk).exists():
+        yield RoleRefused(f"You can't give the role {role.name}: ask a superuser.")
 
 
 @transaction.atomic
@@ -138,21 +142,23 @@ def update_access_config(*, hotel: Hotel, **fields: Any) -> Hotel:
     business day would end after noon or after the next day's first arrivals.
     """
     locked = Hotel.objects.select_for_update(no_key=True).get(pk=hotel.pk)
-    changed = [name for name, value in fields.items() if getattr(locked, name) != value]
+    changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
     if not changed:
         return locked
-    for name in changed:
-        setattr(locked, name, fields[name])
-    _require_day(locked, changed)
-    locked.save(update_fields=changed)
+    require(settings_refusals(locked, changed))
+    for name, value in changed.items():
+        setattr(locked, name, value)
+    locked.save(update_fields=list(changed))
     if "allow_overbooking" in changed and not locked.allow_overbooking:
         record_allowed_overbookings(locked)
     return locked
 
 
-def _require_day(hotel: Hotel, changed: Sequence[str]) -> None:
+def settings_refusals(hotel: Hotel, changed: Mapping[str, Any]) -> Guard[None]:
+    """The refusals of ``update_access_config`` for the settings that would change, with their new values."""
     field = "late_arrival_cutoff" if "late_arrival_cutoff" in changed else "early_checkin_from"
-    if hotel.late_arrival_cutoff > NOON:
-        raise FieldError(field, ENDS_AFTER_NOON)
-    if hotel.late_arrival_cutoff > hotel.early_checkin_from:
-        raise FieldError(field, ENDS_AFTER_ARRIVALS)
+    cutoff: time = changed.get("late_arrival_cutoff", hotel.late_arrival_cutoff)
+    if cutoff > NOON:
+        yield FieldError(field, ENDS_AFTER_NOON)
+    if cutoff > changed.get("early_checkin_from", hotel.early_checkin_from):
+        yield FieldError(field, ENDS_AFTER_ARRIVALS)

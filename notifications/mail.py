@@ -4,6 +4,7 @@ A ``BookingMail`` holds no text: ``notifications/mail_sending.py`` composes it f
 not send an e-mail that no longer applies: ``docs/decisions/0006-mail-queue.md``.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from email.utils import parseaddr
 from typing import Any
@@ -19,6 +20,7 @@ from common import clock
 from common.database import delete_in_portions
 from common.errors import Conflict, NotFound
 from common.formats import iso
+from common.guards import Guard, refuses_nothing, require
 from common.money import money
 from hotel import calendar
 from hotel.models import Staff
@@ -149,9 +151,8 @@ def mail_row(mail: BookingMail) -> dict[str, Any]:
 
 
 def can_send_again(mail: BookingMail) -> bool:
-    """Whether ``send_again`` would currently accept it."""
-    booking = mail.booking
-    return mail_still_applies(booking, mail.kind) and bool(booking.primary_email) and mail.state != MailState.SENDING
+    """Whether ``send_again`` would currently accept it, unless another e-mail of the booking is being sent."""
+    return refuses_nothing(send_again_refusals(mail.booking, mail.kind, lambda: mail.state == MailState.SENDING))
 
 
 def publish_booking(booking: RoomBooking) -> None:
@@ -171,21 +172,28 @@ def send_again(*, mail: BookingMail, staff: Staff) -> BookingMail:
     MailOvertaken, GuestHasNoAddress, MailBeingSent. Returns the e-mail that will be sent.
     """
     [booking] = booking_lock([mail.booking_id])
-    if not mail_still_applies(booking, mail.kind):
-        raise MailOvertaken(
+    mails = BookingMail.objects.filter(booking=booking)
+    require(send_again_refusals(booking, mail.kind, mails.filter(state=MailState.SENDING).exists))
+    untried = mails.filter(state=MailState.QUEUED, kind=mail.kind, tries=0).first()
+    if untried is not None:
+        return untried
+    again = queue_booking_mail(booking, MailKind(mail.kind), by=staff)
+    assert again is not None  # it applies, and the guest has an address
+    publish_booking(booking)
+    return again
+
+
+def send_again_refusals(booking: RoomBooking, kind: str, is_sending: Callable[[], bool]) -> Guard[None]:
+    """The refusals of ``send_again``; ``is_sending`` tells whether an e-mail of the booking is being sent."""
+    if not mail_still_applies(booking, kind):
+        yield MailOvertaken(
             f"Booking {booking.booking_id} is {status_of(booking)}: this e-mail no longer applies.",
             details={"booking_id": booking.booking_id, "status": str(booking.status)},
         )
-    if BookingMail.objects.filter(booking=booking, state=MailState.SENDING).exists():
-        raise MailBeingSent("An e-mail to this guest is being sent right now. Check again in a minute.")
-    untried = BookingMail.objects.filter(booking=booking, state=MailState.QUEUED, kind=mail.kind, tries=0).first()
-    if untried is not None and booking.primary_email:
-        return untried
-    again = queue_booking_mail(booking, MailKind(mail.kind), by=staff)
-    if again is None:
-        raise GuestHasNoAddress(f"Booking {booking.booking_id} has no e-mail address.")
-    publish_booking(booking)
-    return again
+    if is_sending():
+        yield MailBeingSent("An e-mail to this guest is being sent right now. Check again in a minute.")
+    if not booking.primary_email:
+        yield GuestHasNoAddress(f"Booking {booking.booking_id} has no e-mail address.")
 
 
 def drop_all_queued(reason: str) -> int:
