@@ -20,9 +20,14 @@ class CapacityExceeded(Conflict):
     code = "ROOM_CAPACITY_EXCEEDED"
 
 
+def party_size(adults: int, children: int, companions: int) -> int:
+    """The size of a party: as booked, or as named if that is more."""
+    return max(adults + children, 1 + companions)
+
+
 def guests(booking: RoomBooking) -> int:
-    """The size of the party: as booked, or as named if that is more; ``booking`` comes from ``booking_list``."""
-    return max(booking.adults + booking.children, 1 + len(booking.party))  # type: ignore[attr-defined]
+    """The size of the booking's party; ``booking`` comes from ``booking_list``."""
+    return party_size(booking.adults, booking.children, len(booking.party))  # type: ignore[attr-defined]
 
 
 def extra_beds(booking: RoomBooking) -> int:
@@ -31,14 +36,14 @@ def extra_beds(booking: RoomBooking) -> int:
 
 
 def capacity_refusals(
-    booking: RoomBooking, place: RoomType | Room, *, staff: Staff | None, reason: str = ""
+    booking: RoomBooking, place: RoomType | Room, *, staff: Staff | None, reason: str = "", party: int | None = None
 ) -> Guard[bool]:
     """Refused unless the party fits into the room, or into any room of the type, or a supervisor gives a ``reason``.
 
-    Extra beds that a supervisor has already allowed (``extra_beds``) need no second reason. Returns whether the reason
-    was needed.
+    ``party`` is its size if that is about to change. Extra beds that a supervisor has already allowed (``extra_beds``)
+    need no second reason. Returns whether the reason was needed.
     """
-    party = guests(booking)
+    party = guests(booking) if party is None else party
     room_type = place if isinstance(place, RoomType) else place.room_type
     if party <= room_type.max_occupancy + booking.extra_beds:
         return False

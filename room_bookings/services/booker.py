@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from common.errors import FieldError
+from common.guards import Guard
 from room_bookings.models import BookerType
 
 # The required fields for each type of booker.
@@ -14,17 +15,18 @@ NEEDED: dict[str, tuple[str, ...]] = {
 PERSON = ("first_name", "last_name", "email", "phone")
 
 
-def booker_columns(booker: Mapping[str, str]) -> dict[str, str]:
-    """The booking's columns for ``booker``, which has a ``type`` and any of ``PERSON`` and ``company``.
+def booker_refusals(booker: Mapping[str, str]) -> Guard[dict[str, str]]:
+    """Refused if something is missing in ``booker``, which has a ``type`` and any of ``PERSON`` and ``company``.
 
-    Guests who book for themselves are the primary guest: only the company of such a ``booker`` is stored. Raises
-    FieldError.
+    Returns the booking's columns for it. Guests who book for themselves are the primary guest: only the company of such
+    a ``booker`` is stored.
     """
     kind = booker.get("type")
     if kind is None:
-        raise FieldError("booker", "The booker needs a type: SELF, THIRD_PARTY or COMPANY.")
+        yield FieldError("booker", "The booker needs a type: SELF, THIRD_PARTY or COMPANY.")
+        return {}
     if missing := [name for name in NEEDED[kind] if not booker.get(name)]:
-        raise FieldError("booker", f"A booker of type {kind} requires {' and '.join(missing)}.")
+        yield FieldError("booker", f"A booker of type {kind} requires {' and '.join(missing)}.")
     person = {} if kind == BookerType.SELF else booker
     return {
         "booker_type": kind,

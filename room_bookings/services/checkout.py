@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from common import clock
+from common.errors import HotelMateError
 from common.guards import Guard, require
 from hotel.models import Hotel, Staff
 from housekeeping.services import NobodyInHouse
@@ -61,13 +62,21 @@ def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> B
     vacant = [room_id for room_id in dict.fromkeys(room_ids) if room_id not in guests]
     numbers = dict(Room.objects.filter(hotel=hotel, pk__in=vacant).values_list("pk", "room_number")) if vacant else {}
     for room_id in vacant:
-        refusal: NobodyInHouse | RoomNotFound
-        if room_id in numbers:
-            refusal = NobodyInHouse(f"Room {numbers[room_id]} has no guest in house.")
-        else:
-            refusal = RoomNotFound("Room not found: this hotel has no such room.")
-        result.failed.append(BulkFailure(room_id, refusal))
+        try:
+            require(room_departure_refusals(numbers.get(room_id), guests.get(room_id)))
+        except HotelMateError as refusal:
+            result.failed.append(BulkFailure(room_id, refusal))
     return result
+
+
+def room_departure_refusals(room_number: int | None, guest: RoomBooking | None) -> Guard[None]:
+    """The refusals of ``check_out_rooms`` for one room: its number, if the hotel has it, and its guest in house."""
+    if guest is not None:
+        return
+    if room_number is None:
+        yield RoomNotFound("Room not found: this hotel has no such room.")
+    else:
+        yield NobodyInHouse(f"Room {room_number} has no guest in house.")
 
 
 def _leave(bookings: Sequence[RoomBooking], staff: Staff | None, note: str) -> list[Room]:

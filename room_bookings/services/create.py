@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from common import clock, dry_run, prepared
 from common.database import constraint
 from common.errors import FieldConflict, FieldError
-from common.guards import require
+from common.guards import Guard, require
 from common.money import amount_refusals
 from hotel import calendar
 from hotel.models import Hotel, Staff
@@ -31,9 +31,9 @@ from room_bookings.models import (
     hash_token,
 )
 from room_bookings.selectors import booking_read
-from room_bookings.services.booker import booker_columns
+from room_bookings.services.booker import booker_refusals
 from room_bookings.services.checks import date_refusals, night_refusals
-from room_bookings.services.facts import LockedFacts
+from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_history
 
 
@@ -81,7 +81,6 @@ def create_booking(
     room_type = facts.room_type(room_type_id)
     if room_type is None or not room_type.is_active:
         raise FieldError("room_type_id", "This hotel does not sell this room type.")
-    require(date_refusals(hotel, check_in, check_out))
     now, token = clock.now(), dry_run.made_up(secrets.token_urlsafe(24))
     waits = needs_approval or payment_provider == STRIPE
     booking = RoomBooking(
@@ -98,9 +97,8 @@ def create_booking(
         primary_last_name=primary_last_name,
         primary_email=primary_email,
         primary_phone=primary_phone,
-        **booker_columns({"type": BookerType.SELF} if booker is None else booker),
         special_requests=special_requests,
-        total_amount=require(amount_refusals(total_amount, currency, "total_amount")),
+        total_amount=total_amount,
         currency=currency,
         payment_provider=payment_provider,
         payment_reference=payment_reference,
@@ -110,16 +108,17 @@ def create_booking(
         updated_at=now,
     )
     booking.party = list(party)  # type: ignore[attr-defined]
-    require(capacity_refusals(booking, room_type, staff=staff, reason=override_reason))
+    columns = require(creation_refusals(booking, booker, staff=staff, reason=override_reason, facts=facts))
+    for name, value in columns.items():
+        setattr(booking, name, value)
     booking.extra_beds = extra_beds(booking)
-    require(night_refusals(booking, room_type, nights_held(hotel, booking), facts=facts))
     # The last lock: until the commit, every other new booking in any hotel waits for this counter.
     booking.booking_id = next_reference(calendar.local_now(hotel).year)
     try:
         prepared.insert([booking])
     except IntegrityError as error:
         if constraint(error) == "room_booking_payment_unique":
-            raise PaymentTaken from error
+            require(payment_refusals(is_taken=True))
         raise
     BookingGuest.objects.bulk_create(BookingGuest(booking=booking, **companion) for companion in party)
     save_history([history_row(booking, BookingAction.CREATED, was="", staff=staff, reason=override_reason)])
@@ -129,6 +128,35 @@ def create_booking(
         queue_booking_mail(created, MailKind.CONFIRMATION)
     created.guest_token = token  # type: ignore[attr-defined]
     return created
+
+
+def creation_refusals(
+    booking: RoomBooking,
+    booker: Mapping[str, str] | None,
+    *,
+    staff: Staff | None,
+    reason: str,
+    facts: Facts,
+    payment_is_taken: bool = False,
+) -> Guard[dict[str, Any]]:
+    """The refusals of ``create_booking`` for a ``booking`` that is not stored yet.
+
+    ``payment_is_taken``: another booking has its payment. Returns the columns of the booker and the amount, as stored.
+    """
+    kind = booking.room_type
+    yield from date_refusals(booking.hotel, booking.check_in, booking.check_out)
+    columns = yield from booker_refusals({"type": BookerType.SELF} if booker is None else booker)
+    amount = yield from amount_refusals(booking.total_amount, booking.currency, "total_amount")
+    yield from capacity_refusals(booking, kind, staff=staff, reason=reason)
+    yield from night_refusals(booking, kind, nights_held(booking.hotel, booking), facts=facts)
+    yield from payment_refusals(is_taken=payment_is_taken)
+    return {**columns, "total_amount": amount}
+
+
+def payment_refusals(*, is_taken: bool) -> Guard[None]:
+    """Refused if another booking has the payment."""
+    if is_taken:
+        yield PaymentTaken()
 
 
 def next_reference(year: int) -> str:

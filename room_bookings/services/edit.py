@@ -1,7 +1,8 @@
 """Edits of a booking: dates, guests and notes; marking it as seen; its companions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -12,7 +13,7 @@ from hotel.models import Staff
 from notifications.mail import queue_booking_mail
 from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
-from room_bookings.capacity import capacity_refusals, extra_beds, guests
+from room_bookings.capacity import capacity_refusals, extra_beds, guests, party_size
 from room_bookings.eligibility import PARTY_EDITABLE, party_edit_refusals
 from room_bookings.errors import BookingAlreadyCheckedIn, BookingChanged, refusal_details
 from room_bookings.inventory import StayRow, nights_booked, nights_held, type_of
@@ -25,11 +26,11 @@ from room_bookings.models import (
     RoomBooking,
 )
 from room_bookings.selectors import booking_read
-from room_bookings.services.booker import booker_columns
+from room_bookings.services.booker import booker_refusals
 from room_bookings.services.checks import added_nights, date_refusals, free_refusals, night_refusals
 from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
-from room_bookings.services.locks import lock_booking, lock_type_capacity
+from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import DEPARTURE, set_departure
 from room_bookings.services.read_only import refuse_read_only
 
@@ -56,75 +57,77 @@ def edit_booking(
     NoAvailability, CapacityExceeded. Returns the current booking.
     """
     locked = lock_booking(booking)
-    if expected_versions is not None and locked.version not in expected_versions:
-        raise BookingChanged(
-            f"Booking {locked.booking_id} has changed since you read it.", details=refusal_details(locked)
-        )
+    require(version_refusals(locked, expected_versions))
     refuse_read_only(locked, others or {})
     if (booker := fields.pop("booker", None)) is not None:
-        fields |= booker_columns(booker)
+        fields |= require(booker_refusals(booker))
     changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
     if not changed:
         return locked
     facts = LockedFacts(locked.hotel)
-    overbooked = require(edit_refusals(locked, changed, staff=staff, reason=override_reason, facts=facts))
+    edit = require(edit_refusals(locked, changed, staff=staff, reason=override_reason, facts=facts))
     written = set(changed)
     if "check_out" in changed and locked.status == BookingStatus.IN_HOUSE:
         set_departure(locked, changed["check_out"])
         written |= set(DEPARTURE)
     party_before = guests(locked)
-    for name, value in (changed | _amount_to_save(locked, changed)).items():
+    for name, value in (changed | {"total_amount": edit.total_amount}).items():
         setattr(locked, name, value)
-    lifted = _fit(locked, party_before, staff, override_reason)
+    if guests(locked) != party_before:
+        locked.extra_beds = extra_beds(locked)
     save_bookings([locked], *written, "extra_beds")
     changes = [
         history_row(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(changed)))
     ]
-    if lifted or overbooked:
+    if edit.lifted or edit.overbooked:
         changes.append(_overridden(locked, staff, override_reason))
     save_history(changes)
-    save_overbookings(overbooked)
+    save_overbookings(edit.overbooked)
     realtime_booking_updated(locked, "booking_updated")
     if {"check_in", "check_out"} & set(changed):
         queue_booking_mail(locked, MailKind.CHANGE)
     return locked
 
 
-def _amount_to_save(booking: RoomBooking, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """The new amount as stored; raises FieldError if it, or the old amount in a new currency, cannot be stored."""
-    currency = changed.get("currency", booking.currency)
-    if "total_amount" in changed:
-        return {"total_amount": require(amount_refusals(changed["total_amount"], currency, "total_amount"))}
-    if "currency" in changed:
-        require(amount_refusals(booking.total_amount, currency, "currency"))
-    return {}
+def version_refusals(booking: RoomBooking, expected_versions: Sequence[int] | None) -> Guard[None]:
+    """Refused unless the booking is at one of ``expected_versions``, if any are expected."""
+    if expected_versions is not None and booking.version not in expected_versions:
+        yield BookingChanged(
+            f"Booking {booking.booking_id} has changed since you read it.", details=refusal_details(booking)
+        )
 
 
-def _fit(booking: RoomBooking, party_before: int, staff: Staff | None, reason: str) -> bool:
-    """Check that a larger party fits into its room, and set ``extra_beds``, which the caller saves; returns whether a
-    supervisor's reason was needed."""
-    party, lifted = guests(booking), False
-    if party > party_before:
-        lock_type_capacity(type_of(booking))
-        lifted = require(capacity_refusals(booking, type_of(booking), staff=staff, reason=reason))
-    if party != party_before:
-        booking.extra_beds = extra_beds(booking)
-    return lifted
+class Edit(NamedTuple):
+    """What an edit comes to: the overbookings that new dates cause, the amount as stored, and whether a larger party
+    needs a supervisor's reason."""
 
-
-def _overridden(booking: RoomBooking, staff: Staff | None, reason: str) -> BookingChange:
-    return history_row(booking, BookingAction.OVERRIDDEN, was=booking.status, staff=staff, reason=reason)
+    overbooked: list[Overbooking]
+    total_amount: Decimal | None
+    lifted: bool
 
 
 def edit_refusals(
     booking: RoomBooking, changed: Mapping[str, Any], *, staff: Staff, reason: str, facts: Facts
-) -> Guard[list[Overbooking]]:
-    """The refusals of ``edit_booking`` for the fields that would change, without the party's size; returns the
-    overbookings that new dates cause."""
+) -> Guard[Edit]:
+    """The refusals of ``edit_booking`` for the fields that would change, with their new values."""
     if set(changed) - ALWAYS_EDITABLE:
         yield from party_edit_refusals(booking)
-    if booking.status not in PARTY_EDITABLE or not {"check_in", "check_out"} & set(changed):
-        return []
+    overbooked = list[Overbooking]()
+    if booking.status in PARTY_EDITABLE and {"check_in", "check_out"} & set(changed):
+        overbooked = yield from _stay_refusals(booking, changed, staff=staff, reason=reason, facts=facts)
+    amount: Decimal | None = changed.get("total_amount", booking.total_amount)
+    if money := [name for name in ("total_amount", "currency") if name in changed]:
+        amount = yield from amount_refusals(amount, changed.get("currency", booking.currency), money[0])
+    adults, children = changed.get("adults", booking.adults), changed.get("children", booking.children)
+    party = party_size(adults, children, len(booking.party))  # type: ignore[attr-defined]
+    lifted = yield from _fit_refusals(booking, party, staff=staff, reason=reason, facts=facts)
+    return Edit(overbooked, amount, lifted)
+
+
+def _stay_refusals(
+    booking: RoomBooking, changed: Mapping[str, Any], *, staff: Staff, reason: str, facts: Facts
+) -> Guard[list[Overbooking]]:
+    """Refused unless the booking can have its new dates; returns the overbookings that they cause."""
     if "check_in" in changed and booking.status == BookingStatus.IN_HOUSE:
         yield BookingAlreadyCheckedIn(
             f"The guest of booking {booking.booking_id} is in house: only the departure date can change.",
@@ -142,6 +145,20 @@ def edit_refusals(
     # needs no availability.
     added = added_nights(nights_booked(booking), nights_booked(stay))
     return (yield from night_refusals(booking, type_of(booking), *added, facts=facts, staff=staff, reason=reason))
+
+
+def _fit_refusals(booking: RoomBooking, party: int, *, staff: Staff | None, reason: str, facts: Facts) -> Guard[bool]:
+    """Refused unless the new ``party`` fits into the room, if it is larger than before; returns whether a supervisor's
+    reason was needed."""
+    if party <= guests(booking):
+        return False
+    room_type = type_of(booking)
+    facts.refresh_capacity(room_type)
+    return (yield from capacity_refusals(booking, room_type, staff=staff, reason=reason, party=party))
+
+
+def _overridden(booking: RoomBooking, staff: Staff | None, reason: str) -> BookingChange:
+    return history_row(booking, BookingAction.OVERRIDDEN, was=booking.status, staff=staff, reason=reason)
 
 
 @transaction.atomic
@@ -169,19 +186,40 @@ def set_companions(
     A party larger than the room sleeps needs a supervisor's ``override_reason``. Raises CapacityExceeded.
     """
     locked = lock_booking(booking)
-    require(party_edit_refusals(locked))
-    names = ("first_name", "last_name", "email", "phone")
-    before = [tuple(person[name] for name in names) for person in locked.party]  # type: ignore[attr-defined]
-    if before == [tuple(person.get(name, "") for name in names) for person in companions]:
+    facts = LockedFacts(locked.hotel)
+    lifted = require(companion_refusals(locked, companions, staff=staff, reason=override_reason, facts=facts))
+    if lifted is None:
         return locked
     party_before = guests(locked)
     BookingGuest.objects.filter(booking=locked).delete()
     BookingGuest.objects.bulk_create(BookingGuest(booking=locked, **person) for person in companions)
     locked.party = list(companions)  # type: ignore[attr-defined]
-    lifted = _fit(locked, party_before, staff, override_reason)
+    if guests(locked) != party_before:
+        locked.extra_beds = extra_beds(locked)
     save_bookings([locked], "extra_beds")
     if lifted:
         save_history([_overridden(locked, staff, override_reason)])
     fresh = booking_read(locked.pk)
     realtime_booking_updated(fresh, "booking_party_updated")
     return fresh
+
+
+def companion_refusals(
+    booking: RoomBooking,
+    companions: Sequence[Mapping[str, str]],
+    *,
+    staff: Staff | None,
+    reason: str,
+    facts: Facts,
+) -> Guard[bool | None]:
+    """The refusals of ``set_companions``.
+
+    Returns whether a supervisor's reason was needed, or ``None`` if the companions are the same.
+    """
+    yield from party_edit_refusals(booking)
+    names = ("first_name", "last_name", "email", "phone")
+    before = [tuple(person[name] for name in names) for person in booking.party]  # type: ignore[attr-defined]
+    if before == [tuple(person.get(name, "") for name in names) for person in companions]:
+        return None
+    party = party_size(booking.adults, booking.children, len(companions))
+    return (yield from _fit_refusals(booking, party, staff=staff, reason=reason, facts=facts))

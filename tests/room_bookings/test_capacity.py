@@ -10,7 +10,7 @@ from room_bookings.models import BookingChange, BookingGuest, RoomBooking
 from room_bookings.services.check_in import check_in, check_in_rooms
 from room_bookings.services.create import create_booking
 from room_bookings.services.edit import edit_booking, set_companions
-from room_bookings.services.room_assignment import assign_room
+from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from rooms.services import update_room, update_room_type
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
@@ -41,6 +41,11 @@ def move(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
     return moved
 
 
+def unassignment(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    large = NewRoomFactory(hotel=small_hotel.hotel, room_type=RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=3))
+    return partial(unassign_room, booking=coming(small_hotel, adults=3, assigned_room=large))
+
+
 STEPS: dict[str, Callable[[SmallHotel], Callable[..., RoomBooking]]] = {
     "create": creation,
     "edit": lambda small_hotel: partial(edit_booking, booking=coming(small_hotel, adults=2), children=1),
@@ -53,6 +58,7 @@ STEPS: dict[str, Callable[[SmallHotel], Callable[..., RoomBooking]]] = {
         check_in, booking=coming(small_hotel, adults=3, assigned_room=small_hotel.rooms[0])
     ),
     "move": move,
+    "unassign": unassignment,
 }
 
 
