@@ -56,7 +56,7 @@ def capacity_refusals(
     yield CapacityExceeded(
         f"{what} sleeps {room_type.max_occupancy}, and the party is {party}: this needs a supervisor's reason.",
         details=details,
-        lift=BY_REASON,
+        lift=BY_REASON if staff else None,
     )
     return True
 

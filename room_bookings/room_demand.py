@@ -27,10 +27,12 @@ from room_bookings.inventory import (
     stretches,
 )
 from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, RoomBooking
+from room_bookings.overrides import SUPERVISE
 from rooms.models import Room, RoomStatus, RoomType
 
 Holder = RoomBooking | ListedStay
 MOST_CONFLICTS = 100  # listed in a refusal
+BY_FORCE = Lift((SUPERVISE,), "force")
 
 
 class RoomNeeded(Conflict):
@@ -86,10 +88,11 @@ class RoomDemand:
             for stay in holders(self._hotel, self._today, END_OF_TIME, assigned_room__pk__any=ids):
                 self._moving.setdefault(stay.assigned_room_id, set()).update(nights(*nights_held(self._hotel, stay)))
 
-    def refusals(self, room: Room, *, forced: bool = False) -> Guard[None]:
+    def refusals(self, room: Room, *, forced: bool = False, lift: Lift | None = BY_FORCE) -> Guard[None]:
         """RoomNeeded if arrivals have the room, or if nights of its type would be oversold without it.
 
         ``forced``: a supervisor accepts the overselling, but the room is still refused while an arrival has it.
+        ``lift`` is what lifts the refusal, if anything does.
         """
         arrivals = self._arrivals.get(room.pk, [])
         oversold = [] if forced else self.oversold_without(room)
@@ -106,7 +109,7 @@ class RoomDemand:
             f"Room {room.room_number} is needed: {why}.",
             details={"room_id": room.pk, "room_number": room.room_number, "conflicts": conflicts},
             extra={"conflicts": conflicts},
-            lift=Lift(("bookings.supervise",), "force"),
+            lift=lift,
             blocker=blocked_by(arrivals[0]) if arrivals else None,
         )
 

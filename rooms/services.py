@@ -173,7 +173,7 @@ def deletion_refusals(room: Room, demand: RoomDemand, *, is_in_use: bool) -> Gua
         yield RoomInUse(
             f"Room {room.room_number} has a history, bookings or tasks. Deactivate it instead (is_active: false)."
         )
-    yield from demand.refusals(room)
+    yield from demand.refusals(room, lift=None)
 
 
 def _delete(row: Room | RoomType) -> bool:

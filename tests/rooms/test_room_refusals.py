@@ -81,7 +81,8 @@ def test_a_room_that_cannot_be_changed_for_every_reason(hotel, statements):
 def test_a_room_that_cannot_be_deleted_for_every_reason(hotel):
     needed_room(hotel)
     [room] = room_list(hotel)
-    assert codes(deletion_refusals(room, WITHOUT_LOCK([room]), is_in_use=True)) == ["ROOM_IN_USE", "ROOM_NEEDED"]
+    used, needed = examine(deletion_refusals(room, WITHOUT_LOCK([room]), is_in_use=True)).refusals
+    assert (used.code, needed.code, needed.lift) == ("ROOM_IN_USE", "ROOM_NEEDED", None)
 
 
 def test_a_room_type_that_is_refused_for_every_reason(hotel):
