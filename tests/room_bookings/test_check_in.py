@@ -106,8 +106,8 @@ def test_it_locks_booking_then_room_and_writes_in_this_order(small_hotel, statem
         "INSERT BookingChange",
         "lock Room",
         "UPDATE Room",
-        "INSERT RoomStatusEvent",
         "INSERT RealtimeEvent",
+        "INSERT RoomStatusEvent",
         "INSERT RealtimeEvent",
     ]
 
