@@ -246,6 +246,13 @@ RETRY_AFTER = OpenApiParameter(
     response=[429, 503],
     description="Seconds to wait before retrying.",
 )
+EXPAND = OpenApiParameter(
+    "expand",
+    OpenApiTypes.STR,
+    enum=["actions"],
+    description="`actions` adds to each row what the caller may do with it, as its `actions/` returns it.",
+)
+EXPANDED = "Only with `expand=actions`."
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,

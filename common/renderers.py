@@ -1,6 +1,8 @@
 """Renders responses as JSON, for a large hotel in a tenth of the time and memory of Python's own encoder."""
 
 import json
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -42,6 +44,27 @@ class JsonList:
         if self._waiting:
             self._text += b"," * bool(self._text) + _encoded(self._waiting)[1:-1]
             self._waiting.clear()
+
+
+def streamed(value: Any) -> Iterator[bytes]:
+    """The JSON of ``value`` in pieces, for a response too large to be held in memory.
+
+    Within it an iterator is a list whose items are taken one after the other, and a function is called when its turn
+    comes; dictionaries keep their order.
+    """
+    if isinstance(value, dict):
+        for number, (key, inner) in enumerate(value.items()):
+            yield (b"," if number else b"{") + _encoded(str(key)) + b":"
+            yield from streamed(inner)
+        yield b"}" if value else b"{}"
+    elif isinstance(value, Iterator):
+        before = b"["
+        while batch := list(islice(value, JsonList.AT_ONCE)):
+            yield before + _separators_escaped(_encoded(batch)[1:-1])
+            before = b","
+        yield b"[]" if before == b"[" else b"]"
+    else:
+        yield _separators_escaped(_encoded(value() if callable(value) else value))
 
 
 class Encoder(JSONEncoder):

@@ -138,6 +138,13 @@ class HotelViewSet(GenericViewSet):
         given = {name: value for name, value in self.request.query_params.items() if str(value).strip()}
         return dict(_shape(serializer, partial=False).run_validation(given))
 
+    def expands_actions(self) -> bool:
+        """Whether the query asks for each row's actions; raises 400 for anything else that it wants expanded."""
+        wanted = self.request.query_params.get("expand", "").strip()
+        if wanted not in ("", "actions"):
+            raise FieldError("expand", "Only actions can be expanded.")
+        return bool(wanted)
+
     def find(self, queryset: QuerySet[Any], error: type[NotFound], message: str, **lookup: Any) -> Any:
         """The one object of the caller's hotel, or the 404 that hides whether another hotel has it."""
         found = queryset.filter(**lookup).first()

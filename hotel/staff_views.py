@@ -12,9 +12,10 @@ from rest_framework.response import Response
 
 from common.formats import iso
 from common.handlers import error_body
-from common.openapi import ERROR_EXAMPLES, IDEMPOTENCY_KEY, IF_MATCH_BOOKING, endpoint
+from common.openapi import ERROR_EXAMPLES, EXPAND, IDEMPOTENCY_KEY, IF_MATCH_BOOKING, endpoint
 from common.views import HotelViewSet, etag, if_match_versions
 from hotel.idempotency import StoredResponse, run_once
+from operations.actions import Question, booking_actions
 from room_bookings import serializers as shapes
 from room_bookings.errors import BookingNotFound
 from room_bookings.examples import (
@@ -97,6 +98,14 @@ class BookingViewSet(HotelViewSet):
         """The booking that a service returned, with its version as the ``ETag``."""
         return Response(booking_detail(booking), headers={"ETag": etag(booking.version)})
 
+    def with_actions(self, bookings: list[RoomBooking], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows of these bookings, with their actions if the query asks for them."""
+        if not self.expands_actions():
+            return rows
+        rooms = [booking.assigned_room for booking in bookings if booking.assigned_room]
+        found = booking_actions(bookings, Question(self.staff, rooms))
+        return [{**row, "actions": actions} for row, actions in zip(rows, found, strict=True)]
+
     def once(
         self, body: dict[str, Any], act: Callable[[], StoredResponse], forget: frozenset[str] = frozenset()
     ) -> StoredResponse:
@@ -127,7 +136,7 @@ class StaffBookingView(BookingViewSet):
             "results": [ROW_EXAMPLE],
             "bucket_counts": dict.fromkeys(BUCKETS, 0) | {"all": 1, "arrivals": 1},
         },
-        parameters=[BookingQuery],
+        parameters=[BookingQuery, EXPAND],
         description="`bucket_counts` has the number of bookings in each bucket, with the other filters applied.",
     )
     def list(self, request: Request, slug: str) -> Response:
@@ -137,7 +146,8 @@ class StaffBookingView(BookingViewSet):
             paginator: Any = self.paginator
             paginator.known_count = counts[query["bucket"]]
         ids = self.paginate_queryset(filtered_bookings(self.hotel, query).values_list("pk", flat=True))
-        answer = self.get_paginated_response([booking_row(booking) for booking in bookings_in_order(ids or [])])
+        bookings = bookings_in_order(ids or [])
+        answer = self.get_paginated_response(self.with_actions(bookings, [booking_row(each) for each in bookings]))
         if counts is not None:
             answer.data["bucket_counts"] = counts
         return answer
@@ -179,9 +189,11 @@ class StaffBookingView(BookingViewSet):
         answer = self.once(body, act, forget=frozenset({GUEST_TOKEN}))
         return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["version"])})
 
-    @booking_endpoint("Get a booking")
+    @booking_endpoint("Get a booking", parameters=[EXPAND])
     def retrieve(self, request: Request, slug: str, bid: str) -> Response:
-        return self.answer(self.shown(bid))
+        booking = self.shown(bid)
+        [detail] = self.with_actions([booking], [booking_detail(booking)])
+        return Response(detail, headers={"ETag": etag(booking.version)})
 
     @booking_endpoint(
         "Change a booking",

@@ -8,6 +8,7 @@ from common.guards import Guard
 from hotel.models import Staff
 from housekeeping.models import Source
 from rooms.models import TRANSITIONS, Room, RoomStatus
+from rooms.snapshots import LABELS
 
 _S = RoomStatus
 ANY = frozenset(_S)
@@ -91,8 +92,8 @@ def rights_refusals(staff: Staff | None, room: Room, to_status: str, source: str
         )
     elif not (staff.can(OVERRIDE) or _granted(staff, room.room_status, to_status)):
         yield StatusChangeNotAllowed(
-            f"Permission denied: your role may not take a room from {_S(room.room_status).label.lower()} "
-            f"to {_S(to_status).label.lower()}.",
+            f"Permission denied: your role may not take a room from {LABELS[room.room_status].lower()} "
+            f"to {LABELS[to_status].lower()}.",
             lift=Lift((*_rights_to(room.room_status, to_status), OVERRIDE)),
         )
 

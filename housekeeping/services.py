@@ -24,7 +24,7 @@ from room_bookings.room_demand import RoomDemand
 from rooms.errors import RoomNotFound, RoomOccupied, guest_of
 from rooms.models import Priority, Room, RoomStatus
 from rooms.selectors import room_list, room_lock
-from rooms.snapshots import facts_allow, is_occupied
+from rooms.snapshots import LABELS, facts_allow, is_occupied
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ def status_refusals(
     ``author`` is the room's latest change, for a caller who expected another state; ``demand`` is that of the rooms
     that would go out of order.
     """
-    if to_status not in RoomStatus.values:
+    if to_status not in LABELS:
         yield UnknownStatus(f"{to_status} is not a room status.")
         return False
     if not request.expects(room):
@@ -449,7 +449,7 @@ def copy_state_to(room: Room, fresh: Room) -> Room:
 
 def room_status_label(status: str) -> str:
     """The status label for use in a sentence."""
-    return RoomStatus(status).label.lower() if status in RoomStatus.values else status
+    return LABELS[status].lower() if status in LABELS else status
 
 
 def current_state(room: Room) -> dict[str, Any]:

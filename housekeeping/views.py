@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common import clock
 from common.handlers import error_body
-from common.openapi import IF_MATCH, endpoint
+from common.openapi import EXPAND, IF_MATCH, endpoint
 from common.views import HotelViewSet, etag, if_match_versions
 from hotel.models import Hotel
 from housekeeping import services, task_services
@@ -36,7 +37,7 @@ from housekeeping.snapshots import status_event_snapshot, task_snapshot
 from room_bookings.services.room_removal import force_room_status
 from rooms.models import Room
 from rooms.serializers import ROOM_EXAMPLE, NeededBody
-from rooms.views import RoomViewSet
+from rooms.views import RoomViewSet, stream
 
 CHANGE_EXAMPLE = {
     "message": "Room 101 is now cleaned uninspected.",
@@ -167,6 +168,7 @@ class RoomStatusViewSet(RoomViewSet):
 
     @endpoint(
         "Rooms in service by status, and open tasks",
+        parameters=[EXPAND],
         response=DashboardOutput,
         example={
             "counts": {"CLEANED_UNINSPECTED": 1},
@@ -176,19 +178,21 @@ class RoomStatusViewSet(RoomViewSet):
             "total_rooms": 1,
         },
     )
-    def dashboard(self, request: Request, slug: str) -> Response:
-        columns = self.by_status()
+    def dashboard(self, request: Request, slug: str) -> HttpResponseBase:
         now = clock.now()
         open_tasks = [task_snapshot(t, now) for t in task_list(self.hotel).filter(status__in=OPEN_TASK_STATUSES)]
-        return Response(
-            {
-                "counts": {status: len(rooms) for status, rooms in columns.items()},
-                "rooms_by_status": columns,
-                "my_open_tasks": [task for task in open_tasks if task["assigned_to"] == self.staff.pk],
-                "open_tasks": open_tasks,
-                "total_rooms": sum(len(rooms) for rooms in columns.values()),
-            }
-        )
+        tasks = {
+            "my_open_tasks": [task for task in open_tasks if task["assigned_to"] == self.staff.pk],
+            "open_tasks": open_tasks,
+        }
+        if self.expands_actions():
+            expanded, passed = self.actions_by_status()
+            return stream(
+                {"rooms_by_status": expanded, "counts": lambda: passed, "total_rooms": lambda: passed.total(), **tasks}
+            )
+        columns = self.by_status()
+        counts = {status: len(rooms) for status, rooms in columns.items()}
+        return Response({"counts": counts, "rooms_by_status": columns, **tasks, "total_rooms": sum(counts.values())})
 
 
 def _midnight(hotel: Hotel, day: Any, days: int = 0) -> datetime:

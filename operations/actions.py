@@ -68,12 +68,15 @@ class Question:
     """The caller, the targets that they ask about, and what the guards look up."""
 
     staff: Staff
-    facts: ReadFacts
+    rooms: Sequence[Room] = ()  # that a booking may be in or go to, with their types
     room_id: int | None = None
     to_status: str | None = None
     check_in: date | None = None
     check_out: date | None = None
     demand: ReadDemand | None = None
+
+    def __post_init__(self) -> None:
+        self.facts = ReadFacts(self.staff.hotel, self.rooms)
 
     @property
     def dates(self) -> dict[str, date]:
@@ -322,6 +325,7 @@ class Roles:
     """The roles of a hotel that hold a right, by name; taken out of the rows of the statement that reads the facts."""
 
     by_permission: dict[str, list[str]] = field(default_factory=dict)
+    found: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     def without(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """The other rows."""
@@ -332,9 +336,12 @@ class Roles:
             else:
                 yield row
 
-    def with_any(self, rights: Iterable[str]) -> list[str]:
+    def with_any(self, rights: tuple[str, ...]) -> list[str]:
         """The roles that hold one of these rights."""
-        return sorted({role for right in rights for role in self.by_permission.get(permission(right), ())})
+        if rights not in self.found:
+            roles = {role for right in rights for role in self.by_permission.get(permission(right), ())}
+            self.found[rights] = sorted(roles)
+        return self.found[rights]
 
 
 def with_answers(rooms: QuerySet[Room]) -> QuerySet[Room]:

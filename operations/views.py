@@ -9,7 +9,6 @@ from common.openapi import endpoint
 from hotel.staff_views import BookingViewSet
 from operations.actions import Question, RoomAnswers, booking_actions, with_answers
 from operations.serializers import BookingActionsOutput, BookingTargets, RoomActionsOutput, RoomTargets
-from room_bookings.services.facts import ReadFacts
 from rooms.models import Room
 from rooms.selectors import room_list
 from rooms.views import ANY_BOOKINGS_RIGHT, ANY_ROOMS_RIGHT, RoomViewSet
@@ -67,7 +66,7 @@ class RoomActionsViewSet(RoomViewSet):
     def actions(self, request: Request, slug: str, rid: int) -> Response:
         targets = self.query(RoomTargets)
         room = self.room(with_answers(room_list(self.hotel)), pk=rid)
-        answers = RoomAnswers(Question(self.staff, ReadFacts(self.hotel), **targets))
+        answers = RoomAnswers(Question(self.staff, **targets))
         return Response(
             {
                 "room_id": room.pk,
@@ -96,6 +95,6 @@ class BookingActionsViewSet(BookingViewSet):
         rooms = [booking.assigned_room] if booking.assigned_room else []
         if "room_id" in targets and targets["room_id"] != booking.assigned_room_id:
             rooms += Room.objects.filter(hotel=self.hotel, pk=targets["room_id"]).select_related("room_type")
-        question = Question(self.staff, ReadFacts(self.hotel, rooms), **targets)
+        question = Question(self.staff, rooms, **targets)
         [found] = booking_actions([booking], question)
         return Response({"booking_id": booking.booking_id, "version": booking.version, "actions": found})

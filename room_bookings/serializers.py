@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from common.money import MOST_DECIMALS, currency_code
-from common.openapi import ErrorBody
+from common.openapi import EXPANDED, ErrorBody
 from common.serializers import (
     LineField,
     LinesField,
@@ -242,6 +242,7 @@ class RoomsCheckOutInput(RoomsInput):
 class BookingRow(serializers.Serializer[Any]):
     """A booking in a list, built by ``room_bookings.snapshots.booking_row``."""
 
+    actions = serializers.ListField(child=serializers.DictField(), required=False, help_text=EXPANDED)
     booking_id = serializers.CharField()
     confirmation_number = serializers.CharField()
     status = serializers.ChoiceField(choices=BookingStatus.choices)

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from common.money import money
-from common.openapi import ErrorBody
+from common.openapi import EXPANDED, ErrorBody
 from common.serializers import MODEL_FIELD_MAPPING, NoteField, StrictBooleanField
 from rooms.models import Priority, RoomStatus, RoomType
 
@@ -88,6 +88,7 @@ class RoomOutput(serializers.Serializer[Any]):
     The last four fields are present only for staff with a bookings right.
     """
 
+    actions = serializers.ListField(child=serializers.DictField(), required=False, help_text=EXPANDED)
     id = serializers.IntegerField()
     hotel_slug = serializers.CharField()
     room_number = serializers.IntegerField()

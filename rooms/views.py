@@ -1,24 +1,28 @@
 """Endpoints of the turnover board and its actions, and of the inventory: rooms and room types."""
 
 import functools
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import inline_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.errors import NotAllowed
 from common.handlers import error_body
-from common.openapi import endpoint
-from common.renderers import JsonList
+from common.openapi import EXPAND, endpoint
+from common.renderers import JsonList, streamed
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
 from housekeeping import turnover
 from housekeeping.serializers import STATUS_EVENT_EXAMPLE, TurnoverOutput
 from housekeeping.snapshots import status_event_snapshot
 from housekeeping.statistics import turnover_stats
+from operations.actions import Question, RoomAnswers, with_answers
 from room_bookings.serializers import (
     RoomsCheckInOutput,
     RoomsCheckInRefused,
@@ -34,7 +38,7 @@ from room_bookings.services.room_removal import force_room_update
 from rooms import services
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomStatus, RoomType
-from rooms.rows import rooms_in_service
+from rooms.rows import AT_ONCE, rooms_in_service
 from rooms.selectors import room_list
 from rooms.serializers import (
     ROOM_EXAMPLE,
@@ -102,6 +106,11 @@ ROOM_TYPE_EXAMPLE = {
 }
 
 
+def stream(value: dict[str, Any]) -> HttpResponseBase:
+    """A response whose JSON is made while it is sent (``common.renderers.streamed``)."""
+    return StreamingHttpResponse(streamed(value), content_type="application/json")
+
+
 class RoomViewSet(HotelViewSet):
     """Base of the room views: finds a room and shows it as the caller may see it."""
 
@@ -135,6 +144,25 @@ class RoomViewSet(HotelViewSet):
             columns[room.room_status].append(room_snapshot(room, guests=guests, of_type=of_type))
         return columns
 
+    def actions_by_status(self) -> tuple[dict[str, Iterator[Any]], Counter[str]]:
+        """The rooms in service with their actions, by status, to be streamed in this order; and how many there are,
+        counted as they pass."""
+        guests, of_type, answers = self.sees_guests, functools.cache(type_snapshot), RoomAnswers(Question(self.staff))
+        counts = Counter[str](dict.fromkeys(RoomStatus.values, 0))
+        rooms = with_answers(room_list(self.hotel)).filter(is_active=True).order_by("room_status", "room_number")
+        waiting = deque[Room]()
+        coming = rooms.iterator(chunk_size=AT_ONCE)
+
+        def column(status: str) -> Iterator[dict[str, Any]]:
+            while room := waiting.popleft() if waiting else next(coming, None):
+                if room.room_status != status:
+                    waiting.append(room)
+                    return
+                counts[status] += 1
+                yield {**room_snapshot(room, guests=guests, of_type=of_type), "actions": answers.of(room)}
+
+        return {status: column(status) for status in sorted(RoomStatus.values)}, counts
+
     def status_answer(self, room: Room) -> dict[str, Any]:
         """The response to a status change; ``room`` comes from a service."""
         state = "now" if room.status_event else "already"
@@ -163,6 +191,7 @@ class TurnoverViewSet(RoomViewSet):
 
     @endpoint(
         "Rooms in service by status",
+        parameters=[EXPAND],
         response=inline_serializer("TurnoverRooms", {status: StatusColumn() for status in RoomStatus.values}),
         example={
             status: {"label": label, "count": len(rooms), "rooms": rooms}
@@ -170,7 +199,19 @@ class TurnoverViewSet(RoomViewSet):
             for rooms in [[ROOM_EXAMPLE] if status == ROOM_EXAMPLE["room_status"] else []]
         },
     )
-    def rooms(self, request: Request, slug: str) -> Response:
+    def rooms(self, request: Request, slug: str) -> HttpResponseBase:
+        if self.expands_actions():
+            expanded, counts = self.actions_by_status()
+            return stream(
+                {
+                    status: {
+                        "label": RoomStatus(status).label,
+                        "rooms": rooms,
+                        "count": functools.partial(counts.__getitem__, status),
+                    }
+                    for status, rooms in expanded.items()
+                }
+            )
         columns = self.by_status()
         return Response(
             {
@@ -350,16 +391,31 @@ class RoomManagementViewSet(RoomViewSet):
         "destroy": ["rooms.inventory_delete"],
     }
 
-    @endpoint("All rooms, by number", response=RoomOutput(many=True), example=ROOM_EXAMPLE)
+    @endpoint("All rooms, by number", response=RoomOutput(many=True), example=ROOM_EXAMPLE, parameters=[EXPAND])
     def list(self, request: Request, slug: str) -> Response:
-        page = self.paginate_queryset(room_list(self.hotel).order_by("room_number"))
+        rooms, expanded = room_list(self.hotel).order_by("room_number"), self.expands_actions()
+        page = self.paginate_queryset(with_answers(rooms) if expanded else rooms) or []
         guests = self.sees_guests
-        return self.get_paginated_response([room_snapshot(room, guests=guests) for room in page or []])
+        rows = [room_snapshot(room, guests=guests) for room in page]
+        if expanded:
+            answers = RoomAnswers(Question(self.staff))
+            for row, room in zip(rows, page, strict=True):
+                row["actions"] = answers.of(room)
+        return self.get_paginated_response(rows)
 
-    @endpoint("One room, by its number", response=RoomOutput, example=ROOM_EXAMPLE, errors=[404], versioned=True)
+    @endpoint(
+        "One room, by its number",
+        response=RoomOutput,
+        example=ROOM_EXAMPLE,
+        errors=[404],
+        versioned=True,
+        parameters=[EXPAND],
+    )
     def retrieve(self, request: Request, slug: str, room: int) -> Response:
-        found = self.room(room_list(self.hotel), room_number=room)
-        return Response(self.show(found), headers={"ETag": etag(found.status_version)})
+        rooms, expanded = room_list(self.hotel), self.expands_actions()
+        found = self.room(with_answers(rooms) if expanded else rooms, room_number=room)
+        more = {"actions": RoomAnswers(Question(self.staff)).of(found)} if expanded else {}
+        return Response({**self.show(found), **more}, headers={"ETag": etag(found.status_version)})
 
     @endpoint(
         "Add a room",

@@ -6,10 +6,10 @@ import pytest
 
 from hotel.rights import HOTEL_MANAGER, HOUSEKEEPER, ROLE_RIGHTS
 from housekeeping.turnover import flag_maintenance, start_cleaning
-from rooms.models import RoomStatus
+from rooms.models import Room, RoomStatus
 from tests.conftest import token_client
 from tests.factories import NewRoomFactory, StaffFactory, booking_in, room_in
-from tests.http import rolled_back
+from tests.http import assert_error, rolled_back
 from tests.room_bookings.small_hotel import all_rows, day, open_small_hotel
 from tests.room_bookings.test_states import STATES, bookings
 
@@ -146,3 +146,78 @@ def test_targets_and_roles_are_the_hotels_own(small_hotel):
     url = f"/api/staff/hotel/{small_hotel.hotel.slug}/rooms/{small_hotel.rooms[0].pk}/actions/"
     [change, *_] = client.get(url, {"to_status": "OUT_OF_ORDER"}).json()["actions"]
     assert change["reasons"][0]["who_can"] == ["front office manager"]
+
+
+# --- in lists ---------------------------------------------------------------------------------------------------------
+
+
+def counted(client, url, query, statements):
+    with statements() as made:
+        answer = client.get(url, query)
+    assert answer.status_code == 200, answer.content
+    return answer, len(made)
+
+
+@pytest.mark.parametrize("count", [1, 3, len(STATES)])
+def test_bookings_are_listed_with_their_actions(count, small_hotel, statements):
+    client, base = token_client(small_hotel.manager), f"/api/staff/hotel/{small_hotel.hotel.slug}/room-bookings/"
+    makers = [
+        make for state, make in bookings(small_hotel).items() if state not in ("back", "in", "over", "inc", "com")
+    ]
+    in_102 = {"assigned_room": small_hotel.rooms[1]}
+    made = [make() for make in [lambda: booking_in("IN_HOUSE", **in_102), *makers][:count]]
+    query = {"page_size": 100, "include_counts": 0}
+    plain, fewer = counted(client, base, query, statements)
+    listed, more = counted(client, base, {**query, "expand": "actions"}, statements)
+    assert more == fewer + 1
+    for row, same in zip(listed.json()["results"], plain.json()["results"], strict=True):
+        actions = row.pop("actions")
+        assert row == same
+        detail = client.get(f"{base}{row['booking_id']}/", {"expand": "actions"}).json()
+        assert actions == client.get(f"{base}{row['booking_id']}/actions/").json()["actions"] == detail["actions"]
+    assert made
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_rooms_are_listed_with_their_actions(count, small_hotel, statements):
+    client, base = token_client(small_hotel.manager), f"/api/staff/hotel/{small_hotel.hotel.slug}/"
+    Room.objects.filter(hotel=small_hotel.hotel).delete()
+    wanted = {room.pk for room in rooms(small_hotel)[:count]}
+    Room.objects.filter(hotel=small_hotel.hotel).exclude(pk__in=wanted).update(is_active=False)
+    plain, fewer = counted(client, f"{base}turnover/rooms/", {}, statements)
+    expanded, more = counted(client, f"{base}turnover/rooms/", {"expand": "actions"}, statements)
+    board = expanded.json()
+    assert more == fewer + 1
+    for status, column in plain.json().items():
+        found = board.pop(status)
+        assert (found["label"], found["count"]) == (column["label"], column["count"])
+        for row, same in zip(found["rooms"], column["rooms"], strict=True):
+            actions = row.pop("actions")
+            assert row == same
+            assert actions == client.get(f"{base}rooms/{row['id']}/actions/").json()["actions"]
+    assert board == {}
+
+
+def test_a_page_of_rooms_and_the_dashboard_have_actions(small_hotel, statements):
+    client, base = token_client(small_hotel.manager), f"/api/staff/hotel/{small_hotel.hotel.slug}/"
+    rooms(small_hotel)
+    plain, fewer = counted(client, f"{base}room-management/", {"page_size": 100}, statements)
+    listed, more = counted(client, f"{base}room-management/", {"page_size": 100, "expand": "actions"}, statements)
+    assert more == fewer + 1
+    expected = {}
+    for row, same in zip(listed.json()["results"], plain.json()["results"], strict=True):
+        expected[row["id"]] = row.pop("actions")
+        assert row == same
+    one = client.get(f"{base}room-management/{row['room_number']}/", {"expand": "actions"}).json()
+    assert one["actions"] == expected[row["id"]]
+    plain = client.get(f"{base}housekeeping/dashboard/").json()
+    board = client.get(f"{base}housekeeping/dashboard/", {"expand": "actions"}).json()
+    for room in [room for column in board["rooms_by_status"].values() for room in column]:
+        assert room.pop("actions") == expected[room["id"]]
+    assert board == plain
+
+
+def test_nothing_else_can_be_expanded(small_hotel):
+    client, base = token_client(small_hotel.manager), f"/api/staff/hotel/{small_hotel.hotel.slug}/"
+    for path in ("room-bookings/", "turnover/rooms/", "housekeeping/dashboard/", "room-management/"):
+        assert_error(client.get(f"{base}{path}", {"expand": "guests"}), 400, "VALIDATION_ERROR")
