@@ -189,7 +189,7 @@ class StaffBookingView(BookingViewSet):
         answer = self.once(body, act, forget=frozenset({GUEST_TOKEN}))
         return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["version"])})
 
-    @booking_endpoint("Get a booking", parameters=[EXPAND])
+    @booking_endpoint("Get a booking", response=shapes.BookingDetailWithActions, parameters=[EXPAND], versioned=True)
     def retrieve(self, request: Request, slug: str, bid: str) -> Response:
         booking = self.shown(bid)
         [detail] = self.with_actions([booking], [booking_detail(booking)])

@@ -8,7 +8,7 @@ from common.errors import InvalidInput
 from common.serializers import LineField, LinesField, NoteField, StrictBooleanField
 from housekeeping.models import Source, TaskStatus, TaskType
 from rooms.models import Priority, RoomStatus
-from rooms.serializers import RoomOutput
+from rooms.serializers import RoomOutput, RoomWithActions
 
 LARGEST_ID = 2**63 - 1
 HISTORY_AT_ONCE = 100
@@ -174,7 +174,7 @@ class TaskOutput(serializers.Serializer[Any]):
 
 class DashboardOutput(serializers.Serializer[Any]):
     counts = serializers.DictField(child=serializers.IntegerField())
-    rooms_by_status = serializers.DictField(child=RoomOutput(many=True))
+    rooms_by_status = serializers.DictField(child=RoomWithActions(many=True))
     my_open_tasks = TaskOutput(many=True)
     open_tasks = TaskOutput(many=True)
     total_rooms = serializers.IntegerField()

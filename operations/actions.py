@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models import BooleanField, ExpressionWrapper, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat, JSONObject
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -51,6 +51,8 @@ from room_bookings.services.room_assignment import assignment_refusals, unassign
 from room_bookings.services.room_move import move_refusals
 from room_bookings.services.undo_check_in import undo_check_in_refusals
 from rooms.models import Priority, Room, RoomStatus, RoomType
+from rooms.selectors import in_use
+from rooms.services import deletion_refusals, update_refusals
 
 # Stands for the note or reason that a call has to bring.
 GIVEN = "given"
@@ -254,11 +256,47 @@ STATUS_ACTIONS = {
 }
 
 
+def _in_service(room: Room, ask: Question, *, active: bool) -> Guard[Any]:
+    changed = {"is_active": active} if room.is_active != active else {}
+    return update_refusals(room, changed, demand_of=lambda *_, **__: _demand(ask))
+
+
+def _demand(ask: Question) -> ReadDemand:
+    assert ask.demand is not None  # RoomAnswers has read it
+    return ask.demand
+
+
+INVENTORY_ACTIONS = (
+    Action(
+        "take_out_of_service",
+        "room",
+        partial(_in_service, active=False),
+        body={"is_active": False},
+        method="patch",
+        is_idle=lambda room, *_: not room.is_active,
+    ),
+    Action(
+        "return_to_service",
+        "room",
+        partial(_in_service, active=True),
+        body={"is_active": True},
+        method="patch",
+        is_idle=lambda room, *_: room.is_active,
+    ),
+    Action(
+        "delete_room",
+        "room",
+        lambda room, ask: deletion_refusals(room, _demand(ask), is_in_use=room.is_in_use),
+        method="delete",
+    ),
+)
+
+
 def room_actions_for(question: Question) -> list[Action]:
     """The actions on a room: to every status, or to the one that is asked about."""
     statuses = [question.to_status] if question.to_status else RoomStatus.values
     changes, overrides = zip(*(STATUS_ACTIONS[status] for status in statuses), strict=True)
-    return [*changes, *TURNOVER_ACTIONS, *overrides]
+    return [*changes, *TURNOVER_ACTIONS, *overrides, *INVENTORY_ACTIONS]
 
 
 # --- endpoints --------------------------------------------------------------------------------------------------------
@@ -345,7 +383,8 @@ class Roles:
 
 
 def with_answers(rooms: QuerySet[Room]) -> QuerySet[Room]:
-    """Rooms of ``room_list`` with what the guards of room actions look up: who made the latest change."""
+    """Rooms of ``room_list`` with what the guards of room actions look up: who made the latest change, and whether the
+    room has ever been used."""
     user = get_user_model().USERNAME_FIELD
     latest = RoomStatusEvent.objects.filter(room=OuterRef("pk"), version=OuterRef("status_version"))
     return rooms.annotate(
@@ -360,6 +399,7 @@ def with_answers(rooms: QuerySet[Room]) -> QuerySet[Room]:
                 )
             )
         ),
+        is_in_use=ExpressionWrapper(in_use(Room), output_field=BooleanField()),
     )
 
 

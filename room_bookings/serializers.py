@@ -242,7 +242,6 @@ class RoomsCheckOutInput(RoomsInput):
 class BookingRow(serializers.Serializer[Any]):
     """A booking in a list, built by ``room_bookings.snapshots.booking_row``."""
 
-    actions = serializers.ListField(child=serializers.DictField(), required=False, help_text=EXPANDED)
     booking_id = serializers.CharField()
     confirmation_number = serializers.CharField()
     status = serializers.ChoiceField(choices=BookingStatus.choices)
@@ -288,12 +287,18 @@ class BookingRow(serializers.Serializer[Any]):
     is_overstay = serializers.BooleanField()
 
 
+class BookingRowWithActions(BookingRow):
+    """A booking in an answer to ``expand=actions``."""
+
+    actions = serializers.ListField(child=serializers.DictField(), required=False, help_text=EXPANDED)
+
+
 @extend_schema_serializer(many=False)
 class BookingPage(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
-    results = BookingRow(many=True)
+    results = BookingRowWithActions(many=True)
     bucket_counts = BucketCounts(required=False, help_text="Omitted with `include_counts=0`.")
 
 
@@ -382,6 +387,12 @@ class BookingDetail(BookingRow):
     overstay_flagged_at = serializers.DateTimeField(allow_null=True)
     overstay_acknowledged_at = serializers.DateTimeField(allow_null=True)
     version = serializers.IntegerField(help_text="For `If-Match`.")
+
+
+class BookingDetailWithActions(BookingDetail):
+    """One booking in an answer to ``expand=actions``."""
+
+    actions = serializers.ListField(child=serializers.DictField(), required=False, help_text=EXPANDED)
 
 
 class NewBooking(BookingDetail):

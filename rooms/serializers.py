@@ -88,7 +88,6 @@ class RoomOutput(serializers.Serializer[Any]):
     The last four fields are present only for staff with a bookings right.
     """
 
-    actions = serializers.ListField(child=serializers.DictField(), required=False, help_text=EXPANDED)
     id = serializers.IntegerField()
     hotel_slug = serializers.CharField()
     room_number = serializers.IntegerField()
@@ -122,10 +121,16 @@ class RoomOutput(serializers.Serializer[Any]):
     current_booking = CurrentBooking(allow_null=True, required=False)
 
 
+class RoomWithActions(RoomOutput):
+    """A room in an answer to ``expand=actions``."""
+
+    actions = serializers.ListField(child=serializers.DictField(), required=False, help_text=EXPANDED)
+
+
 class StatusColumn(serializers.Serializer[Any]):
     label = serializers.CharField()  # type: ignore[assignment]  # the API's name, also an attribute of Field
     count = serializers.IntegerField()
-    rooms = RoomOutput(many=True)
+    rooms = RoomWithActions(many=True)
 
 
 class NotesInput(serializers.Serializer[Any]):

@@ -53,6 +53,7 @@ from rooms.serializers import (
     RoomOutput,
     RoomTypeInput,
     RoomTypeOutput,
+    RoomWithActions,
     StatusColumn,
     TurnoverStats,
 )
@@ -391,7 +392,7 @@ class RoomManagementViewSet(RoomViewSet):
         "destroy": ["rooms.inventory_delete"],
     }
 
-    @endpoint("All rooms, by number", response=RoomOutput(many=True), example=ROOM_EXAMPLE, parameters=[EXPAND])
+    @endpoint("All rooms, by number", response=RoomWithActions(many=True), example=ROOM_EXAMPLE, parameters=[EXPAND])
     def list(self, request: Request, slug: str) -> Response:
         rooms, expanded = room_list(self.hotel).order_by("room_number"), self.expands_actions()
         page = self.paginate_queryset(with_answers(rooms) if expanded else rooms) or []
@@ -405,7 +406,7 @@ class RoomManagementViewSet(RoomViewSet):
 
     @endpoint(
         "One room, by its number",
-        response=RoomOutput,
+        response=RoomWithActions,
         example=ROOM_EXAMPLE,
         errors=[404],
         versioned=True,

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import time
 from functools import cache
@@ -280,9 +280,18 @@ def query_parameters(pages: Pages) -> Iterator[str]:
     yield from difference("parameters of events/", {pair.partition("=")[0] for pair in query.split("&")}, given)
 
 
+def _without_actions(found: Any) -> Any:
+    """The fields of a response without those that ``expand=actions`` adds."""
+    if not isinstance(found, Mapping):
+        return found
+    return {
+        name: replace(each, inner=_without_actions(each.inner)) for name, each in found.items() if name != "actions"
+    }
+
+
 def responses(pages: Pages) -> Iterator[str]:
     shapes, used = pages.shapes(), {"conflict"}
-    for call, row, _ in documented_calls(pages):
+    for call, row, operation in documented_calls(pages):
         found = re.match(r"(20\d) (?:page of |array of )?([A-Z]\w+)(?: and `(\w+)`)?", row["response"])
         if not found:
             continue
@@ -292,6 +301,8 @@ def responses(pages: Pages) -> Iterator[str]:
             continue
         used.add(shape)
         code = code_facts.response_fields(call, status)
+        if any(each["name"] == "expand" for each in operation.get("parameters", ())):
+            code = _without_actions(code)  # a section of their own
         if " page of " in row["response"]:
             code = code["results"].inner  # type: ignore[assignment]  # an object
         code = {name: each for name, each in code.items() if name not in (more, "bucket_counts")}
