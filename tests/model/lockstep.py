@@ -55,6 +55,7 @@ from rooms.models import Room
 from rooms.services import update_room, update_room_type
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
 from tests.factories import HotelFactory, NewRoomFactory, RoomTypeFactory, StaffFactory
+from tests.model.asking import ask
 from tests.model.reference_hotel import DAY, Oversold, ReferenceHotel, Refused
 from tests.refusals import check_deferred_constraints
 from tests.room_bookings.small_hotel import all_rows, assert_invariants_hold
@@ -132,6 +133,17 @@ class RealHotel:
             # As a request loads it.
             self.hotel = Hotel.objects.get(pk=self.hotel.pk)
             given["real"] = self
+        said = ask(step, staff, given)
+        refusal = None
+        try:
+            return self._take(step, staff, given)
+        except HotelMateError as error:
+            refusal = error
+            raise
+        finally:
+            assert said is None or said.agrees_with(refusal), f"{step} {args} by {who}: {said}, but {refusal!r}"
+
+    def _take(self, step: str, staff: Staff, given: Mapping[str, Any]) -> Any:
         view, action, service, _ = STEPS[step]
         needed = view.rights.get(action, view.rights.get("*"))
         if needed is not None and not any(staff.can(right) for right in needed):
