@@ -9,7 +9,7 @@ docs/decisions/0012-dry-run.md.
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
@@ -39,7 +39,7 @@ NOTED = """
 
 
 class Rehearsal:
-    """One dry run, and what it finds out."""
+    """One dry run, and what it found out when it has ended; ``effects`` is for the caller to set."""
 
     def __init__(self) -> None:
         self.changes: dict[str, list[Change]] = {}  # by table; in the order of their ids, new rows last
@@ -50,11 +50,11 @@ class Rehearsal:
         self.keys = count(-(2**61) - secrets.randbits(61))
 
     @contextmanager
-    def rolled_back(self, show: Callable[[], dict[str, Any]]) -> Iterator[None]:
-        """Run the block in a transaction that is rolled back; ``show`` turns what it has changed into ``effects``.
+    def rolled_back(self) -> Iterator[None]:
+        """Run the block in a transaction that is rolled back.
 
-        A refusal that the block raises is raised. Its effects are what it leaves behind: nothing, unless the service
-        has two transactions and has committed the first by then.
+        A refusal that the block raises is raised. ``changes`` then has what it leaves behind: nothing, unless the
+        service has two transactions and has committed the first by then.
         """
         token = _current.set(self)
         try:
@@ -64,14 +64,14 @@ class Rehearsal:
                 try:
                     yield
                 except HotelMateError:
-                    self._end(show)
+                    self._end()
                     raise
-                self._end(show)
+                self._end()
                 transaction.set_rollback(True)
         finally:
             _current.reset(token)
 
-    def _end(self, show: Callable[[], dict[str, Any]]) -> None:
+    def _end(self) -> None:
         with connection.cursor() as cursor:
             # As a commit does: deferred constraints may still refuse.
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -79,7 +79,6 @@ class Rehearsal:
             for table, *images in cursor.fetchall():
                 before, after = (image and json.loads(image) for image in images)
                 self.changes.setdefault(table, []).append(Change(before, after))
-        self.effects = show()
 
     def answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body of the real call's response, with the effects, and null for each made-up value."""

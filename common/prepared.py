@@ -187,11 +187,14 @@ class Insert:
     def call(self, database: BaseDatabaseWrapper) -> "_Call":
         """The statement and its values."""
         things = self.instances
-        model = type(things[0])
-        columns = [[_stored(thing, field, database, add=True) for thing in things] for field in _columns(model)]
+        model, keyed = type(things[0]), dry_run.is_on()
+        if keyed:  # a number that a sequence gives does not roll back
+            for thing in things:
+                thing.pk = dry_run.new_key()
+        columns = [[_stored(thing, field, database, add=True) for thing in things] for field in _columns(model, keyed)]
         if len(things) == 1:
-            return _insert_of(model), [value for [value] in columns]
-        return _insert_of_many(model), columns
+            return _insert_of(model, keyed), [value for [value] in columns]
+        return _insert_of_many(model, keyed), columns
 
     def finish(self, cursor: Any, alias: str) -> None:
         """Set the primary keys."""
@@ -238,22 +241,9 @@ def write(*changes: Insert | Update) -> None:
     if not changes:
         return
     database = connections[DEFAULT_DB_ALIAS]
-    if dry_run.is_on():
-        _write_in_dry_run(database, changes)
-        return
     calls = [change.call(database) for change in changes]
     with mark_for_rollback_on_error(), _run(database, *calls) as cursor:
         changes[-1].finish(cursor, database.alias)
-
-
-def _write_in_dry_run(database: BaseDatabaseWrapper, changes: Iterable[Insert | Update]) -> None:
-    """The same changes, one by one: Django gives the new rows keys that use up no number."""
-    for change in changes:
-        if isinstance(change, Insert):
-            type(change.instances[0])._base_manager.bulk_create(change.instances)
-            continue
-        with mark_for_rollback_on_error(), _run(database, change.call(database)) as cursor:
-            change.finish(cursor, database.alias)
 
 
 def insert(instances: Iterable[Model]) -> None:
@@ -270,8 +260,9 @@ def update(instances: Sequence[Model], names: Iterable[str]) -> None:
     write(Update(instances, names))
 
 
-def _columns(model: type[Model]) -> "list[Field[Any, Any]]":
-    return [field for field in model._meta.local_concrete_fields if not field.primary_key]
+def _columns(model: type[Model], keyed: bool) -> "list[Field[Any, Any]]":
+    """The columns of a new row; ``keyed``: with its primary key."""
+    return [field for field in model._meta.local_concrete_fields if keyed or not field.primary_key]
 
 
 def _stored(thing: Model, field: "Field[Any, Any]", database: BaseDatabaseWrapper, *, add: bool) -> Any:
@@ -283,9 +274,9 @@ def _stored(thing: Model, field: "Field[Any, Any]", database: BaseDatabaseWrappe
 
 
 @lru_cache
-def _insert_of(model: type[Model]) -> _Statement:
+def _insert_of(model: type[Model], keyed: bool) -> _Statement:
     places = model()
-    fields = _columns(model)
+    fields = _columns(model, keyed)
     for number, field in enumerate(fields, start=1):
         setattr(places, field.attname, _place(number))
     query = InsertQuery(model)
@@ -297,9 +288,9 @@ def _insert_of(model: type[Model]) -> _Statement:
 
 
 @lru_cache
-def _insert_of_many(model: type[Model]) -> _Statement:
+def _insert_of_many(model: type[Model], keyed: bool) -> _Statement:
     quote, pk = connection.ops.quote_name, cast(Any, model._meta.pk)
-    fields: list[Any] = _columns(model)
+    fields: list[Any] = _columns(model, keyed)
     columns = ", ".join(quote(field.column) for field in fields)
     table, rows = quote(model._meta.db_table), _rows_of(fields)
     sql = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {rows} RETURNING {quote(pk.column)}"  # noqa: S608

@@ -101,8 +101,12 @@ class HotelViewSet(GenericViewSet):
         rehearsal = self.rehearsal = dry_run.Rehearsal()
 
         def rehearsed(*args: Any, **kwargs: Any) -> Any:
-            with rehearsal.rolled_back(lambda: self.show_effects(rehearsal, self.staff)):
-                return action(*args, **kwargs)
+            try:
+                with rehearsal.rolled_back():
+                    return action(*args, **kwargs)
+            finally:
+                if rehearsal.changes or rehearsal.payments:  # now that it holds no locks any more
+                    rehearsal.effects = self.show_effects(rehearsal, self.staff)
 
         setattr(self, method, rehearsed)
 

@@ -67,7 +67,7 @@ class Pair(NamedTuple):
 
 
 def show_effects(rehearsal: Rehearsal, staff: Staff) -> dict[str, Any]:
-    """What the dry run changed in the hotel of ``staff``, JSON-safe; a constant number of queries, in its transaction.
+    """What the dry run changed in the hotel of ``staff``, JSON-safe; a constant number of queries.
 
     ``changes`` has the fields of the API's own snapshots that differ, as ``{field: [before, after]}``.
     """
@@ -79,6 +79,7 @@ class _Effects:
         self.rehearsal, self.staff, self.now = rehearsal, staff, clock.now()
 
     def all(self) -> dict[str, Any]:
+        bookings = self._bookings()
         return {
             "rooms": [
                 {
@@ -95,7 +96,7 @@ class _Effects:
                     "changes": self._changes(pair, booking_detail),
                     "if_match": etag(pair.before.version) if pair.before else None,
                 }
-                for pair in self._bookings()
+                for pair in bookings
             ],
             "tasks": [
                 {
@@ -125,7 +126,7 @@ class _Effects:
                     "kind": pair.row.kind,
                     "changes": self._changes(pair, mail_row),
                 }
-                for pair in self._pairs(BookingMail, "booking", "queued_by__user")
+                for pair in self._mails({pair.row.pk: pair.row for pair in bookings})
             ],
             "payments": self.rehearsal.payments,
         }
@@ -161,18 +162,29 @@ class _Effects:
         pairs = self._pairs(
             RoomBooking, "room_type", "assigned_room__room_type", "staff_seen_by__user", "payment_retry"
         )
-        parties_before: dict[int, list[Any]] = defaultdict(list)
-        for before, after in self._pairs(BookingGuest):
-            # A changed party is replaced as a whole.
-            parties_before[(before or after).booking_id] += [before] if before else []
-        parties: dict[int, list[Any]] = defaultdict(list)
-        for guest in BookingGuest.objects.filter(booking__in=[pair.row.pk for pair in pairs]).order_by("pk"):
-            parties[guest.booking_id].append(guest)
+        parties: dict[int, Pair] = defaultdict(lambda: Pair([], []))
+        for pair in self._pairs(BookingGuest):  # a changed party is replaced as a whole
+            for guest, party in zip(pair, parties[pair.row.booking_id], strict=True):
+                party += [guest] if guest else []
+        same = [pair.row.pk for pair in pairs if pair.row.pk not in parties]
+        for guest in BookingGuest.objects.filter(booking__in=same).order_by("pk"):
+            for party in parties[guest.booking_id]:
+                party.append(guest)
         for pair in pairs:
-            for booking, party in ((pair.before, parties_before), (pair.after, parties)):
+            for booking, party in zip(pair, parties[pair.row.pk], strict=True):
                 if booking:
                     booking.hotel = self.staff.hotel
-                    booking.party = [_person(guest) for guest in party.get(booking.pk, parties[booking.pk])]
+                    booking.party = [_person(guest) for guest in party]
+        return pairs
+
+    def _mails(self, bookings: dict[int, RoomBooking]) -> list[Pair]:
+        """The changed mails; ``bookings`` has those that the dry run changed or created."""
+        pairs = self._pairs(BookingMail, "queued_by__user")
+        mails = [mail for pair in pairs for mail in pair if mail]
+        for mail in mails:
+            if mail.booking_id in bookings:
+                mail.booking = bookings[mail.booking_id]
+        prefetch_related_objects(mails, "booking")
         return pairs
 
     def _events(self) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,7 @@ DIRECT = {
     "tests/common/test_kept_connection.py": "ends a session by its process id, listens in it",
     "tests/common/test_database_away.py": "ends a session by its process id",
     "tests/common/test_read_only.py": "makes a session read-only",
+    "tests/hotelmate/test_dry_run.py::test_a_lost_database": "ends a session by its process id",
     "tests/hotelmate/test_busy.py": "sets a session's lock_timeout",
     "tests/room_bookings/test_booking_races.py::test_twenty": "sets a session's lock_timeout",
     "tests/hotelmate/test_connection.py": "tests the start-up options of a direct connection",

@@ -444,7 +444,7 @@ def test_new_rows_are_the_newest(api, manager, targets):
 
 def test_keys_are_made_up_only_in_a_dry_run():
     assert dry_run.new_key() is None
-    with dry_run.Rehearsal().rolled_back(dict):
+    with dry_run.Rehearsal().rolled_back():
         keys = [dry_run.new_key() for _ in range(3)]
         assert keys == sorted(keys)  # type: ignore[type-var]  # not None here
         assert keys[-1] < 0  # type: ignore[operator]
@@ -486,7 +486,7 @@ def test_a_dry_run_takes_no_slot_and_cannot_reach_the_provider(api, manager, tar
     with payments.provider_slot():
         assert_error(client.post(path), 503, "PAYMENTS_BUSY")
         assert client.post(path + DRY).json()["status"] == "CONFIRMED"
-    with dry_run.Rehearsal().rolled_back(dict), pytest.raises(RuntimeError, match="never calls the payment provider"):
+    with dry_run.Rehearsal().rolled_back(), pytest.raises(RuntimeError, match="never calls the payment provider"):
         payments.look_up("pi_1")
     settings.STRIPE_SECRET_KEY = ""
     assert_error(client.post(path + DRY), 503, "PAYMENTS_NOT_CONFIGURED")
@@ -521,6 +521,15 @@ def test_the_transaction_is_rolled_back(api, manager, room):
 
 
 @really
+def test_its_version_makes_the_real_call_conditional(api, manager, room):
+    client, path = api(manager), url(manager, f"rooms/{room.pk}/status/")
+    [effect] = change(client, manager, room, "CHECKOUT_DIRTY").json()["effects"]["rooms"]
+    for status in (200, 412):  # the second time, somebody has changed the room: we have
+        answer = client.post(path, {"to_status": "CHECKOUT_DIRTY"}, HTTP_IF_MATCH=effect["if_match"])
+        assert answer.status_code == status
+
+
+@really
 def test_it_waits_for_a_writer_and_starts_from_what_that_committed(api, manager, room):
     client = api(manager)
     _, [answer] = overlap(
@@ -537,7 +546,7 @@ def during_a_dry_run(work: Callable[[], Any], *, waits: bool) -> Iterator[list[A
     """Run ``work`` in another thread while the block is being dry-run; its result is there after the block."""
     outcome: list[Any] = []
     writer = Writer(work)
-    with dry_run.Rehearsal().rolled_back(dict):
+    with dry_run.Rehearsal().rolled_back():
         yield outcome
         writer.start()
         while waits and not waiting("pg_backend_pid() = ANY(blockers)"):

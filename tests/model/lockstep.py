@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from common import clock
+from common.dry_run import Rehearsal
 from common.errors import HotelMateError, NotAllowed
 from hotel import rights
 from hotel.models import Hotel, Staff
@@ -70,6 +71,9 @@ PEOPLE = {
 ROOMS = {101: "A", 102: "A", 201: "B"}
 BEDS = {"A": 2, "B": 3}
 CHECK_EVERY = 10  # steps between checks of the invariants
+REHEARSE_EVERY = 3  # steps between dry runs of the next step
+# The tables whose rows a dry run must predict.
+REHEARSED = {model.__name__: model._meta.db_table for model in (Room, RoomBooking, HousekeepingTask)}
 
 
 class Setting(NamedTuple):
@@ -356,6 +360,10 @@ def _block() -> transaction.Atomic:
     return block
 
 
+# By table and id: the row, or None if it is deleted.
+Changes = dict[tuple[str, int], dict[str, Any] | None]
+
+
 class Lockstep:
     """A run on both hotels; ``close`` and ``discard`` roll back everything that it wrote."""
 
@@ -423,6 +431,7 @@ class Lockstep:
             expected = refusal.code
             reference.oversold.clear()  # a refused step records no overselling
         with clock.set_to(reference.now):
+            rehearsed = self._rehearse(step, who, args) if self.taken % REHEARSE_EVERY == 0 else None
             try:
                 with _block():
                     self.real.take(step, who, args)
@@ -431,7 +440,10 @@ class Lockstep:
             except HotelMateError as refusal:
                 outcome = refusal.code
         assert outcome == expected, f"{step} by {who}: {outcome or 'done'}, expected {expected or 'done'}"
+        before = self.rows
         self._compare(outcome)
+        if rehearsed is not None:
+            assert rehearsed == (outcome, self._changed_since(before)), f"the dry run of {step} by {who}"
         if not outcome and who:
             self.done.pop(step, None)  # keep the order of the last calls
             self.done[step] = (step, who, args)
@@ -439,6 +451,32 @@ class Lockstep:
         if self.taken % CHECK_EVERY == 0:
             assert_invariants_hold()
         return outcome
+
+    def _rehearse(self, step: str, who: str, args: Mapping[str, Any]) -> tuple[str, Changes]:
+        """Dry-run one step: its outcome, and the rows that it would change."""
+        bookings, tasks, rehearsal = list(self.real.bookings), list(self.real.tasks), Rehearsal()
+        try:
+            with rehearsal.rolled_back():
+                self.real.take(step, who, args)
+            outcome = ""
+        except HotelMateError as refusal:
+            outcome = refusal.code
+        self.real.bookings, self.real.tasks = bookings, tasks
+        assert Counter(all_rows()) == self.rows, f"the dry run of {step} left a trace"
+        return outcome, {
+            (table, change.before["id"]): change.after
+            for table, name in REHEARSED.items()
+            for change in rehearsal.changes.get(name, ())
+            if change.before
+        }
+
+    def _changed_since(self, rows: Counter[tuple[str, str]]) -> Changes:
+        """The rows that were there before and have changed."""
+        before, after = (
+            {(table, json.loads(row)["id"]): json.loads(row) for table, row in some if table in REHEARSED}
+            for some in (rows - self.rows, self.rows - rows)
+        )
+        return {key: after.get(key) for key in before}
 
     def _compare(self, outcome: str) -> None:
         after = Counter(all_rows())
