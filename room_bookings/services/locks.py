@@ -1,4 +1,4 @@
-"""Locks on a booking, a room and a room type, taken in this order (docs/locking.md)."""
+"""Locks on a booking and a room type, taken in this order (docs/locking.md)."""
 
 from common.prepared import PreparedRead
 from hotel.models import Hotel
@@ -7,9 +7,7 @@ from room_bookings.models import (
     RoomBooking,
 )
 from room_bookings.selectors import booking_lock
-from rooms.errors import RoomNotFound
-from rooms.models import Room, RoomType
-from rooms.selectors import room_lock
+from rooms.models import RoomType
 
 
 def lock_booking(booking: RoomBooking) -> RoomBooking:
@@ -17,14 +15,6 @@ def lock_booking(booking: RoomBooking) -> RoomBooking:
     locked = booking_lock([booking.pk])
     if not locked:
         raise BookingNotFound("There is no such booking.")
-    return locked[0]
-
-
-def lock_room(hotel: Hotel, room_id: int) -> Room:
-    """Lock and re-read one room of the hotel; the booking is already locked."""
-    locked = room_lock([room_id], hotel=hotel)
-    if not locked:
-        raise RoomNotFound("Room not found: this hotel has no such room.")
     return locked[0]
 
 

@@ -17,9 +17,9 @@ from room_bookings.room_demand import arrivals_of
 from room_bookings.selectors import booking_lock
 from room_bookings.services.checks import overbookings_of
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
-from room_bookings.services.locks import lock_room
 from room_bookings.services.room_assignment import ASSIGNMENT, release_room
 from rooms.models import Room, RoomStatus
+from rooms.selectors import room_lock
 from rooms.services import update_room
 
 
@@ -60,7 +60,7 @@ def _force(
         and booking.room_type_id != stays_on
     ]
     if arrivals:
-        room = lock_room(room.hotel, room.pk)
+        [room] = room_lock([room.pk])  # a room with bookings is never deleted
         # All types in one query: two concurrent removals, each with an arrival that booked the other's type, must not
         # deadlock.
         lock_types({room.room_type_id, *(booking.room_type_id for booking in arrivals)})

@@ -13,6 +13,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from common import clock
 from common.errors import HotelMateError
+from hotel import calendar
 from hotel.models import Hotel, Staff
 from notifications.mail import SUBJECTS
 from notifications.models import BookingMail, MailKind, RealtimeEvent
@@ -20,7 +21,7 @@ from room_bookings.errors import PaymentInProgress
 from room_bookings.models import BookingChange, BookingStatus, PaymentState, RoomBooking
 from room_bookings.payments import Standing, provider_slot
 from room_bookings.services.approval import approve_booking, confirm_booking, decline_booking
-from room_bookings.services.check_in import check_in
+from room_bookings.services.check_in import check_in, check_in_rooms
 from room_bookings.services.expire import expire_approvals
 from room_bookings.services.no_show import mark_no_show
 from room_bookings.services.payment_sweep import settle_payments
@@ -890,6 +891,16 @@ def test_no_check_in_or_no_show_during_a_refund(hotel, manager, step):
     before = trace(booking)
     with pytest.raises(PaymentInProgress):
         step(booking=booking, staff=manager)
+    assert trace(booking) == before
+
+
+def test_no_bulk_check_in_during_a_refund(hotel, manager):
+    room, today = NewRoomFactory(hotel=hotel), calendar.business_date(hotel)
+    confirmed = {"status": BookingStatus.CONFIRMED, "check_in": today, "check_out": today + timedelta(days=1)}
+    booking = card(None, hotel, PaymentState.REFUNDING, **confirmed, assigned_room=room, room_type=room.room_type)
+    before = trace(booking)
+    result = check_in_rooms(hotel=hotel, room_ids=[room.pk], staff=manager)
+    assert [refusal.code for _, refusal in result.failed] == ["PAYMENT_IN_PROGRESS"]
     assert trace(booking) == before
 
 

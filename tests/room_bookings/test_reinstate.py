@@ -150,10 +150,11 @@ def test_it_locks_booking_then_type(small_hotel, statements):
     ]
 
 
-def test_refused_role_locks_nothing(small_hotel, statements):
+@pytest.mark.parametrize("step", [reinstate_booking, undo_check_in])
+def test_refused_role_locks_nothing(step, small_hotel, statements):
     booking = booking_in("CANCELLED", hotel=small_hotel.hotel, room_type=small_hotel.room_type)
     with statements() as made:
-        refusal = refusal_of(lambda: reinstate_booking(booking=booking, staff=small_hotel.agent, reason="x"))
+        refusal = refusal_of(lambda: step(booking=booking, staff=small_hotel.agent, reason="x"))
     assert refusal.code == "PERMISSION_DENIED"
     assert locks_and_writes(made.sql()) == []
 
