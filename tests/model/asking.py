@@ -59,8 +59,8 @@ class Answer(NamedTuple):
 
 def ask(step: str, staff: Staff, given: Mapping[str, Any]) -> Answer | None:
     """What pre-flight says of the step, or ``None`` if it cannot be asked about exactly this."""
-    fixed = ("reinstate", "undo_check_in")
-    if any(given.get(name) for name in OTHERWISE if not (name == "reason" and step in fixed)):
+    others = [name for name in OTHERWISE if not (name == "reason" and step in ("reinstate", "undo_check_in"))]
+    if any(str(given.get(name, False)) not in ("None", "False", "") for name in others):
         return None
     if step in OF_ROOMS:
         return _ask_room(OF_ROOMS[step], staff, given)
