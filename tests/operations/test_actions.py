@@ -42,7 +42,7 @@ def call(client, action, target):
 
 
 def differences(client, actions, target):
-    """Where the answers and the calls disagree."""
+    """Where the answers and the calls disagree, or a reason is given twice."""
     found = []
     for action in actions:
         before = all_rows()
@@ -51,7 +51,8 @@ def differences(client, actions, target):
             accepted, changed = answer.status_code < 400, all_rows() != before
             code = None if accepted else answer.json()["code"]
         said = action["reasons"][0]["code"] if action["reasons"] else None
-        if (action["allowed"], action["has_effect"], said) != (accepted, changed, code):
+        once = len({reason["message"] for reason in action["reasons"]}) == len(action["reasons"])
+        if (action["allowed"], action["has_effect"], said) != (accepted, changed, code) or not once:
             found.append((action["action"], action["body"], action["reasons"], accepted, changed, code))
     return found
 
