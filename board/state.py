@@ -11,7 +11,7 @@ from common.formats import iso
 from hotel import calendar
 from hotel.models import Hotel, Staff
 from housekeeping.models import OPEN_TASK_STATUSES
-from housekeeping.policy import status_transitions
+from housekeeping.policy import OVERRIDE, status_transitions
 from housekeeping.selectors import task_list
 from housekeeping.snapshots import task_snapshot
 from notifications import transport
@@ -19,6 +19,7 @@ from notifications.catch_up import latest_seqs
 from notifications.models import BOOKINGS
 from notifications.views import LISTENERS
 from room_bookings.models import BookingStatus, RoomBooking
+from room_bookings.overrides import SUPERVISE
 from room_bookings.selectors import arriving
 from room_bookings.snapshots import guest_name
 from rooms.models import RoomStatus
@@ -73,6 +74,7 @@ def _me(staff: Staff, *, sees_bookings: bool) -> dict[str, Any]:
             "flag": staff.can("rooms.maintenance_flag"),
             "clear": staff.can("rooms.maintenance_clear"),
         },
+        "overrides": [right for right in (OVERRIDE, SUPERVISE) if staff.can(right)],
         "status_transitions": status_transitions(staff),
     }
 

@@ -36,6 +36,7 @@ MAY = {
     SUPERVISOR: {"history": True, "flag": True, "clear": True},
     MANAGER: {"history": True, "flag": True, "clear": True},
 }
+OVERRIDES = {OFFICE: ["bookings.supervise"], MANAGER: ["housekeeping.status_override", "bookings.supervise"]}
 by_role = pytest.mark.parametrize("role", list(MAY))
 
 
@@ -101,6 +102,7 @@ def test_the_state_contains_the_users_role_and_rights(browser, grand, role):
         "name": staff.name,
         "sees_bookings": role in SEES_BOOKINGS,
         "may": MAY[role],
+        "overrides": OVERRIDES.get(role, []),
         "status_transitions": status_transitions(staff),
     }
 

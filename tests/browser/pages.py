@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
@@ -66,6 +67,20 @@ def set_active(board_hotel: BoardHotel, manager: Staff, room: Room, *, is_active
     """Activate or deactivate the room through the API, as the manager."""
     answer = token_client(manager).patch(f"{board_hotel.api}room-management/{room.pk}/", {"is_active": is_active})
     assert answer.status_code == 200
+
+
+def press_until(page: Page, key: str, selector: str) -> None:
+    """Press the key until the selector's element has the focus, up to a limit."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"{key} never leads to {selector}")
+
+
+def without_answers(page: Page) -> None:
+    """The page does not learn beforehand what would be refused."""
+    page.route("**/actions/", lambda route: route.fulfill(json={}))
 
 
 @dataclass

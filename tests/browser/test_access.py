@@ -1,7 +1,7 @@
 """The board on a phone, on a wall screen, with the keyboard, and with a screen reader."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from hotel import rights
 from housekeeping.models import Source
@@ -15,10 +15,12 @@ from tests.browser.pages import (
     expect_status,
     open_room,
     overflow,
+    press_until,
     serious_findings,
     small_targets,
     step,
     tile,
+    without_answers,
 )
 from tests.factories import PASSWORD
 
@@ -92,15 +94,6 @@ def test_no_word_on_a_tile_is_cut_off(busy_hotel, board, size):
 
 
 # --- a keyboard -------------------------------------------------------------------------------------------------------
-
-
-def press_until(page: Page, key: str, selector: str) -> None:
-    """Press the key until the selector's element has the focus, up to a limit."""
-    for _ in range(60):
-        page.keyboard.press(key)
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            return
-    pytest.fail(f"{key} never leads to {selector}")
 
 
 def test_the_board_works_with_the_keyboard_alone(board_hotel, window):
@@ -225,6 +218,7 @@ def test_refusals_and_connection_trouble_have_no_serious_finding(busy_hotel, boa
     complaints.expect("status of 40|WebSocket")
     member = busy_hotel.member(rights.HOUSEKEEPING_SUPERVISOR)
     page = board(member, color_scheme=scheme)
+    without_answers(page)
     open_room(page, 108)
     step(page, "READY_FOR_GUEST").click()
     expect(page.locator("#refusal")).to_be_visible()
@@ -289,6 +283,7 @@ def test_the_connection_and_a_refusal_are_announced(busy_hotel, board, complaint
     complaints.expect("status of 409")
     page = board(busy_hotel.member(rights.HOUSEKEEPING_SUPERVISOR))
     expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
+    without_answers(page)
     open_room(page, 108)
     step(page, "READY_FOR_GUEST").click()
     expect(page.get_by_role("alert")).to_contain_text("open fault", ignore_case=True)

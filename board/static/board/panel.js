@@ -1,12 +1,14 @@
-// Owns the dialog of one room: its details, the status changes that the user may make, and its history.
+// Owns the dialog of one room: its details, the status changes that the user may make, why not the others, and its history.
 
-import { duesOf, isCut, now, stepsFor } from "./state.js";
+import { duesOf, isCut, now, refusedSteps, stepsFor } from "./state.js";
 import { element, setText } from "./painting.js";
-import { ago, day, dueWords, faultWords, labelOf, lateWords, moment, verb } from "./words.js";
+import { ago, capitalized, day, dueWords, faultWords, labelOf, lateWords, moment, verb, whoWords } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
 // Milliseconds after the buttons change in which taps are ignored: a double tap must not press a new button.
 const SETTLE = 700;
+// Refusals of a change that nobody expects from this status: it is shown on demand.
+const NO_NEXT_STEP = ["INVALID_TRANSITION", "NOBODY_IN_HOUSE"];
 
 // `took(room)` is called with each room received from the server, so that the rest of the page is updated too.
 export function panel({ board, api, slug, took }) {
@@ -17,13 +19,18 @@ export function panel({ board, api, slug, took }) {
   let busy = false;
   let unsettled; // timer that is set while the buttons have just changed
   let painted = {}; // what each part shows, so that only changes are rendered
+  let answer = null; // the server's: what may be done with the room, and if not, why; null if it can't be had
+  let asked = 0; // how often the server was asked for it
+  const overrides = new WeakMap(); // the call of each override button
 
   function open(roomNumber) {
     number = roomNumber;
     painted = {};
+    answer = null;
     note.value = "";
     say("", "");
     $("#history").replaceChildren();
+    $("#others").open = false;
     paint();
     dialog.showModal();
     $("#room-heading").focus();
@@ -49,8 +56,10 @@ export function panel({ board, api, slug, took }) {
     setText($("#room-status .label"), labelOf(board, current.room_status));
     setText($("#room-status .since"), ago(current.status_changed_at, now(board)).long);
     paintFacts(current);
-    paintSteps(current);
-    paintFault(current);
+    const actions = answer?.status_version === current.status_version ? answer.actions : [];
+    paintSteps(current, actions);
+    paintFault(current, actions);
+    if (!once("actions", [current.id, current.status_version, current.updated_at])) ask(current);
     if (!once("history", [current.id, current.status_version])) readHistory(current);
     // On opening; after a check-in, as events contain no guests; and when an event's notes were cut.
     if (!once("guest", [current.id, current.is_occupied]) || (isCut(current) && !once("whole", [current.id, current.updated_at]))) read();
@@ -89,8 +98,27 @@ export function panel({ board, api, slug, took }) {
     ]));
   }
 
-  function paintSteps(current) {
-    const steps = stepsFor(current, board.me);
+  function paintSteps(current, actions) {
+    const refused = refusedSteps(current, actions);
+    const steps = stepsFor(current, board.me).filter((status) => !refused.some(({ body }) => body.to_status === status));
+    paintButtons(current, steps);
+    const items = refused.map((action) => ({
+      ...action,
+      id: `why-${action.body.to_status}`,
+      status: action.body.to_status,
+      label: verb(current.room_status, action.body.to_status),
+      overriding: overrideOf(action, actions),
+    }));
+    const isFar = ({ reasons }) => reasons.some(({ code }) => NO_NEXT_STEP.includes(code));
+    const far = items.filter(isFar);
+    const near = items.filter((item) => !isFar(item));
+    paintRefused($("#refused-steps"), near);
+    paintRefused($("#refused-others"), far);
+    $("#others").hidden = !far.length;
+    $("#steps .none").hidden = steps.length + near.length > 0;
+  }
+
+  function paintButtons(current, steps) {
     if (once("steps", [current.id, current.status_version, steps])) return;
     const group = $("#steps .buttons");
     const held = group.contains(document.activeElement);
@@ -99,21 +127,67 @@ export function panel({ board, api, slug, took }) {
       button.dataset.to = button.dataset.status = status;
       return button;
     }));
-    $("#steps .none").hidden = steps.length > 0;
     clearTimeout(unsettled);
     unsettled = setTimeout(settle, SETTLE);
     disableButtons();
     if (held) $("#room-heading").focus();
   }
 
-  function paintFault(current) {
+  // The call that lifts a refusal, if the user holds the right; null otherwise.
+  function overrideOf({ url, body, override }, actions) {
+    if (!board.me.overrides.includes(override?.right)) return null;
+    if (override.needs === "force") return { url, body: { ...body, force: true } };
+    const call = actions.find((other) => other.action === "manager_override" && other.body.to_status === body.to_status);
+    return call?.allowed ? { url: call.url, body } : null;
+  }
+
+  function paintFault(current, actions) {
     const { flag, clear } = board.me.may;
     const fault = faultWords(current);
-    const known = fault && [fault[0].toUpperCase() + fault.slice(1), current.maintenance_notes].filter(Boolean).join("\n");
+    const isBroken = fault || current.room_status === "MAINTENANCE_REQUIRED";
+    const known = fault && [capitalized(fault), current.maintenance_notes].filter(Boolean).join("\n");
     setText($("#fault .known"), known);
-    $("#fault [data-flag]").hidden = !flag;
-    $("#fault [data-fault=repaired]").hidden = !(clear && (fault || current.room_status === "MAINTENANCE_REQUIRED"));
-    $("#fault").hidden = !(flag || fault);
+    const refusal = (name) => actions.find(({ action, allowed }) => action === name && !allowed);
+    const report = refusal("report_fault");
+    const repaired = isBroken && refusal("complete_repair");
+    $("#fault [data-flag]").hidden = !flag || Boolean(report);
+    $("#fault [data-fault=repaired]").hidden = !(clear && isBroken) || Boolean(repaired);
+    paintRefused($("#refused-fault"), [
+      report && { ...report, id: "why-report", label: $("#fault [data-fault=report]").textContent },
+      repaired && { ...repaired, id: "why-repaired", label: $("#fault [data-fault=repaired]").textContent },
+    ].filter(Boolean));
+    $("#fault").hidden = !(flag || fault || report);
+  }
+
+  // Greyed, with all reasons and who may. Not `disabled`, so that keyboards and screen readers reach it.
+  function paintRefused(list, items) {
+    if (once(list.id, items)) return;
+    const held = list.contains(document.activeElement);
+    list.replaceChildren(...items.map(({ id, status, label, reasons, overriding }) => {
+      const button = element("button", { type: "button" }, element("span", { className: "mark" }), overriding ? `Override: ${label}` : label);
+      if (status) button.dataset.status = status;
+      if (overriding) {
+        button.dataset.override = status;
+        overrides.set(button, overriding);
+      } else {
+        button.setAttribute("aria-disabled", "true");
+      }
+      button.setAttribute("aria-describedby", id);
+      const why = reasons.map(({ message, who_can: roles }) =>
+        element("p", { textContent: message }, element("small", { textContent: whoWords(roles) })));
+      return element("li", {}, button, element("div", { id }, ...why));
+    }));
+    disableButtons();
+    if (held) $("#room-heading").focus();
+  }
+
+  async function ask(current) {
+    asked += 1;
+    const turn = asked;
+    const found = await api.look(`${base}/rooms/${current.id}/actions/`).catch(() => null);
+    if (!isOpen() || turn !== asked) return;
+    answer = found;
+    paint();
   }
 
   async function readRoom(asked) {
@@ -180,6 +254,7 @@ export function panel({ board, api, slug, took }) {
   async function explain(refusal, at) {
     const read = await readRoom(at).then(() => true, () => false);
     if (at !== number) return;
+    painted.actions = null;
     const sentence = refusal.isNoResponse && read ? "The server did not respond in time." : refusal.message;
     const name = refusal.details?.changed_by_name;
     const who = name ? ` It was changed by ${name}.` : "";
@@ -196,8 +271,8 @@ export function panel({ board, api, slug, took }) {
 
   // Marks buttons that ignore taps at the moment as disabled.
   function disableButtons() {
-    for (const button of dialog.querySelectorAll("[data-to], [data-fault]")) {
-      if (busy || (unsettled && button.dataset.to)) button.setAttribute("aria-disabled", "true");
+    for (const button of dialog.querySelectorAll("[data-to], [data-fault], [data-override]")) {
+      if (busy || (unsettled && !button.dataset.fault)) button.setAttribute("aria-disabled", "true");
       else button.removeAttribute("aria-disabled");
     }
   }
@@ -212,8 +287,15 @@ export function panel({ board, api, slug, took }) {
     if (beside || button?.matches("[data-close]")) dialog.close();
     if (!button || busy || !room()) return;
     const { id, status_version: version } = room();
+    const ifMatch = { "If-Match": `"${version}"` };
+    const overriding = overrides.get(button);
     if (button.dataset.to && !unsettled) {
-      send(`${base}/rooms/${id}/status/`, { to_status: button.dataset.to, note: note.value }, { "If-Match": `"${version}"` });
+      send(`${base}/rooms/${id}/status/`, { to_status: button.dataset.to, note: note.value }, ifMatch);
+    } else if (overriding && !unsettled && !note.value.trim()) {
+      say("", "An override needs a note that says why.");
+      note.focus();
+    } else if (overriding && !unsettled) {
+      send(overriding.url, { ...overriding.body, note: note.value }, ifMatch);
     } else if (button.dataset.fault === "report") {
       send(`${base}/rooms/${number}/mark-maintenance/`, { priority: $("#priority").value, notes: note.value });
     } else if (button.dataset.fault === "repaired") {
@@ -227,9 +309,18 @@ export function panel({ board, api, slug, took }) {
 
   return {
     open,
-    refresh: () => isOpen() && paint(),
+    // Every half minute: other rooms' bookings and the user's rights, too, decide what is possible.
+    refresh: () => {
+      if (!isOpen()) return;
+      painted.actions = null;
+      paint();
+    },
     refreshIf: (changed) => shows(changed) && paint(),
-    // For guest changes: no event contains the room with its guests.
-    readIf: (changed) => shows(changed) && read(),
+    // For bookings: no event contains the room with its guests, and they can stand in the way.
+    readIf: (changed) => {
+      if (!shows(changed)) return;
+      painted.actions = null;
+      read();
+    },
   };
 }

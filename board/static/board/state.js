@@ -100,3 +100,7 @@ export function stepsFor(room, me) {
   const mine = me.status_transitions[room.room_status] ?? [];
   return room.allowed_transitions.filter((status) => mine.includes(status));
 }
+
+// The refused changes to another status, among the room's actions.
+export const refusedSteps = (room, actions) => actions.filter(({ action, allowed, body }) =>
+  action === "set_status" && !allowed && body.to_status !== room.room_status);

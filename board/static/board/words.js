@@ -77,6 +77,11 @@ export function verb(from, to) {
   return verbs[to] ?? to;
 }
 
+export const capitalized = (text) => text && text[0].toUpperCase() + text.slice(1);
+
+// Which roles may do something; empty if none.
+export const whoWords = (roles) => capitalized(roles.length ? `${roles.join(", ")} may.` : "");
+
 export const labelOf = (board, status) => board.statuses.find(({ value }) => value === status)?.label ?? status;
 
 export function clock(iso, timezone) {
