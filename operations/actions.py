@@ -134,6 +134,10 @@ def _change_dates(booking: RoomBooking, ask: Question) -> Guard[Any]:
     return party_edit_refusals(booking)
 
 
+def _same_dates(booking: RoomBooking, _: Any, ask: Question) -> bool:
+    return bool(ask.dates) and all(getattr(booking, name) == day for name, day in ask.dates.items())
+
+
 BOOKING_ACTIONS = (
     Action("confirm", "booking-confirm", lambda booking, ask: confirmation_refusals(booking, ask.facts)),
     Action("approve", "booking-approve", lambda booking, ask: approval_refusals(booking, ask.facts)),
@@ -178,7 +182,7 @@ BOOKING_ACTIONS = (
         "acknowledge_overstay", "booking-overstay-acknowledge", lambda booking, _: acknowledgement_refusals(booking)
     ),
     Action("check_out", "booking-check-out", lambda booking, _: departure_refusals(booking)),
-    Action("change_dates", "booking-", _change_dates, _dates, method="patch"),
+    Action("change_dates", "booking-", _change_dates, _dates, method="patch", is_idle=_same_dates),
     Action(
         "set_companions",
         "booking-party-companions",

@@ -75,6 +75,16 @@ def test_booking_actions_say_what_the_calls_do(state, role, small_hotel):
     assert differences(client, [action for action in plain if action["action"] == "check_in"], {}) == []
 
 
+def test_the_same_dates_again_have_no_effect(small_hotel):
+    client, booking = token_client(small_hotel.agent), bookings(small_hotel)["con"]()
+    url = f"/api/staff/hotel/{small_hotel.hotel.slug}/room-bookings/{booking.booking_id}/actions/"
+    target = {"check_out": booking.check_out.isoformat()}
+    for same in (target, {**target, "check_in": booking.check_in.isoformat()}):
+        asked = {action["action"]: action for action in client.get(url, same).json()["actions"]}
+        assert differences(client, [asked["change_dates"]], target) == []
+        assert not asked["change_dates"]["has_effect"]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_constant_number_of_statements(count, small_hotel, statements):
     client = token_client(small_hotel.manager)
