@@ -193,6 +193,19 @@ STATUS_EVENT = {
     "note": "str",
     "created_at": "time",
 }
+ACTION = {
+    "action": "str",
+    "allowed": "bool",
+    "has_effect": "bool",
+    "method": "str",
+    "url": "str",
+    "body": keyed("any"),
+    "needs": ["str"],
+    "reasons": [{"code": "str", "message": "str", "who_can": ["str"], "blocker": maybe(keyed("any"))}],
+    "override": maybe({"right": "str", "needs": "str"}),
+}
+ROOM_ACTIONS = {"room_id": "int", "room_number": "int", "status_version": "int", "actions": [ACTION]}
+BOOKING_ACTIONS = {"booking_id": "str", "version": "int", "actions": [ACTION]}
 STATUS_CHANGE = {"message": "str", "room": ROOM, "status_event": maybe(STATUS_EVENT)}
 TURNOVER = {**STATUS_CHANGE, "old_status": ROOM_STATUS, "new_status": ROOM_STATUS}
 HISTORY = {

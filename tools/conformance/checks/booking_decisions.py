@@ -8,7 +8,7 @@ import requests
 from tools.conformance.client import error_problems
 from tools.conformance.report import Table
 from tools.conformance.session import YESTERDAY, Session
-from tools.conformance.shapes import CANCELLED, DETAIL
+from tools.conformance.shapes import BOOKING_ACTIONS, CANCELLED, DETAIL
 
 TABLE = Table("Bookings")
 row = TABLE.row
@@ -35,6 +35,19 @@ def confirm(s: Session) -> None:
         with s.expects_events(bookings=[("booking_confirmed", request["booking_id"])]):
             body = s.frontdesk.post(s.path(request, "confirm/"), shape=DETAIL)
         s.equal(body["status"], "CONFIRMED", "the status")
+
+
+@row("GET {bid}/actions/: what the calls then do")
+def actions(s: Session) -> None:
+    booking = s.book()
+    asked = s.frontdesk.get(s.path(booking, "actions/"), shape=BOOKING_ACTIONS)
+    found = {action["action"]: action for action in asked["actions"]}
+    s.equal((found["cancel"]["allowed"], found["cancel"]["has_effect"]), (True, True), "cancelling is allowed")
+    s.equal((found["confirm"]["allowed"], found["confirm"]["has_effect"]), (True, False), "it is confirmed already")
+    code = found["check_out"]["reasons"][0]["code"]
+    s.equal(code, "BOOKING_NOT_CHECKED_IN", "why the guest cannot be checked out")
+    s.frontdesk.post(s.path(booking, "check-out/"), status=409, code=code)
+    s.frontdesk.get(s.path(booking, "actions/"), query={"check_out": "soon"}, status=400)
 
 
 @row("confirm and cancel of a Stripe booking: 403 STRIPE_BOOKING")

@@ -4,7 +4,7 @@ from typing import Any
 
 from tools.conformance.report import Table
 from tools.conformance.session import Session
-from tools.conformance.shapes import DASHBOARD, HISTORY, STATUS_CHANGE, TASK, page
+from tools.conformance.shapes import DASHBOARD, HISTORY, ROOM_ACTIONS, STATUS_CHANGE, TASK, page
 
 TABLE = Table("Housekeeping")
 row = TABLE.row
@@ -94,6 +94,19 @@ def history(s: Session) -> None:
         s.equal(s.supervisor.get(path, query={"source": "SYSTEM"})["status_history"], [], "another source's events")
         s.equal(s.supervisor.get(path, query={"to": s.day(-2)})["total_events"], 0, "the events of other days")
         s.supervisor.get(path, query={"from": "yesterday"}, status=400)
+
+
+@row("GET rooms/{rid}/actions/: what the calls then do")
+def actions(s: Session) -> None:
+    room = s.room("CHECKOUT_DIRTY")
+    path = f"rooms/{room['id']}/actions/"
+    asked = s.housekeeper.get(path, shape=ROOM_ACTIONS)
+    s.equal(asked["status_version"], 1, "the version")
+    found = {action["action"]: action for action in asked["actions"]}
+    s.equal(found["start_cleaning"]["allowed"], True, "cleaning is allowed")
+    s.equal(found["pass_inspection"]["reasons"][0]["code"], "PERMISSION_DENIED", "why it is refused")
+    s.housekeeper.post(f"rooms/{room['room_number']}/inspect/", {}, status=403)
+    s.housekeeper.get(path, query={"to_status": "LOST"}, status=400)
 
 
 @row("GET housekeeping/dashboard/")
