@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, ExpressionWrapper, OuterRef, QuerySet, Subquery, Value
+from django.db.models import BooleanField, ExpressionWrapper, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat, JSONObject
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -36,7 +36,7 @@ from room_bookings.inventory import (
     ReadInventory,
     counts_and_listed_stays,
 )
-from room_bookings.models import RoomBooking
+from room_bookings.models import BookingStatus, OverstayIncident, OverstayStatus, RoomBooking
 from room_bookings.room_demand import ReadDemand
 from room_bookings.services.approval import approval_refusals, confirmation_refusals, decline_refusals
 from room_bookings.services.cancel import cancellation_refusals
@@ -76,6 +76,7 @@ class Question:
     check_in: date | None = None
     check_out: date | None = None
     demand: ReadDemand | None = None
+    acknowledged: set[int] = field(default_factory=set)  # bookings whose current overstay is acknowledged
 
     def __post_init__(self) -> None:
         self.facts = ReadFacts(self.staff.hotel, self.rooms)
@@ -179,7 +180,10 @@ BOOKING_ACTIONS = (
     ),
     Action("extend_stay", "booking-overstay-extend", _extend, lambda ask: () if ask.check_out else ("dates",)),
     Action(
-        "acknowledge_overstay", "booking-overstay-acknowledge", lambda booking, _: acknowledgement_refusals(booking)
+        "acknowledge_overstay",
+        "booking-overstay-acknowledge",
+        lambda booking, _: acknowledgement_refusals(booking),
+        is_idle=lambda booking, _, ask: booking.pk in ask.acknowledged,
     ),
     Action("check_out", "booking-check-out", lambda booking, _: departure_refusals(booking)),
     Action("change_dates", "booking-", _change_dates, _dates, method="patch", is_idle=_same_dates),
@@ -337,7 +341,8 @@ def _patterns(resolver: URLResolver, before: str) -> Iterator[tuple[str, URLPatt
 
 # --- what the guards look up ------------------------------------------------------------------------------------------
 
-ROLE_ROW = 0  # in place of a room type's id, in a row that says that a role holds a right
+# In place of a room type's id, in a row that says that a role holds a right, or that an overstay is acknowledged.
+ROLE_ROW, ACKNOWLEDGED_ROW = 0, -1
 
 
 def _role_rights(hotel: Any) -> QuerySet[Any, tuple[Any, ...]]:
@@ -349,13 +354,27 @@ def _role_rights(hotel: Any) -> QuerySet[Any, tuple[Any, ...]]:
     return roles.values_list(Value(ROLE_ROW), Value(0), *(columns[name] for name in ListedStay._fields))
 
 
+def _acknowledged(hotel: Any) -> QuerySet[Any, tuple[Any, ...]]:
+    """Rows of (-1, 0, …, booking, …) in the same columns: the guests in house whose overstay is acknowledged."""
+    columns: dict[str, Any] = {**NO_STAY, "pk": "booking"}
+    current = OverstayIncident.objects.filter(
+        booking__hotel=hotel,
+        booking__status=BookingStatus.IN_HOUSE,
+        expected_checkout_date=F("booking__check_out"),
+        status=OverstayStatus.ACKED,
+    )
+    names = (columns[name] for name in ListedStay._fields)
+    return current.order_by().values_list(Value(ACKNOWLEDGED_ROW), Value(0), *names)
+
+
 def _for_bookings(*, hotel: Any, kinds: Any, first: date, free: date) -> QuerySet[Any, tuple[Any, ...]]:
-    return counts_and_listed_stays(kinds=kinds, first=first, free=free).union(_role_rights(hotel), all=True)
+    facts = counts_and_listed_stays(kinds=kinds, first=first, free=free)
+    return facts.union(_role_rights(hotel), _acknowledged(hotel), all=True)
 
 
 def _for_rooms(*, hotel: Any, first: date, free: date) -> QuerySet[Any, tuple[Any, ...]]:
     kinds = ArraySubquery(RoomType.objects.filter(hotel=hotel).order_by().values("pk"))
-    return _for_bookings(hotel=hotel, kinds=kinds, first=first, free=free)
+    return counts_and_listed_stays(kinds=kinds, first=first, free=free).union(_role_rights(hotel), all=True)
 
 
 _read_for_bookings = PreparedQuery(_for_bookings)
@@ -384,6 +403,15 @@ class Roles:
             roles = {role for right in rights for role in self.by_permission.get(permission(right), ())}
             self.found[rights] = sorted(roles)
         return self.found[rights]
+
+
+def _without_acknowledged(rows: Iterable[Sequence[Any]], found: set[int]) -> Iterator[Sequence[Any]]:
+    """The rows of other kinds; the bookings of those that are left out go to ``found``."""
+    for row in rows:
+        if row[0] == ACKNOWLEDGED_ROW:
+            found.add(row[2 + ListedStay._fields.index("pk")])
+        else:
+            yield row
 
 
 def with_answers(rooms: QuerySet[Room]) -> QuerySet[Room]:
@@ -427,8 +455,12 @@ def booking_actions(bookings: Sequence[RoomBooking], question: Question) -> list
     def verdicts() -> list[list[Verdict[Any]]]:
         return [[examine(action.guard(booking, question)) for action in BOOKING_ACTIONS] for booking in bookings]
 
+    def read(**asked: Any) -> Iterator[Sequence[Any]]:
+        rows = _read_for_bookings.read(hotel=hotel.pk, **asked)
+        return _without_acknowledged(roles.without(rows), question.acknowledged)
+
     verdicts()  # asks for what ``load`` then reads
-    facts.load(lambda **asked: roles.without(_read_for_bookings.read(hotel=hotel.pk, **asked)))
+    facts.load(read)
     return [
         [
             _answer(booking, action, verdict, question.staff, roles, question, {"bid": booking.booking_id})

@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from common import clock
 from hotel.rights import HOTEL_MANAGER, HOUSEKEEPER, ROLE_RIGHTS
 from housekeeping.turnover import flag_maintenance, start_cleaning
+from room_bookings.services.edit import edit_booking
+from room_bookings.services.overstay import acknowledge_overstay
 from rooms.models import Room, RoomStatus
 from tests.conftest import token_client
 from tests.factories import NewRoomFactory, StaffFactory, booking_in, room_in
 from tests.http import assert_error, rolled_back
-from tests.room_bookings.small_hotel import all_rows, day, open_small_hotel
+from tests.room_bookings.small_hotel import NOW, all_rows, day, open_small_hotel
 from tests.room_bookings.test_states import STATES, bookings
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +86,26 @@ def test_the_same_dates_again_have_no_effect(small_hotel):
         asked = {action["action"]: action for action in client.get(url, same).json()["actions"]}
         assert differences(client, [asked["change_dates"]], target) == []
         assert not asked["change_dates"]["has_effect"]
+
+
+def test_acknowledging_an_overstay_again_has_no_effect(small_hotel):
+    """Unless it has been dismissed in between, or another departure has been missed."""
+    client, booking = token_client(small_hotel.agent), bookings(small_hotel)["over"]()
+    url = f"/api/staff/hotel/{small_hotel.hotel.slug}/room-bookings/{booking.booking_id}/actions/"
+
+    def has_effect():
+        [asked] = [one for one in client.get(url).json()["actions"] if one["action"] == "acknowledge_overstay"]
+        assert differences(client, [asked], {}) == []
+        return asked["has_effect"]
+
+    found = [has_effect()]
+    for dismiss in (False, True, False):
+        acknowledge_overstay(booking=booking, staff=small_hotel.agent, dismiss=dismiss)
+        found.append(has_effect())
+    edit_booking(booking=booking, staff=small_hotel.agent, check_out=day(1))
+    with clock.set_to(NOW + timedelta(days=1)):
+        found.append(has_effect())
+    assert found == [True, False, True, False, True]
 
 
 @pytest.mark.parametrize("count", [1, 3])
