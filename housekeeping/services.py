@@ -12,7 +12,7 @@ from django.db import transaction
 from common import clock, prepared
 from common.errors import Conflict, HotelMateError, InvalidInput, Lift
 from common.formats import iso
-from common.guards import Guard, require
+from common.guards import Guard, examine, require
 from hotel.models import Staff
 from housekeeping.models import TURNED_OVER, RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE, rights_refusals
@@ -169,11 +169,11 @@ def set_room_statuses(
 
 @dataclass(frozen=True)
 class StatusForecast:
-    """The expected result for one room: changed, refused, or unchanged (neither)."""
+    """The expected result for one room: changed, refused (with every reason), or unchanged (neither)."""
 
     room: Room
     changes: bool = False
-    refusal: HotelMateError | None = None
+    refusals: Sequence[HotelMateError] = ()
 
 
 def preview_room_statuses(
@@ -192,10 +192,9 @@ def preview_room_statuses(
 
 
 def _preview(room: Room, to_status: str, request: StatusRequest, demand: RoomDemand | None) -> StatusForecast:
-    try:
-        changes = require(status_refusals(room, to_status, request, None, demand))
-    except HotelMateError as refusal:
-        return StatusForecast(room, refusal=refusal)
+    refusals, changes = examine(status_refusals(room, to_status, request, None, demand))
+    if refusals:
+        return StatusForecast(room, refusals=refusals)
     if changes and demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
         demand.take(room, staff=request.staff, reason=request.note)
     return StatusForecast(room, changes=changes)

@@ -1,7 +1,7 @@
 """Bookings in the admin: searching, reading with the full history, and actions through the services. Only notes can be
 edited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -24,7 +24,7 @@ from django.utils.timezone import localtime
 from common.admin import HotelScopedAdmin, ReadOnlyAdmin, only_hotel, own_hotel
 from common.errors import HotelMateError, NotAllowed
 from common.forms import LinesField
-from common.guards import Guard, examine, require
+from common.guards import Guard, examine
 from common.handlers import unavailability
 from common.money import money
 from common.search import Folded
@@ -209,12 +209,12 @@ def ask_or_take(
 
 
 class Preview(NamedTuple):
-    """A booking on the confirmation page, and why the action would be refused."""
+    """A booking on the confirmation page, and every reason why the action would be refused."""
 
     booking: RoomBooking
     guest: str
     is_late: bool
-    reason: str = ""
+    refusals: Sequence[HotelMateError] = ()
 
 
 def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> dict[str, list[Preview]]:
@@ -226,19 +226,21 @@ def preview(step: Step, request: HttpRequest, bookings: list[RoomBooking]) -> di
     outcomes: dict[str, list[Preview]] = {"rows": [], "already": [], "refused": []}
     facts = ReadFacts(staff.hotel)
     for booking in bookings:
-        if booking.hotel_id == staff.hotel_id:
-            examine(step.guard(booking, staff, facts))  # asks for what ``load`` then reads, for all bookings at once
+        examine(step_refusals(step, booking, staff, facts))  # asks for what ``load`` then reads
     facts.load()
     for booking in bookings:
-        named = booking, guest_name(booking), is_late(booking)
-        try:
-            if booking.hotel_id != staff.hotel_id:
-                raise OtherHotel(booking)
-            outcome = "rows" if require(step.guard(booking, staff, facts)) is not False else "already"
-            outcomes[outcome].append(Preview(*named))
-        except HotelMateError as refusal:
-            outcomes["refused"].append(Preview(*named, refusal.message))
+        refusals, value = examine(step_refusals(step, booking, staff, facts))
+        outcome = "refused" if refusals else "already" if value is False else "rows"
+        outcomes[outcome].append(Preview(booking, guest_name(booking), is_late(booking), refusals))
     return outcomes
+
+
+def step_refusals(step: Step, booking: RoomBooking, staff: Staff, facts: Facts) -> Guard[Any]:
+    """The refusals of the action's service, for a booking of the caller's hotel."""
+    if booking.hotel_id != staff.hotel_id:
+        yield OtherHotel(booking)
+        return None
+    return (yield from step.guard(booking, staff, facts))
 
 
 def take(step: Step, request: HttpRequest, bookings: list[RoomBooking], reason: str) -> None:

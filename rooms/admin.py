@@ -207,8 +207,8 @@ class RoomAdmin(OneByOneAdmin):
             "is_preview": True,
             "label": RoomStatus(form.cleaned_data["to_status"]).label,
             "done": done,
-            "already": [forecast.room for forecast in forecasts if not (forecast.changes or forecast.refusal)],
-            "refused": [(forecast.room, forecast.refusal.message) for forecast in forecasts if forecast.refusal],
+            "already": [forecast.room for forecast in forecasts if not (forecast.changes or forecast.refusals)],
+            "refused": [(forecast.room, forecast.refusals) for forecast in forecasts if forecast.refusals],
             # "Apply" posts only the rooms that will change; going back keeps the whole selection.
             "selected": [room.pk for room in done or others],
             "others": [room.pk for room in others] if done else [],

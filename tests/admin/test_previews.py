@@ -55,16 +55,25 @@ def hidden(answer: Any, name: str) -> list[int]:
 def test_the_preview_groups_rooms_by_outcome(manager_browser, hotel):
     dirty, occupied = room_in("CHECKOUT_DIRTY", hotel=hotel), room_in("OCCUPIED", hotel=hotel)
     same = room_in("OUT_OF_ORDER", hotel=hotel)
+    tomorrow = calendar.business_date(hotel) + timedelta(days=30)
+    BookingFactory(
+        hotel=hotel,
+        room_type=occupied.room_type,
+        assigned_room=occupied,
+        check_in=tomorrow,
+        check_out=tomorrow + timedelta(days=1),
+    )
     with nothing_written():
         asked = choose(
             manager_browser, "change_status", dirty, occupied, same, preview="1", to_status="OUT_OF_ORDER", reason="r"
         )
     assert [room.pk for room in asked.context["done"]] == [dirty.pk]
     assert [room.pk for room in asked.context["already"]] == [same.pk]
-    assert [(room.pk, why) for room, why in asked.context["refused"]] == [
-        (occupied.pk, f"Room occupied: room {occupied.room_number} has a guest in house.")
-    ]
     text = unescape(asked.content.decode())
+    [(room, refusals)] = asked.context["refused"]
+    assert (room.pk, [refusal.code for refusal in refusals]) == (occupied.pk, ["ROOM_OCCUPIED", "ROOM_NEEDED"])
+    # Each reason is on the page.
+    assert all(f'<span class="reason">{refusal.message}</span>' in text for refusal in refusals)
     assert f"Room {dirty.room_number}, now checkout dirty" in text
     assert f"Room occupied: room {occupied.room_number} has a guest in house." in text
     assert "Already out of order (1)" in text
@@ -145,8 +154,10 @@ def test_the_preview_agrees_with_the_service(hotel, manager):
             for forecast, outcome in zip(forecasts, outcomes, strict=True):
                 assert forecast.room.pk == outcome.room.pk
                 assert forecast.changes == (outcome.event is not None)
-                assert str(forecast.refusal) == str(outcome.refusal)
-                refused += forecast.refusal is not None
+                assert [str(refusal) for refusal in forecast.refusals[:1]] == [
+                    str(refusal) for refusal in [outcome.refusal] if refusal
+                ]
+                refused += bool(forecast.refusals)
     assert refused > 20
 
 
@@ -213,7 +224,7 @@ def test_the_booking_preview_agrees_with_the_service(action, key, hotel, manager
     bookings = list(RoomBooking.objects.select_related("hotel", "room_type"))
     with nothing_written():
         found = preview(step, request, bookings)
-    refusals = {row.booking.pk: row.reason for row in found["refused"]}
+    refusals = {row.booking.pk: row.refusals[0].message for row in found["refused"]}
     already = {row.booking.pk for row in found["already"]}
     assert len(refusals) + len(already) + len(found["rows"]) == len(bookings)
     assert refusals
@@ -246,6 +257,18 @@ def test_the_booking_preview_shows_the_groups(manager_browser, hotel, manager):
     none = choose(manager_browser, "cancel", gone, wrong).content.decode()
     assert "There is nothing to do." in none
     assert 'name="apply"' not in none
+
+
+def test_the_booking_preview_shows_every_reason(manager_browser, hotel):
+    later = calendar.business_date(hotel) + timedelta(days=3)
+    booking = booking_in(
+        "CONFIRMED", hotel=hotel, room_type=NewRoomFactory(hotel=hotel).room_type, check_in=later, card="REFUNDING"
+    )
+    asked = choose(manager_browser, "no_show", booking)
+    [row] = asked.context["refused"]
+    assert [refusal.code for refusal in row.refusals] == ["PAYMENT_IN_PROGRESS", "ARRIVAL_NOT_OVER"]
+    text = unescape(asked.content.decode())
+    assert all(f'<span class="reason">{refusal.message}</span>' in text for refusal in row.refusals)
 
 
 def test_the_preview_refuses_another_hotels_bookings_to_a_superuser(hotel):
