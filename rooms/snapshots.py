@@ -28,7 +28,8 @@ def facts_allow(to_status: str, occupied: bool) -> bool:
 
 
 LABELS = {status: str(label) for status, label in RoomStatus.choices}
-# By status and occupancy: the transitions of the workflow map that the physical facts allow.
+# By status and occupancy: the transitions of the workflow map that the physical facts allow. The guard of a status
+# change asks the map and the facts too; a test compares the two.
 ALLOWED = {
     (str(status), occupied): [str(to_status) for to_status in steps if facts_allow(to_status, occupied)]
     for status, steps in TRANSITIONS.items()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common import clock
+from common.guards import refuses_nothing
 from hotel import rights
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import StatusChangeNotAllowed
@@ -13,11 +14,13 @@ from housekeeping.services import (
     NobodyInHouse,
     NoteRequired,
     StatusChanged,
+    StatusRequest,
     TransitionNotAllowed,
     UnknownStatus,
     VersionChanged,
     set_room_status,
     set_room_statuses,
+    status_refusals,
 )
 from housekeeping.turnover import (
     flag_maintenance,
@@ -26,6 +29,7 @@ from housekeeping.turnover import (
 from notifications.models import RealtimeEvent
 from rooms.errors import RoomNotFound, RoomOccupied
 from rooms.models import Room
+from rooms.snapshots import ALLOWED
 from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, check_out, in_house, room_in
 from tests.snapshots import maintenance_flag, room_records
 
@@ -155,6 +159,17 @@ def test_the_workflow_map(from_status, to_status, manager):
             room=room, to_status=to_status, staff=manager, source=Source.MANAGER_OVERRIDE, note="seen it myself"
         )
         assert Room.objects.get(pk=room.pk).room_status == to_status
+
+
+@pytest.mark.parametrize("stay", [None, 1])
+@pytest.mark.parametrize("from_status", STATUSES)
+def test_allowed_transitions_are_those_that_the_guard_does_not_refuse(from_status, stay):
+    room = NewRoomFactory.build(room_status=from_status)
+    room.stay_id = room.stay_booking_id = stay
+    system = StatusRequest(None, Source.SYSTEM, "")
+    others = [status for status in STATUSES if status != from_status]
+    open_to = {status for status in others if refuses_nothing(status_refusals(room, status, system))}
+    assert set(ALLOWED[from_status, stay is not None]) == open_to
 
 
 @pytest.mark.parametrize("to_status", ["CHECKOUT_DIRTY", "OUT_OF_ORDER", "READY_FOR_GUEST", "CLEANED_UNINSPECTED"])
