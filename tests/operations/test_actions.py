@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from rest_framework.test import APIClient
 
 from common import clock
 from hotel.rights import HOTEL_MANAGER, HOUSEKEEPER, ROLE_RIGHTS
@@ -252,6 +253,20 @@ def test_a_page_of_rooms_and_the_dashboard_have_actions(small_hotel, statements)
     for room in [room for column in board["rooms_by_status"].values() for room in column]:
         assert room.pop("actions") == expected[room["id"]]
     assert board == plain
+
+
+@pytest.mark.parametrize("path", ["turnover/rooms/", "housekeeping/dashboard/"])
+def test_a_streamed_list_has_asked_the_database_before_it_begins(path, small_hotel, statements):
+    """Once it has begun, an error could only break it off."""
+    client = APIClient()
+    client.force_authenticate(small_hotel.manager.user)
+    url = f"/api/staff/hotel/{small_hotel.hotel.slug}/{path}"
+    with statements() as made:
+        answer = client.get(url, {"expand": "actions"})
+        before = len(made.sql())
+        assert answer.streaming
+        assert answer.getvalue()
+    assert len(made) == before > 1
 
 
 def test_nothing_else_can_be_expanded(small_hotel):
