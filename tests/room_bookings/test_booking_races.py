@@ -319,7 +319,7 @@ def test_one_of_two_edits_of_the_same_version_is_refused(small_hotel):
 
 
 def test_two_parties_for_one_booking(small_hotel):
-    booking = coming(small_hotel)
+    booking = coming(small_hotel, adults=2)  # a larger party would also wait for the type
     stale = RoomBooking.objects.get()
     parties = [[{"first_name": name, "last_name": "Babbage"}] for name in ("Charles", "Georgiana")]
     race(*[partial(set_companions, booking=stale, companions=party) for party in parties])
