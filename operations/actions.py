@@ -512,7 +512,7 @@ def _answer(
     if at.rights is not None and not any(staff.can(right) for right in at.rights):
         missing = RightNeeded("Permission denied: your role does not include this.", lift=Lift(tuple(at.rights)))
         # Some guards ask for the same right again.
-        refusals = [missing, *(each for each in refusals if (each.message, each.lift) != (str(missing), missing.lift))]
+        refusals = [missing, *(each for each in refusals if each.lift != missing.lift)]
     return {
         "action": action.name,
         "allowed": not refusals,

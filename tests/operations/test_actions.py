@@ -180,6 +180,8 @@ def test_targets_and_roles_are_the_hotels_own(small_hotel):
     found = {action["action"]: action for action in client.get(url, {"room_id": other.rooms[0].pk}).json()["actions"]}
     assert [reason["code"] for reason in found["assign_room"]["reasons"]] == ["ROOM_NOT_FOUND"]
     assert found["reinstate"]["reasons"][0]["who_can"] == ["front office manager"]
+    # The view and the service ask for the same right: one reason.
+    assert [reason["code"] for reason in found["reinstate"]["reasons"]] == ["PERMISSION_DENIED", "BOOKING_NOT_ELIGIBLE"]
     url = f"/api/staff/hotel/{small_hotel.hotel.slug}/rooms/{small_hotel.rooms[0].pk}/actions/"
     [change, *_] = client.get(url, {"to_status": "OUT_OF_ORDER"}).json()["actions"]
     assert change["reasons"][0]["who_can"] == ["front office manager"]
