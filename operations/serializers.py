@@ -37,7 +37,8 @@ class ReasonOutput(serializers.Serializer[Any]):
     code = serializers.ChoiceField(choices=REASON_CODES)
     message = serializers.CharField()
     who_can = serializers.ListField(
-        child=serializers.CharField(), help_text="The roles of this hotel that are not refused for this reason."
+        child=serializers.CharField(),
+        help_text="The roles of this hotel that are not refused for this reason. Empty: no role can.",
     )
     blocker = BlockerOutput(allow_null=True)
 
@@ -45,14 +46,18 @@ class ReasonOutput(serializers.Serializer[Any]):
 class LiftOutput(serializers.Serializer[Any]):
     """What lifts all the reasons at once."""
 
-    right = serializers.CharField()
-    needs = serializers.ChoiceField(choices=["reason", "note", "force"])
+    right = serializers.CharField(help_text="The caller holds it if `rbac` (sign-in, `me/`) says so.")
+    needs = serializers.ChoiceField(
+        choices=["reason", "note", "force"],
+        help_text="`reason`: send an `override_reason` (a move and a cancellation: `reason`). `note`: call the "
+        "`manager_override` to the same status, with a note. `force`: send `force: true`.",
+    )
 
 
 class ActionOutput(serializers.Serializer[Any]):
     """An action, whether the caller may take it now, and the call that takes it."""
 
-    action = serializers.CharField()
+    action = serializers.CharField(help_text="`set_status` and others occur more than once, each with another `body`.")
     allowed = serializers.BooleanField(help_text="The call would be accepted, with what it `needs`.")
     has_effect = serializers.BooleanField(help_text="The call would change something.")
     method = serializers.CharField()
@@ -62,20 +67,20 @@ class ActionOutput(serializers.Serializer[Any]):
         child=serializers.ChoiceField(choices=["note", "reason", "room", "dates", "companions"]),
         help_text="What else the call's body must have.",
     )
-    reasons = ReasonOutput(many=True)
+    reasons = ReasonOutput(many=True, help_text="Every refusal; the first is the call's own. Empty if allowed.")
     override = LiftOutput(allow_null=True)
 
 
 class RoomActionsOutput(serializers.Serializer[Any]):
     room_id = serializers.IntegerField()
     room_number = serializers.IntegerField()
-    status_version = serializers.IntegerField()
+    status_version = serializers.IntegerField(help_text="For the call's `If-Match`.")
     actions = ActionOutput(many=True)
 
 
 class BookingActionsOutput(serializers.Serializer[Any]):
     booking_id = serializers.CharField()
-    version = serializers.IntegerField()
+    version = serializers.IntegerField(help_text="For the call's `If-Match`.")
     actions = ActionOutput(many=True)
 
 

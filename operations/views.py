@@ -13,42 +13,89 @@ from rooms.models import Room
 from rooms.selectors import room_list
 from rooms.views import ANY_BOOKINGS_RIGHT, ANY_ROOMS_RIGHT, RoomViewSet
 
-ACTION_EXAMPLE = {
-    "action": "check_in",
-    "allowed": False,
-    "has_effect": False,
-    "method": "POST",
-    "url": "/api/staff/hotel/grand/room-bookings/BK-2026-0005/check-in/",
-    "body": {},
-    "needs": [],
-    "reasons": [
+ROOM_EXAMPLE = {
+    "room_id": 17,
+    "room_number": 101,
+    "status_version": 7,
+    "actions": [
         {
-            "code": "CHECKIN_TOO_EARLY",
-            "message": "Check-in begins at 13:00 today.",
-            "who_can": ["front office manager", "hotel manager"],
-            "blocker": None,
-        }
-    ],
-    "override": {"right": "bookings.supervise", "needs": "reason"},
-}
-STATUS_EXAMPLE = {
-    "action": "set_status",
-    "allowed": False,
-    "has_effect": False,
-    "method": "POST",
-    "url": "/api/staff/hotel/grand/rooms/17/status/",
-    "body": {"to_status": "READY_FOR_GUEST"},
-    "needs": [],
-    "reasons": [
+            "action": "set_status",
+            "allowed": False,
+            "has_effect": False,
+            "method": "POST",
+            "url": "/api/staff/hotel/grand/rooms/17/status/",
+            "body": {"to_status": "CHECKOUT_DIRTY"},
+            "needs": [],
+            "reasons": [
+                {
+                    "code": "PERMISSION_DENIED",
+                    "message": "Permission denied: your role may not take a room from occupied to checkout dirty.",
+                    "who_can": ["hotel manager"],
+                    "blocker": None,
+                },
+                {
+                    "code": "ROOM_OCCUPIED",
+                    "message": "Room occupied: room 101 has a guest in house.",
+                    "who_can": [],
+                    "blocker": {"type": "booking", "id": "BK-2026-0005", "label": "booking BK-2026-0005"},
+                },
+            ],
+            "override": None,
+        },
         {
-            "code": "ROOM_OCCUPIED",
-            "message": "Room occupied: room 101 has a guest in house.",
-            "who_can": [],
-            "blocker": {"type": "booking", "id": "BK-2026-0005", "label": "booking BK-2026-0005"},
-        }
+            "action": "report_fault",
+            "allowed": True,
+            "has_effect": True,
+            "method": "POST",
+            "url": "/api/staff/hotel/grand/rooms/101/mark-maintenance/",
+            "body": {},
+            "needs": [],
+            "reasons": [],
+            "override": None,
+        },
     ],
-    "override": None,
 }
+BOOKING_EXAMPLE = {
+    "booking_id": "BK-2026-0005",
+    "version": 3,
+    "actions": [
+        {
+            "action": "assign_room",
+            "allowed": True,
+            "has_effect": True,
+            "method": "POST",
+            "url": "/api/staff/hotel/grand/room-bookings/BK-2026-0005/safe-assign-room/",
+            "body": {},
+            "needs": ["room"],
+            "reasons": [],
+            "override": None,
+        },
+        {
+            "action": "check_in",
+            "allowed": False,
+            "has_effect": False,
+            "method": "POST",
+            "url": "/api/staff/hotel/grand/room-bookings/BK-2026-0005/check-in/",
+            "body": {},
+            "needs": [],
+            "reasons": [
+                {
+                    "code": "CHECKIN_TOO_EARLY",
+                    "message": "Check-in begins at 13:00 today.",
+                    "who_can": ["front office manager", "hotel manager"],
+                    "blocker": None,
+                }
+            ],
+            "override": {"right": "bookings.supervise", "needs": "reason"},
+        },
+    ],
+}
+# The part of both descriptions that says how to read an answer.
+READING = (
+    "Show a button for what is `allowed` and `has_effect`; grey out what is refused, with the reasons and who can. "
+    "To act, send `body`, with what the action `needs`, to `url`, and the version as `If-Match`. The answer comes "
+    "from the checks of the calls themselves, but nothing is locked: the call checks again."
+)
 
 
 class RoomActionsViewSet(RoomViewSet):
@@ -59,7 +106,8 @@ class RoomActionsViewSet(RoomViewSet):
     @endpoint(
         "What may be done with a room now, and if not, why and who may",
         response=RoomActionsOutput,
-        example={"room_id": 17, "room_number": 101, "status_version": 7, "actions": [STATUS_EXAMPLE]},
+        description=f"Every action on the room. {READING}",
+        example=ROOM_EXAMPLE,
         parameters=[RoomTargets],
         errors=[404],
     )
@@ -85,7 +133,8 @@ class BookingActionsViewSet(BookingViewSet):
     @endpoint(
         "What may be done with a booking now, and if not, why and who may",
         response=BookingActionsOutput,
-        example={"booking_id": "BK-2026-0005", "version": 3, "actions": [ACTION_EXAMPLE]},
+        description=f"Every action on the booking, for the room and dates of the query, if any. {READING}",
+        example=BOOKING_EXAMPLE,
         parameters=[BookingTargets],
         errors=[404],
     )
