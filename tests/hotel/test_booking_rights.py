@@ -41,6 +41,7 @@ READS = {
     f"GET {BOOKING}party/",
     f"GET {BOOKING}available-rooms/",
     f"GET {BOOKING}overstay/status/",
+    f"GET {BOOKING}actions/",
 }
 WRITING = [endpoint for endpoint in ENDPOINTS if endpoint.name in RIGHT]
 READING = [endpoint for endpoint in ENDPOINTS if endpoint.name in READS]
