@@ -155,5 +155,6 @@ def test_ctrl_c_twice_stops_the_server_too(run: Run, data: DataDir, tmp_path: Pa
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
-    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    # The second signal may arrive while pytest reports the first: then Python itself ends by it.
+    assert process.returncode in (pytest.ExitCode.INTERRUPTED, -signal.SIGINT), output
     assert wait_until(lambda: not runs(data), 10)
