@@ -1,10 +1,9 @@
 """Dry runs: a request does all its work in one transaction, reports what that changed, and is rolled back.
 
-Most code does not know about them: triggers (``common.triggers.ReportedInDryRun``) note each changed row, whoever
-changed it, in a table whose rows never outlive the transaction. The few places that do know are those that PostgreSQL
-cannot roll back or repeat: keys from sequences (``new_key``), values that the real call will choose anew
-(``made_up``), durable transactions (``durable``), and calls to the payment provider. See
-docs/decisions/0012-dry-run.md.
+Most code does not know about them: triggers (``common.triggers.ReportedInDryRun``) note each changed row in a
+table whose rows never outlive the transaction. The few places that do know are those that PostgreSQL cannot roll back
+or repeat: keys from sequences (``new_key``), values that the real call will choose anew (``made_up``), durable
+transactions (``durable``), and calls to the payment provider. See docs/decisions/0012-dry-run.md.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Guards: generators that yield every refusal of an action, in the order in which they are reported.
 
 The service raises the first (``require``); pre-flight lists them all (``examine``). So what is said beforehand and what
-happens cannot differ. A guard only looks at the rows that it is given, locked or just read; what it returns is its own.
+happens cannot differ. A guard stores nothing: it decides on the rows that it is given, locked or just read, and returns
+what the service needs to go on.
 """
 
 from collections.abc import Generator

@@ -153,7 +153,7 @@ class ReportedInDryRun(Rule):
     """Notes each changed row of a dry run, for ``common.dry_run``; it refuses nothing.
 
     A row that changes several times keeps its first ``before`` and its last ``after``. Two dry runs cannot wait for
-    each other here: whoever changes a row has locked it, and new rows have keys of their own. Outside of dry runs
+    each other here: a writer locks the rows that it changes, and new rows have keys of their own. Outside of dry runs
     PostgreSQL evaluates the condition and is done.
     """
 

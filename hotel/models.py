@@ -148,16 +148,8 @@ class Staff(models.Model):
         return "regular_staff"
 
     def can(self, right: str) -> bool:
-        """Whether this member holds ``right``, such as ``rooms.inspect``; an inactive one holds none.
-
-        Asked once per right: Django, too, keeps a user's permissions as long as the instance.
-        """
-        if not self.is_active:
-            return False
-        held: dict[str, bool] = vars(self.user).setdefault("_held", {})
-        if right not in held:
-            held[right] = self.user.has_perm(permission(right))
-        return held[right]
+        """Whether this member holds ``right``, such as ``rooms.inspect``; an inactive one holds none."""
+        return self.is_active and self.user.has_perm(permission(right))
 
 
 class UserSession(AbstractBaseSession):

@@ -76,10 +76,9 @@ class Question:
     check_in: date | None = None
     check_out: date | None = None
     demand: ReadDemand | None = None
-    acknowledged: set[int] = field(default_factory=set)  # bookings whose current overstay is acknowledged
 
     def __post_init__(self) -> None:
-        self.facts = ReadFacts(self.staff.hotel, self.rooms)
+        self.facts, self.extras = ReadFacts(self.staff.hotel, self.rooms), Extras()
 
     @property
     def dates(self) -> dict[str, date]:
@@ -183,7 +182,7 @@ BOOKING_ACTIONS = (
         "acknowledge_overstay",
         "booking-overstay-acknowledge",
         lambda booking, _: acknowledgement_refusals(booking),
-        is_idle=lambda booking, _, ask: booking.pk in ask.acknowledged,
+        is_idle=lambda booking, _, ask: booking.pk in ask.extras.acknowledged,
     ),
     Action("check_out", "booking-check-out", lambda booking, _: departure_refusals(booking)),
     Action("change_dates", "booking-", _change_dates, _dates, method="patch", is_idle=_same_dates),
@@ -244,7 +243,7 @@ TURNOVER_ACTIONS = (
     Action(
         "complete_repair",
         "complete-maintenance",
-        # Which status the room would go to decides nothing: both are open to whoever may clear faults.
+        # Which status the room would go to decides nothing: the right to clear faults covers both.
         lambda room, ask: repair_refusals(room, ask.staff, "", lambda _: False),
         is_idle=lambda room, step, _: step is None and not room.maintenance_required,
     ),
@@ -382,36 +381,31 @@ _read_for_rooms = PreparedQuery(_for_rooms)
 
 
 @dataclass
-class Roles:
-    """The roles of a hotel that hold a right, by name; taken out of the rows of the statement that reads the facts."""
+class Extras:
+    """What the statement of the facts also reads: the rights of the hotel's roles, and acknowledged overstays."""
 
     by_permission: dict[str, list[str]] = field(default_factory=dict)
     found: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+    acknowledged: set[int] = field(default_factory=set)  # bookings whose current overstay is acknowledged
 
-    def without(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """The other rows."""
+    def taken_from(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        """The rows of the facts; the others are taken out."""
         for row in rows:
-            if row[0] == ROLE_ROW:
-                label, role = row[2], row[2 + ListedStay._fields.index("booking_id")]
-                self.by_permission.setdefault(label, []).append(role)
+            kind, _, *columns = row
+            if kind == ROLE_ROW:
+                stay = ListedStay(*columns)
+                self.by_permission.setdefault(stay.status, []).append(stay.booking_id)
+            elif kind == ACKNOWLEDGED_ROW:
+                self.acknowledged.add(ListedStay(*columns).pk)
             else:
                 yield row
 
-    def with_any(self, rights: tuple[str, ...]) -> list[str]:
+    def roles_with_any(self, rights: tuple[str, ...]) -> list[str]:
         """The roles that hold one of these rights."""
         if rights not in self.found:
             roles = {role for right in rights for role in self.by_permission.get(permission(right), ())}
             self.found[rights] = sorted(roles)
         return self.found[rights]
-
-
-def _without_acknowledged(rows: Iterable[Sequence[Any]], found: set[int]) -> Iterator[Sequence[Any]]:
-    """The rows of other kinds; the bookings of those that are left out go to ``found``."""
-    for row in rows:
-        if row[0] == ACKNOWLEDGED_ROW:
-            found.add(row[2 + ListedStay._fields.index("pk")])
-        else:
-            yield row
 
 
 def with_answers(rooms: QuerySet[Room]) -> QuerySet[Room]:
@@ -450,20 +444,19 @@ def latest_change(room: Any) -> RoomStatusEvent | None:
 
 def booking_actions(bookings: Sequence[RoomBooking], question: Question) -> list[list[dict[str, Any]]]:
     """The actions on each booking of one hotel, from ``booking_list``; one statement for any number of them."""
-    hotel, facts, roles = question.staff.hotel, question.facts, Roles()
+    hotel = question.staff.hotel
 
     def verdicts() -> list[list[Verdict[Any]]]:
         return [[examine(action.guard(booking, question)) for action in BOOKING_ACTIONS] for booking in bookings]
 
     def read(**asked: Any) -> Iterator[Sequence[Any]]:
-        rows = _read_for_bookings.read(hotel=hotel.pk, **asked)
-        return _without_acknowledged(roles.without(rows), question.acknowledged)
+        return question.extras.taken_from(_read_for_bookings.read(hotel=hotel.pk, **asked))
 
     verdicts()  # asks for what ``load`` then reads
-    facts.load(read)
+    question.facts.load(read)
     return [
         [
-            _answer(booking, action, verdict, question.staff, roles, question, {"bid": booking.booking_id})
+            _answer(booking, action, verdict, question, {"bid": booking.booking_id})
             for action, verdict in zip(BOOKING_ACTIONS, each, strict=True)
         ]
         for booking, each in zip(bookings, verdicts(), strict=True)
@@ -475,9 +468,9 @@ class RoomAnswers:
 
     def __init__(self, question: Question) -> None:
         hotel = question.staff.hotel
-        self._question, self._roles = question, Roles()
+        self._question = question
         first, free = calendar.business_date(hotel), END_OF_TIME
-        rows = self._roles.without(_read_for_rooms.read(hotel=hotel.pk, first=first, free=free))
+        rows = question.extras.taken_from(_read_for_rooms.read(hotel=hotel.pk, first=first, free=free))
         question.demand = ReadDemand(hotel, ReadInventory(hotel, first, free, rows))
         self._actions = room_actions_for(question)
 
@@ -485,15 +478,7 @@ class RoomAnswers:
         """The actions on a room from ``with_answers(room_list())``."""
         ids = {"rid": room.pk, "rno": room.room_number, "room": room.pk}
         return [
-            _answer(
-                room,
-                action,
-                examine(action.guard(room, self._question)),
-                self._question.staff,
-                self._roles,
-                self._question,
-                ids,
-            )
+            _answer(room, action, examine(action.guard(room, self._question)), self._question, ids)
             for action in self._actions
         ]
 
@@ -502,11 +487,10 @@ def _answer(
     subject: Any,
     action: Action,
     verdict: Verdict[Any],
-    staff: Staff,
-    roles: Roles,
     question: Question,
     ids: Mapping[str, Any],
 ) -> dict[str, Any]:
+    staff = question.staff
     at = endpoint(action.endpoint, action.method)
     refusals = verdict.refusals
     if at.rights is not None and not any(staff.can(right) for right in at.rights):
@@ -521,16 +505,16 @@ def _answer(
         "url": at.path.format(slug=staff.hotel.slug, **ids),
         "body": dict(action.body),
         "needs": list(action.needs(question)),
-        "reasons": [_reason(refusal, roles) for refusal in refusals],
+        "reasons": [_reason(refusal, question.extras) for refusal in refusals],
         "override": _override_of(refusals),
     }
 
 
-def _reason(refusal: HotelMateError, roles: Roles) -> dict[str, Any]:
+def _reason(refusal: HotelMateError, extras: Extras) -> dict[str, Any]:
     return {
         "code": refusal.code,
         "message": refusal.message,
-        "who_can": roles.with_any(refusal.lift.rights) if refusal.lift else [],
+        "who_can": extras.roles_with_any(refusal.lift.rights) if refusal.lift else [],
         "blocker": refusal.blocker and refusal.blocker._asdict(),
     }
 

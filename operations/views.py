@@ -92,9 +92,9 @@ BOOKING_EXAMPLE = {
 }
 # The part of both descriptions that says how to read an answer.
 READING = (
-    "Show a button for what is `allowed` and `has_effect`; grey out what is refused, with the reasons and who can. "
-    "To act, send `body`, with what the action `needs`, to `url`, and the version as `If-Match`. The answer comes "
-    "from the checks of the calls themselves, but nothing is locked: the call checks again."
+    "Show a button for what is `allowed` and `has_effect`; grey out what is refused, and show the reasons and the "
+    "roles that may. To act, send `body`, with what the action `needs`, to `url`, and the version as `If-Match`. The "
+    "answer comes from the checks of the calls themselves, but nothing is locked: the call checks again."
 )
 
 

@@ -52,7 +52,8 @@ class ListedStay(NamedTuple):
     room_type_id: int
 
 
-Stay = RoomBooking | StayRow | ListedStay
+Holder = RoomBooking | ListedStay  # of a room, or of a night
+Stay = Holder | StayRow
 
 
 def nights_booked(stay: Stay) -> tuple[date, date]:
@@ -115,7 +116,7 @@ def _holding_rooms(*, first: date, free: date, without: int | None = None, **loo
 _holders = PreparedQuery(_holding_rooms)
 
 
-def conflict(stay: RoomBooking | ListedStay, room: Room | None) -> dict[str, Any]:
+def conflict(stay: Holder, room: Room | None) -> dict[str, Any]:
     """A conflicting stay, with or without a room; JSON-safe."""
     return {
         "booking_id": stay.booking_id,
@@ -125,7 +126,7 @@ def conflict(stay: RoomBooking | ListedStay, room: Room | None) -> dict[str, Any
     }
 
 
-def blocked_by(stay: RoomBooking | ListedStay) -> Blocker:
+def blocked_by(stay: Holder) -> Blocker:
     """A stay as what blocks an action."""
     return Blocker("booking", stay.booking_id, f"booking {stay.booking_id}")
 

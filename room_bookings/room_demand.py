@@ -13,8 +13,8 @@ from hotel.models import Hotel, Staff
 from room_bookings.inventory import (
     BEING_SOLD,
     END_OF_TIME,
+    Holder,
     Inventory,
-    ListedStay,
     NightsRequest,
     ReadInventory,
     allows_overselling,
@@ -30,7 +30,6 @@ from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, Ro
 from room_bookings.overrides import SUPERVISE
 from rooms.models import Room, RoomStatus, RoomType
 
-Holder = RoomBooking | ListedStay
 MOST_CONFLICTS = 100  # listed in a refusal
 BY_FORCE = Lift((SUPERVISE,), "force")
 

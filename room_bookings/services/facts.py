@@ -12,8 +12,8 @@ from common.prepared import PreparedQuery
 from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.inventory import (
+    Holder,
     Inventory,
-    ListedStay,
     NightsRequest,
     ReadInventory,
     allows_overselling,
@@ -26,7 +26,6 @@ from room_bookings.services.locks import lock_type, lock_type_capacity
 from rooms.models import Room, RoomType
 from rooms.selectors import room_lock
 
-Holder = RoomBooking | ListedStay
 Stays = Sequence[tuple[date, date]]  # each the first night, and the first day that is free again
 
 

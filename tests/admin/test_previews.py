@@ -284,14 +284,16 @@ def test_the_booking_preview_takes_a_constant_number_of_statements_and_no_lock(
     action, manager_browser, hotel, statements
 ):
     counts = []
-    bookings = bookings_of_every_kind(hotel)
+    # First those for which these two ask whether a room is left.
+    asking = {"approve": "PENDING_APPROVAL", "reinstate": "CANCELLED"}.get(action)
+    bookings = sorted(bookings_of_every_kind(hotel), key=lambda booking: booking.status != asking)
     for number in (1, 3, len(bookings)):
         with statements() as made:
             choose(manager_browser, action, *bookings[:number])
         counts.append(len(made))
         assert not [sql for sql in made.sql() if "FOR " in sql or not sql.startswith(("SELECT", "(SELECT"))]
-    # Django also reads the list behind the page; then the bookings and, if any asks for them, the rooms left to sell.
-    assert counts[-1] == max(counts) == (9 if action in ("approve", "reinstate") else 8)
+    # Django also reads the list behind the page; then the bookings and the rooms left to sell.
+    assert counts == [9 if action in ("approve", "reinstate") else 8] * 3
 
 
 # --- histories --------------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """Reading and operating the board in a browser, by text, roles and ids."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, WebSocketRoute, expect
 
 from hotel.models import Staff
 from rooms.models import Room
@@ -81,6 +82,32 @@ def press_until(page: Page, key: str, selector: str) -> None:
 def without_answers(page: Page) -> None:
     """The page does not learn beforehand what would be refused."""
     page.route("**/actions/", lambda route: route.fulfill(json={}))
+
+
+def hold_first_response(page: Page, urls: str) -> Callable[[], tuple[Route, APIResponse]]:
+    """Hold back the response to the first request to ``urls``; later requests are not delayed.
+
+    Returns a function that waits until the response is here; ``route.fulfill(response=…)`` then lets it through.
+    """
+    requested: list[Route] = []
+    held: list[tuple[Route, APIResponse]] = []
+
+    def handle(route: Route) -> None:
+        requested.append(route)  # before the fetch, during which the second request may come
+        if len(requested) > 1:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    def wait() -> tuple[Route, APIResponse]:
+        for _ in range(100):
+            if held:
+                break
+            page.wait_for_timeout(50)  # it may still be on its way to us
+        return held[0]
+
+    page.route(urls, handle)
+    return wait
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from playwright.sync_api import APIResponse, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from hotel import calendar, rights
 from housekeeping.services import set_room_status
@@ -14,6 +14,7 @@ from tests.browser.board_hotel import BoardHotel
 from tests.browser.pages import (
     PHONE,
     expect_status,
+    hold_first_response,
     open_room,
     overflow,
     press_until,
@@ -194,23 +195,9 @@ def test_an_answer_about_an_earlier_version_is_not_shown(board_hotel, board):
 def test_a_late_older_answer_is_ignored(board_hotel, board):
     room, supervisor = board_hotel.room(101, CLEANED, fault=True), board_hotel.member(rights.HOUSEKEEPING_SUPERVISOR)
     page = board(supervisor)
-    requested: list[Route] = []
-    late: list[tuple[Route, APIResponse]] = []
-
-    def hold_the_first(route: Route) -> None:
-        requested.append(route)  # before the fetch, during which the second request may come
-        if len(requested) > 1:
-            route.continue_()
-        else:
-            late.append((route, route.fetch()))
-
-    page.route("**/actions/", hold_the_first)
+    held = hold_first_response(page, "**/actions/")
     open_room(page, 101)
-    for _ in range(100):
-        if late:
-            break
-        page.wait_for_timeout(50)  # the first request's response may still be on its way to us
-    [(route, answer)] = late
+    route, answer = held()
     assert OPEN_FAULT in answer.text()
     with page.expect_event("requestfinished", lambda request: "/actions/" in request.url):
         complete_maintenance(room=room, staff=supervisor)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import APIResponse, Route, expect
+from playwright.sync_api import Route, expect
 
 from hotel import calendar, rights
 from housekeeping.services import set_room_status
@@ -12,6 +12,7 @@ from room_bookings.services.edit import edit_booking
 from tests.browser.pages import (
     expect_state,
     expect_status,
+    hold_first_response,
     open_room,
     set_active,
     step,
@@ -232,26 +233,12 @@ def test_a_refusal_after_the_panel_closed_reloads_its_room(board_hotel, board, c
 def test_a_late_older_history_is_replaced(board_hotel, board):
     room = board_hotel.room(101, DIRTY)
     page = board(board_hotel.member())
-    requested: list[Route] = []
-    late: list[tuple[Route, APIResponse]] = []
-
-    def hold_the_first(route: Route) -> None:
-        requested.append(route)  # before the fetch, during which the second request may come
-        if len(requested) > 1:
-            route.continue_()
-        else:
-            late.append((route, route.fetch()))
-
-    page.route("**/status-history/**", hold_the_first)
+    held = hold_first_response(page, "**/status-history/**")
     panel = open_room(page, 101)
     set_room_status(room=room, to_status=CLEANED, staff=board_hotel.member(rights.HOUSEKEEPER, "Nora"))
     newest = panel.locator("#history > li").first
     expect(newest).to_contain_text("Nora")
-    for _ in range(100):
-        if late:
-            break
-        page.wait_for_timeout(50)  # the first request's response may still be on its way to us
-    [(route, answer)] = late
+    route, answer = held()
     with page.expect_event("requestfinished", lambda request: "status-history" in request.url):
         route.fulfill(response=answer)
     page.wait_for_timeout(200)

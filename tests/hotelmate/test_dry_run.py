@@ -230,7 +230,7 @@ def test_a_refused_operation_is_refused_alike_and_would_change_nothing(api, mana
     assert len(answered) > 40
 
 
-# --- who can, and how to ask ------------------------------------------------------------------------------------------
+# --- rights, and how a dry run is asked for ---------------------------------------------------------------------------
 
 
 def writing_routes() -> Iterator[tuple[str, str, Any]]:

@@ -25,6 +25,7 @@ from room_bookings.services import history
 from room_bookings.services.check_in import check_in
 from room_bookings.services.expire import expire_approvals
 from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
+from tests.plans import drop_other_indexes
 from tests.races import Writer
 from tests.room_bookings.small_hotel import (
     NOW,
@@ -303,8 +304,7 @@ def test_old_rows_are_found_by_an_index(rows, small_hotel):
     }
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        # In a table of a few rows it costs the same to read all guests in house.
-        cursor.execute("DROP INDEX room_booking_one_in_house_per_room")
+        drop_other_indexes(cursor, indexes[rows])
     plan = periodic.OLD_ROWS[rows]().values_list("pk", flat=True)[:1000].explain()
     assert indexes[rows] in plan, plan
 
@@ -554,18 +554,6 @@ def test_workers_share_the_hotels(small_hotel, monkeypatch, statements):
         tick()
     assert opened == [hotel.slug]
     assert sum("ORDER BY RANDOM()" in sql for sql in map(str, made)) == 2
-
-
-def drop_other_indexes(cursor, name):
-    """In a table of a few rows, any other index of ``name``'s table costs about the same."""
-    cursor.execute(
-        "SELECT format('%%I', others.indexname) FROM pg_indexes AS wanted JOIN pg_indexes AS others USING (tablename)"
-        " WHERE wanted.indexname = %s AND others.indexname <> wanted.indexname"
-        " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = others.indexname)",
-        [name],
-    )
-    for (other,) in cursor.fetchall():
-        cursor.execute(f"DROP INDEX {other}")
 
 
 @pytest.mark.parametrize("work", periodic.works())
