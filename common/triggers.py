@@ -71,6 +71,16 @@ class NeverChanged(Rule):
         return refusal_sql(self.name, f"{model._meta.verbose_name_plural} are never changed or deleted")
 
 
+class NeverDeleted(Rule):
+    """Rows of this table are never deleted."""
+
+    when = pgtrigger.Before
+    operation = pgtrigger.Delete
+
+    def get_func(self, model: Any) -> str:
+        return refusal_sql(self.name, f"{model._meta.verbose_name_plural} are never deleted")
+
+
 class FixedField(Rule):
     """A field keeps the value that its row was inserted with."""
 

@@ -19,6 +19,8 @@ ACTIONS: dict[str, tuple[str, ...]] = {
         "status_transition",
         "checkout_bulk",
         "checkout_destructive",
+        "block_manage",
+        "block_inventory",
     ),
     "housekeeping": (
         "status_transition",
@@ -94,13 +96,13 @@ ROLE_RIGHTS: dict[str, frozenset[str]] = {
     FRONT_OFFICE_MANAGER: frozenset(
         _agent
         | _of("bookings", ["supervise", "manage_rules"])
-        | _of("rooms", ["maintenance_clear", "inventory_update"])
+        | _of("rooms", ["maintenance_clear", "inventory_update", "block_manage"])
         | _of("housekeeping", ["task_assign"])
     ),
     HOUSEKEEPER: frozenset(_housekeeper),
     HOUSEKEEPING_SUPERVISOR: frozenset(
         _housekeeper
-        | _of("rooms", ["inspect", "maintenance_clear"])
+        | _of("rooms", ["inspect", "maintenance_clear", "block_manage"])
         | _of("housekeeping", ["status_history_read", "task_create", "task_update", "task_assign", "task_cancel"])
     ),
     HOTEL_MANAGER: ALL_RIGHTS,
@@ -112,6 +114,8 @@ MANAGER_ADMIN: dict[tuple[str, str], tuple[str, ...]] = {
     ("hotel", "staff"): ("view", "change"),
     ("rooms", "roomtype"): ("view", "add", "change", "delete"),
     ("rooms", "room"): ("view", "add", "change", "delete"),
+    ("rooms", "roomblock"): ("view",),
+    ("rooms", "blockreason"): ("view", "add", "change", "delete"),
     ("housekeeping", "roomstatusevent"): ("view",),
     ("housekeeping", "housekeepingtask"): ("view",),
     ("room_bookings", "roombooking"): ("view",),
@@ -135,6 +139,7 @@ def create_roles(apps: Any) -> None:
             wanted += [
                 _permission_row(apps, home, f"{action}_{home[1]}", f"Can {action} {_verbose_name(apps, home)}")
                 for home, actions in MANAGER_ADMIN.items()
+                if home[1] in apps.all_models[home[0]]  # of a later migration, which gives it itself
                 for action in actions
             ]
         group.permissions.add(*wanted)

@@ -4,15 +4,25 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pgtrigger
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateRangeField, RangeOperators
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
 
 from common import clock
 from common.fields import LineField, LinesField, not_blank
 from common.money import MOST_DECIMALS, currency_code, decimals_refusal
-from common.triggers import AmountFitsCurrency, ReportedInDryRun, Rule, SameHotel, refusal_sql
+from common.triggers import (
+    AmountFitsCurrency,
+    NeverChanged,
+    NeverDeleted,
+    ReportedInDryRun,
+    Rule,
+    SameHotel,
+    refusal_sql,
+)
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 
@@ -146,6 +156,67 @@ class StatusAudited(Rule):
         """  # noqa: S608 - names and statuses of our own
 
 
+class OutOfOrderBlocked(Rule):
+    """At commit, a room is OUT_OF_ORDER exactly while a block that closes it is active; asked of the room.
+
+    For writers that know no blocks, such as the previous release's processes during an upgrade: a room that goes out of
+    order without a block gets one without an end; a block that the status made ends with the status. Any other block
+    refuses the change.
+    """
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert | pgtrigger.UpdateOf("room_status")
+    declare = [("room", "RECORD"), ("today", "DATE")]
+
+    def get_func(self, model: Any) -> str:
+        closing = (
+            "block.room_id = room.id AND block.status = 'ACTIVE' AND block.kind IN ('OUT_OF_ORDER', 'OUT_OF_INVENTORY')"
+        )
+        return f"""
+            IF TG_OP = 'UPDATE' THEN
+                IF OLD.room_status <> 'OUT_OF_ORDER' AND NEW.room_status <> 'OUT_OF_ORDER' THEN
+                    RETURN NULL;
+                END IF;
+            END IF;
+            SELECT * INTO room FROM rooms_room WHERE id = NEW.id;
+            IF NOT FOUND OR (room.room_status = 'OUT_OF_ORDER')
+               = EXISTS (SELECT 1 FROM rooms_roomblock block WHERE {closing}) THEN
+                RETURN NULL;
+            END IF;
+            SELECT (now() AT TIME ZONE hotel.timezone - hotel.late_arrival_cutoff::interval)::date INTO today
+            FROM hotel_hotel hotel WHERE hotel.id = room.hotel_id;
+            IF room.room_status = 'OUT_OF_ORDER' THEN
+                -- One statement, so that the block never is without its history.
+                WITH made AS (
+                    INSERT INTO rooms_roomblock (hotel_id, room_id, kind, remarks, first_night, return_status, status,
+                        by_status, version, created_at, started_at)
+                    VALUES (room.hotel_id, room.id, 'OUT_OF_ORDER', '', today, 'CHECKOUT_DIRTY', 'ACTIVE',
+                        true, 1, now(), now())
+                    RETURNING *
+                )
+                INSERT INTO rooms_roomblockevent (hotel_id, block_id, version, action, from_status, to_status,
+                    from_return_status, to_return_status, note, created_at)
+                SELECT hotel_id, id, version, 'CREATED', '', status, '', return_status, '', now() FROM made;
+                RETURN NULL;
+            END IF;
+            IF EXISTS (SELECT 1 FROM rooms_roomblock block WHERE {closing} AND NOT by_status) THEN
+                {refusal_sql(self.name, "an active block keeps the room out of order")}
+            END IF;
+            WITH made AS (
+                UPDATE rooms_roomblock block
+                SET status = 'COMPLETED', version = version + 1, ended_at = now(), ended_on = today
+                WHERE {closing}
+                RETURNING *
+            )
+            INSERT INTO rooms_roomblockevent (hotel_id, block_id, version, action, from_status, to_status,
+                from_free, to_free, from_return_status, to_return_status, note, created_at)
+            SELECT hotel_id, id, version, 'COMPLETED', 'ACTIVE', status,
+                free_from, free_from, return_status, return_status, '', now() FROM made;
+            RETURN NULL;
+        """  # noqa: S608 - values of our own
+
+
 class Room(models.Model):
     """A room of a hotel. ``room_status`` has one writer: ``housekeeping.services.set_room_status``."""
 
@@ -204,6 +275,7 @@ class Room(models.Model):
         ]
         triggers = [
             StatusAudited(name="room_status_audited"),
+            OutOfOrderBlocked(name="room_out_of_order_blocked"),
             SameHotel(
                 name="room_one_hotel",
                 links={
@@ -226,3 +298,312 @@ class Room(models.Model):
     def is_bookable(self) -> bool:
         """Clean, inspected, in service and without a fault: ready for a guest now."""
         return self.room_status == RoomStatus.READY_FOR_GUEST and self.is_active and not self.maintenance_required
+
+
+# --- blocks -----------------------------------------------------------------------------------------------------------
+
+
+class BlockKind(models.TextChoices):
+    """What a block takes a room away from (docs/api.md, Room blocks)."""
+
+    OUT_OF_ORDER = "OUT_OF_ORDER", "Out of order"
+    OUT_OF_SERVICE = "OUT_OF_SERVICE", "Out of service"
+    OUT_OF_INVENTORY = "OUT_OF_INVENTORY", "Out of inventory"
+    HOUSE_USE = "HOUSE_USE", "House use"
+
+
+class BlockStatus(models.TextChoices):
+    """PLANNED → ACTIVE → COMPLETED, or PLANNED → CANCELLED."""
+
+    PLANNED = "PLANNED", "Planned"
+    ACTIVE = "ACTIVE", "Active"
+    COMPLETED = "COMPLETED", "Completed"
+    CANCELLED = "CANCELLED", "Cancelled"
+
+
+class BlockAction(models.TextChoices):
+    """The changes recorded in a block's history."""
+
+    CREATED = "CREATED", "Created"
+    STARTED = "STARTED", "Started"
+    EXTENDED = "EXTENDED", "New end"
+    DELAYED = "DELAYED", "Waiting for the guest to leave"
+    COMPLETED = "COMPLETED", "Completed"
+    CANCELLED = "CANCELLED", "Cancelled"
+
+
+LIVE_BLOCKS = (BlockStatus.PLANNED, BlockStatus.ACTIVE)
+# The kinds whose nights cannot be sold; a room out of service has a small fault and can be.
+OFF_SALE = (BlockKind.OUT_OF_ORDER, BlockKind.OUT_OF_INVENTORY, BlockKind.HOUSE_USE)
+# The kinds that keep the room in the status OUT_OF_ORDER while they are active.
+CLOSING = (BlockKind.OUT_OF_ORDER, BlockKind.OUT_OF_INVENTORY)
+RETURN_STATUSES = (RoomStatus.CHECKOUT_DIRTY, RoomStatus.CLEANED_UNINSPECTED, RoomStatus.READY_FOR_GUEST)
+RETURN_CHOICES = [(status, RoomStatus(status).label) for status in RETURN_STATUSES]
+
+
+class BlockReason(models.Model):
+    """A reason for blocks, from the hotel's own list, with what a block for it usually is."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="block_reasons", db_index=False)
+    code = LineField(max_length=30, help_text="Such as REPAIR; clients send it.")
+    label = LineField(max_length=100)
+    default_kind = models.CharField(max_length=16, choices=BlockKind, default=BlockKind.OUT_OF_ORDER)
+    default_return_status = models.CharField(max_length=24, choices=RETURN_CHOICES, default=RoomStatus.CHECKOUT_DIRTY)
+    is_active = models.BooleanField(default=True, help_text="Untick a reason that is no longer used.")
+
+    class Meta:
+        ordering = ["hotel", "label", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["hotel", "code"], name="block_reason_code_unique"),
+            models.CheckConstraint(condition=not_blank("code", "label"), name="block_reason_has_code_and_label"),
+            models.CheckConstraint(condition=Q(default_kind__in=BlockKind.values), name="block_reason_kind_known"),
+            models.CheckConstraint(
+                condition=Q(default_return_status__in=RETURN_STATUSES), name="block_reason_return_status_known"
+            ),
+        ]
+        triggers = [SameHotel(name="block_reason_one_hotel", links={})]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+_LIVE, _CLOSING = (", ".join(f"'{value}'" for value in values) for values in (LIVE_BLOCKS, CLOSING))
+
+
+class BlockRecorded(Rule):
+    """At commit, every change of a block has a history row that matches; where and from when it is never changes."""
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert | pgtrigger.Update
+    declare = [("now_at", "RECORD"), ("newest", "RECORD")]
+    fixed = ("id", "hotel_id", "room_id", "kind", "reason_id", "first_night", "by_status", "created_at")
+
+    def get_func(self, model: Any) -> str:
+        unrecorded = refusal_sql(self.name, "a block changes only together with its history row")
+        fixed = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in self.fixed)
+        return f"""
+            IF TG_OP = 'UPDATE' THEN
+                IF NEW IS NOT DISTINCT FROM OLD THEN
+                    RETURN NULL;
+                END IF;
+                IF {fixed} THEN
+                    {refusal_sql(self.name, "room, kind, reason and first night of a block never change")}
+                END IF;
+                IF OLD.status NOT IN ({_LIVE}) THEN
+                    {refusal_sql(self.name, "a block that is over never changes")}
+                END IF;
+                IF NEW.version <> OLD.version + 1 OR NOT EXISTS (
+                    SELECT 1 FROM rooms_roomblockevent event
+                    WHERE event.block_id = NEW.id AND event.version = NEW.version
+                      AND event.from_status = OLD.status AND event.to_status = NEW.status
+                      AND event.from_free IS NOT DISTINCT FROM OLD.free_from
+                      AND event.to_free IS NOT DISTINCT FROM NEW.free_from
+                      AND event.from_return_status = OLD.return_status AND event.to_return_status = NEW.return_status
+                ) THEN
+                    {unrecorded}
+                END IF;
+                RETURN NULL;
+            END IF;
+            -- An inserted block is new, or restored from a backup together with its history.
+            SELECT * INTO now_at FROM rooms_roomblock WHERE id = NEW.id;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            SELECT * INTO newest FROM rooms_roomblockevent event
+            WHERE event.block_id = NEW.id ORDER BY event.version DESC LIMIT 1;
+            IF NOT FOUND OR newest.version <> now_at.version OR newest.to_status <> now_at.status
+               OR newest.to_free IS DISTINCT FROM now_at.free_from
+               OR newest.to_return_status <> now_at.return_status THEN
+                {unrecorded}
+            END IF;
+            RETURN NULL;
+        """  # noqa: S608 - values of our own
+
+
+class BlockClosesRoom(Rule):
+    """At commit, a room is OUT_OF_ORDER exactly while a block that closes it is active; asked of the block."""
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert | pgtrigger.UpdateOf("status")
+    declare = [("is_closed", "BOOLEAN")]
+
+    def get_func(self, model: Any) -> str:
+        return f"""
+            SELECT EXISTS (
+                SELECT 1 FROM rooms_roomblock block
+                WHERE block.room_id = room.id AND block.status = 'ACTIVE' AND block.kind IN ({_CLOSING})
+            ) <> (room.room_status = 'OUT_OF_ORDER') INTO is_closed
+            FROM rooms_room room WHERE room.id = NEW.room_id;
+            IF is_closed THEN
+                {refusal_sql(self.name, "a room is out of order exactly while a block that closes it is active")}
+            END IF;
+            RETURN NULL;
+        """  # noqa: S608 - values of our own
+
+
+class RoomBlock(models.Model):
+    """Nights on which a room is not to be let, or only with care: kind, reason, range and return status.
+
+    Written by ``housekeeping.services`` (the status OUT_OF_ORDER without dates) and ``housekeeping.blocks``.
+    """
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="room_blocks", db_index=False)
+    room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="blocks")
+    kind = models.CharField(max_length=16, choices=BlockKind)
+    reason = models.ForeignKey(BlockReason, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    remarks = LinesField(blank=True)
+    first_night = models.DateField()
+    free_from = models.DateField(
+        null=True, blank=True, help_text="The day after the last night; blank: until completed."
+    )
+    return_status = models.CharField(max_length=24, choices=RETURN_CHOICES)
+    status = models.CharField(max_length=10, choices=BlockStatus)
+    by_status = models.BooleanField(
+        default=False, help_text="Made by the status Out of order, and completed by the next status."
+    )
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=clock.now)
+    created_by = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    started_at = models.DateTimeField(null=True, blank=True)
+    delayed_at = models.DateTimeField(null=True, blank=True, help_text="When it was due, but a guest was in the room.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_on = models.DateField(null=True, blank=True, help_text="The business date on which it was completed.")
+
+    class Meta:
+        ordering = ["-first_night", "-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=BlockKind.values), name="room_block_kind_known"),
+            models.CheckConstraint(
+                condition=Q(return_status__in=RETURN_STATUSES), name="room_block_return_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(free_from__isnull=True) | Q(free_from__gt=F("first_night")), name="room_block_has_a_night"
+            ),
+            models.CheckConstraint(
+                condition=Q(status=BlockStatus.PLANNED, started_at=None, ended_at=None, ended_on=None)
+                | Q(status=BlockStatus.ACTIVE, started_at__isnull=False, ended_at=None, ended_on=None)
+                | Q(
+                    status=BlockStatus.COMPLETED,
+                    started_at__isnull=False,
+                    ended_at__isnull=False,
+                    ended_on__isnull=False,
+                )
+                | Q(status=BlockStatus.CANCELLED, started_at=None, ended_at__isnull=False, ended_on=None),
+                name="room_block_status_agrees_with_times",
+            ),
+            models.CheckConstraint(
+                condition=Q(by_status=False, reason__isnull=False)
+                | Q(
+                    by_status=True,
+                    kind=BlockKind.OUT_OF_ORDER,
+                    status__in=[BlockStatus.ACTIVE, BlockStatus.COMPLETED],
+                ),
+                name="room_block_has_reason",
+            ),
+            # Blocks of the other kinds exclude each other, and stays, by their claims.
+            ExclusionConstraint(
+                name="room_block_out_of_service_once",
+                expressions=[
+                    (F("room"), RangeOperators.EQUAL),
+                    (
+                        Func(F("first_night"), F("free_from"), function="daterange", output_field=DateRangeField()),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ],
+                condition=Q(kind=BlockKind.OUT_OF_SERVICE, status__in=LIVE_BLOCKS),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["hotel", "-first_night", "-id"], name="room_block_by_date"),
+            models.Index(fields=["room", "first_night"], name="room_block_live", condition=Q(status__in=LIVE_BLOCKS)),
+            models.Index(
+                fields=["hotel", "first_night"], name="room_block_to_start", condition=Q(status=BlockStatus.PLANNED)
+            ),
+            models.Index(
+                fields=["hotel", "free_from"],
+                name="room_block_to_end",
+                condition=Q(status=BlockStatus.ACTIVE, free_from__isnull=False),
+            ),
+        ]
+        triggers = [
+            BlockRecorded(name="room_block_recorded"),
+            BlockClosesRoom(name="room_block_closes_room"),
+            NeverDeleted(name="room_block_never_deleted"),
+            SameHotel(
+                name="room_block_one_hotel",
+                links={"room": "rooms_room", "reason": "rooms_blockreason", "created_by": "hotel_staff"},
+            ),
+            ReportedInDryRun(name="room_block_in_dry_run"),
+        ]
+
+    def __str__(self) -> str:
+        until = f"to {self.free_from}" if self.free_from else "until completed"
+        return f"{self.get_kind_display()} from {self.first_night} {until}"
+
+
+class BlockEventChained(Rule):
+    """At commit, a history row matches an actual change of its block and starts where the one before it ended."""
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert
+    declare = [("block", "RECORD")]
+
+    def get_func(self, model: Any) -> str:
+        return f"""
+            SELECT * INTO block FROM rooms_roomblock WHERE id = NEW.block_id;
+            IF block.hotel_id <> NEW.hotel_id THEN
+                {refusal_sql(self.name, "a history row belongs to its block''s hotel")}
+            END IF;
+            IF NEW.version > block.version
+               OR (NEW.version = block.version AND (NEW.to_status <> block.status
+                   OR NEW.to_free IS DISTINCT FROM block.free_from OR NEW.to_return_status <> block.return_status))
+            THEN
+                {refusal_sql(self.name, "a history row tells of a change that was made")}
+            END IF;
+            IF NEW.version = 1 AND NEW.from_status <> '' OR NEW.version > 1 AND NOT EXISTS (
+                SELECT 1 FROM rooms_roomblockevent earlier
+                WHERE earlier.block_id = NEW.block_id AND earlier.version = NEW.version - 1
+                  AND earlier.to_status = NEW.from_status
+            ) THEN
+                {refusal_sql(self.name, "a history row starts where the one before it ended")}
+            END IF;
+            RETURN NULL;
+        """  # noqa: S608 - values of our own
+
+
+class RoomBlockEvent(models.Model):
+    """One change of a block: what, who, when, and its end and return status before and after. Append-only."""
+
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
+    block = models.ForeignKey(RoomBlock, on_delete=models.PROTECT, related_name="events", db_index=False)
+    version = models.PositiveIntegerField(help_text="1, 2, 3 … within the block.")
+    action = models.CharField(max_length=10, choices=BlockAction)
+    from_status = models.CharField(max_length=10, choices=BlockStatus, blank=True)
+    to_status = models.CharField(max_length=10, choices=BlockStatus)
+    from_free = models.DateField("free from, before", null=True, blank=True)
+    to_free = models.DateField("free from", null=True, blank=True)
+    from_return_status = models.CharField("return status, before", max_length=24, choices=RETURN_CHOICES, blank=True)
+    to_return_status = models.CharField("return status", max_length=24, choices=RETURN_CHOICES)
+    staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    note = LinesField(blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["block", "version"]
+        constraints = [
+            # Its index also serves a block's history.
+            models.UniqueConstraint(fields=["block", "version"], name="room_block_event_version_unique"),
+            models.CheckConstraint(condition=Q(version__gte=1), name="room_block_event_version_from_1"),
+            models.CheckConstraint(condition=Q(action__in=BlockAction.values), name="room_block_event_action_known"),
+        ]
+        triggers = [
+            BlockEventChained(name="room_block_event_chained"),
+            NeverChanged(name="room_block_event_never_changed"),
+            SameHotel(name="room_block_event_one_hotel", links={"staff": "hotel_staff"}),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} {self.created_at:%Y-%m-%d %H:%M}"

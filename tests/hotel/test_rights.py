@@ -9,7 +9,7 @@ from tests.factories import StaffFactory, room_in
 
 ROOMS = (
     "inventory_create inventory_update inventory_delete type_manage inspect maintenance_flag maintenance_clear "
-    "status_transition checkout_bulk checkout_destructive"
+    "status_transition checkout_bulk checkout_destructive block_manage block_inventory"
 )
 HOUSEKEEPING = (
     "status_transition status_front_desk status_override dashboard_read status_history_read task_read task_create "
@@ -28,7 +28,7 @@ HELD = {
         "bookings": AGENT_BOOKINGS,
     },
     rights.FRONT_OFFICE_MANAGER: {
-        "rooms": "maintenance_flag checkout_bulk checkout_destructive maintenance_clear inventory_update",
+        "rooms": "maintenance_flag checkout_bulk checkout_destructive maintenance_clear inventory_update block_manage",
         "housekeeping": "status_front_desk dashboard_read status_history_read task_read task_create task_assign",
         "bookings": AGENT_BOOKINGS + " supervise manage_rules",
     },
@@ -38,7 +38,7 @@ HELD = {
         "bookings": "",
     },
     rights.HOUSEKEEPING_SUPERVISOR: {
-        "rooms": "status_transition maintenance_flag inspect maintenance_clear",
+        "rooms": "status_transition maintenance_flag inspect maintenance_clear block_manage",
         "housekeeping": "status_transition dashboard_read task_read task_execute status_history_read task_create "
         "task_update task_assign task_cancel",
         "bookings": "",

@@ -25,7 +25,7 @@ from room_bookings.models import (
     ReferenceCounter,
     RoomBooking,
 )
-from rooms.models import Room, RoomType
+from rooms.models import BlockReason, Room, RoomBlock, RoomBlockEvent, RoomType
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
 from tests.refusals import check_deferred_constraints
 
@@ -60,6 +60,27 @@ def one_of_each():
     BookingMail.objects.create(**of_booking, kind="CONFIRMATION", to_address="ada@example.com")
     StayoverDay.objects.create(hotel=room.hotel, day=NOW)
     ReferenceCounter.objects.get_or_create(year=2026, defaults={"last_number": 1})
+    reason = BlockReason.objects.create(hotel=room.hotel, code="REPAIR", label="Repair")
+    block = RoomBlock.objects.create(
+        hotel=room.hotel,
+        room=room,
+        kind="OUT_OF_SERVICE",
+        reason=reason,
+        first_night="2026-07-10",
+        free_from="2026-07-12",
+        return_status="READY_FOR_GUEST",
+        status="PLANNED",
+        created_by=staff,
+    )
+    RoomBlockEvent.objects.create(
+        hotel=room.hotel,
+        block=block,
+        version=1,
+        action="CREATED",
+        to_status="PLANNED",
+        to_free=block.free_from,
+        to_return_status=block.return_status,
+    )
     check_deferred_constraints()
     with connection.cursor() as cursor:
         for model in MODELS:
@@ -133,6 +154,20 @@ def test_counts_cannot_be_negative(one_of_each):
         ("booking_mail_failure_has_reason", BookingMail, {"state": "FAILED", "settled_at": NOW}),
         ("booking_mail_failure_has_reason", BookingMail, {"state": "DROPPED", "settled_at": NOW}),
         ("room_in_maintenance_has_flag", Room, {"room_status": "MAINTENANCE_REQUIRED"}),
+        ("block_reason_has_code_and_label", BlockReason, {"label": " "}),
+        ("block_reason_kind_known", BlockReason, {"default_kind": "CLOSED"}),
+        ("block_reason_return_status_known", BlockReason, {"default_return_status": "OCCUPIED"}),
+        ("room_block_kind_known", RoomBlock, {"kind": "CLOSED"}),
+        ("room_block_return_status_known", RoomBlock, {"return_status": "OUT_OF_ORDER"}),
+        ("room_block_has_a_night", RoomBlock, {"free_from": F("first_night")}),
+        ("room_block_status_agrees_with_times", RoomBlock, {"status": "ACTIVE"}),
+        ("room_block_status_agrees_with_times", RoomBlock, {"status": "COMPLETED", "ended_at": NOW}),
+        ("room_block_status_agrees_with_times", RoomBlock, {"status": "CANCELLED"}),
+        ("room_block_status_agrees_with_times", RoomBlock, {"status": "FORGOTTEN"}),
+        ("room_block_has_reason", RoomBlock, {"reason": None}),
+        ("room_block_has_reason", RoomBlock, {"by_status": True, "status": "ACTIVE", "started_at": NOW}),
+        ("room_block_event_version_from_1", RoomBlockEvent, {"version": 0}),
+        ("room_block_event_action_known", RoomBlockEvent, {"action": "FORGOTTEN"}),
         ("room_type_price_not_negative", RoomType, {"starting_price_from": -1}),
         ("room_type_currency_is_a_code", RoomType, {"currency": "eu"}),
         ("room_type_sleeps_someone", RoomType, {"max_occupancy": 0}),
@@ -183,6 +218,9 @@ EVENT = UUID(int=1)
         ("room_number_unique", Room, {}),
         ("room_type_code_unique", RoomType, {"name": "Another"}),
         ("room_type_name_unique", RoomType, {"code": "Z"}),
+        ("block_reason_code_unique", BlockReason, {}),
+        ("room_block_out_of_service_once", RoomBlock, {}),
+        ("room_block_event_version_unique", RoomBlockEvent, {}),
     ],
 )
 def test_unique_constraints(one_of_each, rule, model, fields):
