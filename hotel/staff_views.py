@@ -377,9 +377,11 @@ class StaffBookingRoomView(BookingViewSet):
                 }
             ]
         },
+        parameters=[shapes.AvailableRoomsQuery],
         description="Rooms that are free on its nights; none for a booking that is over.",
     )
     def available_rooms(self, request: Request, slug: str, bid: str) -> Response:
+        query, booking = self.query(shapes.AvailableRoomsQuery), self.shown(bid)
         rooms = [
             {
                 "id": room.pk,
@@ -388,7 +390,7 @@ class StaffBookingRoomView(BookingViewSet):
                 "room_status": str(room.room_status),
                 "is_bookable": room.is_bookable,
             }
-            for room in available_rooms(self.shown(bid))
+            for room in available_rooms(booking, upgrade=query["upgrade"])
         ]
         return Response({"available_rooms": rooms})
 
@@ -398,7 +400,8 @@ class StaffBookingRoomView(BookingViewSet):
         request_example={"room_id": 17, "assignment_notes": "quiet side"},
         errors=[409],
         error_examples={409: OVERLAP},
-        description="The room may still be occupied or dirty; it must be ready at check-in.",
+        description="The room may still be occupied or dirty; it must be ready at check-in. With `upgrade` it may be "
+        "of another type, whose nights must be available: what was booked stays what is charged.",
     )
     def safe_assign_room(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, assign_room, shapes.AssignInput)

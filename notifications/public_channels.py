@@ -120,6 +120,7 @@ BOOKINGS_IN_PUBLIC = PublicView(
             "checked_out_at",
             "assigned_room_number",
             "room_number",
+            "is_upgraded",
             "room_moved_at",
             "staff_seen_at",
             "is_new_for_staff",

@@ -37,6 +37,7 @@ from room_bookings.inventory import (
     counts_and_listed_stays,
 )
 from room_bookings.models import BookingStatus, OverstayIncident, OverstayStatus, RoomBooking
+from room_bookings.overrides import BY_REASON, UPGRADE
 from room_bookings.room_demand import ReadDemand
 from room_bookings.services.approval import approval_refusals, confirmation_refusals, decline_refusals
 from room_bookings.services.cancel import cancellation_refusals
@@ -522,6 +523,8 @@ def _reason(refusal: HotelMateError, extras: Extras) -> dict[str, Any]:
 def _override_of(refusals: Sequence[HotelMateError]) -> dict[str, str] | None:
     """What lifts all the refusals at once, or ``None`` if nothing does."""
     lifts = {refusal.lift for refusal in refusals}
+    if BY_REASON in lifts:  # which lifts what an upgrade does, too
+        lifts = {lift for lift in lifts if lift is None or lift.needs != UPGRADE}
     if len(lifts) != 1 or (lift := lifts.pop()) is None or not lift.needs:
         return None
     return {"right": lift.rights[0], "needs": lift.needs}

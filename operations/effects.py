@@ -48,7 +48,7 @@ OMITTED: dict[type[Model], set[str]] = {
         *("party_complete", "party_missing_count", "assigned_room_number", "room_number", "is_new_for_staff"),
         *("is_late_arrival", "approval_risk_level", "approval_overdue_minutes", "is_approval_due_soon"),
         *("is_approval_overdue", "checkout_deadline_at", "overstay_risk_level", "overstay_minutes", "is_overstay"),
-        *("room", "flags", "payment_parked_at"),
+        *("room", "is_upgraded", "flags", "payment_parked_at"),
     },
     BookingMail: {"id", "kind_display", "state_display", "can_send_again", "next_try_at", "sent_at"},
     Hotel: set(),

@@ -46,6 +46,7 @@ ROW_EXAMPLE = {
     "room_moved_at": None,
     "staff_seen_at": "2026-06-20T14:30:00Z",
     "is_new_for_staff": False,
+    "is_upgraded": False,
     "is_late_arrival": False,
     "approval_deadline_at": None,
     "approval_risk_level": "OK",

@@ -82,6 +82,11 @@ def type_of(booking: RoomBooking) -> RoomType:
     return booking.assigned_room.room_type if booking.assigned_room else booking.room_type
 
 
+def is_upgraded(booking: RoomBooking) -> bool:
+    """Whether the booking has a room of another type than the booked one."""
+    return type_of(booking).pk != booking.room_type_id
+
+
 def holds(hotel: Hotel, stay: Stay, first: date, free: date) -> bool:
     """Whether the stay holds any night from ``first`` to before ``free``."""
     begins, ends = nights_held(hotel, stay)

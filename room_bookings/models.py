@@ -449,7 +449,7 @@ class BookingChange(models.Model):
     to_status = models.CharField(max_length=16, choices=BookingStatus)
     from_room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     to_room = models.ForeignKey(Room, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    is_upgrade = models.BooleanField(default=False, help_text="The move was to a room of another type.")
+    is_upgrade = models.BooleanField(default=False, help_text="The room is of another type than booked or before.")
     staff = models.ForeignKey(Staff, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     reason = LinesField(blank=True)
     created_at = models.DateTimeField(default=clock.now)

@@ -5,6 +5,7 @@ from hotel.models import Staff
 
 SUPERVISE = "bookings.supervise"
 BY_REASON = Lift((SUPERVISE,), "reason")
+UPGRADE = "upgrade"  # what a call brings to have a room of another type; a supervisor's reason does the same
 
 
 def is_override(staff: Staff | None, reason: str) -> bool:

@@ -13,7 +13,15 @@ from common.prepared import PreparedRead
 from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.capacity import guests
-from room_bookings.inventory import IN_SERVICE, NightsRequest, holders, nights_held, sold_out_nights, type_of
+from room_bookings.inventory import (
+    IN_SERVICE,
+    NightsRequest,
+    holders,
+    is_upgraded,
+    nights_held,
+    sold_out_nights,
+    type_of,
+)
 from room_bookings.models import BookingGuest, BookingStatus, RoomBooking, hash_token
 from rooms.models import Room, RoomStatus
 
@@ -108,12 +116,12 @@ def overdue(hotel: Hotel) -> Q:
     return past_departure(hotel, grace=timedelta(minutes=hotel.late_checkout_grace_minutes))
 
 
-def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
+def available_rooms(booking: RoomBooking, *, upgrade: bool = False) -> QuerySet[Room]:
     """Rooms that the booking could have instead of its current one, by number; it comes from ``booking_list``.
 
-    For a coming stay: rooms of its type that are free on its nights, even if currently occupied or dirty. For a guest
-    in house: rooms of any type that are ready now and free until the departure. All of them sleep the party, and a type
-    other than the current room's must have a room left to sell.
+    For a coming stay: rooms of its type, or of any with ``upgrade``, that are free on its nights, even if currently
+    occupied or dirty. For a guest in house: rooms of any type that are ready now and free until the departure. All of
+    them sleep the party, and a type other than the current room's must have a room left to sell.
     """
     hotel, in_house = booking.hotel, booking.status == BookingStatus.IN_HOUSE
     if not in_house and booking.status not in (BookingStatus.CONFIRMED, BookingStatus.PENDING_APPROVAL):
@@ -127,10 +135,10 @@ def available_rooms(booking: RoomBooking) -> QuerySet[Room]:
         if booking.assigned_room:
             enough |= Q(room_type__max_occupancy__gte=booking.assigned_room.room_type.max_occupancy)
         rooms = rooms.filter(room_status=RoomStatus.READY_FOR_GUEST, maintenance_required=False)
-    else:
+    elif not upgrade:
         rooms = rooms.filter(room_type=booking.room_type)
     rooms = rooms.filter(enough)
-    if in_house or type_of(booking).pk != booking.room_type_id:
+    if in_house or upgrade or is_upgraded(booking):
         rooms = rooms.exclude(room_type__in=_sold_out_types(booking, first, free))
     return rooms.select_related("room_type").order_by("room_number")
 

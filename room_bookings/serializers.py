@@ -166,18 +166,39 @@ class DeclineInput(serializers.Serializer[Any]):
     reason_note = NoteField(default="", help_text="Sent to the guest.")
 
 
+class UpgradeField(StrictBooleanField):
+    """Whether a room of another type than the booked one is meant."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            default=False,
+            help_text="Allows a room of another type than the booked one; a supervisor's reason does too.",
+            **kwargs,
+        )
+
+
 class AssignInput(serializers.Serializer[Any]):
     """``notes`` is an alias of ``assignment_notes``."""
 
     room_id = IdField()
     assignment_notes = NoteField(default="")
     notes = NoteField(default="")
-    override_reason = OverrideReason()
+    override_reason = OverrideReason(
+        help_text="A supervisor's reason; allows a room of another type, overbooking, and more guests than the room "
+        "sleeps."
+    )
+    upgrade = UpgradeField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """``{"room_id": 17, "notes": "quiet side", "override_reason": ""}``."""
+        """``{"room_id": 17, "notes": "quiet side", "override_reason": "", "upgrade": False}``."""
         notes = attrs.pop("assignment_notes") or attrs["notes"]
         return {**attrs, "notes": notes}
+
+
+class AvailableRoomsQuery(serializers.Serializer[Any]):
+    upgrade = serializers.BooleanField(
+        default=False, help_text="Whether an arrival's rooms may be of any type that has a room left to sell."
+    )
 
 
 class UnassignInput(serializers.Serializer[Any]):
@@ -190,9 +211,10 @@ class UnassignInput(serializers.Serializer[Any]):
 class CheckInInput(serializers.Serializer[Any]):
     room_id = IdField(required=False, allow_null=True, default=None, help_text="A room to assign before the check-in.")
     override_reason = OverrideReason(
-        help_text="A supervisor's reason; lifts the arrival window, and allows overbooking and more guests than the "
-        "room sleeps."
+        help_text="A supervisor's reason; lifts the arrival window, and allows a room of another type, overbooking, "
+        "and more guests than the room sleeps."
     )
+    upgrade = UpgradeField()
 
 
 class MoveInput(serializers.Serializer[Any]):
@@ -270,6 +292,7 @@ class BookingRow(serializers.Serializer[Any]):
     checked_out_at = serializers.DateTimeField(allow_null=True)
     assigned_room_number = serializers.IntegerField(allow_null=True)
     room_number = serializers.IntegerField(allow_null=True)
+    is_upgraded = serializers.BooleanField(help_text="The assigned room is of another type than the booked one.")
     room_moved_at = serializers.DateTimeField(allow_null=True)
     staff_seen_at = serializers.DateTimeField(allow_null=True)
     is_new_for_staff = serializers.BooleanField()

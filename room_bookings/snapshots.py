@@ -19,6 +19,7 @@ from room_bookings.eligibility import (
     party_refusals,
     settled_refusals,
 )
+from room_bookings.inventory import is_upgraded
 from room_bookings.models import BookerType, BookingStatus, RoomBooking
 from rooms.models import Room
 
@@ -74,6 +75,7 @@ def booking_row(booking: RoomBooking) -> dict[str, Any]:
         "checked_out_at": iso(booking.checked_out_at),
         "assigned_room_number": room_number,
         "room_number": room_number,
+        "is_upgraded": is_upgraded(booking),
         "room_moved_at": iso(booking.room_moved_at),
         "staff_seen_at": iso(booking.staff_seen_at),
         "is_new_for_staff": booking.staff_seen_at is None,

@@ -16,7 +16,7 @@ from notifications.notification_manager import BookingUpdate, realtime_bookings_
 from room_bookings.capacity import capacity_refusals, extra_beds
 from room_bookings.eligibility import arrival_window_refusals, settled_refusals
 from room_bookings.errors import BookingNotEligible, not_eligible, refusal_details
-from room_bookings.inventory import nights_booked, nights_held
+from room_bookings.inventory import is_upgraded, nights_booked, nights_held
 from room_bookings.models import BookingAction, BookingStatus, Overbooking, RoomBooking
 from room_bookings.overrides import is_override
 from room_bookings.selectors import arriving, booking_lock
@@ -25,11 +25,20 @@ from room_bookings.services.checks import added_nights, free_refusals, night_ref
 from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
-from room_bookings.services.room_assignment import ASSIGNMENT, Assignment, room_refusals, take_room
+from room_bookings.services.room_assignment import (
+    ASSIGNMENT,
+    Assignment,
+    assignment_reason,
+    room_for,
+    room_refusals,
+    take_room,
+)
 from rooms.errors import RoomNotFound, guest_of
 from rooms.models import Room, RoomStatus
 from rooms.selectors import room_lock
 from rooms.snapshots import is_occupied
+
+CHECK_IN = "bookings.checkin"
 
 
 class RoomNotReady(Conflict):
@@ -46,23 +55,38 @@ class NothingDue(Conflict):
 
 @transaction.atomic
 def check_in(
-    *, booking: RoomBooking, staff: Staff, room_id: int | None = None, override_reason: str = ""
+    *,
+    booking: RoomBooking,
+    staff: Staff,
+    room_id: int | None = None,
+    override_reason: str = "",
+    upgrade: bool = False,
 ) -> RoomBooking:
-    """Check the guest in to the assigned room, or to ``room_id``, which is then assigned.
+    """Check the guest in to the assigned room, or to ``room_id``, which is then assigned as by ``assign_room``.
 
     A supervisor's ``override_reason`` lifts the arrival window, the room's capacity, and availability on nights that
     were not booked. A guest already in house stays in their room: nothing is written. Returns the current booking.
     """
     locked = lock_booking(booking)
     facts = LockedFacts(locked.hotel)
-    assignment = require(check_in_refusals(locked, room_id, staff=staff, reason=override_reason, facts=facts))
+    assignment = require(
+        check_in_refusals(locked, room_id, staff=staff, reason=override_reason, upgrade=upgrade, facts=facts)
+    )
     if assignment is None:
         return locked
     room, overbooked = assignment
     is_other = room.pk != locked.assigned_room_id
     if is_other:
         take_room(locked, room, staff)
-    _move_in([(locked, room)], staff, Source.FRONT_DESK, f"check-in of {locked.booking_id}", override_reason)
+    why = assignment_reason(locked, override_reason) if is_other else override_reason
+    _move_in(
+        [(locked, room)],
+        staff,
+        Source.FRONT_DESK,
+        f"check-in of {locked.booking_id}",
+        why,
+        is_upgrade=is_other and is_upgraded(locked),
+    )
     save_overbookings(overbooked)
     if is_other:
         follow_arrival(locked, room)
@@ -70,7 +94,7 @@ def check_in(
 
 
 def check_in_refusals(
-    booking: RoomBooking, room_id: int | None, *, staff: Staff, reason: str, facts: Facts
+    booking: RoomBooking, room_id: int | None, *, staff: Staff, reason: str, upgrade: bool = False, facts: Facts
 ) -> Guard[Assignment | None]:
     """The refusals of ``check_in``; ``None`` if the guest is in house already."""
     if booking.status == BookingStatus.IN_HOUSE:
@@ -86,12 +110,14 @@ def check_in_refusals(
             f"Booking {booking.booking_id} has no room yet: assign one first.", details=refusal_details(booking)
         )
         return None
-    room = facts.rooms([wanted]).get(wanted)
+    room = room_for(booking, wanted, facts)
     if room is None:
         yield RoomNotFound("Room not found: this hotel has no such room.")
         return None
     if room.pk != booking.assigned_room_id:
-        overbooked = yield from room_refusals(booking, room, staff=staff, reason=reason, facts=facts)
+        overbooked = yield from room_refusals(
+            booking, room, staff=staff, right=CHECK_IN, reason=reason, upgrade=upgrade, facts=facts
+        )
     else:
         overbooked = list[Overbooking]()
         yield from capacity_refusals(booking, room, staff=staff, reason=reason)
@@ -176,7 +202,15 @@ def _room_state(room: Room) -> dict[str, object]:
     return {"room_id": room.pk, "room_number": room.room_number, "current_status": str(room.room_status)}
 
 
-def _move_in(stays: Sequence[tuple[RoomBooking, Room]], staff: Staff, source: str, note: str, reason: str = "") -> None:
+def _move_in(
+    stays: Sequence[tuple[RoomBooking, Room]],
+    staff: Staff,
+    source: str,
+    note: str,
+    reason: str = "",
+    *,
+    is_upgrade: bool = False,
+) -> None:
     """Mark the guests as in house: bookings first, as the room status checks depend on them."""
     moment = clock.now()
     for booking, room in stays:
@@ -186,7 +220,13 @@ def _move_in(stays: Sequence[tuple[RoomBooking, Room]], staff: Staff, source: st
     save_bookings(bookings, "status", "checked_in_at", "arrived_on", *ASSIGNMENT)
     save_history(
         history_row(
-            booking, BookingAction.CHECKED_IN, was=BookingStatus.CONFIRMED, staff=staff, to_room=room, reason=reason
+            booking,
+            BookingAction.CHECKED_IN,
+            was=BookingStatus.CONFIRMED,
+            staff=staff,
+            to_room=room,
+            is_upgrade=is_upgrade,
+            reason=reason,
         )
         for booking, room in stays
     )

@@ -6,15 +6,16 @@ from typing import NamedTuple
 from django.db import transaction
 
 from common import clock
-from common.errors import Conflict, InvalidInput
+from common.errors import Conflict, InvalidInput, Lift
 from common.guards import Guard, require
 from hotel.models import Staff
 from housekeeping.task_following import follow_arrival
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import capacity_refusals, extra_beds
 from room_bookings.eligibility import assignable_refusals, party_refusals
-from room_bookings.inventory import nights_held, type_of
+from room_bookings.inventory import is_upgraded, nights_held, type_of
 from room_bookings.models import BookingAction, Overbooking, RoomBooking
+from room_bookings.overrides import UPGRADE, is_override
 from room_bookings.room_demand import is_in_service
 from room_bookings.services.checks import free_refusals, night_refusals
 from room_bookings.services.facts import Facts, LockedFacts
@@ -23,9 +24,11 @@ from room_bookings.services.locks import lock_booking
 from rooms.errors import RoomNotFound
 from rooms.models import Room, RoomType
 
+ASSIGN = "bookings.assign_room"
+
 
 class RoomTypeMismatch(InvalidInput):
-    """The room is not of the booked type."""
+    """The room is not of the booked type, and no upgrade was asked for."""
 
     code = "ROOM_TYPE_MISMATCH"
 
@@ -38,22 +41,32 @@ class RoomNotBookable(Conflict):
 
 @transaction.atomic
 def assign_room(
-    *, booking: RoomBooking, room_id: int, staff: Staff, notes: str = "", override_reason: str = ""
+    *,
+    booking: RoomBooking,
+    room_id: int,
+    staff: Staff,
+    notes: str = "",
+    override_reason: str = "",
+    upgrade: bool = False,
 ) -> RoomBooking:
     """Assign a room of the booked type to a confirmed booking, or a different one; the same one again changes nothing.
 
-    The room may still be occupied or dirty: readiness is checked at check-in. A supervisor's ``override_reason`` allows
-    a room that sleeps fewer than the party. Returns the current booking.
+    The room may still be occupied or dirty: readiness is checked at check-in. With ``upgrade`` it may be of another
+    type, whose nights must be available; what was booked stays the same, and so does the amount. A supervisor's
+    ``override_reason`` allows that too, and a room that sleeps fewer than the party. Returns the current booking.
     """
     locked = lock_booking(booking)
     facts = LockedFacts(locked.hotel)
     assignment = require(
-        assignment_refusals(locked, room_id, staff=staff, reason=override_reason, notes=notes, facts=facts)
+        assignment_refusals(
+            locked, room_id, staff=staff, reason=override_reason, notes=notes, facts=facts, upgrade=upgrade
+        )
     )
     if assignment is None:
         return locked
     room, overbooked = assignment
     before = locked.assigned_room
+    is_other = room.pk != locked.assigned_room_id
     take_room(locked, room, staff, notes)
     save_bookings([locked], *ASSIGNMENT)
     save_history(
@@ -65,7 +78,8 @@ def assign_room(
                 staff=staff,
                 from_room=before,
                 to_room=room,
-                reason=override_reason,
+                is_upgrade=is_other and is_upgraded(locked),
+                reason=assignment_reason(locked, override_reason) if is_other else override_reason,
             )
         ]
     )
@@ -83,20 +97,29 @@ class Assignment(NamedTuple):
 
 
 def assignment_refusals(
-    booking: RoomBooking, room_id: int | None, *, staff: Staff, reason: str, notes: str, facts: Facts
+    booking: RoomBooking,
+    room_id: int | None,
+    *,
+    staff: Staff,
+    reason: str,
+    notes: str,
+    facts: Facts,
+    upgrade: bool = False,
 ) -> Guard[Assignment | None]:
     """The refusals of ``assign_room``, of the booking alone if no room is named; ``None`` if it has it already."""
     yield from assignable_refusals(booking)
     if room_id is None:
         yield from party_refusals(booking)
         return None
-    room = facts.rooms([room_id]).get(room_id)
+    room = room_for(booking, room_id, facts)
     if room is None:
         yield RoomNotFound("Room not found: this hotel has no such room.")
         return None
     if booking.assigned_room_id == room.pk and notes in ("", booking.assignment_notes):
         return None
-    overbooked = yield from room_refusals(booking, room, staff=staff, reason=reason, facts=facts)
+    overbooked = yield from room_refusals(
+        booking, room, staff=staff, right=ASSIGN, reason=reason, upgrade=upgrade, facts=facts
+    )
     return Assignment(room, overbooked)
 
 
@@ -139,7 +162,7 @@ def unassignment_refusals(
     if booking.assigned_room is None:
         return None
     yield from assignable_refusals(booking, "unassigned from its room")
-    if type_of(booking).pk != booking.room_type_id:
+    if is_upgraded(booking):
         yield from capacity_refusals(booking, booking.room_type, staff=staff, reason=reason)
     held = nights_held(booking.hotel, booking)
     return (yield from type_change_refusals(booking, booking.room_type, held, staff=staff, reason=reason, facts=facts))
@@ -164,19 +187,53 @@ def release_room(booking: RoomBooking) -> None:
     booking.extra_beds = extra_beds(booking)
 
 
+def room_for(booking: RoomBooking, room_id: int, facts: Facts) -> Room | None:
+    """The room that the booking is to have, if the hotel has it.
+
+    The room that the booking has now is read with it: its type, under which the nights count so far, may have changed.
+    """
+    rooms = facts.rooms({pk for pk in (room_id, booking.assigned_room_id) if pk is not None})
+    if booking.assigned_room_id in rooms:
+        booking.assigned_room = rooms[booking.assigned_room_id]
+    return rooms.get(room_id)
+
+
+def assignment_reason(booking: RoomBooking, reason: str) -> str:
+    """The reason in the history of an assignment: for a room of another type, the booked type and the given one."""
+    if booking.assigned_room is None or not is_upgraded(booking):
+        return reason
+    types = f"{booking.room_type.name} → {booking.assigned_room.room_type.name}"
+    return f"{types}: {reason}" if reason.strip() else types
+
+
 def room_refusals(
-    booking: RoomBooking, room: Room, *, staff: Staff, reason: str = "", facts: Facts
+    booking: RoomBooking,
+    room: Room,
+    *,
+    staff: Staff,
+    right: str,
+    reason: str = "",
+    upgrade: bool = False,
+    facts: Facts,
 ) -> Guard[list[Overbooking]]:
-    """Refused unless the booking can have the room for its nights; returns the resulting overbookings."""
+    """Refused unless the booking can have the room for its nights; returns the resulting overbookings.
+
+    A room of another type takes an ``upgrade``, open to everybody with the ``right`` to this action, or a supervisor's
+    ``reason``.
+    """
     yield from party_refusals(booking)
-    if room.room_type_id != booking.room_type_id:
+    changes_type = room.room_type_id != booking.room_type_id and room.pk != booking.assigned_room_id
+    if changes_type and not (upgrade or is_override(staff, reason)):
         yield RoomTypeMismatch(
             f"Room {room.room_number} is of type {room.room_type.name}; {booking.room_type.name} is booked.",
             details={"room_type": room.room_type.name, "booked_type": booking.room_type.name},
+            lift=Lift((right,), UPGRADE),
         )
     if not is_in_service(room):
         why = "out of order" if room.is_active else "not in service"
         yield RoomNotBookable(f"Room {room.room_number} is {why}.", details={"room_number": room.room_number})
+    if type_of(booking).pk != room.room_type_id:
+        facts.refresh_capacity(room.room_type)
     yield from capacity_refusals(booking, room, staff=staff, reason=reason)
     held = nights_held(booking.hotel, booking)
     yield from free_refusals(room, *held, without=booking, facts=facts)

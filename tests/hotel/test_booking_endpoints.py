@@ -41,6 +41,7 @@ ROW = {
     "checked_out_at": None,
     "assigned_room_number": 101,
     "room_number": 101,
+    "is_upgraded": False,
     "room_moved_at": None,
     "staff_seen_at": None,
     "is_new_for_staff": True,

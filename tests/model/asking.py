@@ -41,7 +41,7 @@ OF_BOOKINGS = {
     "extend": "extend_stay",
 }
 # Arguments that make a step another one than the action: what a supervisor adds, and what the caller expects to find.
-OTHERWISE = ("force", "reason", "source", "expected", "version", "stale", "notes", "adults", "children")
+OTHERWISE = ("force", "reason", "source", "expected", "version", "stale", "notes", "adults", "children", "upgrade")
 
 
 class Answer(NamedTuple):

@@ -193,7 +193,7 @@ STEP_KINDS = {
     "no_show": StepKind(3, "bookings.cancel", (CONFIRMED, NO_SHOW)),
     "reinstate": StepKind(3, "bookings.supervise", (CANCELLED, NO_SHOW)),
     "undo_check_in": StepKind(3, "bookings.supervise", (IN_HOUSE,)),
-    "assign": StepKind(7, "bookings.assign_room", (CONFIRMED,), _both(_room, _reason)),
+    "assign": StepKind(7, "bookings.assign_room", (CONFIRMED,), _both(_room, _reason, _choice("upgrade", *SELDOM))),
     "unassign": StepKind(2, "bookings.assign_room", (CONFIRMED,), _reason),
     "check_in": StepKind(
         12,
@@ -202,6 +202,7 @@ STEP_KINDS = {
         lambda rng, reference: {
             "room": rng.choice([None, *reference.rooms]),
             "reason": rng.choice(["", "", "welcome", " "]),
+            "upgrade": rng.choice(SELDOM),
         },
     ),
     "check_out": StepKind(4, "bookings.checkout", (IN_HOUSE, "COMPLETED")),

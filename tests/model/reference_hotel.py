@@ -889,10 +889,10 @@ class ReferenceHotel:
         if it.status != CONFIRMED:
             raise Refused("BOOKING_NOT_ELIGIBLE")
 
-    def _require_fitting(self, it: Booking, room: Room, who: str, reason: str) -> None:
+    def _require_fitting(self, it: Booking, room: Room, who: str, reason: str, upgrade: bool) -> None:
         if self.settings["whole_party"] and it.adults - 1 > it.named:
             raise Refused("PARTY_INCOMPLETE")
-        if room.type != it.type:
+        if room.type != it.type and not (upgrade or self.supervises(who, reason)):
             raise Refused("ROOM_TYPE_MISMATCH")
         if not room.active or room.status == OOO:
             raise Refused("ROOM_NOT_BOOKABLE")
@@ -904,13 +904,13 @@ class ReferenceHotel:
         if it.counts_as != kind:
             self.require_left(it, kind, self.held(it), who, reason)
 
-    def assign(self, who: str, *, booking: int, room: int, reason: str = "") -> None:
+    def assign(self, who: str, *, booking: int, room: int, reason: str = "", upgrade: bool = False) -> None:
         self.require(who, "bookings.assign_room")
         it, target = self.bookings[booking], self.rooms[room]
         self._require_assignable(it)
         if it.room is target:
             return
-        self._require_fitting(it, target, who, reason)
+        self._require_fitting(it, target, who, reason, upgrade)
         it.room = target
         self.put_up_beds(it)
         self._follow(it, target, *FOR_THE_ARRIVAL)
@@ -942,7 +942,9 @@ class ReferenceHotel:
         if self.guest(room) or not room.bookable:
             raise Refused("ROOM_NOT_READY")
 
-    def check_in(self, who: str, *, booking: int, room: int | None = None, reason: str = "") -> None:
+    def check_in(
+        self, who: str, *, booking: int, room: int | None = None, reason: str = "", upgrade: bool = False
+    ) -> None:
         self.require(who, "bookings.checkin")
         it = self.bookings[booking]
         if it.status == IN_HOUSE:
@@ -958,7 +960,7 @@ class ReferenceHotel:
         if target is it.room:
             self.require_beds(it, target.type, who, reason)
         else:
-            self._require_fitting(it, target, who, reason)
+            self._require_fitting(it, target, who, reason, upgrade)
         # A guest who arrives early, or after the departure date, needs nights that were not booked.
         held = self.held(it, in_house=True)
         if more := held - self.held(it):

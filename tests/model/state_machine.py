@@ -322,10 +322,13 @@ class HotelStateMachine(RuleBasedStateMachine):
         self.do("undo_check_in", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
 
     @any_with_status(CONFIRMED)
-    @rule(who=front_desk, number=indexes, likely=mostly, room=numbers, fits=mostly, reason=reasons)
-    def assign(self, who: str, number: int, likely: bool, room: int, fits: bool, reason: str) -> None:
+    @rule(
+        who=front_desk, number=indexes, likely=mostly, room=numbers, fits=mostly, reason=reasons, upgrade=st.booleans()
+    )
+    def assign(self, who: str, number: int, likely: bool, room: int, fits: bool, reason: str, upgrade: bool) -> None:
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
-        self.do("assign", who, booking=booking, room=self.fitting(booking, room, fits), reason=reason)
+        room = self.fitting(booking, room, fits)
+        self.do("assign", who, booking=booking, room=room, reason=reason, upgrade=upgrade)
 
     def fitting(self, booking: int, room: int, fits: bool) -> int:
         """A room of the booked type if ``fits``, else ``room``."""
@@ -346,10 +349,14 @@ class HotelStateMachine(RuleBasedStateMachine):
         room=st.one_of(numbers, st.none()),
         fits=mostly,
         reason=st.sampled_from(["", "", "walked in", " "]),
+        upgrade=st.booleans(),
     )
-    def check_in(self, who: str, number: int, likely: bool, room: int | None, fits: bool, reason: str) -> None:
+    def check_in(
+        self, who: str, number: int, likely: bool, room: int | None, fits: bool, reason: str, upgrade: bool
+    ) -> None:
         booking = self.pick(number, likely, lambda each: each.status == CONFIRMED)
-        self.do("check_in", who, booking=booking, room=room and self.fitting(booking, room, fits), reason=reason)
+        room = room and self.fitting(booking, room, fits)
+        self.do("check_in", who, booking=booking, room=room, reason=reason, upgrade=upgrade)
 
     @any_with_status(IN_HOUSE)
     @rule(who=front_desk, number=indexes, likely=mostly)

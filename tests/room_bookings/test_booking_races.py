@@ -801,7 +801,29 @@ def test_extension_while_the_room_changes_its_type(step, small_hotel):
     ]
 
 
-@pytest.mark.parametrize("step", ["grow", "companions", "move"])
+def upgrading(small_hotel: SmallHotel, better: Room, **fields: Any) -> Callable[[], Any]:
+    return on(assign_room, coming(small_hotel, **fields), small_hotel.agent, room_id=better.pk, upgrade=True)
+
+
+def test_an_upgrade_and_a_sale_of_the_last_better_room(small_hotel):
+    better = NewRoomFactory(hotel=small_hotel.hotel, room_number=201)
+    sale = creating(small_hotel, room_type_id=better.room_type_id)
+    assert race(upgrading(small_hotel, better), sale) == ["CONFIRMED", "NO_AVAILABILITY"]
+
+
+def test_another_better_room_while_the_first_becomes_one_of_the_booked_type(small_hotel):
+    """The nights then count under the booked type: the better type, with one room less, must have one left."""
+    better = RoomTypeFactory(hotel=small_hotel.hotel)
+    first, second = (
+        NewRoomFactory(hotel=small_hotel.hotel, room_type=better, room_number=number) for number in (201, 202)
+    )
+    coming(small_hotel, room_type=better)
+    change = upgrading(small_hotel, second, assigned_room=first)
+    retype = partial(update_room, room=first, staff=small_hotel.manager, room_type_id=small_hotel.room_type.pk)
+    assert race(lambda: str(retype().room_type), change) == [repr(str(small_hotel.room_type)), "NO_AVAILABILITY"]
+
+
+@pytest.mark.parametrize("step", ["grow", "companions", "move", "upgrade"])
 def test_larger_party_against_a_smaller_room_type(step, small_hotel):
     large = NewRoomFactory(hotel=small_hotel.hotel, room_type=RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=3))
     smaller = RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=4)
@@ -809,6 +831,10 @@ def test_larger_party_against_a_smaller_room_type(step, small_hotel):
         own = NewRoomFactory(hotel=small_hotel.hotel, room_type=smaller)
         stay = booking_in("IN_HOUSE", assigned_room=own, adults=3, check_in=day(0), check_out=day(2))
         change = on(move_room, stay, small_hotel.agent, to_room_id=large.pk, reason="noise")
+    elif step == "upgrade":
+        NewRoomFactory(hotel=small_hotel.hotel, room_type=smaller)
+        stay = coming(small_hotel, room_type=smaller, adults=3)
+        change = on(assign_room, stay, small_hotel.agent, room_id=large.pk, upgrade=True)
     else:
         stay = coming(small_hotel, room_type=large.room_type, adults=2)
         people = [{"first_name": name, "last_name": "Babbage"} for name in ("Charles", "Georgiana")]

@@ -17,7 +17,7 @@ from room_bookings.services.reinstate import reinstatement_refusals
 from room_bookings.services.room_assignment import assignment_refusals
 from room_bookings.services.undo_check_in import undo_check_in_refusals
 from rooms.selectors import room_list
-from tests.factories import BookingFactory, booking_in
+from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, booking_in
 from tests.room_bookings.small_hotel import SmallHotel, day
 
 pytestmark = pytest.mark.django_db
@@ -125,6 +125,33 @@ def test_what_only_a_supervisor_may_do(guard, code, small_hotel):
         ("PERMISSION_DENIED", Lift((SUPERVISE,))),
         (code, None),
     ]
+
+
+def test_a_room_of_another_type_that_is_sold_out_and_too_small(small_hotel):
+    """The caller's own ``upgrade`` lifts the first, a supervisor's reason all three."""
+    suite = NewRoomFactory(
+        hotel=small_hotel.hotel, room_type=RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=1), room_number=201
+    )
+    BookingFactory(hotel=small_hotel.hotel, room_type=suite.room_type, check_in=day(0), check_out=day(1))
+    coming = BookingFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type, adults=2, check_in=day(0))
+    booking = booking_read(coming.pk)
+
+    def refusals(**more):
+        return [
+            (refusal.code, refusal.lift)
+            for refusal in all_refusals(
+                small_hotel,
+                lambda facts: assignment_refusals(
+                    booking, suite.pk, **{"staff": small_hotel.agent, "reason": "", "notes": "", "facts": facts, **more}
+                ),
+            )
+        ]
+
+    beyond = [("ROOM_CAPACITY_EXCEEDED", BY_REASON), ("NO_AVAILABILITY", BY_REASON)]
+    assert refusals() == [("ROOM_TYPE_MISMATCH", Lift(("bookings.assign_room",), "upgrade")), *beyond]
+    assert refusals(upgrade=True) == beyond
+    assert refusals(reason="a regular guest") == refusals()
+    assert refusals(reason="a regular guest", staff=small_hotel.manager) == []
 
 
 def test_an_incomplete_party_before_a_room_is_named(small_hotel):

@@ -120,6 +120,7 @@ ROW = {
     "checked_out_at": None,
     "assigned_room_number": 412,
     "room_number": 412,
+    "is_upgraded": True,
     "room_moved_at": "2026-06-30T07:59:00Z",
     "staff_seen_at": "2026-05-01T09:30:00Z",
     "is_new_for_staff": False,
@@ -262,7 +263,7 @@ def test_unset_fields_are_empty_not_missing():
         "auto_expire_reason_code"
     )
     zero = "nights party_missing_count children approval_overdue_minutes overstay_minutes version"
-    untrue = "is_late_arrival is_approval_due_soon is_approval_overdue is_overstay"
+    untrue = "is_upgraded is_late_arrival is_approval_due_soon is_approval_overdue is_overstay"
     assert empty == {
         **dict.fromkeys(nulls.split(), None),
         **dict.fromkeys(blank.split(), ""),

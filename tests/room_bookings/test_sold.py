@@ -141,6 +141,12 @@ def move(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
     return moved
 
 
+def upgrade(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    stay, room = coming(small_hotel, 0, 1), better(small_hotel)
+    coming(small_hotel, 0, 2, room_type=room.room_type)
+    return partial(assign_room, booking=stay, room_id=room.pk, upgrade=True)
+
+
 def upgraded(small_hotel: SmallHotel) -> RoomBooking:
     stay = coming(small_hotel, 0, 1, assigned_room=better(small_hotel))
     sold_out(small_hotel, 0, 1)
@@ -166,6 +172,7 @@ BEYOND: dict[str, tuple[Callable[[SmallHotel], Callable[..., RoomBooking]], str,
         0,
         False,
     ),
+    "upgrade": (upgrade, "NO_AVAILABILITY", 0, True),
     "check-in elsewhere": (
         lambda small_hotel: partial(check_in, booking=upgraded(small_hotel), room_id=small_hotel.rooms[0].pk),
         "NO_AVAILABILITY",

@@ -266,6 +266,7 @@ ROW = {
     "checked_out_at": "time?",
     "assigned_room_number": "int?",
     "room_number": "int?",
+    "is_upgraded": "bool",
     "room_moved_at": "time?",
     "staff_seen_at": "time?",
     "is_new_for_staff": "bool",

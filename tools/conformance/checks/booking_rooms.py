@@ -69,6 +69,16 @@ def assign_refused(s: Session) -> None:
     s.frontdesk.post(path, {"room_id": s.room()["id"]}, status=409, code="BOOKING_NOT_ELIGIBLE")
 
 
+@row("safe-assign-room: a room of another type with upgrade; the booked type stays")
+def upgrade(s: Session) -> None:
+    booking = s.book(2, 2)
+    asked = s.frontdesk.get(s.path(booking, "available-rooms/"), query={"upgrade": "true"})["available_rooms"]
+    better = next(one["id"] for one in asked if one["room_type"] != booking["room_type_name"])
+    body = s.frontdesk.post(s.path(booking, "safe-assign-room/"), {"room_id": better, "upgrade": True}, shape=DETAIL)
+    s.equal(body["room_type_name"], booking["room_type_name"], "room_type_name after an upgrade")
+    s.equal(body["is_upgraded"], True, "is_upgraded after an upgrade")
+
+
 @row("POST {bid}/unassign-room/: no body; 200 without a room, 409 in house")
 def unassign(s: Session) -> None:
     booking, room = s.book(), s.room()
