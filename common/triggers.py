@@ -7,7 +7,7 @@ per-session switch to ignore triggers.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pgtrigger
 from pgtrigger import compiler
@@ -177,4 +177,104 @@ class ReportedInDryRun(Rule):
             VALUES (TG_TABLE_NAME, coalesce(NEW.id, OLD.id), to_jsonb(OLD), to_jsonb(NEW))
             ON CONFLICT (table_name, row_id) DO UPDATE SET after = EXCLUDED.after;
             RETURN NULL;
+        """
+
+
+CLAIMS = "room_bookings_roomclaim"
+
+
+class NightsTaken(NamedTuple):
+    """Which nights of which room a row of ``table`` takes: SQL about the row ``{row}``.
+
+    ``owner`` is the claims' column with the row's id; the rest depends on ``columns`` alone.
+    """
+
+    owner: str
+    table: str
+    condition: str
+    room: str
+    nights: str
+    columns: tuple[str, ...]
+
+    def claimed(self) -> str:
+        """The columns of a claim, as ``claimed_by`` selects them."""
+        return f"{self.owner}, hotel_id, room_id, nights"
+
+    def claimed_by(self, row: str, *source: str) -> str:
+        """A SELECT of what ``row`` claims, if anything; or all rows of ``source``, a FROM clause that names them so."""
+        columns = f"{{row}}.id, {{row}}.hotel_id, {{row}}.{self.room}, {self.nights}"
+        return " ".join(["SELECT", columns, *source, "WHERE", self.condition]).format(row=row)
+
+
+class ClaimsKept(Rule):
+    """Keeps the claims of each row that takes nights of a room.
+
+    So the exclusion constraint of the claims guards these rows against every writer, raw SQL included.
+    """
+
+    when = pgtrigger.After
+
+    def __init__(self, *, name: str, taken: NightsTaken):
+        self.taken = taken
+        columns = pgtrigger.UpdateOf("id", "hotel_id", *taken.columns)
+        super().__init__(name=name, operation=pgtrigger.Insert | columns | pgtrigger.Delete)
+
+    def get_func(self, model: Any) -> str:
+        taken = self.taken
+        return f"""
+            -- In a DELETE all of NEW is null, and nothing is claimed by it.
+            IF TG_OP <> 'INSERT' THEN
+                DELETE FROM {CLAIMS} WHERE {taken.owner} = OLD.id
+                    AND ({taken.claimed()}) NOT IN ({taken.claimed_by("NEW")});
+            END IF;
+            INSERT INTO {CLAIMS} ({taken.claimed()}) {taken.claimed_by("NEW")};
+            RETURN NULL;
+        """
+
+
+class ClaimsTrue(Rule):
+    """At commit, a claim is what its owner says: nobody adds, changes or deletes one on its own."""
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete
+
+    def __init__(self, *, name: str, taken: NightsTaken):
+        self.taken = taken
+        super().__init__(name=name)
+
+    def get_func(self, model: Any) -> str:
+        owner, columns = self.taken.owner, self.taken.claimed()
+        kept = f"SELECT {columns} FROM {CLAIMS} WHERE {owner} IN (OLD.{owner}, NEW.{owner})"
+        said = self.taken.claimed_by("owner", f"FROM {self.taken.table} owner")
+        said = f"{said} AND owner.id IN (OLD.{owner}, NEW.{owner})"
+        return f"""
+            IF EXISTS ({kept} EXCEPT {said}) OR EXISTS ({said} EXCEPT {kept}) THEN
+                {refusal_sql(self.name, "a room claim changes only together with what it belongs to")}
+            END IF;
+            RETURN NULL;
+        """
+
+
+class ClaimedOnce(Rule):
+    """Skips a claim that exists: a restore may load the claims before or after the rows that make them."""
+
+    when = pgtrigger.Before
+    operation = pgtrigger.Insert
+
+    def __init__(self, *, name: str, owners: tuple[str, ...]):
+        self.owners = owners
+        super().__init__(name=name)
+
+    def get_func(self, model: Any) -> str:
+        same = " AND ".join(
+            f"known.{column} IS NOT DISTINCT FROM NEW.{column}" for column in ("hotel_id", *self.owners)
+        )
+        return f"""
+            IF EXISTS (
+                SELECT FROM {CLAIMS} known WHERE known.room_id = NEW.room_id AND known.nights = NEW.nights AND {same}
+            ) THEN
+                RETURN NULL;
+            END IF;
+            RETURN NEW;
         """

@@ -157,17 +157,22 @@ OCCUPIED_HAS_GUEST = """
     ORDER BY 1, room.room_number
 """
 
-# The departure day is free, but day use (in and out on the same day) takes its day. Only stays that begin before an
-# earlier stay in the same room has ended are compared with the others; in a consistent database there are none.
-NO_OVERLAP = """
-    WITH stay AS (
-        SELECT id, booking_id, assigned_room_id, check_in, check_out,
-            check_out + CASE WHEN check_out = check_in THEN 1 ELSE 0 END AS free_from
-        FROM room_bookings_roombooking
-        WHERE status IN ('CONFIRMED', 'IN_HOUSE') AND assigned_room_id IS NOT NULL
-    ), in_order AS (
+# The nights for which a booking holds its room: the departure day is free, but day use (in and out on the same day)
+# takes its day, and an early arrival counts from the day of the arrival.
+STAY = """
+    SELECT id, hotel_id, booking_id, assigned_room_id, check_in, check_out,
+        CASE WHEN arrived_on < check_in THEN arrived_on ELSE check_in END AS first_night,
+        check_out + CASE WHEN check_out = check_in THEN 1 ELSE 0 END AS free_from
+    FROM room_bookings_roombooking
+    WHERE status IN ('CONFIRMED', 'IN_HOUSE') AND assigned_room_id IS NOT NULL
+"""
+
+# Only stays that begin before an earlier stay in the same room has ended are compared with the others; in a consistent
+# database there are none.
+NO_OVERLAP = f"""
+    WITH stay AS ({STAY}), in_order AS (
         SELECT stay.*, max(free_from) OVER (
-            PARTITION BY assigned_room_id ORDER BY check_in, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            PARTITION BY assigned_room_id ORDER BY first_night, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS taken_until
         FROM stay
     )
@@ -176,12 +181,36 @@ NO_OVERLAP = """
         || later.booking_id || ' (' || later.check_in || ' to ' || later.check_out || ')'
     FROM in_order later
     JOIN stay earlier ON earlier.assigned_room_id = later.assigned_room_id
-        AND (earlier.check_in, earlier.id) < (later.check_in, later.id) AND earlier.free_from > later.check_in
+        AND (earlier.first_night, earlier.id) < (later.first_night, later.id)
+        AND earlier.free_from > later.first_night
     JOIN rooms_room room ON room.id = later.assigned_room_id
     JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
-    WHERE later.taken_until > later.check_in
-    ORDER BY 1, room.room_number, later.check_in, later.id
-"""
+    WHERE later.taken_until > later.first_night
+    ORDER BY 1, room.room_number, later.first_night, later.id
+"""  # noqa: S608 - the statement above
+
+# A claim without its stay, a stay without its claim, or one that says something else.
+ROOM_CLAIMS = f"""
+    WITH stay AS ({STAY})
+    SELECT hotel.slug, booking.booking_id, concat_ws(
+        ', ',
+        CASE WHEN stay.id IS NULL THEN 'holds no room'
+            ELSE 'holds room ' || held.room_number || ' from ' || stay.first_night || ' to ' || stay.free_from END,
+        CASE WHEN claim.id IS NULL THEN 'and claims none'
+            ELSE 'and claims room ' || claimed.room_number || ' from ' || coalesce(lower(claim.nights)::text, 'ever')
+                || ' to ' || coalesce(upper(claim.nights)::text, 'ever') END
+    )
+    FROM stay
+    FULL JOIN room_bookings_roomclaim claim
+        ON claim.booking_id = stay.id AND claim.room_id = stay.assigned_room_id AND claim.hotel_id = stay.hotel_id
+        AND lower(claim.nights) = stay.first_night AND upper(claim.nights) = stay.free_from
+    JOIN room_bookings_roombooking booking ON booking.id = coalesce(stay.id, claim.booking_id)
+    JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
+    LEFT JOIN rooms_room held ON held.id = stay.assigned_room_id
+    LEFT JOIN rooms_room claimed ON claimed.id = claim.room_id
+    WHERE stay.id IS NULL OR claim.id IS NULL
+    ORDER BY 1, 2, 3
+"""  # noqa: S608 - the statement above
 
 # --- bookings ---------------------------------------------------------------------------------------------------------
 
@@ -496,6 +525,9 @@ ONE_HOTEL = " UNION ALL ".join(
             {"booking_id": BOOKING, "acknowledged_by_id": STAFF},
         ),
         _links_across(
+            "room_bookings_roomclaim", "'room claim id ' || this.id", {"booking_id": BOOKING, "room_id": ROOM}
+        ),
+        _links_across(
             "room_bookings_overbooking",
             "'overbooking id ' || this.id",
             {"room_type_id": TYPE, "booking_id": BOOKING, "room_id": ROOM, "staff_id": STAFF},
@@ -545,6 +577,7 @@ RULES = (
     Rule("in_house_room", "A guest in house is in a room that is occupied or in maintenance", IN_HOUSE_ROOM),
     Rule("occupied_has_guest", "An occupied room has a guest in house", OCCUPIED_HAS_GUEST),
     Rule("no_overlap", "No two active bookings have the same room on the same night", NO_OVERLAP),
+    Rule("room_claims", "The claims of rooms and nights are those of the bookings", ROOM_CLAIMS),
     Rule("booking_times", "A booking's times agree with each other and with its status", BOOKING_TIMES),
     Rule("booking_room", "An in-house booking has a room, a booking without a stay has none", BOOKING_ROOM),
     Rule("booking_history", "A booking's history ends with its current status", BOOKING_HISTORY),

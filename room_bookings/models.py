@@ -5,17 +5,26 @@ from decimal import Decimal
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Case, F, Func, Q, TextField, Value, When
-from django.db.models.functions import Least
+from django.db.models import F, Func, Q, TextField, Value
 
 from common import clock
 from common.fields import LineField, LinesField, MailField, not_blank
 from common.money import MOST_DECIMALS, currency_code
 from common.search import Folded
-from common.triggers import AmountFitsCurrency, NeverChanged, ReportedInDryRun, SameHotel
+from common.triggers import (
+    AmountFitsCurrency,
+    ClaimedOnce,
+    ClaimsKept,
+    ClaimsTrue,
+    NeverChanged,
+    NightsTaken,
+    ReportedInDryRun,
+    SameHotel,
+)
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
 from rooms.models import Room, RoomType
@@ -86,14 +95,19 @@ class PaymentState(models.TextChoices):
 
 IN_FLIGHT_PAYMENTS = (PaymentState.CAPTURING, PaymentState.VOIDING, PaymentState.REFUNDING)
 
-# The nights of a stay: the departure day is free again, but day use (in and out on one day) takes that day. A guest who
-# arrives early holds the room from that day.
-NIGHTS = Func(
-    Least(F("check_in"), F("arrived_on")),
-    F("check_out"),
-    Case(When(check_in=F("check_out"), then=Value("[]")), default=Value("[)")),
-    function="daterange",
-    output_field=DateRangeField(),
+# The nights for which a booking holds its room: the departure day is free again, but day use (in and out on one day)
+# takes that day. A guest who arrives early holds the room from that day. (That an overdue guest holds it tonight comes
+# with the clock: ``inventory.nights_held``.)
+NIGHTS_OF_BOOKING = NightsTaken(
+    owner="booking_id",
+    table="room_bookings_roombooking",
+    condition="{row}.status IN ('CONFIRMED', 'IN_HOUSE') AND {row}.assigned_room_id IS NOT NULL",
+    room="assigned_room_id",
+    nights=(
+        "daterange(least({row}.check_in, {row}.arrived_on), {row}.check_out, "
+        "CASE WHEN {row}.check_in = {row}.check_out THEN '[]' ELSE '[)' END)"
+    ),
+    columns=("status", "assigned_room_id", "check_in", "check_out", "arrived_on"),
 )
 
 
@@ -290,11 +304,6 @@ class RoomBooking(models.Model):
                 condition=Q(status=BookingStatus.IN_HOUSE),
                 name="room_booking_one_in_house_per_room",
             ),
-            ExclusionConstraint(
-                name="room_booking_no_overlap",
-                expressions=[(F("assigned_room"), RangeOperators.EQUAL), (NIGHTS, RangeOperators.OVERLAPS)],
-                condition=Q(status__in=ACTIVE_STATUSES, assigned_room__isnull=False),
-            ),
         ]
         indexes = [
             models.Index(fields=["hotel", "-created_at", "-id"], name="room_booking_by_creation"),
@@ -351,11 +360,42 @@ class RoomBooking(models.Model):
                 },
             ),
             AmountFitsCurrency(name="room_booking_amount_fits_currency", amount="total_amount"),
+            ClaimsKept(name="room_booking_claims_kept", taken=NIGHTS_OF_BOOKING),
             ReportedInDryRun(name="room_booking_in_dry_run"),
         ]
 
     def __str__(self) -> str:
         return self.booking_id
+
+
+class RoomClaim(models.Model):
+    """Nights of one room that are taken. Written by triggers alone (docs/decisions/0013-claims.md).
+
+    A booking that holds a room has one claim. Later a stay may have several, in one room after the other.
+    """
+
+    # No sequence: a dry run would leave a gap in it.
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
+    booking = models.ForeignKey(RoomBooking, on_delete=models.DO_NOTHING, related_name="claims")  # its trigger does all
+    room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="claims", db_index=False)
+    hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
+    nights = DateRangeField(help_text="From the first night to before the day on which the room is free again.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(nights__isempty=False), name="room_claim_has_a_night"),
+            ExclusionConstraint(
+                name="room_claim_no_overlap",
+                expressions=[("room", RangeOperators.EQUAL), ("nights", RangeOperators.OVERLAPS)],
+            ),
+        ]
+        triggers = [
+            ClaimedOnce(name="room_claim_once", owners=("booking_id",)),
+            ClaimsTrue(name="room_claim_of_booking", taken=NIGHTS_OF_BOOKING),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.room}: {self.nights}"
 
 
 class PaymentRetry(models.Model):

@@ -2,14 +2,17 @@
 
 import threading
 import time
+from importlib import import_module
 
 import pytest
-from django.db import OperationalError, connection, models, transaction
+from django.db import InternalError, OperationalError, connection, models, transaction
 from django.db.migrations.loader import MigrationLoader
 
 from common.migrations import AddIndexConcurrently
+from operations.invariants import violations
+from room_bookings.models import RoomBooking, RoomClaim
 from rooms.models import Room
-from tests.factories import NewRoomFactory
+from tests.factories import NewRoomFactory, booking_in
 from tests.notifications.conftest import until
 from tests.races import Writer
 
@@ -98,6 +101,36 @@ def test_more_decimals_do_not_rewrite_the_table():
         cursor.execute(where)
         assert cursor.fetchone() != before
         transaction.set_rollback(True)
+
+
+def test_claims_of_existing_bookings_are_made_while_one_of_them_moves(monkeypatch):
+    backfill = import_module("room_bookings.migrations.0022_claims_of_bookings")
+    check = import_module("room_bookings.migrations.0023_claims_guard_rooms").CHECK
+    monkeypatch.setattr(backfill, "BATCH", 2)
+    bookings = [booking_in("CONFIRMED", assigned_room=NewRoomFactory()) for _ in range(5)]
+    other = NewRoomFactory(hotel=bookings[3].hotel, room_type=bookings[3].room_type)
+    with connection.cursor() as cursor:  # as before the first of these migrations
+        cursor.execute("ALTER TABLE room_bookings_roomclaim DISABLE TRIGGER USER")
+        RoomClaim.objects.exclude(booking=bookings[0]).delete()
+        cursor.execute("ALTER TABLE room_bookings_roomclaim ENABLE TRIGGER USER")
+        with pytest.raises(InternalError, match="run migration room_bookings.0022 again"):
+            cursor.execute(check)
+
+    def claim() -> None:
+        with connection.schema_editor(atomic=False) as editor:
+            backfill.claim(None, editor)
+
+    migration = Writer(claim)
+    with transaction.atomic():
+        RoomBooking.objects.filter(pk=bookings[3].pk).update(assigned_room=other)
+        migration.start()
+        migration.connected.wait(PATIENCE)
+        until(lambda: waits_for_a_table(migration.pid))
+    assert migration.outcome() is None
+    assert violations() == []
+    assert RoomClaim.objects.count() == 5
+    with connection.cursor() as cursor:
+        cursor.execute(check)
 
 
 def test_without_the_timeout_the_migration_keeps_waiting():

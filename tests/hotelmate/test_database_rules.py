@@ -24,6 +24,7 @@ from room_bookings.models import (
     PaymentRetry,
     ReferenceCounter,
     RoomBooking,
+    RoomClaim,
 )
 from rooms.models import BlockReason, Room, RoomBlock, RoomBlockEvent, RoomType
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
@@ -41,7 +42,7 @@ NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 def one_of_each():
     """A row in each of our tables, with all triggers disabled."""
     room = room_in("CHECKOUT_DIRTY")
-    booking = BookingFactory(hotel=room.hotel, room_type=room.room_type)
+    booking = BookingFactory(hotel=room.hotel, room_type=room.room_type, assigned_room=room)
     staff = StaffFactory(hotel=room.hotel)
     TaskFactory(room=room)
     of_booking = {"hotel": room.hotel, "booking": booking}
@@ -145,6 +146,7 @@ def test_counts_cannot_be_negative(one_of_each):
         ("realtime_event_numbered_before_sent", RealtimeEvent, {"seq": None, "parked_at": NOW}),
         ("overbooking_has_a_night", Overbooking, {"free_from": F("first_night")}),
         ("overbooking_of_a_room", Overbooking, {"rooms": 0}),
+        ("room_claim_has_a_night", RoomClaim, {"nights": "empty"}),
         ("booking_mail_kind_known", BookingMail, {"kind": "GREETING"}),
         ("booking_mail_state_known", BookingMail, {"state": "LOST", "settled_at": NOW}),
         ("booking_mail_open_or_settled", BookingMail, {"settled_at": NOW}),

@@ -10,9 +10,9 @@ from hotel.models import Hotel
 # Each app may reference those after it.
 ORDER = ("housekeeping", "room_bookings", "rooms", "hotel")
 OURS = {*ORDER, "notifications"}
-# Rows referenced by an audit row, a booking or a room must stay. Companions go with their booking, which is never
-# deleted.
-CASCADING = {"room_bookings.BookingGuest.booking"}
+# Rows referenced by an audit row, a booking or a room must stay. Companions and claims go with their booking, which is
+# never deleted.
+CASCADING = {"room_bookings.BookingGuest.booking", "room_bookings.RoomClaim.booking"}
 
 
 def foreign_keys():

@@ -352,7 +352,7 @@ def test_two_bookings_assigned_to_one_room_without_the_lock(small_hotel):
         _, [second] = overlap(assigns[0], in_own_process(assigns[1]))
     # It passed the check, and the database constraint stopped it.
     assert isinstance(second, IntegrityError)
-    assert second.__cause__.diag.constraint_name == "room_booking_no_overlap"
+    assert second.__cause__.diag.constraint_name == "room_claim_no_overlap"
 
 
 def test_two_bookings_checked_in_to_one_room(small_hotel):

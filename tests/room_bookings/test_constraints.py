@@ -68,7 +68,7 @@ def nights(room, first: int, last: int, **fields) -> dict:
 def test_two_bookings_never_share_a_room_on_a_night(first, last):
     room = NewRoomFactory()
     BookingFactory(**nights(room, 10, 14))
-    assert refused_by("room_booking_no_overlap", **nights(room, first, last))
+    assert refused_by("room_claim_no_overlap", **nights(room, first, last))
 
 
 @pytest.mark.parametrize(("first", "last"), [(8, 10), (14, 16), (14, 14), (9, 9)])
@@ -82,7 +82,7 @@ def test_departure_and_next_arrival_can_share_a_day(first, last):
 def test_two_day_uses_of_one_room_on_one_day():
     room = NewRoomFactory()
     BookingFactory(**nights(room, 10, 10))
-    assert refused_by("room_booking_no_overlap", **nights(room, 10, 10))
+    assert refused_by("room_claim_no_overlap", **nights(room, 10, 10))
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "PENDING_APPROVAL", "PENDING_PAYMENT"])

@@ -297,7 +297,7 @@ def test_database_protects_an_early_guests_room(small_hotel, early):
     tomorrow = coming(small_hotel, 1, 2)
     with pytest.raises(IntegrityError) as broken, transaction.atomic():
         RoomBooking.objects.filter(pk=tomorrow.pk).update(assigned_room=small_hotel.rooms[0])
-    assert broken.value.__cause__.diag.constraint_name == "room_booking_no_overlap"
+    assert broken.value.__cause__.diag.constraint_name == "room_claim_no_overlap"
     check_deferred_constraints()
 
 

@@ -130,6 +130,14 @@ BOOKINGS = f"""
         WHEN kind.status IN ('IN_HOUSE', 'COMPLETED') OR n <= %(in_house)s + 20 THEN numbered.id END AS id) room
     WHERE hotel.id BETWEEN %(first)s AND %(last)s
 """  # noqa: S608 - constants of our own
+# As the bookings' trigger does.
+CLAIMS = """
+    INSERT INTO room_bookings_roomclaim (booking_id, room_id, hotel_id, nights)
+    SELECT id, assigned_room_id, hotel_id, daterange(check_in, check_out)
+    FROM room_bookings_roombooking
+    WHERE status IN ('CONFIRMED', 'IN_HOUSE') AND assigned_room_id IS NOT NULL
+        AND hotel_id BETWEEN %(first)s AND %(last)s
+"""
 GUESTS = f"""
     INSERT INTO room_bookings_bookingguest (booking_id, first_name, last_name, email, phone)
     SELECT id, 'Companion', CASE WHEN id %% 20 = 0 THEN '{COMMON}' ELSE 'Of ' || id END, '', ''
@@ -213,7 +221,7 @@ def fill(installation: Installation, size: Size) -> None:
         for begin in range(first, last + 1, AT_ONCE):
             part = values | {"first": begin, "last": min(begin + AT_ONCE - 1, last)}
             with _without_triggers():
-                for statement in (ROOM_ROWS, AUDIT, BOOKINGS, GUESTS, HISTORY, OVERSTAYS, TASKS, EVENTS):
+                for statement in (ROOM_ROWS, AUDIT, BOOKINGS, CLAIMS, GUESTS, HISTORY, OVERSTAYS, TASKS, EVENTS):
                     _run(statement, part)
             say(f"  {part['last'] - first + 1:,} of {size.hotels:,} hotels")
             installation.pause(0)
