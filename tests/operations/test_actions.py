@@ -47,9 +47,8 @@ def call(client, action, target):
 
 def differences(client, actions, target):
     """Where the answers and the calls disagree, or a reason is given twice."""
-    found = []
+    found, before = [], all_rows()
     for action in actions:
-        before = all_rows()
         with rolled_back():
             answer = call(client, action, target)
             accepted, changed = answer.status_code < 400, all_rows() != before
