@@ -202,9 +202,10 @@ class StaffBookingView(BookingViewSet):
         errors=[409, 412],
         error_examples={400: READ_ONLY, 409: OVERLAP},
         parameters=[IF_MATCH_BOOKING],
-        description="While the guest is in house, `check_in` cannot change; a booking that is over takes only internal "
-        "notes. Any other field of the detail is refused (400 `READ_ONLY_FIELD`), unless it is sent back "
-        "unchanged.",
+        description="While the guest is in house, `check_in` and `room_type_id` cannot change; a booking that is over "
+        "takes only internal notes. A booking with a room can only become one of that room's type. No change "
+        "recalculates the amount. Any other field of the detail is refused (400 `READ_ONLY_FIELD`), unless it is sent "
+        "back unchanged.",
     )
     def partial_update(self, request: Request, slug: str, bid: str) -> Response:
         booking, versions = self.booking(bid), if_match_versions(request)

@@ -43,7 +43,7 @@ from room_bookings.services.approval import approval_refusals, confirmation_refu
 from room_bookings.services.cancel import cancellation_refusals
 from room_bookings.services.check_in import check_in_refusals
 from room_bookings.services.checkout import departure_refusals
-from room_bookings.services.edit import edit_refusals
+from room_bookings.services.edit import edit_refusals, retype_refusals
 from room_bookings.services.facts import ReadFacts
 from room_bookings.services.no_show import no_show_refusals
 from room_bookings.services.overstay import NewDeparture, acknowledgement_refusals, extension_refusals
@@ -72,14 +72,16 @@ class Question:
 
     staff: Staff
     rooms: Sequence[Room] = ()  # that a booking may be in or go to, with their types
+    types: Sequence[RoomType] = ()  # that a booking may change to
     room_id: int | None = None
+    room_type_id: int | None = None
     to_status: str | None = None
     check_in: date | None = None
     check_out: date | None = None
     demand: ReadDemand | None = None
 
     def __post_init__(self) -> None:
-        self.facts, self.extras = ReadFacts(self.staff.hotel, self.rooms), Extras()
+        self.facts, self.extras = ReadFacts(self.staff.hotel, self.rooms, self.types), Extras()
 
     @property
     def dates(self) -> dict[str, date]:
@@ -139,6 +141,13 @@ def _same_dates(booking: RoomBooking, _: Any, ask: Question) -> bool:
     return bool(ask.dates) and all(getattr(booking, name) == day for name, day in ask.dates.items())
 
 
+def _change_type(booking: RoomBooking, ask: Question) -> Guard[Any]:
+    if ask.room_type_id is None:
+        return retype_refusals(booking)
+    changed = {"room_type_id": ask.room_type_id} if ask.room_type_id != booking.room_type_id else {}
+    return edit_refusals(booking, changed, staff=ask.staff, reason="", facts=ask.facts)
+
+
 BOOKING_ACTIONS = (
     Action("confirm", "booking-confirm", lambda booking, ask: confirmation_refusals(booking, ask.facts)),
     Action("approve", "booking-approve", lambda booking, ask: approval_refusals(booking, ask.facts)),
@@ -187,6 +196,14 @@ BOOKING_ACTIONS = (
     ),
     Action("check_out", "booking-check-out", lambda booking, _: departure_refusals(booking)),
     Action("change_dates", "booking-", _change_dates, _dates, method="patch", is_idle=_same_dates),
+    Action(
+        "change_room_type",
+        "booking-",
+        _change_type,
+        lambda ask: () if ask.room_type_id else ("room_type",),
+        method="patch",
+        is_idle=lambda booking, _, ask: booking.room_type_id == ask.room_type_id,
+    ),
     Action(
         "set_companions",
         "booking-party-companions",

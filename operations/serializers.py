@@ -64,7 +64,7 @@ class ActionOutput(serializers.Serializer[Any]):
     url = serializers.CharField()
     body = serializers.DictField(help_text="The part of the call's body that this action fixes.")
     needs = serializers.ListField(
-        child=serializers.ChoiceField(choices=["note", "reason", "room", "dates", "companions"]),
+        child=serializers.ChoiceField(choices=["note", "reason", "room", "room_type", "dates", "companions"]),
         help_text="What else the call's body must have.",
     )
     reasons = ReasonOutput(many=True, help_text="Every refusal; the first is the call's own. Empty if allowed.")
@@ -92,5 +92,6 @@ class RoomTargets(serializers.Serializer[Any]):
 
 class BookingTargets(serializers.Serializer[Any]):
     room_id = IdField(required=False, help_text="The room to assign, to move to, or to check in to.")
+    room_type_id = IdField(required=False, help_text="The room type to change to.")
     check_in = DayField(required=False, help_text="The arrival date to change to.")
     check_out = DayField(required=False, help_text="The departure date to change or extend to.")

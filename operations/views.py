@@ -9,7 +9,7 @@ from common.openapi import endpoint
 from hotel.staff_views import BookingViewSet
 from operations.actions import Question, RoomAnswers, booking_actions, with_answers
 from operations.serializers import BookingActionsOutput, BookingTargets, RoomActionsOutput, RoomTargets
-from rooms.models import Room
+from rooms.models import Room, RoomType
 from rooms.selectors import room_list
 from rooms.views import ANY_BOOKINGS_RIGHT, ANY_ROOMS_RIGHT, RoomViewSet
 
@@ -133,7 +133,7 @@ class BookingActionsViewSet(BookingViewSet):
     @endpoint(
         "What may be done with a booking now, and if not, why and who may",
         response=BookingActionsOutput,
-        description=f"Every action on the booking, for the room and dates of the query, if any. {READING}",
+        description=f"Every action on the booking, for the room, room type and dates of the query, if any. {READING}",
         example=BOOKING_EXAMPLE,
         parameters=[BookingTargets],
         errors=[404],
@@ -144,6 +144,9 @@ class BookingActionsViewSet(BookingViewSet):
         rooms = [booking.assigned_room] if booking.assigned_room else []
         if "room_id" in targets and targets["room_id"] != booking.assigned_room_id:
             rooms += Room.objects.filter(hotel=self.hotel, pk=targets["room_id"]).select_related("room_type")
-        question = Question(self.staff, rooms, **targets)
+        types: list[RoomType] = []
+        if "room_type_id" in targets:
+            types += RoomType.objects.filter(hotel=self.hotel, pk=targets["room_type_id"])
+        question = Question(self.staff, rooms, types, **targets)
         [found] = booking_actions([booking], question)
         return Response({"booking_id": booking.booking_id, "version": booking.version, "actions": found})

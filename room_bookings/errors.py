@@ -63,6 +63,12 @@ class RoomOverlap(Conflict):
     code = "ROOM_OVERLAP_CONFLICT"
 
 
+class RoomAssigned(Conflict):
+    """The booking has a room that is not of the type that it is to be booked as."""
+
+    code = "ROOM_ASSIGNED"
+
+
 class NoAvailability(Conflict):
     """The room type is sold out on one of the nights."""
 

@@ -138,6 +138,7 @@ class BookingEditInput(StayInput):
     Unknown fields are ignored.
     """
 
+    room_type_id = IdField()
     # Longer than on a new booking: a reinstated booking keeps its cancellation note among the requests.
     special_requests = OptionalLinesField(default="", max_length=LONG_TEXT)
     internal_notes = NoteField(default="")

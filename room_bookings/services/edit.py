@@ -1,4 +1,4 @@
-"""Edits of a booking: dates, guests and notes; marking it as seen; its companions."""
+"""Edits of a booking: dates, booked type, guests and notes; marking it as seen; its companions."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from common import clock
+from common.errors import FieldError
 from common.guards import Guard, require
 from common.money import amount_refusals
 from hotel.models import Staff
@@ -15,7 +16,7 @@ from notifications.models import MailKind
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import capacity_refusals, extra_beds, guests, party_size
 from room_bookings.eligibility import PARTY_EDITABLE, party_edit_refusals
-from room_bookings.errors import BookingAlreadyCheckedIn, BookingChanged, refusal_details
+from room_bookings.errors import BookingAlreadyCheckedIn, BookingChanged, RoomAssigned, refusal_details
 from room_bookings.inventory import StayRow, nights_booked, nights_held, type_of
 from room_bookings.models import (
     BookingAction,
@@ -33,9 +34,13 @@ from room_bookings.services.history import history_row, save_bookings, save_hist
 from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import DEPARTURE, set_departure
 from room_bookings.services.read_only import refuse_read_only
+from rooms.models import RoomType
 
 # The fields that can be edited on a booking that is over.
 ALWAYS_EDITABLE = {"internal_notes"}
+DATES = {"check_in", "check_out"}
+# What the guest is told of by mail, and what needs a room of the type on every night.
+TERMS = {*DATES, "room_type_id"}
 
 
 @transaction.atomic
@@ -48,13 +53,15 @@ def edit_booking(
     others: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> RoomBooking:
-    """Change dates, party size, the primary guest, the booker, the amount and its currency, requests or notes.
+    """Change dates, the booked type (``room_type_id``), party size, the primary guest, the booker, the amount and its
+    currency, requests or notes.
 
     ``booker`` replaces the previous one (``booker_columns``). The booking must be at one of ``expected_versions``, if
     given. ``others`` are other fields that the client sent: read-only fields must have their current value. For a guest
-    in house only the departure date can change; a booking that is over accepts internal notes only. A supervisor's
-    ``override_reason`` lifts availability and capacity. Raises BookingChanged, ReadOnlyField, RoomOverlap,
-    NoAvailability, CapacityExceeded. Returns the current booking.
+    in house only the departure date can change; a booking that is over accepts internal notes only. A booking with a
+    room can only change to that room's type. No change recalculates the amount. A supervisor's ``override_reason``
+    lifts availability and capacity. Raises BookingChanged, ReadOnlyField, RoomOverlap, RoomAssigned, NoAvailability,
+    CapacityExceeded. Returns the current booking.
     """
     locked = lock_booking(booking)
     require(version_refusals(locked, expected_versions))
@@ -66,25 +73,29 @@ def edit_booking(
         return locked
     facts = LockedFacts(locked.hotel)
     edit = require(edit_refusals(locked, changed, staff=staff, reason=override_reason, facts=facts))
-    written = set(changed)
+    new_type = changed.pop("room_type_id", None)
+    names = {*changed, "room_type"} if new_type else set(changed)
+    written = set(names)
     if "check_out" in changed and locked.status == BookingStatus.IN_HOUSE:
         set_departure(locked, changed["check_out"])
         written |= set(DEPARTURE)
     party_before = guests(locked)
     for name, value in (changed | {"total_amount": edit.total_amount}).items():
         setattr(locked, name, value)
-    if guests(locked) != party_before:
+    if edit.room_type is not None:
+        locked.room_type = edit.room_type
+    if guests(locked) != party_before or edit.room_type is not None:
         locked.extra_beds = extra_beds(locked)
     save_bookings([locked], *written, "extra_beds")
     changes = [
-        history_row(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(changed)))
+        history_row(locked, BookingAction.EDITED, was=locked.status, staff=staff, reason=", ".join(sorted(names)))
     ]
     if edit.lifted or edit.overbooked:
         changes.append(_overridden(locked, staff, override_reason))
     save_history(changes)
     save_overbookings(edit.overbooked)
     realtime_booking_updated(locked, "booking_updated")
-    if {"check_in", "check_out"} & set(changed):
+    if new_type or DATES & set(changed):
         queue_booking_mail(locked, MailKind.CHANGE)
     return locked
 
@@ -98,12 +109,20 @@ def version_refusals(booking: RoomBooking, expected_versions: Sequence[int] | No
 
 
 class Edit(NamedTuple):
-    """What an edit comes to: the overbookings that new dates cause, the amount as stored, and whether a larger party
-    needs a supervisor's reason."""
+    """What an edit comes to: the new booked type, if any, the overbookings that it or new dates cause, the amount as
+    stored, and whether the party needs a supervisor's reason."""
 
+    room_type: RoomType | None
     overbooked: list[Overbooking]
     total_amount: Decimal | None
     lifted: bool
+
+
+class Stay(NamedTuple):
+    """The terms of a stay after an edit: the new booked type, if any, and the overbookings that they cause."""
+
+    room_type: RoomType | None = None
+    overbooked: Sequence[Overbooking] = ()
 
 
 def edit_refusals(
@@ -112,48 +131,96 @@ def edit_refusals(
     """The refusals of ``edit_booking`` for the fields that would change, with their new values."""
     if set(changed) - ALWAYS_EDITABLE:
         yield from party_edit_refusals(booking)
-    overbooked = list[Overbooking]()
-    if booking.status in PARTY_EDITABLE and {"check_in", "check_out"} & set(changed):
-        overbooked = yield from _stay_refusals(booking, changed, staff=staff, reason=reason, facts=facts)
+    stay = Stay()
+    if booking.status in PARTY_EDITABLE and TERMS & set(changed):
+        stay = yield from _stay_refusals(booking, changed, staff=staff, reason=reason, facts=facts)
     amount: Decimal | None = changed.get("total_amount", booking.total_amount)
     if money := [name for name in ("total_amount", "currency") if name in changed]:
         amount = yield from amount_refusals(amount, changed.get("currency", booking.currency), money[0])
     adults, children = changed.get("adults", booking.adults), changed.get("children", booking.children)
     party = party_size(adults, children, len(booking.party))  # type: ignore[attr-defined]
-    lifted = yield from _fit_refusals(booking, party, staff=staff, reason=reason, facts=facts)
-    return Edit(overbooked, amount, lifted)
+    lifted = yield from _fit_refusals(booking, party, stay.room_type, staff=staff, reason=reason, facts=facts)
+    return Edit(stay.room_type, list(stay.overbooked), amount, lifted)
 
 
-def _stay_refusals(
-    booking: RoomBooking, changed: Mapping[str, Any], *, staff: Staff, reason: str, facts: Facts
-) -> Guard[list[Overbooking]]:
-    """Refused unless the booking can have its new dates; returns the overbookings that they cause."""
-    if "check_in" in changed and booking.status == BookingStatus.IN_HOUSE:
+def retype_refusals(booking: RoomBooking) -> Guard[None]:
+    """Refused unless another type can be booked, whichever it is."""
+    yield from party_edit_refusals(booking)
+    yield from _coming_refusals(booking)
+
+
+def _coming_refusals(booking: RoomBooking) -> Guard[None]:
+    """Refused once the guest is in house."""
+    if booking.status == BookingStatus.IN_HOUSE:
         yield BookingAlreadyCheckedIn(
             f"The guest of booking {booking.booking_id} is in house: only the departure date can change.",
             details=refusal_details(booking),
         )
+
+
+def _stay_refusals(
+    booking: RoomBooking, changed: Mapping[str, Any], *, staff: Staff, reason: str, facts: Facts
+) -> Guard[Stay]:
+    """Refused unless the booking can have its new dates and type."""
+    if {"check_in", "room_type_id"} & set(changed):
+        yield from _coming_refusals(booking)
     check_in, check_out = changed.get("check_in", booking.check_in), changed.get("check_out", booking.check_out)
-    field = "check_out" if "check_out" in changed else "check_in"
-    yield from date_refusals(booking.hotel, check_in, check_out, field)
     stay = StayRow(booking.status, check_in, check_out, booking.arrived_on)
+    moves = bool(DATES & set(changed))
+    if moves:
+        field = "check_out" if "check_out" in changed else "check_in"
+        yield from date_refusals(booking.hotel, check_in, check_out, field)
     if booking.assigned_room_id is not None:
         # Re-read: its type may have changed before it was locked.
         room = booking.assigned_room = facts.rooms([booking.assigned_room_id])[booking.assigned_room_id]
-        yield from free_refusals(room, *nights_held(booking.hotel, stay), without=booking, facts=facts)
+        if moves:
+            yield from free_refusals(room, *nights_held(booking.hotel, stay), without=booking, facts=facts)
     # After the room. A request holds no nights yet, but must not ask for nights that are sold out. Shortening a stay
     # needs no availability.
-    added = added_nights(nights_booked(booking), nights_booked(stay))
-    return (yield from night_refusals(booking, type_of(booking), *added, facts=facts, staff=staff, reason=reason))
+    nights, kind = added_nights(nights_booked(booking), nights_booked(stay)), type_of(booking)
+    new_type = None
+    if "room_type_id" in changed:
+        new_type = yield from _type_refusals(booking, changed["room_type_id"], facts)
+    if new_type and booking.assigned_room is None:  # with a room, the nights count under its type all the same
+        nights, kind = [nights_booked(stay)], new_type
+    overbooked = yield from night_refusals(booking, kind, *nights, facts=facts, staff=staff, reason=reason)
+    return Stay(new_type, overbooked)
 
 
-def _fit_refusals(booking: RoomBooking, party: int, *, staff: Staff | None, reason: str, facts: Facts) -> Guard[bool]:
-    """Refused unless the new ``party`` fits into the room, if it is larger than before; returns whether a supervisor's
-    reason was needed."""
-    if party <= guests(booking):
-        return False
+def _type_refusals(booking: RoomBooking, room_type_id: int, facts: Facts) -> Guard[RoomType | None]:
+    """Refused unless the hotel sells the type and the booking has no room of another one."""
+    new_type = facts.room_type(room_type_id)
+    if new_type is None or not new_type.is_active:
+        yield FieldError("room_type_id", "This hotel does not sell this room type.")
+        return None
+    room = booking.assigned_room
+    if room is not None and room.room_type_id != new_type.pk:
+        yield RoomAssigned(
+            f"Booking {booking.booking_id} has room {room.room_number}, which is no {new_type.name}: unassign it "
+            "first, or assign one of this type.",
+            details={"room_id": room.pk, "room_number": room.room_number, "room_type": room.room_type.name},
+        )
+    return new_type
+
+
+def _fit_refusals(
+    booking: RoomBooking,
+    party: int,
+    new_type: RoomType | None = None,
+    *,
+    staff: Staff | None,
+    reason: str,
+    facts: Facts,
+) -> Guard[bool]:
+    """Refused unless the ``party`` fits into the room, if it is larger than before or is to have a ``new_type``;
+    returns whether a supervisor's reason was needed."""
     room_type = type_of(booking)
-    facts.refresh_capacity(room_type)
+    if new_type is not None and booking.assigned_room is None:
+        room_type = new_type  # read under its lock
+    elif party > guests(booking):
+        facts.refresh_capacity(room_type)
+    else:
+        return False
     return (yield from capacity_refusals(booking, room_type, staff=staff, reason=reason, party=party))
 
 

@@ -35,6 +35,9 @@ class Facts(Protocol):
     def rooms(self, room_ids: Iterable[int]) -> dict[int, Room]:
         """These rooms of the hotel, by id; those that it does not have are left out."""
 
+    def room_type(self, room_type_id: int) -> RoomType | None:
+        """This type, if the hotel has it."""
+
     def refresh_capacity(self, room_type: RoomType) -> None:
         """Make ``max_occupancy`` current, for the rest of the action."""
 
@@ -62,7 +65,6 @@ class LockedFacts:
         return {room.pk: room for room in room_lock(room_ids, hotel=self._hotel)}
 
     def room_type(self, room_type_id: int) -> RoomType | None:
-        """The hotel's type, locked."""
         self._types.add(room_type_id)
         return lock_type(self._hotel, room_type_id)
 
@@ -90,9 +92,11 @@ class ReadFacts:
     for; the second time they get the answers.
     """
 
-    def __init__(self, hotel: Hotel, rooms: Iterable[Room] = ()) -> None:
-        """``rooms`` have their types, and are all that the guards will find; ``load`` says who is in them."""
+    def __init__(self, hotel: Hotel, rooms: Iterable[Room] = (), types: Iterable[RoomType] = ()) -> None:
+        """``rooms``, with their types, and ``types`` are all that the guards will find; ``load`` says who is in the
+        rooms."""
         self._hotel = hotel
+        self._types = {room_type.pk: room_type for room_type in types}
         self._rooms: dict[int, Any] = {room.pk: room for room in rooms}
         for room in self._rooms.values():
             room.stay_id = room.stay_booking_id = None
@@ -120,6 +124,9 @@ class ReadFacts:
 
     def rooms(self, room_ids: Iterable[int]) -> dict[int, Room]:
         return {pk: self._rooms[pk] for pk in room_ids if pk in self._rooms}
+
+    def room_type(self, room_type_id: int) -> RoomType | None:
+        return self._types.get(room_type_id)
 
     def refresh_capacity(self, room_type: RoomType) -> None:
         pass

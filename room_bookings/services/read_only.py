@@ -22,7 +22,7 @@ def refuse_read_only(booking: RoomBooking, sent: Mapping[str, Any]) -> None:
     """
     if not sent:
         return
-    now = {**booking_detail(booking), "room_type_id": booking.room_type_id}
+    now = booking_detail(booking)
     differing = [name for name in sent if name in now and not _is_unchanged(name, sent[name], now)]
     if differing:
         raise ReadOnlyField(

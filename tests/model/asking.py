@@ -9,7 +9,7 @@ from hotel.models import Staff
 from operations.actions import Question, RoomAnswers, booking_actions, with_answers
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import booking_list
-from rooms.models import Room
+from rooms.models import Room, RoomType
 from rooms.selectors import room_list
 
 # By step: the action, for the steps whose arguments pre-flight can be asked about.
@@ -85,11 +85,15 @@ def _ask_booking(action: str, staff: Staff, given: Mapping[str, Any]) -> Answer 
     if (target := given.get("room")) and target.pk != booking.assigned_room_id:
         rooms.append(Room.objects.select_related("room_type").get(pk=target.pk))
     dates = {name: given[name] for name in ("check_in", "check_out") if given.get(name)}
-    if action == "change_dates" and not dates:
-        return None
+    types = list(RoomType.objects.filter(hotel=staff.hotel, code=given["kind"])) if given.get("kind") else []
+    if action == "change_dates":
+        if bool(dates) == bool(types):  # neither, or both at once
+            return None
+        action = "change_dates" if dates else "change_room_type"
     if action == "extend_stay":
         dates = {"check_out": given.get("until") or booking.check_out + timedelta(days=given["nights"])}
-    [answers] = booking_actions([booking], Question(staff, rooms, room_id=target and target.pk, **dates))
+    targets = {"room_id": target and target.pk, "room_type_id": types[0].pk if types else None}
+    [answers] = booking_actions([booking], Question(staff, rooms, types, **targets, **dates))
     return _answer(action, answers)
 
 

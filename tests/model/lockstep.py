@@ -205,8 +205,18 @@ def _create(
 
 
 def _edit(
-    *, booking: RoomBooking, staff: Staff, notes: str | None = None, stale: bool = False, reason: str = "", **given: Any
+    *,
+    booking: RoomBooking,
+    staff: Staff,
+    real: RealHotel,
+    notes: str | None = None,
+    kind: str | None = None,
+    stale: bool = False,
+    reason: str = "",
+    **given: Any,
 ) -> None:
+    if kind is not None:
+        given["room_type_id"] = real.types[kind].pk
     fields = {name: value for name, value in given.items() if value is not None}
     if notes is not None:
         fields["internal_notes"] = notes
@@ -345,7 +355,7 @@ STEPS = {
     "extend": Step(StaffBookingOverstayView, "extend", _extend),
 }
 TAKES_HOTEL = (
-    *("create", "request", "check_in_rooms", "check_out_rooms"),
+    *("create", "request", "edit", "check_in_rooms", "check_out_rooms"),
     *("set_type", "set_beds", "set_rules", "open_task", "assign_task"),
 )
 

@@ -78,6 +78,7 @@ def _edit(rng: Random, reference: ReferenceHotel) -> dict[str, Any]:
         "notes": rng.choice([None, None, "loud", "louder"]),
         "adults": rng.choice([None, None, None, 1, 2, 3]),
         "children": rng.choice([None, None, None, 0, 2]),
+        "kind": rng.choice([None, None, None, "A", "B"]),
         "stale": rng.random() < 0.1,
         "reason": rng.choice(REASONS),
     }

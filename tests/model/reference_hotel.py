@@ -699,6 +699,7 @@ class ReferenceHotel:
         notes: str | None = None,
         adults: int | None = None,
         children: int | None = None,
+        kind: str | None = None,
         stale: bool = False,
         reason: str = "",
     ) -> None:
@@ -709,31 +710,36 @@ class ReferenceHotel:
         begins, ends = check_in or it.check_in, check_out or it.check_out
         moves = (begins, ends) != (it.check_in, it.check_out)
         grows = adults not in (None, it.adults) or children not in (None, it.children)
-        if not moves and not grows and notes in (None, it.notes):
+        retypes = kind not in (None, it.type)
+        if not moves and not grows and not retypes and notes in (None, it.notes):
             return
-        if (moves or grows) and it.status not in (PENDING, CONFIRMED, IN_HOUSE):
+        if (moves or grows or retypes) and it.status not in (PENDING, CONFIRMED, IN_HOUSE):
             raise Refused("BOOKING_NOT_ELIGIBLE")
+        if it.status == IN_HOUSE and (begins != it.check_in or retypes):
+            raise Refused("BOOKING_ALREADY_CHECKED_IN")
+        then = replace(it, check_in=begins, check_out=ends, type=kind or it.type)
         if moves:
-            if it.status == IN_HOUSE and begins != it.check_in:
-                raise Refused("BOOKING_ALREADY_CHECKED_IN")
             self.require_dates(begins, ends)
-            then = replace(it, check_in=begins, check_out=ends)
             if it.room:
                 self.require_free(it.room, self.held(then), it)
+        if retypes and it.room and it.room.type != kind:
+            raise Refused("ROOM_ASSIGNED")
+        if moves or retypes:
             # Read as: a booking keeps the nights that it already has, even if the hotel has sold out since. A request
             # holds none yet, but cannot ask for nights that are not available.
-            had = set(stay_nights(it.check_in, it.check_out))
+            had = set(stay_nights(it.check_in, it.check_out)) if then.counts_as == it.counts_as else set()
             self.require_left(
-                it, it.counts_as, [day for day in stay_nights(begins, ends) if day not in had], who, reason
+                it, then.counts_as, [day for day in stay_nights(begins, ends) if day not in had], who, reason
             )
         party = it.party
         then = replace(
-            it,
+            then,
             adults=it.adults if adults is None else adults,
             children=it.children if children is None else children,
         )
-        if then.party > party:
-            self.require_beds(then, it.counts_as, who, reason)
+        if then.party > party or then.counts_as != it.counts_as:
+            self.require_beds(then, then.counts_as, who, reason)
+        it.type = then.type
         if moves:
             was_leaving = it.check_out <= self.local_time.date()
             if it.status == IN_HOUSE:
@@ -744,7 +750,7 @@ class ReferenceHotel:
                 self._open_stayover(it)
         it.notes = it.notes if notes is None else notes
         it.adults, it.children = then.adults, then.children
-        if it.party != party:
+        if it.party != party or retypes:
             self.put_up_beds(it)
         self.publish(it, "booking_updated")
 

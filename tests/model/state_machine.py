@@ -263,6 +263,7 @@ class HotelStateMachine(RuleBasedStateMachine):
         ends=st.sampled_from([1, -1, 2, 0]),
         notes=st.sampled_from([None, None, "loud"]),
         adults=st.sampled_from([None, None, 1, 3]),
+        kind=st.sampled_from([None, None, "A", "B"]),
         stale=st.sampled_from([False, False, False, True]),
         reason=reasons,
     )
@@ -275,6 +276,7 @@ class HotelStateMachine(RuleBasedStateMachine):
         ends: int,
         notes: str | None,
         adults: int | None,
+        kind: str | None,
         stale: bool,
         reason: str,
     ) -> None:
@@ -282,7 +284,9 @@ class HotelStateMachine(RuleBasedStateMachine):
         it = self.lockstep.reference.bookings[booking]
         dates = {"check_in": it.check_in + begins * DAY if begins else None}
         dates["check_out"] = it.check_out + ends * DAY if ends else None
-        self.do("edit", who, booking=booking, notes=notes, adults=adults, stale=stale, reason=reason, **dates)
+        self.do(
+            "edit", who, booking=booking, notes=notes, adults=adults, kind=kind, stale=stale, reason=reason, **dates
+        )
 
     @has_bookings
     @rule(who=front_desk, number=indexes)

@@ -28,6 +28,7 @@ def call(client, action, target):
         "note": {"note": "I saw it"},
         "companions": {"companions": [{"first_name": "Charles", "last_name": "Babbage"}]},
         "room": {},
+        "room_type": {},
         "dates": {},
     }
     body = dict(action["body"])
@@ -40,6 +41,8 @@ def call(client, action, target):
             body["to_room_id"] = target["room_id"]
         case "extend_stay":
             body["new_checkout_date"] = target["check_out"]
+        case "change_room_type":
+            body["room_type_id"] = target["room_type_id"]
         case "change_dates":
             body["check_out"] = target["check_out"]
     return getattr(client, action["method"].lower())(action["url"], body, format="json")
@@ -67,7 +70,8 @@ def test_booking_actions_say_what_the_calls_do(state, role, small_hotel):
     client = token_client(StaffFactory(hotel=small_hotel.hotel, role=role))
     url = f"/api/staff/hotel/{small_hotel.hotel.slug}/room-bookings/{booking.booking_id}/actions/"
     later = (booking.check_out + timedelta(days=1)).isoformat()
-    target = {"room_id": small_hotel.rooms[1].pk, "check_out": later}
+    other = NewRoomFactory(hotel=small_hotel.hotel, room_number=201).room_type
+    target = {"room_id": small_hotel.rooms[1].pk, "room_type_id": other.pk, "check_out": later}
     asked = client.get(url, target).json()
     assert asked["version"] == booking.version
     assert differences(client, asked["actions"], target) == []
@@ -171,13 +175,15 @@ def test_the_last_room_of_a_type_is_needed(small_hotel):
 
 
 def test_targets_and_roles_are_the_hotels_own(small_hotel):
-    """A room of another hotel is no target, and a role that nobody has here is not named."""
+    """A room or a type of another hotel is no target, and a role that nobody has here is not named."""
     client, other = token_client(small_hotel.agent), open_small_hotel()
     StaffFactory(hotel=other.hotel, role=HOTEL_MANAGER)
     booking = bookings(small_hotel)["con"]()
     url = f"/api/staff/hotel/{small_hotel.hotel.slug}/room-bookings/{booking.booking_id}/actions/"
-    found = {action["action"]: action for action in client.get(url, {"room_id": other.rooms[0].pk}).json()["actions"]}
+    theirs = {"room_id": other.rooms[0].pk, "room_type_id": other.room_type.pk}
+    found = {action["action"]: action for action in client.get(url, theirs).json()["actions"]}
     assert [reason["code"] for reason in found["assign_room"]["reasons"]] == ["ROOM_NOT_FOUND"]
+    assert [reason["code"] for reason in found["change_room_type"]["reasons"]] == ["VALIDATION_ERROR"]
     assert found["reinstate"]["reasons"][0]["who_can"] == ["front office manager"]
     # The view and the service ask for the same right: one reason.
     assert [reason["code"] for reason in found["reinstate"]["reasons"]] == ["PERMISSION_DENIED", "BOOKING_NOT_ELIGIBLE"]

@@ -801,6 +801,12 @@ def test_extension_while_the_room_changes_its_type(step, small_hotel):
     ]
 
 
+def test_another_booked_type_and_a_sale_of_its_last_room(small_hotel):
+    better = NewRoomFactory(hotel=small_hotel.hotel, room_number=201).room_type
+    change = on(edit_booking, coming(small_hotel), small_hotel.agent, room_type_id=better.pk)
+    assert race(change, creating(small_hotel, room_type_id=better.pk)) == ["CONFIRMED", "NO_AVAILABILITY"]
+
+
 def upgrading(small_hotel: SmallHotel, better: Room, **fields: Any) -> Callable[[], Any]:
     return on(assign_room, coming(small_hotel, **fields), small_hotel.agent, room_id=better.pk, upgrade=True)
 
@@ -823,7 +829,7 @@ def test_another_better_room_while_the_first_becomes_one_of_the_booked_type(smal
     assert race(lambda: str(retype().room_type), change) == [repr(str(small_hotel.room_type)), "NO_AVAILABILITY"]
 
 
-@pytest.mark.parametrize("step", ["grow", "companions", "move", "upgrade"])
+@pytest.mark.parametrize("step", ["grow", "companions", "move", "upgrade", "another type"])
 def test_larger_party_against_a_smaller_room_type(step, small_hotel):
     large = NewRoomFactory(hotel=small_hotel.hotel, room_type=RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=3))
     smaller = RoomTypeFactory(hotel=small_hotel.hotel, max_occupancy=4)
@@ -831,10 +837,13 @@ def test_larger_party_against_a_smaller_room_type(step, small_hotel):
         own = NewRoomFactory(hotel=small_hotel.hotel, room_type=smaller)
         stay = booking_in("IN_HOUSE", assigned_room=own, adults=3, check_in=day(0), check_out=day(2))
         change = on(move_room, stay, small_hotel.agent, to_room_id=large.pk, reason="noise")
-    elif step == "upgrade":
+    elif step in ("upgrade", "another type"):
         NewRoomFactory(hotel=small_hotel.hotel, room_type=smaller)
         stay = coming(small_hotel, room_type=smaller, adults=3)
-        change = on(assign_room, stay, small_hotel.agent, room_id=large.pk, upgrade=True)
+        change = {
+            "upgrade": on(assign_room, stay, small_hotel.agent, room_id=large.pk, upgrade=True),
+            "another type": on(edit_booking, stay, small_hotel.agent, room_type_id=large.room_type_id),
+        }[step]
     else:
         stay = coming(small_hotel, room_type=large.room_type, adults=2)
         people = [{"first_name": name, "last_name": "Babbage"} for name in ("Charles", "Georgiana")]

@@ -147,6 +147,12 @@ def upgrade(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
     return partial(assign_room, booking=stay, room_id=room.pk, upgrade=True)
 
 
+def another_type(small_hotel: SmallHotel) -> Callable[..., RoomBooking]:
+    stay, room = coming(small_hotel, 0, 1), better(small_hotel)
+    coming(small_hotel, 0, 2, room_type=room.room_type)
+    return partial(edit_booking, booking=stay, room_type_id=room.room_type_id)
+
+
 def upgraded(small_hotel: SmallHotel) -> RoomBooking:
     stay = coming(small_hotel, 0, 1, assigned_room=better(small_hotel))
     sold_out(small_hotel, 0, 1)
@@ -173,6 +179,7 @@ BEYOND: dict[str, tuple[Callable[[SmallHotel], Callable[..., RoomBooking]], str,
         False,
     ),
     "upgrade": (upgrade, "NO_AVAILABILITY", 0, True),
+    "another type": (another_type, "NO_AVAILABILITY", 0, True),
     "check-in elsewhere": (
         lambda small_hotel: partial(check_in, booking=upgraded(small_hotel), room_id=small_hotel.rooms[0].pk),
         "NO_AVAILABILITY",

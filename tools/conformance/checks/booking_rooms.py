@@ -79,6 +79,15 @@ def upgrade(s: Session) -> None:
     s.equal(body["is_upgraded"], True, "is_upgraded after an upgrade")
 
 
+@row("PATCH {bid}/: room_type_id books another type before the arrival")
+def another_type(s: Session) -> None:
+    booking, kind = s.book(2, 2), s.small_type
+    body = s.frontdesk.patch(s.path(booking), {"room_type_id": kind["id"]}, shape=DETAIL)
+    s.equal(body["room_type_name"], kind["name"], "room_type_name after the change")
+    s.frontdesk.post(s.path(booking, "safe-assign-room/"), {"room_id": s.small_room["id"]})
+    s.frontdesk.patch(s.path(booking), {"room_type_id": s.type["id"]}, status=409, code="ROOM_ASSIGNED")
+
+
 @row("POST {bid}/unassign-room/: no body; 200 without a room, 409 in house")
 def unassign(s: Session) -> None:
     booking, room = s.book(), s.room()
