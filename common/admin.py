@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 
 from common.database import UNIQUE, is_race, sqlstate
 from common.errors import HotelMateError
+from common.fields import RoomNumberField
 from common.forms import LineField, LinesField, MailField, OneHotelForm
 from common.search import Folded
 
@@ -41,6 +42,8 @@ class FoldedChangeList(ChangeList):
     def get_ordering_field(self, field_name: Any) -> Any:
         column = super().get_ordering_field(field_name)
         field = next((field for field in self.lookup_opts.fields if field.name == column), None)
+        if isinstance(field, RoomNumberField):
+            return field.sorted_by
         # A unique column is a booking reference or a user name, and its index sorts it.
         is_name = isinstance(field, models.CharField | models.TextField) and not field.choices and not field.unique
         return Folded(column) if is_name else column

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
-from django.db.models import Q
+from django.db import NotSupportedError, models
+from django.db.models import Q, lookups
+from django.db.models.expressions import Col
 
-from common import dry_run, forms, text
+from common import dry_run, forms, room_numbers, text
 
 
 def validate_line(value: str) -> None:
@@ -21,7 +22,7 @@ def validate_lines(value: str) -> None:
     _validated(text.lines, value)
 
 
-def _validated(check: Callable[[str], str], value: str) -> None:
+def _validated(check: Callable[[str], Any], value: str) -> None:
     try:
         check(value)
     except text.Unreadable as error:
@@ -75,6 +76,71 @@ class LinesField(_Composed, models.TextField):
     default_validators = [validate_lines]
     form_field = forms.LinesField
     plain = "TextField"
+
+
+def validate_room_number(value: str) -> None:
+    """Raises Django's ``ValidationError`` for text that is no room number."""
+    _validated(room_numbers.checked, value)
+
+
+class RoomNumberField(LineField):
+    """A room's number: an ``int`` or a ``str`` (``common.room_numbers``), stored as text.
+
+    ``exact`` and ``in`` find it in any case. To sort by it, sort by its model's ``sort_key``, which a trigger keeps.
+    """
+
+    _pyi_private_set_type: room_numbers.RoomNumber
+    _pyi_private_get_type: room_numbers.RoomNumber  # type: ignore[assignment]  # not a CharField's str
+    default_validators = [validate_room_number]
+    form_field = forms.RoomNumberField
+    sorted_by = "sort_key"
+
+    def to_python(self, value: Any) -> Any:
+        return value if value is None else room_numbers.read(value)
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        return self.to_python(value)
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.to_python(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, value)  # the instance holds what was stored
+        return value
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return str(value) if isinstance(value, int) else value
+
+    def run_validators(self, value: Any) -> None:
+        super().run_validators(value if value in self.empty_values else str(value))
+
+
+class _SameNumber:
+    """Compares the numbers' keys, which the table has in an indexed column."""
+
+    def process_lhs(self, compiler: Any, connection: Any, lhs: Any = None) -> Any:
+        column = lhs or self.lhs  # type: ignore[attr-defined]
+        if isinstance(column, Col):
+            field: Any = column.target
+            key: Any = field.model._meta.get_field(field.sorted_by)
+            sql, params = compiler.compile(Col(column.alias, key))
+            return sql, list(params)
+        sql, params = compiler.compile(column)
+        return f"hotelmate_room_key({sql})", list(params)
+
+
+@RoomNumberField.register_lookup
+class _Exact(_SameNumber, lookups.Exact):
+    def get_rhs_op(self, connection: Any, rhs: str) -> str:
+        return f"= hotelmate_room_key({rhs})"
+
+
+@RoomNumberField.register_lookup
+class _In(_SameNumber, lookups.In):
+    def process_rhs(self, compiler: Any, connection: Any) -> Any:
+        if not self.rhs_is_direct_value():
+            raise NotSupportedError("room numbers are compared with values")
+        rhs, params = super().process_rhs(compiler, connection)
+        return rhs.replace("%s", "hotelmate_room_key(%s)"), params
 
 
 class MailField(_Composed, models.EmailField):

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from common import text
+from common import room_numbers, text
 
 
 class _Readable(forms.CharField):
@@ -36,6 +36,20 @@ class MailField(_Readable, forms.EmailField):
     """An e-mail address."""
 
     kind = staticmethod(text.line)
+
+
+class RoomNumberField(LineField):
+    """A room's number (``common.room_numbers``)."""
+
+    def to_python(self, value: Any) -> Any:
+        written = super().to_python(value)
+        try:
+            return room_numbers.checked(written) if written not in self.empty_values else written
+        except text.Unreadable as error:
+            raise ValidationError(str(error), code="unreadable") from error
+
+    def run_validators(self, value: Any) -> None:
+        super().run_validators(str(value))
 
 
 class OneHotelForm(forms.ModelForm):

@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import serializers
 
 from common.handlers import error_body
+from common.serializers import RoomNumberField
 from common.views import DRY_RUN, SAFE_METHODS
 
 F = TypeVar("F")
@@ -81,7 +82,7 @@ class _VersionedEffect(_Effect):
 
 class RoomEffect(_VersionedEffect):
     id = serializers.IntegerField(allow_null=True, help_text="Null for a new room.")
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
 
 
 class BookingEffect(_VersionedEffect):
@@ -90,7 +91,7 @@ class BookingEffect(_VersionedEffect):
 
 class TaskEffect(_Effect):
     id = serializers.IntegerField(allow_null=True, help_text="Null for a new task.")
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     task_type = serializers.CharField()
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import models
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common import text
+from common import room_numbers, text
 
 
 class _Readable(serializers.CharField):
@@ -37,6 +38,39 @@ class MailField(_Readable, serializers.EmailField):
     """An e-mail address."""
 
     kind = staticmethod(text.line)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 1, "maximum": room_numbers.LARGEST},
+            {"type": "string", "minLength": 1, "maxLength": room_numbers.LONGEST},
+        ],
+        "description": "An integer if it has digits alone and no leading zero, otherwise a string such as `12A`.",
+    }
+)
+class RoomNumberField(serializers.Field[Any, Any, Any, Any]):
+    """A room's number (``common.room_numbers``); requests may send an integer as a string too."""
+
+    default_error_messages = {"invalid": "A room number is an integer or a string."}
+
+    def to_internal_value(self, data: Any) -> room_numbers.RoomNumber:
+        if isinstance(data, float) and data.is_integer():
+            data = int(data)
+        if isinstance(data, bool) or not isinstance(data, int | str):
+            self.fail("invalid")
+        try:
+            return room_numbers.checked(data if isinstance(data, str) else bounded(data))
+        except text.Unreadable as error:
+            raise serializers.ValidationError(str(error), code="unreadable") from error
+
+    def to_representation(self, value: room_numbers.RoomNumber) -> room_numbers.RoomNumber:
+        return value
+
+
+def bounded(number: int) -> int:
+    """The number, or the nearest that is refused as well: Python refuses to write thousands of digits."""
+    return max(-1, min(number, room_numbers.LARGEST + 1))
 
 
 class SearchField(serializers.CharField):

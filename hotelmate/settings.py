@@ -204,6 +204,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api",
+    "PATH_CONVERTER_OVERRIDES": {"number": str},
     "ENUM_NAME_OVERRIDES": {
         "BlockerTypeEnum": "operations.serializers.BLOCKER_TYPES",
         "BookerTypeEnum": "room_bookings.models.BookerType",

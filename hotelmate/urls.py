@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.viewsets import ViewSetMixin
 
+from common import room_numbers
 from hotel.staff_views import (
     StaffBookingApprovalView,
     StaffBookingCancelView,
@@ -26,6 +28,21 @@ from notifications.views import PusherAuthView
 from operations.effects import show_effects
 from operations.views import BookingActionsViewSet, RoomActionsViewSet
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
+
+
+class RoomNumberConverter:
+    """A room's number in a path; what no room can have matches no path."""
+
+    regex = "[^/]+"
+
+    def to_python(self, value: str) -> room_numbers.RoomNumber:
+        return room_numbers.checked(value)
+
+    def to_url(self, value: room_numbers.RoomNumber) -> str:
+        return quote(str(value))
+
+
+register_converter(RoomNumberConverter, "number")
 
 
 def view(viewset: type[ViewSetMixin], **actions: str) -> Callable[..., Any]:
@@ -64,12 +81,12 @@ hotel_urls: list[Any] = [
     # rooms by status, and turnover
     path("turnover/rooms/", view(TurnoverViewSet, get="rooms"), name="turnover-rooms"),
     path("turnover/stats/", view(TurnoverViewSet, get="stats"), name="turnover-stats"),
-    path("rooms/<int:rno>/start-cleaning/", post(TurnoverViewSet, "start_cleaning"), name="start-cleaning"),
-    path("rooms/<int:rno>/mark-cleaned/", post(TurnoverViewSet, "mark_cleaned"), name="mark-cleaned"),
-    path("rooms/<int:rno>/inspect/", post(TurnoverViewSet, "inspect_room"), name="inspect"),
-    path("rooms/<int:rno>/mark-maintenance/", post(TurnoverViewSet, "mark_maintenance"), name="mark-maintenance"),
+    path("rooms/<number:rno>/start-cleaning/", post(TurnoverViewSet, "start_cleaning"), name="start-cleaning"),
+    path("rooms/<number:rno>/mark-cleaned/", post(TurnoverViewSet, "mark_cleaned"), name="mark-cleaned"),
+    path("rooms/<number:rno>/inspect/", post(TurnoverViewSet, "inspect_room"), name="inspect"),
+    path("rooms/<number:rno>/mark-maintenance/", post(TurnoverViewSet, "mark_maintenance"), name="mark-maintenance"),
     path(
-        "rooms/<int:rno>/complete-maintenance/",
+        "rooms/<number:rno>/complete-maintenance/",
         post(TurnoverViewSet, "complete_maintenance"),
         name="complete-maintenance",
     ),
@@ -78,7 +95,7 @@ hotel_urls: list[Any] = [
     # inventory
     path("room-management/", view(RoomManagementViewSet, get="list", post="create"), name="rooms"),
     path(
-        "room-management/<int:room>/",
+        "room-management/<number:room>/",
         view(RoomManagementViewSet, get="retrieve", patch="partial_update", delete="destroy"),
         name="room",
     ),

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 from rest_framework import serializers
 
 from common.errors import InvalidInput
-from common.serializers import LineField, LinesField, NoteField, StrictBooleanField
+from common.serializers import LineField, LinesField, NoteField, RoomNumberField, StrictBooleanField
 from housekeeping.models import Source, TaskStatus, TaskType
 from rooms.models import Priority, RoomStatus
 from rooms.serializers import RoomOutput, RoomWithActions
@@ -95,7 +95,7 @@ class StatusEventOutput(serializers.Serializer[Any]):
     hotel = serializers.IntegerField()
     hotel_name = serializers.CharField()
     room = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     from_status = serializers.ChoiceField(choices=RoomStatus.choices)
     to_status = serializers.ChoiceField(choices=RoomStatus.choices)
     changed_by = serializers.IntegerField(allow_null=True)
@@ -137,7 +137,7 @@ class HistoryQuery(serializers.Serializer[Any]):
 
 class HistoryRoom(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     current_status = serializers.ChoiceField(choices=RoomStatus.choices)
 
 
@@ -153,7 +153,7 @@ class TaskOutput(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     room = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     booking = serializers.CharField(allow_null=True)
     task_type = serializers.ChoiceField(choices=TaskType.choices)
     task_type_display = serializers.CharField()

@@ -79,7 +79,7 @@ def turnover_stats(hotel: Hotel) -> dict[str, Any]:
     """
     now = clock.now()
     midnight = calendar.at(hotel, calendar.last_day(hotel, time.min, now), time.min)
-    rooms = list(Room.objects.filter(hotel=hotel, is_active=True).order_by("room_number"))
+    rooms = list(Room.objects.filter(hotel=hotel, is_active=True).order_by("sort_key"))
     by_status = Counter(room.room_status for room in rooms)
     faults = Counter(room.maintenance_priority for room in rooms if room.maintenance_required)
     today, month = turn_times(hotel, [midnight, now - timedelta(days=30)])

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from common.errors import NotAllowed
 from common.handlers import error_body
 from common.openapi import endpoint
+from common.serializers import RoomNumberField
 from common.views import HotelViewSet
 from notifications.catch_up import Missed, events_after, latest_seq
 from notifications.models import RealtimeEvent
@@ -60,7 +61,7 @@ class EventsQuery(serializers.Serializer[Any]):
 
 
 class EventScope(serializers.Serializer[Any]):
-    room_number = serializers.IntegerField(required=False, help_text="On the channel `rooms`.")
+    room_number = RoomNumberField(required=False, help_text="On the channel `rooms`.")
     booking_id = serializers.CharField(required=False, help_text="On the channel `room-bookings`.")
 
 

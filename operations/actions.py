@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, partial
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -494,7 +495,7 @@ class RoomAnswers:
 
     def of(self, room: Room) -> list[dict[str, Any]]:
         """The actions on a room from ``with_answers(room_list())``."""
-        ids = {"rid": room.pk, "rno": room.room_number, "room": room.pk}
+        ids = {"rid": room.pk, "rno": quote(str(room.room_number)), "room": room.pk}
         return [
             _answer(room, action, examine(action.guard(room, self._question)), self._question, ids)
             for action in self._actions

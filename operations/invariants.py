@@ -65,7 +65,7 @@ def _check_all(report: Report | None, now: datetime | None) -> list[Violation]:
 # --- rooms and their audit log ----------------------------------------------------------------------------------------
 
 ROOM_STATUS_AUDITED = """
-    SELECT hotel.slug, 'room ' || room.room_number, found.detail
+    SELECT hotel.slug, 'room ' || room.number, found.detail
     FROM rooms_room room
     JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
     LEFT JOIN housekeeping_roomstatusevent event ON event.room_id = room.id AND event.version = room.status_version
@@ -84,11 +84,11 @@ ROOM_STATUS_AUDITED = """
             THEN 'is at version ' || room.status_version || ', and an audit row at ' || trail.newest END
     ) AS detail) found
     WHERE found.detail <> ''
-    ORDER BY 1, room.room_number
+    ORDER BY 1, room.sort_key
 """
 
 AUDIT_CHAIN = """
-    SELECT hotel.slug, 'room ' || room.room_number, 'audit row ' || event.version || ': ' || found.detail
+    SELECT hotel.slug, 'room ' || room.number, 'audit row ' || event.version || ': ' || found.detail
     FROM (
         SELECT room_id, hotel_id, version, from_status,
             lag(version, 1, 0) OVER history AS version_before, lag(to_status) OVER history AS status_before
@@ -108,24 +108,41 @@ AUDIT_CHAIN = """
         CASE WHEN event.hotel_id <> room.hotel_id THEN 'is of another hotel' END
     ) AS detail) found
     WHERE found.detail <> ''
-    ORDER BY 1, room.room_number, event.version
+    ORDER BY 1, room.sort_key, event.version
 """
 
 ROOM_FAULT = """
-    SELECT hotel.slug, 'room ' || room.room_number,
+    SELECT hotel.slug, 'room ' || room.number,
         CASE WHEN room.maintenance_required THEN 'is ready with an open fault'
             ELSE 'is in maintenance without a fault' END
     FROM rooms_room room
     JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
     WHERE (room.room_status = 'MAINTENANCE_REQUIRED' AND NOT room.maintenance_required)
         OR (room.room_status = 'READY_FOR_GUEST' AND room.maintenance_required)
-    ORDER BY 1, room.room_number
+    ORDER BY 1, room.sort_key
+"""
+
+# The integer is the previous release's: see rooms.models.NumberInStep.
+ROOM_NUMBERS = r"""
+    SELECT hotel.slug, 'room ' || room.number, found.detail
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY hotel_id, lower(number) ORDER BY id) AS nth FROM rooms_room
+    ) room
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    CROSS JOIN LATERAL (SELECT concat_ws(
+        '; ',
+        CASE WHEN room.nth > 1 THEN 'shares its number with another' END,
+        CASE WHEN room.sort_key <> hotelmate_room_key(room.number) THEN 'is sorted and found as another number' END,
+        CASE WHEN room.room_number::text <> room.number THEN 'has the integer ' || room.room_number END
+    ) AS detail) found
+    WHERE found.detail <> ''
+    ORDER BY 1, room.sort_key
 """
 
 # --- guests in rooms --------------------------------------------------------------------------------------------------
 
 ONE_IN_HOUSE = """
-    SELECT hotel.slug, 'room ' || room.room_number,
+    SELECT hotel.slug, 'room ' || room.number,
         string_agg(booking.booking_id, ', ' ORDER BY booking.booking_id) || ' are all in house'
     FROM room_bookings_roombooking booking
     JOIN rooms_room room ON room.id = booking.assigned_room_id
@@ -133,28 +150,28 @@ ONE_IN_HOUSE = """
     WHERE booking.status = 'IN_HOUSE'
     GROUP BY hotel.slug, room.id
     HAVING count(*) > 1
-    ORDER BY 1, room.room_number
+    ORDER BY 1, room.sort_key
 """
 
 IN_HOUSE_ROOM = """
-    SELECT hotel.slug, 'room ' || room.room_number,
+    SELECT hotel.slug, 'room ' || room.number,
         booking.booking_id || ' is in house, and the room is ' || room.room_status
     FROM room_bookings_roombooking booking
     JOIN rooms_room room ON room.id = booking.assigned_room_id
     JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
     WHERE booking.status = 'IN_HOUSE' AND room.room_status NOT IN ('OCCUPIED', 'MAINTENANCE_REQUIRED')
-    ORDER BY 1, room.room_number
+    ORDER BY 1, room.sort_key
 """
 
 OCCUPIED_HAS_GUEST = """
-    SELECT hotel.slug, 'room ' || room.room_number, 'is OCCUPIED, and nobody is in house'
+    SELECT hotel.slug, 'room ' || room.number, 'is OCCUPIED, and nobody is in house'
     FROM rooms_room room
     JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
     WHERE room.room_status = 'OCCUPIED' AND NOT EXISTS (
         SELECT FROM room_bookings_roombooking booking
         WHERE booking.assigned_room_id = room.id AND booking.status = 'IN_HOUSE'
     )
-    ORDER BY 1, room.room_number
+    ORDER BY 1, room.sort_key
 """
 
 # The nights for which a booking holds its room: the departure day is free, but day use (in and out on the same day)
@@ -176,7 +193,7 @@ NO_OVERLAP = f"""
         ) AS taken_until
         FROM stay
     )
-    SELECT hotel.slug, 'room ' || room.room_number,
+    SELECT hotel.slug, 'room ' || room.number,
         earlier.booking_id || ' (' || earlier.check_in || ' to ' || earlier.check_out || ') and '
         || later.booking_id || ' (' || later.check_in || ' to ' || later.check_out || ')'
     FROM in_order later
@@ -186,7 +203,7 @@ NO_OVERLAP = f"""
     JOIN rooms_room room ON room.id = later.assigned_room_id
     JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
     WHERE later.taken_until > later.first_night
-    ORDER BY 1, room.room_number, later.first_night, later.id
+    ORDER BY 1, room.sort_key, later.first_night, later.id
 """  # noqa: S608 - the statement above
 
 # A claim without its stay, a stay without its claim, or one that says something else.
@@ -195,9 +212,9 @@ ROOM_CLAIMS = f"""
     SELECT hotel.slug, booking.booking_id, concat_ws(
         ', ',
         CASE WHEN stay.id IS NULL THEN 'holds no room'
-            ELSE 'holds room ' || held.room_number || ' from ' || stay.first_night || ' to ' || stay.free_from END,
+            ELSE 'holds room ' || held.number || ' from ' || stay.first_night || ' to ' || stay.free_from END,
         CASE WHEN claim.id IS NULL THEN 'and claims none'
-            ELSE 'and claims room ' || claimed.room_number || ' from ' || coalesce(lower(claim.nights)::text, 'ever')
+            ELSE 'and claims room ' || claimed.number || ' from ' || coalesce(lower(claim.nights)::text, 'ever')
                 || ' to ' || coalesce(upper(claim.nights)::text, 'ever') END
     )
     FROM stay
@@ -252,7 +269,7 @@ BOOKING_TIMES = """
 BOOKING_ROOM = """
     SELECT hotel.slug, booking.booking_id,
         'is ' || booking.status || CASE WHEN booking.assigned_room_id IS NULL THEN ' without a room'
-            ELSE ' and keeps room ' || room.room_number END
+            ELSE ' and keeps room ' || room.number END
     FROM room_bookings_roombooking booking
     JOIN hotel_hotel hotel ON hotel.id = booking.hotel_id
     LEFT JOIN rooms_room room ON room.id = booking.assigned_room_id
@@ -412,7 +429,7 @@ HOTEL_DAY = """
 
 # Turnovers opened by staff are exempt: they may request a second cleaning of a clean room.
 TURNOVERS = """
-    SELECT hotel.slug, 'room ' || room.room_number,
+    SELECT hotel.slug, 'room ' || room.number,
         'is ' || room.room_status || ', and the turnover after ' || booking.booking_id || ' is ' || task.status
     FROM housekeeping_housekeepingtask task
     JOIN room_bookings_roombooking booking ON booking.id = task.booking_id
@@ -420,11 +437,11 @@ TURNOVERS = """
     JOIN hotel_hotel hotel ON hotel.id = task.hotel_id
     WHERE task.task_type = 'TURNOVER' AND task.status IN ('OPEN', 'IN_PROGRESS') AND task.created_by_id IS NULL
         AND room.room_status IN ('CLEANED_UNINSPECTED', 'READY_FOR_GUEST')
-    ORDER BY 1, room.room_number, task.id
+    ORDER BY 1, room.sort_key, task.id
 """
 
 STAYOVERS = """
-    SELECT hotel.slug, 'room ' || room.room_number,
+    SELECT hotel.slug, 'room ' || room.number,
         'the stayover of ' || booking.booking_id || ' on ' || task.for_date || ' is ' || task.status
         || ', and the booking is ' || booking.status
         || CASE WHEN booking.status = 'IN_HOUSE' THEN ' in another room' ELSE '' END
@@ -434,7 +451,7 @@ STAYOVERS = """
     JOIN hotel_hotel hotel ON hotel.id = task.hotel_id
     WHERE task.task_type = 'STAYOVER' AND task.status IN ('OPEN', 'IN_PROGRESS') AND task.for_date IS NOT NULL
         AND (booking.status <> 'IN_HOUSE' OR booking.assigned_room_id IS DISTINCT FROM task.room_id)
-    ORDER BY 1, room.room_number, task.id
+    ORDER BY 1, room.sort_key, task.id
 """
 
 # Inspections and deep cleans belong to the room once the guest has arrived; turnovers always do.
@@ -490,7 +507,7 @@ ONE_HOTEL = " UNION ALL ".join(
     [
         _links_across(
             ROOM,
-            "'room ' || this.room_number",
+            "'room ' || this.number",
             {"room_type_id": TYPE, "cleaned_by_staff_id": STAFF, "inspected_by_staff_id": STAFF},
         ),
         _links_across(
@@ -573,6 +590,7 @@ RULES = (
         "audit_chain", "A room's audit rows are numbered without gaps, each starting where the last ended", AUDIT_CHAIN
     ),
     Rule("room_fault", "A room in maintenance has an open fault, a ready room has none", ROOM_FAULT),
+    Rule("room_numbers", "A hotel has no two rooms of the same number, whatever the case", ROOM_NUMBERS),
     Rule("one_in_house", "No two bookings are in house in the same room", ONE_IN_HOUSE),
     Rule("in_house_room", "A guest in house is in a room that is occupied or in maintenance", IN_HOUSE_ROOM),
     Rule("occupied_has_guest", "An occupied room has a guest in house", OCCUPIED_HAS_GUEST),

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from common.errors import HotelMateError
+from common.serializers import RoomNumberField
 from operations import actions
 from room_bookings.serializers import DayField, IdField
 from rooms.models import RoomStatus
@@ -73,7 +74,7 @@ class ActionOutput(serializers.Serializer[Any]):
 
 class RoomActionsOutput(serializers.Serializer[Any]):
     room_id = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     status_version = serializers.IntegerField(help_text="For the call's `If-Match`.")
     actions = ActionOutput(many=True)
 

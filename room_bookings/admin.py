@@ -27,6 +27,7 @@ from common.forms import LinesField
 from common.guards import Guard, examine
 from common.handlers import unavailability
 from common.money import money
+from common.room_numbers import RoomNumber
 from common.search import Folded
 from hotel import calendar
 from hotel.models import Hotel, Staff
@@ -590,8 +591,8 @@ class RoomBookingAdmin(HotelScopedAdmin):
     def arrival(self, booking: RoomBooking) -> str:
         return f"{date_format(booking.check_in)}{', late' if is_late(booking) else ''}"
 
-    @admin.display(description="room", ordering="assigned_room__room_number", empty_value="–")
-    def room(self, booking: RoomBooking) -> int | None:
+    @admin.display(description="room", ordering="assigned_room__sort_key", empty_value="–")
+    def room(self, booking: RoomBooking) -> RoomNumber | None:
         return booking.assigned_room.room_number if booking.assigned_room else None
 
     @admin.display(description="amount", ordering="total_amount", empty_value="–")

@@ -50,7 +50,7 @@ def capacity_refusals(
     if is_override(staff, reason):
         return True
     what = place.name if isinstance(place, RoomType) else str(place)
-    details = {"room_type_id": room_type.pk, "max_occupancy": room_type.max_occupancy, "guests": party}
+    details: dict[str, Any] = {"room_type_id": room_type.pk, "max_occupancy": room_type.max_occupancy, "guests": party}
     if isinstance(place, Room):
         details |= {"room_id": place.pk, "room_number": place.room_number}
     yield CapacityExceeded(

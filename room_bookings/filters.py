@@ -14,6 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common import room_numbers
 from common.errors import FieldError
 from common.serializers import LineField, SearchField
 from hotel import calendar
@@ -71,11 +72,15 @@ class NumberFilter(serializers.IntegerField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class RoomNumbersFilter(serializers.Field[Any, Any, Any, Any]):
-    """Comma-separated room numbers; anything else matches no room, as the staff app expects."""
+    """Comma-separated room numbers, in any case; what is none matches no room, as the staff app expects.
 
-    def to_internal_value(self, data: Any) -> list[int]:
-        words = [word.strip() for word in str(data).split(",")]
-        return [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 10]
+    ``0101`` also finds room 101, as it did when all numbers were integers.
+    """
+
+    def to_internal_value(self, data: Any) -> list[room_numbers.RoomNumber]:
+        words = [word.strip() for word in str(data).split(",") if "\0" not in word]
+        zeros = [word.lstrip("0") for word in words if word.isdecimal() and word.startswith("0")]
+        return [room_numbers.read(word) for word in (*words, *zeros)]
 
 
 class AmountFilter(serializers.DecimalField):
@@ -144,7 +149,7 @@ class BookingQuery(serializers.Serializer[Any]):
     assigned = serializers.BooleanField(required=False, help_text="Whether a room is assigned.")
     room_id = NumberFilter(required=False)
     room_number = RoomNumbersFilter(
-        required=False, help_text="One or more, comma-separated. Anything but a number matches nothing."
+        required=False, help_text="One or more, comma-separated, in any case. What no room has matches nothing."
     )
     room_type = LineField(required=False, max_length=100, help_text="Code or id.")
     adults = NumberFilter(required=False)

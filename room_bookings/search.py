@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from common import room_numbers
 from common.text import nfc
 from hotel.models import Hotel
 from room_bookings.models import COMPANION_TEXT, PHONE_PUNCTUATION, SEARCHED_TEXT, BookingGuest, RoomBooking
@@ -60,8 +61,8 @@ class _Search:
 
     def _with_word(self, word: str) -> QuerySet[Any]:
         found = self._with_text(word)
-        if word.isascii() and word.isdigit() and len(word) < 10:
-            in_room = self._bookings.filter(assigned_room__room_number=int(word)).values("pk")
+        if any(character.isdigit() for character in word) and len(word) <= room_numbers.LONGEST:
+            in_room = self._bookings.filter(assigned_room__room_number=word).values("pk")
             found = found.union(in_room, all=True)
         return found
 

@@ -140,7 +140,7 @@ def available_rooms(booking: RoomBooking, *, upgrade: bool = False) -> QuerySet[
     rooms = rooms.filter(enough)
     if in_house or upgrade or is_upgraded(booking):
         rooms = rooms.exclude(room_type__in=_sold_out_types(booking, first, free))
-    return rooms.select_related("room_type").order_by("room_number")
+    return rooms.select_related("room_type").order_by("sort_key")
 
 
 def _sold_out_types(booking: RoomBooking, first: date, free: date) -> list[int]:

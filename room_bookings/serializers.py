@@ -16,6 +16,7 @@ from common.serializers import (
     OptionalLineField,
     OptionalLinesField,
     OptionalMailField,
+    RoomNumberField,
     StrictBooleanField,
 )
 from housekeeping.serializers import LARGEST_ID
@@ -291,8 +292,8 @@ class BookingRow(serializers.Serializer[Any]):
     paid_at = serializers.DateTimeField(allow_null=True)
     checked_in_at = serializers.DateTimeField(allow_null=True)
     checked_out_at = serializers.DateTimeField(allow_null=True)
-    assigned_room_number = serializers.IntegerField(allow_null=True)
-    room_number = serializers.IntegerField(allow_null=True)
+    assigned_room_number = RoomNumberField(allow_null=True)
+    room_number = RoomNumberField(allow_null=True)
     is_upgraded = serializers.BooleanField(help_text="The assigned room is of another type than the booked one.")
     room_moved_at = serializers.DateTimeField(allow_null=True)
     staff_seen_at = serializers.DateTimeField(allow_null=True)
@@ -356,7 +357,7 @@ class PartyOfBooking(PartyOutput):
 
 class RoomOfBooking(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     room_type_name = serializers.CharField()
     room_status = serializers.ChoiceField(choices=RoomStatus.choices)
     is_bookable = serializers.BooleanField()
@@ -364,7 +365,7 @@ class RoomOfBooking(serializers.Serializer[Any]):
 
 class AssignedRoom(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
 
 
 class BookingFlags(serializers.Serializer[Any]):
@@ -445,7 +446,7 @@ class SeenOutput(serializers.Serializer[Any]):
 
 class AvailableRoom(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     room_type = serializers.CharField(help_text="The type's name.")
     room_status = serializers.ChoiceField(choices=RoomStatus.choices)
     is_bookable = serializers.BooleanField()
@@ -488,7 +489,7 @@ class ExtendOutput(OverstayOutput):
 
 
 class SuggestedRoom(serializers.Serializer[Any]):
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     room_type = serializers.CharField(help_text="The type's name.")
 
 

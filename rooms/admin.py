@@ -97,7 +97,7 @@ class RoomAdmin(OneByOneAdmin):
     list_select_related = ["hotel", "room_type"]
     search_fields = ["=room_number", "room_type__name"]
     search_help_text = "Room number or type."
-    ordering = ["hotel", "room_number"]
+    ordering = ["hotel", "sort_key"]
     fieldsets = [
         (None, {"fields": ["hotel", "room_number", "room_type", "is_active"]}),
         ("Status", {"fields": ["room_status", "status_changed_at", "status_version"]}),

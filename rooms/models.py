@@ -11,8 +11,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Func, Q
 
-from common import clock
-from common.fields import LineField, LinesField, not_blank
+from common import clock, room_numbers
+from common.fields import LineField, LinesField, RoomNumberField, not_blank
 from common.money import MOST_DECIMALS, currency_code, decimals_refusal
 from common.triggers import (
     AmountFitsCurrency,
@@ -217,11 +217,43 @@ class OutOfOrderBlocked(Rule):
         """  # noqa: S608 - values of our own
 
 
+class NumberInStep(Rule):
+    """Keeps ``sort_key``, and for the previous release the integer column ``room_number``, in step with ``number``.
+
+    The previous release writes and reads only the integer; a later one drops it. A number that is no such integer has
+    none there.
+    """
+
+    when = pgtrigger.Before
+    operation = pgtrigger.Insert | pgtrigger.UpdateOf("number", "room_number", "sort_key")
+
+    def get_func(self, model: Any) -> str:
+        return f"""
+            IF NEW.number IS NULL THEN
+                NEW.number := NEW.room_number::text;
+            ELSIF TG_OP = 'UPDATE' THEN
+                IF NEW.number = OLD.number AND NEW.room_number IS DISTINCT FROM OLD.room_number THEN
+                    NEW.number := NEW.room_number::text;
+                END IF;
+            END IF;
+            NEW.room_number := CASE
+                WHEN NEW.number !~ '^[1-9][0-9]{{0,9}}$' THEN NULL
+                WHEN NEW.number::bigint <= {room_numbers.LARGEST} THEN NEW.number::integer
+            END;
+            NEW.sort_key := hotelmate_room_key(NEW.number);
+            RETURN NEW;
+        """
+
+
 class Room(models.Model):
     """A room of a hotel. ``room_status`` has one writer: ``housekeeping.services.set_room_status``."""
 
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="rooms")
-    room_number = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    room_number = RoomNumberField(
+        max_length=room_numbers.LONGEST, db_column="number", help_text="Such as 101, 12A or Villa Rosa."
+    )
+    # What rooms are sorted and found by: the number in lower case, its digits padded (NumberInStep).
+    sort_key = models.TextField(db_collation="C", db_default="", editable=False)
     room_type = models.ForeignKey(RoomType, on_delete=models.PROTECT, related_name="rooms")
     is_active = models.BooleanField(default=True, help_text="Untick a room that is no longer let.")
 
@@ -249,11 +281,11 @@ class Room(models.Model):
     status_event: "RoomStatusEvent | None" = None
 
     class Meta:
-        ordering = ["hotel", "room_number"]
+        ordering = ["hotel", "sort_key"]
         permissions = permissions("rooms")
         constraints = [
-            models.UniqueConstraint(fields=["hotel", "room_number"], name="room_number_unique"),
-            models.CheckConstraint(condition=Q(room_number__gte=1), name="room_number_positive"),
+            models.UniqueConstraint(fields=["hotel", "sort_key"], name="room_number_unique"),
+            models.CheckConstraint(condition=Q(room_number__regex=room_numbers.STORED), name="room_number_readable"),
             models.CheckConstraint(condition=Q(room_status__in=RoomStatus.values), name="room_status_known"),
             models.CheckConstraint(
                 condition=Q(maintenance_priority__in=["", *Priority.values]),
@@ -274,6 +306,7 @@ class Room(models.Model):
             ),
         ]
         triggers = [
+            NumberInStep(name="room_number_in_step"),
             StatusAudited(name="room_status_audited"),
             OutOfOrderBlocked(name="room_out_of_order_blocked"),
             SameHotel(

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 
 from common.prepared import PreparedRead
+from common.room_numbers import RoomNumber
 from hotel.models import Hotel, Staff
 from rooms.models import Room, RoomType
 from rooms.selectors import room_list
@@ -26,7 +27,7 @@ class RoomRow(NamedTuple):
     """
 
     pk: int
-    room_number: int
+    room_number: RoomNumber
     is_active: bool
     room_status: str
     status_version: int
@@ -83,7 +84,7 @@ def _rows() -> QuerySet[Room, tuple[Any, ...]]:
     columns = [*PLAIN, "room_type_id", *(f"room_type__{name}" for name in TYPE)]
     for who in ("cleaned_by_staff", "inspected_by_staff"):
         columns += [f"{who}_id", *(f"{who}__user__{name}" for name in PERSON)]
-    return room_list().filter(is_active=True).order_by("room_number").values_list(*columns)
+    return room_list().filter(is_active=True).order_by("sort_key").values_list(*columns)
 
 
 _in_service = PreparedRead(_rows)

@@ -6,10 +6,11 @@ from rest_framework import serializers
 
 from common.money import money
 from common.openapi import EXPANDED, ErrorBody
-from common.serializers import MODEL_FIELD_MAPPING, NoteField, StrictBooleanField
+from common.room_numbers import RoomNumber, key
+from common.serializers import MODEL_FIELD_MAPPING, NoteField, RoomNumberField, StrictBooleanField
 from rooms.models import Priority, RoomStatus, RoomType
 
-LARGEST_ROOM_NUMBER = 999_999
+LARGEST_IN_RANGE = 999_999
 ROOMS_AT_ONCE = 500
 
 ROOM_EXAMPLE = {
@@ -90,7 +91,7 @@ class RoomOutput(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     hotel_slug = serializers.CharField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     room_type = serializers.IntegerField()
     room_type_name = serializers.CharField()
     room_type_info = RoomTypeInfo()
@@ -148,7 +149,7 @@ class MaintenanceInput(NotesInput):
 class RoomInput(serializers.Serializer[Any]):
     """``room_type`` is an older name for ``room_type_id``."""
 
-    room_number = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER)
+    room_number = RoomNumberField()
     room_type_id = serializers.IntegerField(min_value=1, required=False)
     room_type = serializers.IntegerField(min_value=1, required=False)
     is_active = serializers.BooleanField(default=True)
@@ -167,7 +168,7 @@ class Conflict(serializers.Serializer[Any]):
     """A booking that conflicts with the change."""
 
     booking_id = serializers.CharField()
-    room_number = serializers.IntegerField(allow_null=True)
+    room_number = RoomNumberField(allow_null=True)
     start_date = serializers.DateField()
     end_date = serializers.DateField()
 
@@ -222,30 +223,30 @@ class RoomTypeOutput(serializers.ModelSerializer[RoomType]):
 
 
 class NumberRange(serializers.Serializer[Any]):
-    start = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER)
-    end = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER)
+    start = serializers.IntegerField(min_value=1, max_value=LARGEST_IN_RANGE)
+    end = serializers.IntegerField(min_value=1, max_value=LARGEST_IN_RANGE)
 
 
 class BulkCreateInput(serializers.Serializer[Any]):
     """Room numbers as a list, as ranges or as one range; ranges include both ends."""
 
     room_numbers = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER),
+        child=RoomNumberField(),
         required=False,
         max_length=ROOMS_AT_ONCE,
     )
     ranges = NumberRange(many=True, required=False)
-    range_from = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER, required=False)
-    range_to = serializers.IntegerField(min_value=1, max_value=LARGEST_ROOM_NUMBER, required=False)
+    range_from = serializers.IntegerField(min_value=1, max_value=LARGEST_IN_RANGE, required=False)
+    range_to = serializers.IntegerField(min_value=1, max_value=LARGEST_IN_RANGE, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return ``{"numbers": [101, 102, …]}``, ascending, without duplicates."""
+        """Return ``{"numbers": [101, 102, …]}``, in natural order, without duplicates."""
         ranges = [(item["start"], item["end"]) for item in attrs.get("ranges", [])]
         if "range_from" in attrs or "range_to" in attrs:
             if not ("range_from" in attrs and "range_to" in attrs):
                 raise serializers.ValidationError({"range_to": ["Give range_from and range_to together."]})
             ranges.append((attrs["range_from"], attrs["range_to"]))
-        numbers = set(attrs.get("room_numbers", []))
+        numbers: set[RoomNumber] = set({key(number): number for number in attrs.get("room_numbers", [])}.values())
         for start, end in ranges:
             if end < start:
                 raise serializers.ValidationError({"ranges": [f"The range {start} to {end} runs backwards."]})
@@ -258,13 +259,13 @@ class BulkCreateInput(serializers.Serializer[Any]):
                     {"room_numbers": ["Give room_numbers, ranges, or range_from and range_to."]}
                 )
             if len(numbers) <= ROOMS_AT_ONCE:
-                return {"numbers": sorted(numbers)}
+                return {"numbers": sorted(numbers, key=key)}
         raise serializers.ValidationError({"room_numbers": [f"At most {ROOMS_AT_ONCE} rooms at once."]})
 
 
 class BulkCreateOutput(serializers.Serializer[Any]):
     created_count = serializers.IntegerField()
-    skipped_existing = serializers.ListField(child=serializers.IntegerField())
+    skipped_existing = serializers.ListField(child=RoomNumberField())
     created_rooms = RoomOutput(many=True)
     room_type = RoomTypeOutput()
 
@@ -282,7 +283,7 @@ class TurnTimes(serializers.Serializer[Any]):
 
 class TimeInStatus(serializers.Serializer[Any]):
     room_id = serializers.IntegerField()
-    room_number = serializers.IntegerField()
+    room_number = RoomNumberField()
     room_status = serializers.ChoiceField(choices=RoomStatus.choices)
     since = serializers.DateTimeField()
     minutes = serializers.IntegerField()

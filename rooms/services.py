@@ -13,6 +13,7 @@ from common.database import constraint
 from common.errors import Conflict, FieldConflict, FieldError, NotFound, ReadOnlyField
 from common.guards import Guard, require
 from common.money import amount_refusals
+from common.room_numbers import RoomNumber, key
 from hotel.models import Hotel, Staff
 from housekeeping.models import Source
 from notifications import notification_manager
@@ -29,7 +30,7 @@ from rooms.snapshots import is_occupied
 class RoomNumberTaken(FieldConflict):
     code = "ROOM_NUMBER_TAKEN"
 
-    def __init__(self, number: int):
+    def __init__(self, number: RoomNumber):
         super().__init__("room_number", f"Room {number} already exists.")
 
 
@@ -56,7 +57,7 @@ class BulkResult(NamedTuple):
     """The rooms that ``create_rooms`` created, and the numbers that already existed."""
 
     created: list[Room]
-    skipped: list[int]
+    skipped: list[RoomNumber]
 
 
 def refuse_status(fields: Any) -> None:
@@ -66,7 +67,7 @@ def refuse_status(fields: Any) -> None:
 
 
 @transaction.atomic
-def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active: bool = True) -> Room:
+def create_room(*, hotel: Hotel, room_number: RoomNumber, room_type_id: int, is_active: bool = True) -> Room:
     """Create a room, ready for its first guest."""
     room_type = _room_type(hotel, room_type_id)
     with _unless_taken(room_number_unique=number_refusals(room_number, is_taken=True)):
@@ -74,22 +75,24 @@ def create_room(*, hotel: Hotel, room_number: int, room_type_id: int, is_active:
     return room_list(hotel).get(pk=room.pk)
 
 
-def number_refusals(number: int, *, is_taken: bool) -> Guard[None]:
+def number_refusals(number: RoomNumber, *, is_taken: bool) -> Guard[None]:
     """The refusals of ``create_room``; ``is_taken``: the hotel has a room with this number."""
     if is_taken:
         yield RoomNumberTaken(number)
 
 
 @transaction.atomic
-def create_rooms(*, room_type: RoomType, numbers: Sequence[int]) -> BulkResult:
+def create_rooms(*, room_type: RoomType, numbers: Sequence[RoomNumber]) -> BulkResult:
     """Create rooms of one type by number, skipping numbers that exist, in a constant number of statements."""
     # One create_rooms per hotel at a time; NO KEY, as a plain lock would block every insert that references the hotel.
     hotel = Hotel.objects.select_for_update(no_key=True).get(pk=room_type.hotel_id)
-    existing = set(Room.objects.filter(hotel=hotel, room_number__in=numbers).values_list("room_number", flat=True))
-    new = [number for number in numbers if number not in existing]
+    rooms = Room.objects.filter(hotel=hotel, room_number__in=numbers).order_by("sort_key")
+    existing = list(rooms.values_list("room_number", flat=True))
+    known = set(map(key, existing))
+    new = [number for number in numbers if key(number) not in known]
     Room.objects.bulk_create([Room(hotel=hotel, room_number=number, room_type=room_type) for number in new])
-    created = list(room_list(hotel).filter(room_number__in=new).order_by("room_number"))
-    return BulkResult(created, sorted(existing))
+    created = list(room_list(hotel).filter(room_number__in=new).order_by("sort_key"))
+    return BulkResult(created, existing)
 
 
 @transaction.atomic

@@ -17,6 +17,7 @@ from common.errors import NotAllowed
 from common.handlers import error_body
 from common.openapi import EXPAND, endpoint
 from common.renderers import JsonList, streamed
+from common.room_numbers import RoomNumber
 from common.views import HotelViewSet, etag
 from hotel.rights import ACTIONS
 from housekeeping import turnover
@@ -129,6 +130,10 @@ class RoomViewSet(HotelViewSet):
         found.hotel = self.hotel
         return found
 
+    def room_by_id(self, room: RoomNumber) -> Room:
+        """The room with the id in a path that may also have a number."""
+        return self.room(pk=room if isinstance(room, int) else 0)
+
     @property
     def sees_guests(self) -> bool:
         """Whether the caller may see guest names: staff with a bookings right."""
@@ -151,7 +156,7 @@ class RoomViewSet(HotelViewSet):
         counted as they pass."""
         guests, of_type, answers = self.sees_guests, functools.cache(type_snapshot), RoomAnswers(Question(self.staff))
         counts = Counter[str](dict.fromkeys(RoomStatus.values, 0))
-        rooms = with_answers(room_list(self.hotel)).filter(is_active=True).order_by("room_status", "room_number")
+        rooms = with_answers(room_list(self.hotel)).filter(is_active=True).order_by("room_status", "sort_key")
         coming = rooms.iterator(chunk_size=AT_ONCE)
         # The query runs here: if it fails, that is still a 503, and not a 200 that breaks off.
         waiting = deque[Room](islice(coming, 1))
@@ -257,7 +262,7 @@ class TurnoverViewSet(RoomViewSet):
         example=TURNOVER_EXAMPLE,
         errors=[404, 409],
     )
-    def start_cleaning(self, request: Request, slug: str, rno: int) -> Response:
+    def start_cleaning(self, request: Request, slug: str, rno: RoomNumber) -> Response:
         return self._turnover_action(rno, NotesInput, turnover.start_cleaning)
 
     @endpoint(
@@ -268,7 +273,7 @@ class TurnoverViewSet(RoomViewSet):
         example=TURNOVER_EXAMPLE,
         errors=[404, 409],
     )
-    def mark_cleaned(self, request: Request, slug: str, rno: int) -> Response:
+    def mark_cleaned(self, request: Request, slug: str, rno: RoomNumber) -> Response:
         return self._turnover_action(rno, NotesInput, turnover.mark_cleaned)
 
     @endpoint(
@@ -280,7 +285,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
         description="Passed: ready for guest, or maintenance required if a fault is open. Failed: dirty again.",
     )
-    def inspect_room(self, request: Request, slug: str, rno: int) -> Response:
+    def inspect_room(self, request: Request, slug: str, rno: RoomNumber) -> Response:
         return self._turnover_action(rno, InspectionInput, turnover.inspect_room)
 
     @endpoint(
@@ -292,7 +297,7 @@ class TurnoverViewSet(RoomViewSet):
         errors=[404, 409],
         description="If the room is already in maintenance, the note is added and the priority may rise.",
     )
-    def mark_maintenance(self, request: Request, slug: str, rno: int) -> Response:
+    def mark_maintenance(self, request: Request, slug: str, rno: RoomNumber) -> Response:
         return self._turnover_action(rno, MaintenanceInput, turnover.flag_maintenance)
 
     @endpoint(
@@ -303,10 +308,10 @@ class TurnoverViewSet(RoomViewSet):
         example=TURNOVER_EXAMPLE,
         errors=[404, 409],
     )
-    def complete_maintenance(self, request: Request, slug: str, rno: int) -> Response:
+    def complete_maintenance(self, request: Request, slug: str, rno: RoomNumber) -> Response:
         return self._turnover_action(rno, NotesInput, turnover.complete_maintenance)
 
-    def _turnover_action(self, rno: int, shape: Any, service: Callable[..., Room]) -> Response:
+    def _turnover_action(self, rno: RoomNumber, shape: Any, service: Callable[..., Room]) -> Response:
         body = self.body(shape)
         room = service(room=self.room(room_number=rno), staff=self.staff, note=body.pop("notes"), **body)
         answer = self.status_answer(room)
@@ -396,7 +401,7 @@ class RoomManagementViewSet(RoomViewSet):
 
     @endpoint("All rooms, by number", response=RoomWithActions(many=True), example=ROOM_EXAMPLE, parameters=[EXPAND])
     def list(self, request: Request, slug: str) -> Response:
-        rooms, expanded = room_list(self.hotel).order_by("room_number"), self.expands_actions()
+        rooms, expanded = room_list(self.hotel).order_by("sort_key"), self.expands_actions()
         page = self.paginate_queryset(with_answers(rooms) if expanded else rooms) or []
         guests = self.sees_guests
         rows = [room_snapshot(room, guests=guests) for room in page]
@@ -414,7 +419,7 @@ class RoomManagementViewSet(RoomViewSet):
         versioned=True,
         parameters=[EXPAND],
     )
-    def retrieve(self, request: Request, slug: str, room: int) -> Response:
+    def retrieve(self, request: Request, slug: str, room: RoomNumber) -> Response:
         rooms, expanded = room_list(self.hotel), self.expands_actions()
         found = self.room(with_answers(rooms) if expanded else rooms, room_number=room)
         more = {"actions": RoomAnswers(Question(self.staff)).of(found)} if expanded else {}
@@ -445,11 +450,11 @@ class RoomManagementViewSet(RoomViewSet):
         description="`room_status` is refused here (400 `READ_ONLY_FIELD`); it has its own endpoint. A room that "
         "bookings need can't be deactivated or change type (409 `ROOM_NEEDED`), unless a supervisor sends `force`.",
     )
-    def partial_update(self, request: Request, slug: str, room: int) -> Response:
+    def partial_update(self, request: Request, slug: str, room: RoomNumber) -> Response:
         services.refuse_status(request.data)
         body = self.body(RoomChangeInput, partial=True)
         update = force_room_update if body.pop("force", False) else services.update_room
-        return Response(self.show(update(room=self.room(pk=room), staff=self.staff, **body)))
+        return Response(self.show(update(room=self.room_by_id(room), staff=self.staff, **body)))
 
     @endpoint(
         "Delete a room that was never used, by its id",
@@ -458,8 +463,8 @@ class RoomManagementViewSet(RoomViewSet):
         errors=[404, 409],
         error_shapes={409: NeededBody},
     )
-    def destroy(self, request: Request, slug: str, room: int) -> Response:
-        services.delete_room(room=self.room(pk=room))
+    def destroy(self, request: Request, slug: str, room: RoomNumber) -> Response:
+        services.delete_room(room=self.room_by_id(room))
         return Response(status=204)
 
 

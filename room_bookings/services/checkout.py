@@ -7,6 +7,7 @@ from django.db import transaction
 from common import clock
 from common.errors import HotelMateError
 from common.guards import Guard, require
+from common.room_numbers import RoomNumber
 from hotel.models import Hotel, Staff
 from housekeeping.services import NobodyInHouse
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
@@ -69,7 +70,7 @@ def check_out_rooms(*, hotel: Hotel, room_ids: Sequence[int], staff: Staff) -> B
     return result
 
 
-def room_departure_refusals(room_number: int | None, guest: RoomBooking | None) -> Guard[None]:
+def room_departure_refusals(room_number: RoomNumber | None, guest: RoomBooking | None) -> Guard[None]:
     """The refusals of ``check_out_rooms`` for one room: its number, if the hotel has it, and its guest in house."""
     if guest is not None:
         return

@@ -387,7 +387,7 @@ def codes_anywhere(pages: Pages) -> Iterator[str]:
 
 # By the operation as the page calls it, which of those of tests/notifications it is.
 OPERATIONS = {
-    "room status": r"POST (housekeeping/)?rooms/<int:r(no|id)>/.*"
+    "room status": r"POST (housekeeping/)?rooms/<(number:rno|int:rid)>/.*"
     r"|(inspect|mark-maintenance|complete-maintenance), .*|admin: status of rooms",
     "room edit": r"PATCH room-management/.*|room, another .*|admin: change a room",
     "create": r"POST room-bookings/|create, .*",

@@ -45,6 +45,7 @@ WRITTEN_BY_US = {
     "hotel.IdempotentAnswer.fingerprint",
     "rooms.RoomType.currency",
     "rooms.Room.guest_fcm_token",
+    "rooms.Room.sort_key",
     "room_bookings.RoomBooking.booking_id",
     "room_bookings.RoomBooking.confirmation_number",
     "room_bookings.RoomBooking.currency",

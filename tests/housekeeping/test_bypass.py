@@ -260,7 +260,7 @@ def test_the_refusal_comes_at_commit():
         ("room_fault_has_flag_and_priority", {"maintenance_notes": "a note without a flag"}),
         ("room_maintenance_priority_known", {"maintenance_required": True, "maintenance_priority": "SOON"}),
         ("room_ready_has_no_fault", {"maintenance_required": True, "maintenance_priority": "LOW"}),
-        ("room_number_positive", {"room_number": 0}),
+        *(("room_number_readable", {"room_number": number}) for number in ("", "0", "000", "12/3", "1,2", "-1")),
     ],
 )
 def test_rules_about_a_room(rule, fields):

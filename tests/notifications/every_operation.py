@@ -152,17 +152,19 @@ def api_operations(
     work |= {
         "access config, checkout time": http("PATCH access-config/", None, {"standard_checkout_time": "12:00"}),
         "mark-maintenance, room flagged": http(
-            "POST rooms/<int:rno>/mark-maintenance/", "broken_no", {"priority": "HIGH", "notes": ""}
+            "POST rooms/<number:rno>/mark-maintenance/", "broken_no", {"priority": "HIGH", "notes": ""}
         ),
-        "mark-maintenance, guest in house": http("POST rooms/<int:rno>/mark-maintenance/", "left_no"),
-        "complete-maintenance, guest in house": http("POST rooms/<int:rno>/complete-maintenance/", "dripping_no"),
-        "complete-maintenance, turned over": http("POST rooms/<int:rno>/complete-maintenance/", "turned_no"),
-        "complete-maintenance, flag on a dirty room": http("POST rooms/<int:rno>/complete-maintenance/", "faulty_no"),
-        "complete-maintenance, no fault": http("POST rooms/<int:rno>/complete-maintenance/", "dirty_no"),
-        "inspect, failed": http("POST rooms/<int:rno>/inspect/", "cleaned_no", {"passed": False}),
-        "inspect, fault open": http("POST rooms/<int:rno>/inspect/", "faulty_clean_no"),
-        "room, another number": http("PATCH room-management/<int:room>/", "due", {"room_number": 303}),
-        "room, another type": http("PATCH room-management/<int:room>/", "ready", {"room_type_id": "$other_type"}),
+        "mark-maintenance, guest in house": http("POST rooms/<number:rno>/mark-maintenance/", "left_no"),
+        "complete-maintenance, guest in house": http("POST rooms/<number:rno>/complete-maintenance/", "dripping_no"),
+        "complete-maintenance, turned over": http("POST rooms/<number:rno>/complete-maintenance/", "turned_no"),
+        "complete-maintenance, flag on a dirty room": http(
+            "POST rooms/<number:rno>/complete-maintenance/", "faulty_no"
+        ),
+        "complete-maintenance, no fault": http("POST rooms/<number:rno>/complete-maintenance/", "dirty_no"),
+        "inspect, failed": http("POST rooms/<number:rno>/inspect/", "cleaned_no", {"passed": False}),
+        "inspect, fault open": http("POST rooms/<number:rno>/inspect/", "faulty_clean_no"),
+        "room, another number": http("PATCH room-management/<number:room>/", "due", {"room_number": 303}),
+        "room, another type": http("PATCH room-management/<number:room>/", "ready", {"room_type_id": "$other_type"}),
         "bulk check-in, two rooms and one refused": http(
             "POST rooms/checkin/", None, {"room_ids": ["$second_room", "$dirty", "$due"]}
         ),

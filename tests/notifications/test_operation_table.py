@@ -25,15 +25,15 @@ pytestmark = pytest.mark.django_db
 TABLE = """
 PATCH access-config/ |
 access config, checkout time |
-POST rooms/<int:rno>/start-cleaning/ | U101
-POST rooms/<int:rno>/mark-cleaned/ | U101
-POST rooms/<int:rno>/inspect/ | U102
+POST rooms/<number:rno>/start-cleaning/ | U101
+POST rooms/<number:rno>/mark-cleaned/ | U101
+POST rooms/<number:rno>/inspect/ | U102
 inspect, failed | U102
 inspect, fault open | U115
-POST rooms/<int:rno>/mark-maintenance/ | U103
+POST rooms/<number:rno>/mark-maintenance/ | U103
 mark-maintenance, room flagged | U104
 mark-maintenance, guest in house | U108
-POST rooms/<int:rno>/complete-maintenance/ | U104
+POST rooms/<number:rno>/complete-maintenance/ | U104
 complete-maintenance, guest in house | U111
 complete-maintenance, turned over | U116
 complete-maintenance, flag on a dirty room | U114
@@ -42,10 +42,10 @@ POST rooms/<int:rid>/status/ | U103
 POST housekeeping/rooms/<int:rid>/status/ | U103
 POST housekeeping/rooms/<int:rid>/manager_override/ | U101
 POST room-management/ |
-PATCH room-management/<int:room>/ | U103
+PATCH room-management/<number:room>/ | U103
 room, another number | U303
 room, another type | U103
-DELETE room-management/<int:room>/ |
+DELETE room-management/<number:room>/ |
 POST room-types/ |
 PATCH room-types/<int:pk>/ |
 DELETE room-types/<int:pk>/ |
@@ -231,10 +231,10 @@ def test_forbidden_operation_publishes_nothing(hotel, targets):
 # Endpoint, target, changes to the body of ``tests.endpoints``, and the status. ``If-Match`` is a version that the
 # target does not have.
 REFUSED = """
-POST rooms/<int:rno>/start-cleaning/ ready_no 409
-POST rooms/<int:rno>/start-cleaning/ left_no 409
-POST rooms/<int:rno>/mark-cleaned/ broken_no 409
-POST rooms/<int:rno>/inspect/ dirty_no 409
+POST rooms/<number:rno>/start-cleaning/ ready_no 409
+POST rooms/<number:rno>/start-cleaning/ left_no 409
+POST rooms/<number:rno>/mark-cleaned/ broken_no 409
+POST rooms/<number:rno>/inspect/ dirty_no 409
 POST rooms/<int:rid>/status/ broken If-Match 412
 POST rooms/<int:rid>/status/ dirty {"to_status":"OCCUPIED"} 409
 POST rooms/<int:rid>/status/ dirty {"to_status":"CLEANED_UNINSPECTED","expected_status":"READY_FOR_GUEST"} 409
@@ -243,9 +243,9 @@ POST rooms/<int:rid>/status/ faulty {"to_status":"READY_FOR_GUEST"} 409
 POST rooms/<int:rid>/status/ left {"to_status":"CHECKOUT_DIRTY"} 409
 POST housekeeping/rooms/<int:rid>/manager_override/ dirty {"to_status":"READY_FOR_GUEST","note":" "} 400
 POST housekeeping/rooms/<int:rid>/manager_override/ left {"to_status":"READY_FOR_GUEST","note":"x"} 409
-PATCH room-management/<int:room>/ ready {"room_status":"OCCUPIED"} 400
-PATCH room-management/<int:room>/ ready {"room_number":101} 409
-PATCH room-management/<int:room>/ left {"is_active":false} 409
+PATCH room-management/<number:room>/ ready {"room_status":"OCCUPIED"} 400
+PATCH room-management/<number:room>/ ready {"room_number":101} 409
+PATCH room-management/<number:room>/ left {"is_active":false} 409
 POST rooms/checkin/ - {"room_ids":["$dirty"]} 409
 POST rooms/checkout/ - {"room_ids":["$dirty"]} 409
 POST room-bookings/ - {"room_type_id":"$other_type"} 409
@@ -305,8 +305,8 @@ def test_every_http_operation_has_a_refusal():
     lines = [line.split(" ", 2)[:2] for line in REFUSED.strip().splitlines()]
     never = {
         # Allowed in every state: only the right and the room's existence are checked.
-        "POST rooms/<int:rno>/mark-maintenance/",
-        "POST rooms/<int:rno>/complete-maintenance/",
+        "POST rooms/<number:rno>/mark-maintenance/",
+        "POST rooms/<number:rno>/complete-maintenance/",
         "POST room-bookings/<str:bid>/mark-seen/",
         # An alias of ``rooms/{rid}/status/``.
         "POST housekeeping/rooms/<int:rid>/status/",

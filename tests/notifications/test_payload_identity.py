@@ -107,7 +107,7 @@ def published_for(since: int) -> set[tuple[str, Any]]:
 CHANGES_WITHOUT_EVENT = {
     "access config, checkout time": {BOOKINGS},  # deadlines
     "POST room-management/": {ROOMS},
-    "DELETE room-management/<int:room>/": {ROOMS},
+    "DELETE room-management/<number:room>/": {ROOMS},
     "POST room-types/<int:pk>/rooms/bulk-create/": {ROOMS},
     "PATCH room-types/<int:pk>/": {ROOMS},
     "room, another number": {BOOKINGS},  # of the bookings assigned to the room
@@ -153,7 +153,7 @@ def attempts() -> list[tuple[str, str]]:
             continue
         if "<str:bid>" in name:
             found += [(name, target) for target in TRIED_BOOKINGS]
-        elif "<int:rno>" in name:
+        elif "<number:rno>" in name:
             found += [(name, f"{target}_no") for target in TRIED_ROOMS]
         elif "<int:rid>" in name:
             found += [(name, target) for target in TRIED_ROOMS]

@@ -27,11 +27,11 @@ NUL, SURROGATE = "a\x00b", "a\ud800b"
 STATUS = "housekeeping/rooms/<int:rid>/"
 # Every text of a request that an event carries: to staff, or (reasons) to the guest.
 SENT = [
-    ("POST rooms/<int:rno>/start-cleaning/", "notes"),
-    ("POST rooms/<int:rno>/mark-cleaned/", "notes"),
-    ("POST rooms/<int:rno>/mark-maintenance/", "notes"),
-    ("POST rooms/<int:rno>/complete-maintenance/", "notes"),
-    ("POST rooms/<int:rno>/inspect/", "notes"),
+    ("POST rooms/<number:rno>/start-cleaning/", "notes"),
+    ("POST rooms/<number:rno>/mark-cleaned/", "notes"),
+    ("POST rooms/<number:rno>/mark-maintenance/", "notes"),
+    ("POST rooms/<number:rno>/complete-maintenance/", "notes"),
+    ("POST rooms/<number:rno>/inspect/", "notes"),
     ("POST rooms/<int:rid>/status/", "note"),
     (f"POST {STATUS}status/", "note"),
     (f"POST {STATUS}manager_override/", "note"),
@@ -84,7 +84,7 @@ def test_unstorable_text_is_400_and_names_the_field(api, manager, targets, text)
 @pytest.mark.parametrize("text", ["\n\t", "\u2028\u2029", "👩‍👩‍👧‍👦", "\ufffe\uffff", '"\\/', "</script>"], ids=ascii)
 def test_any_other_text_arrives_unchanged(api, manager, targets, text):
     text = f"x{text}x"
-    endpoint = endpoint_of("POST rooms/<int:rno>/mark-maintenance/", "ready_no", {"notes": text})
+    endpoint = endpoint_of("POST rooms/<number:rno>/mark-maintenance/", "ready_no", {"notes": text})
     assert endpoint.call(api(manager), targets.hotel.slug, targets).status_code == 200
     message = notification_manager.messages(RealtimeEvent.objects.latest("pk"))[0]
     received = json.loads(message["data"].encode().decode())

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, models
 
 from common import clock
+from common.room_numbers import key
 from hotel import rights
 from hotel.models import Hotel
 from housekeeping.models import Source
@@ -50,7 +51,8 @@ SOON = clock.now().date() + timedelta(days=30)
 # All constraints except foreign keys and plain unique columns, which nothing here breaks.
 GUARDS = """
     SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', conrelid::regclass::text, conname)
-    FROM pg_constraint WHERE contype IN ('c', 'x') AND connamespace = current_schema()::regnamespace
+    FROM pg_constraint WHERE (contype IN ('c', 'x') OR conname = 'room_number_unique')
+        AND connamespace = current_schema()::regnamespace
     UNION ALL
     SELECT format('DROP INDEX %I', indexrelid::regclass::text)
     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
@@ -163,7 +165,7 @@ def test_removing_the_constraints_causes_no_violation(unguarded):
 
 
 def room(number: int, changes: str) -> str:
-    return f"UPDATE rooms_room SET {changes} WHERE room_number = {number}"
+    return f"UPDATE rooms_room SET {changes} WHERE number = '{number}'"
 
 
 def booking(reference: str, changes: str) -> str:
@@ -176,14 +178,14 @@ def task(kind: str, reference: str, number: int, day: str = "NULL") -> str:
         "(hotel_id, room_id, booking_id, task_type, status, priority, note, created_at, for_date) "
         f"SELECT room.hotel_id, room.id, booking.id, '{kind}', 'OPEN', 'MED', '', now(), {day}::date "
         "FROM rooms_room room, room_bookings_roombooking booking "
-        f"WHERE room.room_number = {number} AND booking.booking_id = '{reference}'"
+        f"WHERE room.number = '{number}' AND booking.booking_id = '{reference}'"
     )
 
 
 def audit(number: int, version: int, changes: str) -> str:
     return (
         f"UPDATE housekeeping_roomstatusevent SET {changes} WHERE version = {version} AND room_id = "
-        f"(SELECT id FROM rooms_room WHERE room_number = {number})"
+        f"(SELECT id FROM rooms_room WHERE number = '{number}')"
     )
 
 
@@ -240,12 +242,23 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         {("room_fault", "room 101")},
     ),
     (
-        booking("BK-2", "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 102)"),
+        room(101, "(number, sort_key, room_number) = ('102', hotelmate_room_key('102'), 102)"),
+        "shares its number with another",
+        {("room_numbers", "room 102")},
+    ),
+    (
+        room(103, "sort_key = hotelmate_room_key('12A')"),
+        "is sorted and found as another number",
+        {("room_numbers", "room 103")},
+    ),
+    (room(103, "room_number = 301"), "has the integer 301", {("room_numbers", "room 103")}),
+    (
+        booking("BK-2", "assigned_room_id = (SELECT id FROM rooms_room WHERE number = '102')"),
         "BK-1, BK-2 are all in house",
         {("one_in_house", "room 102"), ("no_overlap", "room 102")},
     ),
     (
-        booking("BK-1", "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 103)"),
+        booking("BK-1", "assigned_room_id = (SELECT id FROM rooms_room WHERE number = '103')"),
         "BK-1 is in house, and the room is CLEANED_UNINSPECTED",
         {("in_house_room", "room 103"), ("occupied_has_guest", "room 102"), ("stayovers", "room 102")},
     ),
@@ -265,7 +278,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         {("no_overlap", "room 101")},
     ),
     (
-        booking("BK-8", "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 102)"),
+        booking("BK-8", "assigned_room_id = (SELECT id FROM rooms_room WHERE number = '102')"),
         "BK-1 (2026-05-04 to 2026-05-06) and BK-8 (2026-05-04 to 2026-05-06)",
         {("no_overlap", "room 102")},
     ),
@@ -273,7 +286,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         booking(
             "BK-8",  # it arrives after BK-3 departed, on the day of BK-4
             "check_in = '2026-05-06', check_out = '2026-05-07', "
-            "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 101)",
+            "assigned_room_id = (SELECT id FROM rooms_room WHERE number = '101')",
         ),
         "BK-4 (2026-05-06 to 2026-05-06) and BK-8 (2026-05-06 to 2026-05-07)",
         {("no_overlap", "room 101")},
@@ -291,7 +304,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
             "INSERT INTO room_bookings_roomclaim (booking_id, hotel_id, room_id, nights) "
             "SELECT booking.id, room.hotel_id, room.id, '[2026-05-04,2026-05-05)' "
             "FROM room_bookings_roombooking booking, rooms_room room "
-            "WHERE booking.booking_id = 'BK-8' AND room.room_number = 105"
+            "WHERE booking.booking_id = 'BK-8' AND room.number = '105'"
         ),
         "holds no room, and claims room 105 from 2026-05-04 to 2026-05-05",
         {("room_claims", "BK-8")},
@@ -300,7 +313,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         booking("BK-1", "check_in = '2026-05-06', check_out = '2026-05-08', arrived_on = '2026-05-04'")
         + "; "
         + booking(
-            "BK-8", "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 102), check_out = '2026-05-05'"
+            "BK-8", "assigned_room_id = (SELECT id FROM rooms_room WHERE number = '102'), check_out = '2026-05-05'"
         ),
         "BK-1 (2026-05-06 to 2026-05-08) and BK-8 (2026-05-04 to 2026-05-05)",
         {("no_overlap", "room 102")},
@@ -374,7 +387,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     ),
     *(
         (
-            booking(reference, "assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 103)"),
+            booking(reference, "assigned_room_id = (SELECT id FROM rooms_room WHERE number = '103')"),
             f"is {status} and keeps room 103",
             {("booking_room", reference)},
         )
@@ -388,7 +401,7 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
     (
         booking(
             "BK-10",
-            "status = 'CANCELLED_DRAFT', assigned_room_id = (SELECT id FROM rooms_room WHERE room_number = 103)",
+            "status = 'CANCELLED_DRAFT', assigned_room_id = (SELECT id FROM rooms_room WHERE number = '103')",
         ),
         "is CANCELLED_DRAFT and keeps room 103",
         {("booking_room", "BK-10")},
@@ -674,7 +687,8 @@ def test_command_lists_violations(unguarded):
 
 def test_command_truncates_a_long_list_but_counts_all_of_it(unguarded):
     for door in range(200, 223):
-        NewRoomFactory(hotel=unguarded, room_number=door, maintenance_required=True, maintenance_priority="LOW")
+        fault = {"maintenance_required": True, "maintenance_priority": "LOW"}
+        NewRoomFactory(hotel=unguarded, room_number=door, sort_key="\t".join(key(door)), **fault)
     code, said = run()
     assert code == 1
     assert next(line for line in said if line.startswith("room_fault")).split()[1] == "23"

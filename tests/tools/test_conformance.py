@@ -41,6 +41,8 @@ def document() -> Document:
         (1, "int"),
         (None, "int?"),
         (1.5, "number"),
+        (101, "room"),
+        ("0101", "room"),
         ("95.00", "money"),
         ("2026-07-01T09:12:45.120000Z", "time"),
         ("2026-07-01", "date"),
@@ -81,7 +83,7 @@ def test_renamed_and_retyped_fields_are_named():
     assert problems(ROOM_EXAMPLE, ROOM) == []
     renamed = {("number" if key == "room_number" else key): value for key, value in ROOM_EXAMPLE.items()}
     assert problems(renamed, ROOM) == [".room_number is missing"]
-    assert problems({**ROOM_EXAMPLE, "room_number": "101"}, ROOM) == [".room_number is '101', not int"]
+    assert problems({**ROOM_EXAMPLE, "room_number": "101"}, ROOM) == [".room_number is '101', not room"]
     price = {"amount": 95.0, "currency": "EUR"}
     assert problems({**ROOM_EXAMPLE, "current_price": price}, ROOM) == [".current_price.amount is 95.0, not money"]
 

@@ -64,10 +64,10 @@ TYPES = """
 """
 # Rooms with guests have ten audit rows, every fourth of the others nine, and eight those waiting for the cleaner.
 ROOM_ROWS = """
-    INSERT INTO rooms_room (hotel_id, room_type_id, room_number, is_active, room_status, status_version,
+    INSERT INTO rooms_room (hotel_id, room_type_id, number, is_active, room_status, status_version,
         status_changed_at, maintenance_required, maintenance_priority, maintenance_notes, turnover_notes,
         guest_fcm_token, created_at, updated_at)
-    SELECT type.hotel_id, type.id, 100 + n, true,
+    SELECT type.hotel_id, type.id, (100 + n)::text, true,
         CASE WHEN n <= %(in_house)s THEN 'OCCUPIED' WHEN n %% 4 = 0 THEN 'CHECKOUT_DIRTY' ELSE 'READY_FOR_GUEST' END,
         CASE WHEN n <= %(in_house)s THEN 10 WHEN n %% 4 = 0 THEN 8 ELSE 9 END,
         now(), false, '', '', '', '', now(), now()
@@ -124,7 +124,7 @@ BOOKINGS = f"""
         ELSE arrival.check_in + 2 END AS check_out) stay
     LEFT JOIN LATERAL (
         SELECT room.id, room.room_type_id FROM rooms_room room
-        WHERE room.hotel_id = hotel.id AND room.room_number = 100 + (n - 1) %% %(rooms)s + 1
+        WHERE room.hotel_id = hotel.id AND room.number = (100 + (n - 1) %% %(rooms)s + 1)::text
     ) numbered ON true
     CROSS JOIN LATERAL (SELECT numbered.room_type_id AS type, CASE
         WHEN kind.status IN ('IN_HOUSE', 'COMPLETED') OR n <= %(in_house)s + 20 THEN numbered.id END AS id) room

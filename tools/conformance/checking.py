@@ -60,6 +60,9 @@ def _is(value: Any, word: str) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if word == "number":
         return isinstance(value, int | float) and not isinstance(value, bool)
+    if word == "room":  # a room's number: digits alone are an integer
+        is_text = isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*", value) is None
+        return is_text or (isinstance(value, int) and not isinstance(value, bool))
     if word in ("bool", "str"):
         return isinstance(value, bool if word == "bool" else str)
     return word == "any" or (isinstance(value, str) and re.fullmatch(PATTERNS[word], value) is not None)

@@ -127,7 +127,8 @@ class Session:
             )
             for name, code, beds in kinds
         )
-        first = 1 + max((room["room_number"] for rooms in self._all_rooms() for room in rooms), default=100)
+        numbers = [room["room_number"] for rooms in self._all_rooms() for room in rooms]
+        first = 1 + max((number for number in numbers if isinstance(number, int)), default=100)
         self._numbers = iter(range(first + 150, first + 10_000))
         path = f"room-types/{self.type['id']}/rooms/bulk-create/"
         made = self.manager.post(path, {"range_from": first, "range_to": first + 149}, status=201)

@@ -97,7 +97,7 @@ ME = {
 ROOM = {
     "id": "int",
     "hotel_slug": "str",
-    "room_number": "int",
+    "room_number": "room",
     "room_type": "int",
     "room_type_name": "str",
     "room_type_info": {
@@ -183,7 +183,7 @@ STATUS_EVENT = {
     "hotel": "int",
     "hotel_name": "str",
     "room": "int",
-    "room_number": "int",
+    "room_number": "room",
     "from_status": ROOM_STATUS,
     "to_status": ROOM_STATUS,
     "changed_by": "int?",
@@ -204,12 +204,12 @@ ACTION = {
     "reasons": [{"code": "str", "message": "str", "who_can": ["str"], "blocker": maybe(keyed("any"))}],
     "override": maybe({"right": "str", "needs": "str"}),
 }
-ROOM_ACTIONS = {"room_id": "int", "room_number": "int", "status_version": "int", "actions": [ACTION]}
+ROOM_ACTIONS = {"room_id": "int", "room_number": "room", "status_version": "int", "actions": [ACTION]}
 BOOKING_ACTIONS = {"booking_id": "str", "version": "int", "actions": [ACTION]}
 STATUS_CHANGE = {"message": "str", "room": ROOM, "status_event": maybe(STATUS_EVENT)}
 TURNOVER = {**STATUS_CHANGE, "old_status": ROOM_STATUS, "new_status": ROOM_STATUS}
 HISTORY = {
-    "room": {"id": "int", "room_number": "int", "current_status": ROOM_STATUS},
+    "room": {"id": "int", "room_number": "room", "current_status": ROOM_STATUS},
     "status_history": [STATUS_EVENT],
     "total_events": "int",
     "next_before": "int?",
@@ -264,8 +264,8 @@ ROW = {
     "paid_at": "time?",
     "checked_in_at": "time?",
     "checked_out_at": "time?",
-    "assigned_room_number": "int?",
-    "room_number": "int?",
+    "assigned_room_number": "room?",
+    "room_number": "room?",
     "is_upgraded": "bool",
     "room_moved_at": "time?",
     "staff_seen_at": "time?",
@@ -290,8 +290,8 @@ DETAIL: dict[str, Any] = {
     "primary_last_name": "str",
     "party": {**PARTY, "booker": BOOKER},
     "booker": BOOKER,
-    "room": maybe({"id": "int", "room_number": "int"}),
-    "assigned_room": maybe({"id": "int", "room_number": "int"}),
+    "room": maybe({"id": "int", "room_number": "room"}),
+    "assigned_room": maybe({"id": "int", "room_number": "room"}),
     "room_assigned_at": "time?",
     "assignment_notes": "str",
     "flags": keyed(
@@ -343,7 +343,7 @@ MAIL = {
 CANCELLED = {"message": "str", "booking": DETAIL, "cancellation_reason": "str"}
 AVAILABLE_ROOMS = {
     "available_rooms": [
-        {"id": "int", "room_number": "int", "room_type": "str", "room_status": ROOM_STATUS, "is_bookable": "bool"}
+        {"id": "int", "room_number": "room", "room_type": "str", "room_status": ROOM_STATUS, "is_bookable": "bool"}
     ]
 }
 OVERSTAY = {
@@ -361,12 +361,12 @@ OVERSTAY = {
 }
 ROOM_NEEDED = {
     **ERROR,
-    "conflicts": [{"booking_id": "str", "room_number": "int?", "start_date": "date", "end_date": "date"}],
+    "conflicts": [{"booking_id": "str", "room_number": "room?", "start_date": "date", "end_date": "date"}],
 }
 EXTENSION_REFUSED = {
     **ERROR,
-    "conflicts": [{"booking_id": "str", "room_number": "int", "start_date": "date", "end_date": "date"}],
-    "suggested_rooms": [{"room_number": "int", "room_type": "str"}],
+    "conflicts": [{"booking_id": "str", "room_number": "room", "start_date": "date", "end_date": "date"}],
+    "suggested_rooms": [{"room_number": "room", "room_type": "str"}],
 }
 ACCESS_CONFIG = {
     "standard_checkout_time": "clock",
@@ -397,7 +397,7 @@ GUEST_PAYLOAD = {
     "booking_id": "str",
     "status": BOOKING_STATUS,
     "reason": "str",
-    "room_number": "int?",
+    "room_number": "room?",
     "hotel_name": "str",
     "hotel_phone": "str",
 }

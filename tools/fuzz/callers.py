@@ -91,7 +91,7 @@ class KnownIds:
         """Read the ids from the database."""
         statements = {
             "room": "SELECT id FROM rooms_room WHERE hotel_id = %s",
-            "number": "SELECT room_number FROM rooms_room WHERE hotel_id = %s",
+            "number": "SELECT number FROM rooms_room WHERE hotel_id = %s",
             "type": "SELECT id FROM rooms_roomtype WHERE hotel_id = %s",
             "booking": "SELECT booking_id FROM room_bookings_roombooking WHERE hotel_id = %s ORDER BY id DESC LIMIT 60",
             "task": "SELECT id FROM housekeeping_housekeepingtask WHERE hotel_id = %s ORDER BY id DESC LIMIT 40",

@@ -313,7 +313,7 @@ class Installation:
     def changes(self) -> dict[Change, float]:
         """Every committed change, and the time of its commit (seconds since 1970)."""
         rows = self.query("""
-            SELECT hotel.slug, room.room_number, event.version, event.from_status, event.to_status,
+            SELECT hotel.slug, room.number::int, event.version, event.from_status, event.to_status,
                    extract(epoch FROM pg_xact_commit_timestamp(event.xmin))::float8
             FROM housekeeping_roomstatusevent event
             JOIN rooms_room room ON room.id = event.room_id
@@ -344,7 +344,7 @@ class Installation:
 
     def acknowledged(self) -> set[tuple[str, int, int]]:
         """The changes that a response confirmed to a writer: hotel, room number, version."""
-        numbers = dict(self.query("SELECT id, room_number FROM rooms_room"))
+        numbers = dict(self.query("SELECT id, number::int FROM rooms_room"))
         return {(seen.hotel, numbers[seen.room_id], seen.version) for seen in self.requests if seen.version}
 
     def read_sent(self) -> None:

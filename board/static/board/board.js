@@ -1,7 +1,7 @@
 // Owns the page as a whole: reads the embedded state, and passes changes on to the tiles and the panel.
 
 import { client } from "./api.js";
-import { boardOf, now, takeBooking, takeRoom, takeState } from "./state.js";
+import { boardOf, now, numberOf, takeBooking, takeRoom, takeState } from "./state.js";
 import { follow } from "./live.js";
 import { renderer, setText } from "./painting.js";
 import { panel } from "./panel.js";
@@ -152,7 +152,7 @@ for (const place of ["#floors", "#arrivals", "#departures"]) {
   $(place).addEventListener("click", (event) => {
     const button = event.target.closest("[data-room], [data-open]");
     if (!button) return;
-    opened = Number(button.dataset.room ?? button.dataset.open);
+    opened = numberOf(button.dataset.room ?? button.dataset.open);
     opener = `${place} :is([data-room="${opened}"], [data-open="${opened}"])`;
     room.open(opened);
   });

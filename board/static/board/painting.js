@@ -1,6 +1,6 @@
 // Owns the rendering of the board: tiles by floor, counts, filters, arrivals and departures.
 
-import { duesOf, floorOf, now } from "./state.js";
+import { byNumber, duesOf, floorOf, now } from "./state.js";
 import { SHORT, ago, day, dueWords, faultWords, labelOf, lateWords, readiness } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
@@ -35,13 +35,13 @@ export function renderer(board) {
     fillFilters(byFloor);
     paintSummaries();
     fit();
-    if (focused) focusNear(Number(focused));
+    if (focused) focusNear(focused);
   }
 
   // Focuses the room's tile or the next visible one, so that keyboard users keep their place; does not scroll.
   function focusNear(number) {
     const shown = [...floors.querySelectorAll("li:not([hidden]) .tile")];
-    const tile = shown.find((other) => Number(other.dataset.room) >= number) ?? shown.at(-1);
+    const tile = shown.find((other) => byNumber(other.dataset.room, number) >= 0) ?? shown.at(-1);
     (tile ?? form.elements.status).focus({ preventScroll: true });
   }
 
@@ -52,7 +52,7 @@ export function renderer(board) {
     classList.toggle("flowing", wall.checked && document.documentElement.scrollHeight > window.innerHeight);
   }
 
-  const sortedRooms = () => [...board.rooms.values()].sort((a, b) => a.room_number - b.room_number);
+  const sortedRooms = () => [...board.rooms.values()].sort((a, b) => byNumber(a.room_number, b.room_number));
 
   function newTile(room) {
     const item = template.content.firstElementChild.cloneNode(true);
@@ -153,7 +153,7 @@ export function renderer(board) {
     if (!focused || body.contains(document.activeElement)) return;
     const again = body.querySelector(`[data-open="${focused}"]`);
     if (again) again.focus({ preventScroll: true });
-    else focusNear(Number(focused));
+    else focusNear(focused);
   }
 
   function newStay(stay, room, key) {

@@ -191,7 +191,7 @@ export function panel({ board, api, slug, took }) {
   }
 
   async function readRoom(asked) {
-    const answer = await api.look(`${base}/room-management/${asked}/`);
+    const answer = await api.look(`${base}/room-management/${encodeURIComponent(asked)}/`);
     took(answer);
     if (isOpen() && asked === number) paint();
   }
@@ -297,9 +297,9 @@ export function panel({ board, api, slug, took }) {
     } else if (overriding && !unsettled) {
       send(overriding.url, { ...overriding.body, note: note.value }, ifMatch);
     } else if (button.dataset.fault === "report") {
-      send(`${base}/rooms/${number}/mark-maintenance/`, { priority: $("#priority").value, notes: note.value });
+      send(`${base}/rooms/${encodeURIComponent(number)}/mark-maintenance/`, { priority: $("#priority").value, notes: note.value });
     } else if (button.dataset.fault === "repaired") {
-      send(`${base}/rooms/${number}/complete-maintenance/`, { notes: note.value });
+      send(`${base}/rooms/${encodeURIComponent(number)}/complete-maintenance/`, { notes: note.value });
     }
   });
   for (const form of dialog.querySelectorAll("form")) form.addEventListener("submit", (event) => event.preventDefault());

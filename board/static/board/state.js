@@ -2,7 +2,22 @@
 
 const LISTS = ["arrivals", "departures"];
 
-export const floorOf = (room) => Math.floor(room.room_number / 100);
+// Of 12A too; rooms whose number begins with a letter are on floor 0.
+export const floorOf = (room) => Math.floor((Number.parseInt(room.room_number, 10) || 0) / 100);
+
+// A room's number as the API has it, from the text in the page: an integer unless it has anything but digits.
+export const numberOf = (text) => (/^[1-9][0-9]*$/.test(text) ? Number(text) : text);
+
+// Sorts room numbers as the API does: 9, 12, 12A, 101, PH1.
+export function byNumber(a, b) {
+  const [first, second] = [keyOf(a), keyOf(b)];
+  return first === second ? 0 : first < second ? -1 : 1;
+}
+
+function keyOf(number) {
+  const lower = String(number).toLowerCase();
+  return `${lower.replace(/[0-9]+/g, (digits) => digits.padStart(20, "0").slice(-20))}\t${lower}`;
+}
 
 // Whether a snapshot is at least as new as the known one of the same room.
 export function isCurrent(incoming, known) {
@@ -79,7 +94,8 @@ export function takeBooking(board, row) {
 }
 
 // By room number; stays without a room come last, by name.
-const byRoom = (a, b) => (a.room_number ?? Infinity) - (b.room_number ?? Infinity)
+const byRoom = (a, b) => (a.room_number === null) - (b.room_number === null)
+  || (a.room_number !== null && byNumber(a.room_number, b.room_number))
   || `${a.guest_name} ${a.booking_id}`.localeCompare(`${b.guest_name} ${b.booking_id}`);
 
 export const now = (board) => Date.now() + board.clockAhead;
