@@ -49,6 +49,7 @@ from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
+from room_bookings.services.undo_check_out import undo_check_out
 from room_bookings.snapshots import booking_detail, booking_row, party
 from rooms.views import ANY_BOOKINGS_RIGHT
 
@@ -424,12 +425,13 @@ class StaffBookingRoomView(BookingViewSet):
 
 
 class StaffBookingStayView(BookingViewSet):
-    """Check-in, undo check-in and check-out."""
+    """Check-in and check-out, and undoing them."""
 
     rights: ClassVar = {
         "check_in": ["bookings.checkin"],
         "undo_check_in": ["bookings.supervise"],
         "check_out": ["bookings.checkout"],
+        "undo_check_out": ["bookings.checkout", "bookings.supervise"],
     }
 
     @booking_endpoint(
@@ -468,6 +470,34 @@ class StaffBookingStayView(BookingViewSet):
     )
     def check_out(self, request: Request, slug: str, bid: str) -> Response:
         return self.step(bid, check_out)
+
+    @booking_endpoint(
+        "Undo today's check-out",
+        request=shapes.UndoCheckOutInput,
+        request_example={"reason": "checked out the wrong room"},
+        errors=[409, 412, 422],
+        error_examples={
+            409: {
+                **error_body("ROOM_OCCUPIED", "Room occupied: room 101 has a guest in house.", details={}),
+                "suggested_rooms": [{"room_id": 18, "room_number": 102, "room_type": "Standard"}],
+            }
+        },
+        error_shapes={409: shapes.UndoCheckOutRefused},
+        parameters=[IDEMPOTENCY_KEY, IF_MATCH_BOOKING],
+        description="The guest is in house again, in the same room, which may be dirty, or in `room_id`. For "
+        "supervisors with a `reason`; for 15 minutes also for whoever checked the guest out. Tasks for the guest and "
+        "their overstay are open again.",
+    )
+    def undo_check_out(self, request: Request, slug: str, bid: str) -> Response:
+        found, versions = self.booking(bid), if_match_versions(request)
+        body = self.body(shapes.UndoCheckOutInput)
+
+        def act() -> StoredResponse:
+            booking = undo_check_out(booking=found, staff=self.staff, expected_versions=versions, **body)
+            return StoredResponse(200, booking_detail(booking))
+
+        answer = self.once(body, act)
+        return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["version"])})
 
 
 class StaffBookingOverstayView(BookingViewSet):
@@ -520,7 +550,7 @@ class StaffBookingOverstayView(BookingViewSet):
                     "ROOM_OVERLAP_CONFLICT", "Room 101 is assigned to BK-2026-0009 from 2026-07-05.", details={}
                 ),
                 "conflicts": OVERLAP["details"]["conflicts"],
-                "suggested_rooms": [{"room_number": 102, "room_type": "Standard"}],
+                "suggested_rooms": [{"room_id": 18, "room_number": 102, "room_type": "Standard"}],
             }
         },
         error_shapes={409: shapes.ExtendRefused},

@@ -132,6 +132,7 @@ hotel_urls: list[Any] = [
     booking("move-room/", post(StaffBookingRoomView, "move_room")),
     booking("check-in/", post(StaffBookingStayView, "check_in")),
     booking("undo-check-in/", post(StaffBookingStayView, "undo_check_in")),
+    booking("undo-check-out/", post(StaffBookingStayView, "undo_check_out")),
     booking("check-out/", post(StaffBookingStayView, "check_out")),
     booking("overstay/status/", view(StaffBookingOverstayView, get="overstay_status")),
     booking("overstay/acknowledge/", post(StaffBookingOverstayView, "acknowledge")),

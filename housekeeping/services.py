@@ -69,6 +69,13 @@ class MaintenanceOpen(Conflict):
 
 
 IN_REPAIR = (RoomStatus.MAINTENANCE_REQUIRED, RoomStatus.OUT_OF_ORDER)
+# The statuses of a room after a check-out, from which a guest who has not left after all can have it back.
+TURNED = (
+    RoomStatus.CHECKOUT_DIRTY,
+    RoomStatus.CLEANING_IN_PROGRESS,
+    RoomStatus.CLEANED_UNINSPECTED,
+    RoomStatus.READY_FOR_GUEST,
+)
 FLAG, CLEAR = "rooms.maintenance_flag", "rooms.maintenance_clear"
 BY_OVERRIDE = Lift((OVERRIDE,), "note")
 
@@ -97,6 +104,7 @@ class StatusRequest:
     inspected: bool = False
     clears_fault: bool = False
     forced: bool = False
+    returning: bool = False
 
     def expects(self, room: Room) -> bool:
         """Whether the room matches the status and version that the caller expects, if any."""
@@ -143,17 +151,19 @@ def set_room_statuses(
     note: str = "",
     expected_status: str | None = None,
     all_or_nothing: bool = False,
+    returning: bool = False,
 ) -> list[StatusOutcome]:
     """Move many rooms of one hotel, each to its own status, by the rules of ``set_room_status``.
 
     A constant number of statements. A refused room is reported in its outcome while the others are changed; with
-    ``all_or_nothing`` the first refusal is raised and nothing is written. Outcomes come in the order of ``changes``,
-    which must not contain a room twice. The rooms passed in carry the new values.
+    ``all_or_nothing`` the first refusal is raised and nothing is written. ``returning``: the guests are back in the
+    rooms that they had just left, which need not be clean. Outcomes come in the order of ``changes``, which must not
+    contain a room twice. The rooms passed in carry the new values.
     """
     requested = list(changes)
     if len({room.pk for room, _ in requested}) < len(requested):
         raise ValueError("a room is named twice")
-    request = StatusRequest(staff, source, note, expected_status)
+    request = StatusRequest(staff, source, note, expected_status, returning=returning)
     with transaction.atomic():
         locked = lock_rooms([room for room, _ in requested])
         outcomes = _change(
@@ -298,7 +308,8 @@ def status_refusals(
     yield from rights_refusals(request.staff, room, to_status, request.source, request.note)
     if room.room_status == to_status:
         return False
-    if not (overrides or room.can_transition_to(to_status)):
+    returns = request.returning and room.room_status in TURNED and to_status == RoomStatus.OCCUPIED
+    if not (overrides or returns or room.can_transition_to(to_status)):
         yield TransitionNotAllowed(
             f"Invalid transition: room {room.room_number} can't go from {room_status_label(room.room_status)} "
             f"to {room_status_label(to_status)}.",

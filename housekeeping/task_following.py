@@ -7,10 +7,11 @@ are locked last (docs/locking.md). Applies to all open tasks, whoever opened the
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db.models import DateTimeField, F, Q, QuerySet, Value
+from django.db.models import Case, DateTimeField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from common import clock
+from hotel import calendar
 from hotel.models import Staff
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskStatus, TaskType
 from room_bookings.models import ROOMLESS_STATUSES, BookingStatus, RoomBooking
@@ -59,6 +60,23 @@ def follow_guest(booking: RoomBooking, room: Room) -> None:
     _locked(Q(booking=booking, task_type__in=FOR_THE_GUEST) & ~Q(room=room)).update(room=room)
 
 
+def resume_stay(booking: RoomBooking, room: Room, left_at: datetime | None) -> None:
+    """The guest of the locked booking, checked out at ``left_at``, is back, in ``room``.
+
+    Its turnover for them is cancelled. The tasks for them that the check-out cancelled are open again: today's stayover
+    if the room is the same, all others in their room of now.
+    """
+    cancel_tasks(Q(booking=booking, room=room, task_type=TaskType.TURNOVER))
+    stayovers = Q(task_type=TaskType.STAYOVER, room=room) & ~Q(for_date__lt=calendar.local_now(booking.hotel).date())
+    others = Q(task_type__in=[kind for kind in FOR_THE_GUEST if kind != TaskType.STAYOVER])
+    cancelled = Q(booking=booking, cancelled_at__gte=left_at)
+    _locked(cancelled & (stayovers | others), (TaskStatus.CANCELLED,)).update(
+        room=room,
+        status=Case(When(started_at=None, then=Value(TaskStatus.OPEN)), default=Value(TaskStatus.IN_PROGRESS)),
+        cancelled_at=None,
+    )
+
+
 def is_over(booking: RoomBooking, task_type: str) -> bool:
     """Whether the booking needs no more tasks of this type, because its guest has left or will not arrive."""
     if booking.status != BookingStatus.COMPLETED and booking.status not in ROOMLESS_STATUSES:
@@ -71,7 +89,7 @@ def cancel_tasks(which: Q) -> None:
     _locked(which).update(status=TaskStatus.CANCELLED, cancelled_at=clock.now())
 
 
-def _locked(which: Q) -> QuerySet[HousekeepingTask]:
-    """The open tasks that match, for an update; the same statement locks them in pk order."""
-    tasks = HousekeepingTask.objects.filter(which, status__in=OPEN_TASK_STATUSES)
+def _locked(which: Q, statuses: Sequence[str] = OPEN_TASK_STATUSES) -> QuerySet[HousekeepingTask]:
+    """The tasks that match, by default the open ones, for an update; the same statement locks them in pk order."""
+    tasks = HousekeepingTask.objects.filter(which, status__in=statuses)
     return HousekeepingTask.objects.filter(pk__in=tasks.select_for_update(no_key=True).order_by("pk").values("pk"))

@@ -38,8 +38,9 @@ from room_bookings.inventory import (
     counts_and_listed_stays,
 )
 from room_bookings.models import BookingStatus, OverstayIncident, OverstayStatus, RoomBooking
-from room_bookings.overrides import BY_REASON, UPGRADE
+from room_bookings.overrides import BY_REASON, SUPERVISE, UPGRADE
 from room_bookings.room_demand import ReadDemand
+from room_bookings.selectors import checked_out_by
 from room_bookings.services.approval import approval_refusals, confirmation_refusals, decline_refusals
 from room_bookings.services.cancel import cancellation_refusals
 from room_bookings.services.check_in import check_in_refusals
@@ -52,6 +53,7 @@ from room_bookings.services.reinstate import reinstatement_refusals
 from room_bookings.services.room_assignment import assignment_refusals, unassignment_refusals
 from room_bookings.services.room_move import move_refusals
 from room_bookings.services.undo_check_in import undo_check_in_refusals
+from room_bookings.services.undo_check_out import is_recent, undo_check_out_refusals
 from rooms.models import Priority, Room, RoomStatus, RoomType
 from rooms.selectors import in_use
 from rooms.services import deletion_refusals, update_refusals
@@ -196,6 +198,19 @@ BOOKING_ACTIONS = (
         is_idle=lambda booking, _, ask: booking.pk in ask.extras.acknowledged,
     ),
     Action("check_out", "booking-check-out", lambda booking, _: departure_refusals(booking)),
+    Action(
+        "undo_check_out",
+        "booking-undo-check-out",
+        lambda booking, ask: undo_check_out_refusals(
+            booking,
+            ask.room_id,
+            staff=ask.staff,
+            reason=GIVEN,
+            is_own=booking.pk in ask.extras.checked_out,
+            facts=ask.facts,
+        ),
+        lambda ask: ("reason",) if ask.staff.can(SUPERVISE) else (),
+    ),
     Action("change_dates", "booking-", _change_dates, _dates, method="patch", is_idle=_same_dates),
     Action(
         "change_room_type",
@@ -359,8 +374,9 @@ def _patterns(resolver: URLResolver, before: str) -> Iterator[tuple[str, URLPatt
 
 # --- what the guards look up ------------------------------------------------------------------------------------------
 
-# In place of a room type's id, in a row that says that a role holds a right, or that an overstay is acknowledged.
-ROLE_ROW, ACKNOWLEDGED_ROW = 0, -1
+# In place of a room type's id, in a row that says that a role holds a right, that an overstay is acknowledged, or that
+# the caller has checked the guest out.
+ROLE_ROW, ACKNOWLEDGED_ROW, CHECKED_OUT_ROW = 0, -1, -2
 
 
 def _role_rights(hotel: Any) -> QuerySet[Any, tuple[Any, ...]]:
@@ -385,9 +401,19 @@ def _acknowledged(hotel: Any) -> QuerySet[Any, tuple[Any, ...]]:
     return current.order_by().values_list(Value(ACKNOWLEDGED_ROW), Value(0), *names)
 
 
-def _for_bookings(*, hotel: Any, kinds: Any, first: date, free: date) -> QuerySet[Any, tuple[Any, ...]]:
+def _checked_out(staff: Any, left: Any) -> QuerySet[Any, tuple[Any, ...]]:
+    """Rows of (-2, 0, …, booking, …) in the same columns: those of the bookings ``left`` whose guest the staff member
+    has checked out."""
+    columns: dict[str, Any] = {**NO_STAY, "pk": "pk"}
+    names = (columns[name] for name in ListedStay._fields)
+    return checked_out_by(staff).filter(pk__any=left).values_list(Value(CHECKED_OUT_ROW), Value(0), *names)
+
+
+def _for_bookings(
+    *, hotel: Any, staff: Any, left: Any, kinds: Any, first: date, free: date
+) -> QuerySet[Any, tuple[Any, ...]]:
     facts = counts_and_listed_stays(kinds=kinds, first=first, free=free)
-    return facts.union(_role_rights(hotel), _acknowledged(hotel), all=True)
+    return facts.union(_role_rights(hotel), _acknowledged(hotel), _checked_out(staff, left), all=True)
 
 
 def _for_rooms(*, hotel: Any, first: date, free: date) -> QuerySet[Any, tuple[Any, ...]]:
@@ -401,11 +427,13 @@ _read_for_rooms = PreparedQuery(_for_rooms)
 
 @dataclass
 class Extras:
-    """What the statement of the facts also reads: the rights of the hotel's roles, and acknowledged overstays."""
+    """What the statement of the facts also reads: the rights of the hotel's roles, acknowledged overstays, and the
+    caller's own check-outs."""
 
     by_permission: dict[str, list[str]] = field(default_factory=dict)
     found: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
     acknowledged: set[int] = field(default_factory=set)  # bookings whose current overstay is acknowledged
+    checked_out: set[int] = field(default_factory=set)  # bookings whose guest the caller has just checked out
 
     def taken_from(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """The rows of the facts; the others are taken out."""
@@ -416,6 +444,8 @@ class Extras:
                 self.by_permission.setdefault(stay.status, []).append(stay.booking_id)
             elif kind == ACKNOWLEDGED_ROW:
                 self.acknowledged.add(ListedStay(*columns).pk)
+            elif kind == CHECKED_OUT_ROW:
+                self.checked_out.add(ListedStay(*columns).pk)
             else:
                 yield row
 
@@ -463,13 +493,14 @@ def latest_change(room: Any) -> RoomStatusEvent | None:
 
 def booking_actions(bookings: Sequence[RoomBooking], question: Question) -> list[list[dict[str, Any]]]:
     """The actions on each booking of one hotel, from ``booking_list``; one statement for any number of them."""
-    hotel = question.staff.hotel
+    hotel, left = question.staff.hotel, [booking.pk for booking in bookings if is_recent(booking)]
 
     def verdicts() -> list[list[Verdict[Any]]]:
         return [[examine(action.guard(booking, question)) for action in BOOKING_ACTIONS] for booking in bookings]
 
     def read(**asked: Any) -> Iterator[Sequence[Any]]:
-        return question.extras.taken_from(_read_for_bookings.read(hotel=hotel.pk, **asked))
+        rows = _read_for_bookings.read(hotel=hotel.pk, staff=question.staff.pk, left=left, **asked)
+        return question.extras.taken_from(rows)
 
     verdicts()  # asks for what ``load`` then reads
     question.facts.load(read)

@@ -50,8 +50,8 @@ class LiftOutput(serializers.Serializer[Any]):
     right = serializers.CharField(help_text="The caller holds it if `rbac` (sign-in, `me/`) says so.")
     needs = serializers.ChoiceField(
         choices=["reason", "note", "force", "upgrade"],
-        help_text="`reason`: send an `override_reason` (a move and a cancellation: `reason`). `note`: call the "
-        "`manager_override` to the same status, with a note. `force`, `upgrade`: send it as `true`.",
+        help_text="`reason`: send an `override_reason` (moves, cancellations and undone check-outs: `reason`). `note`: "
+        "call the `manager_override` to the same status, with a note. `force`, `upgrade`: send it as `true`.",
     )
 
 

@@ -41,6 +41,10 @@ class BookingNotCheckedIn(Conflict):
     code = "BOOKING_NOT_CHECKED_IN"
 
 
+class BookingNotCheckedOut(Conflict):
+    code = "BOOKING_NOT_CHECKED_OUT"
+
+
 class BookingAlreadyCheckedOut(Conflict):
     code = "BOOKING_ALREADY_CHECKED_OUT"
 

@@ -471,6 +471,7 @@ class BookingAction(models.TextChoices):
     CHECKED_IN = "CHECKED_IN", "Checked in"
     CHECK_IN_UNDONE = "CHECK_IN_UNDONE", "Check-in undone"
     CHECKED_OUT = "CHECKED_OUT", "Checked out"
+    CHECK_OUT_UNDONE = "CHECK_OUT_UNDONE", "Check-out undone"
     MOVED = "MOVED", "Moved to another room"
     NO_SHOW = "NO_SHOW", "Did not arrive"
     EXTENDED = "EXTENDED", "Stay extended"

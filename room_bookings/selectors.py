@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, OuterRef, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import Combinable
 from django.db.models.functions import JSONObject
 
@@ -22,7 +23,14 @@ from room_bookings.inventory import (
     sold_out_nights,
     type_of,
 )
-from room_bookings.models import BookingGuest, BookingStatus, RoomBooking, hash_token
+from room_bookings.models import (
+    BookingAction,
+    BookingChange,
+    BookingGuest,
+    BookingStatus,
+    RoomBooking,
+    hash_token,
+)
 from rooms.models import Room, RoomStatus
 
 
@@ -71,6 +79,13 @@ def _booking_ids() -> QuerySet[RoomBooking, int]:
 _lock = PreparedRead(_booking_ids)
 _by_reference = PreparedRead(RoomBooking.objects.all)
 _bookings = PreparedRead(lambda: booking_list().order_by("pk"))
+
+
+def checked_out_by(staff_id: Any) -> QuerySet[RoomBooking]:
+    """Stays whose guest was last checked out by this staff member."""
+    check_outs = BookingChange.objects.filter(booking=OuterRef("pk"), action=BookingAction.CHECKED_OUT)
+    last = Subquery(check_outs.order_by("-pk").values("staff")[:1])
+    return RoomBooking.objects.alias(checked_out_by=last).filter(checked_out_by=staff_id).order_by()
 
 
 def booking_of_guest(token: str) -> RoomBooking | None:

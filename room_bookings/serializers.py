@@ -225,6 +225,14 @@ class MoveInput(serializers.Serializer[Any]):
     notes = NoteField(default="")
 
 
+class UndoCheckOutInput(serializers.Serializer[Any]):
+    reason = NoteField(
+        default="",
+        help_text="A supervisor's; without it, only whoever checked the guest out can undo it, for 15 minutes.",
+    )
+    room_id = IdField(required=False, allow_null=True, default=None, help_text="Another room to return to.")
+
+
 class AcknowledgeInput(serializers.Serializer[Any]):
     note = NoteField(default="")
     dismiss = StrictBooleanField(default=False)
@@ -489,6 +497,7 @@ class ExtendOutput(OverstayOutput):
 
 
 class SuggestedRoom(serializers.Serializer[Any]):
+    room_id = serializers.IntegerField()
     room_number = RoomNumberField()
     room_type = serializers.CharField(help_text="The type's name.")
 
@@ -497,6 +506,12 @@ class ExtendRefused(ErrorBody):
     """``conflicts`` and ``suggested_rooms`` only if the room is assigned to another booking or the type is sold out."""
 
     conflicts = Conflict(many=True, required=False)
+    suggested_rooms = SuggestedRoom(many=True, required=False)
+
+
+class UndoCheckOutRefused(ErrorBody):
+    """``suggested_rooms`` only if the room cannot take the guest back, or its type is sold out."""
+
     suggested_rooms = SuggestedRoom(many=True, required=False)
 
 

@@ -145,6 +145,7 @@ ENDPOINTS = (
     Endpoint("POST", f"{BOOKING}check-in/", DESK, "arrival"),
     Endpoint("POST", f"{BOOKING}undo-check-in/", SENIOR, "overdue", WHY),
     Endpoint("POST", f"{BOOKING}check-out/", DESK, "overdue"),
+    Endpoint("POST", f"{BOOKING}undo-check-out/", SENIOR, "departed", WHY),
     Endpoint("GET", f"{BOOKING}overstay/status/", DESK, "overdue"),
     Endpoint("POST", f"{BOOKING}overstay/acknowledge/", DESK, "overdue"),
     Endpoint("POST", f"{BOOKING}overstay/extend/", DESK, "overdue", {"add_nights": 3}),
@@ -221,4 +222,5 @@ def target_bookings(hotel: Hotel, room_type: RoomType, rooms: dict[str, Room]) -
         "request": booking_in("PENDING_APPROVAL", **stay),
         "cancelled": booking_in("CANCELLED", **stay),
         "overdue": booking_in("IN_HOUSE", **stay | past, assigned_room=rooms["left"]),
+        "departed": booking_in("COMPLETED", **stay, assigned_room=rooms["cleaned"]),
     }

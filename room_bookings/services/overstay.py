@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import DateField, OuterRef, QuerySet, Subquery
+from django.db.models import Case, DateField, OuterRef, QuerySet, Subquery, Value, When
 
 from common import clock
 from common.errors import Conflict, FieldError
@@ -184,6 +184,17 @@ def resolve_overstays(bookings: Sequence[RoomBooking]) -> None:
         )
 
 
+def reopen_overstay(booking: RoomBooking) -> None:
+    """Open the overstay of a locked booking again, whose guest has not left after all.
+
+    One that was acknowledged is acknowledged again, also if it was dismissed.
+    """
+    if booking.overstay_flagged_at is not None:
+        current = OverstayIncident.objects.filter(booking=booking, expected_checkout_date=booking.check_out)
+        was_seen = When(acknowledged_at__isnull=False, then=Value(OverstayStatus.ACKED))
+        current.update(status=Case(was_seen, default=Value(OverstayStatus.OPEN)), resolved_at=None)
+
+
 @transaction.atomic
 def extend_stay(
     *,
@@ -288,13 +299,19 @@ def set_departure(booking: RoomBooking, check_out: date) -> None:
 
 
 def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, Any]]:
-    """Rooms that are ready and free until the new departure, those of the booked type first; JSON-safe."""
-    longer = RoomBooking(
+    """Rooms that are ready and free until the new departure (``suggested_rooms``)."""
+    longer = as_in_house(booking, new_check_out)
+    return suggested_rooms(longer, added_nights(nights_booked(booking), nights_booked(longer)))
+
+
+def as_in_house(booking: RoomBooking, check_out: date) -> RoomBooking:
+    """The stay as it would be in house with this departure; not to be saved."""
+    stay = RoomBooking(
         pk=booking.pk,
         hotel=booking.hotel,
-        status=booking.status,
+        status=BookingStatus.IN_HOUSE,
         check_in=booking.check_in,
-        check_out=new_check_out,
+        check_out=check_out,
         arrived_on=booking.arrived_on,
         adults=booking.adults,
         children=booking.children,
@@ -302,16 +319,24 @@ def _suggestions(booking: RoomBooking, new_check_out: date) -> list[dict[str, An
         room_type=booking.room_type,
         assigned_room=booking.assigned_room,
     )
-    longer.party = booking.party  # type: ignore[attr-defined]
-    found, present = available_rooms(longer), type_of(booking)
-    added = [
-        NightsRequest(booking.hotel, present.pk, *stay)
-        for stay in added_nights(nights_booked(booking), nights_booked(longer))
-    ]
-    if not booking.hotel.allow_overbooking and any(sold_out_nights(added, without=booking)):
+    stay.party = booking.party  # type: ignore[attr-defined]
+    return stay
+
+
+def suggested_rooms(stay: RoomBooking, needed: Sequence[tuple[date, date]]) -> list[dict[str, Any]]:
+    """Rooms that are ready and free for a stay in house, those of the booked type first; JSON-safe.
+
+    ``needed`` are the nights that it does not hold yet under the type of its present room.
+    """
+    found, present = available_rooms(stay), type_of(stay)
+    requests = [NightsRequest(stay.hotel, present.pk, *nights) for nights in needed]
+    if not stay.hotel.allow_overbooking and any(sold_out_nights(requests, without=stay)):
         found = found.exclude(room_type=present)
-    rooms = sorted(found[:100], key=lambda room: room.room_type_id != booking.room_type_id)
-    return [{"room_number": room.room_number, "room_type": room.room_type.name} for room in rooms[:SUGGESTIONS]]
+    rooms = sorted(found[:100], key=lambda room: room.room_type_id != stay.room_type_id)
+    return [
+        {"room_id": room.pk, "room_number": room.room_number, "room_type": room.room_type.name}
+        for room in rooms[:SUGGESTIONS]
+    ]
 
 
 def overstay_state(booking: RoomBooking) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from common import clock
 from common.errors import Conflict
 from common.guards import Guard, require
 from hotel.models import Staff
-from housekeeping.services import room_status_label
+from housekeeping.services import TURNED, room_status_label
 from housekeeping.task_following import follow_guest
 from notifications.notification_manager import realtime_booking_updated
 from room_bookings.capacity import capacity_refusals
@@ -97,7 +97,7 @@ def move_refusals(
         yield RoomNotFound("Room not found: this hotel has no such room.")
         return None
     new = rooms[to_room_id]
-    yield from _usable_refusals(new)
+    yield from usable_refusals(new)
     if from_room_id is None or from_room_id not in rooms:
         return None  # nobody in house
     old = booking.assigned_room = rooms[from_room_id]  # its type may have changed before it was locked
@@ -114,8 +114,8 @@ def move_refusals(
     return Move(old, new, overbooked)
 
 
-def _usable_refusals(room: Room) -> Guard[None]:
-    """Refused unless the room can take a guest now."""
+def usable_refusals(room: Room, *, is_own: bool = False) -> Guard[None]:
+    """Refused unless the room can take a guest now; ``is_own``: one who has just left it, so that it may be dirty."""
     details = {"room_id": room.pk, "room_number": room.room_number, "current_status": str(room.room_status)}
     if not room.is_active or room.room_status == RoomStatus.OUT_OF_ORDER:
         why = "out of order" if room.is_active else "not in service"
@@ -123,7 +123,7 @@ def _usable_refusals(room: Room) -> Guard[None]:
     elif is_occupied(room):
         message = f"Room occupied: room {room.room_number} has a guest in house."
         yield RoomOccupied(message, details=details, blocker=guest_of(room))
-    elif not room.is_bookable:
+    elif not (room.is_bookable or (is_own and room.room_status in TURNED)):
         yield RoomNotReady(
             f"Room not ready: room {room.room_number} is {room_status_label(room.room_status)}.", details=details
         )

@@ -400,6 +400,7 @@ OPERATIONS = {
     "assign": r"POST .*/safe-assign-room/|assign, .*",
     "unassign": r"POST .*/unassign-room/",
     "check-in": r"POST (.*/check-in|rooms/checkin)/|(bulk )?check-in, .*",
+    "undo check-out": r"POST .*/undo-check-out/|undo check-out, .*",
     "undo check-in": r"POST .*/undo-check-in/|undo check-in, .*",
     "room move": r"POST .*/move-room/|move, .*",
     "check-out": r"POST (.*/check-out|rooms/checkout)/|(bulk )?check-out, .*|admin: check out",

@@ -172,10 +172,10 @@ def test_a_conflict_lists_the_next_booking_and_free_rooms(agent_client, agent, h
             "end_date": "2025-07-07",
         }
     ]
-    assert body["suggested_rooms"] == [
-        {"room_number": 103, "room_type": "Standard"},
-        {"room_number": 104, "room_type": "Standard"},
-        {"room_number": 100, "room_type": "Suite"},
+    assert [{**room, "room_id": None} for room in body["suggested_rooms"]] == [
+        {"room_id": None, "room_number": 103, "room_type": "Standard"},
+        {"room_id": None, "room_number": 104, "room_type": "Standard"},
+        {"room_id": None, "room_number": 100, "room_type": "Suite"},
     ]
     assert agent_client.post(path, {"add_nights": 1}).status_code == 200
 

@@ -29,6 +29,7 @@ RIGHT = {
     f"POST {BOOKING}move-room/": "bookings.assign_room",
     f"POST {BOOKING}check-in/": "bookings.checkin",
     f"POST {BOOKING}check-out/": "bookings.checkout",
+    f"POST {BOOKING}undo-check-out/": "bookings.supervise",
     f"POST {BOOKING}overstay/acknowledge/": "bookings.resolve_overstay",
     f"POST {BOOKING}overstay/extend/": "bookings.extend",
     f"GET {BOOKING}mails/": "bookings.communicate",

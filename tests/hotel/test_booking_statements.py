@@ -32,7 +32,8 @@ def fill(standard, size: int, *, status: str, first: int, in_rooms: bool = True)
             adults=2,
             check_in=day(0),
             check_out=day(2),
-            checked_in_at=NOW if in_house else None,
+            checked_in_at=NOW if in_house or status == BookingStatus.COMPLETED else None,
+            checked_out_at=NOW if status == BookingStatus.COMPLETED else None,
             cancelled_at=NOW if status == BookingStatus.CANCELLED else None,
             primary_first_name="Ada",
             primary_last_name="Lovelace",
@@ -88,12 +89,13 @@ def test_reading_the_list(agent_client, agent, standard, statements, size, query
         ("CONFIRMED", "check-in/", "to", 16),
         ("IN_HOUSE", "undo-check-in/", {"reason": "mistake"}, 14),
         ("IN_HOUSE", "check-out/", None, 14),
+        ("COMPLETED", "undo-check-out/", {"reason": "mistake"}, 20),
         ("IN_HOUSE", "move-room/", "to", 18),
         ("IN_HOUSE", "overstay/extend/", {"add_nights": 2}, 16),
     ],
 )
 def test_booking_actions(api, office_manager, standard, statements, size, status, step, body, made):
-    in_rooms = status in ("CONFIRMED", "IN_HOUSE")
+    in_rooms = status in ("CONFIRMED", "IN_HOUSE", "COMPLETED")
     booking = fill(standard, size, status=status, first=101, in_rooms=in_rooms)[-1]
     free = NewRoomFactory(hotel=standard.hotel, room_type=standard, room_number=999)
     if body == "to":

@@ -34,6 +34,7 @@ from room_bookings.services import (
     room_removal,
     settlement,
     undo_check_in,
+    undo_check_out,
 )
 from rooms import services as inventory
 from rooms.models import Room
@@ -98,6 +99,12 @@ def arriving(small_hotel):
 
 def guest(small_hotel, first=-1, last=2):
     return booking(small_hotel, "IN_HOUSE", first, last, assigned_room=small_hotel.rooms[0])
+
+
+def departed(small_hotel):
+    found = guest(small_hotel)
+    checkout.check_out(booking=found, staff=small_hotel.agent)
+    return found
 
 
 def capturing(small_hotel):
@@ -386,6 +393,10 @@ SERVICES = {
         lambda small_hotel: step(undo_check_in.undo_check_in, guest(small_hotel), small_hotel, reason="a mistake"),
     ),
     "check_out": ("booking room task", lambda small_hotel: step(checkout.check_out, guest(small_hotel), small_hotel)),
+    "undo_check_out": (
+        "booking room type room task task",
+        lambda small_hotel: step(undo_check_out.undo_check_out, departed(small_hotel), small_hotel, reason="a mistake"),
+    ),
     "acknowledge_overstay": (
         "booking",
         lambda small_hotel: step(overstay.acknowledge_overstay, guest(small_hotel, -3, -1), small_hotel),

@@ -37,6 +37,7 @@ OF_BOOKINGS = {
     "check_in": "check_in",
     "undo_check_in": "undo_check_in",
     "check_out": "check_out",
+    "undo_check_out": "undo_check_out",
     "acknowledge": "acknowledge_overstay",
     "extend": "extend_stay",
 }
@@ -59,7 +60,10 @@ class Answer(NamedTuple):
 
 def ask(step: str, staff: Staff, given: Mapping[str, Any]) -> Answer | None:
     """What pre-flight says of the step, or ``None`` if it cannot be asked about exactly this."""
-    others = [name for name in OTHERWISE if not (name == "reason" and step in ("reinstate", "undo_check_in"))]
+    with_reason = ("reinstate", "undo_check_in", "undo_check_out")  # which pre-flight takes to be given
+    if step == "undo_check_out" and staff.can("bookings.supervise") and not given["reason"].strip():
+        return None
+    others = [name for name in OTHERWISE if not (name == "reason" and step in with_reason)]
     if any(str(given.get(name, False)) not in ("None", "False", "") for name in others):
         return None
     if step in OF_ROOMS:

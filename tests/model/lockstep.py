@@ -52,6 +52,7 @@ from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.room_removal import force_room_status, force_room_update
 from room_bookings.services.undo_check_in import undo_check_in
+from room_bookings.services.undo_check_out import undo_check_out
 from rooms.models import Room
 from rooms.services import update_room, update_room_type
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
@@ -241,6 +242,10 @@ def _check_in(*, room: Room | None = None, reason: str = "", **given: Any) -> No
     check_in(room_id=room and room.pk, override_reason=reason, **given)
 
 
+def _undo_check_out(*, room: Room | None = None, **given: Any) -> None:
+    undo_check_out(room_id=room and room.pk, **given)
+
+
 def _move(*, room: Room, **given: Any) -> None:
     move_room(to_room_id=room.pk, reason="the shower drips", **given)
 
@@ -349,6 +354,7 @@ STEPS = {
     "check_in": Step(StaffBookingStayView, "check_in", _check_in),
     "undo_check_in": Step(StaffBookingStayView, "undo_check_in", undo_check_in, {"reason": "the wrong guest"}),
     "check_out": Step(StaffBookingStayView, "check_out", check_out),
+    "undo_check_out": Step(StaffBookingStayView, "undo_check_out", _undo_check_out, {"reason": ""}),
     "check_in_rooms": Step(TurnoverViewSet, "checkin_rooms", _several(check_in_rooms)),
     "check_out_rooms": Step(TurnoverViewSet, "checkout_rooms", _several(check_out_rooms)),
     "acknowledge": Step(StaffBookingOverstayView, "acknowledge", acknowledge_overstay),

@@ -207,6 +207,15 @@ STEP_KINDS = {
         },
     ),
     "check_out": StepKind(4, "bookings.checkout", (IN_HOUSE, "COMPLETED")),
+    "undo_check_out": StepKind(
+        5,
+        "bookings.checkout",
+        ("COMPLETED",),
+        lambda rng, reference: {
+            "room": rng.choice([None, None, None, *reference.rooms]),
+            "reason": rng.choice(["", "the wrong guest", "the wrong guest", " "]),
+        },
+    ),
     "check_in_rooms": StepKind(4, "bookings.checkin", (), _several),
     "check_out_rooms": StepKind(2, "rooms.checkout_bulk", (), _several),
     "move": StepKind(6, "bookings.assign_room", (IN_HOUSE,), _room),

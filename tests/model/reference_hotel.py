@@ -158,6 +158,7 @@ class Booking:
     arrived: date | None = None
     checked_in_at: datetime | None = None
     checked_out_at: datetime | None = None
+    checked_out_by: str = ""
     cancelled_at: datetime | None = None
     expired_at: datetime | None = None
     moved_at: datetime | None = None
@@ -190,6 +191,7 @@ class Task:
     for_date: date | None = None
     booking: Booking | None = None
     started: bool = False
+    cancelled_at: datetime | None = None
     gone: bool = False
 
     @property
@@ -380,6 +382,7 @@ class ReferenceHotel:
         inspected: bool = False,
         clears: bool = False,
         force: bool = False,
+        returning: bool = False,
     ) -> None:
         """Change the status, with the checks in the documented order."""
         was = room.status
@@ -387,7 +390,7 @@ class ReferenceHotel:
             raise Refused("PERMISSION_DENIED")
         if was == to:
             return
-        if source != "MANAGER_OVERRIDE" and to not in MAP[was]:
+        if source != "MANAGER_OVERRIDE" and not returning and to not in MAP[was]:
             raise Refused("INVALID_TRANSITION")
         occupied = self.guest(room) is not None
         if to == OCC and not occupied:
@@ -615,7 +618,7 @@ class ReferenceHotel:
     def _call_off(self, it: Booking) -> None:
         """Cancel the tasks of a guest who does not arrive; a turnover belongs to the room and stays."""
         for task in self._of(it, *FOR_THE_ARRIVAL):
-            task.status = CANCELLED
+            task.status, task.cancelled_at = CANCELLED, self.now
 
     def _follow(self, it: Booking, room: Room, *kinds: str) -> None:
         for task in self._of(it, *kinds):
@@ -656,7 +659,7 @@ class ReferenceHotel:
         found = self.task(task)
         if found.status == DONE:
             raise Refused("INVALID_TASK_STEP")
-        found.status = CANCELLED
+        found.status, found.cancelled_at = CANCELLED, self.now
 
     @staticmethod
     def _require_mine(who: str, task: Task) -> None:
@@ -1017,17 +1020,17 @@ class ReferenceHotel:
             self.change(room, DIRTY, who, "SYSTEM")
             for task in self.tasks:
                 if task.waits and task.type == "STAYOVER" and (task.room is room or task.booking is it):
-                    task.status = CANCELLED
+                    task.status, task.cancelled_at = CANCELLED, self.now
             if it.status in (COMPLETED, CANCELLED):  # neither moved nor expected back
                 for task in self._of(it, "AMENITY"):
-                    task.status = CANCELLED
+                    task.status, task.cancelled_at = CANCELLED, self.now
             if not any(task.room is room and task.type == "TURNOVER" and task.waits for task in self.tasks):
                 self.tasks.append(Task(room, "TURNOVER", booking=it))
 
     def _leave(self, leaving: Sequence[Booking], who: str) -> None:
         for it in leaving:
             self.become(it, COMPLETED)
-            it.checked_out_at = self.now
+            it.checked_out_at, it.checked_out_by = self.now, who
             self._settle_overstay(it)
         self._vacate([(it, it.room) for it in leaving if it.room], who)
         for it in leaving:
@@ -1040,6 +1043,59 @@ class ReferenceHotel:
             return
         self._require_in_house(it)
         self._leave([it], who)
+
+    def undo_check_out(self, who: str, *, booking: int, room: int | None = None, reason: str = "") -> None:
+        if not {"bookings.checkout", "bookings.supervise"} & RIGHTS[who]:
+            raise Refused("PERMISSION_DENIED")
+        it = self.bookings[booking]
+        left_at, old = it.checked_out_at, it.room
+        if it.status != COMPLETED or left_at is None or old is None:
+            raise Refused("BOOKING_NOT_CHECKED_OUT")
+        is_own = it.checked_out_by == who and self.now <= left_at + timedelta(minutes=15)
+        if not is_own and not self.supervises(who, reason):
+            raise Refused("PERMISSION_DENIED")
+        if self.business_day(left_at) != self.business_day():
+            raise Refused("CHECKOUT_TOO_LONG_AGO")
+        new = self.rooms[room] if room else old
+        if not new.active or new.status == OOO:
+            raise Refused("ROOM_OUT_OF_ORDER")
+        if self.guest(new):
+            raise Refused("ROOM_OCCUPIED")
+        # Read as: a fault that was open before the check-out, so that the room is not in maintenance, is accepted.
+        if new.status == MAINT if new is old else not new.bookable:
+            raise Refused("ROOM_NOT_READY")
+        self.require_beds(it, new.type, who, reason)
+        nights = self.held(it, in_house=True)
+        if new is old:  # without tonight, if the guest is overdue
+            nights = {night for night in nights if night < it.free_from}
+        self.require_free(new, nights, it)
+        self.require_left(it, new.type, nights, who, reason)
+        self.become(it, IN_HOUSE)
+        it.checked_out_at = None
+        if new is not old:
+            it.room, it.moved_at = new, self.now
+        self.put_up_beds(it)
+        if it.flagged_at:
+            _, note = it.overstays[it.check_out]
+            it.overstays[it.check_out] = ("ACKED" if it.acknowledged_at else "OPEN", note)
+        self.change(new, OCC, who, "SYSTEM", returning=True)
+        self._resume(it, new, left_at)
+        self.publish(it, "booking_updated", "booking_checked_in", [new])
+
+    def _resume(self, it: Booking, room: Room, left_at: datetime) -> None:
+        """The turnover for a guest who is back ends, and the tasks for them that the check-out cancelled go on."""
+        for task in self.tasks:
+            if task.gone or task.booking is not it:
+                continue
+            if task.type == "TURNOVER" and task.room is room and task.waits:
+                task.status, task.cancelled_at = CANCELLED, self.now
+            stale = task.for_date is not None and task.for_date < self.local_time.date()
+            here = task.type == "STAYOVER" and task.room is room and not stale
+            cancelled = task.status == CANCELLED and task.cancelled_at is not None and task.cancelled_at >= left_at
+            if cancelled and (here or task.type == "AMENITY"):
+                task.room, task.cancelled_at = room, None
+                task.status = IN_PROGRESS if task.started else OPEN
+        self._open_stayover(it)
 
     def check_out_rooms(self, who: str, *, rooms: Sequence[int]) -> None:
         self.require(who, "rooms.checkout_bulk")
@@ -1142,7 +1198,7 @@ class ReferenceHotel:
         if self.local_time.time() >= MORNING and self.stayover_day != today:
             for task in self.tasks:
                 if task.status == OPEN and not task.gone and task.for_date and task.for_date < today:
-                    task.status = CANCELLED
+                    task.status, task.cancelled_at = CANCELLED, self.now
             for it in self.bookings:
                 if it.status == IN_HOUSE:
                     self._open_stayover(it)

@@ -12,6 +12,7 @@ from tests.model.lockstep import ROOMS, Lockstep, RealHotel
 from tests.model.random_steps import SETTING_VALUES, run_random_steps
 from tests.model.reference_hotel import (
     CANCELLED,
+    COMPLETED,
     CONFIRMED,
     DAY,
     IN_HOUSE,
@@ -366,6 +367,18 @@ class HotelStateMachine(RuleBasedStateMachine):
     @rule(who=front_desk, number=indexes, likely=mostly)
     def check_out(self, who: str, number: int, likely: bool) -> None:
         self.do("check_out", who, booking=self.pick(number, likely, lambda each: each.status == IN_HOUSE))
+
+    @any_with_status(COMPLETED)
+    @rule(
+        who=managers,
+        number=indexes,
+        likely=mostly,
+        room=st.one_of(st.none(), st.none(), numbers),
+        reason=st.sampled_from(["the wrong guest", "the wrong guest", "", " "]),
+    )
+    def undo_check_out(self, who: str, number: int, likely: bool, room: int | None, reason: str) -> None:
+        booking = self.pick(number, likely, lambda each: each.status == COMPLETED)
+        self.do("undo_check_out", who, booking=booking, room=room, reason=reason)
 
     @rule(who=front_desk, rooms=some_rooms)
     def check_in_rooms(self, who: str, rooms: list[int]) -> None:

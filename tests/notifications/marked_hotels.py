@@ -42,6 +42,7 @@ from room_bookings.services.room_assignment import assign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
+from room_bookings.services.undo_check_out import undo_check_out
 from rooms.models import Room
 from rooms.services import update_room
 from tests.factories import NewRoomFactory, StaffFactory, booking_in
@@ -259,6 +260,7 @@ def typed_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callab
     yield "no-show with a reason", typed("past", mark_no_show, reason=mark("A", "no_show_reason"))
     yield "reinstate with a reason", typed("can", reinstate_booking, reason=mark("A", "reinstate_reason"))
     yield "undo with a reason", typed("in", undo_check_in, reason=mark("A", "undo_reason"))
+    yield "undo check-out with a reason", typed("com", undo_check_out, reason=mark("A", "back_reason"))
     move = {"to_room_id": other_room, "reason": reason, "notes": mark("A", "move_note")}
     yield "move with notes", typed("in", move_room, **move)
     yield "acknowledge with a note", typed("over", acknowledge_overstay, note=mark("A", "overstay_note"))

@@ -98,6 +98,7 @@ check-in, another room | U103 O103 booking_checked_in:arrival >booking_checked_i
 POST room-bookings/<str:bid>/undo-check-in/ | U108 O108 booking_updated:overdue
 undo check-in, room in maintenance | U111 O111 booking_updated:dripping
 POST room-bookings/<str:bid>/check-out/ | U108 O108 booking_checked_out:overdue >booking_checked_out:overdue
+POST room-bookings/<str:bid>/undo-check-out/ | U102 O102 booking_updated:departed >booking_checked_in:departed
 check-out, room in maintenance | U111 O111 booking_checked_out:dripping >booking_checked_out:dripping
 POST room-bookings/<str:bid>/overstay/acknowledge/ | booking_overstay_flagged:overdue
     booking_overstay_acknowledged:overdue
@@ -275,6 +276,7 @@ POST room-bookings/<str:bid>/check-in/ roomless {"room_id":"$dirty"} 409
 POST room-bookings/<str:bid>/check-in/ refunding 409
 POST room-bookings/<str:bid>/undo-check-in/ arrival {"reason":"x"} 409
 POST room-bookings/<str:bid>/check-out/ arrival 409
+POST room-bookings/<str:bid>/undo-check-out/ arrival {"reason":"x"} 409
 POST room-bookings/<str:bid>/overstay/acknowledge/ staying 409
 POST room-bookings/<str:bid>/overstay/extend/ arrival {"add_nights":1} 409
 POST room-bookings/<str:bid>/overstay/extend/ overdue {"add_nights":99} 400

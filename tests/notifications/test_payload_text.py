@@ -55,6 +55,7 @@ SENT = [
     (f"POST {BOOKING}no-show/", "reason"),
     (f"POST {BOOKING}reinstate/", "reason"),
     (f"POST {BOOKING}undo-check-in/", "reason"),
+    (f"POST {BOOKING}undo-check-out/", "reason"),
     (f"POST {BOOKING}safe-assign-room/", "notes"),
     (f"POST {BOOKING}check-in/", "override_reason"),
     (f"POST {BOOKING}move-room/", "reason"),

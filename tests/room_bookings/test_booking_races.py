@@ -12,7 +12,7 @@ from common import clock
 from common.errors import HotelMateError
 from hotel.models import Hotel
 from hotel.services import update_access_config
-from housekeeping.models import HousekeepingTask, RoomStatusEvent
+from housekeeping.models import HousekeepingTask, RoomStatusEvent, Source
 from housekeeping.services import set_room_status
 from housekeeping.task_services import complete_task, create_task, open_stayover_tasks, start_task
 from notifications.models import BookingMail, RealtimeEvent
@@ -33,6 +33,7 @@ from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
+from room_bookings.services.undo_check_out import undo_check_out
 from rooms.models import Room
 from rooms.selectors import room_lock
 from rooms.services import update_room, update_room_type
@@ -234,6 +235,53 @@ def test_two_endings_of_one_stay(first, second, outcomes, rooms, small_hotel):
         ways.append(on(step, booking, staff, **more))
     assert race(*ways) == outcomes
     assert statuses(small_hotel) == rooms
+
+
+def left(small_hotel: SmallHotel) -> RoomBooking:
+    """A guest checked out of room 101, which is clean again, two nights early."""
+    booking = guest(small_hotel, 0)
+    check_out(booking=booking, staff=small_hotel.agent)
+    for status in ("CLEANED_UNINSPECTED", "READY_FOR_GUEST"):
+        set_room_status(room=small_hotel.rooms[0], to_status=status, source=Source.SYSTEM)
+    return booking
+
+
+def undoing(small_hotel: SmallHotel, booking: RoomBooking) -> Callable[[], Any]:
+    return on(undo_check_out, booking, small_hotel.manager, reason="Wrong guest")
+
+
+def test_two_undone_check_outs_of_one_booking(small_hotel):
+    booking = left(small_hotel)
+    assert race(undoing(small_hotel, booking), undoing(small_hotel, booking)) == ["IN_HOUSE", "BOOKING_NOT_CHECKED_OUT"]
+    assert actions(booking) == ["CHECKED_OUT", "CHECK_OUT_UNDONE"]
+
+
+def test_two_undone_check_outs_without_the_lock_are_both_recorded(small_hotel):
+    booking = left(small_hotel)
+    with locks_removed():
+        race(undoing(small_hotel, booking), undoing(small_hotel, booking), sound=False)
+    assert actions(booking) == ["CHECKED_OUT", "CHECK_OUT_UNDONE", "CHECK_OUT_UNDONE"]
+
+
+@pytest.mark.parametrize("undo_first", [True, False])
+def test_an_undone_check_out_against_the_next_guests_check_in(undo_first, small_hotel):
+    """The next guest stays on nights that the first one does not have: only the room itself is left to decide."""
+    booking = left(small_hotel)
+    RoomBooking.objects.filter(pk=booking.pk).update(check_in=day(-2), arrived_on=day(-2), check_out=day(0))
+    arrival = coming(small_hotel, 0, 1, assigned_room=small_hotel.rooms[0])
+    ways = [undoing(small_hotel, booking), on(check_in, arrival, small_hotel.agent)]
+    if undo_first:
+        assert race(*ways) == ["IN_HOUSE", NOT_READY]
+    else:
+        assert race(*reversed(ways)) == ["IN_HOUSE", OCCUPIED]
+    assert RoomBooking.objects.filter(status="IN_HOUSE").count() == 1
+
+
+def test_an_undone_check_out_and_a_sale_of_its_night(small_hotel):
+    booking = left(small_hotel)
+    coming(small_hotel)
+    assert race(creating(small_hotel), undoing(small_hotel, booking), sound=True) == ["CONFIRMED", "IN_HOUSE"]
+    assert [row.booking_id for row in Overbooking.objects.all()] == [booking.pk]
 
 
 def test_no_show_against_a_check_in(small_hotel):

@@ -235,8 +235,8 @@ def test_refused_extension_names_the_conflict_and_other_rooms(small_hotel, guest
         check_in=day(2),
         check_out=day(4),
     )
-    suite = RoomTypeFactory(hotel=small_hotel.hotel, name="Suite")
-    NewRoomFactory(hotel=small_hotel.hotel, room_type=suite, room_number=99)
+    kind = RoomTypeFactory(hotel=small_hotel.hotel, name="Suite")
+    suite = NewRoomFactory(hotel=small_hotel.hotel, room_type=kind, room_number=99)
     room_in("CHECKOUT_DIRTY", hotel=small_hotel.hotel, room_type=small_hotel.room_type, room_number=103)
     refusal = refusal_of(lambda: extend_stay(booking=guest, staff=small_hotel.agent, add_nights=3))
     assert (refusal.status, refusal.code) == (409, "ROOM_OVERLAP_CONFLICT")
@@ -252,8 +252,8 @@ def test_refused_extension_names_the_conflict_and_other_rooms(small_hotel, guest
         ],
         # Those of the booked type first.
         "suggested_rooms": [
-            {"room_number": 102, "room_type": small_hotel.room_type.name},
-            {"room_number": 99, "room_type": "Suite"},
+            {"room_id": small_hotel.rooms[1].pk, "room_number": 102, "room_type": small_hotel.room_type.name},
+            {"room_id": suite.pk, "room_number": 99, "room_type": "Suite"},
         ],
     }
     assert extend_stay(booking=guest, staff=small_hotel.agent, add_nights=1).check_out == day(1)

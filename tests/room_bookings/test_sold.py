@@ -224,7 +224,7 @@ def test_refused_extension_names_alternative_rooms(small_hotel):
     # Not room 102: it is free, but of the sold-out type.
     assert refusal.extra == {
         "conflicts": [],
-        "suggested_rooms": [{"room_number": 201, "room_type": room.room_type.name}],
+        "suggested_rooms": [{"room_id": room.pk, "room_number": 201, "room_type": room.room_type.name}],
     }
 
 

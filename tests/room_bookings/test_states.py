@@ -23,6 +23,7 @@ from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room, unassign_room
 from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
+from room_bookings.services.undo_check_out import undo_check_out
 from tests.factories import booking_in
 from tests.http import rolled_back
 from tests.room_bookings.small_hotel import NOW, SmallHotel, all_rows, assert_invariants_hold, day
@@ -59,6 +60,8 @@ unassign      =    =    =    =    =    CON  =    =    CON  in   in   in   elig =
 check_in      elig elig elig elig elig IN   elig elig busy =    =    =    elig elig elig elig elig elig elig
 check_in_102  elig elig elig elig IN   IN   IN   IN   busy =    =    =    elig elig elig elig elig elig elig
 check_out     nin  nin  nin  nin  nin  nin  nin  nin  nin  COM  COM  COM  =    nin  nin  left nin  nin  nin
+undo_out      nout nout nout nout nout nout nout nout nout nout nout nout IN   nout nout nout nout nout nout
+undo_out_agt  nout nout nout nout nout nout nout nout nout nout nout nout perm nout nout nout nout nout nout
 move          nin  nin  nin  nin  nin  nin  nin  nin  nin  IN   IN   IN   left nin  nin  left nin  nin  nin
 acknowledge   nin  nin  nin  nin  nin  nin  nin  nin  nin  nov  IN   nov  left nin  nin  left nin  nin  nin
 extend        nin  nin  nin  nin  nin  nin  nin  nin  nin  IN   IN   IN   left nin  nin  left nin  nin  nin
@@ -89,6 +92,7 @@ WORDS = {
     "wait": "ARRIVAL_NOT_OVER",
     "long": "CHECKIN_TOO_LONG_AGO",
     "nov": "NO_OVERSTAY",
+    "nout": "BOOKING_NOT_CHECKED_OUT",
 }
 HEAD, *ROWS = TABLE.strip("\n").splitlines()
 STATES = HEAD.split()
@@ -160,6 +164,8 @@ def steps(small_hotel: SmallHotel, booking: RoomBooking) -> dict[str, Callable[[
         "check_in": lambda: check_in(**it),
         "check_in_102": lambda: check_in(**it, room_id=other),
         "check_out": lambda: check_out(**it),
+        "undo_out": lambda: undo_check_out(**boss, reason="Wrong guest"),
+        "undo_out_agt": lambda: undo_check_out(**it, reason="Wrong guest"),
         "move": lambda: move_room(**it, to_room_id=other, reason="Shower drips"),
         "acknowledge": lambda: acknowledge_overstay(**it, note="Packing"),
         "extend": lambda: extend_stay(**it, add_nights=1),

@@ -366,7 +366,7 @@ ROOM_NEEDED = {
 EXTENSION_REFUSED = {
     **ERROR,
     "conflicts": [{"booking_id": "str", "room_number": "room", "start_date": "date", "end_date": "date"}],
-    "suggested_rooms": [{"room_number": "room", "room_type": "str"}],
+    "suggested_rooms": [{"room_id": "int", "room_number": "room", "room_type": "str"}],
 }
 ACCESS_CONFIG = {
     "standard_checkout_time": "clock",

@@ -92,7 +92,8 @@ EVENT_OF = {
     "EXPIRED": "booking_expired",
     "EXTENDED": "booking_overstay_extended",
     **dict.fromkeys(
-        ("EDITED", "DECLINED", "REINSTATED", "ASSIGNED", "UNASSIGNED", "MOVED", "CHECK_IN_UNDONE"), "booking_updated"
+        ("EDITED", "DECLINED", "REINSTATED", "ASSIGNED", "UNASSIGNED", "MOVED", "CHECK_IN_UNDONE", "CHECK_OUT_UNDONE"),
+        "booking_updated",
     ),
 }
 # The action of a request, and the field of its response that identifies one such action, if any.

@@ -289,6 +289,23 @@ def undo_check_in(s: Session) -> None:
     s.manager.post(path, reason, status=409)
 
 
+@row("POST {bid}/undo-check-out/: for a supervisor with a reason, or at once by whoever did it; the room is occupied")
+def undo_check_out(s: Session) -> None:
+    booking, room = s.arrived()
+    path, reason = s.path(booking, "undo-check-out/"), {"reason": "the wrong guest"}
+    s.frontdesk.post(path, status=409, code="BOOKING_NOT_CHECKED_OUT")
+    s.manager.post(s.path(booking, "check-out/"))
+    s.frontdesk.post(path, reason, status=403)
+    events = {"rooms": s.occupancy_events(room), "bookings": [("booking_updated", booking["booking_id"])]}
+    s.subscribe_as_guest(booking)
+    with s.expects_events(**events, guest=booking, guest_event="booking_checked_in"):
+        body = s.manager.post(path, reason, shape=DETAIL)
+    s.equal((body["status"], body["room_number"]), ("IN_HOUSE", room["room_number"]), "the booking")
+    s.equal(s.current(room)["room_status"], "OCCUPIED", "the room")
+    s.frontdesk.post(s.path(booking, "check-out/"))
+    s.frontdesk.post(path, shape=DETAIL)
+
+
 @row("GET, PATCH access-config/")
 def access_config(s: Session) -> None:
     before = s.manager.get("access-config/", shape=ACCESS_CONFIG)
