@@ -19,6 +19,7 @@ PUNCTUATION = " -._'’"
 _PLAIN = re.compile(r"[1-9][0-9]*")
 _ZERO = re.compile(r"0+")
 _RUN = re.compile(r"[0-9]+")
+_FLOOR = re.compile(r"0*([1-9][0-9]*)[0-9]{2}(?![0-9])")
 
 # The same rule for PostgreSQL, as far as it can tell: which characters are letters depends on its locale.
 _NEVER = r"""][:cntrl:]!"#$%&()*+,/:;<=>?@[\\^`{|}~"""
@@ -57,6 +58,14 @@ def key(number: RoomNumber) -> tuple[str, str]:
     """What sorts numbers as people do, whatever the case: 9, 12, 12A, 101. Equal only for the same number."""
     lower = str(number).lower()
     return _RUN.sub(lambda run: run.group().lstrip("0").zfill(LONGEST), lower), lower
+
+
+def floor_of(number: RoomNumber) -> str:
+    """The floor that the number tells: its leading digits without the last two. 1 for 101 and 0112A, 12 for 1203; none,
+    an empty text, for 7, 12A and PH1.
+    """
+    found = _FLOOR.match(str(number))
+    return found.group(1) if found else ""
 
 
 def _is_allowed(character: str) -> bool:

@@ -30,6 +30,7 @@ class HotelAdmin(HotelScopedAdmin):
         ("Departure", {"fields": ["standard_checkout_time", "late_checkout_grace_minutes"]}),
         ("Requests", {"fields": ["approval_cutoff_time", "approval_cutoff_day_offset"]}),
         ("House rules", {"fields": ["allow_overbooking", "require_complete_party"]}),
+        ("Rooms", {"fields": ["room_features"]}),
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

@@ -4,18 +4,20 @@ from datetime import time
 from typing import Any
 from zoneinfo import available_timezones
 
+import pgtrigger
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 
 from common import clock
 from common.fields import LineField, not_blank
 from common.search import Folded
-from common.triggers import FixedField, ReportedInDryRun, SameHotel
+from common.triggers import FixedField, ReportedInDryRun, Rule, SameHotel, refusal_sql
 from hotel.rights import FRONT_OFFICE_MANAGER, HOTEL_MANAGER, HOUSEKEEPING_SUPERVISOR, permission
 from hotel.sessions import SessionStore
 
@@ -39,6 +41,23 @@ ENDS_AFTER_ARRIVALS = (
 
 # Channel names with these prefixes have a special meaning in Pusher.
 RESERVED_SLUGS = r"^(cache|encrypted|presence|private)-"
+
+
+class FeaturesOfRooms(Rule):
+    """A hotel's list keeps every feature that one of its rooms has."""
+
+    when = pgtrigger.After
+    operation = pgtrigger.UpdateOf("room_features")
+
+    def get_func(self, model: Any) -> str:
+        return f"""
+            IF EXISTS (
+                SELECT FROM rooms_room room WHERE room.hotel_id = NEW.id AND NOT room.features <@ NEW.room_features
+            ) THEN
+                {refusal_sql(self.name, "a room has a feature that is not in the hotel list")}
+            END IF;
+            RETURN NULL;
+        """
 
 
 class Hotel(models.Model):
@@ -71,6 +90,14 @@ class Hotel(models.Model):
     )
     allow_overbooking = models.BooleanField(default=False)
     require_complete_party = models.BooleanField(default=False)
+    room_features = ArrayField(
+        LineField(max_length=30),
+        size=100,
+        default=list,
+        db_default=Value([], ArrayField(models.CharField())),
+        blank=True,
+        help_text="What rooms can have, separated by commas: balcony, bath, sea view.",
+    )
 
     class Meta:
         ordering = [Folded("name")]
@@ -91,7 +118,11 @@ class Hotel(models.Model):
                 violation_error_message=ENDS_AFTER_ARRIVALS,
             ),
         ]
-        triggers = [FixedField(name="hotel_slug_fixed", field="slug"), ReportedInDryRun(name="hotel_in_dry_run")]
+        triggers = [
+            FixedField(name="hotel_slug_fixed", field="slug"),
+            FeaturesOfRooms(name="hotel_has_features_of_rooms"),
+            ReportedInDryRun(name="hotel_in_dry_run"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -182,6 +182,7 @@ class AccessConfig(serializers.ModelSerializer[Hotel]):
             "timezone",
             "allow_overbooking",
             "require_complete_party",
+            "room_features",
         ]
 
 
@@ -196,4 +197,5 @@ ACCESS_CONFIG_EXAMPLE = {
     "timezone": "Europe/Dublin",
     "allow_overbooking": False,
     "require_complete_party": False,
+    "room_features": ["balcony", "bath", "sea view"],
 }

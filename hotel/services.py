@@ -1,6 +1,6 @@
 """Writes sign-ins, staff profiles and the hotel's settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import time
 from typing import Any
 
@@ -16,6 +16,7 @@ from hotel.models import ENDS_AFTER_ARRIVALS, ENDS_AFTER_NOON, NOON, Hotel, Staf
 from hotel.rights import ROLE_RIGHTS
 from hotel.selectors import outranks, roles_to_give
 from room_bookings.inventory import record_allowed_overbookings
+from rooms.selectors import room_with_feature
 
 
 class WrongCredentials(HotelMateError):
@@ -162,3 +163,13 @@ def settings_refusals(hotel: Hotel, changed: Mapping[str, Any]) -> Guard[None]:
         yield FieldError(field, ENDS_AFTER_NOON)
     if cutoff > changed.get("early_checkin_from", hotel.early_checkin_from):
         yield FieldError(field, ENDS_AFTER_ARRIVALS)
+    yield from feature_refusals(hotel, changed.get("room_features", hotel.room_features))
+
+
+def feature_refusals(hotel: Hotel, features: Sequence[str]) -> Guard[None]:
+    """Refused if a room has a feature that the list would lose, and for names that a list cannot have."""
+    if any("," in feature for feature in features) or len({each.casefold() for each in features}) < len(features):
+        yield FieldError("room_features", "Each feature is listed once, and has no comma.")
+    if (removed := set(hotel.room_features).difference(features)) and (room := room_with_feature(hotel, removed)):
+        [feature, *_] = sorted(removed.intersection(room.features))
+        yield FieldError("room_features", f"Room {room.room_number} has {feature}: take it away there first.")

@@ -8,13 +8,15 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminTextareaWidget
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from common.admin import HotelScopedAdmin
-from common.forms import LinesField
+from common.admin import HotelScopedAdmin, own_hotel
+from common.forms import LineField, LinesField, OneHotelForm
 from common.money import money
+from hotel.models import Hotel
 from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE
 from housekeeping.selectors import status_event_list
@@ -22,6 +24,8 @@ from housekeeping.services import STATUS_FIELDS, preview_room_statuses, set_room
 from rooms import services
 from rooms.models import Room, RoomStatus, RoomType
 
+PLACE: Any = ["building", "floor", "section", "walking_order"]
+EQUIPMENT: Any = ["features", "is_accessible", "connecting_rooms", "credits"]
 # The confirmation page posts each chosen room back, and Django accepts at most 1,000 form fields.
 MOST_AT_ONCE = 900
 SHOWN_EVENTS = 20
@@ -42,6 +46,39 @@ class StatusForm(forms.Form):
     reason = LinesField(
         max_length=2000, widget=AdminTextareaWidget(attrs={"rows": 3}), help_text="Recorded in the audit log."
     )
+
+
+class RoomForm(OneHotelForm):
+    """A room; those that it connects to are named by their numbers."""
+
+    connecting_rooms = LineField(
+        required=False,
+        max_length=250,
+        show_hidden_initial=True,
+        help_text="The numbers of the rooms behind its connecting doors: 102, 104.",
+    )
+    callers_hotel: Hotel | None = None  # to which a new room belongs, unless the form has a hotel
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "connecting_rooms" in self.fields and self.instance.pk:
+            numbers = Room.objects.filter(pk__in=self.instance.connecting_rooms).order_by("sort_key")
+            self.initial["connecting_rooms"] = ", ".join(
+                str(number) for number in numbers.values_list("room_number", flat=True)
+            )
+
+    def clean(self) -> dict[str, Any] | None:
+        """Replace the numbers by the rooms' ids."""
+        cleaned = super().clean()
+        if "connecting_rooms" in self.cleaned_data:
+            hotel = self.cleaned_data.get("hotel") or self.instance.hotel_id or self.callers_hotel
+            written = [word.strip() for word in self.cleaned_data["connecting_rooms"].split(",") if word.strip()]
+            rooms = Room.objects.filter(hotel=hotel, room_number__in=written)
+            if len(rooms) != len(written):
+                self.add_error("connecting_rooms", ValidationError("The hotel has no room with one of these numbers."))
+            else:
+                self.cleaned_data["connecting_rooms"] = sorted(room.pk for room in rooms)
+        return cleaned
 
 
 @admin.register(RoomType)
@@ -77,10 +114,13 @@ class RoomTypeAdmin(OneByOneAdmin):
 
 @admin.register(Room)
 class RoomAdmin(OneByOneAdmin):
+    form = RoomForm
     list_display = [
         "room_number",
         "hotel",
         "room_type",
+        "building",
+        "shown_floor",
         "room_status",
         "fault",
         "status_changed_at",
@@ -91,6 +131,9 @@ class RoomAdmin(OneByOneAdmin):
         "maintenance_required",
         "maintenance_priority",
         "is_active",
+        "is_accessible",
+        "building",
+        "section",
         ("room_type", admin.RelatedOnlyFieldListFilter),
         ("hotel", admin.RelatedOnlyFieldListFilter),
     ]
@@ -100,6 +143,8 @@ class RoomAdmin(OneByOneAdmin):
     ordering = ["hotel", "sort_key"]
     fieldsets = [
         (None, {"fields": ["hotel", "room_number", "room_type", "is_active"]}),
+        ("Place", {"fields": PLACE}),
+        ("Equipment and housekeeping", {"fields": EQUIPMENT}),
         ("Status", {"fields": ["room_status", "status_changed_at", "status_version"]}),
         ("Fault", {"fields": ["fault", "maintenance_notes"]}),
         (
@@ -120,6 +165,10 @@ class RoomAdmin(OneByOneAdmin):
     actions = ["change_status"]
     selections = (ACTION_CHECKBOX_NAME, "others")
 
+    @admin.display(description="floor")
+    def shown_floor(self, room: Room) -> str:
+        return room.shown_floor
+
     @admin.display(description="open fault", ordering="maintenance_priority", empty_value="–")
     def fault(self, room: Room) -> str | None:
         return f"{room.get_maintenance_priority_display()} priority" if room.maintenance_required else None
@@ -130,15 +179,22 @@ class RoomAdmin(OneByOneAdmin):
         if obj is not None:
             return fieldsets
         fields = ["room_number", "room_type", "is_active"]
-        return [(None, {"fields": ["hotel", *fields] if request.user.is_superuser else fields})]
+        return [(None, {"fields": ["hotel", *fields] if request.user.is_superuser else fields}), *fieldsets[1:3]]
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, *args, **kwargs)
+        form.callers_hotel = own_hotel(request)
+        return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write only the fields that the form changed, so that a concurrent status change is not overwritten."""
-        if not change:
-            super().save_model(request, obj, form, change)
-            return
         names = {"room_type": "room_type_id"}
         fields = {names.get(name, name): getattr(obj, names.get(name, name)) for name in form.changed_data}
+        if not change:
+            hotel = obj.hotel if obj.hotel_id else own_hotel(request)
+            fields = {"is_active": obj.is_active, **fields, "hotel": hotel}
+            obj.pk = services.create_room(**fields).pk
+            return
         services.update_room(room=obj, staff=getattr(request.user, "staff_profile", None), **fields)
 
     def delete_model(self, request: HttpRequest, obj: Room) -> None:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import F, Func, Q, Value
 
 from common import clock, room_numbers
 from common.fields import LineField, LinesField, RoomNumberField, not_blank
@@ -79,6 +79,15 @@ class RoomType(models.Model):
     short_description = LinesField(max_length=2000, blank=True)
     availability_message = LineField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
+    credits = models.DecimalField(
+        "housekeeping credits",
+        max_digits=4,
+        decimal_places=2,
+        default=Decimal(1),
+        db_default=Decimal(1),
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="How much work one cleaning is: 1 for a usual room.",
+    )
 
     class Meta:
         ordering = ["hotel", "code"]
@@ -92,6 +101,7 @@ class RoomType(models.Model):
                 name="room_type_price_not_negative",
             ),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="room_type_currency_is_a_code"),
+            models.CheckConstraint(condition=Q(credits__gte=0), name="room_type_credits_not_negative"),
         ]
         triggers = [
             SameHotel(name="room_type_one_hotel", links={}),
@@ -245,6 +255,56 @@ class NumberInStep(Rule):
         """
 
 
+class FeaturesKnown(Rule):
+    """A room's features are in its hotel's list. The lock: that list may be changing."""
+
+    when = pgtrigger.After
+    operation = pgtrigger.Insert | pgtrigger.UpdateOf("features", "hotel_id")
+    declare = [("known", "varchar[]")]
+
+    def get_func(self, model: Any) -> str:
+        return f"""
+            IF NEW.features = '{{}}' THEN
+                RETURN NULL;
+            END IF;
+            SELECT room_features INTO known FROM hotel_hotel WHERE id = NEW.hotel_id FOR SHARE;
+            IF NOT NEW.features <@ known THEN
+                {refusal_sql(self.name, "a feature is not in the list of the hotel")}
+            END IF;
+            RETURN NULL;
+        """  # noqa: S608 - names of our own
+
+
+class ConnectionsMutual(Rule):
+    """At commit, each of two connecting rooms of a hotel names the other, and none names itself."""
+
+    when = pgtrigger.After
+    timing = pgtrigger.Deferred
+    operation = pgtrigger.Insert | pgtrigger.UpdateOf("connecting_rooms") | pgtrigger.Delete
+    declare = [("room", "RECORD"), ("named", "bigint[]")]
+
+    def get_func(self, model: Any) -> str:
+        return f"""
+            IF coalesce(OLD.connecting_rooms, '{{}}') = '{{}}' AND coalesce(NEW.connecting_rooms, '{{}}') = '{{}}' THEN
+                RETURN NULL;
+            END IF;
+            SELECT * INTO room FROM rooms_room WHERE id = coalesce(NEW.id, OLD.id);
+            named := coalesce(room.connecting_rooms, '{{}}');
+            IF room.id = ANY(named) OR EXISTS (
+                SELECT FROM unnest(named) other_id LEFT JOIN rooms_room other
+                ON other.id = other_id AND other.hotel_id = room.hotel_id AND room.id = ANY(other.connecting_rooms)
+                WHERE other.id IS NULL
+            ) OR EXISTS (
+                SELECT FROM rooms_room other
+                WHERE other.id = ANY(OLD.connecting_rooms) AND OLD.id = ANY(other.connecting_rooms)
+                    AND NOT other.id = ANY(named)
+            ) THEN
+                {refusal_sql(self.name, "connecting rooms name each other")}
+            END IF;
+            RETURN NULL;
+        """  # noqa: S608 - names of our own
+
+
 class Room(models.Model):
     """A room of a hotel. ``room_status`` has one writer: ``housekeeping.services.set_room_status``."""
 
@@ -256,6 +316,41 @@ class Room(models.Model):
     sort_key = models.TextField(db_collation="C", db_default="", editable=False)
     room_type = models.ForeignKey(RoomType, on_delete=models.PROTECT, related_name="rooms")
     is_active = models.BooleanField(default=True, help_text="Untick a room that is no longer let.")
+
+    floor = LineField(
+        max_length=20, blank=True, default="", db_default="", help_text="Left empty: from the number, 1 for 101."
+    )
+    building = LineField(max_length=60, blank=True, default="", db_default="")
+    section = LineField(max_length=60, blank=True, default="", db_default="")
+    features = ArrayField(
+        LineField(max_length=30),
+        size=20,
+        default=list,
+        db_default=Value([], ArrayField(models.CharField())),
+        blank=True,
+        help_text="Of the hotel's list, separated by commas.",
+    )
+    is_accessible = models.BooleanField(default=False, db_default=False, help_text="Suitable for a wheelchair.")
+    # The ids of the rooms behind its connecting doors, ascending.
+    connecting_rooms = ArrayField(
+        models.BigIntegerField(),
+        size=10,
+        default=list,
+        db_default=Value([], ArrayField(models.BigIntegerField())),
+        blank=True,
+    )
+    walking_order = models.IntegerField(
+        null=True, blank=True, help_text="The place of the room on housekeeping's way through the hotel."
+    )
+    credits = models.DecimalField(
+        "housekeeping credits",
+        max_digits=4,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="Left empty: the room type's.",
+    )
 
     room_status = models.CharField(max_length=24, choices=RoomStatus, default=RoomStatus.READY_FOR_GUEST)
     status_version = models.PositiveIntegerField(default=0, help_text="Number of status changes so far.")
@@ -286,6 +381,8 @@ class Room(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["hotel", "sort_key"], name="room_number_unique"),
             models.CheckConstraint(condition=Q(room_number__regex=room_numbers.STORED), name="room_number_readable"),
+            models.CheckConstraint(condition=Q(walking_order__gte=0), name="room_walking_order_not_negative"),
+            models.CheckConstraint(condition=Q(credits__gte=0), name="room_credits_not_negative"),
             models.CheckConstraint(condition=Q(room_status__in=RoomStatus.values), name="room_status_known"),
             models.CheckConstraint(
                 condition=Q(maintenance_priority__in=["", *Priority.values]),
@@ -307,6 +404,8 @@ class Room(models.Model):
         ]
         triggers = [
             NumberInStep(name="room_number_in_step"),
+            FeaturesKnown(name="room_features_known"),
+            ConnectionsMutual(name="room_connections_mutual"),
             StatusAudited(name="room_status_audited"),
             OutOfOrderBlocked(name="room_out_of_order_blocked"),
             SameHotel(
@@ -326,6 +425,16 @@ class Room(models.Model):
     def can_transition_to(self, to_status: str) -> bool:
         """Whether the workflow map has this transition; the service checks physical facts and rights."""
         return to_status in TRANSITIONS[self.room_status]
+
+    @property
+    def shown_floor(self) -> str:
+        """The floor, from the number where none is given."""
+        return self.floor or room_numbers.floor_of(self.room_number)
+
+    @property
+    def shown_credits(self) -> Decimal:
+        """The housekeeping credits, the type's where the room has none of its own."""
+        return self.room_type.credits if self.credits is None else self.credits
 
     @property
     def is_bookable(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -13,7 +14,7 @@ from hotel.models import Hotel, Staff
 from rooms.models import Room, RoomType
 from rooms.selectors import room_list
 
-TYPE = ("name", "max_occupancy", "starting_price_from", "currency")
+TYPE = ("name", "max_occupancy", "starting_price_from", "currency", "credits")
 PERSON = ("first_name", "last_name", "username")
 AT_ONCE = 250  # rows per FETCH: memory taken by thousands at once is not returned to the system
 ONE_PERSON = 1 + len(PERSON)  # columns: the id before them
@@ -29,6 +30,14 @@ class RoomRow(NamedTuple):
     pk: int
     room_number: RoomNumber
     is_active: bool
+    floor: str
+    building: str
+    section: str
+    features: list[str]
+    is_accessible: bool
+    connecting_rooms: list[int]
+    walking_order: int | None
+    credits: Decimal | None
     room_status: str
     status_version: int
     status_changed_at: datetime
@@ -50,7 +59,10 @@ class RoomRow(NamedTuple):
     cleaned_by_staff: Staff | None
     inspected_by_staff: Staff | None
 
-    is_bookable = Room.is_bookable  # type: ignore[misc]  # Room's rule, on the same field names
+    # Room's rules, on the same field names.
+    is_bookable = Room.is_bookable  # type: ignore[misc]
+    shown_floor = Room.shown_floor  # type: ignore[misc]
+    shown_credits = Room.shown_credits  # type: ignore[misc]
 
 
 PLAIN = RoomRow._fields[: RoomRow._fields.index("hotel")]

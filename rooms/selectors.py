@@ -43,6 +43,11 @@ def bookable(room: str = "") -> Q:
     return Q(**{f"{room}{name}": value for name, value in facts.items()})
 
 
+def room_with_feature(hotel: Hotel, features: Iterable[str]) -> Room | None:
+    """The first of the hotel's rooms that has any of the features."""
+    return Room.objects.filter(hotel=hotel, features__overlap=list(features)).order_by("sort_key").first()
+
+
 def in_use(model: type[Room | RoomType]) -> Q:
     """Rows of the model that others refer to, so that they cannot be deleted."""
     fields = model._meta.get_fields(include_hidden=True)

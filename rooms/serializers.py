@@ -1,5 +1,6 @@
 """Request and response shapes of rooms and room types."""
 
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
@@ -7,7 +8,7 @@ from rest_framework import serializers
 from common.money import money
 from common.openapi import EXPANDED, ErrorBody
 from common.room_numbers import RoomNumber, key
-from common.serializers import MODEL_FIELD_MAPPING, NoteField, RoomNumberField, StrictBooleanField
+from common.serializers import MODEL_FIELD_MAPPING, LineField, NoteField, RoomNumberField, StrictBooleanField
 from rooms.models import Priority, RoomStatus, RoomType
 
 LARGEST_IN_RANGE = 999_999
@@ -31,6 +32,14 @@ ROOM_EXAMPLE = {
     "room_status": "CLEANED_UNINSPECTED",
     "room_status_display": "Cleaned uninspected",
     "is_occupied": False,
+    "floor": "1",
+    "building": "Garden wing",
+    "section": "",
+    "features": ["balcony", "sea view"],
+    "is_accessible": False,
+    "connecting_rooms": [18],
+    "walking_order": None,
+    "credits": "1.00",
     "is_active": True,
     "is_bookable": False,
     "is_out_of_order": False,
@@ -96,6 +105,14 @@ class RoomOutput(serializers.Serializer[Any]):
     room_type_name = serializers.CharField()
     room_type_info = RoomTypeInfo()
     current_price = Price(allow_null=True)
+    floor = serializers.CharField(help_text="From the number where none is given; empty if that tells none.")
+    building = serializers.CharField()
+    section = serializers.CharField()
+    features = serializers.ListField(child=serializers.CharField())
+    is_accessible = serializers.BooleanField()
+    connecting_rooms = serializers.ListField(child=serializers.IntegerField(), help_text="Their ids, ascending.")
+    walking_order = serializers.IntegerField(allow_null=True)
+    credits = serializers.CharField(help_text="Housekeeping credits: the room's own, or its type's.")
     room_status = serializers.ChoiceField(choices=RoomStatus.choices)
     room_status_display = serializers.CharField()
     is_occupied = serializers.BooleanField()
@@ -153,6 +170,28 @@ class RoomInput(serializers.Serializer[Any]):
     room_type_id = serializers.IntegerField(min_value=1, required=False)
     room_type = serializers.IntegerField(min_value=1, required=False)
     is_active = serializers.BooleanField(default=True)
+    floor = LineField(max_length=20, allow_blank=True, required=False, help_text="Empty: from the number.")
+    building = LineField(max_length=60, allow_blank=True, required=False)
+    section = LineField(max_length=60, allow_blank=True, required=False)
+    features = serializers.ListField(
+        child=LineField(max_length=30), max_length=20, required=False, help_text="Of the hotel's `room_features`."
+    )
+    is_accessible = serializers.BooleanField(required=False)
+    connecting_rooms = serializers.ListField(
+        child=serializers.IntegerField(min_value=1),
+        max_length=10,
+        required=False,
+        help_text="The ids of all rooms that it connects to; they then name it, too.",
+    )
+    walking_order = serializers.IntegerField(min_value=0, max_value=999_999, allow_null=True, required=False)
+    credits = serializers.DecimalField(
+        max_digits=4,
+        decimal_places=2,
+        min_value=Decimal(0),
+        allow_null=True,
+        required=False,
+        help_text="Null: the type's.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         older = attrs.pop("room_type", None)
@@ -202,6 +241,7 @@ class RoomTypeInput(serializers.ModelSerializer[RoomType]):
             "short_description",
             "availability_message",
             "is_active",
+            "credits",
         ]
 
 

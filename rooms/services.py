@@ -1,6 +1,6 @@
 """The hotel's inventory of rooms and room types; nothing here writes a room's status."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -67,11 +67,17 @@ def refuse_status(fields: Any) -> None:
 
 
 @transaction.atomic
-def create_room(*, hotel: Hotel, room_number: RoomNumber, room_type_id: int, is_active: bool = True) -> Room:
-    """Create a room, ready for its first guest."""
+def create_room(*, hotel: Hotel, room_number: RoomNumber, room_type_id: int, **fields: Any) -> Room:
+    """Create a room, ready for its first guest. ``fields`` as in ``update_room``."""
+    hotel = _lock_hotel_for(hotel.pk, fields) or hotel
     room_type = _room_type(hotel, room_type_id)
+    fields = _in_order(fields)
+    require(features_refusals(hotel, fields.get("features", ())))
+    others = room_lock(fields.get("connecting_rooms", ()), hotel=hotel)
+    require(connections_refusals(fields.get("connecting_rooms", ()), others))
     with _unless_taken(room_number_unique=number_refusals(room_number, is_taken=True)):
-        room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, is_active=is_active)
+        room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, **fields)
+    _connect(room, others, staff=None)
     return room_list(hotel).get(pk=room.pk)
 
 
@@ -97,22 +103,26 @@ def create_rooms(*, room_type: RoomType, numbers: Sequence[RoomNumber]) -> BulkR
 
 @transaction.atomic
 def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason: str = "", **fields: Any) -> Room:
-    """Change ``room_number``, ``room_type_id`` or ``is_active``, and publish the change.
+    """Change the fields of ``rooms.serializers.RoomInput``, and publish the change.
 
+    Rooms that become or cease to be ``connecting_rooms`` (ids) are changed, and published, too.
     Raises RoomNeeded when bookings need a room that would be deactivated or change type, unless ``forced``: then the
     caller has unassigned its arrivals first (``room_bookings.services.room_removal``). Raises CapacityExceeded when the
     new type does not sleep a party in the room.
     """
-    rooms = room_lock([room.pk])
-    if not rooms:
+    _lock_hotel_for(room.hotel_id, fields)
+    fields = _in_order(fields)
+    others = {room.pk: room for room in room_lock([room.pk, *_connected(room, fields)], hotel=room.hotel_id)}
+    if room.pk not in others:
         raise RoomNotFound("Room not found: it was deleted in the meantime.")
-    [locked] = rooms
+    locked = others.pop(room.pk)
     if "room_type_id" in fields:
         fields["room_type"] = _room_type(locked.hotel, fields.pop("room_type_id"))
     changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
     if not changed:
         return locked
     demand = require(update_refusals(locked, changed, forced=forced))
+    require(connections_refusals(changed.get("connecting_rooms", ()), others.values()))
     overbooked = demand.take(locked, staff=staff, reason=reason) if demand else []
     for name, value in changed.items():
         setattr(locked, name, value)
@@ -120,6 +130,7 @@ def update_room(*, room: Room, staff: Staff | None, forced: bool = False, reason
     with _unless_taken(room_number_unique=number_refusals(locked.room_number, is_taken=True)):
         locked.save(update_fields=[*changed, "updated_at"])
     prepared.insert(overbooked)
+    _connect(locked, others.values(), staff=staff)
     notification_manager.realtime_room_updated(
         locked,
         changed_fields=[*changed, "updated_at"],
@@ -153,8 +164,60 @@ def update_refusals(
     if to_type:
         what = f"Room {room.room_number} can't be a {to_type.name}, which sleeps {to_type.max_occupancy}"
         yield from _fit_refusals(what, to_type.max_occupancy, parties_too_large_in(room, to_type.max_occupancy))
+    yield from features_refusals(room.hotel, changed.get("features", ()))
     yield from number_refusals(changed.get("room_number", room.room_number), is_taken=number_is_taken)
     return demand
+
+
+def features_refusals(hotel: Hotel, features: Collection[str]) -> Guard[None]:
+    """Refused for features that are not in the hotel's list."""
+    if unknown := [feature for feature in features if feature not in hotel.room_features]:
+        yield FieldError("features", f"The hotel has no such room feature: {', '.join(unknown)}.")
+
+
+def connections_refusals(ids: Collection[int], others: Iterable[Room]) -> Guard[None]:
+    """Refused unless each id is of one of ``others``, locked rooms of the same hotel; a room is not among its own."""
+    if unknown := set(ids) - {room.pk for room in others}:
+        yield FieldError("connecting_rooms", f"There is no other room with the id {min(unknown)}.")
+
+
+def _lock_hotel_for(hotel_id: int, fields: Mapping[str, Any]) -> Hotel | None:
+    """Lock the hotel, if its list of features or the connections of its rooms must not change meanwhile."""
+    if fields.keys() & {"features", "connecting_rooms"}:
+        return Hotel.objects.select_for_update(no_key=True).get(pk=hotel_id)
+    return None
+
+
+def _in_order(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with their lists sorted and without duplicates, as they are stored."""
+    return {name: sorted(set(value)) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def _connected(room: Room, fields: Mapping[str, Any]) -> set[int]:
+    """The rooms that the change connects to the room, or may disconnect from it."""
+    if "connecting_rooms" not in fields:
+        return set()
+    [stored] = Room.objects.filter(pk=room.pk).values_list("connecting_rooms", flat=True) or [[]]
+    return {*fields["connecting_rooms"], *stored}
+
+
+def _connect(room: Room, others: Iterable[Room], *, staff: Staff | None) -> None:
+    """Make the ``others`` name the room if it names them, and only then."""
+    for other in others:
+        connected = set(other.connecting_rooms) - {room.pk}
+        if other.pk in room.connecting_rooms:
+            connected.add(room.pk)
+        if sorted(connected) == other.connecting_rooms:
+            continue
+        other.connecting_rooms, other.updated_at = sorted(connected), clock.now()
+        other.save(update_fields=["connecting_rooms", "updated_at"])
+        notification_manager.realtime_room_updated(
+            other,
+            changed_fields=["connecting_rooms", "updated_at"],
+            source=Source.SYSTEM,
+            from_status=other.room_status,
+            staff=staff,
+        )
 
 
 @transaction.atomic
@@ -176,6 +239,8 @@ def deletion_refusals(room: Room, demand: RoomDemand, *, is_in_use: bool) -> Gua
         yield RoomInUse(
             f"Room {room.room_number} has a history, bookings or tasks. Deactivate it instead (is_active: false)."
         )
+    if room.connecting_rooms:
+        yield RoomInUse(f"Room {room.room_number} connects to other rooms. Empty its connecting_rooms first.")
     yield from demand.refusals(room, lift=None)
 
 

@@ -105,6 +105,7 @@ ROOM_TYPE_EXAMPLE = {
     "short_description": "",
     "availability_message": "",
     "is_active": True,
+    "credits": "1.00",
     "photo_url": None,
 }
 

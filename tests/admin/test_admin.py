@@ -1,5 +1,6 @@
 """The Django admin for a hotel's manager: only their hotel, and no way around the services."""
 
+from decimal import Decimal
 from html import unescape
 
 import pytest
@@ -151,6 +152,26 @@ def test_a_form_shows_the_services_refusal(manager_browser, manager):
     assert Room.objects.get(pk=room.pk).is_active
 
 
+def test_a_room_is_connected_by_number_in_the_admin(manager_browser, manager):
+    first, second = (room_in("READY_FOR_GUEST", hotel=manager.hotel, room_number=number) for number in (101, "12A"))
+    NewRoomFactory(hotel=HotelFactory(slug="next-door"), room_number=201)
+    form = {"room_type": first.room_type_id, "initial-is_active": "True", "is_active": "on"}
+    data = {**form, "room_number": 101, "connecting_rooms": "12a", "building": "Garden wing", "features": ""}
+    manager_browser.post(page(Room, "change", first.pk), data)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.connecting_rooms, second.connecting_rooms, first.building) == ([second.pk], [first.pk], "Garden wing")
+    shown = manager_browser.get(page(Room, "change", second.pk)).content.decode()
+    assert 'name="connecting_rooms" value="101"' in shown
+    for wrong in ("201", "101, 102"):
+        answer = manager_browser.post(page(Room, "change", second.pk), {**form, "connecting_rooms": wrong})
+        assert "The hotel has no room with one of these numbers." in answer.content.decode()
+    new = {**data, "room_number": "PH1", "connecting_rooms": "12A", "credits": "2.5"}
+    assert manager_browser.post(page(Room, "add"), new).status_code == 302
+    made = Room.objects.get(room_number="ph1")
+    assert (made.connecting_rooms, made.credits, made.hotel) == ([second.pk], Decimal("2.50"), manager.hotel)
+
+
 def test_a_duplicate_room_number_is_a_form_error(manager_browser, manager):
     room, other = room_in("READY_FOR_GUEST", hotel=manager.hotel), room_in("READY_FOR_GUEST", hotel=manager.hotel)
     data = {"room_number": other.room_number, "room_type": room.room_type_id, "is_active": "on"}
@@ -161,14 +182,16 @@ def test_a_duplicate_room_number_is_a_form_error(manager_browser, manager):
 def test_a_duplicate_room_type_code_is_a_form_error(manager_browser, manager):
     RoomTypeFactory(hotel=manager.hotel, code="A")
     answer = manager_browser.post(
-        page(RoomType, "add"), {"code": "A", "name": "Another", "currency": "EUR", "max_occupancy": 2}, follow=True
+        page(RoomType, "add"),
+        {"code": "A", "name": "Another", "currency": "EUR", "max_occupancy": 2, "credits": 1},
+        follow=True,
     )
     assert "Not saved" in answer.content.decode()
     assert RoomType.objects.count() == 1
 
 
 def test_a_price_with_too_many_decimals_for_its_currency_is_a_form_error(manager_browser, manager):
-    kind = {"code": "A", "name": "Another", "max_occupancy": 2, "starting_price_from": "9000.5"}
+    kind = {"code": "A", "name": "Another", "max_occupancy": 2, "credits": 1, "starting_price_from": "9000.5"}
     made = manager_browser.post(page(RoomType, "add"), kind | {"currency": "JPY"})
     assert made.context["adminform"].form.errors == {"starting_price_from": ["Amounts in JPY have no decimals."]}
     unknown = manager_browser.post(page(RoomType, "add"), kind | {"currency": "QQQ"})
@@ -205,7 +228,9 @@ def test_a_first_hotel_can_be_created_in_the_admin(superuser_browser):
     times = {"standard_checkout_time": "11:00", "approval_cutoff_time": "23:00", "check_in_time": "15:00"}
     times |= {"early_checkin_from": "08:00", "late_arrival_cutoff": "02:00", "late_checkout_grace_minutes": 30}
     hotel = add(Hotel, name="Inn", slug="inn", timezone="Europe/Rome", approval_cutoff_day_offset=0, **times)
-    kind = add(RoomType, hotel=hotel.pk, name="Single", code="S", currency="EUR", max_occupancy=1, is_active="on")
+    kind = add(
+        RoomType, hotel=hotel.pk, name="Single", code="S", currency="EUR", max_occupancy=1, credits=1, is_active="on"
+    )
     room = add(Room, hotel=hotel.pk, room_number=1, room_type=kind.pk, is_active="on")
     user = add(
         get_user_model(),

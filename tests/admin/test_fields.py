@@ -47,6 +47,7 @@ RULES = {
     "approval_cutoff_day_offset",
     "allow_overbooking",
     "require_complete_party",
+    "room_features",
 }
 TYPE = {
     "name",
@@ -58,8 +59,12 @@ TYPE = {
     "short_description",
     "availability_message",
     "is_active",
+    "credits",
 }
-ROOM = {"room_number", "room_type", "is_active"}
+ROOM = {
+    *("room_number", "room_type", "is_active", "floor", "building", "section", "features", "is_accessible"),
+    *("connecting_rooms", "walking_order", "credits"),
+}
 MEMBER = {"department", "role", "phone_number", "is_active", "is_on_duty"}
 ACCOUNT = {
     "username",

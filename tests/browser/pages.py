@@ -24,7 +24,7 @@ PHONE: dict[str, Any] = {
 WALL: dict[str, Any] = {"viewport": {"width": 1920, "height": 1080}}
 
 
-def tile(page: Page, number: int) -> Locator:
+def tile(page: Page, number: int | str) -> Locator:
     return page.locator(f'button.tile[data-room="{number}"]')
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from hotel import calendar, rights
 from rooms.models import RoomStatus
 from tests.browser.pages import set_active, shown, tile
-from tests.factories import BookingFactory, TaskFactory, booking_in
+from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
 
 
 @pytest.fixture
@@ -81,6 +81,34 @@ def test_filters_narrow_the_board_together_and_survive_a_reload(ten_rooms, board
     page.get_by_label("Status", exact=True).select_option("All")
     assert len(shown(page)) == 10
     assert "?" not in page.url
+
+
+def test_rooms_are_where_the_hotel_says(board_hotel, board):
+    """Text numbers in natural order, and groups by building, floor and section, those without any last."""
+    for number, place in (
+        ("12A", {"building": "Garden wing", "floor": "Ground"}),
+        (2, {"building": "Garden wing", "floor": "Ground"}),
+        (101, {}),
+        (102, {"section": "North"}),
+        ("PH1", {}),
+    ):
+        NewRoomFactory(hotel=board_hotel.hotel, room_type=board_hotel.room_type("Double"), room_number=number, **place)
+    page = board(board_hotel.member())
+    regions = page.locator("#floors section").evaluate_all(
+        "all => all.map(one => [...one.querySelectorAll('h2, .number')].map(each => each.textContent))"
+    )
+    assert regions == [
+        ["Garden wing, Ground", "2", "12A"],
+        ["Floor 1, North", "102"],
+        ["Floor 1", "101"],
+        ["Other rooms", "PH1"],
+    ]
+    tile(page, "PH1").click()
+    expect(page.locator("#room-heading")).to_have_text("Room PH1")
+    page.keyboard.press("Escape")
+    expect(tile(page, "PH1")).to_be_focused()
+    page.get_by_label("Floor", exact=True).select_option("Garden wing, Ground")
+    assert page.locator("button.tile:visible .number").all_inner_texts() == ["2", "12A"]
 
 
 def test_a_filter_stays_without_rooms_and_shows_a_returning_room(ten_rooms, board):

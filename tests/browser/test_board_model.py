@@ -1,11 +1,13 @@
 """How events and states update the board's data: the pure functions of board/static/board/state.js, in a browser."""
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
+from common.room_numbers import key
 from tests.browser.conftest import Complaints
 
 TODAY = "2026-07-01"
@@ -43,6 +45,9 @@ def room(number: int = 101, **fields: Any) -> dict[str, Any]:
         "room_number": number,
         "room_type": 1,
         "room_type_name": "Double",
+        "building": "",
+        "floor": "1",
+        "section": "",
         "is_active": True,
         "room_status": "CHECKOUT_DIRTY",
         "status_version": 4,
@@ -143,6 +148,13 @@ def test_a_reassigned_room_number_shows_its_new_room(page):
     assert (after["answer"], after["rooms"]) == ("others", [followed])
     after = page.evaluate(TAKE, [state(moved, followed), "takeRoom", {**first, "updated_at": OLD, "status_version": 8}])
     assert (after["answer"], after["rooms"]) == (None, [moved, followed])
+
+
+def test_rooms_are_in_the_servers_order(page):
+    """State.js sorts numbers as ``common.room_numbers.key`` does, whose equal in SQL has a test of its own."""
+    numbers = [1, "09", 9, 12, "12 B", "12A", "12b", "0101", 101, "101-2", 1203, "A2", "A10", "PH1", "Villa Rosa"]
+    script = "async numbers => numbers.sort((await import('/static/board/state.js')).byNumber)"
+    assert page.evaluate(script, random.sample(numbers, len(numbers))) == sorted(numbers, key=key) == numbers
 
 
 def test_a_new_type_name_is_added_to_the_filter(page):

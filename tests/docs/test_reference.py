@@ -180,6 +180,8 @@ def settings_of_a_hotel(pages: Pages) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, time):
         return f"{value:%H:%M}"
+    if value is list:
+        return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

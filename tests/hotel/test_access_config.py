@@ -27,6 +27,7 @@ DEFAULTS = {
     "timezone": "Europe/Dublin",
     "allow_overbooking": False,
     "require_complete_party": False,
+    "room_features": [],
 }
 OTHERS = {
     "standard_checkout_time": "10:30",
@@ -39,6 +40,7 @@ OTHERS = {
     "timezone": "America/St_Johns",
     "allow_overbooking": True,
     "require_complete_party": True,
+    "room_features": ["sea view", "bath"],
 }
 
 

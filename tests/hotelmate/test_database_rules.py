@@ -173,6 +173,7 @@ def test_counts_cannot_be_negative(one_of_each):
         ("room_type_price_not_negative", RoomType, {"starting_price_from": -1}),
         ("room_type_currency_is_a_code", RoomType, {"currency": "eu"}),
         ("room_type_sleeps_someone", RoomType, {"max_occupancy": 0}),
+        ("room_type_credits_not_negative", RoomType, {"credits": -1}),
     ],
 )
 def test_constraints_on_one_row(one_of_each, rule, model, fields):

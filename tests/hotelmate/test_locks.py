@@ -250,6 +250,25 @@ SERVICES = {
             inventory.update_room, room=small_hotel.rooms[0], staff=small_hotel.chief, room_number=901
         ),
     ),
+    "update_room, connecting": (
+        "hotel room",
+        lambda small_hotel: partial(
+            inventory.update_room,
+            room=small_hotel.rooms[0],
+            staff=small_hotel.chief,
+            connecting_rooms=[small_hotel.rooms[1].pk],
+        ),
+    ),
+    "create_room, connecting": (
+        "hotel room",
+        lambda small_hotel: partial(
+            inventory.create_room,
+            hotel=small_hotel.hotel,
+            room_number=301,
+            room_type_id=small_hotel.room_type.pk,
+            connecting_rooms=[small_hotel.rooms[0].pk],
+        ),
+    ),
     "update_room, out of service": (
         "room type",
         lambda small_hotel: partial(

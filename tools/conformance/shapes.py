@@ -109,6 +109,14 @@ ROOM = {
         "starting_price_from": "money?",
     },
     "current_price": maybe({"amount": "money", "currency": "str"}),
+    "floor": "str",
+    "building": "str",
+    "section": "str",
+    "features": ["str"],
+    "is_accessible": "bool",
+    "connecting_rooms": ["int"],
+    "walking_order": "int?",
+    "credits": "money",
     "room_status": ROOM_STATUS,
     "room_status_display": "str",
     "is_occupied": "bool",
@@ -157,11 +165,12 @@ ROOM_TYPE = {
     "short_description": "str",
     "availability_message": "str",
     "is_active": "bool",
+    "credits": "money",
     "photo_url": "str?",
 }
 BULK_CREATED = {
     "created_count": "int",
-    "skipped_existing": ["int"],
+    "skipped_existing": ["room"],
     "created_rooms": [ROOM],
     "room_type": "any",
 }
@@ -379,6 +388,7 @@ ACCESS_CONFIG = {
     "timezone": "str",
     "allow_overbooking": "bool",
     "require_complete_party": "bool",
+    "room_features": ["str"],
 }
 
 # --- live events ------------------------------------------------------------------------------------------------------

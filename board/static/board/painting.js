@@ -1,6 +1,6 @@
 // Owns the rendering of the board: tiles by floor, counts, filters, arrivals and departures.
 
-import { byNumber, duesOf, floorOf, now } from "./state.js";
+import { byNumber, byPlace, duesOf, floorWords, now, placeKeyOf, placeOf } from "./state.js";
 import { SHORT, ago, day, dueWords, faultWords, labelOf, lateWords, readiness } from "./words.js";
 
 const $ = (selector, within = document) => within.querySelector(selector);
@@ -24,10 +24,10 @@ export function renderer(board) {
   function paintAll() {
     const focused = floors.contains(document.activeElement) ? document.activeElement.dataset.room : null;
     tiles.clear();
-    const byFloor = grouped(sortedRooms(), floorOf);
-    floors.replaceChildren(...[...byFloor].map(([floor, rooms]) => {
+    const byFloor = grouped(sortedRooms(), placeOf);
+    floors.replaceChildren(...[...byFloor].map(([place, rooms], at) => {
       const list = element("ul", { className: "tiles" }, ...rooms.map(newTile));
-      const heading = element("h2", { id: `floor-${floor}`, textContent: `Floor ${floor}` });
+      const heading = element("h2", { id: `floor-${at}`, textContent: place || (byFloor.size > 1 ? "Other rooms" : "Rooms") });
       const section = element("section", { className: "floor" }, heading, list);
       section.setAttribute("aria-labelledby", heading.id);
       return section;
@@ -52,7 +52,7 @@ export function renderer(board) {
     classList.toggle("flowing", wall.checked && document.documentElement.scrollHeight > window.innerHeight);
   }
 
-  const sortedRooms = () => [...board.rooms.values()].sort((a, b) => byNumber(a.room_number, b.room_number));
+  const sortedRooms = () => [...board.rooms.values()].sort(byPlace);
 
   function newTile(room) {
     const item = template.content.firstElementChild.cloneNode(true);
@@ -180,7 +180,7 @@ export function renderer(board) {
 
   function isShown(room, chosen = filters) {
     return (!chosen.status || room.room_status === chosen.status)
-      && (!chosen.floor || String(floorOf(room)) === chosen.floor)
+      && (!chosen.floor || placeKeyOf(room) === chosen.floor)
       && (!chosen.type || room.room_type_name === chosen.type)
       && (!chosen.mine || board.my_tasks.some((task) => task.room_number === room.room_number));
   }
@@ -189,10 +189,11 @@ export function renderer(board) {
 
   function fillFilters(byFloor) {
     const asked = new URLSearchParams(location.search);
-    const floorNumbers = withAsked("floor", [...byFloor.keys()].map(String)).sort((a, b) => a - b);
+    const labels = new Map([...byFloor].map(([place, [room]]) => [placeKeyOf(room), place]));
+    const places = withAsked("floor", [...labels.keys()]);
     const types = withAsked("type", sortedRooms().map((room) => room.room_type_name)).sort();
     fill("status", board.statuses.map(({ value, label }) => [value, label]));
-    fill("floor", floorNumbers.map((floor) => [floor, `Floor ${floor}`]));
+    fill("floor", places.map((place) => [place, labels.get(place) ?? floorWords(place)]));
     fill("type", types.map((type) => [type, type]));
     form.elements.mine.checked = Boolean(asked.get("mine"));
     wall.checked = Boolean(asked.get("wall"));

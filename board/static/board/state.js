@@ -2,8 +2,20 @@
 
 const LISTS = ["arrivals", "departures"];
 
-// Of 12A too; rooms whose number begins with a letter are on floor 0.
-export const floorOf = (room) => Math.floor((Number.parseInt(room.room_number, 10) || 0) / 100);
+// Where a room is, as the hotel says: "Garden wing, Floor 1, north"; empty if it says nothing.
+export const placeOf = ({ building, floor, section }) =>
+  [building, floorWords(floor), section].filter(Boolean).join(", ");
+
+export const floorWords = (floor) => (/^[0-9]+$/.test(floor) ? `Floor ${floor}` : floor);
+
+// The same in the page's URL: 1 for Floor 1.
+export const placeKeyOf = ({ building, floor, section }) => [building, floor, section].filter(Boolean).join(", ");
+
+// Sorts rooms by building, floor and section, those without one last, then by number.
+export const byPlace = (a, b) => byText(a.building, b.building) || byText(a.floor, b.floor) || byText(a.section, b.section)
+  || byNumber(a.room_number, b.room_number);
+
+const byText = (a, b) => (a === "") - (b === "") || byNumber(a, b);
 
 // A room's number as the API has it, from the text in the page: an integer unless it has anything but digits.
 export const numberOf = (text) => (/^[1-9][0-9]*$/.test(text) ? Number(text) : text);
@@ -72,7 +84,7 @@ export function takeRoom(board, room) {
 }
 
 const hasSamePlace = (room, known) =>
-  room.room_number === known?.room_number && room.room_type_name === known.room_type_name;
+  room.room_number === known?.room_number && room.room_type_name === known.room_type_name && placeOf(room) === placeOf(known);
 
 // Takes a booking's row; returns the numbers of the rooms whose arrivals or departures it affects.
 export function takeBooking(board, row) {
