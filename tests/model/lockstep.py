@@ -125,7 +125,9 @@ class RealHotel:
         """Take one step; raises what the services raise."""
         if step == "tick":
             return tick()
-        staff, given = self.staff[who], {**STEPS[step].arguments, **args}
+        # The member with the hotel as a request loads them.
+        staff = Staff.objects.select_related("hotel", "user").get(pk=self.staff[who].pk)
+        self.hotel, given = staff.hotel, {**STEPS[step].arguments, **args}
         if given.get("room"):
             given["room"] = self.rooms[args["room"]]
         if "rooms" in args:
@@ -135,8 +137,6 @@ class RealHotel:
         if "task" in args:
             given["task"] = HousekeepingTask(pk=self.tasks[args["task"]])
         if step in TAKES_HOTEL:
-            # As a request loads it.
-            self.hotel = Hotel.objects.get(pk=self.hotel.pk)
             given["real"] = self
         said = ask(step, staff, given)
         refusal = None
