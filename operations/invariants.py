@@ -139,6 +139,26 @@ ROOM_NUMBERS = r"""
     ORDER BY 1, room.sort_key
 """
 
+CONNECTING_ROOMS = """
+    SELECT hotel.slug, 'room ' || room.number, 'connects to ' || coalesce('room ' || other.number || ', which does not '
+        'connect to it', 'id ' || named || ', which is no other room of the hotel')
+    FROM rooms_room room
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    CROSS JOIN LATERAL unnest(room.connecting_rooms) named
+    LEFT JOIN rooms_room other ON other.id = named AND other.hotel_id = room.hotel_id AND other.id <> room.id
+    WHERE other.id IS NULL OR NOT room.id = ANY(other.connecting_rooms)
+    ORDER BY 1, room.sort_key, named
+"""
+
+ROOM_FEATURES = """
+    SELECT hotel.slug, 'room ' || room.number, 'has ' || feature || ', which the list of the hotel does not have'
+    FROM rooms_room room
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    CROSS JOIN LATERAL unnest(room.features) feature
+    WHERE NOT feature = ANY(hotel.room_features)
+    ORDER BY 1, room.sort_key, feature
+"""
+
 # --- guests in rooms --------------------------------------------------------------------------------------------------
 
 ONE_IN_HOUSE = """
@@ -591,6 +611,8 @@ RULES = (
     ),
     Rule("room_fault", "A room in maintenance has an open fault, a ready room has none", ROOM_FAULT),
     Rule("room_numbers", "A hotel has no two rooms of the same number, whatever the case", ROOM_NUMBERS),
+    Rule("connecting_rooms", "Connecting rooms are of one hotel and name each other", CONNECTING_ROOMS),
+    Rule("room_features", "A room's features are in its hotel's list", ROOM_FEATURES),
     Rule("one_in_house", "No two bookings are in house in the same room", ONE_IN_HOUSE),
     Rule("in_house_room", "A guest in house is in a room that is occupied or in maintenance", IN_HOUSE_ROOM),
     Rule("occupied_has_guest", "An occupied room has a guest in house", OCCUPIED_HAS_GUEST),

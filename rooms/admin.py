@@ -8,10 +8,12 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminTextareaWidget
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import path
 
 from common.admin import HotelScopedAdmin, own_hotel
 from common.forms import LineField, LinesField, OneHotelForm
@@ -21,14 +23,35 @@ from housekeeping.models import RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE
 from housekeeping.selectors import status_event_list
 from housekeeping.services import STATUS_FIELDS, preview_room_statuses, set_room_statuses
-from rooms import services
+from rooms import imports, services
 from rooms.models import Room, RoomStatus, RoomType
 
 PLACE: Any = ["building", "floor", "section", "walking_order"]
 EQUIPMENT: Any = ["features", "is_accessible", "connecting_rooms", "credits"]
+STATUS_PAGE = {"title": "Change the status of rooms"}
 # The confirmation page posts each chosen room back, and Django accepts at most 1,000 form fields.
 MOST_AT_ONCE = 900
 SHOWN_EVENTS = 20
+
+
+class ImportForm(forms.Form):
+    """The CSV files to import; only a superuser chooses the hotel."""
+
+    hotel = forms.ModelChoiceField(Hotel.objects.all())
+    types = forms.FileField(label="Room types", required=False, help_text="A CSV with the columns code, name …")
+    rooms = forms.FileField(required=False, help_text="A CSV with the columns room_number, room_type …")
+
+    def clean(self) -> dict[str, Any]:
+        if not self.errors and not self.files:
+            raise ValidationError("Choose a file.")
+        return self.cleaned_data
+
+
+def csv_file(text: str, name: str) -> HttpResponse:
+    """A response that the browser saves. The byte order mark tells spreadsheets that it is UTF-8."""
+    answer = HttpResponse("\ufeff" + text, content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 class OneByOneAdmin(HotelScopedAdmin):
@@ -88,6 +111,11 @@ class RoomTypeAdmin(OneByOneAdmin):
     list_select_related = ["hotel"]
     search_fields = ["code", "name"]
     readonly_fields = ["price"]
+    actions = ["export"]
+
+    @admin.action(description="Export the selected room types as CSV", permissions=["view"])
+    def export(self, request: HttpRequest, queryset: QuerySet[RoomType]) -> HttpResponse:
+        return csv_file(imports.export_types(queryset), "types.csv")
 
     @admin.display(description="starting price from", ordering="starting_price_from", empty_value="–")
     def price(self, room_type: RoomType) -> str | None:
@@ -162,7 +190,8 @@ class RoomAdmin(OneByOneAdmin):
         (None, {"fields": ["created_at", "updated_at"]}),
     ]
     readonly_fields = [*STATUS_FIELDS, "fault", "created_at"]
-    actions = ["change_status"]
+    actions = ["change_status", "export"]
+    change_list_template = "admin/rooms/room/change_list.html"
     selections = (ACTION_CHECKBOX_NAME, "others")
 
     @admin.display(description="floor")
@@ -199,6 +228,46 @@ class RoomAdmin(OneByOneAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Room) -> None:
         services.delete_room(room=obj)
+
+    # --- CSV ----------------------------------------------------------------------------------------------------------
+
+    @admin.action(description="Export the selected rooms as CSV", permissions=["view"])
+    def export(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse:
+        return csv_file(imports.export_rooms(queryset.select_related("room_type")), "rooms.csv")
+
+    def get_urls(self) -> list[Any]:
+        own = path("import/", self.admin_site.admin_view(self.import_view), name="rooms_room_import")
+        return [own, *super().get_urls()]
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may add and change types as well as rooms."""
+        admins = (self, self.admin_site.get_model_admin(RoomType))
+        return all(each.has_add_permission(request) and each.has_change_permission(request) for each in admins)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        may_import = {"may_import": self.has_import_permission(request)}
+        return super().changelist_view(request, {**may_import, **(extra_context or {})})
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask for the files, check them, import them if asked to, and list every line's error."""
+        if not self.has_import_permission(request):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None)
+        if not request.user.is_superuser:
+            del form.fields["hotel"]
+        context: dict[str, Any] = {"title": "Import rooms", "form": form}
+        if request.method == "POST" and form.is_valid():
+            done = imports.import_files(
+                form.cleaned_data.get("hotel") or own_hotel(request),
+                [(file.name, file.read()) for name in ("types", "rooms") if (file := form.cleaned_data[name])],
+                staff=getattr(request.user, "staff_profile", None),
+                dry_run="import" not in request.POST,
+            )
+            if not done.errors and "import" in request.POST:
+                messages.success(request, f"Imported. {done}.")
+                return redirect("admin:rooms_room_changelist")
+            context["done"] = done
+        return self._page(request, "import", context)
 
     # --- history ------------------------------------------------------------------------------------------------------
 
@@ -246,7 +315,8 @@ class RoomAdmin(OneByOneAdmin):
             return None
         form = StatusForm(request.POST if step in ("apply", "preview") else None, initial=request.POST.dict())
         if not form.is_valid():
-            return self._page(request, form, {"rooms": rooms, "selected": [room.pk for room in rooms]})
+            context = {"rooms": rooms, "selected": [room.pk for room in rooms]}
+            return self._page(request, "change_status", {**STATUS_PAGE, "form": form, **context})
         change: dict[str, Any] = {
             "changes": [(room, form.cleaned_data["to_status"]) for room in rooms],
             "staff": request.user.staff_profile,  # type: ignore[union-attr]
@@ -269,18 +339,16 @@ class RoomAdmin(OneByOneAdmin):
             "selected": [room.pk for room in done or others],
             "others": [room.pk for room in others] if done else [],
         }
-        return self._page(request, form, context)
+        return self._page(request, "change_status", {**STATUS_PAGE, "form": form, **context})
 
-    def _page(self, request: HttpRequest, form: StatusForm, context: dict[str, Any]) -> HttpResponse:
+    def _page(self, request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": "Change the status of rooms",
-            "form": form,
             "opts": self.model._meta,
             "media": self.media,
             **context,
         }
-        return TemplateResponse(request, "admin/rooms/room/change_status.html", context)
+        return TemplateResponse(request, f"admin/rooms/room/{name}.html", context)
 
     def _apply(self, request: HttpRequest, change: dict[str, Any]) -> None:
         outcomes = set_room_statuses(**change)

@@ -70,15 +70,23 @@ def refuse_status(fields: Any) -> None:
 def create_room(*, hotel: Hotel, room_number: RoomNumber, room_type_id: int, **fields: Any) -> Room:
     """Create a room, ready for its first guest. ``fields`` as in ``update_room``."""
     hotel = _lock_hotel_for(hotel.pk, fields) or hotel
-    room_type = _room_type(hotel, room_type_id)
+    room = add_room(hotel=hotel, room_number=room_number, room_type=_room_type(hotel, room_type_id), **fields)
+    return room_list(hotel).get(pk=room.pk)
+
+
+def add_room(*, hotel: Hotel, room_number: RoomNumber, room_type: RoomType, **fields: Any) -> Room:
+    """``create_room`` of a type of the hotel, which is locked if there are features or connecting rooms among
+    ``fields``; the room is returned as it was stored, without what a snapshot shows.
+    """
     fields = _in_order(fields)
     require(features_refusals(hotel, fields.get("features", ())))
-    others = room_lock(fields.get("connecting_rooms", ()), hotel=hotel)
-    require(connections_refusals(fields.get("connecting_rooms", ()), others))
+    ids = fields.get("connecting_rooms", ())
+    others = room_lock(ids, hotel=hotel) if ids else []
+    require(connections_refusals(ids, others))
     with _unless_taken(room_number_unique=number_refusals(room_number, is_taken=True)):
         room = Room.objects.create(hotel=hotel, room_number=room_number, room_type=room_type, **fields)
     _connect(room, others, staff=None)
-    return room_list(hotel).get(pk=room.pk)
+    return room
 
 
 def number_refusals(number: RoomNumber, *, is_taken: bool) -> Guard[None]:

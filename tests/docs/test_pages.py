@@ -15,7 +15,9 @@ from tests.notifications.conftest import until
 
 GUIDES = PROJECT / "docs" / "guides"
 FIRST = GUIDES / "sign-in.md"
-PAGES = [PROJECT / "README.md", *sorted(GUIDES.glob("*.md"))]
+# tests/rooms/test_imports.py follows the guide that has no requests.
+OTHERS = {"set-up-rooms.md"}
+PAGES = [PROJECT / "README.md", *sorted(path for path in GUIDES.glob("*.md") if path.name not in OTHERS)]
 REALTIME = (PROJECT / "docs" / "realtime.md").read_text()
 
 

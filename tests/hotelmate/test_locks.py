@@ -37,6 +37,7 @@ from room_bookings.services import (
     undo_check_out,
 )
 from rooms import services as inventory
+from rooms.imports import import_files
 from rooms.models import Room
 from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, TaskFactory, booking_in, room_in
 from tests.room_bookings.small_hotel import NOW, day, open_small_hotel
@@ -307,6 +308,12 @@ SERVICES = {
         "room type",
         lambda small_hotel: partial(
             inventory.delete_room, room=Room.objects.get(pk=NewRoomFactory(hotel=small_hotel.hotel).pk)
+        ),
+    ),
+    "import_files": (
+        "hotel room",
+        lambda small_hotel: partial(
+            import_files, small_hotel.hotel, [("a.csv", b"room_number,section\n101,North")], staff=None, dry_run=False
         ),
     ),
     "create_rooms": (

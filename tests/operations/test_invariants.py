@@ -251,6 +251,21 @@ BROKEN: list[tuple[str, str, set[tuple[str, str]]]] = [
         "is sorted and found as another number",
         {("room_numbers", "room 103")},
     ),
+    (
+        room(103, "connecting_rooms = ARRAY[(SELECT id FROM rooms_room WHERE number = '102')]"),
+        "connects to room 102, which does not connect to it",
+        {("connecting_rooms", "room 103")},
+    ),
+    (
+        room(103, "connecting_rooms = ARRAY[999999]"),
+        "connects to id 999999, which is no other room of the hotel",
+        {("connecting_rooms", "room 103")},
+    ),
+    (
+        room(103, "features = ARRAY['helipad']"),
+        "has helipad, which the list of the hotel does not have",
+        {("room_features", "room 103")},
+    ),
     (room(103, "room_number = 301"), "has the integer 301", {("room_numbers", "room 103")}),
     (
         booking("BK-2", "assigned_room_id = (SELECT id FROM rooms_room WHERE number = '102')"),
