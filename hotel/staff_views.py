@@ -17,8 +17,10 @@ from common.views import HotelViewSet, etag, if_match_versions
 from hotel.idempotency import StoredResponse, run_once
 from operations.actions import Question, booking_actions
 from room_bookings import serializers as shapes
+from room_bookings.availability import availability
 from room_bookings.errors import BookingNotFound
 from room_bookings.examples import (
+    AVAILABILITY_EXAMPLE,
     BY_CARD,
     DETAIL_EXAMPLE,
     EXAMPLES,
@@ -51,7 +53,8 @@ from room_bookings.services.room_move import move_room
 from room_bookings.services.undo_check_in import undo_check_in
 from room_bookings.services.undo_check_out import undo_check_out
 from room_bookings.snapshots import booking_detail, booking_row, party
-from rooms.views import ANY_BOOKINGS_RIGHT
+from rooms.models import RoomType
+from rooms.views import ANY_BOOKINGS_RIGHT, ANY_ROOMS_RIGHT
 
 # In the descriptions of approve and decline.
 WAIT_FOR_PROVIDER = "503 `PAYMENTS_BUSY`, immediately, while too many calls to the payment provider are in progress."
@@ -571,3 +574,22 @@ class StaffBookingOverstayView(BookingViewSet):
 
         answer = self.once(body, act)
         return Response(answer.body, status=answer.status, headers={"ETag": etag(answer.body["booking"]["version"])})
+
+
+class StaffAvailabilityView(HotelViewSet):
+    """How many rooms are left to sell."""
+
+    queryset: Any = RoomType.objects.none()
+    rights: ClassVar = {"*": (*ANY_BOOKINGS_RIGHT, *ANY_ROOMS_RIGHT)}
+
+    @endpoint(
+        "Count the rooms that are blocked, sold and free, for each type and night",
+        response=shapes.AvailabilityOutput,
+        example=AVAILABILITY_EXAMPLE,
+        parameters=[shapes.AvailabilityQuery],
+        description="By the computation that refuses a night with `NO_AVAILABILITY`. For each night, `free` less "
+        "`overbooked` is `rooms` less the rooms that are out of order or in house use, and those that are sold.",
+    )
+    def availability(self, request: Request, slug: str) -> Response:
+        query = self.query(shapes.AvailabilityQuery)
+        return Response(availability(self.hotel, query["from"], query["to"], query.get("room_type")))

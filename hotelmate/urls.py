@@ -12,6 +12,7 @@ from rest_framework.viewsets import ViewSetMixin
 
 from common import room_numbers
 from hotel.staff_views import (
+    StaffAvailabilityView,
     StaffBookingApprovalView,
     StaffBookingCancelView,
     StaffBookingOverstayView,
@@ -114,6 +115,7 @@ hotel_urls: list[Any] = [
         for action in ("assign", "start", "complete", "cancel")
     ],
     # bookings
+    path("availability/", view(StaffAvailabilityView, get="availability"), name="availability"),
     path("room-bookings/", view(StaffBookingView, get="list", post="create"), name="bookings"),
     booking("", view(StaffBookingView, get="retrieve", patch="partial_update")),
     booking("actions/", view(BookingActionsViewSet, get="actions")),

@@ -159,6 +159,21 @@ SOLD_OUT = error_body(
     "No Standard is left for the night of 2026-07-02.",
     details={"room_type_id": 3, "date": "2026-07-02"},
 )
+NIGHT_EXAMPLE = {
+    "date": "2026-07-01",
+    "rooms": 12,
+    "blocked": {"OUT_OF_ORDER": 1, "OUT_OF_SERVICE": 0, "OUT_OF_INVENTORY": 0, "HOUSE_USE": 0},
+    "sold_assigned": 7,
+    "sold_unassigned": 2,
+    "free": 2,
+    "overbooked": 0,
+}
+AVAILABILITY_EXAMPLE = {
+    "from": "2026-07-01",
+    "to": "2026-07-02",
+    "room_types": [{"id": 3, "code": "A", "name": "Standard", "nights": [NIGHT_EXAMPLE]}],
+    "total": [NIGHT_EXAMPLE],
+}
 PAYMENTS_BUSY = error_body(
     "PAYMENTS_BUSY", "Other card payments are in progress; nothing was changed. Try again in a few seconds."
 )

@@ -464,6 +464,41 @@ class AvailableRoomsOutput(serializers.Serializer[Any]):
     available_rooms = AvailableRoom(many=True)
 
 
+class AvailabilityQuery(serializers.Serializer[Any]):
+    # "from" is a keyword of Python.
+    vars()["from"] = serializers.DateField(help_text="The first night, tonight or later.")
+    to = serializers.DateField(help_text="The day after the last night, at most 731 nights after `from`.")
+    room_type = LineField(required=False, max_length=100, help_text="Code or id of the only type to count.")
+
+
+class AvailabilityNight(serializers.Serializer[Any]):
+    date = serializers.DateField()
+    rooms = serializers.IntegerField(help_text="All but those out of inventory.")
+    blocked = serializers.DictField(
+        child=serializers.IntegerField(), help_text="By kind. Rooms out of service can be sold."
+    )
+    sold_assigned = serializers.IntegerField(help_text="Stays with a room.")
+    sold_unassigned = serializers.IntegerField(help_text="Stays without a room yet.")
+    free = serializers.IntegerField(help_text="Rooms left to sell.")
+    overbooked = serializers.IntegerField(help_text="Rooms sold beyond those that there are.")
+
+
+class TypeAvailability(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    nights = AvailabilityNight(many=True)
+
+
+class AvailabilityOutput(serializers.Serializer[Any]):
+    """Built by ``room_bookings.availability.availability``."""
+
+    vars()["from"] = serializers.DateField()
+    to = serializers.DateField()
+    room_types = TypeAvailability(many=True)
+    total = AvailabilityNight(many=True)
+
+
 class Extension(serializers.Serializer[Any]):
     old_checkout_date = serializers.DateField()
     new_checkout_date = serializers.DateField()

@@ -124,6 +124,7 @@ ENDPOINTS = (
     Endpoint("POST", "housekeeping/tasks/<int:pk>/cancel/", (SUPERVISOR, MANAGER), "task"),
     Endpoint("POST", "rooms/checkin/", DESK, "", {"room_ids": ["$due"]}),
     Endpoint("POST", "rooms/checkout/", DESK, "", {"room_ids": ["$left"]}),
+    Endpoint("GET", "availability/", ROLES, query="?from=2100-07-01&to=2100-07-04"),
     Endpoint("GET", "room-bookings/", DESK),
     Endpoint("POST", "room-bookings/", DESK, "", NEW_BOOKING, 201),
     Endpoint("GET", BOOKING, DESK, "arrival"),

@@ -246,8 +246,8 @@ def required_rights(pages: Pages) -> Iterator[str]:
     for call, row, _ in documented_calls(pages):
         if row["right"] == "none" or row["right"].startswith("by "):
             said = None
-        elif any_of := re.fullmatch(r"any (\w+) right", row["right"]):
-            said = frozenset(f"{any_of[1]}.{action}" for action in rights.ACTIONS[any_of[1]])
+        elif any_of := re.fullmatch(r"any (\w+(?: or \w+)*) right", row["right"]):
+            said = frozenset(f"{kind}.{action}" for kind in any_of[1].split(" or ") for action in rights.ACTIONS[kind])
         else:
             said = frozenset(codes(row["right"]))
         yield from difference(f"right of {call}", said, code_facts.view_rights(call))

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.db import IntegrityError, connection, transaction
 
 from operations.invariants import violations
@@ -162,6 +163,10 @@ def test_a_booking_under_another_id_takes_its_claim_along(room):
     booking.pk += 1
     assert claims(booking) == [(room.pk, july(10), july(14))]
     assert violations() == []
+
+
+def test_the_admin_has_no_form_for_claims():
+    assert RoomClaim not in admin.site._registry
 
 
 # --- restore ----------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ AREAS = (
     (("rooms/checkin/", "rooms/checkout/"), "Bulk check-in and check-out"),
     (("housekeeping/tasks/",), "Housekeeping tasks"),
     (("turnover/", "rooms/", "housekeeping/"), "Room status and turnover"),
-    (("room-bookings/",), "Bookings"),
+    (("availability/", "room-bookings/"), "Bookings"),
     (("events/",), "Missed events"),
 )
 

@@ -355,6 +355,21 @@ AVAILABLE_ROOMS = {
         {"id": "int", "room_number": "room", "room_type": "str", "room_status": ROOM_STATUS, "is_bookable": "bool"}
     ]
 }
+NIGHT = {
+    "date": "date",
+    "rooms": "int",
+    "blocked": keyed("int", ("OUT_OF_ORDER", "OUT_OF_SERVICE", "OUT_OF_INVENTORY", "HOUSE_USE")),
+    "sold_assigned": "int",
+    "sold_unassigned": "int",
+    "free": "int",
+    "overbooked": "int",
+}
+AVAILABILITY = {
+    "from": "date",
+    "to": "date",
+    "room_types": [{"id": "int", "code": "str", "name": "str", "nights": [NIGHT]}],
+    "total": [NIGHT],
+}
 OVERSTAY = {
     "is_overstay": "bool",
     "incident_state": frozenset({"ACTIVE", "MISSING"}),

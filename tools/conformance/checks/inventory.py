@@ -5,7 +5,7 @@ from typing import Any
 from tools.conformance.checks.booking_decisions import request_without_card
 from tools.conformance.report import Table
 from tools.conformance.session import Session
-from tools.conformance.shapes import DETAIL, EXTENSION_REFUSED, ROOM_NEEDED
+from tools.conformance.shapes import AVAILABILITY, DETAIL, EXTENSION_REFUSED, ROOM_NEEDED
 
 TABLE = Table("Bookings")
 row = TABLE.row
@@ -99,6 +99,21 @@ def sold_out(s: Session) -> None:
             s.frontdesk.post(s.path(request, action), status=409, code="NO_AVAILABILITY")
         for other in others:
             s.frontdesk.post(s.path(other, "cancel/"))
+
+
+@row("GET availability/: rooms, blocked, sold and free, for each type and night")
+def availability(s: Session) -> None:
+    kind, room = s.lone_room()
+    booking = s.book(3, 1, room_type_id=kind["id"])
+    query = {"from": s.day(2), "to": s.day(4), "room_type": kind["code"]}
+    for place in ("sold_unassigned", "sold_assigned"):
+        body = s.frontdesk.get("availability/", query=query, shape=AVAILABILITY)
+        s.equal([one["id"] for one in body["room_types"]], [kind["id"]], "the only type")
+        seen = [(night["date"], night["rooms"], night[place], night["free"]) for night in body["total"]]
+        s.equal(seen, [(s.day(2), 1, 0, 1), (s.day(3), 1, 1, 0)], "the nights")
+        s.frontdesk.post(s.path(booking, "safe-assign-room/"), {"room_id": room["id"]})
+    s.equal(s.supervisor.get("availability/", query=query)["total"], body["total"], "housekeeping's answer")
+    s.frontdesk.get("availability/", query={**query, "to": s.day(2)}, status=400)
 
 
 @row("early check-in, extend, later departure: NO_AVAILABILITY, override")
