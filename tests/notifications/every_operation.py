@@ -236,7 +236,7 @@ def in_the_admin(targets: SimpleNamespace, manager: Staff) -> dict[str, Work]:
 
     status = {"action": "change_status", "apply": "1", "to_status": "OUT_OF_ORDER", "reason": "burst pipe"}
     chosen = [targets.cleaned, targets.dirty, targets.left]  # the guest in the last one stays
-    kind = {"code": "X", "name": "Renamed", "currency": "EUR", "max_occupancy": 2, "is_active": "on"}
+    kind = {"code": "X", "name": "Renamed", "currency": "EUR", "max_occupancy": 2, "credits": 1, "is_active": "on"}
     room_fields = {"room_number": 303, "room_type": targets.room_type, "is_active": "on"}
     return {
         "admin: send a mail again": lambda: browser.post(
