@@ -30,7 +30,7 @@ class Change(NamedTuple):
 
 
 # What an answer reports, each a list (docs/api.md, Dry run).
-EFFECTS = ("rooms", "bookings", "tasks", "room_types", "settings", "events", "mails", "payments")
+EFFECTS = ("rooms", "bookings", "blocks", "tasks", "room_types", "settings", "events", "mails", "payments")
 NOTED = """
     SELECT table_name, before::text, after::text FROM hotel_dryrunchange
     WHERE before IS DISTINCT FROM after ORDER BY table_name, row_id < 0, row_id

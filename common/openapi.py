@@ -89,6 +89,11 @@ class BookingEffect(_VersionedEffect):
     booking_id = serializers.CharField(allow_null=True, help_text="Null for a new booking.")
 
 
+class BlockEffect(_Effect):
+    id = serializers.IntegerField(allow_null=True, help_text="Null for a new block.")
+    room_number = RoomNumberField()
+
+
 class TaskEffect(_Effect):
     id = serializers.IntegerField(allow_null=True, help_text="Null for a new task.")
     room_number = RoomNumberField()
@@ -133,6 +138,7 @@ class Effects(serializers.Serializer[Any]):
 
     rooms = RoomEffect(many=True)
     bookings = BookingEffect(many=True)
+    blocks = BlockEffect(many=True)
     tasks = TaskEffect(many=True)
     room_types = RoomTypeEffect(many=True)
     settings = SettingsEffect(many=True)

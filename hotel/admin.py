@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from knox.admin import AuthTokenAdmin
@@ -17,6 +18,7 @@ from hotel.models import Hotel, Staff
 from hotel.rights import ROLE_RIGHTS
 from hotel.selectors import outranks, roles_to_give
 from hotel.services import Outranked, sign_out_everywhere, update_access_config, update_staff
+from rooms.services import create_block_reasons
 
 
 @admin.register(Hotel)
@@ -48,7 +50,9 @@ class HotelAdmin(HotelScopedAdmin):
         if change:
             update_access_config(hotel=obj, **{name: form.cleaned_data[name] for name in form.changed_data})
         else:
-            obj.save()
+            with transaction.atomic():
+                obj.save()
+                create_block_reasons(obj)
 
 
 @admin.register(Staff)

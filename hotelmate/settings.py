@@ -206,6 +206,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "PATH_CONVERTER_OVERRIDES": {"number": str},
     "ENUM_NAME_OVERRIDES": {
+        "BlockActionEnum": "rooms.models.BlockAction",
+        "BlockKindEnum": "rooms.models.BlockKind",
+        "BlockReturnStatusEnum": "rooms.models.RETURN_CHOICES",
+        "BlockStatusEnum": "rooms.models.BlockStatus",
         "BlockerTypeEnum": "operations.serializers.BLOCKER_TYPES",
         "BookerTypeEnum": "room_bookings.models.BookerType",
         "BookingStatusEnum": "room_bookings.models.BookingStatus",

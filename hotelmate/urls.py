@@ -26,6 +26,7 @@ from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from notifications.catch_up_views import EventViewSet
 from notifications.mail_views import StaffBookingMailView
 from notifications.views import PusherAuthView
+from operations.block_views import BlockReasonViewSet, BlockViewSet
 from operations.effects import show_effects
 from operations.views import BookingActionsViewSet, RoomActionsViewSet
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
@@ -103,6 +104,14 @@ hotel_urls: list[Any] = [
     path("room-types/", view(RoomTypeViewSet, get="list", post="create"), name="room-types"),
     path("room-types/<int:pk>/", view(RoomTypeViewSet, patch="partial_update", delete="destroy"), name="room-type"),
     path("room-types/<int:pk>/rooms/bulk-create/", post(RoomTypeViewSet, "bulk_create"), name="rooms-bulk-create"),
+    # blocks
+    path("room-blocks/", view(BlockViewSet, get="list", post="create"), name="blocks"),
+    path("room-blocks/<int:pk>/", view(BlockViewSet, get="retrieve"), name="block"),
+    *[
+        path(f"room-blocks/<int:pk>/{action}/", post(BlockViewSet, action), name=f"block-{action}")
+        for action in ("extend", "complete", "cancel")
+    ],
+    path("block-reasons/", view(BlockReasonViewSet, get="list"), name="block-reasons"),
     # tasks
     path("housekeeping/tasks/", view(TaskViewSet, get="list", post="create"), name="tasks"),
     path(

@@ -1,4 +1,4 @@
-"""Queries for room status history and tasks."""
+"""Queries for room status history, tasks and blocks."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -9,7 +9,7 @@ from django.db.models import F, Q, QuerySet
 from common import clock
 from hotel.models import Hotel
 from housekeeping.models import OPEN_TASK_STATUSES, TASK_DUE, HousekeepingTask, RoomStatusEvent
-from rooms.models import Room
+from rooms.models import Room, RoomBlock, RoomBlockEvent
 
 
 def latest_events(rooms: Iterable[Room]) -> dict[int, RoomStatusEvent]:
@@ -33,6 +33,20 @@ def task_list(hotel: Hotel) -> QuerySet[HousekeepingTask]:
         .select_related("room", "booking", "assigned_to__user", "created_by__user")
         .order_by("-created_at", "-pk")
     )
+
+
+def block_list(hotel: Hotel) -> QuerySet[RoomBlock]:
+    """The hotel's blocks, the latest first nights first, with the related rows that lists show."""
+    return (
+        RoomBlock.objects.filter(hotel=hotel)
+        .select_related("room", "reason", "created_by__user")
+        .order_by("-first_night", "-pk")
+    )
+
+
+def block_history(block: RoomBlock) -> QuerySet[RoomBlockEvent]:
+    """The block's changes, in order."""
+    return RoomBlockEvent.objects.filter(block=block).select_related("staff__user").order_by("version")
 
 
 def late_tasks() -> Q:

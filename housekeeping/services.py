@@ -13,7 +13,16 @@ from common import clock, prepared
 from common.errors import Conflict, HotelMateError, InvalidInput, Lift
 from common.formats import iso
 from common.guards import Guard, examine, require
+from hotel import calendar
 from hotel.models import Staff
+from housekeeping.block_records import (
+    BlockChange,
+    block_by_status,
+    complete_block,
+    insert_blocks,
+    stored_block,
+    stored_with,
+)
 from housekeeping.models import TURNED_OVER, RoomStatusEvent, Source
 from housekeeping.policy import OVERRIDE, rights_refusals
 from housekeeping.selectors import latest_events
@@ -21,7 +30,8 @@ from housekeeping.task_following import finish_turnovers
 from notifications import notification_manager
 from room_bookings.models import Overbooking
 from room_bookings.room_demand import RoomDemand
-from rooms.errors import RoomNotFound, RoomOccupied, guest_of
+from rooms.errors import RoomNotFound, RoomOccupied, blocked, guest_of
+from rooms.live_blocks import closing_block, live_blocks
 from rooms.models import Priority, Room, RoomStatus
 from rooms.selectors import room_list, room_lock
 from rooms.snapshots import LABELS, facts_allow, is_occupied
@@ -105,6 +115,12 @@ class StatusRequest:
     clears_fault: bool = False
     forced: bool = False
     returning: bool = False
+    by_block: bool = False  # a block that begins or ends changes a vacant room, whatever its status
+
+    @property
+    def overrides(self) -> bool:
+        """Whether the workflow map does not apply."""
+        return self.by_block or self.source == Source.MANAGER_OVERRIDE
 
     def expects(self, room: Room) -> bool:
         """Whether the room matches the status and version that the caller expects, if any."""
@@ -132,7 +148,8 @@ def set_room_status(
     the new values and, as ``status_event``, the audit row (``None`` if nothing changed).
 
     Raises RoomNeeded when bookings need a room that would go out of order, unless ``forced``: then the caller has
-    unassigned its arrivals first (``room_bookings.services.room_removal``).
+    unassigned its arrivals first (``room_bookings.services.room_removal``). A room out of order has a block for as
+    long as it is; any other block that keeps it so refuses the change (RoomBlocked).
 
     Raises the errors of this module; then nothing was written.
     """
@@ -217,12 +234,39 @@ def change_locked_room(room: Room, to_status: str, request: StatusRequest) -> Ro
     return room
 
 
+def change_rooms_by_block(
+    changes: Sequence[tuple[Room, str, str]],
+    blocks: Sequence[BlockChange],
+    *,
+    staff: Staff | None,
+    overbooked: Sequence[Overbooking] = (),
+    events: Sequence[notification_manager.RoomEvent] = (),
+) -> None:
+    """Store ``blocks``, and the status changes that come with them: of each locked, vacant room, its new status and a
+    note. New blocks have been inserted."""
+    for room, to_status, note in changes:
+        require(status_refusals(room, to_status, _by_block(staff, to_status, note)))
+    _write(
+        [_begin(room, to_status, _by_block(staff, to_status, note)) for room, to_status, note in changes],
+        overbooked,
+        staff,
+        blocks=blocks,
+        events=events,
+    )
+
+
+def _by_block(staff: Staff | None, to_status: str, note: str) -> StatusRequest:
+    # A room that returns ready for a guest has been inspected.
+    return StatusRequest(staff, Source.SYSTEM, note, inspected=to_status == RoomStatus.READY_FOR_GUEST, by_block=True)
+
+
 class _Change(NamedTuple):
-    """A change of a locked room, not yet stored."""
+    """A change of a locked room, not yet stored, and that of the block that its status makes or ends."""
 
     room: Room
     event: RoomStatusEvent
     fields: list[str]
+    block: BlockChange | None
 
 
 def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_nothing: bool) -> list[StatusOutcome]:
@@ -253,20 +297,43 @@ def _change(changes: Sequence[tuple[Room, str]], request: StatusRequest, all_or_
 
 def _begin(room: Room, to_status: str, request: StatusRequest) -> _Change:
     event = room.status_event = _event(room, to_status, request)
-    return _Change(room, event, _apply(room, to_status, event, request))
+    block = None if request.by_block else _block_of_status(room, event)
+    return _Change(room, event, _apply(room, to_status, event, request), block)
 
 
-def _write(changed: Sequence[_Change], overbooked: Sequence[Overbooking], staff: Staff | None) -> None:
-    rooms, names = [room for room, _, _ in changed], {field for _, _, fields in changed for field in fields}
+def _block_of_status(room: Room, event: RoomStatusEvent) -> BlockChange | None:
+    """The block that the change makes or ends, if any."""
+    today, staff = calendar.business_date(room.hotel), event.changed_by
+    if event.to_status == RoomStatus.OUT_OF_ORDER:
+        return block_by_status(room, today, event.created_at, staff=staff, note=event.note)
+    block = closing_block(room) if room.room_status == RoomStatus.OUT_OF_ORDER else None
+    if block is None:
+        return None
+    return complete_block(stored_block(room, block), today, event.created_at, staff=staff, note=event.note)
+
+
+def _write(
+    changed: Sequence[_Change],
+    overbooked: Sequence[Overbooking],
+    staff: Staff | None,
+    *,
+    blocks: Sequence[BlockChange] = (),
+    events: Sequence[notification_manager.RoomEvent] = (),
+) -> None:
+    rooms, names = [each.room for each in changed], {field for each in changed for field in each.fields}
+    blocks = [*blocks, *(each.block for each in changed if each.block)]
+    insert_blocks(blocks)
+    stored = stored_with(blocks)  # before the events, which show the rooms' blocks
     updates = [
-        notification_manager.RoomUpdate(room, fields, event.source, event.from_status, staff)
-        for room, event, fields in changed
+        notification_manager.RoomUpdate(each.room, each.fields, each.event.source, each.event.from_status, staff)
+        for each in changed
     ]
     prepared.write(
         prepared.Update(rooms, names),
+        *stored,
         prepared.Insert(overbooked),
-        notification_manager.rooms_updated(updates),
-        prepared.Insert([event for _, event, _ in changed]),  # last, so that they get their keys
+        notification_manager.rooms_updated(updates, events),
+        prepared.Insert([each.event for each in changed]),  # last, so that they get their keys
     )
     _finish_turnovers(rooms, staff)
 
@@ -302,8 +369,8 @@ def status_refusals(
             f"Room {room.room_number} has changed since you read it; it is {room_status_label(room.room_status)} now.",
             details=current_state(room) | author_of(author),
         )
-    overrides = request.source == Source.MANAGER_OVERRIDE
-    if overrides and not request.note.strip():
+    overrides = request.overrides
+    if request.source == Source.MANAGER_OVERRIDE and not request.note.strip():
         yield NoteRequired("An override needs a note that says why.")
     yield from rights_refusals(request.staff, room, to_status, request.source, request.note)
     if room.room_status == to_status:
@@ -316,6 +383,8 @@ def status_refusals(
             details=current_state(room),
             lift=BY_OVERRIDE,
         )
+    if not request.by_block:
+        yield from _block_refusals(room, to_status)
     if not facts_allow(to_status, is_occupied(room)):
         if is_occupied(room):
             yield RoomOccupied(
@@ -336,6 +405,21 @@ def status_refusals(
     if demand is not None and to_status == RoomStatus.OUT_OF_ORDER:
         yield from demand.refusals(room, forced=request.forced)
     return True
+
+
+def _block_refusals(room: Room, to_status: str) -> Guard[None]:
+    """Refused if a block keeps the room out of order, or has taken it for tonight already."""
+    if RoomStatus.OUT_OF_ORDER not in (room.room_status, to_status):
+        return
+    today = calendar.business_date(room.hotel)
+    for block in live_blocks(room):
+        if room.room_status == RoomStatus.OUT_OF_ORDER:
+            stands = block.closes and not block.by_status
+        else:
+            stands = block.is_off_sale and block.first_night <= today
+        if stands:
+            yield blocked(room, block, details=current_state(room))
+            return
 
 
 def _clears_fault(room: Room, to_status: str, request: StatusRequest) -> bool:

@@ -1,11 +1,11 @@
-"""The JSON of a status change and of a task, the same in every response."""
+"""The JSON of a status change, of a task and of a block, the same in every response."""
 
 from datetime import datetime
 from typing import Any
 
 from common.formats import iso
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
-from rooms.models import Room
+from rooms.models import Room, RoomBlock, RoomBlockEvent
 
 
 def status_event_snapshot(event: RoomStatusEvent | None, room: Room) -> dict[str, Any] | None:
@@ -51,4 +51,64 @@ def task_snapshot(task: HousekeepingTask, now: datetime) -> dict[str, Any]:
         "completed_at": iso(task.completed_at),
         "cancelled_at": iso(task.cancelled_at),
         "is_overdue": task.is_overdue_at(now),
+    }
+
+
+def block_snapshot(block: RoomBlock) -> dict[str, Any]:
+    """A block (docs/api.md, Room blocks), JSON-safe; ``block`` comes from ``selectors.block_list`` or a service."""
+    return {
+        "id": block.pk,
+        "room_id": block.room_id,
+        "room_number": block.room.room_number,
+        "kind": str(block.kind),
+        "kind_display": block.get_kind_display(),
+        "reason": block.reason.code if block.reason else None,
+        "reason_label": block.reason.label if block.reason else None,
+        "remarks": block.remarks,
+        "from": block.first_night.isoformat(),
+        "to": block.free_from and block.free_from.isoformat(),
+        "return_status": str(block.return_status),
+        "status": str(block.status),
+        "status_display": block.get_status_display(),
+        "by_status": block.by_status,
+        "is_late": block.is_late,
+        "version": block.version,
+        "created_at": iso(block.created_at),
+        "created_by_name": block.created_by.name if block.created_by else None,
+        "started_at": iso(block.started_at),
+        "ended_at": iso(block.ended_at),
+        "ended_on": block.ended_on and block.ended_on.isoformat(),
+    }
+
+
+def block_change_snapshot(event: RoomBlockEvent) -> dict[str, Any]:
+    """One row of a block's history, JSON-safe."""
+    return {
+        "version": event.version,
+        "action": str(event.action),
+        "action_display": event.get_action_display(),
+        "from_status": str(event.from_status) or None,
+        "to_status": str(event.to_status),
+        "old_to": event.from_free and event.from_free.isoformat(),
+        "new_to": event.to_free and event.to_free.isoformat(),
+        "old_return_status": str(event.from_return_status) or None,
+        "new_return_status": str(event.to_return_status),
+        "by_name": event.staff.name if event.staff else None,
+        "note": event.note,
+        "created_at": iso(event.created_at),
+    }
+
+
+def block_event_payload(block: RoomBlock) -> dict[str, Any]:
+    """What ``room_block_*`` events say; nothing in it is about a person."""
+    return {
+        "id": block.pk,
+        "room_id": block.room_id,
+        "room_number": block.room.room_number,
+        "kind": str(block.kind),
+        "reason": block.reason.code if block.reason else None,
+        "first_night": block.first_night.isoformat(),
+        "free_from": block.free_from and block.free_from.isoformat(),
+        "status": str(block.status),
+        "return_status": str(block.return_status),
     }

@@ -39,6 +39,14 @@ class RoomUpdate(NamedTuple):
     staff: Staff | None
 
 
+class RoomEvent(NamedTuple):
+    """An event about a room on the rooms channel."""
+
+    room: Room
+    type: str
+    payload: dict[str, Any]
+
+
 class BookingUpdate(NamedTuple):
     """A booking's current state, and the event types for staff (``type``) and the guest (``guest_type``, if any)."""
 
@@ -60,9 +68,12 @@ def realtime_rooms_updated(updates: Sequence[RoomUpdate]) -> None:
     prepared.write(rooms_updated(updates))
 
 
-def rooms_updated(updates: Sequence[RoomUpdate]) -> prepared.Insert:
-    """What ``realtime_rooms_updated`` writes, for a caller that writes it together with the change."""
-    return _publication([_rooms_event("room_updated", update.room, _room_updated(update)) for update in updates])
+def rooms_updated(updates: Sequence[RoomUpdate], others: Sequence[RoomEvent] = ()) -> prepared.Insert:
+    """What ``realtime_rooms_updated`` writes after ``others``, for a caller that writes it together with the change."""
+    return _publication(
+        [_rooms_event(event.type, event.room, event.payload) for event in others]
+        + [_rooms_event("room_updated", update.room, _room_updated(update)) for update in updates]
+    )
 
 
 def _room_updated(update: RoomUpdate) -> dict[str, Any]:

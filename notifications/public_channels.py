@@ -38,7 +38,14 @@ class PublicView(NamedTuple):
 
 
 ROOMS_IN_PUBLIC = PublicView(
-    types={name: name for name in ("room_updated", "room_occupancy_updated")},
+    types={
+        name: name
+        for name in (
+            "room_updated",
+            "room_occupancy_updated",
+            *(f"room_block_{step}" for step in ("created", "started", "extended", "delayed", "completed", "cancelled")),
+        )
+    },
     shown=frozenset(
         {
             "id",
@@ -74,9 +81,18 @@ ROOMS_IN_PUBLIC = PublicView(
             "source",
             "from_status",
             "to_status",
+            "room_id",
+            "kind",
+            "first_night",
+            "free_from",
+            "status",
+            "return_status",
         }
     ),
     hidden={
+        "reason": None,
+        "block": None,
+        "next_block": None,
         "maintenance_notes": "",
         "turnover_notes": "",
         "cleaned_by_staff": None,

@@ -28,6 +28,7 @@ from room_bookings.models import STRIPE
 from room_bookings.selectors import available_rooms
 from room_bookings.services.room_assignment import assign_room
 from rooms.models import Priority, RoomStatus
+from rooms.services import create_block_reasons
 
 SLICE = Path(__file__).parent / "demo_data" / "bookings.csv"
 # The day of each hotel's slice that becomes today.
@@ -55,7 +56,7 @@ def seed(password: str, report: Report) -> None:
 
 @transaction.atomic
 def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: Report) -> None:
-    hotel, _ = Hotel.objects.get_or_create(
+    hotel, is_new = Hotel.objects.get_or_create(
         slug=spec.slug,
         # Requests expire on the evening of the next day, so that none expires while the demo is being tried.
         defaults={
@@ -65,6 +66,8 @@ def _seed_hotel(spec: HotelSpec, stays: Sequence[Stay], password: str, report: R
             "approval_cutoff_day_offset": 1,
         },
     )
+    if is_new:
+        create_block_reasons(hotel)
     make_staff(hotel, password=password)
     if hotel.rooms.exists():
         report(f"{spec.slug}: {hotel.rooms.count()} rooms already exist")

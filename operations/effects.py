@@ -13,14 +13,14 @@ from common.views import etag
 from hotel.models import Hotel, Staff
 from hotel.serializers import AccessConfig
 from housekeeping.models import HousekeepingTask
-from housekeeping.snapshots import task_snapshot
+from housekeeping.snapshots import block_snapshot, task_snapshot
 from notifications.mail import mail_row
 from notifications.models import BOOKINGS, GUESTS, ROOMS, BookingMail, RealtimeEvent
 from notifications.notification_manager import messages
 from notifications.views import LISTENERS
 from room_bookings.models import BookingGuest, RoomBooking
 from room_bookings.snapshots import booking_detail
-from rooms.models import Room, RoomType
+from rooms.models import Room, RoomBlock, RoomType
 from rooms.serializers import RoomTypeOutput
 from rooms.snapshots import room_snapshot
 
@@ -28,6 +28,7 @@ from rooms.snapshots import room_snapshot
 READERS = {
     Room: LISTENERS[ROOMS],
     RoomType: LISTENERS[ROOMS],
+    RoomBlock: LISTENERS[ROOMS],
     HousekeepingTask: ["housekeeping.task_read", "housekeeping.dashboard_read"],
     RoomBooking: LISTENERS[BOOKINGS],
     BookingMail: LISTENERS[BOOKINGS],
@@ -40,8 +41,10 @@ OMITTED: dict[type[Model], set[str]] = {
     Room: {
         *("id", "hotel_slug", "room_type_info", "current_price", "room_status_display", "is_occupied", "is_bookable"),
         *("is_out_of_order", "cleaned_by_staff_name", "inspected_by_staff_name", "allowed_transitions"),
+        *("block", "next_block"),
     },
     RoomType: {"id"},
+    RoomBlock: {"id", "kind_display", "reason_label", "status_display"},
     HousekeepingTask: {"id", "task_type_display", "status_display", "is_overdue"},
     RoomBooking: {
         *("booking_id", "nights", "guest_name", "guest_display_name", "party_primary_full_name", "party_total_count"),
@@ -97,6 +100,14 @@ class _Effects:
                     "if_match": etag(pair.before.version) if pair.before else None,
                 }
                 for pair in bookings
+            ],
+            "blocks": [
+                {
+                    "id": pair.row.pk,
+                    "room_number": pair.row.room.room_number,
+                    "changes": self._changes(pair, block_snapshot),
+                }
+                for pair in self._pairs(RoomBlock, "room", "reason", "created_by__user")
             ],
             "tasks": [
                 {
@@ -155,7 +166,7 @@ class _Effects:
         pairs = self._pairs(Room, "room_type", "cleaned_by_staff__user", "inspected_by_staff__user")
         for room in (row for pair in pairs for row in pair if row):
             room.hotel = self.staff.hotel
-            room.stay_id = None  # the guest is not the room's own; see OMITTED
+            room.stay_id, room.blocks_json = None, []  # neither guest nor blocks are the room's own; see OMITTED
         return pairs
 
     def _bookings(self) -> list[Pair]:

@@ -249,6 +249,79 @@ ROOM_CLAIMS = f"""
     ORDER BY 1, 2, 3
 """  # noqa: S608 - the statement above
 
+# --- blocks -----------------------------------------------------------------------------------------------------------
+
+# A claim without its block, a block without its claim, or one that says something else.
+BLOCK_CLAIMS = """
+    SELECT hotel.slug, 'room ' || room.number, concat_ws(
+        ', ',
+        'a block is ' || block.status || ' and ' || block.kind || ' from ' || block.first_night || ' to '
+            || coalesce(block.free_from::text, 'ever'),
+        CASE WHEN claim.id IS NULL THEN 'and claims none'
+            ELSE 'and claims room ' || claimed.number || ' from ' || coalesce(lower(claim.nights)::text, 'ever')
+                || ' to ' || coalesce(upper(claim.nights)::text, 'ever') END
+    )
+    FROM (
+        SELECT * FROM rooms_roomblock WHERE status IN ('PLANNED', 'ACTIVE') AND kind <> 'OUT_OF_SERVICE'
+    ) live
+    FULL JOIN (SELECT * FROM room_bookings_roomclaim WHERE block_id IS NOT NULL) claim
+        ON claim.block_id = live.id AND claim.room_id = live.room_id AND claim.hotel_id = live.hotel_id
+        AND lower(claim.nights) = live.first_night AND upper(claim.nights) IS NOT DISTINCT FROM live.free_from
+    JOIN rooms_roomblock block ON block.id = coalesce(live.id, claim.block_id)
+    JOIN hotel_hotel hotel ON hotel.id = block.hotel_id
+    JOIN rooms_room room ON room.id = block.room_id
+    LEFT JOIN rooms_room claimed ON claimed.id = claim.room_id
+    WHERE live.id IS NULL OR claim.id IS NULL
+    ORDER BY 1, room.sort_key, block.id
+"""
+
+OUT_OF_ORDER_BLOCKED = """
+    SELECT hotel.slug, 'room ' || room.number,
+        'is ' || room.room_status || ', and ' || coalesce('a block is active: ' || block.kind, 'no block is active')
+    FROM rooms_room room
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    LEFT JOIN rooms_roomblock block
+        ON block.room_id = room.id AND block.status = 'ACTIVE' AND block.kind IN ('OUT_OF_ORDER', 'OUT_OF_INVENTORY')
+    WHERE (room.room_status = 'OUT_OF_ORDER') <> (block.id IS NOT NULL)
+    ORDER BY 1, room.sort_key
+"""
+
+# No two blocks take a room off sale for one night; none does on a night that a stay has.
+BLOCKS_ALONE = f"""
+    WITH stay AS ({STAY})
+    SELECT hotel.slug, 'room ' || room.number,
+        'a block (' || block.first_night || ' to ' || coalesce(block.free_from::text, 'ever')
+        || ') and ' || coalesce(booking.booking_id, 'another (' || other.first_night || ')')
+    FROM rooms_roomblock block
+    JOIN rooms_room room ON room.id = block.room_id
+    JOIN hotel_hotel hotel ON hotel.id = room.hotel_id
+    LEFT JOIN stay ON stay.assigned_room_id = block.room_id AND stay.free_from > block.first_night
+        AND (block.free_from IS NULL OR stay.first_night < block.free_from)
+    LEFT JOIN room_bookings_roombooking booking ON booking.id = stay.id
+    LEFT JOIN rooms_roomblock other ON other.room_id = block.room_id AND other.id > block.id
+        AND other.status IN ('PLANNED', 'ACTIVE') AND other.kind <> 'OUT_OF_SERVICE'
+        AND (other.free_from IS NULL OR other.free_from > block.first_night)
+        AND (block.free_from IS NULL OR other.first_night < block.free_from)
+    WHERE block.status IN ('PLANNED', 'ACTIVE') AND block.kind <> 'OUT_OF_SERVICE'
+        AND (stay.id IS NOT NULL OR other.id IS NOT NULL)
+    ORDER BY 1, room.sort_key, block.id
+"""  # noqa: S608 - the statement above
+
+BLOCK_HISTORY = """
+    SELECT hotel.slug, 'room ' || room.number,
+        'a block is ' || block.status || ' at version ' || block.version || ', and its history ends '
+        || coalesce('with ' || newest.to_status || ' at version ' || newest.version, 'before it begins')
+    FROM rooms_roomblock block
+    JOIN hotel_hotel hotel ON hotel.id = block.hotel_id
+    JOIN rooms_room room ON room.id = block.room_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM rooms_roomblockevent event WHERE event.block_id = block.id ORDER BY version DESC LIMIT 1
+    ) newest ON true
+    WHERE newest.id IS NULL OR newest.version <> block.version OR newest.to_status <> block.status
+        OR newest.to_free IS DISTINCT FROM block.free_from OR newest.to_return_status <> block.return_status
+    ORDER BY 1, room.sort_key, block.id
+"""
+
 # --- bookings ---------------------------------------------------------------------------------------------------------
 
 BOOKING_TIMES = """
@@ -385,13 +458,23 @@ NIGHTS_SOLD = f"""
         FROM stay CROSS JOIN LATERAL generate_series(first_night, free_from - 1, interval '1 day') night
         GROUP BY hotel_id, room_type_id, night
     ), room_count AS (
-        SELECT room_type_id, count(*) AS rooms FROM rooms_room
-        WHERE is_active AND room_status <> 'OUT_OF_ORDER'
-        GROUP BY room_type_id
+        SELECT room_type_id, count(*) AS rooms FROM rooms_room WHERE is_active GROUP BY room_type_id
+    ), blocked AS (
+        SELECT room.room_type_id, night::date AS night, count(DISTINCT room.id) AS rooms
+        FROM rooms_roomblock block
+        JOIN rooms_room room ON room.id = block.room_id AND room.is_active
+        JOIN house ON house.id = block.hotel_id
+        CROSS JOIN LATERAL generate_series(
+            greatest(block.first_night, house.today),
+            least(coalesce(block.free_from, house.today + 365), house.today + 365) - 1,
+            interval '1 day'
+        ) night
+        WHERE block.status IN ('PLANNED', 'ACTIVE') AND block.kind <> 'OUT_OF_SERVICE'
+        GROUP BY room.room_type_id, night
     ), oversold AS (
-        SELECT sold.*, coalesce(room_count.rooms, 0) AS rooms
-        FROM sold LEFT JOIN room_count USING (room_type_id)
-        WHERE sold.bookings > coalesce(room_count.rooms, 0)
+        SELECT sold.*, coalesce(room_count.rooms, 0) - coalesce(blocked.rooms, 0) AS rooms
+        FROM sold LEFT JOIN room_count USING (room_type_id) LEFT JOIN blocked USING (room_type_id, night)
+        WHERE sold.bookings > coalesce(room_count.rooms, 0) - coalesce(blocked.rooms, 0)
     )
     SELECT house.slug, 'type ' || room_type.code,
         oversold.night || ': ' || oversold.bookings || ' sold of ' || oversold.rooms || ', '
@@ -402,8 +485,13 @@ NIGHTS_SOLD = f"""
     CROSS JOIN LATERAL (
         SELECT count(DISTINCT allowed.booking_id) FILTER (WHERE allowed.booking_id = ANY (oversold.ids))
             + count(DISTINCT allowed.room_id) FILTER (
-                WHERE NOT gone.is_active OR gone.room_status = 'OUT_OF_ORDER'
-                    OR gone.room_type_id <> allowed.room_type_id)
+                WHERE NOT gone.is_active OR gone.room_type_id <> allowed.room_type_id
+                    OR EXISTS (
+                        SELECT FROM rooms_roomblock block
+                        WHERE block.room_id = gone.id AND block.status IN ('PLANNED', 'ACTIVE')
+                            AND block.kind <> 'OUT_OF_SERVICE' AND block.first_night <= oversold.night
+                            AND (block.free_from IS NULL OR block.free_from > oversold.night)
+                    ))
             + coalesce(max(allowed.rooms) FILTER (
                 WHERE allowed.booking_id IS NULL AND allowed.room_id IS NULL), 0) AS rooms
         FROM room_bookings_overbooking allowed
@@ -562,7 +650,19 @@ ONE_HOTEL = " UNION ALL ".join(
             {"booking_id": BOOKING, "acknowledged_by_id": STAFF},
         ),
         _links_across(
-            "room_bookings_roomclaim", "'room claim id ' || this.id", {"booking_id": BOOKING, "room_id": ROOM}
+            "room_bookings_roomclaim",
+            "'room claim id ' || this.id",
+            {"booking_id": BOOKING, "block_id": "rooms_roomblock", "room_id": ROOM},
+        ),
+        _links_across(
+            "rooms_roomblock",
+            "'block id ' || this.id",
+            {"room_id": ROOM, "reason_id": "rooms_blockreason", "created_by_id": STAFF},
+        ),
+        _links_across(
+            "rooms_roomblockevent",
+            "'block event id ' || this.id",
+            {"block_id": "rooms_roomblock", "staff_id": STAFF},
         ),
         _links_across(
             "room_bookings_overbooking",
@@ -618,6 +718,10 @@ RULES = (
     Rule("occupied_has_guest", "An occupied room has a guest in house", OCCUPIED_HAS_GUEST),
     Rule("no_overlap", "No two active bookings have the same room on the same night", NO_OVERLAP),
     Rule("room_claims", "The claims of rooms and nights are those of the bookings", ROOM_CLAIMS),
+    Rule("block_claims", "The claims of blocked nights are those of the blocks", BLOCK_CLAIMS),
+    Rule("out_of_order_blocked", "A room is out of order while a block that closes it is active", OUT_OF_ORDER_BLOCKED),
+    Rule("blocks_alone", "No night of a room is blocked twice, or blocked and taken by a stay", BLOCKS_ALONE),
+    Rule("block_history", "A block's history ends with its current state", BLOCK_HISTORY),
     Rule("booking_times", "A booking's times agree with each other and with its status", BOOKING_TIMES),
     Rule("booking_room", "An in-house booking has a room, a booking without a stay has none", BOOKING_ROOM),
     Rule("booking_history", "A booking's history ends with its current status", BOOKING_HISTORY),

@@ -19,6 +19,7 @@ from common import clock
 from common.database import advisory_lock, delete_in_portions, is_unreachable
 from hotel import calendar
 from hotel.models import Hotel, IdempotentAnswer, UserSession
+from housekeeping.blocks import due_blocks, hotels_with_due_blocks, roll_blocks
 from housekeeping.models import StayoverDay
 from housekeeping.task_services import MORNING, hotels_without_stayovers, open_stayover_tasks
 from notifications.retention import forget_events, hotels_with_old_events
@@ -37,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_KEPT = timedelta(hours=24)
 ADVISORY_NAMESPACE = 7_304  # the first key of our advisory locks; the second is the hotel's pk
-BATCH = 100  # bookings in one transaction
-LISTED = 10  # booking ids listed in one log record
+BATCH = 100  # rows in one transaction
+LISTED = 10  # ids listed in one log record
 
 
 # The rows that are deleted in all hotels at once, oldest first; an index finds each.
@@ -71,6 +72,10 @@ def works() -> dict[str, Work]:
             lambda: hotels_with_unflagged_overstays().values_list("pk", flat=True),
             partial(_in_batches, unflagged_overstays, flag_overstays),
         ),
+        "blocks_rolled": Work(
+            lambda: hotels_with_due_blocks().values_list("pk", flat=True),
+            partial(_in_batches, due_blocks, roll_blocks),
+        ),
         "stayovers_opened": Work(lambda: hotels_without_stayovers().values_list("pk", flat=True), _morning_tasks),
         "events_forgotten": Work(hotels_with_old_events, forget_events),
     }
@@ -79,10 +84,10 @@ def works() -> dict[str, Work]:
 def tick() -> dict[str, int]:
     """Do all work that is due in every hotel; returns the counts by name.
 
-    Requests past their approval deadline expire, abandoned drafts are dropped, overdue guests are flagged, the
-    morning's stayover tasks are opened; old events, stored responses, sessions and tokens are deleted. Card payments
-    are a separate job (``payment_sweep``). A hotel that another worker is busy with is skipped. Raises if the database
-    is unreachable.
+    Requests past their approval deadline expire, abandoned drafts are dropped, overdue guests are flagged, blocks of
+    rooms end and begin, the morning's stayover tasks are opened; old events, stored responses, sessions and tokens are
+    deleted. Card payments are a separate job (``payment_sweep``). A hotel that another worker is busy with is skipped.
+    Raises if the database is unreachable.
     """
     kinds = works()
     done = dict.fromkeys(kinds, 0)
@@ -124,9 +129,9 @@ def _log_failure(what: str, error: Exception) -> None:
 
 
 def _in_batches(
-    due: Callable[[Hotel], QuerySet[RoomBooking]], work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel
+    due: Callable[[Hotel], QuerySet[Any]], work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel
 ) -> int:
-    """Do ``work`` on the hotel's ``due`` bookings, one transaction per batch; a failed batch is retried one by one."""
+    """Do ``work`` on the hotel's ``due`` rows, one transaction per batch; a failed batch is retried one by one."""
     ids = list(due(hotel).order_by("pk").values_list("pk", flat=True))
     batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
     done = 0
@@ -151,7 +156,7 @@ def _one_by_one(work: Callable[[Hotel, Sequence[int]], int], hotel: Hotel, batch
             failed[pk] = error
     if failed:
         ids = ", ".join(map(str, list(failed)[:LISTED]))
-        what = f"{work.__name__} of hotel {hotel.slug} for {len(failed)} of {len(batch)} bookings (ids {ids})"
+        what = f"{work.__name__} of hotel {hotel.slug} for {len(failed)} of {len(batch)} rows (ids {ids})"
         _log_failure(what, next(iter(failed.values())))
     return done
 

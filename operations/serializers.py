@@ -21,7 +21,7 @@ def _codes(kind: type[HotelMateError]) -> Iterator[str]:
 # Of every refusal of a guard in ``operations.actions``, which imports them all.
 REASON_CODES = sorted({code for code in _codes(HotelMateError) if code != HotelMateError.code})
 assert actions.BOOKING_ACTIONS
-BLOCKER_TYPES = ["booking", "room", "room_type", "staff", "task"]
+BLOCKER_TYPES = ["block", "booking", "room", "room_type", "staff", "task"]
 
 
 class BlockerOutput(serializers.Serializer[Any]):

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from django.db.models import Count, Q
-
 from common.errors import FieldError
 from common.prepared import PreparedQuery
 from hotel import calendar
@@ -68,8 +66,7 @@ def availability(hotel: Hotel, first: date, free: date, room_type: str | None = 
 
 def _types(hotel: Hotel, code_or_id: str | None) -> Sequence[RoomType]:
     """The hotel's types by code, or the one with this code or else this id."""
-    active = Count("rooms", filter=Q(rooms__is_active=True))
-    types = list(RoomType.objects.filter(hotel=hotel).annotate(active_rooms=active).order_by("code"))
+    types = list(RoomType.objects.filter(hotel=hotel).order_by("code"))
     if code_or_id is None:
         return types
     by_code = [kind for kind in types if kind.code == code_or_id]
@@ -83,13 +80,12 @@ def _nights(
     inventory: ReadInventory, kind: Any, wanted: Iterator[date], waiting: Counter[tuple[int, date]]
 ) -> Iterator[dict[str, Any]]:
     """The figures of one type, night by night; ``waiting`` are the stays without a room."""
-    # The only rooms that the inventory leaves out; each has a block without an end.
-    blocked = dict.fromkeys(KINDS, 0) | {BlockKind.OUT_OF_ORDER.value: kind.active_rooms - inventory.rooms[kind.pk]}
     for night in wanted:
+        blocked = dict.fromkeys(KINDS, 0) | Counter(inventory.blocked(kind.pk, night).values())
         unassigned, left = waiting[kind.pk, night], inventory.left(kind.pk, night)
         yield {
             "date": night.isoformat(),
-            "rooms": kind.active_rooms,
+            "rooms": inventory.rooms[kind.pk] - blocked[BlockKind.OUT_OF_INVENTORY],  # which leave the house count
             "blocked": blocked,
             "sold_assigned": inventory.sold[kind.pk, night] - unassigned,
             "sold_unassigned": unassigned,

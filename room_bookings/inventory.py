@@ -1,4 +1,4 @@
-"""Availability: the nights that stays hold, and the rooms that are left to sell.
+"""Availability: the nights that stays and blocks hold, and the rooms that are left to sell.
 
 Used by every booking action that sells a night or uses a room, and by the lists. A night counts under the type of the
 assigned room, otherwise under the booked type. Only a caller that has locked the room type's row may rely on its
@@ -19,13 +19,11 @@ from common.prepared import PreparedQuery
 from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.models import ACTIVE_STATUSES, BookingStatus, Overbooking, PaymentState, RoomBooking
-from rooms.models import Room, RoomStatus, RoomType
+from rooms.live_blocks import END_OF_TIME, LiveBlock
+from rooms.models import LIVE_BLOCKS, OFF_SALE, Room, RoomBlock, RoomType
 
 DAY = timedelta(days=1)
-END_OF_TIME = date.max
 
-# Rooms that can be sold. An out-of-order room stays so until its status is changed: it is excluded from every night.
-IN_SERVICE = Q(is_active=True) & ~Q(room_status=RoomStatus.OUT_OF_ORDER)
 # A request whose payment is being captured counts as sold: the guest must not pay for a night that is then refused.
 BEING_SOLD = Q(status=BookingStatus.PENDING_APPROVAL, payment_state=PaymentState.CAPTURING)
 
@@ -37,6 +35,7 @@ class StayRow(NamedTuple):
     check_in: date
     check_out: date
     arrived_on: date | None
+    assigned_room_id: int | None = None
 
 
 class ListedStay(NamedTuple):
@@ -163,28 +162,81 @@ class NightsRequest(NamedTuple):
         return nights(max(self.first, calendar.business_date(self.hotel)), self.free)
 
 
+class BlockedNights(NamedTuple):
+    """Nights of a room that a block takes."""
+
+    room_id: int
+    kind: str
+    first: date
+    free: date
+
+
 class Inventory:
-    """How many rooms each type has and how many are sold each night; one statement for any number of types."""
+    """How many rooms each type has, which of them are blocked, and how many are sold each night; one statement for any
+    number of types.
+
+    A block takes its room from a night unless a stay holds the room on it: a guest who is overdue has the room for one
+    more night, and that counts once.
+    """
 
     def __init__(self, requests: Sequence[NightsRequest], *, without: RoomBooking | None = None) -> None:
         """The current inventory for the nights of ``requests``, leaving out the stay ``without``, which asks."""
-        self.rooms: Counter[int] = Counter()
-        self.sold: Counter[tuple[int, date]] = Counter()
+        self._begin()
         if not requests:
             return
         hotels = {request.room_type_id: request.hotel for request in requests}
         first, free = min(request.first for request in requests), max(request.free for request in requests)
         asking = {} if without is None else {"without": without.pk}
         for room_type_id, rooms, *stay in _rooms_and_stays.read(kinds=list(hotels), first=first, free=free, **asking):
-            if rooms:
+            if rooms > 0:
                 self.rooms[room_type_id] = rooms
+            elif rooms == BLOCK_ROW:
+                self._add_block(room_type_id, StayRow(*stay))
             else:
-                begins, ends = nights_held(hotels[room_type_id], StayRow(*stay))
-                self.sold.update((room_type_id, night) for night in nights(max(begins, first), min(ends, free)))
+                self._add_stay(hotels[room_type_id], room_type_id, StayRow(*stay), first, free)
+
+    def _begin(self) -> None:
+        self.rooms: Counter[int] = Counter()
+        self.sold: Counter[tuple[int, date]] = Counter()
+        self.blocks: dict[int, list[BlockedNights]] = {}  # of active rooms, by type
+        self._held: dict[int, list[tuple[date, date]]] = {}  # the nights that stays hold, by room
+
+    def _add_block(self, room_type_id: int, block: StayRow | ListedStay) -> None:
+        assert block.assigned_room_id is not None  # the columns of a stay have the block's room, kind and nights
+        self.take(block.assigned_room_id, room_type_id, block.check_in, block.check_out, kind=block.status)
+
+    def _add_stay(self, hotel: Hotel, room_type_id: int, stay: StayRow | ListedStay, first: date, free: date) -> None:
+        begins, ends = nights_held(hotel, stay)
+        self.sold.update((room_type_id, night) for night in nights(max(begins, first), min(ends, free)))
+        if stay.assigned_room_id is not None:
+            self._held.setdefault(stay.assigned_room_id, []).append((begins, ends))
+
+    def take(self, room_id: int, room_type_id: int, first: date, free: date, *, kind: str) -> None:
+        """Count the room as blocked from ``first`` to before ``free``."""
+        self.blocks.setdefault(room_type_id, []).append(BlockedNights(room_id, kind, first, free))
+
+    def blocked(self, room_type_id: int, night: date) -> dict[int, str]:
+        """The rooms of the type that are blocked for the night and that no stay holds, each with the kind of its block.
+
+        If a room is out of service as well as off sale, the kind is that which takes it off sale.
+        """
+        found: dict[int, str] = {}
+        for block in self.blocks.get(room_type_id, ()):
+            is_missing = block.first <= night < block.free and not any(
+                begins <= night < ends for begins, ends in self._held.get(block.room_id, ())
+            )
+            if is_missing and found.get(block.room_id) not in OFF_SALE:
+                found[block.room_id] = block.kind
+        return found
+
+    def is_off_sale(self, room: Room, night: date) -> bool:
+        """Whether a block takes this room off sale for the night."""
+        return self.blocked(room.room_type_id, night).get(room.pk) in OFF_SALE
 
     def left(self, room_type_id: int, night: date) -> int:
         """How many rooms of the type are left for the night; below 0 when it is oversold."""
-        return self.rooms[room_type_id] - self.sold[room_type_id, night]
+        off_sale = sum(kind in OFF_SALE for kind in self.blocked(room_type_id, night).values())
+        return self.rooms[room_type_id] - off_sale - self.sold[room_type_id, night]
 
     def sold_out(self, request: NightsRequest) -> list[date]:
         """The requested nights on which no room is left, in order."""
@@ -196,18 +248,24 @@ class ReadInventory(Inventory):
 
     def __init__(self, hotel: Hotel, first: date, free: date, rows: Iterable[Sequence[Any]]) -> None:
         """``rows`` are those of ``counts_and_listed_stays`` for the nights from ``first`` to before ``free``."""
-        self.rooms, self.sold = Counter(), Counter()
+        self._begin()
         self.stays: list[ListedStay] = []
+        self.live_blocks: dict[int | None, list[LiveBlock]] = {}  # by room, in order of their first nights
         self._kinds: dict[int, int] = {}
         for kind, rooms, *stay in rows:
-            if rooms:
+            if rooms > 0:
                 self.rooms[kind] = rooms
                 continue
             listed = ListedStay(*stay)
+            if rooms == BLOCK_ROW:
+                self._add_block(kind, listed)
+                self.live_blocks.setdefault(listed.assigned_room_id, []).append(_listed_block(listed))
+                continue
             self.stays.append(listed)
             self._kinds[listed.pk] = kind
-            begins, ends = nights_held(hotel, listed)
-            self.sold.update((kind, night) for night in nights(max(begins, first), min(ends, free)))
+            self._add_stay(hotel, kind, listed, first, free)
+        for blocks in self.live_blocks.values():
+            blocks.sort(key=lambda block: (block.first_night, block.id))
         self.stays.sort(key=lambda stay: (stay.check_in, stay.pk))
         self._listed = {stay.pk: stay for stay in self.stays}
 
@@ -222,7 +280,8 @@ class ReadInventory(Inventory):
 def _count_rooms_and_stays(
     *, kinds: list[int], first: date, free: date, without: int | None = None
 ) -> QuerySet[Any, tuple[Any, ...]]:
-    """Rows of (type, number of rooms in service, nulls), and of (type, 0, ``StayRow`` fields)."""
+    """Rows of (type, number of active rooms, nulls), of (type, 0, ``StayRow`` fields), and of (type, ``BLOCK_ROW``, the
+    same columns with a live block's kind, nights and room)."""
     return _counts_and_stays(StayRow._fields, kinds=kinds, first=first, free=free, without=without)
 
 
@@ -236,7 +295,14 @@ def _counts_and_stays(
 ) -> QuerySet[Any, tuple[Any, ...]]:
     """A union, as each part has its own index."""
     booked, assigned = Q(room_type__pk__any=kinds), Q(assigned_room__room_type__pk__any=kinds)
-    rooms = Room.objects.filter(IN_SERVICE, room_type__pk__any=kinds).order_by()
+    rooms = Room.objects.filter(is_active=True, room_type__pk__any=kinds).order_by()
+    blocks = RoomBlock.objects.filter(
+        Q(free_from=None) | Q(free_from__gt=first),
+        status__in=LIVE_BLOCKS,
+        first_night__lt=free,
+        room__is_active=True,
+        room__room_type__pk__any=kinds,
+    ).order_by()
     stays = RoomBooking.objects.filter(holding(first, free)).order_by()
     being_sold = RoomBooking.objects.filter(BEING_SOLD, booked, check_in__lt=free, check_out__gte=first).order_by()
     parts = [stays.filter(Q(assigned_room=None) | assigned, booked), stays.filter(assigned, ~booked), being_sold]
@@ -245,7 +311,9 @@ def _counts_and_stays(
     counted = Coalesce(F("assigned_room__room_type"), F("room_type"))
     counts = rooms.values(kind=F("room_type")).annotate(rooms=Count("pk"))
     return counts.values_list("kind", "rooms", *(NO_STAY[name] for name in fields)).union(
-        *(part.values_list(counted, Value(0), *fields) for part in parts), all=True
+        *(part.values_list(counted, Value(0), *fields) for part in parts),
+        blocks.values_list("room__room_type", Value(BLOCK_ROW), *(_BLOCK[name] for name in fields)),
+        all=True,
     )
 
 
@@ -261,6 +329,35 @@ NO_STAY = {
     "assigned_room_id": _NO_ID,
     "room_type_id": _NO_ID,
 }
+# In place of the number of rooms, in a row about a block; and which of its values is in which column of a stay.
+BLOCK_ROW = -1
+_BLOCK: dict[str, Any] = NO_STAY | {
+    "status": F("kind"),
+    "check_in": F("first_night"),
+    "check_out": Coalesce(F("free_from"), Value(END_OF_TIME)),
+    "pk": F("pk"),
+    "booking_id": Coalesce(F("reason__label"), Value("")),
+    "assigned_room_id": F("room"),
+    "room_type_id": F("room__room_type"),
+}
+
+
+def _listed_block(row: ListedStay) -> LiveBlock:
+    """A block of a row of ``counts_and_listed_stays``, as far as what stands in the way of a stay is concerned."""
+    return LiveBlock(
+        id=row.pk,
+        kind=row.status,
+        reason=row.booking_id or None,
+        label=row.booking_id or None,
+        first_night=row.check_in,
+        free_from=row.check_out,
+        return_status="",
+        status="",
+        by_status=False,
+        version=0,
+    )
+
+
 _rooms_and_stays = PreparedQuery(_count_rooms_and_stays)
 
 

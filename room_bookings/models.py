@@ -27,7 +27,7 @@ from common.triggers import (
 )
 from hotel.models import Hotel, Staff
 from hotel.rights import permissions
-from rooms.models import Room, RoomType
+from rooms.models import NIGHTS_OF_BLOCK, Room, RoomBlock, RoomType
 
 
 class BookingStatus(models.TextChoices):
@@ -371,12 +371,16 @@ class RoomBooking(models.Model):
 class RoomClaim(models.Model):
     """Nights of one room that are taken. Written by triggers alone (docs/decisions/0013-claims.md).
 
-    A booking that holds a room has one claim. Later a stay may have several, in one room after the other.
+    A booking that holds a room has one claim. Later a stay may have several, in one room after the other. A block that
+    takes its room off sale has one.
     """
 
     # No sequence: a dry run would leave a gap in it.
     id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
-    booking = models.ForeignKey(RoomBooking, on_delete=models.DO_NOTHING, related_name="claims")  # its trigger does all
+    booking = models.ForeignKey(  # its trigger does all
+        RoomBooking, on_delete=models.DO_NOTHING, null=True, related_name="claims"
+    )
+    block = models.ForeignKey(RoomBlock, on_delete=models.PROTECT, null=True, related_name="claims", db_index=False)
     room = models.ForeignKey(Room, on_delete=models.PROTECT, related_name="claims", db_index=False)
     hotel = models.ForeignKey(Hotel, on_delete=models.PROTECT, related_name="+", db_index=False)
     nights = DateRangeField(help_text="From the first night to before the day on which the room is free again.")
@@ -384,14 +388,22 @@ class RoomClaim(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(nights__isempty=False), name="room_claim_has_a_night"),
+            models.CheckConstraint(
+                condition=Q(booking__isnull=False, block=None) | Q(booking=None, block__isnull=False),
+                name="room_claim_has_one_owner",
+            ),
             ExclusionConstraint(
                 name="room_claim_no_overlap",
                 expressions=[("room", RangeOperators.EQUAL), ("nights", RangeOperators.OVERLAPS)],
             ),
         ]
+        indexes = [
+            models.Index(fields=["block"], name="room_claim_of_block", condition=Q(block__isnull=False)),
+        ]
         triggers = [
-            ClaimedOnce(name="room_claim_once", owners=("booking_id",)),
+            ClaimedOnce(name="room_claim_once", owners=("booking_id", "block_id")),
             ClaimsTrue(name="room_claim_of_booking", taken=NIGHTS_OF_BOOKING),
+            ClaimsTrue(name="room_claim_of_block", taken=NIGHTS_OF_BLOCK),
         ]
 
     def __str__(self) -> str:

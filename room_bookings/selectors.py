@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import Combinable
 from django.db.models.functions import JSONObject
 
@@ -15,7 +15,6 @@ from hotel import calendar
 from hotel.models import Hotel
 from room_bookings.capacity import guests
 from room_bookings.inventory import (
-    IN_SERVICE,
     NightsRequest,
     holders,
     is_upgraded,
@@ -31,7 +30,7 @@ from room_bookings.models import (
     RoomBooking,
     hash_token,
 )
-from rooms.models import Room, RoomStatus
+from rooms.models import LIVE_BLOCKS, Room, RoomBlock, RoomStatus
 
 
 def booking_list(hotel: Hotel | None = None) -> QuerySet[RoomBooking]:
@@ -142,7 +141,10 @@ def available_rooms(booking: RoomBooking, *, upgrade: bool = False) -> QuerySet[
     if not in_house and booking.status not in (BookingStatus.CONFIRMED, BookingStatus.PENDING_APPROVAL):
         return Room.objects.none()
     first, free = nights_held(hotel, booking)
-    rooms = Room.objects.filter(IN_SERVICE, hotel=hotel)
+    blocked = RoomBlock.objects.filter(
+        Q(free_from=None) | Q(free_from__gt=first), room=OuterRef("pk"), status__in=LIVE_BLOCKS, first_night__lt=free
+    )
+    rooms = Room.objects.filter(~Exists(blocked), hotel=hotel, is_active=True)
     taken = {stay.assigned_room_id for stay in holders(hotel, first, free, without=booking)}
     rooms = rooms.exclude(pk__in=[pk for pk in (*taken, booking.assigned_room_id) if pk is not None])
     enough = Q(room_type__max_occupancy__gte=guests(booking) - booking.extra_beds)

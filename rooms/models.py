@@ -16,8 +16,10 @@ from common.fields import LineField, LinesField, RoomNumberField, not_blank
 from common.money import MOST_DECIMALS, currency_code, decimals_refusal
 from common.triggers import (
     AmountFitsCurrency,
+    ClaimsKept,
     NeverChanged,
     NeverDeleted,
+    NightsTaken,
     ReportedInDryRun,
     Rule,
     SameHotel,
@@ -511,6 +513,16 @@ class BlockReason(models.Model):
 
 _LIVE, _CLOSING = (", ".join(f"'{value}'" for value in values) for values in (LIVE_BLOCKS, CLOSING))
 
+# The nights for which a block takes its room: all but those of a room out of service, which can be sold.
+NIGHTS_OF_BLOCK = NightsTaken(
+    owner="block_id",
+    table="rooms_roomblock",
+    condition="{row}.status IN ('PLANNED', 'ACTIVE') AND {row}.kind <> 'OUT_OF_SERVICE'",
+    room="room_id",
+    nights="daterange({row}.first_night, {row}.free_from)",
+    columns=("status", "kind", "room_id", "first_night", "free_from"),
+)
+
 
 class BlockRecorded(Rule):
     """At commit, every change of a block has a history row that matches; where and from when it is never changes."""
@@ -660,19 +672,14 @@ class RoomBlock(models.Model):
         indexes = [
             models.Index(fields=["hotel", "-first_night", "-id"], name="room_block_by_date"),
             models.Index(fields=["room", "first_night"], name="room_block_live", condition=Q(status__in=LIVE_BLOCKS)),
-            models.Index(
-                fields=["hotel", "first_night"], name="room_block_to_start", condition=Q(status=BlockStatus.PLANNED)
-            ),
-            models.Index(
-                fields=["hotel", "free_from"],
-                name="room_block_to_end",
-                condition=Q(status=BlockStatus.ACTIVE, free_from__isnull=False),
-            ),
+            # What the business day begins or ends has begun by today, or was to begin.
+            models.Index(fields=["hotel", "first_night"], name="room_block_due", condition=Q(status__in=LIVE_BLOCKS)),
         ]
         triggers = [
             BlockRecorded(name="room_block_recorded"),
             BlockClosesRoom(name="room_block_closes_room"),
             NeverDeleted(name="room_block_never_deleted"),
+            ClaimsKept(name="room_block_claims_kept", taken=NIGHTS_OF_BLOCK),
             SameHotel(
                 name="room_block_one_hotel",
                 links={"room": "rooms_room", "reason": "rooms_blockreason", "created_by": "hotel_staff"},
@@ -683,6 +690,11 @@ class RoomBlock(models.Model):
     def __str__(self) -> str:
         until = f"to {self.free_from}" if self.free_from else "until completed"
         return f"{self.get_kind_display()} from {self.first_night} {until}"
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the block was due but still waits for a guest to leave."""
+        return self.status == BlockStatus.PLANNED and self.delayed_at is not None
 
 
 class BlockEventChained(Rule):

@@ -54,6 +54,7 @@ class RoomRow(NamedTuple):
     stay_first_name: str | None
     stay_last_name: str | None
     stay_companions: list[dict[str, Any]]
+    blocks_json: list[dict[str, Any]]
     hotel: Hotel
     room_type: RoomType
     cleaned_by_staff: Staff | None

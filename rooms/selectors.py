@@ -12,6 +12,7 @@ from common.prepared import PreparedRead
 from hotel.models import Hotel
 from housekeeping.models import OPEN_TASK_STATUSES, HousekeepingTask, TaskType
 from room_bookings.models import BookingGuest, BookingStatus
+from rooms.live_blocks import blocks_as_json
 from rooms.models import Room, RoomStatus, RoomType
 
 
@@ -19,7 +20,8 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
     """Rooms with everything a snapshot shows, in one statement.
 
     Each carries its in-house stay, if any, as ``stay_id``, ``stay_booking_id``, ``stay_check_in``, ``stay_check_out``,
-    ``stay_first_name``, ``stay_last_name`` and ``stay_companions`` (a list of ``{id, first_name, last_name}``).
+    ``stay_first_name``, ``stay_last_name`` and ``stay_companions`` (a list of ``{id, first_name, last_name}``); and its
+    live blocks as ``blocks_json`` (``rooms.live_blocks``).
     """
     rooms = Room.objects.all() if hotel is None else Room.objects.filter(hotel=hotel)
     companions = BookingGuest.objects.filter(booking=OuterRef("in_house__pk")).order_by("pk")
@@ -34,6 +36,7 @@ def room_list(hotel: Hotel | None = None) -> QuerySet[Room]:
         stay_companions=ArraySubquery(
             companions.values(person=JSONObject(id="pk", first_name="first_name", last_name="last_name"))
         ),
+        blocks_json=blocks_as_json(),
     )
 
 

@@ -9,7 +9,7 @@ from common.money import money
 from common.openapi import EXPANDED, ErrorBody
 from common.room_numbers import RoomNumber, key
 from common.serializers import MODEL_FIELD_MAPPING, LineField, NoteField, RoomNumberField, StrictBooleanField
-from rooms.models import Priority, RoomStatus, RoomType
+from rooms.models import RETURN_CHOICES, BlockKind, Priority, RoomStatus, RoomType
 
 LARGEST_IN_RANGE = 999_999
 ROOMS_AT_ONCE = 500
@@ -57,6 +57,15 @@ ROOM_EXAMPLE = {
     "status_changed_at": "2026-07-01T09:12:45.120000Z",
     "allowed_transitions": ["READY_FOR_GUEST", "CLEANING_IN_PROGRESS", "CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED"],
     "updated_at": "2026-07-01T09:12:45.120000Z",
+    "block": None,
+    "next_block": {
+        "id": 12,
+        "kind": "OUT_OF_ORDER",
+        "reason": "REPAIR",
+        "from": "2026-07-20",
+        "to": "2026-07-23",
+        "return_status": "CHECKOUT_DIRTY",
+    },
     "primary_guest": None,
     "companions": [],
     "guests_in_room": [],
@@ -90,6 +99,18 @@ class GuestInRoom(GuestName):
 class CurrentBooking(serializers.Serializer[Any]):
     booking_id = serializers.CharField()
     check_out = serializers.DateField()
+
+
+class _BlockOfRoom(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=BlockKind.choices)
+    reason = serializers.CharField(allow_null=True, help_text="Null if the status OUT_OF_ORDER made the block.")
+    to = serializers.DateField(allow_null=True, help_text="The day after the last night; null: until completed.")
+    return_status = serializers.ChoiceField(choices=RETURN_CHOICES)
+
+
+# "from" is no name in Python.
+BlockOfRoom = type("BlockOfRoom", (_BlockOfRoom,), {"from": serializers.DateField(help_text="The first night.")})
 
 
 class RoomOutput(serializers.Serializer[Any]):
@@ -133,6 +154,8 @@ class RoomOutput(serializers.Serializer[Any]):
     status_changed_at = serializers.DateTimeField()
     allowed_transitions = serializers.ListField(child=serializers.ChoiceField(choices=RoomStatus.choices))
     updated_at = serializers.DateTimeField()
+    block = BlockOfRoom(allow_null=True, help_text="The active block.")
+    next_block = BlockOfRoom(allow_null=True, help_text="The next planned block.")
     primary_guest = GuestName(allow_null=True, required=False)
     companions = GuestInRoom(many=True, required=False)
     guests_in_room = GuestInRoom(many=True, required=False)
@@ -210,6 +233,10 @@ class Conflict(serializers.Serializer[Any]):
     room_number = RoomNumberField(allow_null=True)
     start_date = serializers.DateField()
     end_date = serializers.DateField()
+    in_house = serializers.BooleanField(required=False, help_text="Whether its guest is in house; of ROOM_NEEDED.")
+    free_rooms = serializers.ListField(
+        child=RoomNumberField(), required=False, help_text="Free rooms of its type; where rooms are blocked."
+    )
 
 
 class NeededBody(ErrorBody):

@@ -22,7 +22,7 @@ from room_bookings.inventory import blocked_by, conflict
 from room_bookings.models import RoomBooking
 from room_bookings.room_demand import RoomDemand
 from rooms.errors import RoomNotFound, RoomOccupied, guest_of
-from rooms.models import Room, RoomType
+from rooms.models import BlockKind, BlockReason, Room, RoomStatus, RoomType
 from rooms.selectors import room_list, room_lock
 from rooms.snapshots import is_occupied
 
@@ -259,6 +259,26 @@ def _delete(row: Room | RoomType) -> bool:
     except ProtectedError:
         return False
     return True
+
+
+# A hotel's reasons for blocks to begin with: code, label, kind, return status.
+BLOCK_REASONS = (
+    ("REPAIR", "Repair", BlockKind.OUT_OF_ORDER, RoomStatus.CHECKOUT_DIRTY),
+    ("MINOR_FAULT", "Minor fault", BlockKind.OUT_OF_SERVICE, RoomStatus.READY_FOR_GUEST),
+    ("DEEP_CLEAN", "Deep clean", BlockKind.OUT_OF_ORDER, RoomStatus.CLEANED_UNINSPECTED),
+    ("PEST_CONTROL", "Pest control", BlockKind.OUT_OF_ORDER, RoomStatus.CHECKOUT_DIRTY),
+    ("RENOVATION", "Renovation", BlockKind.OUT_OF_INVENTORY, RoomStatus.CHECKOUT_DIRTY),
+    ("HOUSE_USE", "House use", BlockKind.HOUSE_USE, RoomStatus.CHECKOUT_DIRTY),
+    ("OWNER", "Owner's use", BlockKind.HOUSE_USE, RoomStatus.CHECKOUT_DIRTY),
+)
+
+
+def create_block_reasons(hotel: Hotel) -> None:
+    """Give a new hotel its list of reasons for blocks."""
+    BlockReason.objects.bulk_create(
+        BlockReason(hotel=hotel, code=code, label=label, default_kind=kind, default_return_status=status)
+        for code, label, kind, status in BLOCK_REASONS
+    )
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.formats import iso
 from common.money import money
+from rooms.live_blocks import blocks_shown, is_kept_out
 from rooms.models import TRANSITIONS, Room, RoomStatus, RoomType
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ def room_snapshot(
         "turnover_notes": room.turnover_notes,
         "status_version": room.status_version,
         "status_changed_at": iso(room.status_changed_at),
-        "allowed_transitions": ALLOWED[status, occupied],
+        "allowed_transitions": [] if is_kept_out(room) else ALLOWED[status, occupied],
         "updated_at": iso(room.updated_at),
+        **blocks_shown(room),
     }
     if guests:
         snapshot |= _guests(room) if occupied else NOBODY

@@ -2,18 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 from hotel import calendar, rights
 from hotel.models import Hotel, Staff
+from housekeeping.blocks import NewBlock, create_blocks
 from housekeeping.models import TaskStatus
 from notifications.mail import queue_booking_mail
 from notifications.models import BookingMail, MailKind
 from room_bookings.models import RoomBooking
-from rooms.models import Room, RoomType
-from tests.factories import NewRoomFactory, RoomTypeFactory, TaskFactory, booking_in, in_house, room_in
+from rooms.models import BlockReason, Room, RoomBlock, RoomType
+from tests.factories import NewRoomFactory, RoomTypeFactory, StaffFactory, TaskFactory, booking_in, in_house, room_in
 
 AGENT, OFFICE = rights.FRONT_DESK_AGENT, rights.FRONT_OFFICE_MANAGER
 HOUSEKEEPER, SUPERVISOR, MANAGER = rights.HOUSEKEEPER, rights.HOUSEKEEPING_SUPERVISOR, rights.HOTEL_MANAGER
@@ -73,6 +74,8 @@ NEW_BOOKING = {
 }
 # The roles that work on bookings, and the senior ones.
 DESK, SENIOR = (AGENT, OFFICE, MANAGER), (OFFICE, MANAGER)
+BLOCKING = (OFFICE, SUPERVISOR, MANAGER)
+NEW_BLOCK = {"room_ids": ["$unblocked"], "reason": "REPAIR", "from": "2100-07-01", "to": "2100-07-04"}
 BOOKING = "room-bookings/<str:bid>/"
 WHY = {"reason": "a mistake"}
 
@@ -109,6 +112,13 @@ ENDPOINTS = (
         "dirty",
         {"to_status": "READY_FOR_GUEST", "note": "looked myself"},
     ),
+    Endpoint("GET", "room-blocks/", ROLES),
+    Endpoint("POST", "room-blocks/", BLOCKING, "", NEW_BLOCK, 201),
+    Endpoint("GET", "room-blocks/<int:pk>/", ROLES, "planned_block"),
+    Endpoint("POST", "room-blocks/<int:pk>/extend/", BLOCKING, "planned_block", {"to": "2100-07-06"}),
+    Endpoint("POST", "room-blocks/<int:pk>/complete/", BLOCKING, "active_block"),
+    Endpoint("POST", "room-blocks/<int:pk>/cancel/", BLOCKING, "planned_block"),
+    Endpoint("GET", "block-reasons/", ROLES),
     Endpoint("GET", "housekeeping/dashboard/", ROLES),
     Endpoint("GET", "housekeeping/tasks/", ROLES),
     Endpoint("POST", "housekeeping/tasks/", (AGENT, OFFICE, SUPERVISOR, MANAGER), "", TASK, 201),
@@ -196,6 +206,9 @@ def endpoint_targets(hotel: Hotel, staff: Staff | None = None, first: int = 101)
     )
     rooms["due"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 6)
     rooms["left"] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 7)
+    for place, name in enumerate(("unblocked", "planned", "closed")):
+        rooms[name] = NewRoomFactory(hotel=hotel, room_type=room_type, room_number=first + 300 + place)
+    blocks = target_blocks(hotel, rooms)
     bookings = target_bookings(hotel, room_type, rooms)
     mail: Any = queue_booking_mail(bookings["arrival"], MailKind.CONFIRMATION)
     BookingMail.objects.update(tries=1)
@@ -208,7 +221,22 @@ def endpoint_targets(hotel: Hotel, staff: Staff | None = None, first: int = 101)
         **{name: room.pk for name, room in rooms.items()},
         **{f"{name}_no": room.room_number for name, room in rooms.items()},
         **{name: booking.booking_id for name, booking in bookings.items()},
+        **{name: block.pk for name, block in blocks.items()},
     )
+
+
+def target_blocks(hotel: Hotel, rooms: dict[str, Room]) -> dict[str, RoomBlock]:
+    """A block that is planned and one that is active."""
+    reason = BlockReason.objects.create(hotel=hotel, code="REPAIR", label="Repair")
+    boss, today = StaffFactory(hotel=hotel, role=MANAGER), calendar.business_date(hotel)
+    stays = {"planned_block": ("planned", date(2100, 7, 1), date(2100, 7, 4)), "active_block": ("closed", today, None)}
+    made = {}
+    for name, (room, first, free) in stays.items():
+        wanted = NewBlock("OUT_OF_ORDER", reason, first, free, "CHECKOUT_DIRTY")
+        [outcome] = create_blocks(rooms=[rooms[room]], wanted=wanted, staff=boss)
+        assert outcome.block is not None
+        made[name] = outcome.block
+    return made
 
 
 def target_bookings(hotel: Hotel, room_type: RoomType, rooms: dict[str, Room]) -> dict[str, RoomBooking]:

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from common import clock
 from common.prepared import PreparedRead
 
 PATIENCE = 10  # seconds; a passing test needs less than one
@@ -66,6 +67,17 @@ def waiting(condition: str = "true") -> int:
             WHERE datname = current_database() AND cardinality(blockers) > 0 AND {condition}
         """)
         return int(cursor.fetchone()[0])
+
+
+def in_time(work: Callable[[], Any]) -> Callable[[], Any]:
+    """``work`` in another thread, at the same fixed time."""
+    now = clock.now()
+
+    def run() -> Any:
+        with clock.set_to(now):
+            return work()
+
+    return run
 
 
 def overlap(first: Callable[[], Any], *others: Callable[[], Any], waits: bool = True) -> tuple[Any, list[Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from common import clock
-from common.errors import FieldError
+from common.errors import Conflict, FieldError
 from common.guards import Guard
 from hotel import calendar
 from hotel.models import Hotel, Staff
@@ -13,7 +13,8 @@ from room_bookings.inventory import blocked_by, conflict, stretches
 from room_bookings.models import BookingStatus, Overbooking, RoomBooking
 from room_bookings.overrides import BY_REASON, is_override
 from room_bookings.services.facts import Facts
-from rooms.models import Room, RoomType
+from rooms.errors import RoomBlocked, blocked
+from rooms.models import BlockKind, Room, RoomType
 
 LONGEST_STAY = 365  # nights
 
@@ -28,7 +29,45 @@ def date_refusals(hotel: Hotel, check_in: date, check_out: date, field: str = "c
         yield FieldError(field, "This stay would already be over.")
 
 
-def free_refusals(room: Room, first: date, first_free_day: date, *, without: RoomBooking, facts: Facts) -> Guard[None]:
+def off_sale_refusals(
+    room: Room, first: date, first_free_day: date, *, facts: Facts, error: type[Conflict] = RoomBlocked
+) -> Guard[None]:
+    """Refused, with ``error``, if a block takes the room off sale on one of those nights."""
+    for block in facts.blocks(room, first, first_free_day):
+        if block.is_off_sale:
+            yield blocked(room, block, error)
+            return
+
+
+def service_refusals(
+    room: Room, first: date, first_free_day: date, *, staff: Staff, reason: str, facts: Facts, error: type[Conflict]
+) -> Guard[None]:
+    """Refused, with ``error``, if the room is out of service on one of those nights and no supervisor gives a
+    reason."""
+    if is_override(staff, reason):
+        return
+    for block in facts.blocks(room, first, first_free_day):
+        if block.kind == BlockKind.OUT_OF_SERVICE:
+            yield blocked(room, block, error, lift=BY_REASON)
+            return
+
+
+def free_refusals(
+    room: Room,
+    first: date,
+    first_free_day: date,
+    *,
+    without: RoomBooking,
+    facts: Facts,
+    blocked_as: type[Conflict] = RoomBlocked,
+) -> Guard[None]:
+    """Refused if another stay holds the room on any night from ``first`` to before ``first_free_day``, or a block takes
+    it off sale."""
+    yield from off_sale_refusals(room, first, first_free_day, facts=facts, error=blocked_as)
+    yield from taken_refusals(room, first, first_free_day, without=without, facts=facts)
+
+
+def taken_refusals(room: Room, first: date, first_free_day: date, *, without: RoomBooking, facts: Facts) -> Guard[None]:
     """Refused if another stay holds the room on any night from ``first`` to before ``first_free_day``."""
     taken = facts.holders(room, first, first_free_day, without=without)
     if taken:

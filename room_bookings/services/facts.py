@@ -23,6 +23,7 @@ from room_bookings.inventory import (
 )
 from room_bookings.models import BookingStatus, RoomBooking
 from room_bookings.services.locks import lock_type, lock_type_capacity
+from rooms.live_blocks import LiveBlock, live_blocks
 from rooms.models import Room, RoomType
 from rooms.selectors import room_lock
 
@@ -43,6 +44,9 @@ class Facts(Protocol):
 
     def holders(self, room: Room, first: date, free: date, *, without: RoomBooking) -> Sequence[Holder]:
         """The other stays that hold the room on a night from ``first`` to before ``free``, in order of arrival."""
+
+    def blocks(self, room: Room, first: date, free: date) -> Sequence[LiveBlock]:
+        """The room's blocks that cover a night from ``first`` to before ``free``, in order; it comes from ``rooms``."""
 
     def sold_out(self, booking: RoomBooking, room_type: RoomType, stays: Stays) -> list[date]:
         """The nights of ``stays`` on which the type has no room left for the booking, in order.
@@ -74,6 +78,10 @@ class LockedFacts:
 
     def holders(self, room: Room, first: date, free: date, *, without: RoomBooking) -> Sequence[Holder]:
         return holders(self._hotel, first, free, without=without, assigned_room=room.pk)
+
+    def blocks(self, room: Room, first: date, free: date) -> Sequence[LiveBlock]:
+        # Read with the room, whose lock every change of its blocks takes.
+        return [block for block in live_blocks(room) if block.takes(first, free)]
 
     def sold_out(self, booking: RoomBooking, room_type: RoomType, stays: Stays) -> list[date]:
         if room_type.pk not in self._types:  # only the booking reference counter is locked after a type
@@ -140,6 +148,12 @@ class ReadFacts:
             for stay in self._inventory.stays
             if stay.assigned_room_id == room.pk and stay.pk != without.pk and holds(self._hotel, stay, first, free)
         ]
+
+    def blocks(self, room: Room, first: date, free: date) -> Sequence[LiveBlock]:
+        if self._inventory is None:
+            self._asked.append(NightsRequest(self._hotel, room.room_type_id, first, free))
+            return []
+        return [block for block in self._inventory.live_blocks.get(room.pk, ()) if block.takes(first, free)]
 
     def sold_out(self, booking: RoomBooking, room_type: RoomType, stays: Stays) -> list[date]:
         if self._hotel.allow_overbooking:

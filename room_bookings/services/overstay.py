@@ -41,10 +41,11 @@ from room_bookings.models import (
     RoomBooking,
 )
 from room_bookings.selectors import available_rooms, booking_lock, departed, departed_since, overdue
-from room_bookings.services.checks import LONGEST_STAY, added_nights, night_refusals
+from room_bookings.services.checks import LONGEST_STAY, added_nights, night_refusals, off_sale_refusals
 from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
+from rooms.errors import RoomBlocked
 
 logger = logging.getLogger(__name__)
 
@@ -206,9 +207,9 @@ def extend_stay(
 ) -> RoomBooking:
     """Add nights to the stay of a guest in house, counted from its departure date even if overdue.
 
-    Give exactly one of ``add_nights`` and ``new_checkout_date``. Raises RoomOverlap with the conflicting stays, and
-    NoAvailability unless a supervisor gives an ``override_reason``; both suggest alternative rooms. Returns the current
-    booking.
+    Give exactly one of ``add_nights`` and ``new_checkout_date``. Raises RoomOverlap with the conflicting stays,
+    RoomBlocked, and NoAvailability unless a supervisor gives an ``override_reason``; all suggest alternative rooms.
+    Returns the current booking.
     """
     locked = lock_booking(booking)
     departure = NewDeparture(add_nights, new_checkout_date)
@@ -216,7 +217,7 @@ def extend_stay(
         extension = require(
             extension_refusals(locked, departure, staff=staff, reason=override_reason, facts=LockedFacts(locked.hotel))
         )
-    except (RoomOverlap, NoAvailability) as refusal:
+    except (RoomOverlap, RoomBlocked, NoAvailability) as refusal:
         conflicts = refusal.details.pop("conflicts", [])
         refusal.extra |= {"conflicts": conflicts, "suggested_rooms": _suggestions(locked, departure.of(locked))}
         raise
@@ -272,6 +273,7 @@ def extension_refusals(
         return Extension(new, [])
     room = facts.rooms([booking.assigned_room_id])[booking.assigned_room_id]
     longer = StayRow(booking.status, booking.check_in, new, booking.arrived_on)
+    yield from off_sale_refusals(room, *nights_held(hotel, longer), facts=facts)
     in_the_way = facts.holders(room, *nights_held(hotel, longer), without=booking)
     if in_the_way:
         yield RoomOverlap(

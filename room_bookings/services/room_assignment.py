@@ -16,8 +16,7 @@ from room_bookings.eligibility import assignable_refusals, party_refusals
 from room_bookings.inventory import is_upgraded, nights_held, type_of
 from room_bookings.models import BookingAction, Overbooking, RoomBooking
 from room_bookings.overrides import UPGRADE, is_override
-from room_bookings.room_demand import is_in_service
-from room_bookings.services.checks import free_refusals, night_refusals
+from room_bookings.services.checks import free_refusals, night_refusals, service_refusals
 from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
@@ -34,7 +33,7 @@ class RoomTypeMismatch(InvalidInput):
 
 
 class RoomNotBookable(Conflict):
-    """The room is out of service or out of order."""
+    """The room is not let, or blocked on one of the nights."""
 
     code = "ROOM_NOT_BOOKABLE"
 
@@ -229,14 +228,14 @@ def room_refusals(
             details={"room_type": room.room_type.name, "booked_type": booking.room_type.name},
             lift=Lift((right,), UPGRADE),
         )
-    if not is_in_service(room):
-        why = "out of order" if room.is_active else "not in service"
-        yield RoomNotBookable(f"Room {room.room_number} is {why}.", details={"room_number": room.room_number})
+    if not room.is_active:
+        yield RoomNotBookable(f"Room {room.room_number} is not in service.", details={"room_number": room.room_number})
     if type_of(booking).pk != room.room_type_id:
         facts.refresh_capacity(room.room_type)
     yield from capacity_refusals(booking, room, staff=staff, reason=reason)
     held = nights_held(booking.hotel, booking)
-    yield from free_refusals(room, *held, without=booking, facts=facts)
+    yield from service_refusals(room, *held, staff=staff, reason=reason, facts=facts, error=RoomNotBookable)
+    yield from free_refusals(room, *held, without=booking, facts=facts, blocked_as=RoomNotBookable)
     return (yield from type_change_refusals(booking, room.room_type, held, staff=staff, reason=reason, facts=facts))
 
 

@@ -16,7 +16,7 @@ from room_bookings.eligibility import in_house_refusals
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingAction, Overbooking, RoomBooking
 from room_bookings.services.check_in import RoomNotReady
-from room_bookings.services.checks import free_refusals, night_refusals
+from room_bookings.services.checks import night_refusals, off_sale_refusals, service_refusals, taken_refusals
 from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
 from room_bookings.services.locks import lock_booking
@@ -28,7 +28,7 @@ from rooms.snapshots import is_occupied
 
 
 class RoomOutOfOrder(Conflict):
-    """The room is out of order or not in service."""
+    """The room is out of order, blocked or not in service."""
 
     code = "ROOM_OUT_OF_ORDER"
 
@@ -107,7 +107,10 @@ def move_refusals(
         facts.refresh_capacity(new.room_type)
     if new.room_type.max_occupancy < old.room_type.max_occupancy:
         yield from capacity_refusals(booking, new, staff=staff, reason=reason)
-    yield from free_refusals(new, *held, without=booking, facts=facts)
+    yield from service_refusals(new, *held, staff=staff, reason=reason, facts=facts, error=RoomOutOfOrder)
+    if new.room_status != RoomStatus.OUT_OF_ORDER:  # then that is why
+        yield from off_sale_refusals(new, *held, facts=facts, error=RoomOutOfOrder)
+    yield from taken_refusals(new, *held, without=booking, facts=facts)
     if not changes_type:
         return Move(old, new, [])
     overbooked = yield from night_refusals(booking, new.room_type, held, facts=facts, staff=staff, reason=reason)

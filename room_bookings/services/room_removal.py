@@ -64,15 +64,15 @@ def _force(
         # All types in one query: two concurrent removals, each with an arrival that booked the other's type, must not
         # deadlock.
         lock_types({room.room_type_id, *(booking.room_type_id for booking in arrivals)})
-        _release(arrivals, staff, reason)
+        release_rooms(arrivals, staff, reason)
     upgraded = [booking for booking in arrivals if booking.room_type_id != room.room_type_id]
     taken = take_away(room=room)
     if upgraded:
-        save_overbookings(_lost_upgrade_overbookings(upgraded, staff, reason))
+        save_overbookings(lost_upgrade_overbookings(upgraded, staff, reason))
     return taken
 
 
-def _lost_upgrade_overbookings(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
+def lost_upgrade_overbookings(bookings: list[RoomBooking], staff: Staff, reason: str) -> list[Overbooking]:
     """The overbookings of arrivals that lost an upgrade: they count as their booked types again, even if sold out.
 
     Their types are locked. No two of the arrivals share a night. A constant number of statements.
@@ -89,7 +89,8 @@ def _lost_upgrade_overbookings(bookings: list[RoomBooking], staff: Staff, reason
     return overbooked
 
 
-def _release(bookings: list[RoomBooking], staff: Staff, reason: str) -> None:
+def release_rooms(bookings: list[RoomBooking], staff: Staff, reason: str) -> None:
+    """Unassign locked arrivals, whose types are locked too."""
     changes = [
         history_row(
             booking,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from hotel.models import Staff
+from housekeeping.blocks import start_waiting_blocks
 from housekeeping.models import Source
 from housekeeping.services import set_room_statuses
 from housekeeping.task_following import end_stays
@@ -23,8 +24,8 @@ def vacate(
     """Set vacated rooms to CHECKOUT_DIRTY and open a turnover task for each; the bookings are already updated.
 
     Stayover tasks are cancelled, and all other tasks for the guests if they leave the hotel (``for_good``). Maintenance
-    flags stay. ``moved_into`` are rooms whose status changes in the same call. The passed rooms get the new values; a
-    constant number of statements.
+    flags stay. Blocks that waited for the guests to leave begin. ``moved_into`` are rooms whose status changes in the
+    same call. The passed rooms get the new values; a constant number of statements.
     """
     rooms = [room for _, room in left]
     changes = [(room, str(RoomStatus.CHECKOUT_DIRTY)) for room in rooms]
@@ -38,6 +39,7 @@ def vacate(
             room.guest_fcm_token = ""
     end_stays(left, for_good=for_good)
     open_turnover_tasks([(room, booking) for booking, room in left])
+    start_waiting_blocks(rooms)
 
 
 def not_before_arrival(booking: RoomBooking, moment: datetime) -> datetime:

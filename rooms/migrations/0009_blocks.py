@@ -114,11 +114,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='roomblock',
-            index=models.Index(condition=models.Q(('status', 'PLANNED')), fields=['hotel', 'first_night'], name='room_block_to_start'),
-        ),
-        migrations.AddIndex(
-            model_name='roomblock',
-            index=models.Index(condition=models.Q(('free_from__isnull', False), ('status', 'ACTIVE')), fields=['hotel', 'free_from'], name='room_block_to_end'),
+            index=models.Index(condition=models.Q(('status__in', ('PLANNED', 'ACTIVE'))), fields=['hotel', 'first_night'], name='room_block_due'),
         ),
         migrations.AddConstraint(
             model_name='roomblock',

@@ -123,6 +123,8 @@ def event_names() -> tuple[set[str], set[str]]:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
+            if _name(node.func) == "_store":  # of housekeeping.blocks
+                staff |= set(_literals([each.value for each in node.keywords if each.arg == "event"]))
             place = {"_rooms_event": 0, "realtime_booking_updated": 1, "BookingUpdate": 1}.get(_name(node.func))
             if place is None:
                 continue

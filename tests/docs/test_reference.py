@@ -25,7 +25,7 @@ from room_bookings.filters import BUCKETS, MOMENTS, ORDERINGS, BookingQuery, fil
 from room_bookings.models import BookingStatus
 from room_bookings.selectors import booking_read
 from room_bookings.services.settlement import REQUESTS
-from rooms.models import TRANSITIONS, Priority, RoomStatus
+from rooms.models import TRANSITIONS, BlockKind, BlockStatus, Priority, RoomStatus
 from rooms.selectors import room_list
 from rooms.snapshots import NOBODY, facts_allow
 from tests.docs import code_facts
@@ -377,6 +377,8 @@ def codes_anywhere(pages: Pages) -> Iterator[str]:
         *Priority.values,
         *TaskType.values,
         *TaskStatus.values,
+        *BlockKind.values,
+        *BlockStatus.values,
         *("EVENT_RETENTION_DAYS", "CORS_ALLOWED_ORIGINS"),
     }
     for text in pages:
@@ -406,8 +408,12 @@ OPERATIONS = {
     "undo check-in": r"POST .*/undo-check-in/|undo check-in, .*",
     "room move": r"POST .*/move-room/|move, .*",
     "check-out": r"POST (.*/check-out|rooms/checkout)/|(bulk )?check-out, .*|admin: check out",
-    "cancel": r"POST .*/cancel/|cancel, no room",
+    "cancel": r"POST room-bookings/.*/cancel/|cancel, no room",
     "cancel, guest in house": r"cancel, in house",
+    "block created, to begin later": r"POST room-blocks/",
+    "block extended": r"POST room-blocks/.*/extend/",
+    "block completed": r"POST room-blocks/.*/complete/",
+    "block cancelled": r"POST room-blocks/.*/cancel/",
     "no-show": r"POST .*/no-show/|no-show, .*|admin: no-show",
     "overstay detected": r"flag overstays",
     "overstay acknowledged or dismissed": r"acknowledge, flagged|dismiss",
@@ -432,7 +438,15 @@ COMPOSED = {
     "admin: cancel": ("cancel, guest in house", "cancel"),
 }
 STREAMS = ("rooms", "room-bookings", "guest")
-ROOM_EVENTS = {"U": "room_updated", "O": "room_occupancy_updated"}  # as tests/notifications shortens them
+# As tests/notifications shortens them.
+ROOM_EVENTS = {
+    "U": "room_updated",
+    "O": "room_occupancy_updated",
+    "N": "room_block_created",
+    "L": "room_block_extended",
+    "E": "room_block_completed",
+    "X": "room_block_cancelled",
+}
 
 
 def events_of_operations(pages: Pages) -> Iterator[str]:
@@ -476,6 +490,7 @@ def _events(expected_events: str) -> tuple[Counter[tuple[str, str]], int]:
 def event_names(pages: Pages) -> Iterator[str]:
     rows = pages.table("Events", "operation").rows
     staff = {event for row in rows for stream in STREAMS[:2] for event in codes(row[stream])}
+    staff |= set(re.findall(r"`(room_block_\w+)`", pages.realtime))  # some are sent by no request
     guests = {event for row in rows for event in codes(row["guest"])}
     published, to_guests = code_facts.event_names()
     yield from difference("events for staff", staff, published)

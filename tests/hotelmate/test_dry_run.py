@@ -20,9 +20,9 @@ from hotel.models import Hotel, IdempotentAnswer, Staff
 from hotel.rights import permission
 from hotel.serializers import AccessConfig
 from housekeeping.models import HousekeepingTask
-from housekeeping.selectors import task_list
+from housekeeping.selectors import block_list, task_list
 from housekeeping.services import set_room_status
-from housekeeping.snapshots import task_snapshot
+from housekeeping.snapshots import block_snapshot, task_snapshot
 from notifications.mail import mail_list, mail_row
 from notifications.models import BookingMail, RealtimeEvent
 from notifications.notification_manager import messages
@@ -31,7 +31,7 @@ from room_bookings import payments
 from room_bookings.models import BookingExtension, OverstayIncident, RoomBooking
 from room_bookings.selectors import booking_list
 from room_bookings.snapshots import booking_detail
-from rooms.models import Room, RoomType
+from rooms.models import Room, RoomBlock, RoomType
 from rooms.selectors import room_list
 from rooms.serializers import RoomTypeOutput
 from rooms.snapshots import room_snapshot
@@ -98,6 +98,7 @@ def shown_rows(hotel: Hotel, rows: Rows) -> Rows:
         Room: (room_list(hotel), room_snapshot),
         RoomBooking: (booking_list(hotel), booking_detail),
         HousekeepingTask: (task_list(hotel), lambda task: task_snapshot(task, now)),
+        RoomBlock: (block_list(hotel), block_snapshot),
         RoomType: (RoomType.objects.all(), lambda kind: RoomTypeOutput(kind).data),
         Hotel: (Hotel.objects.all(), lambda one: AccessConfig(one).data),
         BookingMail: (mail_list(), lambda mail: {"booking_id": mail.booking.booking_id, **mail_row(mail)}),
@@ -112,6 +113,7 @@ def shown_rows(hotel: Hotel, rows: Rows) -> Rows:
 IDENTITY = {
     Room: ("rooms", ("id", "room_number"), "status_version"),
     RoomBooking: ("bookings", ("booking_id",), "version"),
+    RoomBlock: ("blocks", ("id", "room_number"), None),
     HousekeepingTask: ("tasks", ("id", "room_number", "task_type"), None),
     RoomType: ("room_types", ("id", "name"), None),
     Hotel: ("settings", (), None),

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from common import clock
 from common.guards import refuses_nothing
@@ -142,6 +143,10 @@ def test_the_workflow_map(from_status, to_status, manager):
     room = room_in(from_status, hotel=manager.hotel)
     if from_status == "OCCUPIED" and to_status not in ("OCCUPIED", "MAINTENANCE_REQUIRED"):
         check_out(room.bookings.get())
+    if from_status == "OUT_OF_ORDER" and to_status == "OCCUPIED":
+        with pytest.raises(IntegrityError, match="room_claim_no_overlap"), transaction.atomic():
+            in_house(room)  # the room is blocked
+        return
     if to_status == "OCCUPIED" and from_status != "OCCUPIED":
         in_house(room)
     before = room_records(room)
@@ -165,7 +170,7 @@ def test_the_workflow_map(from_status, to_status, manager):
 @pytest.mark.parametrize("from_status", STATUSES)
 def test_allowed_transitions_are_those_that_the_guard_does_not_refuse(from_status, stay):
     room = NewRoomFactory.build(room_status=from_status)
-    room.stay_id = room.stay_booking_id = stay
+    room.stay_id, room.stay_booking_id, room.blocks_json = stay, stay, []
     system = StatusRequest(None, Source.SYSTEM, "")
     others = [status for status in STATUSES if status != from_status]
     open_to = {status for status in others if refuses_nothing(status_refusals(room, status, system))}

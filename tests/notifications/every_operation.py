@@ -269,7 +269,14 @@ def inline_forms() -> dict[str, str]:
     return {f"{inline}-{count}_FORMS": "0" for inline in inlines for count in ("TOTAL", "INITIAL")}
 
 
-SHORT = {"room_updated": "U", "room_occupancy_updated": "O"}
+SHORT = {
+    "room_updated": "U",
+    "room_occupancy_updated": "O",
+    "room_block_created": "N",
+    "room_block_extended": "L",
+    "room_block_completed": "E",
+    "room_block_cancelled": "X",
+}
 
 
 def sent(targets: SimpleNamespace, since: int) -> str:

@@ -18,9 +18,11 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, models
 from django.test import override_settings
 
+from common import clock
 from hotel import rights
 from hotel.models import Hotel, Staff
 from housekeeping import task_services, turnover
+from housekeeping.blocks import NewBlock, cancel_block, complete_block_early, extend_block, roll_blocks
 from housekeeping.services import set_room_status, set_room_statuses
 from notifications.mail import queue_booking_mail, send_again
 from notifications.mail_sending import send_queued
@@ -39,11 +41,12 @@ from room_bookings.services.overstay import acknowledge_overstay, flag_overstays
 from room_bookings.services.payment_sweep import retry_payment
 from room_bookings.services.reinstate import reinstate_booking
 from room_bookings.services.room_assignment import assign_room
+from room_bookings.services.room_blocks import block_rooms
 from room_bookings.services.room_move import move_room
 from room_bookings.services.room_removal import force_room_status
 from room_bookings.services.undo_check_in import undo_check_in
 from room_bookings.services.undo_check_out import undo_check_out
-from rooms.models import Room
+from rooms.models import BlockReason, Room, RoomBlock
 from rooms.services import update_room
 from tests.factories import NewRoomFactory, StaffFactory, booking_in
 from tests.room_bookings.small_hotel import NOW, SmallHotel, day, open_small_hotel
@@ -220,6 +223,10 @@ def typed_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callab
         words = {"to_status": "OUT_OF_ORDER", "staff": small_hotel.manager, "note": mark("S", "room_note")}
         return partial(force_room_status, room=small_hotel.rooms[0], **words)
 
+    def blocked() -> Callable[[], Any]:
+        booking = with_marks(bookings(small_hotel)["conr"](), "A")
+        return partial(_blocks_from_begin_to_end, small_hotel, booking.assigned_room)
+
     def bulk(operation: Callable[..., Any], state: str) -> Callable[[], Callable[[], Any]]:
         def prepare() -> Callable[[], Any]:
             with_marks(bookings(small_hotel)[state](), "A")
@@ -268,6 +275,7 @@ def typed_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callab
     yield "check-in with a reason", typed("conr", check_in, **beyond)
     yield "check-in of many rooms", bulk(check_in_rooms, "conr")
     yield "out of order by force", forced
+    yield "blocks", blocked
     yield "check-out of many rooms", bulk(check_out_rooms, "in")
 
 
@@ -313,6 +321,28 @@ def room_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callabl
     yield "take out of service", step(update_room, 104, is_active=False)
     yield "another number", step(update_room, 103, room_number=303)
     yield "task", lambda: partial(_task_from_begin_to_end, small_hotel, manager, room(104))
+
+
+def _blocks_from_begin_to_end(small_hotel: SmallHotel, taken: Room) -> None:
+    """Every event of a block, with an arrival that is moved and a guest who stays too long."""
+    boss = StaffFactory(hotel=small_hotel.hotel, role=rights.HOTEL_MANAGER)
+    reason = BlockReason.objects.create(hotel=small_hotel.hotel, code="REPAIR", label="Repair")
+    free, left = (NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type) for _ in range(2))
+    booking_in("IN_HOUSE", assigned_room=left, check_in=day(0), check_out=day(1))
+
+    def block(room: Room, first: int, last: int) -> RoomBlock:
+        wanted = NewBlock("OUT_OF_ORDER", reason, day(first), day(last), "CHECKOUT_DIRTY", mark("S", "room_note"))
+        [outcome] = block_rooms(rooms=[room], wanted=wanted, staff=boss, relocate=True)
+        assert outcome.block is not None
+        return outcome.block
+
+    made = block(taken, 0, 3)
+    extend_block(block=made, free_from=day(2), staff=boss, note=mark("S", "room_note"))
+    complete_block_early(block=made, staff=boss)
+    cancel_block(block=block(free, 5, 6), staff=boss)
+    due = [block(taken, 1, 2), block(left, 1, 2)]
+    with clock.set_to(NOW + timedelta(days=1)):
+        roll_blocks(small_hotel.hotel, [each.pk for each in due])
 
 
 def _task_from_begin_to_end(small_hotel: SmallHotel, staff: Staff, room: Room) -> None:

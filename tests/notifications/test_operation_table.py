@@ -1,8 +1,9 @@
 """The events of every operation, in order and by channel: the whole table behind docs/realtime.md.
 
-``U101`` is room_updated and ``O101`` room_occupancy_updated of that room on ``private-{slug}.rooms``; a booking's
-events are on ``private-{slug}.room-bookings``, or, after ``>``, on its guest's own channel. A line without events is
-a decision too; each new endpoint needs its line.
+``U101`` is room_updated and ``O101`` room_occupancy_updated of that room on ``private-{slug}.rooms``, ``N101``
+room_block_created, ``L101`` its later end, ``E101`` its completion, ``X101`` its cancellation; a booking's events are
+on ``private-{slug}.room-bookings``, or, after ``>``, on its guest's own channel. A line without events is a decision
+too; each new endpoint needs its line.
 """
 
 import json
@@ -50,6 +51,10 @@ POST room-types/ |
 PATCH room-types/<int:pk>/ |
 DELETE room-types/<int:pk>/ |
 POST room-types/<int:pk>/rooms/bulk-create/ |
+POST room-blocks/ | N401
+POST room-blocks/<int:pk>/extend/ | L402
+POST room-blocks/<int:pk>/complete/ | E403 U403
+POST room-blocks/<int:pk>/cancel/ | X402
 POST housekeeping/tasks/ |
 PATCH housekeeping/tasks/<int:pk>/ |
 PUT housekeeping/tasks/<int:pk>/ |
@@ -244,6 +249,11 @@ POST rooms/<int:rid>/status/ faulty {"to_status":"READY_FOR_GUEST"} 409
 POST rooms/<int:rid>/status/ left {"to_status":"CHECKOUT_DIRTY"} 409
 POST housekeeping/rooms/<int:rid>/manager_override/ dirty {"to_status":"READY_FOR_GUEST","note":" "} 400
 POST housekeeping/rooms/<int:rid>/manager_override/ left {"to_status":"READY_FOR_GUEST","note":"x"} 409
+POST room-blocks/ - {"reason":"WHIM"} 400
+POST room-blocks/ - {"room_ids":["$due"],"from":"2026-07-01"} 409
+POST room-blocks/<int:pk>/extend/ planned_block {"to":"2026-07-01"} 400
+POST room-blocks/<int:pk>/complete/ planned_block 409
+POST room-blocks/<int:pk>/cancel/ active_block 409
 PATCH room-management/<number:room>/ ready {"room_status":"OCCUPIED"} 400
 PATCH room-management/<number:room>/ ready {"room_number":101} 409
 PATCH room-management/<number:room>/ left {"is_active":false} 409

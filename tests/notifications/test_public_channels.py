@@ -107,6 +107,8 @@ def test_public_room_event(small_hotel, with_public_channels):
                 "status_changed_at": "2026-07-01T14:00:00Z",
                 "allowed_transitions": private["allowed_transitions"],
                 "updated_at": "2026-07-01T14:00:00Z",
+                "block": None,
+                "next_block": None,
                 "primary_guest": None,
                 "companions": [],
                 "guests_in_room": [],

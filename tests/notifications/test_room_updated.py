@@ -81,6 +81,8 @@ def test_envelope(hotel, housekeeper):
                 "MAINTENANCE_REQUIRED",
             ],
             "updated_at": "2026-07-01T09:12:45.120000Z",
+            "block": None,
+            "next_block": None,
             "primary_guest": None,
             "companions": [],
             "guests_in_room": [],

@@ -26,7 +26,7 @@ from room_bookings.services.check_in import check_in
 from room_bookings.services.expire import expire_approvals
 from tests.factories import BookingFactory, NewRoomFactory, TaskFactory, booking_in
 from tests.plans import drop_other_indexes
-from tests.races import Writer
+from tests.races import Writer, in_time
 from tests.room_bookings.small_hotel import (
     NOW,
     assert_invariants_hold,
@@ -45,6 +45,7 @@ NOTHING = {
     "expired": 0,
     "drafts_dropped": 0,
     "overstays_flagged": 0,
+    "blocks_rolled": 0,
     "stayovers_opened": 0,
     "events_forgotten": 0,
     "answers_forgotten": 0,
@@ -327,7 +328,7 @@ def test_locked_booking_delays_no_other(small_hotel, monkeypatch, caplog):
     [line] = caplog.records
     assert line.levelname == "WARNING"
     assert line.getMessage() == (
-        f"expire_approvals of hotel {small_hotel.hotel.slug} for 1 of 2 bookings (ids {held.pk}) has to wait for the "
+        f"expire_approvals of hotel {small_hotel.hotel.slug} for 1 of 2 rows (ids {held.pk}) has to wait for the "
         "next tick: OperationalError"
     )
     monkeypatch.undo()
@@ -364,6 +365,7 @@ def test_an_error_in_one_hotel_stops_no_other(small_hotel, caplog):
         "expired": 1,
         "drafts_dropped": 2,
         "overstays_flagged": 1,
+        "blocks_rolled": 0,
         "stayovers_opened": 1,
         "events_forgotten": 0,
         "answers_forgotten": 1,
@@ -414,7 +416,7 @@ def test_failing_booking_is_skipped(work, make, small_hotel, monkeypatch, caplog
     assert done(tick())[work] == 2
     [line] = caplog.records
     assert (line.levelname, line.exc_info[0]) == ("ERROR", KeyError)
-    assert f"of hotel {small_hotel.hotel.slug} for 1 of 3 bookings (ids {broken})" in line.getMessage()
+    assert f"of hotel {small_hotel.hotel.slug} for 1 of 3 rows (ids {broken})" in line.getMessage()
     changed = RoomBooking.objects.exclude(version=0)
     assert {booking.pk for booking in changed} == {booking.pk for booking in bookings} - {broken}
 
@@ -499,9 +501,9 @@ def test_an_idle_tick_takes_as_many_statements_for_many_hotels_as_for_one(small_
         with statements() as made:
             assert done(tick()) == NOTHING
         counts.append(len(made))
-    # Requests, drafts, hours and overstays, timezones and mornings, old events, stored responses,
-    # sessions, tokens.
-    assert counts == [10, 10, 10]
+    # Requests, drafts, hours and overstays, ends of the day and blocks, timezones and mornings, old events, stored
+    # responses, sessions, tokens.
+    assert counts == [12, 12, 12]
 
 
 def test_only_hotels_with_something_due_are_visited(small_hotel, monkeypatch):
@@ -562,6 +564,7 @@ def test_what_is_due_is_found_by_an_index(work, small_hotel):
         "expired": "room_booking_to_approve",
         "drafts_dropped": "room_booking_draft",
         "overstays_flagged": "room_booking_to_flag",
+        "blocks_rolled": "room_block_due",
         "stayovers_opened": "housekeeping_stayoverday_pkey",
         "events_forgotten": "realtime_event_settled",
     }
@@ -596,14 +599,3 @@ def test_a_hotel_is_visited_by_one_worker_at_a_time(small_hotel, monkeypatch, lo
     mine = tick()
     assert [others[0]["expired"], mine["expired"]] == ([0, 1] if locked else [1, 0])
     assert done(tick()) == NOTHING  # the lock is free again
-
-
-def in_time(work):
-    """``work`` in another thread, at the same fixed time."""
-    now = clock.now()
-
-    def run():
-        with clock.set_to(now):
-            return work()
-
-    return run

@@ -14,7 +14,7 @@ from hotel.models import Hotel
 from room_bookings.availability import availability
 from room_bookings.inventory import NightsRequest, sold_out_nights
 from room_bookings.models import RoomBooking
-from rooms.models import Room, RoomType
+from rooms.models import BlockReason, Room, RoomBlock, RoomType
 from tests.factories import BookingFactory, HotelFactory, NewRoomFactory, RoomTypeFactory
 
 pytestmark = pytest.mark.django_db
@@ -30,11 +30,12 @@ CHANGES = {
 CUTOFF, CHECKOUT, GRACE = time(2, 0), time(11, 0), timedelta(minutes=30)
 
 moments = st.tuples(st.sampled_from(sorted(CHANGES)), st.integers(0, 1), st.integers(-40, 40))
+KINDS = ("OUT_OF_ORDER", "OUT_OF_SERVICE", "OUT_OF_INVENTORY", "HOUSE_USE")
+FAR = 60  # days, after all that is asked about
+blocks = st.none() | st.tuples(st.sampled_from(KINDS), st.integers(-2, 5), st.none() | st.integers(1, 6))
 doors = st.lists(
-    st.tuples(st.integers(0, 1), st.booleans(), st.sampled_from(["READY_FOR_GUEST"] * 3 + ["OUT_OF_ORDER"])),
-    min_size=1,
-    max_size=5,
-)  # type, active, status
+    st.tuples(st.integers(0, 1), st.booleans(), blocks), min_size=1, max_size=5
+)  # type, active, a block: kind, first night, nights
 stays = st.lists(
     st.tuples(
         st.sampled_from(["CONFIRMED", "CONFIRMED", "IN_HOUSE", "IN_HOUSE", "CAPTURING", "COMPLETED"]),
@@ -61,6 +62,7 @@ class House(NamedTuple):
     types: list[RoomType]
     rooms: list[Room]
     stays: list[Stay]
+    blocks: dict[int, tuple[str, set[date]]]  # by room
 
 
 def span(first: date, free: date) -> set[date]:
@@ -79,23 +81,38 @@ def is_overdue(zone: str, now: datetime, check_in: date, check_out: date) -> boo
 
 
 def build(zone: str, now: datetime, doors: Any, stays: Any) -> House:
-    """Create what was drawn; a stay whose room is taken or out of order is left out."""
+    """Create what was drawn; a stay whose room is taken or blocked is left out."""
     hotel = HotelFactory(timezone=zone, late_arrival_cutoff=CUTOFF)
     types = [RoomTypeFactory(hotel=hotel, code=code) for code in "AB"]
-    rooms = [
-        NewRoomFactory(hotel=hotel, room_type=types[kind], is_active=active, room_status=status)
-        for kind, active, status in doors
-    ]
-    house = House(hotel, types, rooms, [])
+    rooms = [NewRoomFactory(hotel=hotel, room_type=types[kind], is_active=active) for kind, active, _ in doors]
+    house = House(hotel, types, rooms, [], {})
     today = today_in(zone, now)
     claimed: dict[int, set[date]] = {}
+    reason = BlockReason.objects.create(hotel=hotel, code="REPAIR", label="Repair")
+    for room, (_, _, drawn) in zip(rooms, doors, strict=True):
+        if drawn is not None:
+            what, begins, length = drawn
+            first, free = today + begins * DAY, length and today + (begins + length) * DAY
+            RoomBlock.objects.create(
+                hotel=hotel,
+                room=room,
+                kind=what,
+                reason=reason,
+                first_night=first,
+                free_from=free,
+                return_status="CHECKOUT_DIRTY",
+                status="PLANNED",
+            )
+            house.blocks[room.pk] = (what, span(first, free or today + FAR * DAY))
+            if what != "OUT_OF_SERVICE":
+                claimed[room.pk] = set(house.blocks[room.pk][1])
     guests: set[int] = set()
     for status, kind, first, length, place, arrival in stays:
         room = rooms[place] if place is not None and place < len(rooms) and status != "CAPTURING" else None
         check_in, check_out = today + first * DAY, today + (first + length) * DAY
         arrived = today + arrival * DAY if status == "IN_HOUSE" else None
         nights = span(min(check_in, arrived or check_in), max(check_out, check_in + DAY))
-        if status == "IN_HOUSE" and (room is None or room.pk in guests or room.room_status == "OUT_OF_ORDER"):
+        if status == "IN_HOUSE" and (room is None or room.pk in guests):
             continue
         if status != "COMPLETED" and room is not None:
             if claimed.setdefault(room.pk, set()) & nights:
@@ -128,15 +145,18 @@ def build(zone: str, now: datetime, doors: Any, stays: Any) -> House:
 
 def recount(house: House, kind: RoomType, night: date) -> dict[str, Any]:
     """One type's night, counted room by room."""
-    rooms, blocked = 0, dict.fromkeys(["OUT_OF_ORDER", "OUT_OF_SERVICE", "OUT_OF_INVENTORY", "HOUSE_USE"], 0)
+    rooms, blocked = 0, dict.fromkeys(KINDS, 0)
     for room in house.rooms:
         if room.room_type == kind and room.is_active:
             rooms += 1
-            blocked["OUT_OF_ORDER"] += room.room_status == "OUT_OF_ORDER"
+            what, taken = house.blocks.get(room.pk, ("", set[date]()))
+            if night in taken and not any(stay.room == room and night in stay.nights for stay in house.stays):
+                blocked[what] += 1
+    rooms -= blocked["OUT_OF_INVENTORY"]
     sold = [stay for stay in house.stays if night in stay.nights]
     assigned = sum(stay.room is not None and stay.room.room_type == kind for stay in sold)
     unassigned = sum(stay.room is None and stay.booked == kind for stay in sold)
-    left = rooms - blocked["OUT_OF_ORDER"] - assigned - unassigned
+    left = rooms - blocked["OUT_OF_ORDER"] - blocked["HOUSE_USE"] - assigned - unassigned
     return {
         "date": night.isoformat(),
         "rooms": rooms,

@@ -265,7 +265,6 @@ def test_reason_does_not_override_another_bookings_night(nights, other, taken, s
         ("CLEANED_UNINSPECTED", False),
         ("CLEANED_UNINSPECTED", True),
         ("MAINTENANCE_REQUIRED", True),
-        ("OUT_OF_ORDER", False),
     ],
 )
 @pytest.mark.parametrize("staff", ["agent", "manager"])

@@ -15,7 +15,7 @@ from room_bookings.models import RoomBooking
 from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.room_assignment import assign_room
 from room_bookings.services.room_move import move_room
-from rooms.models import Room, RoomType
+from rooms.models import Room, RoomBlock, RoomType
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory
 from tests.room_bookings.small_hotel import NOW, TODAY, SmallHotel, day
 
@@ -103,6 +103,18 @@ def build(small_hotel: SmallHotel, drawn: Any) -> DrawnHotel:
         )
         for place, (kind, state) in enumerate(doors)
     ]
+    for room in rooms:
+        if room.room_status == "OUT_OF_ORDER":
+            RoomBlock.objects.create(
+                hotel=room.hotel,
+                room=room,
+                kind="OUT_OF_ORDER",
+                first_night=day(DAYS[0]),
+                return_status="CHECKOUT_DIRTY",
+                status="ACTIVE",
+                by_status=True,
+                started_at=clock.now(),
+            )
     sold = [sum(kind == wanted and not state for kind, state in doors) for wanted in (0, 1)]
     return DrawnHotel(types, rooms, sold, [made(small_hotel, types, rooms, doors, hour, *one) for one in stays], hour)
 

@@ -5,6 +5,7 @@ import pytest
 from common import clock
 from housekeeping.models import Source
 from housekeeping.services import set_room_status
+from room_bookings.models import RoomClaim
 from rooms.models import BlockReason, RoomBlock, RoomBlockEvent
 from tests.factories import HotelFactory, StaffFactory, room_in
 from tests.refusals import Refused, check_deferred_constraints
@@ -136,6 +137,17 @@ def test_a_room_out_of_order_always_has_a_block():
     check_deferred_constraints()
     made.refresh_from_db()
     assert (made.status, made.version, made.events.count()) == ("COMPLETED", 2, 2)
+
+
+def test_a_blocks_claim_is_never_written_by_itself(block):
+    with Refused("room_claim_of_block", "a room claim changes only together with what it belongs to"):
+        RoomClaim.objects.filter(block=block).delete()
+
+
+def test_a_history_row_names_staff_of_its_hotel(block):
+    with Refused("room_block_event_one_hotel", "staff belongs to another hotel"):
+        record(block, 2, "PLANNED", "CANCELLED", staff=StaffFactory(hotel=HotelFactory()))
+        change(block, version=2, **ENDED)
 
 
 def test_a_block_belongs_to_its_rooms_hotel(block):

@@ -67,7 +67,7 @@ def test_assigned_room_cannot_be_taken_away(way, api, hotel, manager, rooms):
     with nothing_written():
         body = assert_error(way(api(manager), manager, rooms[0]), 409, "ROOM_NEEDED")
     conflict = {"booking_id": booking.booking_id, "room_number": 101}
-    conflict |= {"start_date": day(1).isoformat(), "end_date": day(3).isoformat()}
+    conflict |= {"start_date": day(1).isoformat(), "end_date": day(3).isoformat(), "in_house": False}
     assert body["conflicts"] == body["details"]["conflicts"] == [conflict]
     assert body["message"] == f"Room 101 is needed: it is assigned to {booking.booking_id} from {day(1)}."
     assert way(api(manager), manager, rooms[1]).status_code == 200  # not assigned

@@ -95,6 +95,8 @@ def test_room_has_every_documented_field(api, hotel, housekeeper, supervisor):
         "status_changed_at": "2026-07-01T09:40:00.005000Z",
         "allowed_transitions": ["CHECKOUT_DIRTY", "MAINTENANCE_REQUIRED", "OUT_OF_ORDER"],  # no guest in house
         "updated_at": "2026-07-01T09:40:00.005000Z",
+        "block": None,
+        "next_block": None,
     }
     assert answer["ETag"] == '"3"'
 

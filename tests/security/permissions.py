@@ -37,6 +37,7 @@ SHORT = {
 AREAS = (
     (("me/", "access-config/"), "Own profile and hotel settings"),
     (("room-management/", "room-types/"), "Rooms and room types"),
+    (("room-blocks/", "block-reasons/"), "Room blocks"),
     (("rooms/checkin/", "rooms/checkout/"), "Bulk check-in and check-out"),
     (("housekeeping/tasks/",), "Housekeeping tasks"),
     (("turnover/", "rooms/", "housekeeping/"), "Room status and turnover"),

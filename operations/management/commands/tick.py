@@ -12,6 +12,7 @@ LABELS = {
     "expired": "requests expired",
     "drafts_dropped": "drafts dropped",
     "overstays_flagged": "overstays flagged",
+    "blocks_rolled": "blocks begun or ended",
     "stayovers_opened": "stayover tasks opened",
     "events_forgotten": "old events deleted",
     "answers_forgotten": "old idempotency records deleted",
