@@ -165,6 +165,7 @@ def api_operations(
         "inspect, fault open": http("POST rooms/<number:rno>/inspect/", "faulty_clean_no"),
         "room, another number": http("PATCH room-management/<number:room>/", "due", {"room_number": 303}),
         "room, another type": http("PATCH room-management/<number:room>/", "ready", {"room_type_id": "$other_type"}),
+        "room, connected": http("PATCH room-management/<number:room>/", "due", {"connecting_rooms": ["$ready"]}),
         "bulk check-in, two rooms and one refused": http(
             "POST rooms/checkin/", None, {"room_ids": ["$second_room", "$dirty", "$due"]}
         ),

@@ -320,6 +320,7 @@ def room_steps(hotels: MarkedHotels) -> Iterator[tuple[str, Callable[[], Callabl
     )
     yield "take out of service", step(update_room, 104, is_active=False)
     yield "another number", step(update_room, 103, room_number=303)
+    yield "connected", step(update_room, 103, connecting_rooms=[small_hotel.rooms[0].pk])
     yield "task", lambda: partial(_task_from_begin_to_end, small_hotel, manager, room(104))
 
 

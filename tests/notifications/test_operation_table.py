@@ -46,6 +46,7 @@ POST room-management/ |
 PATCH room-management/<number:room>/ | U103
 room, another number | U303
 room, another type | U103
+room, connected | U103 U107
 DELETE room-management/<number:room>/ |
 POST room-types/ |
 PATCH room-types/<int:pk>/ |

@@ -45,6 +45,7 @@ RBAC: dict[str, tuple[str, ...]] = {
     "rooms": (
         *("inventory_create", "inventory_update", "inventory_delete", "type_manage", "inspect", "maintenance_flag"),
         *("maintenance_clear", "status_transition", "checkout_bulk", "checkout_destructive"),
+        *("block_manage", "block_inventory"),
     ),
     "housekeeping": (
         *("status_transition", "status_front_desk", "status_override", "dashboard_read", "status_history_read"),
