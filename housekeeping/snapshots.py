@@ -100,15 +100,15 @@ def block_change_snapshot(event: RoomBlockEvent) -> dict[str, Any]:
 
 
 def block_event_payload(block: RoomBlock) -> dict[str, Any]:
-    """What ``room_block_*`` events say; nothing in it is about a person."""
+    """What ``room_block_*`` events say: of ``block_snapshot``, what is not about a person."""
     return {
         "id": block.pk,
         "room_id": block.room_id,
         "room_number": block.room.room_number,
         "kind": str(block.kind),
         "reason": block.reason.code if block.reason else None,
-        "first_night": block.first_night.isoformat(),
-        "free_from": block.free_from and block.free_from.isoformat(),
+        "from": block.first_night.isoformat(),
+        "to": block.free_from and block.free_from.isoformat(),
         "status": str(block.status),
         "return_status": str(block.return_status),
     }

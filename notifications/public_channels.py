@@ -83,8 +83,8 @@ ROOMS_IN_PUBLIC = PublicView(
             "to_status",
             "room_id",
             "kind",
-            "first_night",
-            "free_from",
+            "from",
+            "to",
             "status",
             "return_status",
         }

@@ -428,6 +428,7 @@ COMPOSED = {
         "overstay detected",
         "overstay acknowledged or dismissed",
     ),
+    "room, connected": ("room edit", "room edit"),
     "settle payments": ("confirm, approve", "decline"),
     "tick": (
         *["expiry of the approval deadline"] * 2,

@@ -26,7 +26,13 @@ from tests.room_bookings.small_hotel import last_event
 pytestmark = pytest.mark.django_db
 
 CHANGE_FIELDS = {"changed_fields", "source", "from_status", "to_status", "changed_by_name"}
+BLOCK_FIELDS = {"id", "room_id", "room_number", "kind", "reason", "from", "to", "status", "return_status"}
 NOBODY = {"primary_guest": None, "companions": [], "guests_in_room": [], "current_booking": None}
+
+
+def is_block(event: RealtimeEvent) -> bool:
+    """Whether the event is about a block of a room, and not about the room itself."""
+    return event.type.startswith("room_block_")
 
 
 def as_received(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
@@ -40,7 +46,8 @@ def as_received(since: int) -> dict[tuple[str, Any, str], dict[str, Any]]:
             assert payload["to_status"] == payload["room_status"]
             payload = {name: value for name, value in payload.items() if name not in CHANGE_FIELDS}
         if event.stream == ROOMS:
-            received[ROOMS, payload["room_number"], event.type] = payload
+            subject = payload["id"] if is_block(event) else payload["room_number"]
+            received[ROOMS, subject, event.type] = payload
         else:
             received[BOOKINGS, payload["booking_id"], ""] = payload
     return received
@@ -63,7 +70,10 @@ def test_each_event_equals_the_next_read(work, targets, hotel, housekeeper, agen
             rows = desk_screen.get(f"{base}/room-bookings/?include_counts=0&page_size=100").json()["results"]
             bookings = {row["booking_id"]: row for row in rows}
             for (stream, subject, kind), payload in received.items():
-                if stream == ROOMS:
+                if kind.startswith("room_block_"):
+                    block = rooms_screen.get(f"{base}/room-blocks/{subject}/").json()
+                    shown = {key: value for key, value in block.items() if key in BLOCK_FIELDS}
+                elif stream == ROOMS:
                     shown = rooms_screen.get(f"{base}/room-management/{subject}/").json()
                     shown = shown if shown["is_occupied"] else shown | NOBODY
                 else:
@@ -96,9 +106,14 @@ def changed(before: dict[Any, Any], after: dict[Any, Any]) -> set[tuple[str, Any
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
+def subject_of(event: RealtimeEvent) -> str:
+    """The field that names the room or booking."""
+    return "booking_id" if event.stream != ROOMS else "room_id" if is_block(event) else "id"
+
+
 def published_for(since: int) -> set[tuple[str, Any]]:
     return {
-        (event.stream, event.envelope["payload"]["id" if event.stream == ROOMS else "booking_id"])
+        (event.stream, event.envelope["payload"][subject_of(event)])
         for event in RealtimeEvent.objects.filter(pk__gt=since).exclude(stream=GUESTS)
     }
 
