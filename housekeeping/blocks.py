@@ -378,7 +378,8 @@ def due_blocks(hotel: Hotel) -> QuerySet[RoomBlock]:
 
 def _due(today: date | OuterRef) -> Q:
     guest = RoomBooking.objects.filter(assigned_room=OuterRef("room"), status=BookingStatus.IN_HOUSE)
-    begins = Q(status=BlockStatus.PLANNED) & (Q(delayed_at=None) | ~Exists(guest))
+    late = Q(delayed_at=None) & Exists(guest.filter(overstay_flagged_at__isnull=False))
+    begins = Q(status=BlockStatus.PLANNED) & (late | ~Exists(guest))
     # A block that is due to end has begun, or was to begin: so the first condition finds all, by the index.
     return Q(Q(free_from__lte=today) | begins, status__in=LIVE_BLOCKS, first_night__lte=today)
 
@@ -424,13 +425,19 @@ def _roll(block: RoomBlock, today: date) -> bool:
         return True
     if not is_occupied(block.room):
         return _start(block)
-    if block.delayed_at is None:
+    if block.delayed_at is None and _guest_is_overdue(block):
         moment = clock.now()
         change = block_change(block, BlockAction.DELAYED, moment, staff=None)
         block.delayed_at = moment
         _store([change], staff=None, event="room_block_delayed", statuses=[])
         return True
     return False
+
+
+def _guest_is_overdue(block: RoomBlock) -> bool:
+    """Whether the guest who is in the room should have left; on the day of departure the block just waits."""
+    guests = RoomBooking.objects.filter(assigned_room=block.room_id, status=BookingStatus.IN_HOUSE)
+    return guests.filter(overstay_flagged_at__isnull=False).exists()
 
 
 def _start(block: RoomBlock) -> bool:

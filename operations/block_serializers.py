@@ -83,7 +83,7 @@ class BlockOutput(_WithFrom):
     status = serializers.ChoiceField(choices=BlockStatus.choices)
     status_display = serializers.CharField()
     by_status = serializers.BooleanField(help_text="The status OUT_OF_ORDER made it; the next status completes it.")
-    is_late = serializers.BooleanField(help_text="It was due, and waits for a guest to leave.")
+    is_late = serializers.BooleanField(help_text="It was due, and an overdue guest is still in the room.")
     version = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     created_by_name = serializers.CharField(allow_null=True)

@@ -693,7 +693,7 @@ class RoomBlock(models.Model):
 
     @property
     def is_late(self) -> bool:
-        """Whether the block was due but still waits for a guest to leave."""
+        """Whether the block was due, and an overdue guest was still in the room."""
         return self.status == BlockStatus.PLANNED and self.delayed_at is not None
 
 

@@ -1,11 +1,11 @@
 """Blocks of rooms: what they take, when they begin and end, and what stands in their way."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from common import clock
-from hotel import rights
+from hotel import calendar, rights
 from hotel.calendar import business_date
 from housekeeping.blocks import (
     NewBlock,
@@ -372,12 +372,17 @@ def test_trap_an_out_of_order_room_is_not_sold_tonight(small_hotel, boss):
 
 
 def test_trap_an_overstay_on_the_first_day(small_hotel, boss):
-    """The block waits, says so once, and begins when the guest leaves."""
+    """The block waits, says so once the guest is overdue, and begins when the guest leaves."""
     guest = booking_in("IN_HOUSE", assigned_room=small_hotel.rooms[0], check_in=day(-2), check_out=day(1))
     made = block(small_hotel, boss, 1, 3)
+    with clock.set_to(calendar.at(small_hotel.hotel, day(1), time(10))):  # the guest may stay for another hour
+        since = last_event()
+        assert [tick()["blocks_rolled"], tick()["blocks_rolled"]] == [0, 0]
+        made.refresh_from_db()
+        assert (made.status, made.is_late, published_events(since)) == ("PLANNED", False, [])
     with at(1):
         since = last_event()
-        assert [tick()["blocks_rolled"], tick()["blocks_rolled"]] == [1, 0]
+        assert [tick()["blocks_rolled"] for _ in range(3)] == [0, 1, 0]  # the first one flags the overstay
         made.refresh_from_db()
         assert (made.status, made.is_late, status(made.room)) == ("PLANNED", True, "OCCUPIED")
         assert ("rooms", "room_block_delayed") in published_events(since)
