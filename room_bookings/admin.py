@@ -55,6 +55,7 @@ from room_bookings.services.reinstate import reinstate_booking, reinstatement_re
 from room_bookings.services.settlement import failures
 from room_bookings.snapshots import guest_name, is_late_arrival
 from room_bookings.today import TODAY_FILTERS, on_their_day
+from rooms.models import RoomBlock
 
 MOST_AT_ONCE = 100
 UPDATE = "bookings.update"
@@ -162,10 +163,10 @@ REASON_GIVEN = "given"
 
 
 class OtherHotel(NotAllowed):
-    """A superuser sees the bookings of all hotels, but can only act on those of their own."""
+    """A superuser sees the rows of all hotels, but can only act on those of their own."""
 
-    def __init__(self, booking: RoomBooking):
-        super().__init__(f"Only the staff of {booking.hotel} may do this.")
+    def __init__(self, row: RoomBooking | RoomBlock):
+        super().__init__(f"Only the staff of {row.hotel} may do this.")
 
 
 class ReasonForm(forms.Form):
@@ -312,7 +313,7 @@ class BookingForm(forms.ModelForm):
 
 
 class ReadOnlyInline(admin.TabularInline):
-    """Rows written by services: visible to everyone who can view the booking, and read-only."""
+    """Rows written by services: visible to everyone who can view the row that they belong to, and read-only."""
 
     extra = 0
     can_delete = False

@@ -1,4 +1,5 @@
-"""Rooms and room types in the admin; a room's status is read-only and changes only through an action."""
+"""Rooms, room types and the reasons for blocks in the admin; a room's status is read-only and changes only through an
+action."""
 
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ from housekeeping.policy import OVERRIDE
 from housekeeping.selectors import status_event_list
 from housekeeping.services import STATUS_FIELDS, preview_room_statuses, set_room_statuses
 from rooms import imports, services
-from rooms.models import Room, RoomStatus, RoomType
+from rooms.models import BlockReason, Room, RoomStatus, RoomType
 
 PLACE: Any = ["building", "floor", "section", "walking_order"]
 EQUIPMENT: Any = ["features", "is_accessible", "connecting_rooms", "credits"]
@@ -138,6 +139,20 @@ class RoomTypeAdmin(OneByOneAdmin):
 
     def delete_model(self, request: HttpRequest, obj: RoomType) -> None:
         services.delete_room_type(room_type=obj)
+
+
+@admin.register(BlockReason)
+class BlockReasonAdmin(HotelScopedAdmin):
+    """One that blocks name cannot be deleted, only put out of use; clients send the code, which never changes."""
+
+    list_display = ["label", "hotel", "code", "default_kind", "default_return_status", "is_active"]
+    list_filter = ["is_active", "default_kind", ("hotel", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["hotel"]
+    search_fields = ["code", "label"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        readonly = super().get_readonly_fields(request, obj)
+        return readonly if obj is None else [*readonly, "code"]
 
 
 @admin.register(Room)

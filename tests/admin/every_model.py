@@ -13,15 +13,16 @@ from django.urls import URLPattern, reverse
 from knox.models import AuthToken
 
 from common import clock
-from hotel import rights
+from hotel import calendar, rights
 from hotel.models import Hotel, Staff
+from housekeeping.blocks import NewBlock, create_blocks
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.turnover import flag_maintenance
 from notifications.mail import queue_booking_mail
 from notifications.models import BookingMail, MailKind
 from room_bookings.models import BookingChange, RoomBooking
 from room_bookings.services.edit import edit_booking
-from rooms.models import Room, RoomType
+from rooms.models import BlockReason, Room, RoomBlock, RoomType
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
 from tests.snapshots import table_rows
 
@@ -51,9 +52,11 @@ def create_rows(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Mode
         check_in=clock.now().date() + timedelta(days=1),
     )
     edit_booking(booking=booking, staff=member, internal_notes=f"{mark} likes tea")
+    reason = BlockReason.objects.create(hotel=hotel, code=mark[:9], label=f"{mark} is repaired")
     token, _ = AuthToken.objects.create(user=user)
     booking.refresh_from_db()
     room.refresh_from_db()
+    block = planned_block(room, reason, member, remarks=f"asked for by {mark}")
     return {
         User: user,
         Group: Group.objects.create(name=f"role of {mark}"),
@@ -62,12 +65,23 @@ def create_rows(mark: str, hotel: Hotel | None = None) -> dict[type[Model], Mode
         Staff: member,
         RoomType: room_type,
         Room: room,
+        BlockReason: reason,
+        RoomBlock: block,
         RoomStatusEvent: RoomStatusEvent.objects.get(room=room),
         HousekeepingTask: TaskFactory(room=room, note=f"a task of {mark}", assigned_to=member),
         RoomBooking: booking,
         BookingChange: BookingChange.objects.get(booking=booking),
         BookingMail: queue_booking_mail(booking, MailKind.CONFIRMATION),
     }
+
+
+def planned_block(room: Room, reason: BlockReason, staff: Staff, *, remarks: str = "") -> RoomBlock:
+    """A block in a year's time; out of service, so that it takes no nights off sale."""
+    first = calendar.business_date(room.hotel) + timedelta(days=365)
+    wanted = NewBlock("OUT_OF_SERVICE", reason, first, first + timedelta(days=2), "CHECKOUT_DIRTY", remarks)
+    [outcome] = create_blocks(rooms=[room], wanted=wanted, staff=staff)
+    assert outcome.block
+    return outcome.block
 
 
 def registered_models() -> list[type[Model]]:

@@ -17,7 +17,8 @@ from hotel.models import Hotel, Staff
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.services import set_room_status
 from notifications.models import RealtimeEvent
-from rooms.models import Room, RoomType
+from rooms.models import BlockReason, Room, RoomBlock, RoomType
+from tests.admin.every_model import planned_block
 from tests.factories import (
     PASSWORD,
     HotelFactory,
@@ -31,7 +32,7 @@ from tests.unknown_constraint import unknown_constraint
 
 pytestmark = pytest.mark.django_db
 
-SCOPED = [Hotel, Staff, RoomType, Room, RoomStatusEvent, HousekeepingTask]
+SCOPED = [Hotel, Staff, RoomType, Room, BlockReason, RoomBlock, RoomStatusEvent, HousekeepingTask]
 
 
 @pytest.fixture
@@ -59,11 +60,14 @@ def one_of_each(hotel: Hotel) -> dict[type, object]:
     room = room_in("READY_FOR_GUEST", hotel=hotel)
     member = StaffFactory(hotel=hotel)
     set_room_status(room=room, to_status="MAINTENANCE_REQUIRED", staff=member, note=f"noted at {hotel.slug}")
+    reason = BlockReason.objects.create(hotel=hotel, code="REPAIR", label="Repair")
     return {
         Hotel: hotel,
         Staff: member,
         RoomType: room.room_type,
         Room: room,
+        BlockReason: reason,
+        RoomBlock: planned_block(room, reason, StaffFactory(hotel=hotel, role=rights.HOTEL_MANAGER)),
         RoomStatusEvent: room.status_event,
         HousekeepingTask: TaskFactory(room=room),
     }

@@ -16,7 +16,7 @@ from hotel.services import sign_in, update_access_config
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from notifications.models import BookingMail
 from room_bookings.models import BookingChange, RoomBooking
-from rooms.models import Room, RoomType
+from rooms.models import BlockReason, Room, RoomBlock, RoomType
 from tests.admin.every_model import (
     Group,
     User,
@@ -65,6 +65,8 @@ ROOM = {
     *("room_number", "room_type", "is_active", "floor", "building", "section", "features", "is_accessible"),
     *("connecting_rooms", "walking_order", "credits"),
 }
+REASON = {"label", "default_kind", "default_return_status", "is_active"}
+NEW_REASON = REASON | {"code"}
 MEMBER = {"department", "role", "phone_number", "is_active", "is_on_duty"}
 ACCOUNT = {
     "username",
@@ -89,6 +91,8 @@ EDITABLE: dict[Any, tuple[tuple[Any, Any], tuple[Any, Any]]] = {
     Staff: ((None, MEMBER), (MEMBER | {"user", "hotel"}, MEMBER)),
     RoomType: ((TYPE, TYPE), (TYPE | {"hotel"}, TYPE)),
     Room: ((ROOM, ROOM), (ROOM | {"hotel"}, ROOM)),
+    BlockReason: ((NEW_REASON, REASON), (NEW_REASON | {"hotel"}, REASON)),
+    RoomBlock: ((None, set()), (None, set())),
     RoomStatusEvent: ((None, set()), (None, set())),
     HousekeepingTask: ((None, set()), (None, set())),
     RoomBooking: ((None, NOTES), (None, set())),

@@ -84,6 +84,8 @@ POSTS: list[dict[str, Any]] = [
     {"action": "change_status", "_selected_action": "1", "others": "abc", "again": "1"},
     {"action": "change_status", "select_across": "1", "apply": "1", "to_status": "\0", "reason": "\0"},
     {"action": "cancel", "_selected_action": "\0", "apply": "1", "reason": "x"},
+    {"action": "complete", "_selected_action": "\0", "apply": "1", "note": "\0"},
+    {"action": "complete", "select_across": "1", "_selected_action": "1", "apply": "1", "note": "\0"},
     {"action": "explode", "_selected_action": "1"},
     {"action": "\0", "_selected_action": "1", "index": "abc"},
     {"index": "99999999999999999999", "action": "x", "_selected_action": "1"},
@@ -95,7 +97,7 @@ def fields_of_junk(model: Any, value: str) -> dict[str, str]:
     """``value`` for every possible field of the model's form, its formsets and its hidden inputs."""
     names = [field.name for field in model._meta.get_fields()] + ["password1", "password2", "usable_password"]
     data = {prefix + name: value for name in names for prefix in ("", "initial-")}
-    for prefix in ("companions", "changes", "overstays", "extensions"):
+    for prefix in ("companions", "changes", "overstays", "extensions", "events"):
         data |= {f"{prefix}-TOTAL_FORMS": "3", f"{prefix}-INITIAL_FORMS": "3", f"{prefix}-0-id": value}
     return data
 

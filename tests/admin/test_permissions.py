@@ -19,6 +19,8 @@ PAGES = {
     "hotel.Staff": ("module view change", "module view change", "module view add change"),
     "rooms.Room": (ALL, "module view change delete", ALL),
     "rooms.RoomType": (ALL, "module view change delete", ALL),
+    "rooms.BlockReason": (ALL, "module view change delete", ALL),
+    "rooms.RoomBlock": (READ, READ, READ),
     "housekeeping.HousekeepingTask": (READ, READ, READ),
     "housekeeping.RoomStatusEvent": (READ, READ, READ),
     "room_bookings.RoomBooking": ("module view change", READ, READ),

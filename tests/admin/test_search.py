@@ -16,8 +16,15 @@ from notifications.mail import queue_booking_mail
 from notifications.models import BookingMail, MailKind
 from room_bookings.models import BookingChange, BookingGuest, RoomBooking
 from room_bookings.services.cancel import cancel_booking
-from rooms.models import Room, RoomType
-from tests.admin.every_model import admin_url, manager_of, registered_models, signed_in_browser, superuser_browser
+from rooms.models import BlockReason, Room, RoomBlock, RoomType
+from tests.admin.every_model import (
+    admin_url,
+    manager_of,
+    planned_block,
+    registered_models,
+    signed_in_browser,
+    superuser_browser,
+)
 from tests.factories import BookingFactory, HotelFactory, RoomTypeFactory, StaffFactory, TaskFactory, room_in
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +45,7 @@ def searchable_rows() -> dict[type[Model], Model]:
     user = User.objects.create_user("zm", first_name="Zoë", last_name="Müller")
     member, manager = StaffFactory(hotel=hotel, user=user), manager_of(hotel)
     flag_maintenance(room=room, staff=manager, note=f"{NAME} has seen it")
+    reason = BlockReason.objects.create(hotel=hotel, code="REPAIR", label=NAME)
     guest = {"primary_first_name": "Zoë", "primary_last_name": "Müller", "primary_email": "zm@example.com"}
     booking = BookingFactory(hotel=hotel, room_type=room_type, **guest)
     cancelled = BookingFactory(hotel=hotel, room_type=room_type)
@@ -49,6 +57,8 @@ def searchable_rows() -> dict[type[Model], Model]:
         Staff: member,
         RoomType: room_type,
         Room: room,
+        BlockReason: reason,
+        RoomBlock: planned_block(room, reason, manager),
         RoomStatusEvent: RoomStatusEvent.objects.get(room=room),
         HousekeepingTask: TaskFactory(room=room, note=f"for {NAME}"),
         RoomBooking: booking,
