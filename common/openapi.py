@@ -285,12 +285,13 @@ def endpoint(
     error_examples: Mapping[int, Any] | None = None,
     error_shapes: Mapping[int, Any] | None = None,
     versioned: bool = False,
+    csv: bool = False,
     **more: Any,
 ) -> Any:
     """``extend_schema`` with the errors that every endpoint can return, and an example of each body.
 
     ``error_examples`` replaces the usual examples, ``error_shapes`` the usual schemas of error bodies, by status;
-    ``versioned`` responses carry an ``ETag``.
+    ``versioned`` responses carry an ``ETag``; with ``csv`` the response can be a CSV file instead.
     """
     codes = {400, 413, *errors} | ({401, 403, 404, 503} if auth else set())
     shown = {**ERROR_EXAMPLES, **(error_examples or {})}
@@ -307,7 +308,8 @@ def endpoint(
         description=description or summary,
         request=request,
         responses={
-            status: response,
+            (status, "application/json"): response,
+            **({(status, "text/csv"): OpenApiTypes.STR} if csv else {}),
             **dict.fromkeys(sorted(codes), ErrorBody),
             **{code: shape for code, shape in ((400, InvalidBody), (401, SignInBody)) if code in codes},
             **(error_shapes or {}),

@@ -26,7 +26,7 @@ from housekeeping.views import RoomStatusViewSet, TaskViewSet
 from notifications.catch_up_views import EventViewSet
 from notifications.mail_views import StaffBookingMailView
 from notifications.views import PusherAuthView
-from operations.block_views import BlockReasonViewSet, BlockViewSet
+from operations.block_views import BlockReasonViewSet, BlockReportViewSet, BlockViewSet
 from operations.effects import show_effects
 from operations.views import BookingActionsViewSet, RoomActionsViewSet
 from rooms.views import RoomManagementViewSet, RoomTypeViewSet, TurnoverViewSet
@@ -106,6 +106,8 @@ hotel_urls: list[Any] = [
     path("room-types/<int:pk>/rooms/bulk-create/", post(RoomTypeViewSet, "bulk_create"), name="rooms-bulk-create"),
     # blocks
     path("room-blocks/", view(BlockViewSet, get="list", post="create"), name="blocks"),
+    path("room-blocks/export/", view(BlockReportViewSet, get="export"), name="blocks-export"),
+    path("room-blocks/nights/", view(BlockReportViewSet, get="nights"), name="blocked-nights"),
     path("room-blocks/<int:pk>/", view(BlockViewSet, get="retrieve"), name="block"),
     *[
         path(f"room-blocks/<int:pk>/{action}/", post(BlockViewSet, action), name=f"block-{action}")

@@ -1,6 +1,7 @@
 """Queries for room status history, tasks and blocks."""
 
 from collections.abc import Iterable
+from datetime import date
 from functools import reduce
 from operator import or_
 
@@ -42,6 +43,12 @@ def block_list(hotel: Hotel) -> QuerySet[RoomBlock]:
         .select_related("room", "reason", "created_by__user")
         .order_by("-first_night", "-pk")
     )
+
+
+def with_a_night(first: date | None, free: date | None) -> Q:
+    """Blocks with a night from ``first`` to before ``free``, each if given."""
+    found = Q() if first is None else Q(free_from=None) | Q(free_from__gt=first)
+    return found if free is None else found & Q(first_night__lt=free)
 
 
 def block_history(block: RoomBlock) -> QuerySet[RoomBlockEvent]:

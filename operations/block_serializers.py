@@ -7,7 +7,7 @@ from rest_framework import serializers
 from common.serializers import LineField, NoteField, RoomNumberField, StrictBooleanField
 from housekeeping.serializers import LARGEST_ID
 from room_bookings.serializers import DayField
-from rooms.models import RETURN_CHOICES, BlockAction, BlockKind, BlockReason, BlockStatus
+from rooms.models import OFF_SALE, RETURN_CHOICES, BlockAction, BlockKind, BlockReason, BlockStatus
 from rooms.serializers import NeededBody
 
 BLOCK_EXAMPLE = {
@@ -52,6 +52,21 @@ REASON_EXAMPLE = {
     "label": "Repair",
     "default_kind": "OUT_OF_ORDER",
     "default_return_status": "CHECKOUT_DIRTY",
+}
+NIGHTS_EXAMPLE = {
+    "from": "2026-07-01",
+    "to": "2026-08-01",
+    "rows": [
+        {
+            "month": "2026-07",
+            "kind": "OUT_OF_ORDER",
+            "kind_display": "Out of order",
+            "reason": "REPAIR",
+            "reason_label": "Repair",
+            "nights": 3,
+        }
+    ],
+    "total": 3,
 }
 ROOMS_IN_A_BLOCK = 500
 
@@ -177,3 +192,31 @@ class BlockQuery(_WithFrom):
     room_id = serializers.IntegerField(min_value=1, max_value=LARGEST_ID, required=False)
     status = serializers.ChoiceField(choices=BlockStatus.choices, required=False)
     kind = serializers.ChoiceField(choices=BlockKind.choices, required=False)
+
+
+class BlockReportQuery(_WithFrom):
+    from_field = (DayField, {"help_text": "The first night."})
+    to = DayField(help_text="The day after the last night, at most 731 nights after `from`.")
+    format = serializers.ChoiceField(
+        choices=["json", "csv"], default="json", help_text="`csv`: as a file to download, for spreadsheets."
+    )
+
+
+class BlockedNightsRow(serializers.Serializer[Any]):
+    """Nights of one month, kind and reason."""
+
+    month = serializers.CharField(help_text="As `2026-07`.")
+    kind = serializers.ChoiceField(choices=[(kind, BlockKind(kind).label) for kind in OFF_SALE])
+    kind_display = serializers.CharField()
+    reason = serializers.CharField(allow_null=True, help_text="Null if the status OUT_OF_ORDER made the block.")
+    reason_label = serializers.CharField(allow_null=True)
+    nights = serializers.IntegerField()
+
+
+class BlockedNightsOutput(_WithFrom):
+    """Built by ``room_bookings.blocked_nights``."""
+
+    from_field = (serializers.DateField, {})
+    to = serializers.DateField()
+    rows = BlockedNightsRow(many=True)
+    total = serializers.IntegerField()

@@ -2,10 +2,12 @@
 
 from typing import Any, ClassVar
 
-from django.db.models import Q
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
+from common.csv_files import csv_file, csv_text
 from common.errors import FieldError
 from common.handlers import error_body
 from common.openapi import endpoint
@@ -17,22 +19,27 @@ from housekeeping.blocks import (
     cancel_block,
     complete_block_early,
 )
-from housekeeping.selectors import block_history, block_list
+from housekeeping.selectors import block_history, block_list, with_a_night
 from housekeeping.snapshots import block_change_snapshot, block_snapshot
 from operations.block_serializers import (
     BLOCK_CHANGE_EXAMPLE,
     BLOCK_EXAMPLE,
+    NIGHTS_EXAMPLE,
     REASON_EXAMPLE,
     BlockCompletionInput,
     BlockDetail,
+    BlockedNightsOutput,
+    BlockedNightsRow,
     BlockEndInput,
     BlockInput,
     BlockOutput,
     BlockQuery,
     BlockReasonOutput,
+    BlockReportQuery,
     BlocksOutput,
     RefusedBlocks,
 )
+from room_bookings.blocked_nights import blocked_nights, require_span
 from room_bookings.services.bulk import NothingDone
 from room_bookings.services.room_blocks import block_rooms, extend_room_block
 from rooms.models import BlockReason, Room, RoomBlock
@@ -72,11 +79,7 @@ class BlockViewSet(HotelViewSet):
         query = self.query(BlockQuery)
         first, free = query.pop("from", None), query.pop("to", None)
         found = block_list(self.hotel).filter(**query)
-        if first:
-            found = found.filter(Q(free_from=None) | Q(free_from__gt=first))
-        if free:
-            found = found.filter(first_night__lt=free)
-        page = self.paginate_queryset(found)
+        page = self.paginate_queryset(found.filter(with_a_night(first, free)))
         return self.get_paginated_response([block_snapshot(block) for block in page or []])
 
     @endpoint(
@@ -208,3 +211,48 @@ class BlockReasonViewSet(HotelViewSet):
     def list(self, request: Request, slug: str) -> Response:
         reasons = BlockReason.objects.filter(hotel=self.hotel, is_active=True).order_by("label", "pk")
         return Response(BlockReasonOutput(reasons, many=True).data)
+
+
+class BlockReportViewSet(HotelViewSet):
+    """All blocks of a period, and the nights that they take, as JSON or CSV."""
+
+    queryset = RoomBlock.objects.none()
+    pagination_class = None
+    rights: ClassVar = {"*": ANY_ROOMS_RIGHT}
+
+    @endpoint(
+        "All blocks of a period, the latest first",
+        response=BlockOutput(many=True),
+        example=BLOCK_EXAMPLE,
+        parameters=[BlockReportQuery],
+        csv=True,
+        description="Those with a night in the period. `format=csv` returns a file with the same columns.",
+    )
+    def export(self, request: Request, slug: str) -> HttpResponse:
+        query = self.query(BlockReportQuery)
+        require_span(query["from"], query["to"])
+        found = block_list(self.hotel).filter(with_a_night(query["from"], query["to"]))
+        rows = [block_snapshot(block) for block in found]
+        return _file("blocks", BlockOutput, rows, query) if query["format"] == "csv" else Response(rows)
+
+    @endpoint(
+        "Count the nights that blocks take off sale, by month, kind and reason",
+        response=BlockedNightsOutput,
+        example=NIGHTS_EXAMPLE,
+        parameters=[BlockReportQuery],
+        csv=True,
+        description="Past nights and planned ones: a completed block counts until it ended, one without an end until "
+        "`to`. From tonight on these are the rooms that `availability/` counts as blocked and off sale. `format=csv` "
+        "returns the rows as a file.",
+    )
+    def nights(self, request: Request, slug: str) -> HttpResponse:
+        query = self.query(BlockReportQuery)
+        body = blocked_nights(self.hotel, query["from"], query["to"])
+        if query["format"] == "csv":
+            return _file("blocked-nights", BlockedNightsRow, body["rows"], query)
+        return Response(body)
+
+
+def _file(name: str, shape: type[Serializer[Any]], rows: list[dict[str, Any]], query: dict[str, Any]) -> HttpResponse:
+    """The rows as CSV, with the fields of ``shape`` as columns."""
+    return csv_file(csv_text(list(shape().fields), rows), f"{name}-{query['from']}-{query['to']}.csv")

@@ -17,6 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 
 from common.admin import HotelScopedAdmin, own_hotel
+from common.csv_files import csv_file
 from common.forms import LineField, LinesField, OneHotelForm
 from common.money import money
 from hotel.models import Hotel
@@ -46,13 +47,6 @@ class ImportForm(forms.Form):
         if not self.errors and not self.files:
             raise ValidationError("Choose a file.")
         return self.cleaned_data
-
-
-def csv_file(text: str, name: str) -> HttpResponse:
-    """A response that the browser saves. The byte order mark tells spreadsheets that it is UTF-8."""
-    answer = HttpResponse("\ufeff" + text, content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
 
 
 class OneByOneAdmin(HotelScopedAdmin):

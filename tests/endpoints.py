@@ -114,6 +114,8 @@ ENDPOINTS = (
     ),
     Endpoint("GET", "room-blocks/", ROLES),
     Endpoint("POST", "room-blocks/", BLOCKING, "", NEW_BLOCK, 201),
+    Endpoint("GET", "room-blocks/export/", ROLES, query="?from=2100-07-01&to=2100-07-04"),
+    Endpoint("GET", "room-blocks/nights/", ROLES, query="?from=2100-07-01&to=2100-07-04"),
     Endpoint("GET", "room-blocks/<int:pk>/", ROLES, "planned_block"),
     Endpoint("POST", "room-blocks/<int:pk>/extend/", BLOCKING, "planned_block", {"to": "2100-07-06"}),
     Endpoint("POST", "room-blocks/<int:pk>/complete/", BLOCKING, "active_block"),

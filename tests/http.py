@@ -207,6 +207,9 @@ class DocumentedClient(APIClient):
         is_dry_run = b'"dry_run":true' in response.content
         assert ("ETag" in response) == ("ETag" in headers and not is_dry_run), f"{method} {route}: ETag"
         assert "Retry-After" not in response or "Retry-After" in headers, f"{method} {route}: Retry-After"
+        if response.get("Content-Type", "").startswith("text/csv"):
+            assert "text/csv" in described["responses"][str(response.status_code)]["content"], f"{method} {route}: CSV"
+            return
         check = validator(method, route, response.status_code)
         if check is None:
             assert response.content == b""
