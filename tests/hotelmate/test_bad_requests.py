@@ -68,6 +68,10 @@ def test_json_is_read_with_any_content_type(api, hotel, manager, content_type):
     assert answer.status_code == 200, answer.content
 
 
+# A supervisor needs a reason here, and whoever has just checked the guest out needs none: nobody else may.
+WITHOUT_A_BODY = {"POST room-bookings/<str:bid>/undo-check-out/": 403}
+
+
 def test_a_missing_body_never_causes_a_500(api, hotel, manager):
     things = endpoint_targets(hotel)
     client = api(manager)
@@ -76,7 +80,7 @@ def test_a_missing_body_never_causes_a_500(api, hotel, manager):
         for body in (b"", b"{}"):
             with rolled_back():
                 answer = client.generic(endpoint.method, endpoint.path("grand", things), body, content_type=JSON)
-            expected = 400 if endpoint.name in needs_a_body else endpoint.status
+            expected = WITHOUT_A_BODY.get(endpoint.name, 400 if endpoint.name in needs_a_body else endpoint.status)
             assert answer.status_code == expected, (endpoint.name, body, answer.content)
 
 
@@ -234,7 +238,7 @@ def test_an_invalid_page_is_400_and_names_the_parameter(api, manager, path, quer
 
 
 @pytest.mark.parametrize("path", PAGED)
-@pytest.mark.parametrize("page", ["2", "999999999", "1000000000", "9" * 30, "00000000000000000002"])
+@pytest.mark.parametrize("page", ["3", "999999999", "1000000000", "9" * 30, "00000000000000000003"])
 def test_a_page_past_the_end_is_empty(api, hotel, manager, path, page):
     endpoint_targets(hotel)
     answer = api(manager).get(url(manager, with_query(path, f"page={page}")))
