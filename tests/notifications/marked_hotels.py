@@ -329,7 +329,7 @@ def _blocks_from_begin_to_end(small_hotel: SmallHotel, taken: Room) -> None:
     boss = StaffFactory(hotel=small_hotel.hotel, role=rights.HOTEL_MANAGER)
     reason = BlockReason.objects.create(hotel=small_hotel.hotel, code="REPAIR", label="Repair")
     free, left = (NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type) for _ in range(2))
-    booking_in("IN_HOUSE", assigned_room=left, check_in=day(0), check_out=day(1))
+    guest = with_marks(booking_in("IN_HOUSE", assigned_room=left, check_in=day(0), check_out=day(1)), "A")
 
     def block(room: Room, first: int, last: int) -> RoomBlock:
         wanted = NewBlock("OUT_OF_ORDER", reason, day(first), day(last), "CHECKOUT_DIRTY", mark("S", "room_note"))
@@ -343,6 +343,7 @@ def _blocks_from_begin_to_end(small_hotel: SmallHotel, taken: Room) -> None:
     cancel_block(block=block(free, 5, 6), staff=boss)
     due = [block(taken, 1, 2), block(left, 1, 2)]
     with clock.set_to(NOW + timedelta(days=1)):
+        flag_overstays(small_hotel.hotel, [guest.pk])
         roll_blocks(small_hotel.hotel, [each.pk for each in due])
 
 
