@@ -99,6 +99,14 @@ class RoomForm(OneHotelForm):
         return cleaned
 
 
+class PlaceFilter(admin.AllValuesFieldListFilter):
+    """The values that occur; the rooms without one are a choice with a name."""
+
+    def choices(self, changelist: Any) -> Any:
+        for choice in super().choices(changelist):
+            yield choice if choice["display"] else {**choice, "display": self.empty_value_display}
+
+
 @admin.register(RoomType)
 class RoomTypeAdmin(OneByOneAdmin):
     list_display = ["code", "name", "hotel", "max_occupancy", "price", "is_active"]
@@ -169,8 +177,8 @@ class RoomAdmin(OneByOneAdmin):
         "maintenance_priority",
         "is_active",
         "is_accessible",
-        "building",
-        "section",
+        ("building", PlaceFilter),
+        ("section", PlaceFilter),
         ("room_type", admin.RelatedOnlyFieldListFilter),
         ("hotel", admin.RelatedOnlyFieldListFilter),
     ]

@@ -365,6 +365,33 @@ NIGHT = {
     "free": "int",
     "overbooked": "int",
 }
+BLOCK_KIND = frozenset({"OUT_OF_ORDER", "OUT_OF_SERVICE", "OUT_OF_INVENTORY", "HOUSE_USE"})
+BLOCK = {
+    "id": "int",
+    "room_id": "int",
+    "room_number": "room",
+    "kind": BLOCK_KIND,
+    "kind_display": "str",
+    "reason": "str?",
+    "reason_label": "str?",
+    "remarks": "str",
+    "from": "date",
+    "to": "date?",
+    "return_status": ROOM_STATUS,
+    "status": frozenset({"PLANNED", "ACTIVE", "COMPLETED", "CANCELLED"}),
+    "status_display": "str",
+    "by_status": "bool",
+    "is_late": "bool",
+    "version": "int",
+    "created_at": "time",
+    "created_by_name": "str?",
+    "started_at": "time?",
+    "ended_at": "time?",
+    "ended_on": "date?",
+}
+BLOCKS = {"blocks": [BLOCK], "failed": [keyed("any")]}
+BLOCK_DETAIL = {**BLOCK, "history": [keyed("any")]}
+
 AVAILABILITY = {
     "from": "date",
     "to": "date",

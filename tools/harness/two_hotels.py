@@ -24,6 +24,7 @@ def make(slug: str, password: str) -> None:
     from hotel.models import Hotel, Staff
     from operations.replay.hotels import HotelSpec, make_rooms, make_staff
     from room_bookings.services.create import create_booking
+    from rooms.services import create_block_reasons
 
     spec = HotelSpec(slug, f"Hotel {slug.title()}", "+353 1 555 0400", "Europe/Dublin", {"A": 8})
     hotel = Hotel.objects.create(
@@ -33,6 +34,7 @@ def make(slug: str, password: str) -> None:
         timezone=spec.timezone,
         approval_cutoff_day_offset=1,  # or today's requests would expire during a run that passes the cutoff
     )
+    create_block_reasons(hotel)
     make_staff(hotel, password=password)
     user = get_user_model().objects.create_user(f"{slug}-frontoffice", password=password, first_name="Ines")
     Staff.objects.create(

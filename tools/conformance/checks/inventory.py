@@ -5,7 +5,16 @@ from typing import Any
 from tools.conformance.checks.booking_decisions import request_without_card
 from tools.conformance.report import Table
 from tools.conformance.session import Session
-from tools.conformance.shapes import AVAILABILITY, DETAIL, EXTENSION_REFUSED, ROOM_NEEDED
+from tools.conformance.shapes import (
+    AVAILABILITY,
+    BLOCK,
+    BLOCK_DETAIL,
+    BLOCKS,
+    DETAIL,
+    EXTENSION_REFUSED,
+    ROOM_NEEDED,
+    page,
+)
 
 TABLE = Table("Bookings")
 row = TABLE.row
@@ -114,6 +123,35 @@ def availability(s: Session) -> None:
         s.frontdesk.post(s.path(booking, "safe-assign-room/"), {"room_id": room["id"]})
     s.equal(s.supervisor.get("availability/", query=query)["total"], body["total"], "housekeeping's answer")
     s.frontdesk.get("availability/", query={**query, "to": s.day(2)}, status=400)
+
+
+@row("room-blocks/: created, extended, cancelled, completed, listed and exported; ROOM_NEEDED under an arrival")
+def room_blocks(s: Session) -> None:
+    kind, room = s.lone_room()
+    reason = s.supervisor.get("block-reasons/")[0]["code"]
+    nights: dict[str, Any] = {"room_ids": [room["id"]], "reason": reason, "kind": "OUT_OF_ORDER"}
+    booking = s.book(3, 1, room_type_id=kind["id"])
+    later = {**nights, "from": s.day(2), "to": s.day(4)}
+    s.supervisor.post("room-blocks/", later, status=409, code="ROOM_NEEDED")
+    s.frontdesk.post("room-blocks/", {**later, "to": s.day(3)}, status=403)
+    [planned] = s.supervisor.post("room-blocks/", {**later, "to": s.day(3)}, status=201, shape=BLOCKS)["blocks"]
+    path = f"room-blocks/{planned['id']}/"
+    s.supervisor.post(f"{path}extend/", {"to": s.day(4)}, status=409, code="ROOM_NEEDED")
+    s.frontdesk.post(s.path(booking, "cancel/"))
+    s.equal(s.supervisor.post(f"{path}extend/", {"to": s.day(4)})["to"], s.day(4), "the new end")
+    s.equal(s.supervisor.post(f"{path}cancel/")["status"], "CANCELLED", "the block")
+    s.equal(len(s.frontdesk.get(path, shape=BLOCK_DETAIL)["history"]), 3, "its changes")
+    [now] = s.supervisor.post("room-blocks/", {**nights, "from": s.day(0)}, status=201, shape=BLOCKS)["blocks"]
+    s.equal(s.current(room)["room_status"], "OUT_OF_ORDER", "the room")
+    clean = {"to_status": "READY_FOR_GUEST"}
+    s.manager.post(f"rooms/{room['id']}/status/", clean, status=409, code="ROOM_BLOCKED")
+    s.supervisor.post(f"room-blocks/{now['id']}/complete/")
+    s.equal(s.current(room)["room_status"], now["return_status"], "the room")
+    listed = s.frontdesk.get("room-blocks/", query={"room_id": str(room["id"])}, shape=page(BLOCK))
+    s.equal({one["id"] for one in listed["results"]}, {planned["id"], now["id"]}, "the room's blocks")
+    period = {"from": s.day(0), "to": s.day(5)}
+    s.supervisor.get("room-blocks/export/", query=period)
+    s.supervisor.get("room-blocks/nights/", query=period)
 
 
 @row("early check-in, extend, later departure: NO_AVAILABILITY, override")

@@ -28,12 +28,14 @@ RIGHTS = {
     "frontoffice": {
         *AGENT,
         *("bookings.supervise", "bookings.manage_rules", "rooms.maintenance_clear", "rooms.inventory_update"),
+        "rooms.block_manage",
         "housekeeping.task_assign",
     },
     "housekeeper": HOUSEKEEPER,
     "supervisor": {
         *HOUSEKEEPER,
         *("rooms.inspect", "rooms.maintenance_clear", "housekeeping.status_history_read", "housekeeping.task_create"),
+        "rooms.block_manage",
         *("housekeeping.task_update", "housekeeping.task_assign", "housekeeping.task_cancel"),
     },
     "manager": ALL,
