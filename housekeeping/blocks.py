@@ -4,7 +4,7 @@ Each service locks the room, which guards its blocks too, and decides on what it
 without dates makes a block of its own (``housekeeping.services``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -288,7 +288,7 @@ def complete_block_early(
     """
     locked = lock_block(block)
     if require(completion_refusals(locked, staff, return_status)):
-        _end(locked, staff=staff, note=note, return_status=return_status)
+        _end([locked], staff=staff, note=note, return_status=return_status)
     return locked
 
 
@@ -306,7 +306,7 @@ def cancel_block(*, block: RoomBlock, staff: Staff | None, note: str = "") -> Ro
     """Cancel a planned block; a cancelled one is left unchanged. Returns the current block."""
     locked = lock_block(block)
     if require(cancellation_refusals(locked, staff)):
-        _cancel(locked, staff=staff, note=note)
+        _cancel([locked], staff=staff, note=note)
     return locked
 
 
@@ -331,20 +331,38 @@ def _live_refusals(block: RoomBlock, statuses: Sequence[str], what: str) -> Guar
         )
 
 
-def _end(block: RoomBlock, *, staff: Staff | None, note: str = "", return_status: str | None = None) -> None:
-    """End an active block, whose room is locked, and open the task that the room then needs."""
-    room = block.room
-    change = complete_block(
-        block, calendar.business_date(block.hotel), clock.now(), staff=staff, note=note, return_status=return_status
+# Each of these takes blocks whose rooms are locked, in a constant number of statements.
+
+
+def _end(blocks: Sequence[RoomBlock], *, staff: Staff | None, note: str = "", return_status: str | None = None) -> None:
+    """End active blocks, and open the tasks that their rooms then need."""
+    moment = clock.now()
+    changes = [
+        complete_block(
+            block, calendar.business_date(block.hotel), moment, staff=staff, note=note, return_status=return_status
+        )
+        for block in blocks
+    ]
+    returned = [(block, to_status) for block in blocks if (to_status := _status_after(block))]
+    _store(changes, staff=staff, event="room_block_completed", statuses=returned)
+    prepared.insert(
+        HousekeepingTask(
+            hotel=block.hotel,
+            room=block.room,
+            task_type=task_type,
+            note=f"after {BlockKind(block.kind).label.lower()}",
+        )
+        for block, to_status in returned
+        if (task_type := _task_after(block.room, to_status))
     )
-    to_status = _status_after(block)
-    statuses = [] if to_status is None else [(block, to_status)]
-    _store([change], staff=staff, event="room_block_completed", statuses=statuses)
-    task_type = {RoomStatus.CHECKOUT_DIRTY: TaskType.TURNOVER, RoomStatus.CLEANED_UNINSPECTED: TaskType.INSPECTION}
-    needed = task_type.get(RoomStatus(to_status)) if to_status else None
-    if needed == TaskType.INSPECTION or (needed == TaskType.TURNOVER and not room.has_turnover):  # type: ignore[attr-defined]
-        why = f"after {BlockKind(block.kind).label.lower()}"
-        prepared.insert([HousekeepingTask(hotel=block.hotel, room=room, task_type=needed, note=why)])
+
+
+def _task_after(room: Room, to_status: str) -> TaskType | None:
+    """The task that a room needs when a block has returned it with this status."""
+    if to_status == RoomStatus.CLEANED_UNINSPECTED:
+        return TaskType.INSPECTION
+    needs_turnover = to_status == RoomStatus.CHECKOUT_DIRTY and not room.has_turnover  # type: ignore[attr-defined]
+    return TaskType.TURNOVER if needs_turnover else None
 
 
 def _status_after(block: RoomBlock) -> str | None:
@@ -361,11 +379,34 @@ def _status_after(block: RoomBlock) -> str | None:
     return block.return_status
 
 
-def _cancel(block: RoomBlock, *, staff: Staff | None, note: str) -> None:
+def _cancel(blocks: Sequence[RoomBlock], *, staff: Staff | None, note: str) -> None:
     moment = clock.now()
-    change = block_change(block, BlockAction.CANCELLED, moment, staff=staff, note=note, status=BlockStatus.CANCELLED)
-    block.ended_at = moment
-    _store([change], staff=staff, event="room_block_cancelled", statuses=[])
+    changes = [
+        block_change(block, BlockAction.CANCELLED, moment, staff=staff, note=note, status=BlockStatus.CANCELLED)
+        for block in blocks
+    ]
+    for block in blocks:
+        block.ended_at = moment
+    _store(changes, staff=staff, event="room_block_cancelled", statuses=[])
+
+
+def _start(blocks: Sequence[RoomBlock]) -> None:
+    """Begin planned blocks, whose rooms are vacant."""
+    moment = clock.now()
+    changes = [
+        block_change(block, BlockAction.STARTED, moment, staff=None, status=BlockStatus.ACTIVE) for block in blocks
+    ]
+    for block in blocks:
+        block.started_at = moment
+    _store(changes, staff=None, event="room_block_started")
+
+
+def _delay(blocks: Sequence[RoomBlock]) -> None:
+    moment = clock.now()
+    changes = [block_change(block, BlockAction.DELAYED, moment, staff=None) for block in blocks]
+    for block in blocks:
+        block.delayed_at = moment
+    _store(changes, staff=None, event="room_block_delayed", statuses=[])
 
 
 # --- the business day -------------------------------------------------------------------------------------------------
@@ -404,61 +445,56 @@ def roll_blocks(hotel: Hotel, ids: Sequence[int]) -> int:
     """End and begin the hotel's due blocks of these pks; returns how many changed. Run again, it changes nothing."""
     blocks = list(RoomBlock.objects.filter(hotel=hotel, pk__in=ids).select_related("room"))
     rooms = {room.pk: room for room in lock_rooms(list({block.room_id: block.room for block in blocks}.values()))}
-    today, changed = calendar.business_date(hotel), 0
-    fresh = RoomBlock.objects.filter(pk__in=[block.pk for block in blocks]).select_related("reason")
-    # The active ones first: what ends today makes room for what begins.
-    for block in fresh.order_by("status", "first_night", "pk"):
-        block.room, block.hotel = rooms[block.room_id], hotel
-        changed += _roll(block, today)
-    return changed
-
-
-def _roll(block: RoomBlock, today: date) -> bool:
-    is_over = block.free_from is not None and block.free_from <= today
-    if block.status == BlockStatus.ACTIVE and is_over:
-        _end(block, staff=None)
-        return True
-    if block.status != BlockStatus.PLANNED or block.first_night > today:
-        return False
-    if is_over:
-        _cancel(block, staff=None, note="its nights are over")
-        return True
-    if not is_occupied(block.room):
-        return _start(block)
-    if block.delayed_at is None and _guest_is_overdue(block):
-        moment = clock.now()
-        change = block_change(block, BlockAction.DELAYED, moment, staff=None)
-        block.delayed_at = moment
-        _store([change], staff=None, event="room_block_delayed", statuses=[])
-        return True
-    return False
-
-
-def _guest_is_overdue(block: RoomBlock) -> bool:
-    """Whether the guest who is in the room should have left; on the day of departure the block just waits."""
-    guests = RoomBooking.objects.filter(assigned_room=block.room_id, status=BookingStatus.IN_HOUSE)
-    return guests.filter(overstay_flagged_at__isnull=False).exists()
-
-
-def _start(block: RoomBlock) -> bool:
-    """Begin a planned block, whose room is locked and vacant; not while another one closes the room."""
-    if block.room.room_status == RoomStatus.OUT_OF_ORDER and block.kind in CLOSING:
-        return False
-    moment = clock.now()
-    change = block_change(block, BlockAction.STARTED, moment, staff=None, status=BlockStatus.ACTIVE)
-    block.started_at = moment
-    _store([change], staff=None, event="room_block_started")
-    return True
+    fresh = RoomBlock.objects.filter(pk__in=[block.pk for block in blocks])
+    return _roll(fresh.select_related("reason").order_by("first_night", "pk"), rooms, calendar.business_date(hotel))
 
 
 def start_waiting_blocks(rooms: Sequence[Room]) -> None:
     """Begin the blocks that were waiting for the guests to leave these rooms, which are locked and vacant now."""
-    for room in rooms:
-        today = calendar.business_date(room.hotel)
-        waiting = [
-            each.id for each in live_blocks(room) if each.status == BlockStatus.PLANNED and each.first_night <= today
-        ]
-        if waiting:
-            for block in RoomBlock.objects.filter(pk__in=waiting).select_related("reason").order_by("first_night"):
-                block.room, block.hotel = room, room.hotel
-                _roll(block, today)
+    waiting = {
+        block.id: room
+        for room in rooms
+        for block in live_blocks(room)
+        if block.status == BlockStatus.PLANNED and block.first_night <= calendar.business_date(room.hotel)
+    }
+    if waiting:
+        blocks = RoomBlock.objects.filter(pk__in=waiting).select_related("reason").order_by("first_night", "pk")
+        [hotel] = {room.hotel for room in waiting.values()}
+        _roll(blocks, {room.pk: room for room in waiting.values()}, calendar.business_date(hotel))
+
+
+def _roll(blocks: Iterable[RoomBlock], rooms: Mapping[int, Room], today: date) -> int:
+    """End, cancel, begin and delay what is due among blocks of these locked rooms; returns how many changed."""
+    due = [block for block in blocks if block.status in LIVE_BLOCKS and block.first_night <= today]
+    for block in due:
+        block.room = rooms[block.room_id]
+        block.hotel = block.room.hotel
+    over = [block for block in due if block.free_from is not None and block.free_from <= today]
+    ended = [block for block in over if block.status == BlockStatus.ACTIVE]
+    missed = [block for block in over if block.status == BlockStatus.PLANNED]
+    _end(ended, staff=None)  # first: what ends makes room for what begins
+    _cancel(missed, staff=None, note="its nights are over")
+    waiting = [block for block in due if block.status == BlockStatus.PLANNED]
+    begun = [block for block in waiting if not is_occupied(block.room) and not _is_kept_waiting(block)]
+    _start(begun)
+    delayed = _with_overdue_guests([block for block in waiting if is_occupied(block.room) and block.delayed_at is None])
+    _delay(delayed)
+    return len(ended) + len(missed) + len(begun) + len(delayed)
+
+
+def _is_kept_waiting(block: RoomBlock) -> bool:
+    """Whether another block closes the room now, as this one would."""
+    return block.kind in CLOSING and block.room.room_status == RoomStatus.OUT_OF_ORDER
+
+
+def _with_overdue_guests(blocks: Sequence[RoomBlock]) -> list[RoomBlock]:
+    """Those of the blocks whose room has a guest who should have left; on the day of departure a block just waits."""
+    if not blocks:
+        return []
+    overdue = RoomBooking.objects.filter(
+        assigned_room__in=[block.room_id for block in blocks],
+        status=BookingStatus.IN_HOUSE,
+        overstay_flagged_at__isnull=False,
+    )
+    rooms = set(overdue.values_list("assigned_room", flat=True))
+    return [block for block in blocks if block.room_id in rooms]

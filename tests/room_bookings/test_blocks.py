@@ -25,16 +25,16 @@ from room_bookings.inventory import NightsRequest, sold_out_nights
 from room_bookings.models import RoomBooking
 from room_bookings.selectors import available_rooms, booking_read
 from room_bookings.services.check_in import check_in
-from room_bookings.services.checkout import check_out
+from room_bookings.services.checkout import check_out, check_out_rooms
 from room_bookings.services.create import create_booking
-from room_bookings.services.overstay import extend_stay
+from room_bookings.services.overstay import extend_stay, flag_overstays
 from room_bookings.services.room_assignment import assign_room
 from room_bookings.services.room_blocks import block_rooms
 from room_bookings.services.room_move import move_room
 from rooms.models import BlockReason, Room, RoomBlock, RoomBlockEvent
 from rooms.selectors import room_list
 from rooms.snapshots import room_snapshot
-from tests.factories import BookingFactory, StaffFactory, booking_in
+from tests.factories import BookingFactory, NewRoomFactory, StaffFactory, booking_in
 from tests.refusals import check_deferred_constraints
 from tests.room_bookings.small_hotel import (
     NOW,
@@ -52,6 +52,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def boss(small_hotel):
+    BlockReason.objects.create(hotel=small_hotel.hotel, code="REPAIR", label="Repair")
     return StaffFactory(hotel=small_hotel.hotel, role=rights.HOTEL_MANAGER)
 
 
@@ -410,6 +411,22 @@ def test_a_block_whose_nights_the_guest_has_stayed_is_cancelled(small_hotel, bos
         settled()
 
 
+def test_blocks_that_wait_begin_in_a_constant_number_of_statements(small_hotel, boss, statements):
+    """Also when many guests leave at once."""
+    counts = []
+    for number in (1, 3):
+        rooms = [NewRoomFactory(hotel=small_hotel.hotel, room_type=small_hotel.room_type) for _ in range(number)]
+        for room in rooms:
+            booking_in("IN_HOUSE", assigned_room=room, check_in=day(-2), check_out=day(1))
+            wanted = NewBlock("OUT_OF_ORDER", BlockReason.objects.get(), day(1), day(3), "CHECKOUT_DIRTY")
+            block_rooms(rooms=[room], wanted=wanted, staff=boss)
+        with at(1), statements() as made:
+            check_out_rooms(hotel=small_hotel.hotel, room_ids=[room.pk for room in rooms], staff=boss)
+        assert {status(room) for room in rooms} == {"OUT_OF_ORDER"}
+        counts.append(len(made))
+    assert counts[0] == counts[1]
+
+
 # --- the roll ---------------------------------------------------------------------------------------------------------
 
 ROLLS = [
@@ -494,6 +511,30 @@ def test_relocating_locks_bookings_then_rooms_then_types(small_hotel, boss, stat
     assert locks == ["lock RoomBooking", LOCK_ROOM, "lock RoomType", LOCK_ROOM, "lock RoomType"]
     arrival.refresh_from_db()
     assert arrival.assigned_room == small_hotel.rooms[1]
+
+
+def test_the_roll_makes_a_constant_number_of_statements(small_hotel, boss, statements):
+    """For blocks that end and that begin, that are over, and that overdue guests delay."""
+    hotel, counts = small_hotel.hotel, []
+    for number in (1, 3):
+        due = []
+        for kind in ("ends", "begins", "over", "late") * number:
+            room = NewRoomFactory(hotel=hotel, room_type=small_hotel.room_type)
+            first, free = {"ends": (0, 1), "begins": (1, 3), "over": (0, 1), "late": (1, 3)}[kind]
+            if kind in ("over", "late"):
+                booking_in("IN_HOUSE", assigned_room=room, check_in=day(-2), check_out=day(first))
+            wanted = NewBlock("OUT_OF_ORDER", BlockReason.objects.get(), day(first), day(free), "CHECKOUT_DIRTY")
+            [outcome] = block_rooms(rooms=[room], wanted=wanted, staff=boss)
+            due.append(outcome.block)
+        with at(1):
+            flag_overstays(hotel)
+            with statements() as made:
+                assert roll_blocks(hotel, [each.pk for each in due]) == 4 * number
+        states = [(each.status, each.is_late) for each in RoomBlock.objects.filter(pk__in=[each.pk for each in due])]
+        expected = [("COMPLETED", False), ("ACTIVE", False), ("CANCELLED", False), ("PLANNED", True)]
+        assert sorted(states) == sorted(expected * number)
+        counts.append(len(made))
+    assert counts[0] == counts[1]
 
 
 def test_a_block_of_another_hotel_is_not_rolled(small_hotel, boss):
