@@ -123,13 +123,9 @@ class HistoryQuery(serializers.Serializer[Any]):
         min_value=1, max_value=LARGEST_ID, required=False, help_text="`next_before` of the previous response."
     )
     source = serializers.ChoiceField(choices=Source.choices, required=False)  # type: ignore[assignment]  # the API's name, also an attribute of Field
+    # A Python keyword, which can't be declared by name.
+    vars()["from"] = serializers.DateField(required=False, help_text="First day, in the hotel's timezone.")
     to = serializers.DateField(required=False, help_text="Last day, in the hotel's timezone.")
-
-    def get_fields(self) -> dict[str, Any]:
-        # "from" is a Python keyword, so it can't be declared above.
-        return super().get_fields() | {
-            "from": serializers.DateField(required=False, help_text="First day, in the hotel's timezone.")
-        }
 
     def validate_limit(self, value: int) -> int:
         return min(value, HISTORY_AT_ONCE)

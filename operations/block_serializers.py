@@ -1,4 +1,7 @@
-"""Request and response shapes of room blocks and their reasons."""
+"""Request and response shapes of room blocks and their reasons.
+
+``from`` is a Python keyword: ``vars()["from"]`` declares a field of that name.
+"""
 
 from typing import Any
 
@@ -71,20 +74,9 @@ NIGHTS_EXAMPLE = {
 ROOMS_IN_A_BLOCK = 500
 
 
-class _WithFrom(serializers.Serializer[Any]):
-    """Adds the field ``from``, which is a Python keyword and can't be declared."""
-
-    from_field: tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]
-
-    def get_fields(self) -> dict[str, Any]:
-        kind, options = self.from_field
-        return super().get_fields() | {"from": kind(**options)}
-
-
-class BlockOutput(_WithFrom):
+class BlockOutput(serializers.Serializer[Any]):
     """A block; ``housekeeping.snapshots.block_snapshot`` builds it."""
 
-    from_field = (serializers.DateField, {"help_text": "The first night."})
     id = serializers.IntegerField(allow_null=True, help_text="Null in a dry run.")
     room_id = serializers.IntegerField()
     room_number = RoomNumberField()
@@ -93,6 +85,7 @@ class BlockOutput(_WithFrom):
     reason = serializers.CharField(allow_null=True, help_text="Null if the status OUT_OF_ORDER made the block.")
     reason_label = serializers.CharField(allow_null=True)
     remarks = serializers.CharField()
+    vars()["from"] = serializers.DateField(help_text="The first night.")
     to = serializers.DateField(allow_null=True, help_text="The day after the last night; null: until completed.")
     return_status = serializers.ChoiceField(choices=RETURN_CHOICES)
     status = serializers.ChoiceField(choices=BlockStatus.choices)
@@ -153,15 +146,15 @@ class BlockReasonOutput(serializers.ModelSerializer[BlockReason]):
         fields = ["code", "label", "default_kind", "default_return_status"]
 
 
-class BlockInput(_WithFrom):
+class BlockInput(serializers.Serializer[Any]):
     """Rooms to block, and what for. The reason's defaults apply to what is left out."""
 
-    from_field = (DayField, {"help_text": "The first night."})
     room_ids = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID), min_length=1, max_length=ROOMS_IN_A_BLOCK
     )
     reason = LineField(max_length=30, help_text="A code of `block-reasons/`.")
     kind = serializers.ChoiceField(choices=BlockKind.choices, required=False)
+    vars()["from"] = DayField(help_text="The first night.")
     to = DayField(required=False, allow_null=True, default=None, help_text="The day after the last night.")
     return_status = serializers.ChoiceField(choices=RETURN_CHOICES, required=False)
     remarks = NoteField(default="")
@@ -186,16 +179,16 @@ class BlockCompletionInput(serializers.Serializer[Any]):
     notes = NoteField(default="")
 
 
-class BlockQuery(_WithFrom):
-    from_field = (DayField, {"required": False, "help_text": "Blocks that have a night on this day or later."})
+class BlockQuery(serializers.Serializer[Any]):
+    vars()["from"] = DayField(required=False, help_text="Blocks that have a night on this day or later.")
     to = DayField(required=False, help_text="Blocks that have a night before this day.")
     room_id = serializers.IntegerField(min_value=1, max_value=LARGEST_ID, required=False)
     status = serializers.ChoiceField(choices=BlockStatus.choices, required=False)
     kind = serializers.ChoiceField(choices=BlockKind.choices, required=False)
 
 
-class BlockReportQuery(_WithFrom):
-    from_field = (DayField, {"help_text": "The first night."})
+class BlockReportQuery(serializers.Serializer[Any]):
+    vars()["from"] = DayField(help_text="The first night.")
     to = DayField(help_text="The day after the last night, at most 731 nights after `from`.")
     format = serializers.ChoiceField(
         choices=["json", "csv"], default="json", help_text="`csv`: as a file to download, for spreadsheets."
@@ -213,10 +206,10 @@ class BlockedNightsRow(serializers.Serializer[Any]):
     nights = serializers.IntegerField()
 
 
-class BlockedNightsOutput(_WithFrom):
+class BlockedNightsOutput(serializers.Serializer[Any]):
     """Built by ``room_bookings.blocked_nights``."""
 
-    from_field = (serializers.DateField, {})
+    vars()["from"] = serializers.DateField()
     to = serializers.DateField()
     rows = BlockedNightsRow(many=True)
     total = serializers.IntegerField()

@@ -39,7 +39,8 @@ from operations.block_serializers import (
     BlocksOutput,
     RefusedBlocks,
 )
-from room_bookings.blocked_nights import blocked_nights, require_span
+from room_bookings.availability import require_span
+from room_bookings.blocked_nights import blocked_nights
 from room_bookings.services.bulk import NothingDone
 from room_bookings.services.room_blocks import block_rooms, extend_room_block
 from rooms.models import BlockReason, Room, RoomBlock

@@ -31,10 +31,7 @@ def availability(hotel: Hotel, first: date, free: date, room_type: str | None = 
     """
     if first < calendar.business_date(hotel):
         raise FieldError("from", "from: this night is over.")
-    if free <= first:
-        raise FieldError("to", "to: must be after from.")
-    if (free - first).days > LONGEST:
-        raise FieldError("to", f"to: at most {LONGEST} nights after from.")
+    require_span(first, free)
     types = _types(hotel, room_type)
     rows = _rows.read(kinds=[kind.pk for kind in types], first=first, free=free)
     inventory = ReadInventory(hotel, first, free, rows)
@@ -62,6 +59,14 @@ def availability(hotel: Hotel, first: date, free: date, room_type: str | None = 
             for number, night in enumerate(nights(first, free))
         ],
     }
+
+
+def require_span(first: date, free: date) -> None:
+    """Refuse, with FieldError, a question about no nights or too many."""
+    if free <= first:
+        raise FieldError("to", "to: must be after from.")
+    if (free - first).days > LONGEST:
+        raise FieldError("to", f"to: at most {LONGEST} nights after from.")
 
 
 def _types(hotel: Hotel, code_or_id: str | None) -> Sequence[RoomType]:

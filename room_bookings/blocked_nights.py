@@ -8,24 +8,15 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from common.errors import FieldError
 from hotel import calendar
 from hotel.models import Hotel
-from room_bookings.availability import LONGEST
+from room_bookings.availability import require_span
 from room_bookings.inventory import nights_held
 from room_bookings.models import BookingStatus, RoomBooking
 from rooms.live_blocks import END_OF_TIME
 from rooms.models import OFF_SALE, BlockKind, BlockStatus, RoomBlock
 
 Span = tuple[date, date]  # the first night, and the first day after the last
-
-
-def require_span(first: date, free: date) -> None:
-    """Refuse, with FieldError, a report about no nights or too many."""
-    if free <= first:
-        raise FieldError("to", "to: must be after from.")
-    if (free - first).days > LONGEST:
-        raise FieldError("to", f"to: at most {LONGEST} nights after from.")
 
 
 def blocked_nights(hotel: Hotel, first: date, free: date) -> dict[str, Any]:

@@ -347,7 +347,7 @@ def _listed_block(row: ListedStay) -> LiveBlock:
     return LiveBlock(
         id=row.pk,
         kind=row.status,
-        reason=row.booking_id or None,
+        reason=None,
         label=row.booking_id or None,
         first_night=row.check_in,
         free_from=row.check_out,

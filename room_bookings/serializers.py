@@ -465,8 +465,7 @@ class AvailableRoomsOutput(serializers.Serializer[Any]):
 
 
 class AvailabilityQuery(serializers.Serializer[Any]):
-    # "from" is a keyword of Python.
-    vars()["from"] = serializers.DateField(help_text="The first night, tonight or later.")
+    vars()["from"] = serializers.DateField(help_text="The first night, tonight or later.")  # a Python keyword
     to = serializers.DateField(help_text="The day after the last night, at most 731 nights after `from`.")
     room_type = LineField(required=False, max_length=100, help_text="Code or id of the only type to count.")
 

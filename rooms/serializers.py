@@ -101,16 +101,13 @@ class CurrentBooking(serializers.Serializer[Any]):
     check_out = serializers.DateField()
 
 
-class _BlockOfRoom(serializers.Serializer[Any]):
+class BlockOfRoom(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     kind = serializers.ChoiceField(choices=BlockKind.choices)
     reason = serializers.CharField(allow_null=True, help_text="Null if the status OUT_OF_ORDER made the block.")
+    vars()["from"] = serializers.DateField(help_text="The first night.")  # a Python keyword
     to = serializers.DateField(allow_null=True, help_text="The day after the last night; null: until completed.")
     return_status = serializers.ChoiceField(choices=RETURN_CHOICES)
-
-
-# "from" is no name in Python.
-BlockOfRoom = type("BlockOfRoom", (_BlockOfRoom,), {"from": serializers.DateField(help_text="The first night.")})
 
 
 class RoomOutput(serializers.Serializer[Any]):

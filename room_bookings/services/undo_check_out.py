@@ -31,7 +31,7 @@ from room_bookings.models import BookingAction, BookingStatus, Overbooking, Room
 from room_bookings.overrides import BY_REASON, is_override
 from room_bookings.selectors import checked_out_by
 from room_bookings.services.check_in import RoomNotReady
-from room_bookings.services.checks import free_refusals, night_refusals
+from room_bookings.services.checks import free_refusals, night_refusals, service_refusals
 from room_bookings.services.edit import version_refusals
 from room_bookings.services.facts import Facts, LockedFacts
 from room_bookings.services.history import history_row, save_bookings, save_history, save_overbookings
@@ -39,7 +39,7 @@ from room_bookings.services.locks import lock_booking
 from room_bookings.services.overstay import as_in_house, reopen_overstay, suggested_rooms
 from room_bookings.services.room_assignment import ASSIGNMENT, room_for, take_room
 from room_bookings.services.room_move import RoomOutOfOrder, usable_refusals
-from rooms.errors import RoomNotFound, RoomOccupied
+from rooms.errors import RoomBlocked, RoomNotFound, RoomOccupied
 from rooms.models import Room, RoomStatus
 
 # For so long, whoever checked the guest out can undo it without a supervisor.
@@ -66,7 +66,7 @@ def undo_check_out(
     For supervisors with a ``reason``, and for ``OWN_MISTAKE`` for the staff member who checked the guest out. The room
     may be dirty or being cleaned: its turnover ends. Tasks for the guest and the overstay are open again; the guest's
     device token, cleared at the check-out, cannot come back. A supervisor's reason also lifts capacity and
-    availability. Raises RoomOccupied, RoomOverlap, RoomOutOfOrder, RoomNotReady and NoAvailability with
+    availability. Raises RoomOccupied, RoomBlocked, RoomOverlap, RoomOutOfOrder, RoomNotReady and NoAvailability with
     ``suggested_rooms``. Returns the current booking.
     """
     locked = lock_booking(booking)
@@ -75,7 +75,7 @@ def undo_check_out(
     facts = LockedFacts(locked.hotel)
     try:
         back = require(undo_check_out_refusals(locked, room_id, staff=staff, reason=reason, is_own=is_own, facts=facts))
-    except (RoomOccupied, RoomOverlap, RoomOutOfOrder, RoomNotReady, NoAvailability) as refusal:
+    except (RoomOccupied, RoomBlocked, RoomOverlap, RoomOutOfOrder, RoomNotReady, NoAvailability) as refusal:
         stay = as_in_house(locked, locked.check_out)
         refusal.extra["suggested_rooms"] = suggested_rooms(stay, [nights_held(stay.hotel, stay)])
         raise
@@ -168,6 +168,8 @@ def undo_check_out_refusals(
     facts.refresh_capacity(room.room_type)
     yield from capacity_refusals(booking, room, staff=staff, reason=reason)
     nights = nights_again(booking, overdue=not is_same)
+    if not is_same:
+        yield from service_refusals(room, *nights, staff=staff, reason=reason, facts=facts, error=RoomOutOfOrder)
     yield from free_refusals(room, *nights, without=booking, facts=facts)
     overbooked = yield from night_refusals(booking, room.room_type, nights, facts=facts, staff=staff, reason=reason)
     return Return(room, overbooked)

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from common import clock
-from hotel.rights import FRONT_DESK_AGENT
+from hotel.rights import FRONT_DESK_AGENT, HOTEL_MANAGER
+from housekeeping.blocks import NewBlock, create_blocks
 from housekeeping.models import HousekeepingTask, RoomStatusEvent, Source
 from housekeeping.services import set_room_status
 from housekeeping.task_services import create_task, open_stayover_tasks, start_task
@@ -17,7 +18,7 @@ from room_bookings.services.check_in import check_in
 from room_bookings.services.checkout import check_out, check_out_rooms
 from room_bookings.services.overstay import acknowledge_overstay, flag_overstays
 from room_bookings.services.undo_check_out import undo_check_out
-from rooms.models import Room, RoomType
+from rooms.models import BlockReason, Room, RoomType
 from tests.conftest import token_client
 from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.http import assert_error
@@ -172,9 +173,20 @@ def retired(small_hotel):
     Room.objects.filter(pk=small_hotel.rooms[0].pk).update(is_active=False)
 
 
+def block(small_hotel, room, kind):
+    reason, _ = BlockReason.objects.get_or_create(hotel=small_hotel.hotel, code="HOUSE", label="House")
+    boss = StaffFactory(hotel=small_hotel.hotel, role=HOTEL_MANAGER)
+    create_blocks(rooms=[room], wanted=NewBlock(kind, reason, day(1), day(4), "CHECKOUT_DIRTY"), staff=boss)
+
+
+def used_by_the_house(small_hotel):
+    block(small_hotel, small_hotel.rooms[0], "HOUSE_USE")
+
+
 @pytest.mark.parametrize(
     ("since", "code", "offered"),
     [
+        (used_by_the_house, "ROOM_BLOCKED", True),
         (occupied, "ROOM_OCCUPIED", True),
         (assigned, "ROOM_OVERLAP_CONFLICT", True),
         (broken, "ROOM_NOT_READY", True),
@@ -199,6 +211,19 @@ def test_what_happened_since_stands_in_the_way_and_another_room_is_offered(since
     moved = back(small_hotel, booking, **agents, room_id=refusal.extra["suggested_rooms"][0]["room_id"])
     assert (moved.status, moved.assigned_room.room_number) == ("IN_HOUSE", 102 if offered else 201)
     assert_invariants_hold()
+
+
+def test_another_room_is_in_service_unless_a_supervisor_gives_a_reason(small_hotel):
+    """The guest's own room may have a small fault: they were in it."""
+    booking = left(small_hotel)
+    for room in small_hotel.rooms:
+        block(small_hotel, room, "OUT_OF_SERVICE")
+    there = {"room_id": small_hotel.rooms[1].pk, "staff": small_hotel.agent}
+    refusal = refusal_of(lambda: back(small_hotel, booking, **there, reason=""))
+    assert (refusal.code, refusal.extra["suggested_rooms"]) == ("ROOM_OUT_OF_ORDER", [])
+    assert back(small_hotel, booking, staff=small_hotel.agent, reason="").assigned_room == small_hotel.rooms[0]
+    check_out(booking=booking, staff=small_hotel.agent)
+    assert back(small_hotel, booking, room_id=small_hotel.rooms[1].pk).assigned_room == small_hotel.rooms[1]
 
 
 def test_another_room_is_recorded_like_a_move(small_hotel):
