@@ -6,6 +6,8 @@ are locked last (docs/locking.md). Applies to all open tasks, whoever opened the
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db.models import Case, DateTimeField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
@@ -52,7 +54,15 @@ def end_arrivals(bookings: Iterable[RoomBooking]) -> None:
 
 def follow_arrival(booking: RoomBooking, room: Room) -> None:
     """The locked booking, not yet checked in, is now assigned to ``room``: move its tasks there."""
-    _locked(Q(booking=booking, task_type__in=FOR_THE_ARRIVAL) & ~Q(room=room)).update(room=room)
+    follow_arrivals([(booking, room)])
+
+
+def follow_arrivals(moved: Sequence[tuple[RoomBooking, Room]]) -> None:
+    """The same for many bookings; one statement, or none."""
+    if moved:
+        rooms = Case(*(When(booking=booking, then=Value(room.pk)) for booking, room in moved))
+        elsewhere = reduce(or_, (Q(booking=booking) & ~Q(room=room) for booking, room in moved))
+        _locked(Q(task_type__in=FOR_THE_ARRIVAL) & elsewhere).update(room=rooms)
 
 
 def follow_guest(booking: RoomBooking, room: Room) -> None:

@@ -1,6 +1,6 @@
 """Blocking rooms that arrivals have: which rooms are free instead, and moving the arrivals there."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -12,13 +12,13 @@ from common.guards import Guard, require
 from common.room_numbers import key
 from hotel.models import Hotel, Staff
 from housekeeping.blocks import BlockOutcome, NewBlock, create_blocks, extend_block
-from housekeeping.task_following import follow_arrival
+from housekeeping.task_following import follow_arrivals
 from notifications.notification_manager import BookingUpdate, realtime_bookings_updated
 from room_bookings.capacity import guests
 from room_bookings.eligibility import supervisor_refusals
 from room_bookings.errors import RightMissing
 from room_bookings.inventory import holders as stays_holding
-from room_bookings.inventory import lock_types, nights_booked, nights_held, type_of
+from room_bookings.inventory import is_upgraded, lock_types, nights_booked, nights_held, type_of
 from room_bookings.models import BookingAction, BookingStatus, RoomBooking
 from room_bookings.room_demand import RoomNeeded, arrivals_of
 from room_bookings.selectors import booking_list, booking_lock
@@ -112,7 +112,7 @@ def _make_way(
         _move(moved, staff, reason)
     stuck = [booking for booking in arrivals if booking not in {moving for moving, _ in moved}]
     if force and stuck:
-        upgraded = [booking for booking in stuck if type_of(booking).pk != booking.room_type_id]
+        upgraded = [booking for booking in stuck if is_upgraded(booking)]
         release_rooms(stuck, staff, reason)
         if upgraded:
             save_overbookings(lost_upgrade_overbookings(upgraded, staff, reason))
@@ -122,40 +122,43 @@ def _overlap(one: tuple[date, date], other: tuple[date, date]) -> bool:
     return one[0] < other[1] and one[1] > other[0]
 
 
-def _free_for(
-    hotel: Hotel, bookings: Sequence[RoomBooking], rooms: Iterable[Room]
-) -> Callable[[RoomBooking, Room], bool]:
-    """Whether a booking could be in one of these rooms, which have their blocks; one statement."""
-    rooms = list(rooms)
-    nights = [nights_held(hotel, booking) for booking in bookings]
-    taken: dict[int | None, list[tuple[date, date]]] = {
-        room.pk: [(block.first_night, block.free_from) for block in live_blocks(room)] for room in rooms
-    }
-    if bookings and rooms:
-        first, free = min(begin for begin, _ in nights), max(end for _, end in nights)
-        ids = [room.pk for room in rooms]
-        for stay in stays_holding(hotel, first, free, assigned_room__pk__any=ids):
-            taken[stay.assigned_room_id].append(nights_held(hotel, stay))
+class _FreeRooms:
+    """These rooms, which have their blocks, and the nights on which each is taken; one statement."""
 
-    def fits(booking: RoomBooking, room: Room) -> bool:
+    def __init__(self, hotel: Hotel, bookings: Sequence[RoomBooking], rooms: Sequence[Room]) -> None:
+        """``bookings`` are those that ``fits`` is asked about."""
+        self._hotel = hotel
+        self._taken: dict[int | None, list[tuple[date, date]]] = {
+            room.pk: [(block.first_night, block.free_from) for block in live_blocks(room)] for room in rooms
+        }
+        if not bookings or not rooms:
+            return
+        nights = [nights_held(hotel, booking) for booking in bookings]
+        first, free = min(begin for begin, _ in nights), max(end for _, end in nights)
+        for stay in stays_holding(hotel, first, free, assigned_room__pk__any=[room.pk for room in rooms]):
+            self._taken[stay.assigned_room_id].append(nights_held(hotel, stay))
+
+    def fits(self, booking: RoomBooking, room: Room) -> bool:
+        """Whether the booking could be in the room."""
         return (
             room.room_type_id == type_of(booking).pk
             and guests(booking) - booking.extra_beds <= room.room_type.max_occupancy
-            and not any(_overlap(nights_held(hotel, booking), each) for each in taken[room.pk])
+            and not any(_overlap(nights_held(self._hotel, booking), each) for each in self._taken[room.pk])
         )
 
-    fits.taken = taken  # type: ignore[attr-defined]
-    return fits
+    def take(self, booking: RoomBooking, room: Room) -> None:
+        """Count the room as taken by the booking."""
+        self._taken[room.pk].append(nights_held(self._hotel, booking))
 
 
 def _allocate(hotel: Hotel, bookings: Sequence[RoomBooking], rooms: Sequence[Room]) -> list[tuple[RoomBooking, Room]]:
     """A free room for each booking that finds one, in order of arrival."""
-    fits = _free_for(hotel, bookings, rooms)
+    free = _FreeRooms(hotel, bookings, rooms)
     found, in_order = [], sorted(rooms, key=lambda each: key(each.room_number))
     for booking in sorted(bookings, key=lambda each: (each.check_in, each.pk)):
-        room = next((room for room in in_order if fits(booking, room)), None)
+        room = next((room for room in in_order if free.fits(booking, room)), None)
         if room is not None:
-            fits.taken[room.pk].append(nights_held(hotel, booking))  # type: ignore[attr-defined]
+            free.take(booking, room)
             found.append((booking, room))
     return found
 
@@ -180,8 +183,7 @@ def _move(moved: Sequence[tuple[RoomBooking, Room]], staff: Staff, reason: str) 
         )
         for booking, room in moved
     )
-    for booking, room in moved:
-        follow_arrival(booking, room)
+    follow_arrivals(moved)
     realtime_bookings_updated(
         [BookingUpdate(booking, "booking_updated", "booking_room_assigned") for booking in bookings]
     )
@@ -208,8 +210,7 @@ def _name_free_rooms(hotel: Hotel, refusals: Sequence[RoomNeeded]) -> None:
     bookings = {booking.booking_id: booking for booking in booking_list(hotel).filter(booking_id__in=references)}
     kinds = {type_of(booking).pk for booking in bookings.values()}
     rooms = list(room_list(hotel).filter(is_active=True, room_type__in=kinds).order_by("sort_key"))
-    fits = _free_for(hotel, list(bookings.values()), rooms)
+    free = _FreeRooms(hotel, list(bookings.values()), rooms)
     for each in conflicts:
         booking = bookings[each["booking_id"]]
-        free = [room.room_number for room in rooms if fits(booking, room)]
-        each["free_rooms"] = free[:SUGGESTED]
+        each["free_rooms"] = [room.room_number for room in rooms if free.fits(booking, room)][:SUGGESTED]

@@ -19,6 +19,7 @@ from housekeeping.blocks import (
 )
 from housekeeping.models import HousekeepingTask, RoomStatusEvent
 from housekeeping.services import set_room_status
+from housekeeping.task_services import create_task
 from housekeeping.turnover import flag_maintenance
 from operations.periodic import tick
 from room_bookings.inventory import NightsRequest, sold_out_nights
@@ -34,7 +35,7 @@ from room_bookings.services.room_move import move_room
 from rooms.models import BlockReason, Room, RoomBlock, RoomBlockEvent
 from rooms.selectors import room_list
 from rooms.snapshots import room_snapshot
-from tests.factories import BookingFactory, NewRoomFactory, StaffFactory, booking_in
+from tests.factories import BookingFactory, NewRoomFactory, RoomTypeFactory, StaffFactory, booking_in
 from tests.refusals import check_deferred_constraints
 from tests.room_bookings.small_hotel import (
     NOW,
@@ -511,6 +512,28 @@ def test_relocating_locks_bookings_then_rooms_then_types(small_hotel, boss, stat
     assert locks == ["lock RoomBooking", LOCK_ROOM, "lock RoomType", LOCK_ROOM, "lock RoomType"]
     arrival.refresh_from_db()
     assert arrival.assigned_room == small_hotel.rooms[1]
+
+
+def test_relocating_makes_a_constant_number_of_statements(small_hotel, boss, statements):
+    """Each arrival takes its tasks along."""
+    assert boss.can("rooms.block_manage")  # reads the rights, once
+    counts = []
+    for number in (1, 3):
+        kind = RoomTypeFactory(hotel=small_hotel.hotel)
+        rooms = [NewRoomFactory(hotel=small_hotel.hotel, room_type=kind) for _ in range(2 * number)]
+        tasks = []
+        for room in rooms[:number]:
+            arrival = booking_in("CONFIRMED", assigned_room=room, check_in=day(1), check_out=day(2))
+            tasks.append(create_task(hotel=small_hotel.hotel, staff=boss, room=room.pk, task_type="AMENITY",
+                                     booking=arrival.booking_id, note=""))  # fmt: skip
+        wanted = NewBlock("OUT_OF_ORDER", BlockReason.objects.get(), day(0), day(3), "CHECKOUT_DIRTY")
+        with statements() as made:
+            block_rooms(rooms=rooms[:number], wanted=wanted, staff=boss, relocate=True)
+        for task in tasks:
+            task.refresh_from_db()
+            assert task.room in rooms[number:] and task.room == task.booking.assigned_room
+        counts.append(len(made))
+    assert counts[0] == counts[1]
 
 
 def test_the_roll_makes_a_constant_number_of_statements(small_hotel, boss, statements):
