@@ -11,21 +11,24 @@ from django.http import HttpResponse
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """The columns of the rows; text that a spreadsheet would evaluate gets an apostrophe in front."""
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, as_is: bool = False) -> str:
+    """The columns of the rows. Text that a spreadsheet would evaluate gets an apostrophe in front, unless ``as_is``:
+    for files that are imported again."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in columns])
+        writer.writerow([_cell(row[name], as_is) for name in columns])
     return out.getvalue()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, as_is: bool) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS) and not as_is:
+        return f"'{value}"
     return "" if value is None else str(value)
 
 

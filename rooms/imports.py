@@ -11,6 +11,7 @@ from django.db import transaction
 from rest_framework import serializers
 
 from common import room_numbers
+from common.csv_files import csv_text
 from common.errors import HotelMateError, InvalidInput
 from common.room_numbers import key
 from hotel.models import Hotel, Staff
@@ -82,52 +83,34 @@ def import_files(hotel: Hotel, files: Iterable[tuple[str, bytes]], *, staff: Sta
 
 def export_types(types: Iterable[RoomType]) -> str:
     """The types as a file that can be imported again."""
-    return _written(TYPE_COLUMNS, ({name: getattr(each, name) for name in TYPE_COLUMNS} for each in types))
+    rows = ({name: getattr(each, name) for name in TYPE_COLUMNS} for each in types)
+    return csv_text(TYPE_COLUMNS, rows, as_is=True)
 
 
 def export_rooms(rooms: Iterable[Room]) -> str:
     """The rooms, with what each has itself, as a file that can be imported again."""
-    rooms = list(rooms)
-    wanted = {pk for room in rooms for pk in room.connecting_rooms}
+    listed = list(rooms)
+    wanted = {pk for room in listed for pk in room.connecting_rooms}
     numbers: dict[int, Any] = dict(Room.objects.filter(pk__in=wanted).values_list("pk", "room_number"))
-    return _written(
-        ROOM_COLUMNS,
-        (
-            {name: getattr(room, name) for name in ROOM_COLUMNS}
-            | {"room_type": room.room_type.code, "connecting_rooms": [numbers[pk] for pk in room.connecting_rooms]}
-            for room in rooms
-        ),
+    rows = (
+        {name: getattr(room, name) for name in ROOM_COLUMNS}
+        | {"room_type": room.room_type.code, "connecting_rooms": [numbers[pk] for pk in room.connecting_rooms]}
+        for room in listed
     )
-
-
-def _written(columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\r\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-    return out.getvalue()
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
+    return csv_text(ROOM_COLUMNS, rows, as_is=True)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def _read(name: str, content: bytes) -> tuple[list[str], list[Line]]:
-    """The file's columns and lines. Raises ``InvalidInput`` for what is no such CSV file."""
+    """The file's columns and lines. Raises ``InvalidInput`` if it is not such a CSV file."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{name}: this is no UTF-8 text. Save it as CSV UTF-8.") from error
+        raise InvalidInput(f"{name}: not UTF-8 text. Save the file as CSV UTF-8.") from error
     if "\0" in text:
-        raise InvalidInput(f"{name}: this is no text file.")
+        raise InvalidInput(f"{name}: not a text file.")
     first = text.partition("\n")[0]
     # Spreadsheets write semicolons where the comma is the decimal sign.
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
@@ -142,11 +125,11 @@ def _read(name: str, content: bytes) -> tuple[list[str], list[Line]]:
         raise InvalidInput(f"{name}: {error}.") from error
     known = ROOM_COLUMNS if "room_number" in columns else TYPE_COLUMNS
     if "room_number" not in columns and "code" not in columns:
-        raise InvalidInput(f"{name}: the first line names the columns, among them room_number or, for types, code.")
+        raise InvalidInput(f"{name}: the first line must name the columns, including room_number or, for types, code.")
     if wrong := [column for column in columns if column not in known] or [
         column for column in columns if columns.count(column) > 1
     ]:
-        raise InvalidInput(f"{name}: the column {wrong[0]!r} is unknown or there twice. Known are {', '.join(known)}.")
+        raise InvalidInput(f"{name}: the column {wrong[0]!r} is unknown or repeated. Known: {', '.join(known)}.")
     if len(lines) > MOST_LINES:
         raise InvalidInput(f"{name}: more than {MOST_LINES} lines.")
     if wide := [line.number for line in lines if line.values.get("")]:
@@ -204,7 +187,7 @@ class _Import:
         self.done.errors += [f"{name}, line {line.number}: {sentence}" for sentence in sentences]
 
     def _type(self, values: dict[str, Any]) -> None:
-        self._once(values.get("code"), f"The type {values.get('code')} is there twice.")
+        self._once(values.get("code"), f"The type {values.get('code')} is listed twice.")
         if values.get("credits", "") is None:
             del values["credits"]  # a type's are a number
         known = self.types.get(values.get("code", ""))
@@ -220,7 +203,7 @@ class _Import:
 
     def _room(self, values: dict[str, Any]) -> None:
         number = room_numbers.read(values.get("room_number", ""))
-        self._once(key(number), f"Room {number} is there twice.")
+        self._once(key(number), f"Room {number} is listed twice.")
         values.pop("connecting_rooms", None)
         if code := values.pop("room_type", ""):
             if code not in self.types:

@@ -210,22 +210,21 @@ def _connected(room: Room, fields: Mapping[str, Any]) -> set[int]:
 
 
 def _connect(room: Room, others: Iterable[Room], *, staff: Staff | None) -> None:
-    """Make the ``others`` name the room if it names them, and only then."""
+    """Make the ``others`` name the room if it names them, and only then; two statements, or none."""
+    changed, fields = list[Room](), ["connecting_rooms", "updated_at"]
     for other in others:
         connected = set(other.connecting_rooms) - {room.pk}
         if other.pk in room.connecting_rooms:
             connected.add(room.pk)
-        if sorted(connected) == other.connecting_rooms:
-            continue
-        other.connecting_rooms, other.updated_at = sorted(connected), clock.now()
-        other.save(update_fields=["connecting_rooms", "updated_at"])
-        notification_manager.realtime_room_updated(
-            other,
-            changed_fields=["connecting_rooms", "updated_at"],
-            source=Source.SYSTEM,
-            from_status=other.room_status,
-            staff=staff,
-        )
+        if sorted(connected) != other.connecting_rooms:
+            other.connecting_rooms, other.updated_at = sorted(connected), clock.now()
+            changed.append(other)
+    updates = [
+        notification_manager.RoomUpdate(other, fields, Source.SYSTEM, other.room_status, staff) for other in changed
+    ]
+    if changed:
+        Room.objects.bulk_update(changed, fields)  # lists do not fit into the arrays of ``prepared.Update``
+        notification_manager.realtime_rooms_updated(updates)
 
 
 @transaction.atomic

@@ -160,6 +160,16 @@ def test_connecting_rooms_name_each_other_and_both_are_published(change, rooms, 
         assert change(third, connecting_rooms=[first.pk]).status_code == 200
 
 
+def test_any_number_of_rooms_is_connected_in_a_constant_number_of_statements(rooms, change, statements):
+    counts = []
+    change(rooms[0], is_accessible=True)  # the first request also reads the rights
+    for others in ([rooms[1].pk], [], [rooms[1].pk, rooms[2].pk]):
+        with statements() as made:
+            change(rooms[0], connecting_rooms=others)
+        counts.append(len(made))
+    assert counts[0] == counts[1] == counts[2]
+
+
 def test_a_room_connects_only_to_others_of_its_hotel(api, manager, change, rooms, hotel):
     foreign = NewRoomFactory(hotel=HotelFactory())
     with nothing_written():

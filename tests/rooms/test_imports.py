@@ -95,20 +95,18 @@ def test_an_export_is_imported_again_without_a_change(hotel):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        pytest.param("", "1.csv: the first line names the columns", id="empty"),
-        pytest.param("name\nStandard", "1.csv: the first line names the columns", id="no code"),
+        pytest.param("", "1.csv: the first line must name the columns", id="empty"),
+        pytest.param("name\nStandard", "1.csv: the first line must name the columns", id="no code"),
         pytest.param("room_number,colour\n1,red", "1.csv: the column 'colour' is unknown", id="unknown column"),
-        pytest.param(
-            "room_number,floor,floor\n1,2,3", "1.csv: the column 'floor' is unknown or there twice", id="twice"
-        ),
+        pytest.param("room_number,floor,floor\n1,2,3", "1.csv: the column 'floor' is unknown or repeated", id="twice"),
         pytest.param("room_number,room_type\n1,STD,bath", "1.csv, line 2: more cells than columns", id="wide"),
-        pytest.param("room_number,room_type\n1\0,STD", "1.csv: this is no text file", id="null character"),
+        pytest.param("room_number,room_type\n1\0,STD", "1.csv: not a text file", id="null character"),
         pytest.param("room_number\n" + "x" * 200_000, "1.csv: field larger than field limit", id="huge cell"),
         pytest.param(
-            "room_number,room_type\n101,STD\n101,STD", "1.csv, line 3: Room 101 is there twice.", id="same room"
+            "room_number,room_type\n101,STD\n101,STD", "1.csv, line 3: Room 101 is listed twice.", id="same room"
         ),
-        pytest.param("room_number,room_type\n1a,STD\n1A,STD", "1.csv, line 3: Room 1A is there twice.", id="any case"),
-        pytest.param("code,name\nA,One\nA,Two", "1.csv, line 3: The type A is there twice.", id="same type"),
+        pytest.param("room_number,room_type\n1a,STD\n1A,STD", "1.csv, line 3: Room 1A is listed twice.", id="any case"),
+        pytest.param("code,name\nA,One\nA,Two", "1.csv, line 3: The type A is listed twice.", id="same type"),
         pytest.param("code,max_occupancy\nA,2", "1.csv, line 2: name: This field is required.", id="no name"),
         pytest.param("room_number\n7", "1.csv, line 2: room_type: This field is required.", id="no type"),
         pytest.param("room_number,room_type\n7,XXL", "1.csv, line 2: There is no room type", id="unknown type"),
@@ -127,7 +125,7 @@ def test_an_error_is_named_with_its_line_and_nothing_is_imported(hotel, text, er
 
 def test_files_that_are_no_text_are_refused(hotel):
     done = import_files(hotel, [("a.xlsx", b"PK\x03\x04\xff\xfe")], staff=None, dry_run=False)
-    assert done.errors == ["a.xlsx: this is no UTF-8 text. Save it as CSV UTF-8."]
+    assert done.errors == ["a.xlsx: not UTF-8 text. Save the file as CSV UTF-8."]
 
 
 def test_semicolons_and_a_byte_order_mark_are_read(hotel):
@@ -160,9 +158,12 @@ def test_the_admin_checks_imports_and_exports(browser, hotel):
     assert "Choose a file." in send("check").content.decode()
     with nothing_written():
         checked = send("check", "types.csv", "rooms.csv").content.decode()
-        assert "The import would do: room types: 2 created, 0 changed; rooms: 4 created, 0 changed." in checked
+        assert (
+            "The import would make these changes: room types: 2 created, 0 changed; rooms: 4 created, 0 changed."
+            in checked
+        )
         refused = send("import", "types.csv", "more.csv").content.decode()
-    assert "Nothing is imported: 4 errors." in refused and "There is no room type with the code XXL." in refused
+    assert "Nothing was imported: 4 errors." in refused and "There is no room type with the code XXL." in refused
     assert send("import", "types.csv", "rooms.csv").status_code == 302
     assert (hotel.room_types.count(), hotel.rooms.count()) == (2, 4)
     for model, name in ((RoomType, "types.csv"), (Room, "rooms.csv")):

@@ -31,5 +31,5 @@ class Command(BaseCommand):
         done = import_files(hotel, files, staff=None, dry_run=options["dry_run"])
         if done.errors:
             self.stderr.write("\n".join(done.errors))
-            raise CommandError("Nothing is imported.")
-        self.stdout.write(f"{done}{' (dry run: nothing is imported)' if options['dry_run'] else ''}")
+            raise CommandError("Nothing was imported.")
+        self.stdout.write(f"{done}{' (dry run: nothing was imported)' if options['dry_run'] else ''}")
