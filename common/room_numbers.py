@@ -61,8 +61,8 @@ def key(number: RoomNumber) -> tuple[str, str]:
 
 
 def floor_of(number: RoomNumber) -> str:
-    """The floor that the number tells: its leading digits without the last two. 1 for 101 and 0112A, 12 for 1203; none,
-    an empty text, for 7, 12A and PH1.
+    """The floor according to the number, which is its leading digits without the last two: 1 for 101 and 0112A, 12 for
+    1203. An empty string for 7, 12A and PH1.
     """
     found = _FLOOR.match(str(number))
     return found.group(1) if found else ""

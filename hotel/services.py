@@ -163,10 +163,10 @@ def settings_refusals(hotel: Hotel, changed: Mapping[str, Any]) -> Guard[None]:
         yield FieldError(field, ENDS_AFTER_NOON)
     if cutoff > changed.get("early_checkin_from", hotel.early_checkin_from):
         yield FieldError(field, ENDS_AFTER_ARRIVALS)
-    yield from feature_refusals(hotel, changed.get("room_features", hotel.room_features))
+    yield from feature_list_refusals(hotel, changed.get("room_features", hotel.room_features))
 
 
-def feature_refusals(hotel: Hotel, features: Sequence[str]) -> Guard[None]:
+def feature_list_refusals(hotel: Hotel, features: Sequence[str]) -> Guard[None]:
     """Refused if a room has a feature that the list would lose, and for names that a list cannot have."""
     if any("," in feature for feature in features) or len({each.casefold() for each in features}) < len(features):
         yield FieldError("room_features", "Each feature is listed once, and has no comma.")

@@ -96,8 +96,8 @@ class PaymentState(models.TextChoices):
 IN_FLIGHT_PAYMENTS = (PaymentState.CAPTURING, PaymentState.VOIDING, PaymentState.REFUNDING)
 
 # The nights for which a booking holds its room: the departure day is free again, but day use (in and out on one day)
-# takes that day. A guest who arrives early holds the room from that day. (That an overdue guest holds it tonight comes
-# with the clock: ``inventory.nights_held``.)
+# takes that day. A guest who arrives early holds the room from that day. (Tonight of an overdue guest is not stored:
+# ``inventory.nights_held`` computes it.)
 NIGHTS_OF_BOOKING = NightsTaken(
     owner="booking_id",
     table="room_bookings_roombooking",
@@ -377,7 +377,7 @@ class RoomClaim(models.Model):
 
     # No sequence: a dry run would leave a gap in it.
     id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
-    booking = models.ForeignKey(  # its trigger does all
+    booking = models.ForeignKey(  # the booking's trigger deletes its claims
         RoomBooking, on_delete=models.DO_NOTHING, null=True, related_name="claims"
     )
     block = models.ForeignKey(RoomBlock, on_delete=models.PROTECT, null=True, related_name="claims", db_index=False)

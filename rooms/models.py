@@ -258,7 +258,7 @@ class NumberInStep(Rule):
 
 
 class FeaturesKnown(Rule):
-    """A room's features are in its hotel's list. The lock: that list may be changing."""
+    """A room's features are in its hotel's list, which is locked meanwhile."""
 
     when = pgtrigger.After
     operation = pgtrigger.Insert | pgtrigger.UpdateOf("features", "hotel_id")

@@ -85,7 +85,7 @@ def test_the_guest_is_in_house_again(small_hotel):
     assert_invariants_hold()
 
 
-# --- who may ----------------------------------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("several", [False, True])
